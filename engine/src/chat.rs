@@ -1,0 +1,124 @@
+//! A conversation: turns of text over a session.
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::generation::{Finish, Job, Timings};
+use crate::sampling::Sampling;
+use crate::session::Session;
+use crate::template::{Role, Turn, render};
+use crate::tokenizer::TextStream;
+
+/// A conversation with the model. What was said before is not computed again.
+pub struct Chat {
+    engine: Engine,
+    session: Option<Session>,
+    system: Option<String>,
+    turns: Vec<Turn>,
+}
+
+impl Chat {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine, session: None, system: None, turns: Vec::new() }
+    }
+
+    /// What the model should know before the first turn. Gemma-2 has no system role; it is told at the head of the first
+    /// turn.
+    pub fn set_system(&mut self, text: impl Into<String>) {
+        self.system = Some(text.into());
+    }
+
+    /// What was said so far.
+    pub fn turns(&self) -> &[Turn] {
+        &self.turns
+    }
+
+    /// Forgets everything but the system text.
+    pub fn clear(&mut self) {
+        self.turns.clear();
+    }
+
+    /// Says something; the reply comes piece by piece from [`Reply::next`]. Dropping the reply stops it and keeps what it
+    /// said.
+    ///
+    /// # Errors
+    /// If the model has no tokenizer, the settings make no sense, or the conversation does not fit the context; then it is
+    /// as if nothing had been said.
+    pub fn send(&mut self, text: &str, sampling: &Sampling) -> Result<Reply<'_>> {
+        sampling.check()?;
+        if text.trim().is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        let mut turns = self.turns.clone();
+        turns.push(Turn { role: Role::User, text: text.to_owned() });
+        let prompt = render(self.engine.tokenizer()?, self.system.as_deref(), &turns)?;
+        let context = self.engine.context();
+        if prompt.len() > context {
+            return Err(Error::ContextFull { tokens: prompt.len(), context });
+        }
+        turns.push(Turn { role: Role::Model, text: String::new() });
+        self.turns = turns;
+        let stream = TextStream::new(self.engine.tokenizer()?.clone());
+        let job = Job::new(&self.engine, prompt, sampling.clone());
+        Ok(Reply { chat: self, job, stream, ended: false })
+    }
+}
+
+/// A reply under way: call [`Reply::next`] until it returns `None`.
+pub struct Reply<'c> {
+    chat: &'c mut Chat,
+    job: Job,
+    stream: TextStream,
+    ended: bool,
+}
+
+impl Reply<'_> {
+    /// The next piece of text, or `None` at the end.
+    ///
+    /// # Errors
+    /// If there is no memory for the conversation, or the device is lost or refuses a command. What was said so far is kept.
+    pub async fn next(&mut self) -> Result<Option<String>> {
+        if self.ended {
+            return Ok(None);
+        }
+        if self.chat.session.is_none() {
+            self.chat.session = Some(self.chat.engine.session().await?);
+        }
+        let Some(session) = &mut self.chat.session else { return Ok(None) };
+        loop {
+            let piece = match self.job.next(session).await? {
+                Some(id) => self.stream.push(id)?,
+                None => {
+                    self.ended = true;
+                    Some(self.stream.finish()).filter(|rest| !rest.is_empty())
+                }
+            };
+            if let Some(piece) = &piece
+                && let Some(turn) = self.chat.turns.last_mut()
+            {
+                turn.text.push_str(piece);
+            }
+            if piece.is_some() || self.ended {
+                return Ok(piece);
+            }
+        }
+    }
+
+    /// [`Reply::next`], blocking.
+    ///
+    /// # Errors
+    /// As for `next`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn next_blocking(&mut self) -> Result<Option<String>> {
+        pollster::block_on(self.next())
+    }
+
+    /// Why the reply ended, once it has.
+    pub fn finish(&self) -> Option<Finish> {
+        self.job.finish
+    }
+
+    /// How long it took so far.
+    pub fn timings(&self) -> Timings {
+        self.job.timings
+    }
+}

@@ -1,0 +1,307 @@
+//! A loaded model, ready for sessions.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::chat::Chat;
+use crate::error::{Error, Result};
+use crate::gpu::{DeviceOptions, Gpu};
+use crate::load::{ModelFiles, TokenizerSource};
+use crate::model::{Config, KvCache, RopeTables, Weights};
+use crate::ops::CacheFormat;
+use crate::quant::WeightFormat;
+use crate::session::Session;
+use crate::tokenizer::Tokenizer;
+
+/// The longest context that is chosen unasked.
+const DEFAULT_CONTEXT: usize = 8192;
+/// Tokens of a prompt that are fed at once, at most.
+const DEFAULT_PREFILL_CHUNK: usize = 256;
+
+/// A model on a device: immutable, shared by its sessions, cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) gpu: Gpu,
+    pub(crate) config: Config,
+    pub(crate) weights: Weights,
+    pub(crate) tables: RopeTables,
+    pub(crate) stop_ids: Vec<u32>,
+    pub(crate) context: usize,
+    pub(crate) cache_format: CacheFormat,
+    pub(crate) prefill_chunk: usize,
+    name: String,
+    tokenizer: Result<Arc<Tokenizer>, (PathBuf, String)>,
+}
+
+/// Where loading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the model's file that are on the device.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// Settings of an [`Engine`].
+pub struct EngineBuilder {
+    source: Source,
+    weights: Option<WeightFormat>,
+    cache: Option<CacheFormat>,
+    context: Option<usize>,
+    device: DeviceOptions,
+    gpu: Option<Gpu>,
+    memory_limit: Option<u64>,
+    max_shard_bytes: u64,
+    prefill_chunk: usize,
+    progress: Box<dyn FnMut(Progress) -> bool + Send>,
+}
+
+enum Source {
+    Path(PathBuf),
+    Files(Box<ModelFiles>),
+}
+
+impl EngineBuilder {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            weights: None,
+            cache: None,
+            context: None,
+            device: DeviceOptions::from_env(),
+            gpu: None,
+            memory_limit: None,
+            max_shard_bytes: u64::MAX,
+            prefill_chunk: DEFAULT_PREFILL_CHUNK,
+            progress: Box::new(|_| true),
+        }
+    }
+
+    /// Stores the weights in this format, converting them while they load. Unset: as the file has them.
+    ///
+    /// `F32` computes in f32 throughout, cache included.
+    pub fn weights(mut self, format: WeightFormat) -> Self {
+        self.weights = Some(format);
+        self
+    }
+
+    /// How the KV cache stores numbers. Unset: f32 with f32 weights, else f16.
+    pub fn cache(mut self, format: CacheFormat) -> Self {
+        self.cache = Some(format);
+        self
+    }
+
+    /// Tokens that a conversation may have, prompt and replies together. Unset: what the model was trained for, 8,192 at
+    /// most.
+    pub fn context(mut self, tokens: usize) -> Self {
+        self.context = Some(tokens);
+        self
+    }
+
+    /// Which device to open and how. Unset: as the environment says ([`DeviceOptions::from_env`]).
+    pub fn device(mut self, options: DeviceOptions) -> Self {
+        self.device = options;
+        self
+    }
+
+    /// Uses a device that is open already, for example the caller's own ([`Gpu::from_device`]).
+    pub fn gpu(mut self, gpu: Gpu) -> Self {
+        self.gpu = Some(gpu);
+        self
+    }
+
+    /// Refuses, before anything is uploaded, a model that needs more bytes than this on the device.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Splits matrices into shards no larger than this. Unset: as large as a binding may be.
+    pub fn max_shard_bytes(mut self, bytes: u64) -> Self {
+        self.max_shard_bytes = bytes;
+        self
+    }
+
+    /// Tokens of a prompt that are fed at once, at most.
+    pub fn prefill_chunk(mut self, tokens: usize) -> Self {
+        self.prefill_chunk = tokens;
+        self
+    }
+
+    /// Calls this as the weights load; loading stops with [`Error::Cancelled`] when it returns false.
+    pub fn on_progress(mut self, progress: impl FnMut(Progress) -> bool + Send + 'static) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is damaged, no fitting adapter, too little memory, or [`Error::Cancelled`].
+    pub async fn build(mut self) -> Result<Engine> {
+        let files = match self.source {
+            Source::Path(path) => ModelFiles::open(&path)?,
+            Source::Files(files) => *files,
+        };
+        let config = files.config().clone();
+        let context = self.context.unwrap_or(config.context_length.min(DEFAULT_CONTEXT));
+        if context == 0 || context > config.context_length {
+            return Err(Error::Setting {
+                field: "context",
+                value: context.to_string(),
+                expected: "at least 1 and no longer than the model was trained for",
+            });
+        }
+        if self.prefill_chunk == 0 {
+            return Err(Error::Setting { field: "prefill chunk", value: "0".into(), expected: "at least 1" });
+        }
+        let cache_format = self.cache.unwrap_or(match self.weights {
+            Some(WeightFormat::F32) => CacheFormat::F32,
+            _ => CacheFormat::F16,
+        });
+        let gpu = match self.gpu.take() {
+            Some(gpu) => gpu,
+            None => Gpu::open(&self.device).await?,
+        };
+        if let Some(limit) = self.memory_limit {
+            let needed = Weights::bytes(&files, self.weights)? + KvCache::bytes(&config, cache_format, context);
+            if needed > limit {
+                return Err(Error::OutOfMemory {
+                    what: format!("{} with a context of {context}", files.name()),
+                    needed_mib: needed.div_ceil(1 << 20),
+                });
+            }
+        }
+        // A tokenizer is not needed to compute; whoever needs it meets the error then.
+        let tokenizer = Tokenizer::load(files.tokenizer(), config.vocab_size).map(Arc::new).map_err(|error| match error {
+            Error::Tokenizer { path, reason } => (path, reason),
+            other => (source_path(files.tokenizer()), other.to_string()),
+        });
+        let mut stop_ids = config.stop_ids.clone();
+        if let Ok(tokenizer) = &tokenizer
+            && let Some(id) = tokenizer.end_of_turn_id()
+            && !stop_ids.contains(&id)
+        {
+            stop_ids.push(id);
+        }
+        let mut progress = self.progress;
+        let mut report = |done, total| progress(Progress { done, total });
+        let weights = Weights::load(&gpu, &files, self.weights, self.max_shard_bytes, &mut report).await?;
+        let tables = RopeTables::new(&gpu, &config, context).await?;
+        gpu.check()?;
+        let inner = Inner {
+            gpu,
+            weights,
+            tables,
+            stop_ids,
+            context,
+            cache_format,
+            prefill_chunk: self.prefill_chunk.min(context),
+            name: files.name(),
+            tokenizer,
+            config,
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// [`EngineBuilder::build`], blocking.
+    ///
+    /// # Errors
+    /// As for `build`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn build_blocking(self) -> Result<Engine> {
+        pollster::block_on(self.build())
+    }
+}
+
+fn source_path(source: &TokenizerSource) -> PathBuf {
+    match source {
+        TokenizerSource::Json { path, .. } | TokenizerSource::Gguf { path, .. } => path.clone(),
+        TokenizerSource::Missing { looked_for } => looked_for.clone(),
+    }
+}
+
+impl Engine {
+    /// Settings for a model in a Hugging Face folder or a GGUF file.
+    pub fn builder(path: impl AsRef<Path>) -> EngineBuilder {
+        EngineBuilder::new(Source::Path(path.as_ref().to_owned()))
+    }
+
+    /// Settings for a model that is open already.
+    pub fn from_files(files: ModelFiles) -> EngineBuilder {
+        EngineBuilder::new(Source::Files(Box::new(files)))
+    }
+
+    /// The device that the model is on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.inner.gpu
+    }
+
+    /// The model's numbers.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The model's weights on the device.
+    pub fn model_weights(&self) -> &Weights {
+        &self.inner.weights
+    }
+
+    /// The model's name, for people.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Tokens that a session may have.
+    pub fn context(&self) -> usize {
+        self.inner.context
+    }
+
+    /// Tokens that end a reply.
+    pub fn stop_ids(&self) -> &[u32] {
+        &self.inner.stop_ids
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the model came without one, or with a damaged one.
+    pub fn tokenizer(&self) -> Result<&Arc<Tokenizer>> {
+        self.inner.tokenizer.as_ref().map_err(|(path, reason)| Error::Tokenizer {
+            path: path.clone(),
+            reason: reason.clone(),
+        })
+    }
+
+    /// A new, empty session.
+    ///
+    /// # Errors
+    /// If there is no memory for its cache.
+    pub async fn session(&self) -> Result<Session> {
+        Session::new(self).await
+    }
+
+    /// [`Engine::session`], blocking.
+    ///
+    /// # Errors
+    /// As for `session`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn session_blocking(&self) -> Result<Session> {
+        pollster::block_on(self.session())
+    }
+
+    /// A new conversation.
+    pub fn chat(&self) -> Chat {
+        Chat::new(self.clone())
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("name", &self.inner.name).field("gpu", &self.inner.gpu).finish_non_exhaustive()
+    }
+}

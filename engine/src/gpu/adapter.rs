@@ -1,0 +1,109 @@
+//! Finding the graphics adapter to run on.
+
+use crate::error::{Error, Result};
+
+/// Which adapter to run on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AdapterChoice {
+    /// The fastest there is: discrete, then integrated, then virtual; software only if nothing else is there.
+    #[default]
+    Fastest,
+    /// The most frugal there is: integrated before discrete.
+    Frugal,
+    /// The adapter at this place in [`adapters`].
+    Index(usize),
+    /// The first whose name contains this, whatever the case.
+    Named(String),
+    /// A software adapter.
+    Software,
+}
+
+impl std::str::FromStr for AdapterChoice {
+    type Err = std::convert::Infallible;
+
+    /// `fastest`, `frugal`, `software`, a number for an index, anything else for a name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "" | "fastest" => Self::Fastest,
+            "frugal" => Self::Frugal,
+            "software" => Self::Software,
+            _ => match text.parse() {
+                Ok(index) => Self::Index(index),
+                Err(_) => Self::Named(text.to_owned()),
+            },
+        })
+    }
+}
+
+pub(crate) fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::PRIMARY,
+        // Validation of the driver's own layers is for driver authors; wgpu validates what we do.
+        flags: wgpu::InstanceFlags::empty(),
+        memory_budget_thresholds: wgpu::MemoryBudgetThresholds::default(),
+        backend_options: wgpu::BackendOptions::default(),
+        display: None,
+    })
+}
+
+/// The adapters of this machine, in the order of [`AdapterChoice::Index`]: the fastest kind first.
+pub async fn adapters() -> Vec<wgpu::Adapter> {
+    let mut found = instance().enumerate_adapters(wgpu::Backends::PRIMARY).await;
+    found.sort_by_key(|adapter| speed_rank(adapter.get_info().device_type));
+    found
+}
+
+fn speed_rank(kind: wgpu::DeviceType) -> u8 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// The adapter of a choice, or an error that lists what there is.
+pub(crate) async fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
+    // A browser shows one adapter and only on request.
+    #[cfg(target_arch = "wasm32")]
+    let mut all: Vec<wgpu::Adapter> = instance()
+        .request_adapter(&wgpu::RequestAdapterOptions {
+            power_preference: match choice {
+                AdapterChoice::Frugal => wgpu::PowerPreference::LowPower,
+                _ => wgpu::PowerPreference::HighPerformance,
+            },
+            ..Default::default()
+        })
+        .await
+        .into_iter()
+        .collect();
+    #[cfg(not(target_arch = "wasm32"))]
+    let mut all = adapters().await;
+
+    let kind = |adapter: &wgpu::Adapter| adapter.get_info().device_type;
+    let (place, wanted) = match choice {
+        AdapterChoice::Fastest => ((!all.is_empty()).then_some(0), "is there; install a Vulkan driver".to_owned()),
+        AdapterChoice::Frugal => {
+            let integrated = all.iter().position(|a| kind(a) == wgpu::DeviceType::IntegratedGpu);
+            (integrated.or((!all.is_empty()).then_some(0)), "is there; install a Vulkan driver".to_owned())
+        }
+        AdapterChoice::Index(index) => ((*index < all.len()).then_some(*index), format!("has the number {index}")),
+        AdapterChoice::Named(name) => {
+            let wanted = name.to_lowercase();
+            (all.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted)), format!("is named {name:?}"))
+        }
+        AdapterChoice::Software => {
+            (all.iter().position(|a| kind(a) == wgpu::DeviceType::Cpu), "is a software one".to_owned())
+        }
+    };
+    match place {
+        Some(place) => Ok(all.swap_remove(place)),
+        None => {
+            let names: Vec<String> = all.iter().map(|a| a.get_info().name).collect();
+            let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            Err(Error::NoAdapter { wanted, found })
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What an adapter can do, as far as the kernels care.
+
+/// Features and limits that choose kernel variants and split weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Subgroup operations in compute shaders.
+    pub subgroups: bool,
+    /// 16-bit floats in shaders.
+    pub f16: bool,
+    /// Bytes that one storage binding may span; larger matrices are split by rows.
+    pub max_binding_bytes: u64,
+    /// Bytes of the largest buffer.
+    pub max_buffer_bytes: u64,
+}
+
+impl Capabilities {
+    pub(crate) fn of(device: &wgpu::Device) -> Self {
+        let features = device.features();
+        let limits = device.limits();
+        Self {
+            subgroups: features.contains(wgpu::Features::SUBGROUP),
+            f16: features.contains(wgpu::Features::SHADER_F16),
+            max_binding_bytes: limits.max_storage_buffer_binding_size,
+            max_buffer_bytes: limits.max_buffer_size,
+        }
+    }
+
+    /// The `@if` flags of the shaders that these capabilities turn on.
+    pub fn shader_features(&self) -> Vec<&'static str> {
+        let mut features = Vec::new();
+        if self.subgroups {
+            features.push("subgroups");
+        }
+        if self.f16 {
+            features.push("native_f16");
+        }
+        features
+    }
+
+    /// The features worth asking an adapter for.
+    pub(crate) fn wanted(adapter: wgpu::Features) -> wgpu::Features {
+        adapter & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16)
+    }
+}

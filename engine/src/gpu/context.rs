@@ -1,0 +1,191 @@
+//! The device, its queue and its health.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::adapter::{self, AdapterChoice};
+use super::capabilities::Capabilities;
+use super::pipelines::Pipelines;
+use super::wait::Waiter;
+use crate::error::{Error, Result};
+
+/// How to open a device.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DeviceOptions {
+    /// Which adapter.
+    pub adapter: AdapterChoice,
+    /// Use only what every WebGPU device has: default limits, no optional feature.
+    pub webgpu_limits: bool,
+    /// Keep bounds checks and zeroed workgroup memory in shaders. Slower, and never needed unless a kernel is suspected.
+    pub safe_shaders: bool,
+}
+
+impl DeviceOptions {
+    /// The options that the environment asks for: `LAPIDARY_ADAPTER` (a name, a number, `software`, …),
+    /// `LAPIDARY_LIMITS=webgpu` and `LAPIDARY_SAFE_SHADERS=1`.
+    pub fn from_env() -> Self {
+        let text = |name| std::env::var(name).unwrap_or_default();
+        Self {
+            adapter: text("LAPIDARY_ADAPTER").parse().unwrap_or_default(),
+            webgpu_limits: text("LAPIDARY_LIMITS") == "webgpu",
+            safe_shaders: text("LAPIDARY_SAFE_SHADERS") == "1",
+        }
+    }
+}
+
+/// A device with all that the engine needs around it. Cheap to clone.
+#[derive(Clone)]
+pub struct Gpu {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    pub(crate) info: wgpu::AdapterInfo,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) pipelines: Pipelines,
+    pub(crate) waiter: Waiter,
+    health: Arc<Health>,
+}
+
+/// What went wrong on the device outside of any call.
+#[derive(Default)]
+struct Health {
+    lost: OnceLock<String>,
+    refused: Mutex<Option<wgpu::Error>>,
+}
+
+impl Gpu {
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] if no adapter fits, [`Error::Adapter`] if it gives no device.
+    pub async fn open(options: &DeviceOptions) -> Result<Self> {
+        let adapter = adapter::choose(&options.adapter).await?;
+        let offered = adapter.limits();
+        let mut limits = wgpu::Limits::default();
+        let mut features = wgpu::Features::empty();
+        if !options.webgpu_limits {
+            limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
+            limits.max_buffer_size = offered.max_buffer_size;
+            features = Capabilities::wanted(adapter.features());
+        }
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("lapidary"),
+                required_features: features,
+                required_limits: limits,
+                memory_hints: wgpu::MemoryHints::MemoryUsage,
+                ..Default::default()
+            })
+            .await
+            .map_err(|error| Error::Adapter { adapter: adapter.get_info().name, reason: error.to_string() })?;
+        Ok(Self::from_device(device, queue, options.safe_shaders))
+    }
+
+    /// Uses a device and queue of the caller's. Error handling of the device (uncaptured errors and loss) is taken over, so
+    /// that errors reach the engine's callers.
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue, safe_shaders: bool) -> Self {
+        let health = Arc::new(Health::default());
+        let seen = health.clone();
+        device.set_device_lost_callback(move |_, reason| {
+            let _ = seen.lost.set(reason);
+        });
+        let seen = health.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            log::error!("{error}");
+            // The first error is the cause; what follows are its consequences.
+            if let Ok(mut refused) = seen.refused.lock() {
+                refused.get_or_insert(error);
+            }
+        }));
+        let capabilities = Capabilities::of(&device);
+        let inner = Inner {
+            info: device.adapter_info(),
+            pipelines: Pipelines::new(safe_shaders),
+            waiter: Waiter::new(&device),
+            capabilities,
+            device,
+            queue,
+            health,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The adapter's name, driver and kind.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.inner.info
+    }
+
+    /// What the device can do.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.inner.capabilities
+    }
+
+    /// The wgpu device, to share buffers or to destroy it.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.inner.device
+    }
+
+    /// The wgpu queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.inner.queue
+    }
+
+    /// Whether the device is gone or has refused a command since it was opened.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
+    pub fn check(&self) -> Result<()> {
+        if let Some(reason) = self.inner.health.lost.get() {
+            return Err(Error::DeviceLost { reason: reason.clone() });
+        }
+        match self.inner.health.refused.lock() {
+            Ok(refused) => match &*refused {
+                None => Ok(()),
+                Some(wgpu::Error::OutOfMemory { .. }) => {
+                    Err(Error::OutOfMemory { what: "a GPU command".into(), needed_mib: 0 })
+                }
+                Some(error) => Err(Error::Gpu { reason: error.to_string() }),
+            },
+            Err(_) => Err(Error::Gpu { reason: "an error handler panicked".into() }),
+        }
+    }
+
+    /// Waits until all that was submitted before is done.
+    pub(crate) async fn finish(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        self.inner.waiter.wait(&self.inner.queue, submission).await;
+        self.check()
+    }
+
+    /// A buffer of zeros.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], or [`Error::Adapter`] if it exceeds the adapter's limits.
+    pub async fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let size = bytes.max(16).next_multiple_of(16);
+        let limit = self.inner.capabilities.max_buffer_bytes;
+        if size > limit {
+            let reason = format!("{label} needs a buffer of {size} bytes, but its largest is {limit}");
+            return Err(Error::Adapter { adapter: self.inner.info.name.clone(), reason });
+        }
+        let scope = self.inner.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.inner.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: false,
+        });
+        match scope.pop().await {
+            None => Ok(buffer),
+            Some(_) => Err(Error::OutOfMemory { what: label.to_owned(), needed_mib: size.div_ceil(1 << 20) }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gpu").field("adapter", &self.inner.info.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,19 @@
+//! The GPU, without a word about models: device, pipelines, tensors, plans, transfers.
+
+mod adapter;
+mod capabilities;
+mod context;
+mod pipelines;
+mod plan;
+mod readback;
+mod run;
+mod tensor;
+mod wait;
+
+pub use adapter::{AdapterChoice, adapters};
+pub use capabilities::Capabilities;
+pub use context::{DeviceOptions, Gpu};
+pub use plan::{Count, Grid, Plan, Recorder, Slice, StepRing, StepUniform};
+pub use readback::Readback;
+pub(crate) use readback::Mapping;
+pub use tensor::Tensor;

@@ -1,0 +1,108 @@
+//! Pipelines, made once per kernel variant and shared.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use lapidary_shaders::{Kernel, Variant};
+
+use super::context::Gpu;
+use super::plan::STEP_BYTES;
+use crate::error::{Error, Result};
+
+/// A pipeline and the layout of its bind group.
+#[derive(Clone)]
+pub(crate) struct Pipeline {
+    pub(crate) pipeline: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+/// The pipelines of a device.
+pub(crate) struct Pipelines {
+    safe_shaders: bool,
+    made: Mutex<HashMap<&'static str, Pipeline>>,
+}
+
+impl Pipelines {
+    pub(crate) fn new(safe_shaders: bool) -> Self {
+        Self { safe_shaders, made: Mutex::default() }
+    }
+}
+
+impl Gpu {
+    /// Makes the pipeline of a kernel's variant, if it is not there yet.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] if the kernel has no such variant.
+    pub fn prepare(&self, kernel: &'static Kernel, features: &[&str]) -> Result<()> {
+        self.pipeline(kernel, features).map(|_| ())
+    }
+
+    /// The pipeline of a kernel's variant for `features` (weight format, cache type, …) and what the device can do.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] if the kernel has no such variant.
+    pub(crate) fn pipeline(&self, kernel: &'static Kernel, features: &[&str]) -> Result<Pipeline> {
+        let mut wanted = self.inner.capabilities.shader_features();
+        wanted.extend(features.iter().copied().filter_map(|f| {
+            // Kernels know their features as static names.
+            kernel.variants.iter().flat_map(|v| v.features).copied().find(|known| *known == f)
+        }));
+        let variant = kernel.variant(&wanted).ok_or_else(|| Error::Gpu {
+            reason: format!("the kernel {} has no variant for {features:?}", kernel.name),
+        })?;
+        let pipelines = &self.inner.pipelines;
+        let mut made = pipelines.made.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(made.entry(variant.file).or_insert_with(|| self.make_pipeline(kernel, variant)).clone())
+    }
+
+    fn make_pipeline(&self, kernel: &Kernel, variant: &Variant) -> Pipeline {
+        let device = &self.inner.device;
+        let name = variant.name();
+        let buffer = |slot, ty, dynamic, size| wgpu::BindGroupLayoutEntry {
+            binding: slot,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: dynamic, min_binding_size: size },
+            count: None,
+        };
+        let uniform = wgpu::BufferBindingType::Uniform;
+        let mut entries = vec![
+            buffer(0, uniform, true, wgpu::BufferSize::new(STEP_BYTES)),
+            buffer(1, uniform, false, wgpu::BufferSize::new(u64::from(kernel.params_size))),
+        ];
+        for storage in kernel.storage {
+            let ty = wgpu::BufferBindingType::Storage { read_only: !storage.writes };
+            entries.push(buffer(storage.slot, ty, false, None));
+        }
+        let layout = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(variant.wgsl.into()) };
+        let safe = self.inner.pipelines.safe_shaders;
+        let module = if safe {
+            device.create_shader_module(descriptor)
+        } else {
+            // SAFETY: every index of every kernel is in bounds for the sizes that `ops` records (tests run each kernel
+            // against its twin with checks on, over odd shapes), positions, lengths and token ids are checked by the
+            // host before a submit, and every loop counts towards a bound.
+            unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+        };
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Kernels write workgroup memory before they read it.
+                zero_initialize_workgroup_memory: safe,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout }
+    }
+}

@@ -1,0 +1,89 @@
+//! Bytes from the device to the host.
+
+use futures_channel::oneshot;
+
+use super::context::Gpu;
+use crate::error::{Error, Result};
+
+/// A buffer that the host can map, made once and used for every transfer of its size.
+pub struct Readback {
+    staging: wgpu::Buffer,
+}
+
+impl Readback {
+    pub(crate) async fn new(gpu: &Gpu, bytes: u64) -> Result<Self> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        Ok(Self { staging: gpu.buffer("readback", bytes, usage).await? })
+    }
+
+    /// Records a copy of `bytes` bytes from `source` at `offset`.
+    pub(crate) fn copy(&self, encoder: &mut wgpu::CommandEncoder, source: &wgpu::Buffer, offset: u64, bytes: u64) {
+        encoder.copy_buffer_to_buffer(source, offset, &self.staging, 0, bytes);
+    }
+
+    /// Asks for the mapping, right after the submit that copies into it.
+    pub(crate) fn request(&self, bytes: u64) -> Mapping {
+        let (sender, receiver) = oneshot::channel();
+        self.staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
+            let _ = sender.send(result);
+        });
+        Mapping { receiver, bytes }
+    }
+
+    /// Waits for the submission and hands over what it copied.
+    pub(crate) async fn take<T>(
+        &self,
+        gpu: &Gpu,
+        submission: wgpu::SubmissionIndex,
+        mapping: Mapping,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let mut mapping = mapping;
+        gpu.finish(submission).await?;
+        // Natively the callback has run by now; a browser may still owe it.
+        #[cfg(not(target_arch = "wasm32"))]
+        let result = mapping.receiver.try_recv().ok().flatten();
+        #[cfg(target_arch = "wasm32")]
+        let result = (&mut mapping.receiver).await.ok();
+        match result {
+            Some(Ok(())) => {
+                let view = self.staging.slice(..mapping.bytes).get_mapped_range();
+                let value = match view {
+                    Ok(view) => read(&view),
+                    Err(error) => return Err(Error::Gpu { reason: error.to_string() }),
+                };
+                self.staging.unmap();
+                Ok(value)
+            }
+            Some(Err(error)) => {
+                gpu.check()?;
+                Err(Error::DeviceLost { reason: error.to_string() })
+            }
+            None => {
+                gpu.check()?;
+                Err(Error::DeviceLost { reason: "a transfer never finished".into() })
+            }
+        }
+    }
+}
+
+/// A mapping that was asked for.
+pub(crate) struct Mapping {
+    receiver: oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
+    bytes: u64,
+}
+
+impl Gpu {
+    /// The first `bytes` bytes of a buffer. Makes a staging buffer, so not for hot paths.
+    ///
+    /// # Errors
+    /// If the device is lost or out of memory.
+    pub async fn read_buffer(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>> {
+        let readback = Readback::new(self, bytes).await?;
+        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        readback.copy(&mut encoder, buffer, 0, bytes);
+        let submission = self.queue().submit([encoder.finish()]);
+        let mapping = readback.request(bytes);
+        readback.take(self, submission, mapping, <[u8]>::to_vec).await
+    }
+}

@@ -1,0 +1,57 @@
+//! Waiting for the device without blocking the caller.
+//!
+//! wgpu's callbacks run only while somebody polls the device. Natively a thread does, for as long as something is awaited;
+//! in the browser the event loop does.
+
+use futures_channel::oneshot;
+
+/// Turns "this submission is done" into a future.
+pub(crate) struct Waiter {
+    #[cfg(not(target_arch = "wasm32"))]
+    jobs: std::sync::mpsc::Sender<(wgpu::SubmissionIndex, oneshot::Sender<()>)>,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Waiter {
+    pub(crate) fn new(device: &wgpu::Device) -> Self {
+        let (jobs, inbox) = std::sync::mpsc::channel::<(wgpu::SubmissionIndex, oneshot::Sender<()>)>();
+        let device = device.clone();
+        // The thread ends when the `Waiter` is dropped. Should the system give us no thread, `wait` still returns: its
+        // receiver sees the closed channel, and the health check that follows every wait reports what is wrong.
+        let _ = std::thread::Builder::new().name("lapidary-gpu".into()).spawn(move || {
+            for (submission, done) in inbox {
+                let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+                if let Err(error) = device.poll(poll) {
+                    log::error!("waiting for the GPU: {error}");
+                }
+                // Nobody listens any more if the caller gave up; that is fine.
+                let _ = done.send(());
+            }
+        });
+        Self { jobs }
+    }
+
+    /// Resolves when the submission is done and its callbacks have run, or the device is lost.
+    pub(crate) async fn wait(&self, _queue: &wgpu::Queue, submission: wgpu::SubmissionIndex) {
+        let (sender, receiver) = oneshot::channel();
+        if self.jobs.send((submission, sender)).is_ok() {
+            let _ = receiver.await;
+        }
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+impl Waiter {
+    pub(crate) fn new(_device: &wgpu::Device) -> Self {
+        Self {}
+    }
+
+    /// Resolves when the submission is done.
+    pub(crate) async fn wait(&self, queue: &wgpu::Queue, _submission: wgpu::SubmissionIndex) {
+        let (sender, receiver) = oneshot::channel();
+        queue.on_submitted_work_done(move || {
+            let _ = sender.send(());
+        });
+        let _ = receiver.await;
+    }
+}

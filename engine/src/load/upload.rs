@@ -1,0 +1,161 @@
+//! Weights from a mapped file to the device, a few megabytes at a time.
+
+use super::TensorView;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Tensor};
+use crate::quant::{Matrix, Shard, WeightFormat};
+
+/// Bytes that may wait in wgpu's staging memory before a submit hands them to the device.
+const MAX_PENDING_BYTES: u64 = 64 << 20;
+/// Bytes that are repacked at a time.
+const BATCH_BYTES: usize = 4 << 20;
+/// What a binding's offset must be a multiple of; WebGPU's default limit.
+const BINDING_ALIGN: u64 = 256;
+
+/// Uploads tensors, reports progress and stops when asked to.
+pub struct Uploader<'a> {
+    gpu: &'a Gpu,
+    /// Largest binding to make.
+    max_shard_bytes: u64,
+    /// Bytes of the file that are done, of how many; returns whether to go on.
+    progress: &'a mut (dyn FnMut(u64, u64) -> bool + Send),
+    total: u64,
+    done: u64,
+    pending: u64,
+}
+
+impl<'a> Uploader<'a> {
+    /// `total` is the number of bytes in the file that will be uploaded; `progress` gets the bytes done and `total`, and
+    /// returns whether to go on.
+    pub fn new(
+        gpu: &'a Gpu,
+        max_shard_bytes: u64,
+        total: u64,
+        progress: &'a mut (dyn FnMut(u64, u64) -> bool + Send),
+    ) -> Self {
+        let max_shard_bytes = max_shard_bytes.min(gpu.capabilities().max_binding_bytes);
+        Self { gpu, max_shard_bytes, progress, total, done: 0, pending: 0 }
+    }
+
+    /// Uploads a matrix as `format`, converting it row by row if the file has it otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the progress callback said so, and the errors of buffers.
+    pub async fn matrix(&mut self, view: &TensorView<'_>, format: WeightFormat) -> Result<Matrix> {
+        let layout = format.gpu_row(view.cols);
+        let (quant_bytes, scale_bytes) = (16 * layout.quant_vec4s as u64, 4 * layout.scale_words as u64);
+        // The scales of a shard are never larger than its quants, so the quants decide how many rows it holds.
+        let shard_rows = (self.max_shard_bytes / quant_bytes.max(1)).min(view.rows as u64) as usize;
+        if shard_rows == 0 {
+            return Err(Error::Adapter {
+                adapter: self.gpu.info().name.clone(),
+                reason: format!("a row of {} takes {quant_bytes} bytes, more than a binding holds", view.name),
+            });
+        }
+        let mut shards = Vec::new();
+        let mut first_row = 0;
+        while first_row < view.rows {
+            let rows = shard_rows.min(view.rows - first_row);
+            let quant_bytes = quant_bytes * rows as u64;
+            let scales_at = quant_bytes.next_multiple_of(BINDING_ALIGN);
+            let scale_bytes = scale_bytes * rows as u64;
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            let buffer = self.gpu.buffer(&view.name, scales_at + scale_bytes, usage).await?;
+            let shard = Shard { first_row, rows, buffer, quant_bytes, scales_at, scale_bytes };
+            self.shard(view, format, &shard).await?;
+            shards.push(shard);
+            first_row += rows;
+        }
+        Ok(Matrix { format, rows: view.rows, cols: view.cols, shards })
+    }
+
+    async fn shard(&mut self, view: &TensorView<'_>, format: WeightFormat, shard: &Shard) -> Result<()> {
+        let layout = format.gpu_row(view.cols);
+        let row_bytes = view.bytes.len() / view.rows;
+        let batch_rows = (BATCH_BYTES / (16 * layout.quant_vec4s)).max(1);
+        let mut converter = Converter::new(view.format, format, view.cols);
+        let (mut quants, mut scales) = (Vec::new(), Vec::new());
+        let (quant_words, scale_words) = (4 * layout.quant_vec4s, layout.scale_words);
+        for start in (0..shard.rows).step_by(batch_rows) {
+            let rows = batch_rows.min(shard.rows - start);
+            quants.clear();
+            quants.resize(rows * quant_words, 0u32);
+            scales.clear();
+            scales.resize(rows * scale_words, 0u32);
+            for i in 0..rows {
+                let at = (shard.first_row + start + i) * row_bytes;
+                let row = converter.convert(&view.bytes[at..at + row_bytes]);
+                let quants = &mut quants[i * quant_words..][..quant_words];
+                let scales = &mut scales[i * scale_words..][..scale_words];
+                format.repack_row(row, view.cols, quants, scales);
+            }
+            self.write(&shard.buffer, 4 * (start * quant_words) as u64, &quants).await?;
+            if scale_words > 0 {
+                self.write(&shard.buffer, shard.scales_at + 4 * (start * scale_words) as u64, &scales).await?;
+            }
+            self.done += (rows * row_bytes) as u64;
+            if !(self.progress)(self.done.min(self.total), self.total) {
+                return Err(Error::Cancelled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Uploads a vector as f32 with `offset` added: norm weights are `1 + w` on the device.
+    ///
+    /// # Errors
+    /// The errors of buffers.
+    pub async fn vector(&mut self, view: &TensorView<'_>, offset: f32) -> Result<Tensor> {
+        let values = floats(view, offset);
+        self.done += view.bytes.len() as u64;
+        Tensor::from_rows(self.gpu, &view.name, values.len(), &values).await
+    }
+
+    /// Hands over what still waits.
+    ///
+    /// # Errors
+    /// If the device is lost or refused an upload.
+    pub async fn finish(&mut self) -> Result<()> {
+        self.pending = 0;
+        let submission = self.gpu.queue().submit([]);
+        self.gpu.finish(submission).await
+    }
+
+    async fn write(&mut self, buffer: &wgpu::Buffer, offset: u64, words: &[u32]) -> Result<()> {
+        self.gpu.queue().write_buffer(buffer, offset, bytemuck::cast_slice(words));
+        self.pending += 4 * words.len() as u64;
+        if self.pending >= MAX_PENDING_BYTES { self.finish().await } else { Ok(()) }
+    }
+}
+
+/// A vector of the file as f32, with `offset` added to each number.
+pub(crate) fn floats(view: &TensorView<'_>, offset: f32) -> Vec<f32> {
+    let mut values = vec![0.0; view.rows * view.cols];
+    view.format.dequantize(view.bytes, &mut values);
+    values.iter_mut().for_each(|v| *v += offset);
+    values
+}
+
+/// Rows from one format to another.
+struct Converter {
+    from: WeightFormat,
+    to: WeightFormat,
+    values: Vec<f32>,
+    blocks: Vec<u8>,
+}
+
+impl Converter {
+    fn new(from: WeightFormat, to: WeightFormat, cols: usize) -> Self {
+        Self { from, to, values: vec![0.0; if from == to { 0 } else { cols }], blocks: Vec::new() }
+    }
+
+    fn convert<'r>(&'r mut self, row: &'r [u8]) -> &'r [u8] {
+        if self.from == self.to {
+            return row;
+        }
+        self.from.dequantize(row, &mut self.values);
+        self.blocks.clear();
+        self.to.quantize(&self.values, &mut self.blocks);
+        &self.blocks
+    }
+}

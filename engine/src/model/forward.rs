@@ -1,0 +1,122 @@
+//! The layer graph of Gemma-2 and Gemma-3 text, a line a kernel.
+//!
+//! Gemma 2 (Gemma Team 2024, section 2): `x += post_attention_norm(attention(input_norm(x)))`, then
+//! `x += post_ffn_norm(ffn(pre_ffn_norm(x)))`. The seams between blocks are fused: [`add_rms_norm`] adds one block's output
+//! and norms the next one's input.
+
+use super::weights::RopeTables;
+use super::{Config, KvCache, State, Weights};
+use crate::error::Result;
+use crate::gpu::{Count, Recorder, Tensor};
+use crate::ops::{
+    Attention, Emitted, Rope, add_rms_norm, argmax, attention, embed, geglu, logits, matmul, matvec, pick, rms_norm,
+    rope, sample,
+};
+use crate::quant::Matrix;
+
+/// Which kernels multiply by weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// One token a step: mat-vec.
+    Decode,
+    /// Up to a chunk of tokens a step: tiled matmul.
+    Prefill,
+}
+
+async fn linear(r: &mut Recorder<'_>, mode: Mode, weights: &Matrix, x: &Tensor, out: &Tensor) -> Result<()> {
+    match mode {
+        Mode::Decode => matvec(r, weights, x, out).await,
+        Mode::Prefill => matmul(r, weights, x, out).await,
+    }
+}
+
+/// Records everything from token ids to the final norm, which ends up in `s.normed`. A part a layer, after one for the
+/// embedding.
+///
+/// # Errors
+/// The errors of [`Recorder`].
+pub async fn record_body(
+    r: &mut Recorder<'_>,
+    mode: Mode,
+    c: &Config,
+    w: &Weights,
+    tables: &RopeTables,
+    cache: &KvCache,
+    s: &State,
+) -> Result<()> {
+    let eps = c.rms_norm_eps;
+    r.begin_part();
+    embed(r, &w.embedding, &s.tokens, c.embedding_scale, &s.residual).await?;
+    if let Some(first) = w.layers.first() {
+        rms_norm(r, &s.residual, &first.input_norm, eps, &s.normed).await?;
+    }
+    for (i, (layer, cache)) in w.layers.iter().zip(&cache.layers).enumerate() {
+        let kind = &c.layers[i];
+        r.begin_part();
+        linear(r, mode, &layer.query, &s.normed, &s.query).await?;
+        linear(r, mode, &layer.key, &s.normed, &s.key).await?;
+        linear(r, mode, &layer.value, &s.normed, &s.value).await?;
+        let rotation = Rope {
+            heads: c.num_heads,
+            kv_heads: c.num_kv_heads,
+            head_dim: c.head_dim,
+            query_scale: c.query_scale,
+            eps,
+        };
+        let table = tables.of(kind.rope_theta, kind.rope_scale);
+        rope(r, rotation, &s.query, &s.key, &s.value, table, layer.qk_norm.as_ref(), cache).await?;
+        let numbers = Attention {
+            heads: c.num_heads,
+            kv_heads: c.num_kv_heads,
+            head_dim: c.head_dim,
+            window: kind.window,
+            soft_cap: c.attn_soft_cap,
+            one_token: mode == Mode::Decode,
+        };
+        attention(r, numbers, &s.query, cache, &s.heads).await?;
+        linear(r, mode, &layer.output, &s.heads, &s.block).await?;
+        add_rms_norm(
+            r, &s.block, &layer.post_attention_norm, &s.residual, &layer.pre_ffn_norm, eps, &s.normed,
+        )
+        .await?;
+        linear(r, mode, &layer.gate, &s.normed, &s.gate).await?;
+        linear(r, mode, &layer.up, &s.normed, &s.up).await?;
+        geglu(r, &s.gate, &s.up, &s.hidden).await?;
+        linear(r, mode, &layer.down, &s.hidden, &s.block).await?;
+        let next_norm = w.layers.get(i + 1).map_or(&w.final_norm, |next| &next.input_norm);
+        add_rms_norm(r, &s.block, &layer.post_ffn_norm, &s.residual, next_norm, eps, &s.normed).await?;
+    }
+    Ok(())
+}
+
+/// What comes after the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// Logits of the step's last token, and the likeliest token.
+    Greedy,
+    /// Logits of the step's last token, and a token drawn from them.
+    Sample,
+    /// Logits of all of the step's tokens.
+    AllLogits,
+}
+
+/// Records the head: from the final norm in `s.normed` to logits and a token.
+///
+/// # Errors
+/// The errors of [`Recorder`].
+pub async fn record_head(r: &mut Recorder<'_>, head: Head, c: &Config, w: &Weights, s: &State) -> Result<()> {
+    r.begin_part();
+    if head == Head::AllLogits {
+        matmul(r, &w.embedding, &s.normed, &s.logits).await?;
+        return logits(r, &s.logits, Count::EACH_TOKEN, c.final_soft_cap, &s.seen).await;
+    }
+    matvec(r, &w.embedding, &s.normed, &s.logits).await?;
+    logits(r, &s.logits, Count::Fixed(1), c.final_soft_cap, &s.seen).await?;
+    let emitted = Emitted { tokens: &s.tokens, results: &s.results, seen: &s.seen };
+    if head == Head::Greedy {
+        argmax(r, &s.logits, &s.best).await?;
+        pick(r, &s.best, emitted).await
+    } else {
+        sample(r, &s.logits, &s.candidates, emitted).await
+    }
+}

@@ -1,0 +1,13 @@
+//! Gemma: configuration, weights and the layer graph.
+
+pub mod config;
+mod forward;
+mod kv_cache;
+mod state;
+mod weights;
+
+pub use config::{Architecture, Config, LayerAttention};
+pub use forward::{Head, Mode, record_body, record_head};
+pub use kv_cache::KvCache;
+pub use state::State;
+pub use weights::{LayerWeights, RopeTables, Weights};

@@ -1,0 +1,79 @@
+//! The activations of a forward pass.
+
+use super::Config;
+use crate::error::Result;
+use crate::gpu::{Gpu, Tensor};
+use crate::ops::ARGMAX_WORKGROUPS;
+
+/// Buffers that a forward pass of up to `T` tokens works in, reused by every layer. Names and letters as in `Weights`.
+#[derive(Debug)]
+pub struct State {
+    /// T token ids. In decode, word 0 is written by the sampling kernel of the step before.
+    pub tokens: wgpu::Buffer,
+    /// `[T, H]`: the residual stream.
+    pub residual: Tensor,
+    /// `[T, H]`: a block's normalised input.
+    pub normed: Tensor,
+    /// `[T, Q · D]`
+    pub query: Tensor,
+    /// `[T, K · D]`
+    pub key: Tensor,
+    /// `[T, K · D]`
+    pub value: Tensor,
+    /// `[T, Q · D]`: attention's result for each head.
+    pub heads: Tensor,
+    /// `[T, H]`: a block's output, before its post-norm.
+    pub block: Tensor,
+    /// `[T, F]`
+    pub gate: Tensor,
+    /// `[T, F]`
+    pub up: Tensor,
+    /// `[T, F]`
+    pub hidden: Tensor,
+    /// `[L, vocab]`: logits of the last token, or of all where a caller wants them.
+    pub logits: Tensor,
+    /// Scratch of the greedy choice.
+    pub best: wgpu::Buffer,
+    /// Scratch of sampling: 8 bytes a token of the vocabulary.
+    pub candidates: wgpu::Buffer,
+    /// A bit a token: what the repetition penalty knows.
+    pub seen: wgpu::Buffer,
+    /// The ring of chosen tokens.
+    pub results: wgpu::Buffer,
+}
+
+impl State {
+    /// Words in the ring of results.
+    pub const RESULTS: usize = 64;
+
+    /// Buffers for up to `max_tokens` tokens a step and `logit_rows` rows of logits.
+    ///
+    /// # Errors
+    /// The errors of buffers.
+    pub async fn new(gpu: &Gpu, config: &Config, max_tokens: usize, logit_rows: usize) -> Result<Self> {
+        use wgpu::BufferUsages as Usage;
+        let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
+        let tensor = async |label, cols| Tensor::zeros(gpu, label, max_tokens, cols).await;
+        let query = config.num_heads * config.head_dim;
+        let key = config.num_kv_heads * config.head_dim;
+        let vocab = config.vocab_size as u64;
+        Ok(Self {
+            tokens: gpu.buffer("tokens", 4 * max_tokens as u64, usage).await?,
+            residual: tensor("residual", config.hidden_size).await?,
+            normed: tensor("normed", config.hidden_size).await?,
+            query: tensor("query", query).await?,
+            key: tensor("key", key).await?,
+            value: tensor("value", key).await?,
+            heads: tensor("heads", query).await?,
+            block: tensor("block", config.hidden_size).await?,
+            gate: tensor("gate", config.intermediate_size).await?,
+            up: tensor("up", config.intermediate_size).await?,
+            hidden: tensor("hidden", config.intermediate_size).await?,
+            logits: Tensor::zeros(gpu, "logits", logit_rows, config.vocab_size).await?,
+            best: gpu.buffer("best", 8 * ARGMAX_WORKGROUPS as u64, usage).await?,
+            candidates: gpu.buffer("candidates", 8 * vocab, usage).await?,
+            seen: gpu.buffer("seen", 4 * vocab.div_ceil(32), usage).await?,
+            results: gpu.buffer("results", 4 * Self::RESULTS as u64, usage).await?,
+        })
+    }
+}

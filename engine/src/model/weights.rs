@@ -1,0 +1,172 @@
+//! The weights of a model on the device.
+
+use super::Config;
+use crate::error::Result;
+use crate::gpu::{Gpu, Tensor};
+use crate::load::{LayerPart, ModelFiles, Part, Uploader, floats};
+use crate::ops::cos_sin_table;
+use crate::quant::{Matrix, WeightFormat};
+
+/// All weights. `H` is the hidden size, `F` the intermediate size, `D` a head's size, `Q` and `K` query and key heads.
+#[derive(Debug)]
+pub struct Weights {
+    /// `[vocab, H]`: token embedding and, tied, the head.
+    pub embedding: Matrix,
+    /// In order.
+    pub layers: Vec<LayerWeights>,
+    /// `[1, H]`
+    pub final_norm: Tensor,
+}
+
+/// The weights of a layer. Norms hold `1 + w`.
+#[derive(Debug)]
+pub struct LayerWeights {
+    /// `[1, H]`
+    pub input_norm: Tensor,
+    /// `[Q · D, H]`
+    pub query: Matrix,
+    /// `[K · D, H]`
+    pub key: Matrix,
+    /// `[K · D, H]`
+    pub value: Matrix,
+    /// `[H, Q · D]`
+    pub output: Matrix,
+    /// `[1, 2 · D]`: the norm of queries, then of keys; Gemma-3 only.
+    pub qk_norm: Option<Tensor>,
+    /// `[1, H]`
+    pub post_attention_norm: Tensor,
+    /// `[1, H]`
+    pub pre_ffn_norm: Tensor,
+    /// `[F, H]`
+    pub gate: Matrix,
+    /// `[F, H]`
+    pub up: Matrix,
+    /// `[H, F]`
+    pub down: Matrix,
+    /// `[1, H]`
+    pub post_ffn_norm: Tensor,
+}
+
+impl Weights {
+    /// Uploads a model's weights, as `format` or as the file has them.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`](crate::Error::Cancelled) if `progress` returns false; out of memory; limits of the adapter.
+    pub async fn load(
+        gpu: &Gpu,
+        files: &ModelFiles,
+        format: Option<WeightFormat>,
+        max_shard_bytes: u64,
+        progress: &mut (dyn FnMut(u64, u64) -> bool + Send),
+    ) -> Result<Self> {
+        let config = files.config();
+        let mut total = 0;
+        for part in Part::all(config) {
+            total += files.tensor(part)?.bytes.len() as u64;
+        }
+        let mut loader =
+            Loader { gpu, files, format, uploader: Uploader::new(gpu, max_shard_bytes, total, progress) };
+        let embedding = loader.matrix(Part::Embedding).await?;
+        let mut layers = Vec::with_capacity(config.num_layers);
+        for i in 0..config.num_layers {
+            layers.push(loader.layer(i).await?);
+        }
+        let final_norm = loader.norm(Part::FinalNorm).await?;
+        loader.uploader.finish().await?;
+        Ok(Self { embedding, layers, final_norm })
+    }
+
+    /// Bytes that the weights will take on the device, from the file's header alone.
+    ///
+    /// # Errors
+    /// The errors of [`ModelFiles::tensor`].
+    pub fn bytes(files: &ModelFiles, format: Option<WeightFormat>) -> Result<u64> {
+        let mut bytes = 0;
+        for part in Part::all(files.config()) {
+            let view = files.tensor(part)?;
+            let format = if view.rows == 1 { WeightFormat::F32 } else { format.unwrap_or(view.format) };
+            let row = format.gpu_row(view.cols);
+            bytes += view.rows as u64 * (16 * row.quant_vec4s + 4 * row.scale_words) as u64;
+        }
+        Ok(bytes)
+    }
+}
+
+struct Loader<'a> {
+    gpu: &'a Gpu,
+    files: &'a ModelFiles,
+    format: Option<WeightFormat>,
+    uploader: Uploader<'a>,
+}
+
+impl Loader<'_> {
+    async fn matrix(&mut self, part: Part) -> Result<Matrix> {
+        let view = self.files.tensor(part)?;
+        self.uploader.matrix(&view, self.format.unwrap_or(view.format)).await
+    }
+
+    async fn norm(&mut self, part: Part) -> Result<Tensor> {
+        let view = self.files.tensor(part)?;
+        self.uploader.vector(&view, self.files.norm_offset()).await
+    }
+
+    /// The norms of queries and keys in one row.
+    async fn qk_norm(&self, layer: usize) -> Result<Option<Tensor>> {
+        if !self.files.config().qk_norm {
+            return Ok(None);
+        }
+        let offset = self.files.norm_offset();
+        let mut both = floats(&self.files.tensor(Part::Layer(layer, LayerPart::QueryNorm))?, offset);
+        both.extend(floats(&self.files.tensor(Part::Layer(layer, LayerPart::KeyNorm))?, offset));
+        Tensor::from_rows(self.gpu, "qk_norm", both.len(), &both).await.map(Some)
+    }
+
+    async fn layer(&mut self, i: usize) -> Result<LayerWeights> {
+        let part = |part| Part::Layer(i, part);
+        Ok(LayerWeights {
+            input_norm: self.norm(part(LayerPart::InputNorm)).await?,
+            query: self.matrix(part(LayerPart::Query)).await?,
+            key: self.matrix(part(LayerPart::Key)).await?,
+            value: self.matrix(part(LayerPart::Value)).await?,
+            output: self.matrix(part(LayerPart::Output)).await?,
+            qk_norm: self.qk_norm(i).await?,
+            post_attention_norm: self.norm(part(LayerPart::PostAttentionNorm)).await?,
+            pre_ffn_norm: self.norm(part(LayerPart::PreFfnNorm)).await?,
+            gate: self.matrix(part(LayerPart::Gate)).await?,
+            up: self.matrix(part(LayerPart::Up)).await?,
+            down: self.matrix(part(LayerPart::Down)).await?,
+            post_ffn_norm: self.norm(part(LayerPart::PostFfnNorm)).await?,
+        })
+    }
+}
+
+/// The rotary tables of a model, one for each pair of base and scale that its layers use.
+#[derive(Debug)]
+pub struct RopeTables {
+    tables: Vec<(f32, f32, Tensor)>,
+}
+
+impl RopeTables {
+    /// Tables for `positions` positions.
+    ///
+    /// # Errors
+    /// The errors of buffers.
+    pub async fn new(gpu: &Gpu, config: &Config, positions: usize) -> Result<Self> {
+        let mut tables: Vec<(f32, f32, Tensor)> = Vec::new();
+        for layer in &config.layers {
+            if !tables.iter().any(|(theta, scale, _)| (*theta, *scale) == (layer.rope_theta, layer.rope_scale)) {
+                let table =
+                    cos_sin_table(gpu, positions, config.head_dim, layer.rope_theta, layer.rope_scale).await?;
+                tables.push((layer.rope_theta, layer.rope_scale, table));
+            }
+        }
+        Ok(Self { tables })
+    }
+
+    /// The table of a layer.
+    pub(crate) fn of(&self, theta: f32, scale: f32) -> &Tensor {
+        let found = self.tables.iter().find(|(t, s, _)| (*t, *s) == (theta, scale));
+        let Some((_, _, table)) = found else { unreachable!("new() made one for every layer") };
+        table
+    }
+}

@@ -1,0 +1,41 @@
+//! `wgsl/embed.wesl`
+
+use lapidary_shaders::kernels::embed::{Bindings, KERNEL, Params};
+
+use super::{assert_cols, u32_of};
+use crate::error::Result;
+use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
+use crate::quant::Matrix;
+
+/// `out[t] = scale · table[tokens[t]]`, one dispatch a shard of the table.
+///
+/// `table`: `[vocab, n]`; `tokens`: T ids, each below `vocab`; `out`: `[T, n]`.
+///
+/// # Errors
+/// The errors of [`Recorder`].
+pub async fn embed(
+    r: &mut Recorder<'_>,
+    table: &Matrix,
+    tokens: &wgpu::Buffer,
+    scale: f32,
+    out: &Tensor,
+) -> Result<()> {
+    assert_cols("out", out, table.cols);
+    for shard in &table.shards {
+        let params = Params {
+            first_row: u32_of(shard.first_row),
+            rows: u32_of(shard.rows),
+            groups: u32_of(table.groups()),
+            scale,
+        };
+        let bindings = Bindings {
+            quants: shard.quants(),
+            scales: shard.scales(),
+            tokens: Slice::all(tokens),
+            out: out.slice(),
+        };
+        let grid = Grid::Xy(Count::Fixed(u32_of(table.groups().div_ceil(64))), Count::EACH_TOKEN);
+        r.dispatch(&KERNEL, &[table.format.name()], params.words(), bindings.slots(), grid).await?;
+    }
+    Ok(())
+}

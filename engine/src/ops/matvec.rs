@@ -1,0 +1,34 @@
+//! `wgsl/matvec.wesl`
+
+use lapidary_shaders::kernels::matvec::{Bindings, KERNEL, Params};
+
+use super::{assert_cols, u32_of};
+use crate::error::Result;
+use crate::gpu::{Count, Grid, Recorder, Tensor};
+use crate::quant::Matrix;
+
+/// `ROWS_PER_WORKGROUP` of the kernel.
+const ROWS_PER_WORKGROUP: u32 = 32;
+
+/// `out[0] = weights · x[last token]`, one dispatch a shard.
+///
+/// `weights`: `[m, n]`; `x`: `[T, n]`, of which the step's last row counts; `out`: `[1, m]`.
+///
+/// # Errors
+/// The errors of [`Recorder`].
+pub async fn matvec(r: &mut Recorder<'_>, weights: &Matrix, x: &Tensor, out: &Tensor) -> Result<()> {
+    assert_cols("x", x, weights.cols);
+    assert_cols("out", out, weights.rows);
+    for shard in &weights.shards {
+        let params = Params {
+            rows: u32_of(shard.rows),
+            groups: u32_of(weights.groups()),
+            first_out: u32_of(shard.first_row),
+        };
+        let bindings =
+            Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
+        let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(ROWS_PER_WORKGROUP)));
+        r.dispatch(&KERNEL, &[weights.format.name()], params.words(), bindings.slots(), grid).await?;
+    }
+    Ok(())
+}

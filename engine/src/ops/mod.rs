@@ -1,0 +1,44 @@
+//! The operations of the layer graph: one file a kernel, each with typed arguments, its shapes, and its dispatch.
+//!
+//! Every function records one or more dispatches into a [`Recorder`](crate::gpu::Recorder). Shapes are given as
+//! `[rows, cols]` with `T` the tokens of a step; a caller that gets one wrong meets an assertion, not a wrong answer.
+
+mod add_rms_norm;
+mod argmax;
+mod attention;
+mod cache;
+mod embed;
+mod geglu;
+mod logits;
+mod matmul;
+mod matvec;
+mod pick;
+mod rms_norm;
+mod rope;
+mod sample;
+
+pub use add_rms_norm::add_rms_norm;
+pub use argmax::{ARGMAX_WORKGROUPS, argmax};
+pub use attention::{Attention, attention};
+pub use cache::{CacheFormat, CacheLayer};
+pub use embed::embed;
+pub use geglu::geglu;
+pub use logits::logits;
+pub use matmul::matmul;
+pub use matvec::matvec;
+pub use pick::{Emitted, pick};
+pub use rms_norm::rms_norm;
+pub use rope::{Rope, cos_sin_table, rope};
+pub use sample::sample;
+
+use crate::gpu::Tensor;
+
+/// Whether a kernel that reads `[T, cols]` may read this tensor.
+fn assert_cols(name: &str, tensor: &Tensor, cols: usize) {
+    assert!(tensor.cols() == cols, "{name} has {} columns, not {cols}", tensor.cols());
+}
+
+/// Sizes are checked when a model's configuration is read; none comes near the limit.
+fn u32_of(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,106 @@
+//! `wgsl/rope.wesl`
+
+use lapidary_shaders::kernels::rope::{Bindings, KERNEL, Params};
+
+use super::{CacheLayer, assert_cols, u32_of};
+use crate::error::Result;
+use crate::gpu::{Count, Gpu, Grid, Recorder, Tensor};
+
+/// The numbers of a [`rope`].
+#[derive(Clone, Copy, Debug)]
+pub struct Rope {
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Numbers in a head.
+    pub head_dim: usize,
+    /// What rotated queries are multiplied by.
+    pub query_scale: f32,
+    /// Epsilon of the norm of q and k, where there is one.
+    pub eps: f32,
+}
+
+/// Rotates queries in place and scales them, and writes rotated keys and values to the cache at the step's position.
+///
+/// `q`: `[T, heads · head_dim]`; `k`, `v`: `[T, kv_heads · head_dim]`; `cos_sin`: from [`cos_sin_table`];
+/// `qk_weight`: `[1, 2 · head_dim]`, the norm weights of q and then of k, for models that norm them.
+///
+/// # Errors
+/// The errors of [`Recorder`].
+#[expect(clippy::too_many_arguments, reason = "one for each binding, named at the call")]
+pub async fn rope(
+    r: &mut Recorder<'_>,
+    rope: Rope,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    cos_sin: &Tensor,
+    qk_weight: Option<&Tensor>,
+    cache: &CacheLayer,
+) -> Result<()> {
+    let Rope { heads, kv_heads, head_dim, query_scale, eps } = rope;
+    assert_cols("q", q, heads * head_dim);
+    assert_cols("k", k, kv_heads * head_dim);
+    assert_cols("v", v, kv_heads * head_dim);
+    assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
+    assert!(cos_sin.cols() >= cache.capacity() * head_dim, "the table ends before the cache");
+    let params = Params {
+        heads: u32_of(heads),
+        kv_heads: u32_of(kv_heads),
+        head_dim: u32_of(head_dim),
+        q_stride: u32_of(q.stride()),
+        kv_stride: u32_of(k.stride()),
+        capacity: u32_of(cache.capacity()),
+        query_scale,
+        eps,
+    };
+    let bindings = Bindings {
+        q: q.slice(),
+        k: k.slice(),
+        v: v.slice(),
+        cos_sin: cos_sin.slice(),
+        // Without a norm the kernel never looks at its weights, but WebGPU wants the slot filled.
+        qk_weight: qk_weight.unwrap_or(cos_sin).slice(),
+        k_cache: cache.keys(),
+        v_cache: cache.values(),
+    };
+    let mut features = cache.features();
+    if qk_weight.is_some() {
+        features.push("qk_norm");
+    }
+    let grid = Grid::Xy(Count::Fixed(u32_of(heads + 2 * kv_heads)), Count::EACH_TOKEN);
+    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
+}
+
+/// `(cos, sin)` of `position / position_scale · theta^(-2i / head_dim)` for every position and `i < head_dim / 2`:
+/// `[1, positions · head_dim]`.
+///
+/// The frequency and the angle are rounded to f32 as in Hugging Face's implementation, so that long positions agree with
+/// it; sine and cosine are exact.
+///
+/// # Errors
+/// The errors of buffers.
+pub async fn cos_sin_table(
+    gpu: &Gpu,
+    positions: usize,
+    head_dim: usize,
+    theta: f32,
+    position_scale: f32,
+) -> Result<Tensor> {
+    let frequencies: Vec<f32> = (0..head_dim / 2)
+        .map(|i| {
+            let exponent = (2 * i) as f32 / head_dim as f32;
+            (1.0 / f64::from(theta).powf(f64::from(exponent))) as f32 / position_scale
+        })
+        .collect();
+    let table: Vec<f32> = (0..positions)
+        .flat_map(|position| {
+            frequencies.iter().flat_map(move |frequency| {
+                let angle = f64::from(position as f32 * frequency);
+                [angle.cos() as f32, angle.sin() as f32]
+            })
+        })
+        .collect();
+    Tensor::from_rows(gpu, "cos_sin", table.len(), &table).await
+}

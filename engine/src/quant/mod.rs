@@ -1,0 +1,312 @@
+//! The weight formats: GGML's blocks on the CPU side, Lapidary's word arrays on the GPU side.
+//!
+//! A matrix is stored row by row. On the CPU a row is a run of GGML blocks, as in a GGUF file; the
+//! module of each format says what one block holds. [`WeightFormat::dequantize`] and
+//! [`WeightFormat::quantize`] follow GGML's reference functions operation by operation in `f32`, so
+//! that their results equal GGML's bit for bit.
+//!
+//! # The GPU layout
+//!
+//! GGML's blocks have odd sizes (18, 34, 210 bytes), which a shader cannot load well. On the GPU a
+//! matrix is therefore two arrays, `quants: array<vec4<u32>>` and `scales: array<u32>`, both row by
+//! row and in little-endian words. A row is padded with zeros to whole groups of 32 columns, and to
+//! whole super-blocks of 256 columns in the k-quants. With `groups = ceil(cols / 32)`,
+//! `pairs = ceil(groups / 2)` and `supers = ceil(cols / 256)`, a row holds:
+//!
+//! | format | `quants`, in vec4 | what they are | `scales`, in words | what they are |
+//! | --- | --- | --- | --- | --- |
+//! | f32 | 8 · groups | the values' bits | 0 | |
+//! | f16, bf16 | 4 · groups | two values a word, the first in the low half | 0 | |
+//! | q8_0 | 2 · groups | the 32 signed bytes in order | pairs | `d` of the even group, `d` of the odd group in the high half |
+//! | q5_0 | groups | the 16 nibble bytes | 3 · pairs | `qh` of the even group, `qh` of the odd group, then both `d` as in q8_0 |
+//! | q5_1 | groups | the 16 nibble bytes | 2 · groups | `qh`, then `d` with `m` in the high half |
+//! | q4_0 | groups | the 16 nibble bytes | pairs | as in q8_0 |
+//! | q4_1 | groups | the 16 nibble bytes | groups | `d` with `m` in the high half |
+//! | q4_k | 8 · supers | the 128 nibble bytes | 4 · supers | `d` with `dmin` in the high half, then the 12 scale bytes |
+//! | q5_k | 10 · supers | the 128 nibble bytes (8 vec4), then the 32 bytes of fifth bits (2) | 4 · supers | as in q4_k |
+//! | q6_k | 12 · supers | the 128 nibble bytes (8 vec4), then the 64 bytes of high bit pairs (4) | 5 · supers | the 16 signed scales (4 words), then `d` in the low half |
+//!
+//! `d`, `m` and `dmin` are the bits of an f16. In a group's 16 nibble bytes, byte `j` holds value `j`
+//! in its low and value `j + 16` in its high nibble. [`WeightFormat::repack_row`] loses nothing: it
+//! moves GGML's bits without decoding them.
+
+mod bits;
+mod fit;
+mod float;
+mod matrix;
+mod q4_0;
+mod q4_1;
+mod q4_k;
+mod q5_0;
+mod q5_1;
+mod q5_k;
+mod q6_k;
+mod q8_0;
+mod scale_min;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+pub use matrix::Matrix;
+pub(crate) use matrix::Shard;
+
+/// Columns in one group of the GPU layout, and values in a block of the simple quants.
+const GROUP: usize = 32;
+/// Values in a super-block of the k-quants.
+const SUPER: usize = 256;
+
+/// How the weights of a matrix are stored.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightFormat {
+    /// 32-bit floats.
+    F32,
+    /// IEEE half floats.
+    F16,
+    /// The upper half of a 32-bit float.
+    Bf16,
+    /// 8 bits a value, one scale for 32 values.
+    Q8_0,
+    /// 5 bits a value, one scale for 32 values.
+    Q5_0,
+    /// 5 bits a value, scale and minimum for 32 values.
+    Q5_1,
+    /// 4 bits a value, one scale for 32 values.
+    Q4_0,
+    /// 4 bits a value, scale and minimum for 32 values.
+    Q4_1,
+    /// 4 bits a value in super-blocks of 256, 6-bit scale and minimum for 32 values.
+    Q4K,
+    /// 5 bits a value in super-blocks of 256, 6-bit scale and minimum for 32 values.
+    Q5K,
+    /// 6 bits a value in super-blocks of 256, 8-bit scale for 16 values.
+    Q6K,
+}
+
+/// The size of one matrix row in the GPU layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuRow {
+    /// Elements of `quants`, each a `vec4<u32>` of 16 bytes.
+    pub quant_vec4s: usize,
+    /// Elements of `scales`, each a `u32`.
+    pub scale_words: usize,
+}
+
+impl WeightFormat {
+    /// Every format.
+    pub const ALL: [WeightFormat; 11] = [
+        Self::F32,
+        Self::F16,
+        Self::Bf16,
+        Self::Q8_0,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q4K,
+        Self::Q5K,
+        Self::Q6K,
+    ];
+
+    /// The format's name in settings, which is also the name of the shaders' dequantisation module.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::Q8_0 => "q8_0",
+            Self::Q5_0 => "q5_0",
+            Self::Q5_1 => "q5_1",
+            Self::Q4_0 => "q4_0",
+            Self::Q4_1 => "q4_1",
+            Self::Q4K => "q4_k",
+            Self::Q5K => "q5_k",
+            Self::Q6K => "q6_k",
+        }
+    }
+
+    /// Values in a block.
+    pub fn block_len(self) -> usize {
+        match self {
+            Self::F32 | Self::F16 | Self::Bf16 => 1,
+            Self::Q8_0 | Self::Q5_0 | Self::Q5_1 | Self::Q4_0 | Self::Q4_1 => GROUP,
+            Self::Q4K | Self::Q5K | Self::Q6K => SUPER,
+        }
+    }
+
+    /// Bytes of a GGML block.
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::Q8_0 => q8_0::BYTES,
+            Self::Q5_0 => q5_0::BYTES,
+            Self::Q5_1 => q5_1::BYTES,
+            Self::Q4_0 => q4_0::BYTES,
+            Self::Q4_1 => q4_1::BYTES,
+            Self::Q4K => q4_k::BYTES,
+            Self::Q5K => q5_k::BYTES,
+            Self::Q6K => q6_k::BYTES,
+        }
+    }
+
+    /// Bytes of a row of `cols` values in GGML blocks, or `None` if `cols` is no whole number of
+    /// blocks or the size overflows.
+    pub fn row_bytes(self, cols: usize) -> Option<usize> {
+        if !cols.is_multiple_of(self.block_len()) {
+            return None;
+        }
+        (cols / self.block_len()).checked_mul(self.block_bytes())
+    }
+
+    /// Decodes whole GGML blocks; `out` has room for exactly their values.
+    pub fn dequantize(self, blocks: &[u8], out: &mut [f32]) {
+        debug_assert_eq!(
+            blocks.len() / self.block_bytes() * self.block_len(),
+            out.len(),
+            "{self}: {} bytes do not decode to {} values",
+            blocks.len(),
+            out.len(),
+        );
+        match self {
+            Self::F32 => float::dequantize_f32(blocks, out),
+            Self::F16 => float::dequantize_f16(blocks, out),
+            Self::Bf16 => float::dequantize_bf16(blocks, out),
+            Self::Q8_0 => each_block(blocks, out, q8_0::dequantize),
+            Self::Q5_0 => each_block(blocks, out, q5_0::dequantize),
+            Self::Q5_1 => each_block(blocks, out, q5_1::dequantize),
+            Self::Q4_0 => each_block(blocks, out, q4_0::dequantize),
+            Self::Q4_1 => each_block(blocks, out, q4_1::dequantize),
+            Self::Q4K => each_block(blocks, out, q4_k::dequantize),
+            Self::Q5K => each_block(blocks, out, q5_k::dequantize),
+            Self::Q6K => each_block(blocks, out, q6_k::dequantize),
+        }
+    }
+
+    /// Appends one row of values as GGML blocks, the last one padded with zeros.
+    pub fn quantize(self, values: &[f32], out: &mut Vec<u8>) {
+        match self {
+            Self::F32 => float::quantize_f32(values, out),
+            Self::F16 => float::quantize_f16(values, out),
+            Self::Bf16 => float::quantize_bf16(values, out),
+            Self::Q8_0 => append_blocks(values, out, q8_0::quantize),
+            Self::Q5_0 => append_blocks(values, out, q5_0::quantize),
+            Self::Q5_1 => append_blocks(values, out, q5_1::quantize),
+            Self::Q4_0 => append_blocks(values, out, q4_0::quantize),
+            Self::Q4_1 => append_blocks(values, out, q4_1::quantize),
+            Self::Q4K => append_blocks(values, out, q4_k::quantize),
+            Self::Q5K => append_blocks(values, out, q5_k::quantize),
+            Self::Q6K => append_blocks(values, out, q6_k::quantize),
+        }
+    }
+
+    /// The size of a row of `cols` values in the GPU layout.
+    pub fn gpu_row(self, cols: usize) -> GpuRow {
+        let groups = cols.div_ceil(GROUP);
+        let pairs = groups.div_ceil(2);
+        let supers = cols.div_ceil(SUPER);
+        let (quant_vec4s, scale_words) = match self {
+            Self::F32 => (8 * groups, 0),
+            Self::F16 | Self::Bf16 => (4 * groups, 0),
+            Self::Q8_0 => (2 * groups, pairs),
+            Self::Q5_0 => (groups, 3 * pairs),
+            Self::Q5_1 => (groups, 2 * groups),
+            Self::Q4_0 => (groups, pairs),
+            Self::Q4_1 => (groups, groups),
+            Self::Q4K => (8 * supers, 4 * supers),
+            Self::Q5K => (10 * supers, 4 * supers),
+            Self::Q6K => (12 * supers, 5 * supers),
+        };
+        GpuRow {
+            quant_vec4s,
+            scale_words,
+        }
+    }
+
+    /// Moves one row of GGML blocks into the GPU layout, padding included.
+    ///
+    /// `row` is what [`quantize`](Self::quantize) gives for `cols` values, `quants` holds
+    /// `4 * quant_vec4s` words and `scales` holds `scale_words` words of
+    /// [`gpu_row`](Self::gpu_row).
+    pub fn repack_row(self, row: &[u8], cols: usize, quants: &mut [u32], scales: &mut [u32]) {
+        let size = self.gpu_row(cols);
+        debug_assert_eq!(
+            row.len(),
+            cols.div_ceil(self.block_len()) * self.block_bytes(),
+            "{self}: a row of {cols} columns has the wrong number of bytes",
+        );
+        debug_assert_eq!(
+            (quants.len(), scales.len()),
+            (4 * size.quant_vec4s, size.scale_words),
+            "{self}: the GPU slices do not fit a row of {cols} columns",
+        );
+        match self {
+            Self::F32 => float::repack_f32(row, quants),
+            Self::F16 | Self::Bf16 => float::repack_16(row, quants),
+            Self::Q8_0 => q8_0::repack(row.as_chunks().0, quants, scales),
+            Self::Q5_0 => q5_0::repack(row.as_chunks().0, quants, scales),
+            Self::Q5_1 => q5_1::repack(row.as_chunks().0, quants, scales),
+            Self::Q4_0 => q4_0::repack(row.as_chunks().0, quants, scales),
+            Self::Q4_1 => q4_1::repack(row.as_chunks().0, quants, scales),
+            Self::Q4K => q4_k::repack(row.as_chunks().0, quants, scales),
+            Self::Q5K => q5_k::repack(row.as_chunks().0, quants, scales),
+            Self::Q6K => q6_k::repack(row.as_chunks().0, quants, scales),
+        }
+    }
+}
+
+impl fmt::Display for WeightFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for WeightFormat {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.name() == text)
+            .ok_or_else(|| Error::Setting {
+                field: "weights",
+                value: text.to_owned(),
+                expected: "f32, f16, bf16, q8_0, q5_0, q5_1, q4_0, q4_1, q4_k, q5_k or q6_k",
+            })
+    }
+}
+
+/// Decodes block after block.
+fn each_block<const BYTES: usize, const LEN: usize>(
+    blocks: &[u8],
+    out: &mut [f32],
+    decode: impl Fn(&[u8; BYTES], &mut [f32; LEN]),
+) {
+    let (blocks, _) = blocks.as_chunks();
+    let (out, _) = out.as_chunks_mut();
+    for (block, values) in blocks.iter().zip(out) {
+        decode(block, values);
+    }
+}
+
+/// Encodes block after block, the last one padded with zeros.
+fn append_blocks<const BYTES: usize, const LEN: usize>(
+    values: &[f32],
+    out: &mut Vec<u8>,
+    encode: impl Fn(&[f32; LEN]) -> [u8; BYTES],
+) {
+    out.reserve(values.len().div_ceil(LEN) * BYTES);
+    let (whole, rest) = values.as_chunks();
+    for block in whole {
+        out.extend_from_slice(&encode(block));
+    }
+    if !rest.is_empty() {
+        let mut block = [0.0; LEN];
+        block[..rest.len()].copy_from_slice(rest);
+        out.extend_from_slice(&encode(&block));
+    }
+}

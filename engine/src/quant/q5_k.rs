@@ -1,0 +1,69 @@
+//! q5_k: 256 values in 176 bytes, `value = d * sc * q - dmin * m` with `sc` and `m` for 32 values.
+//!
+//! | bytes | field |
+//! | --- | --- |
+//! | 0..16 | `d`, `dmin` and the packed `sc` and `m`: see `scale_min` |
+//! | 16..48 | `qh`, the fifth bits of `q`: value `32 * b + j`'s is bit `b` of byte `j` |
+//! | 48..176 | the low four bits of `q`: byte `32 * c + j` holds value `64 * c + j` low and value `64 * c + 32 + j` high |
+//!
+//! After `dequantize_row_q5_K` and `quantize_row_q5_K_ref` in GGML's ggml-quants.c.
+
+use super::bits::copy_words;
+use super::fit::Search;
+use super::scale_min;
+
+/// Bytes of a block.
+pub(super) const BYTES: usize = 176;
+
+/// Where the fifth bits start.
+const HIGH: usize = scale_min::BYTES;
+/// Where the low four bits start.
+const LOW: usize = HIGH + 32;
+
+const SEARCH: Search = Search {
+    top: 31.0,
+    first: -0.5,
+    more: 15,
+};
+
+pub(super) fn dequantize(block: &[u8; BYTES], out: &mut [f32; 256]) {
+    let lines = scale_min::decode(block);
+    let high = &block[HIGH..LOW];
+    let (bytes, _) = block[LOW..].as_chunks::<32>();
+    for (c, (bytes, out)) in bytes.iter().zip(out.as_chunks_mut::<64>().0).enumerate() {
+        let [(low_scale, low_min), (high_scale, high_min)] = [lines[2 * c], lines[2 * c + 1]];
+        for (j, (byte, high)) in bytes.iter().zip(high).enumerate() {
+            let fifth = high >> (2 * c);
+            out[j] = low_scale * f32::from(byte & 15 | (fifth & 1) << 4) - low_min;
+            out[j + 32] = high_scale * f32::from(byte >> 4 | (fifth & 2) << 3) - high_min;
+        }
+    }
+}
+
+pub(super) fn quantize(values: &[f32; 256]) -> [u8; BYTES] {
+    let (header, codes) = scale_min::encode(values, &SEARCH);
+    let mut block = [0; BYTES];
+    block[..HIGH].copy_from_slice(&header);
+    for (b, codes) in codes.as_chunks::<32>().0.iter().enumerate() {
+        for (high, code) in block[HIGH..LOW].iter_mut().zip(codes) {
+            *high |= code >> 4 << b;
+        }
+    }
+    let (bytes, _) = block[LOW..].as_chunks_mut::<32>();
+    for (bytes, codes) in bytes.iter_mut().zip(codes.as_chunks::<64>().0) {
+        *bytes = std::array::from_fn(|j| codes[j] & 15 | codes[j + 32] << 4);
+    }
+    block
+}
+
+pub(super) fn repack(blocks: &[[u8; BYTES]], quants: &mut [u32], scales: &mut [u32]) {
+    let (quants, _) = quants.as_chunks_mut::<40>();
+    let (scales, _) = scales.as_chunks_mut::<4>();
+    for ((block, quants), scales) in blocks.iter().zip(quants).zip(scales) {
+        copy_words(&block[..HIGH], scales);
+        // The shader reads the low bits first.
+        let (low, high) = quants.split_at_mut(32);
+        copy_words(&block[LOW..], low);
+        copy_words(&block[HIGH..LOW], high);
+    }
+}

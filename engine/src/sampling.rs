@@ -1,0 +1,88 @@
+//! How replies are drawn.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use crate::error::{Error, Result};
+use crate::gpu::StepUniform;
+
+/// How a token is chosen from the logits, in this order: repetition penalty, temperature, top-k, top-p, min-p.
+/// The kernel `sample` documents each step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// 0 takes the likeliest token; 1 draws as the model says; higher is wilder.
+    pub temperature: f32,
+    /// Tokens to choose from; 0 for all.
+    pub top_k: u32,
+    /// Share of probability to choose from, above 0 and up to 1; 1 for all.
+    pub top_p: f32,
+    /// Least probability relative to the likeliest token's, from 0 up to 1; 0 for none.
+    pub min_p: f32,
+    /// Divides the logits of tokens that were said already; 1 for none.
+    pub repetition_penalty: f32,
+    /// Equal seeds draw equal replies; `None` for a new one each time.
+    pub seed: Option<u64>,
+    /// Tokens after which a reply ends; `None` for as many as the context holds.
+    pub max_tokens: Option<usize>,
+    /// Whether the model's end-of-turn tokens end the reply.
+    pub stop_at_end: bool,
+}
+
+impl Default for Sampling {
+    /// What Gemma's makers recommend: temperature 1, top-k 64, top-p 0.95.
+    fn default() -> Self {
+        Self {
+            temperature: 1.0,
+            top_k: 64,
+            top_p: 0.95,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            seed: None,
+            max_tokens: None,
+            stop_at_end: true,
+        }
+    }
+}
+
+impl Sampling {
+    /// Always the likeliest token.
+    pub fn greedy() -> Self {
+        Self { temperature: 0.0, ..Self::default() }
+    }
+
+    /// Whether the likeliest token is taken.
+    pub fn is_greedy(&self) -> bool {
+        self.temperature == 0.0
+    }
+
+    /// # Errors
+    /// [`Error::Setting`] for the first setting that makes no sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        let check = |ok: bool, field, value: f32, expected| {
+            if ok { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected }) }
+        };
+        let t = self.temperature;
+        // Below a hundredth, exp((logit - highest) / temperature) is a step function; greedy says so plainly.
+        check(t == 0.0 || (0.01..=100.0).contains(&t), "temperature", t, "0 or from 0.01 to 100")?;
+        check(self.top_p > 0.0 && self.top_p <= 1.0, "top-p", self.top_p, "above 0 and at most 1")?;
+        check((0.0..=1.0).contains(&self.min_p), "min-p", self.min_p, "from 0 to 1")?;
+        let penalty = self.repetition_penalty;
+        check((0.01..=100.0).contains(&penalty), "repetition penalty", penalty, "from 0.01 to 100")
+    }
+
+    pub(crate) fn seed_or_random(&self) -> u64 {
+        self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish())
+    }
+
+    /// The uniform of a step that draws.
+    pub(crate) fn step(&self, seed: u64) -> StepUniform {
+        StepUniform {
+            seed,
+            temperature: if self.is_greedy() { 1.0 } else { self.temperature },
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+            ..StepUniform::default()
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! A sequence of tokens, its KV cache, and what it takes to extend it.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use web_time::Instant;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::generation::Generation;
+use crate::gpu::{Mapping, Plan, Readback, Recorder, StepRing, StepUniform};
+use crate::model::{Head, KvCache, Mode, State, record_body, record_head};
+use crate::sampling::Sampling;
+
+/// Rows of logits made at once when a caller wants all of them.
+const LOGIT_ROWS: usize = 32;
+/// Steps that may run on the device while the host still waits for an earlier token.
+pub(crate) const IN_FLIGHT: usize = 2;
+/// A submit should take no longer than this, in milliseconds: drivers kill long ones, desktops freeze, and a caller who
+/// cancels waits for it.
+const SUBMIT_MS: f64 = 60.0;
+
+/// A sequence of tokens and its KV cache. Owns all the buffers that a step needs; the weights stay with the engine.
+pub struct Session {
+    pub(crate) engine: Engine,
+    pub(crate) state: State,
+    cache: KvCache,
+    pub(crate) ring: StepRing,
+    prefill: Plan,
+    pub(crate) decode: Plan,
+    pub(crate) greedy: Plan,
+    pub(crate) sample: Plan,
+    /// Tokens whose keys and values are in the cache.
+    pub(crate) ids: Vec<u32>,
+    /// One for each step in flight.
+    pub(crate) readbacks: Vec<Readback>,
+    pub(crate) in_flight: VecDeque<InFlight>,
+    pace: Pace,
+}
+
+/// A submitted step whose token the host has not seen yet.
+pub(crate) struct InFlight {
+    pub(crate) submission: wgpu::SubmissionIndex,
+    pub(crate) readback: usize,
+    pub(crate) mapping: Mapping,
+}
+
+/// How much to submit at once, learned from how long it takes.
+struct Pace {
+    parts: usize,
+    tokens: usize,
+}
+
+impl Session {
+    pub(crate) async fn new(engine: &Engine) -> Result<Self> {
+        let inner = &engine.inner;
+        let gpu = &inner.gpu;
+        let cache = KvCache::new(gpu, &inner.config, inner.cache_format, inner.context).await?;
+        let state = State::new(gpu, &inner.config, inner.prefill_chunk.max(1), 1).await?;
+        let ring = StepRing::new(gpu).await?;
+        let (c, w) = (&inner.config, &inner.weights);
+
+        let mut r = Recorder::new(gpu, &ring);
+        record_body(&mut r, Mode::Prefill, c, w, &inner.tables, &cache, &state).await?;
+        let prefill = r.finish();
+        let mut r = Recorder::new(gpu, &ring);
+        record_body(&mut r, Mode::Decode, c, w, &inner.tables, &cache, &state).await?;
+        let decode = r.finish();
+        let mut r = Recorder::new(gpu, &ring);
+        record_head(&mut r, Head::Greedy, c, w, &state).await?;
+        let greedy = r.finish();
+        let mut r = Recorder::new(gpu, &ring);
+        record_head(&mut r, Head::Sample, c, w, &state).await?;
+        let sample = r.finish();
+
+        let mut readbacks = Vec::new();
+        for _ in 0..IN_FLIGHT {
+            readbacks.push(Readback::new(gpu, 4).await?);
+        }
+        gpu.check()?;
+        let pace = Pace { parts: 1, tokens: inner.prefill_chunk.min(32) };
+        Ok(Self {
+            engine: engine.clone(),
+            state,
+            cache,
+            ring,
+            prefill,
+            decode,
+            greedy,
+            sample,
+            ids: Vec::new(),
+            readbacks,
+            in_flight: VecDeque::new(),
+            pace,
+        })
+    }
+
+    /// The tokens whose keys and values the session holds.
+    pub fn tokens(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The kernels of one decoded token, one entry a dispatch.
+    pub fn decode_kernels(&self) -> Vec<&'static str> {
+        self.decode.kernels().chain(self.greedy.kernels()).collect()
+    }
+
+    /// Forgets all tokens from `len` on. Free: what is in the cache beyond stays unseen.
+    pub fn rewind(&mut self, len: usize) {
+        self.ids.truncate(len);
+    }
+
+    /// A session of its own with the same tokens.
+    ///
+    /// # Errors
+    /// If there is no memory for a second cache.
+    pub async fn fork(&self) -> Result<Self> {
+        let mut fork = Self::new(&self.engine).await?;
+        let gpu = &self.engine.inner.gpu;
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        fork.cache.copy_from(&mut encoder, &self.cache);
+        let submission = gpu.queue().submit([encoder.finish()]);
+        gpu.finish(submission).await?;
+        fork.ids.clone_from(&self.ids);
+        Ok(fork)
+    }
+
+    /// Continues `prompt` as `sampling` says. Tokens that the session holds already are not computed again: a second turn
+    /// costs only what is new.
+    ///
+    /// Nothing runs until [`Generation::next`]; dropping the generation cancels it.
+    ///
+    /// # Errors
+    /// [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`], [`Error::ContextFull`], [`Error::Setting`].
+    pub fn generate<'s>(&'s mut self, prompt: &[u32], sampling: &Sampling) -> Result<Generation<'s>> {
+        sampling.check()?;
+        self.check_tokens(prompt)?;
+        Ok(Generation::new(self, prompt.to_vec(), sampling.clone()))
+    }
+
+    /// The logits of the token that would follow `prompt`, after the soft-cap: as many as the vocabulary has tokens.
+    ///
+    /// # Errors
+    /// As for [`Session::generate`].
+    pub async fn next_logits(&mut self, prompt: &[u32]) -> Result<Vec<f32>> {
+        let sampling = Sampling { max_tokens: Some(1), ..Sampling::greedy() };
+        self.generate(prompt, &sampling)?.next().await?;
+        self.state.logits.read(&self.engine.inner.gpu, 1).await
+    }
+
+    /// Logits of every position of `tokens` from `first` on, from an empty cache: `sink` gets each position's row of the
+    /// vocabulary's size, in order, and returns whether to go on.
+    ///
+    /// # Errors
+    /// As for [`Session::generate`], and [`Error::Cancelled`].
+    pub async fn logits(
+        &mut self,
+        tokens: &[u32],
+        first: usize,
+        mut sink: impl FnMut(usize, &[f32]) -> bool,
+    ) -> Result<()> {
+        self.check_tokens(tokens)?;
+        self.drain().await?;
+        self.rewind(0);
+        let engine = self.engine.clone();
+        let inner = &engine.inner;
+        let gpu = &inner.gpu;
+        let rows = LOGIT_ROWS.min(inner.prefill_chunk);
+        let state = State::new(gpu, &inner.config, rows, rows).await?;
+        let mut r = Recorder::new(gpu, &self.ring);
+        record_body(&mut r, Mode::Prefill, &inner.config, &inner.weights, &inner.tables, &self.cache, &state).await?;
+        record_head(&mut r, Head::AllLogits, &inner.config, &inner.weights, &state).await?;
+        let plan = r.finish();
+        let stride = state.logits.stride();
+        let readback = Readback::new(gpu, 4 * (rows * stride) as u64).await?;
+        for (i, chunk) in tokens.chunks(rows).enumerate() {
+            gpu.queue().write_buffer(&state.tokens, 0, bytemuck::cast_slice(chunk));
+            let position = i * rows;
+            let step = StepUniform {
+                n_tokens: chunk.len() as u32,
+                position: position as u32,
+                ..StepUniform::default()
+            };
+            // The last part is the head, which early positions do not need.
+            let wanted = position + chunk.len() > first;
+            for part in 0..plan.parts() - usize::from(!wanted) {
+                gpu.run_parts(&mut self.ring, &plan, part..part + 1, &step).await?;
+            }
+            self.ids.extend_from_slice(chunk);
+            if !wanted {
+                continue;
+            }
+            let bytes = 4 * (chunk.len() * stride) as u64;
+            let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            readback.copy(&mut encoder, &state.logits.buffer, 0, bytes);
+            let submission = gpu.queue().submit([encoder.finish()]);
+            let mapping = readback.request(bytes);
+            let go_on = readback
+                .take(gpu, submission, mapping, |bytes| {
+                    let padded: &[f32] = bytemuck::cast_slice(bytes);
+                    padded
+                        .chunks_exact(stride)
+                        .enumerate()
+                        .skip(first.saturating_sub(position))
+                        .all(|(row, logits)| sink(position + row, &logits[..inner.config.vocab_size]))
+                })
+                .await?;
+            if !go_on {
+                return Err(Error::Cancelled);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
+        let vocab_size = self.engine.inner.config.vocab_size;
+        if tokens.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        if let Some(&id) = tokens.iter().find(|id| **id as usize >= vocab_size) {
+            return Err(Error::TokenOutOfRange { id, vocab_size });
+        }
+        let context = self.engine.inner.context;
+        if tokens.len() > context {
+            return Err(Error::ContextFull { tokens: tokens.len(), context });
+        }
+        Ok(())
+    }
+
+    /// Waits for steps that an earlier generation left running.
+    pub(crate) async fn drain(&mut self) -> Result<()> {
+        while let Some(step) = self.in_flight.pop_front() {
+            let gpu = &self.engine.inner.gpu;
+            self.readbacks[step.readback].take(gpu, step.submission, step.mapping, |_| ()).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the cache to hold `prompt`, up to what the step of the first token still has to compute.
+    pub(crate) async fn prefill(&mut self, prompt: &[u32]) -> Result<Prefilled> {
+        let shared = self.ids.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        // The last token always runs, for its logits.
+        self.rewind(shared.min(prompt.len() - 1));
+        let computed = prompt.len() - self.ids.len();
+        let engine = self.engine.clone();
+        let gpu = &engine.inner.gpu;
+        loop {
+            let start = self.ids.len();
+            let end = prompt.len().min(start + self.pace.tokens);
+            let chunk = &prompt[start..end];
+            gpu.queue().write_buffer(&self.state.tokens, 0, bytemuck::cast_slice(chunk));
+            if computed == 1 {
+                return Ok(Prefilled { computed, last: start..end, body_done: false });
+            }
+            let step = StepUniform {
+                n_tokens: chunk.len() as u32,
+                position: start as u32,
+                ..StepUniform::default()
+            };
+            let mut part = 0;
+            while part < self.prefill.parts() {
+                let parts = part..self.prefill.parts().min(part + self.pace.parts);
+                let started = Instant::now();
+                gpu.run_parts(&mut self.ring, &self.prefill, parts.clone(), &step).await?;
+                self.pace.learn(started.elapsed().as_secs_f64() * 1e3, &parts, chunk.len(), &engine);
+                part = parts.end;
+            }
+            if end == prompt.len() {
+                return Ok(Prefilled { computed, last: start..end, body_done: true });
+            }
+            self.ids.extend_from_slice(chunk);
+        }
+    }
+
+    /// Submits a step that ends in a token.
+    pub(crate) fn submit_step(&mut self, step: &StepUniform, with_body: bool, greedy: bool) {
+        let head = if greedy { &self.greedy } else { &self.sample };
+        let plans: &[_] = if with_body { &[&self.decode, head] } else { &[head] };
+        let readback = step.draw as usize % IN_FLIGHT;
+        let offset = 4 * (step.draw as usize % State::RESULTS) as u64;
+        let gpu = &self.engine.inner.gpu;
+        let submission = gpu.submit(&mut self.ring, plans, step, |encoder| {
+            self.readbacks[readback].copy(encoder, &self.state.results, offset, 4);
+        });
+        let mapping = self.readbacks[readback].request(4);
+        self.in_flight.push_back(InFlight { submission, readback, mapping });
+    }
+
+    /// The token of the oldest step in flight.
+    pub(crate) async fn take_token(&mut self) -> Result<u32> {
+        let Some(step) = self.in_flight.pop_front() else {
+            return Err(Error::Gpu { reason: "no step is in flight".into() });
+        };
+        let gpu = &self.engine.inner.gpu;
+        let token = self.readbacks[step.readback]
+            .take(gpu, step.submission, step.mapping, bytemuck::pod_read_unaligned::<u32>)
+            .await?;
+        let vocab_size = self.engine.inner.config.vocab_size;
+        if token as usize >= vocab_size {
+            return Err(Error::Gpu { reason: format!("it chose the token {token} out of {vocab_size}") });
+        }
+        Ok(token)
+    }
+
+    /// What the repetition penalty knows at the start of a reply.
+    pub(crate) fn upload_seen(&self, prompt: &[u32]) {
+        let inner = &self.engine.inner;
+        let mut seen = vec![0u32; inner.config.vocab_size.div_ceil(32)];
+        for id in prompt {
+            seen[*id as usize / 32] |= 1 << (id % 32);
+        }
+        inner.gpu.queue().write_buffer(&self.state.seen, 0, bytemuck::cast_slice(&seen));
+    }
+}
+
+/// What [`Session::prefill`] left.
+pub(crate) struct Prefilled {
+    /// Tokens of the prompt that were not in the cache.
+    pub(crate) computed: usize,
+    /// The positions of the last chunk, whose tokens are in the device's token buffer.
+    pub(crate) last: Range<usize>,
+    /// Whether the last chunk went through all layers; if not, it is one token, for the decode kernels.
+    pub(crate) body_done: bool,
+}
+
+impl Pace {
+    /// Aims at [`SUBMIT_MS`]: first by the number of parts, then by the number of tokens.
+    fn learn(&mut self, ms: f64, parts: &Range<usize>, tokens: usize, engine: &Engine) {
+        let all = engine.inner.config.num_layers + 1;
+        let full_chunk = tokens == self.tokens;
+        // The first part is only the embedding, and the first dispatches compile pipelines; both mislead, but not for long.
+        if ms > SUBMIT_MS {
+            if self.parts > 1 {
+                self.parts = (self.parts / 2).max(1);
+            } else if full_chunk && parts.start > 0 && ms > 2.0 * SUBMIT_MS {
+                self.tokens = (self.tokens / 2).max(32).min(engine.inner.prefill_chunk);
+            }
+        } else if ms < SUBMIT_MS / 3.0 && parts.len() == self.parts {
+            if self.parts < all {
+                self.parts = (self.parts * 2).min(all);
+            } else if full_chunk {
+                self.tokens = (self.tokens * 2).min(engine.inner.prefill_chunk);
+            }
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The vocabulary inside a GGUF file.
+//!
+//! Kind "llama" has a score for each piece and no merges. It is SentencePiece's BPE: of all neighbouring pairs whose
+//! concatenation is a piece, the one with the highest score is merged, the leftmost of equals, until none is left. The
+//! same comes from a list of merges, one for each way to split a piece in two, ordered by the score of the whole.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::path::Path;
+
+use tokenizers::AddedToken;
+use tokenizers::models::bpe::Vocab;
+use tokenizers::normalizers::Replace;
+
+use super::{MAX_PIECE, Parts, SPACE_MARK, bad, is_control_name, shorten};
+use crate::error::{Error, Result};
+use crate::load::GgufVocab;
+
+/// The kinds of pieces, as GGUF numbers them. 1 is an ordinary piece.
+const UNKNOWN: i32 = 2;
+const CONTROL: i32 = 3;
+const USER_DEFINED: i32 = 4;
+const UNUSED: i32 = 5;
+const BYTE: i32 = 6;
+
+/// The parts of a GGUF's tokenizer.
+pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
+    if vocab.model != "llama" {
+        return Err(Error::Unsupported {
+            what: format!("the tokenizer kind {} in {}", shorten(&vocab.model), path.display()),
+            hint: "use a GGUF file whose tokenizer.ggml.model is \"llama\", as Gemma-2's and Gemma-3's is".to_owned(),
+        });
+    }
+    let (tokens, scores, types) = (
+        vocab.tokens.len(),
+        vocab.scores.len(),
+        vocab.token_types.len(),
+    );
+    if scores != tokens || types != tokens {
+        return Err(bad(
+            path,
+            format!("it has {tokens} pieces, but {scores} scores and {types} types"),
+        ));
+    }
+    if let Some(id) = vocab.scores.iter().position(|score| score.is_nan()) {
+        return Err(bad(
+            path,
+            format!("the score of piece {id} is not a number"),
+        ));
+    }
+    let normalizer = Replace::new(" ", SPACE_MARK).map_err(|error| bad(path, error))?;
+    let mut parts = Parts {
+        path: path.to_owned(),
+        byte_fallback: true,
+        fuse_unk: true,
+        normalizer: Some(normalizer.into()),
+        space_prefix: vocab.add_space_prefix == Some(true),
+        bos: vocab.bos_id,
+        eos: vocab.eos_id,
+        pad: vocab.pad_id,
+        unk: vocab.unk_id,
+        ..Parts::default()
+    };
+    // Pieces that merging can make, with their scores.
+    let mut merged = Vec::with_capacity(tokens);
+    for (id, (piece, kind)) in (0..).zip(vocab.tokens.iter().zip(&vocab.token_types)) {
+        let control = matches!(*kind, UNKNOWN | CONTROL | UNUSED)
+            || is_control_name(piece)
+            || vocab.unk_id == Some(id);
+        if control {
+            let token = AddedToken::from(piece.clone(), true).normalized(false);
+            parts.add(piece.clone(), id, true, Some(token));
+        } else if *kind == USER_DEFINED {
+            // Converters write runs of spaces as such, where the vocabulary has marks. They are looked for in the
+            // normalised text, so that both spellings are found, as SentencePiece does.
+            let piece = piece.replace(' ', SPACE_MARK);
+            let token = AddedToken::from(piece.clone(), false).normalized(true);
+            parts.add(piece, id, false, Some(token));
+        } else {
+            parts.add(piece.clone(), id, false, None);
+            if *kind != BYTE && piece.len() <= MAX_PIECE {
+                merged.push((piece.as_str(), id));
+            }
+        }
+    }
+    parts.merges = merges(&merged, &vocab.scores);
+    Ok(parts)
+}
+
+/// Every split of a piece into two pieces, the highest score first. Splits of one piece are ordered as the converter of
+/// `tokenizer.json` orders them, the longest left half first. Whole and control pieces take no part: the former have been
+/// found before anything is merged, the latter must not come from text.
+fn merges(pieces: &[(&str, u32)], scores: &[f32]) -> Vec<(String, String)> {
+    struct Split {
+        score: f32,
+        id: u32,
+        piece: u32,
+        at: u32,
+    }
+    // Millions of look-ups: borrow the library's hasher, which is faster than the standard one and as hard to attack.
+    let mut known =
+        HashSet::with_capacity_and_hasher(pieces.len(), Vocab::default().hasher().clone());
+    known.extend(pieces.iter().map(|(piece, _)| *piece));
+    let mut splits = Vec::new();
+    for (index, (piece, id)) in (0..).zip(pieces) {
+        for (at, _) in piece.char_indices().skip(1) {
+            let (left, right) = piece.split_at(at);
+            if known.contains(left) && known.contains(right) {
+                splits.push(Split {
+                    score: scores[*id as usize],
+                    id: *id,
+                    piece: index,
+                    at: at as u32,
+                });
+            }
+        }
+    }
+    splits.sort_unstable_by(|a, b| {
+        b.score
+            .total_cmp(&a.score)
+            .then((a.id, Reverse(a.at)).cmp(&(b.id, Reverse(b.at))))
+    });
+    let pair = |split: &Split| {
+        let (left, right) = pieces[split.piece as usize].0.split_at(split.at as usize);
+        (left.to_owned(), right.to_owned())
+    };
+    splits.iter().map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Tokenizer;
+    use super::super::fixture::{ROWS, gguf, load_gguf, random, shown};
+    use super::*;
+
+    #[track_caller]
+    fn refused(vocab: GgufVocab, rows: usize, reason: &str) {
+        match load_gguf(vocab, rows) {
+            Err(Error::Tokenizer { reason: given, .. }) if given.contains(reason) => {}
+            other => panic!("{other:?}, but expected {reason:?}"),
+        }
+    }
+
+    #[test]
+    fn other_kinds_are_unsupported() {
+        for model in ["gpt2", "bert", ""] {
+            let result = load_gguf(
+                GgufVocab {
+                    model: model.to_owned(),
+                    ..gguf()
+                },
+                ROWS,
+            );
+            assert!(
+                matches!(result, Err(Error::Unsupported { .. })),
+                "{result:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn hostile_vocabularies_are_errors() {
+        refused(
+            GgufVocab {
+                scores: Vec::new(),
+                ..gguf()
+            },
+            ROWS,
+            "0 scores",
+        );
+        refused(
+            GgufVocab {
+                token_types: vec![1; 3],
+                ..gguf()
+            },
+            ROWS,
+            "3 types",
+        );
+        refused(
+            GgufVocab {
+                bos_id: Some(u32::MAX),
+                ..gguf()
+            },
+            ROWS,
+            "bos id",
+        );
+        refused(
+            GgufVocab {
+                eos_id: Some(ROWS as u32 - 1),
+                ..gguf()
+            },
+            ROWS,
+            "eos id",
+        );
+        refused(gguf(), gguf().tokens.len() - 1, "rows");
+        let empty = GgufVocab {
+            tokens: Vec::new(),
+            scores: Vec::new(),
+            token_types: Vec::new(),
+            ..gguf()
+        };
+        refused(empty.clone(), ROWS, "which no piece has");
+        let anonymous = GgufVocab {
+            bos_id: None,
+            eos_id: None,
+            unk_id: None,
+            pad_id: None,
+            ..empty
+        };
+        refused(anonymous, 0, "no piece <bos>");
+        let mut vocab = gguf();
+        vocab.scores[100] = f32::NAN;
+        refused(vocab, ROWS, "piece 100");
+        let mut vocab = gguf();
+        vocab.tokens[290] = "hello".to_owned();
+        refused(vocab, ROWS, "has two ids");
+        let mut vocab = gguf();
+        vocab.tokens[13] = "x".repeat(1 << 20);
+        refused(vocab, ROWS, "bytes; at most");
+        let mut vocab = gguf();
+        (vocab.tokens[3], vocab.unk_id) = ("a piece".to_owned(), None);
+        vocab.tokens[100] = "<0x0G>".to_owned();
+        refused(vocab, ROWS, "neither");
+    }
+
+    #[test]
+    fn many_searched_pieces_are_an_error() {
+        let mut vocab = gguf();
+        for id in 0..20_000 {
+            vocab.tokens.push(format!("{id:0255}"));
+            vocab.token_types.push(USER_DEFINED);
+            vocab.scores.push(0.0);
+        }
+        refused(vocab, 30_000, "bytes; at most");
+    }
+
+    #[test]
+    fn odd_vocabularies_load_quickly() {
+        let mut vocab = gguf();
+        let len = vocab.tokens.len();
+        // All prefixes of one long piece, a piece of a megabyte, an empty one, and scores at the limits.
+        vocab.tokens.extend((2..2000).map(|len| "q".repeat(len)));
+        vocab.tokens.push("z".repeat(1 << 20));
+        vocab.tokens.push(String::new());
+        let added = vocab.tokens.len() - len;
+        vocab.token_types.extend(std::iter::repeat_n(77, added));
+        vocab.scores.extend((0..added).map(|id| {
+            if id % 2 == 0 {
+                f32::INFINITY
+            } else {
+                f32::NEG_INFINITY
+            }
+        }));
+        let tokenizer = load_gguf(vocab, 4096).unwrap();
+        let text = format!("{} hello {}", "q".repeat(100_000), "z".repeat(100_000));
+        let ids = tokenizer.encode_plain(&text).unwrap();
+        assert_eq!(tokenizer.decode(&ids).unwrap(), text);
+    }
+
+    #[test]
+    fn unused_and_unknown_pieces_are_control_pieces() {
+        let mut vocab = gguf();
+        let id = vocab
+            .tokens
+            .iter()
+            .position(|piece| piece == "hello")
+            .unwrap();
+        vocab.token_types[id] = UNUSED;
+        let tokenizer = load_gguf(vocab, ROWS).unwrap();
+        assert!(tokenizer.is_control(id as u32));
+        assert_eq!(
+            shown(&tokenizer, &tokenizer.encode_plain("hello").unwrap()),
+            "hell|o"
+        );
+    }
+
+    #[test]
+    fn a_space_in_front_only_where_the_file_says_so() {
+        for (says, pieces) in [
+            (None, "w|or|ld"),
+            (Some(false), "w|or|ld"),
+            (Some(true), "▁world"),
+        ] {
+            let tokenizer = load_gguf(
+                GgufVocab {
+                    add_space_prefix: says,
+                    ..gguf()
+                },
+                ROWS,
+            )
+            .unwrap();
+            let ids = tokenizer.encode("world").unwrap();
+            assert_eq!(shown(&tokenizer, &ids), pieces);
+            assert_eq!(tokenizer.decode(&ids).unwrap(), "world");
+            assert!(tokenizer.encode("").unwrap().is_empty());
+        }
+    }
+
+    /// SentencePiece's rule, word for word.
+    fn merge_greedily(tokenizer: &Tokenizer, scores: &[f32], text: &str) -> Vec<u32> {
+        let mut pieces: Vec<String> = text.chars().map(String::from).collect();
+        loop {
+            let mut best: Option<(f32, usize)> = None;
+            for at in 1..pieces.len() {
+                if let Some(id) = tokenizer.id(&format!("{}{}", pieces[at - 1], pieces[at]))
+                    && best.is_none_or(|(score, _)| scores[id as usize] > score)
+                {
+                    best = Some((scores[id as usize], at));
+                }
+            }
+            let Some((_, at)) = best else { break };
+            let right = pieces.remove(at);
+            pieces[at - 1].push_str(&right);
+        }
+        pieces
+            .iter()
+            .map(|piece| tokenizer.id(piece).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn merges_are_greedy_by_score() {
+        let mut state = 0x2545_F491_4F6C_DD1D;
+        for _ in 0..50 {
+            let mut vocab = gguf();
+            for _ in 0..40 {
+                let piece: String = (0..2 + random(&mut state, 4))
+                    .map(|_| ['a', 'b', 'c'][random(&mut state, 3)])
+                    .collect();
+                if !vocab.tokens.contains(&piece) {
+                    vocab.tokens.push(piece);
+                    vocab.token_types.push(1);
+                    // No two alike: the last digits tell them apart.
+                    vocab
+                        .scores
+                        .push(random(&mut state, 1000) as f32 + vocab.scores.len() as f32 / 1024.0);
+                }
+            }
+            let scores = vocab.scores.clone();
+            let tokenizer = load_gguf(vocab, ROWS).unwrap();
+            for _ in 0..50 {
+                let text: String = (0..random(&mut state, 40))
+                    .map(|_| ['a', 'b', 'c'][random(&mut state, 3)])
+                    .collect();
+                assert_eq!(
+                    tokenizer.encode(&text).unwrap(),
+                    merge_greedily(&tokenizer, &scores, &text),
+                    "{text}"
+                );
+            }
+        }
+    }
+}

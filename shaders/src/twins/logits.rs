@@ -1,0 +1,19 @@
+/// Soft-cap, then the repetition penalty for tokens that were seen. `logits`: `[vocab]`; `seen`: `[vocab]`.
+pub fn logits(logits: &[f32], soft_cap: Option<f32>, seen: &[bool], penalty: f32) -> Vec<f32> {
+    logits
+        .iter()
+        .zip(seen)
+        .map(|(logit, seen)| {
+            let mut x = f64::from(*logit);
+            if let Some(cap) = soft_cap {
+                x = f64::from(cap) * (x / f64::from(cap)).tanh();
+            }
+            let penalty = f64::from(penalty);
+            (match (seen, x > 0.0) {
+                (false, _) => x,
+                (true, true) => x / penalty,
+                (true, false) => x * penalty,
+            }) as f32
+        })
+        .collect()
+}

@@ -1,0 +1,33 @@
+use lapidary_engine::ops;
+use lapidary_shaders::twins;
+use lapidary_tests::*;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(crate::cases(12))]
+    #[test]
+    fn geglu(rows in 1usize..6, cols in 1usize..700, scale in 0.01f32..30.0, seed: u64) {
+        let gate: Vec<f32> = gaussian(seed, rows * cols).iter().map(|v| v * scale).collect();
+        let up = gaussian(seed ^ 1, rows * cols);
+        let twin = twins::geglu(&gate, &up);
+        for (name, gpu) in devices() {
+            let (gate, up) = (tensor(gpu, cols, &gate), tensor(gpu, cols, &up));
+            let out = dirty(gpu, rows, cols);
+            run(gpu, step(rows, 0), async |r| ops::geglu(r, &gate, &up, &out).await.unwrap());
+            assert_close(name, &read(gpu, &out, rows), &twin, F32);
+        }
+    }
+}
+
+/// `tanh` of a large argument overflows on some drivers.
+#[test]
+fn geglu_of_large_gates_is_finite() {
+    let gate = [-1e6f32, -300.0, -20.0, 20.0, 300.0, 1e6];
+    let twin = twins::geglu(&gate, &[1.0; 6]);
+    for (name, gpu) in devices() {
+        let (gate, up) = (tensor(gpu, 6, &gate), tensor(gpu, 6, &[1.0; 6]));
+        let out = dirty(gpu, 1, 6);
+        run(gpu, step(1, 0), async |r| ops::geglu(r, &gate, &up, &out).await.unwrap());
+        assert_close(name, &read(gpu, &out, 1), &twin, F32);
+    }
+}

@@ -1,0 +1,27 @@
+use lapidary_engine::gpu::Count;
+use lapidary_engine::ops;
+use lapidary_shaders::twins;
+use lapidary_tests::*;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(crate::cases(12))]
+    #[test]
+    fn logits(rows in 1usize..4, vocab in 1usize..900, cap in prop::option::of(1f32..60.0), penalty in prop::sample::select(vec![1.0f32, 1.3, 0.7]), seed: u64) {
+        let values: Vec<f32> = gaussian(seed, rows * vocab).iter().map(|v| v * 20.0).collect();
+        let seen: Vec<u32> = gaussian(seed ^ 1, vocab.div_ceil(32)).iter().map(|v| v.to_bits()).collect();
+        let is_seen: Vec<bool> = (0..vocab).map(|t| (seen[t / 32] >> (t % 32)) & 1 == 1).collect();
+        let twin: Vec<f32> =
+            values.chunks_exact(vocab).flat_map(|row| twins::logits(row, cap, &is_seen, penalty)).collect();
+        for (name, gpu) in devices() {
+            let logits = tensor(gpu, vocab, &values);
+            let seen = words(gpu, &seen);
+            let mut step = step(rows, 0);
+            step.repetition_penalty = penalty;
+            run(gpu, step, async |r| {
+                ops::logits(r, &logits, Count::EACH_TOKEN, cap, &seen).await.unwrap();
+            });
+            assert_close(name, &read(gpu, &logits, rows), &twin, F32);
+        }
+    }
+}

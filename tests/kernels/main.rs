@@ -1,0 +1,21 @@
+//! Each kernel and variant against its twin, on every kind of device. One file a kernel, of the same name.
+
+mod add_rms_norm;
+mod argmax;
+mod attention;
+mod embed;
+mod geglu;
+mod logits;
+mod matmul;
+mod matvec;
+mod pick;
+mod rms_norm;
+mod rope;
+mod sample;
+
+use proptest::test_runner::Config;
+
+/// Few cases, because each runs on every kind of device; the odd shapes come from the strategies, not from numbers of cases.
+fn cases(n: u32) -> Config {
+    Config { cases: n, failure_persistence: None, ..Config::default() }
+}

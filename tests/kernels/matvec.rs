@@ -1,0 +1,41 @@
+use lapidary_engine::ops;
+use lapidary_engine::quant::WeightFormat;
+use lapidary_shaders::twins;
+use lapidary_tests::*;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(crate::cases(5))]
+    #[test]
+    fn matvec(rows in 1usize..150, cols in 1usize..700, shard_rows in 1usize..150, seed: u64) {
+        check(rows, cols, shard_rows, 1, seed);
+    }
+}
+
+/// A head's worth of rows: more workgroups than a dimension of a grid has, were they one a row.
+#[test]
+fn matvec_of_many_rows() {
+    check(70_000, 33, 70_000, 1, 7);
+}
+
+/// After a chunk of prompt, the last token's row is the one that counts.
+#[test]
+fn matvec_takes_the_last_token() {
+    check(40, 100, 40, 5, 8);
+}
+
+fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) {
+    let values = gaussian(seed, rows * cols);
+    let x = gaussian(seed ^ 1, tokens * cols);
+    for format in WeightFormat::ALL {
+        let shard = (shard_rows * 16 * format.gpu_row(cols).quant_vec4s) as u64;
+        for (name, gpu) in devices() {
+            let (weights, held) = matrix(gpu, format, cols, &values, shard);
+            let twin = twins::matvec(&held, &x[(tokens - 1) * cols..]);
+            let x = tensor(gpu, cols, &x);
+            let out = dirty(gpu, 1, rows);
+            run(gpu, step(tokens, 0), async |r| ops::matvec(r, &weights, &x, &out).await.unwrap());
+            assert_close(&format!("{name}, {format}"), &read(gpu, &out, 1), &twin, F32);
+        }
+    }
+}

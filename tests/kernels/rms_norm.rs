@@ -1,0 +1,20 @@
+use lapidary_engine::ops;
+use lapidary_shaders::twins;
+use lapidary_tests::*;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(crate::cases(12))]
+    #[test]
+    fn rms_norm(rows in 1usize..6, cols in 1usize..700, scale in 1e-3f32..1e3, seed: u64) {
+        let x: Vec<f32> = gaussian(seed, rows * cols).iter().map(|v| v * scale).collect();
+        let weight = gaussian(seed ^ 1, cols);
+        let twin = twins::rms_norm(&x, &weight, 1e-6);
+        for (name, gpu) in devices() {
+            let (x, weight) = (tensor(gpu, cols, &x), tensor(gpu, cols, &weight));
+            let out = dirty(gpu, rows, cols);
+            run(gpu, step(rows, 0), async |r| ops::rms_norm(r, &x, &weight, 1e-6, &out).await.unwrap());
+            assert_close(name, &read(gpu, &out, rows), &twin, F32);
+        }
+    }
+}

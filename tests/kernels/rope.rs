@@ -1,0 +1,91 @@
+use lapidary_engine::ops::{self, CacheFormat, CacheLayer, Rope};
+use lapidary_shaders::twins;
+use lapidary_tests::*;
+use proptest::prelude::*;
+
+const CAPACITY: usize = 64;
+
+proptest! {
+    #![proptest_config(crate::cases(10))]
+    #[test]
+    fn rope(
+        heads in 1usize..5,
+        kv_heads in 1usize..4,
+        head_dim in prop::sample::select(vec![4usize, 24, 32, 128, 256]),
+        tokens in 1usize..9,
+        position in 0usize..50,
+        position_scale in prop::sample::select(vec![1.0f32, 8.0]),
+        theta in prop::sample::select(vec![10_000.0f32, 1e6]),
+        normed: bool,
+        seed: u64,
+    ) {
+        let q = gaussian(seed, tokens * heads * head_dim);
+        let k = gaussian(seed ^ 1, tokens * kv_heads * head_dim);
+        let v = gaussian(seed ^ 2, tokens * kv_heads * head_dim);
+        let weight = gaussian(seed ^ 3, 2 * head_dim);
+        let (q_weight, k_weight) = weight.split_at(head_dim);
+        let twin = |x: &[f32], weight, scale| {
+            let rope = twins::Rope { head_dim, theta, position_scale, scale, eps: 1e-6 };
+            twins::rope(rope, x, tokens, position, normed.then_some(weight))
+        };
+        let (twin_q, twin_k) = (twin(&q, q_weight, 0.3), twin(&k, k_weight, 1.0));
+
+        for (name, gpu) in devices() {
+            for (format, tolerance) in [(CacheFormat::F32, F32), (CacheFormat::F16, F16_CACHE)] {
+                let (q, k) = (tensor(gpu, heads * head_dim, &q), tensor(gpu, kv_heads * head_dim, &k));
+                let v_rows = tensor(gpu, kv_heads * head_dim, &v);
+                let weight = normed.then(|| tensor(gpu, 2 * head_dim, &weight));
+                let table =
+                    block_on(ops::cos_sin_table(gpu, CAPACITY, head_dim, theta, position_scale)).unwrap();
+                let cache = block_on(CacheLayer::new(gpu, format, kv_heads, CAPACITY, head_dim)).unwrap();
+                let numbers = Rope { heads, kv_heads, head_dim, query_scale: 0.3, eps: 1e-6 };
+                run(gpu, step(tokens, position), async |r| {
+                    ops::rope(r, numbers, &q, &k, &v_rows, &table, weight.as_ref(), &cache).await.unwrap();
+                });
+                // The angle is rounded to f32 as in the reference implementation, which far positions feel.
+                let what = format!("{name}, {format:?}");
+                assert_close(&what, &read(gpu, &q, tokens), &twin_q, 5.0 * F32);
+                let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, position, tokens);
+                assert_close(&what, &rows(cache.key_buffer()), &twin_k, tolerance.max(5.0 * F32));
+                assert_close(&what, &rows(cache.value_buffer()), &v, tolerance);
+            }
+        }
+    }
+}
+
+/// Some positions of a cache as `[tokens, kv_heads * head_dim]`; everything else must still be zero.
+fn cached(
+    gpu: &lapidary_engine::Gpu,
+    buffer: &lapidary_engine::wgpu::Buffer,
+    format: CacheFormat,
+    kv_heads: usize,
+    head_dim: usize,
+    position: usize,
+    tokens: usize,
+) -> Vec<f32> {
+    let bytes = block_on(gpu.read_buffer(buffer, buffer.size())).unwrap();
+    let numbers: Vec<f32> = match format {
+        CacheFormat::F32 => bytemuck::pod_collect_to_vec(&bytes),
+        CacheFormat::F16 => bytes.chunks_exact(2).map(|b| half(u16::from_le_bytes([b[0], b[1]]))).collect(),
+    };
+    let mut rows = vec![0.0; tokens * kv_heads * head_dim];
+    for (i, value) in numbers.into_iter().enumerate().take(kv_heads * CAPACITY * head_dim) {
+        let (head, at, d) = (i / head_dim / CAPACITY, i / head_dim % CAPACITY, i % head_dim);
+        if (position..position + tokens).contains(&at) {
+            rows[((at - position) * kv_heads + head) * head_dim + d] = value;
+        } else {
+            assert_eq!(value, 0.0, "wrote position {at}, which is not the step's");
+        }
+    }
+    rows
+}
+
+/// An f16 as f32.
+fn half(bits: u16) -> f32 {
+    let (sign, exponent, fraction) = (bits >> 15, (bits >> 10) & 31, f32::from(bits & 1023) / 1024.0);
+    let magnitude = match exponent {
+        0 => fraction * 2f32.powi(-14),
+        _ => (1.0 + fraction) * 2f32.powi(i32::from(exponent) - 15),
+    };
+    if sign == 1 { -magnitude } else { magnitude }
+}

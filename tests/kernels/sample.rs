@@ -1,0 +1,70 @@
+use lapidary_engine::ops::{self, Emitted};
+use lapidary_shaders::twins::{self, Sample};
+use lapidary_tests::*;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(crate::cases(24))]
+    #[test]
+    fn sample(
+        vocab in prop_oneof![1usize..40, 40usize..700, Just(9001)],
+        temperature in 0.05f32..3.0,
+        top_k in prop_oneof![Just(0usize), 1usize..8, 8usize..800],
+        top_p in prop_oneof![Just(1.0f32), 0.01f32..1.0],
+        min_p in prop_oneof![Just(0.0f32), 0.0f32..0.5],
+        draw in 0u32..100_000,
+        seed: u64,
+    ) {
+        let logits: Vec<f32> = gaussian(seed, vocab).iter().map(|v| v * 4.0).collect();
+        check(Sample { temperature, top_k, top_p, min_p, seed, draw }, &logits);
+    }
+}
+
+/// More than `PRESELECT` tokens, nearly alike, so that the first look at the likeliest does not suffice for top-p.
+#[test]
+fn sample_from_a_flat_distribution() {
+    let logits: Vec<f32> = gaussian(3, 20_000).iter().map(|v| v * 0.01).collect();
+    for draw in 0..5 {
+        check(Sample { temperature: 1.0, top_k: 0, top_p: 0.9, min_p: 0.0, seed: 11, draw }, &logits);
+    }
+}
+
+/// All tokens tie: top-k keeps them all, and the draw still spreads over them.
+#[test]
+fn sample_keeps_ties() {
+    for draw in 0..8 {
+        check(Sample { temperature: 0.7, top_k: 5, top_p: 0.5, min_p: 0.1, seed: 5, draw }, &[1.25; 100]);
+    }
+}
+
+fn check(s: Sample, logits: &[f32]) {
+    let probabilities = twins::probabilities(s, logits);
+    let target = f64::from(twins::random(s.seed, s.draw));
+    for (name, gpu) in devices() {
+        let tensor = tensor(gpu, logits.len(), logits);
+        let candidates = words(gpu, &vec![0; 2 * logits.len()]);
+        let (tokens, results) = (words(gpu, &[9; 4]), words(gpu, &[9; 64]));
+        let seen = words(gpu, &vec![0; logits.len().div_ceil(32)]);
+        let mut step = step(1, 0);
+        step.draw = s.draw;
+        step.seed = s.seed;
+        step.temperature = s.temperature;
+        step.top_k = s.top_k as u32;
+        step.top_p = s.top_p;
+        step.min_p = s.min_p;
+        let emitted = Emitted { tokens: &tokens, results: &results, seen: &seen };
+        run(gpu, step, async |r| ops::sample(r, &tensor, &candidates, emitted).await.unwrap());
+        let token = read_words(gpu, &tokens, 1)[0] as usize;
+        assert_eq!(read_words(gpu, &results, 64)[s.draw as usize % 64] as usize, token, "{name}");
+
+        // The same token as the twin's, unless the random number falls within rounding of the border between two.
+        let before: f64 = probabilities[..token].iter().sum();
+        let slack = 1e-5;
+        assert!(
+            probabilities[token] > 0.0 && before - slack <= target && target < before + probabilities[token] + slack,
+            "{name}: {s:?}: chose {token} of {before}..{} for {target}; the twin chose {}",
+            before + probabilities[token],
+            twins::sample(s, logits),
+        );
+    }
+}

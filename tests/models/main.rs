@@ -1,0 +1,17 @@
+//! Whole models against the outputs of independent implementations, in `tests/golden`.
+
+mod golden;
+mod hidden;
+mod real;
+mod sessions;
+
+use std::path::PathBuf;
+
+/// A file or folder of `tests/golden`.
+fn golden_path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
+}
+
+/// The tiny models: random weights, caps that bite, windows that prompts cross.
+const TINY: [&str; 4] =
+    ["tiny-random-gemma2", "tiny-random-gemma2-f32", "tiny-random-gemma2-odd", "tiny-random-gemma3"];

@@ -1,0 +1,124 @@
+//! The real Gemma-3 270M, quantised as in its GGUF file, against llama.cpp and Hugging Face's implementation.
+//!
+//! Needs the file, whose path `test.sh` puts in `LAPIDARY_270M`; without it these tests say so and check nothing
+//! (`test.sh` sees to it that this cannot happen in CI).
+
+use std::path::PathBuf;
+
+use lapidary_engine::{Engine, Sampling, Session, WeightFormat};
+use lapidary_tests::block_on;
+use serde_json::Value;
+
+use crate::golden_path;
+
+fn model() -> Option<PathBuf> {
+    let path = std::env::var_os("LAPIDARY_270M").map(PathBuf::from);
+    if path.is_none() {
+        eprintln!("SKIPPED: LAPIDARY_270M does not name the real model");
+    }
+    path
+}
+
+fn json(name: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(golden_path("gemma3-270m").join(name)).unwrap()).unwrap()
+}
+
+fn ids(value: &Value) -> Vec<u32> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+/// Natural logarithm of the softmax.
+fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f64 = logits.iter().map(|l| f64::from(l - highest).exp()).sum();
+    logits.iter().map(|l| f64::from(l - highest) - total.ln()).collect()
+}
+
+/// Perplexity after each window of 512 tokens, as llama.cpp's tool defines it: the first token of a window becomes `<bos>`,
+/// and the second half is scored.
+fn perplexity(session: &mut Session, windows: usize) -> Vec<f64> {
+    let all = ids(&json("ppl_ids.json"));
+    let (mut sum, mut count) = (0.0, 0);
+    all.chunks_exact(512)
+        .take(windows)
+        .map(|window| {
+            let mut window = window.to_vec();
+            window[0] = 2;
+            block_on(session.logits(&window, 256, |position, logits| {
+                if let Some(next) = window.get(position + 1) {
+                    sum -= log_softmax(logits)[*next as usize];
+                    count += 1;
+                }
+                true
+            }))
+            .unwrap();
+            (sum / f64::from(count)).exp()
+        })
+        .collect()
+}
+
+#[test]
+fn weights_as_f32_agree_with_the_reference() {
+    let Some(path) = model() else { return };
+    let engine = Engine::builder(path).weights(WeightFormat::F32).context(1024).build_blocking().unwrap();
+    let mut session = engine.session_blocking().unwrap();
+
+    let golden = json("greedy.json");
+    for (name, prompt) in golden["prompts"].as_object().unwrap() {
+        let prompt_ids = ids(&prompt["prompt_ids"]);
+        let text = prompt["text"].as_str().unwrap();
+        let mut tokenized = vec![engine.tokenizer().unwrap().bos_id()];
+        tokenized.extend(engine.tokenizer().unwrap().encode(text).unwrap());
+        assert_eq!(tokenized, prompt_ids, "{name}: tokens of the prompt");
+
+        let log_probabilities = log_softmax(&block_on(session.next_logits(&prompt_ids)).unwrap());
+        for likely in prompt["first_token_top10"].as_array().unwrap() {
+            let ours = log_probabilities[likely["id"].as_u64().unwrap() as usize];
+            let reference = likely["logprob"].as_f64().unwrap();
+            assert!((ours - reference).abs() < 5e-3, "{name}: {likely}: ours is {ours}");
+        }
+
+        let expected = ids(&prompt["output_ids"]);
+        let sampling =
+            Sampling { max_tokens: Some(expected.len()), stop_at_end: false, ..Sampling::greedy() };
+        let mut generation = session.generate(&prompt_ids, &sampling).unwrap();
+        let mut said = Vec::new();
+        while let Some(id) = generation.next_blocking().unwrap() {
+            said.push(id);
+        }
+        assert_eq!(said, expected, "{name}");
+    }
+
+    let running = perplexity(&mut session, 2);
+    let reference = &json("perplexity.json")["llama_cpp_cpu_dequant_f32_nofa_f32kv"]["running"];
+    for (ours, reference) in running.iter().zip(reference.as_array().unwrap()) {
+        let reference = reference.as_f64().unwrap();
+        assert!((ours - reference).abs() < 0.02, "perplexity {ours}, reference {reference}");
+    }
+}
+
+#[test]
+fn weights_as_in_the_file_lose_nothing() {
+    let Some(path) = model() else { return };
+    let engine = Engine::builder(path).context(1024).build_blocking().unwrap();
+    let mut session = engine.session_blocking().unwrap();
+    // The same numbers as with f32 weights, but for the rounding of keys and values to f16.
+    let running = perplexity(&mut session, 2);
+    let reference = &json("perplexity.json")["llama_cpp_cpu_dequant_f32_nofa_f32kv"]["running"];
+    for (ours, reference) in running.iter().zip(reference.as_array().unwrap()) {
+        let reference = reference.as_f64().unwrap();
+        assert!((ours / reference - 1.0).abs() < 1e-3, "perplexity {ours}, with f32 weights {reference}");
+    }
+
+    let tokenizer = engine.tokenizer().unwrap();
+    let mut prompt = vec![tokenizer.bos_id()];
+    prompt.extend(tokenizer.encode("The capital of France is").unwrap());
+    let sampling = Sampling { max_tokens: Some(8), ..Sampling::greedy() };
+    let mut generation = session.generate(&prompt, &sampling).unwrap();
+    let mut said = Vec::new();
+    while let Some(id) = generation.next_blocking().unwrap() {
+        said.push(id);
+    }
+    let text = tokenizer.decode(&said).unwrap();
+    assert!(text.contains("Paris"), "{text:?}");
+}

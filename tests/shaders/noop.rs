@@ -1,0 +1,46 @@
+//! wgpu's noop backend validates everything and computes nothing: every pipeline, and a whole model's plan, without a GPU.
+
+use lapidary_engine::gpu::Gpu;
+use lapidary_engine::{Engine, Sampling, wgpu};
+use lapidary_shaders::kernels;
+
+fn noop(features: wgpu::Features) -> Gpu {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
+        required_features: features,
+        ..wgpu::DeviceDescriptor::default()
+    });
+    Gpu::from_device(device, queue, false)
+}
+
+#[test]
+fn every_pipeline_of_every_kernel_is_valid() {
+    for features in [wgpu::Features::empty(), wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16] {
+        let gpu = noop(features);
+        let mut count = 0;
+        for kernel in kernels::ALL {
+            for variant in kernel.variants {
+                let needs_a_feature = variant.features.iter().any(|f| ["subgroups", "native_f16"].contains(f));
+                if features.is_empty() && needs_a_feature {
+                    continue;
+                }
+                gpu.prepare(kernel, variant.features).unwrap_or_else(|e| panic!("{}: {e}", variant.name()));
+                count += 1;
+            }
+        }
+        gpu.check().unwrap();
+        assert!(count > 40, "only {count} variants");
+    }
+}
+
+#[test]
+fn a_model_records_and_runs() {
+    for features in [wgpu::Features::empty(), wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16] {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/tiny-random-gemma3");
+        let engine = Engine::builder(path).gpu(noop(features)).build_blocking().unwrap();
+        let mut session = engine.session_blocking().unwrap();
+        let sampling = Sampling { max_tokens: Some(3), ..Sampling::default() };
+        let mut generation = session.generate(&[2, 3, 4], &sampling).unwrap();
+        while generation.next_blocking().unwrap().is_some() {}
+        engine.gpu().check().unwrap();
+    }
+}

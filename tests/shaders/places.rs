@@ -1,0 +1,33 @@
+//! One kernel, one name, four places.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The names of a folder's files with this ending, `mod`, `main` and others that hold no kernel left out.
+fn names(folder: &str, ending: &str, others: &[&str]) -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    std::fs::read_dir(&root)
+        .unwrap_or_else(|e| panic!("{}: {e}", root.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == ending))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .filter(|name| !others.contains(&name.as_str()))
+        .collect()
+}
+
+#[test]
+fn every_kernel_has_a_twin_an_operation_and_a_test() {
+    let kernels = names("shaders/wgsl", "wesl", &[]);
+    assert!(kernels.contains("matvec"), "the folder of kernels was not found: {kernels:?}");
+    assert_eq!(names("shaders/src/twins", "rs", &["mod"]), kernels, "twins");
+    assert_eq!(names("engine/src/ops", "rs", &["mod", "cache"]), kernels, "operations");
+    assert_eq!(names("tests/kernels", "rs", &["main"]), kernels, "tests");
+}
+
+#[test]
+fn every_weight_format_has_a_shader_module() {
+    let modules = names("shaders/wgsl/lib/dequant", "wesl", &[]);
+    let formats: BTreeSet<String> =
+        lapidary_engine::WeightFormat::ALL.iter().map(|format| format.name().to_owned()).collect();
+    assert_eq!(modules, formats);
+}

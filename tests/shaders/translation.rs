@@ -1,0 +1,64 @@
+//! Every variant of every kernel to the languages of Vulkan, Metal and Direct3D 12.
+
+use lapidary_shaders::kernels;
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+
+/// Runs `translate` on every variant and lists all that fail.
+fn for_every_variant(translate: impl Fn(&naga::Module, &ModuleInfo) -> Result<(), String>) {
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for kernel in kernels::ALL {
+        for variant in kernel.variants {
+            let result = naga::front::wgsl::parse_str(variant.wgsl)
+                .map_err(|e| e.emit_to_string(variant.wgsl))
+                .and_then(|module| {
+                    let info = Validator::new(ValidationFlags::all(), Capabilities::all())
+                        .validate(&module)
+                        .map_err(|e| e.emit_to_string(variant.wgsl))?;
+                    translate(&module, &info)
+                });
+            count += 1;
+            failures.extend(result.err().map(|e| format!("{}: {e}", variant.file)));
+        }
+    }
+    assert!(count > 50, "only {count} variants");
+    assert!(failures.is_empty(), "{} of {count} variants failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_variant_translates_to_spir_v() {
+    for_every_variant(|module, info| {
+        let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
+        spv::write_vec(module, info, &options, None).map(|_| ()).map_err(|e| e.to_string())
+    });
+}
+
+#[test]
+fn every_variant_translates_to_msl() {
+    for_every_variant(|module, info| {
+        // Subgroups and the rest need Metal 2.4; bindings are assigned as they come.
+        let options =
+            msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..msl::Options::default() };
+        msl::write_string(module, info, &options, &msl::PipelineOptions::default())
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    });
+}
+
+#[test]
+fn every_variant_translates_to_hlsl() {
+    for_every_variant(|module, info| {
+        let options = hlsl::Options {
+            shader_model: hlsl::ShaderModel::V6_2,
+            fake_missing_bindings: true,
+            ..hlsl::Options::default()
+        };
+        let mut text = String::new();
+        let pipeline = hlsl::PipelineOptions::default();
+        hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(module, info, None)
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    });
+}

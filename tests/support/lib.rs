@@ -1,0 +1,160 @@
+//! What the tests share: devices, and numbers to feed them.
+
+use std::sync::OnceLock;
+
+use lapidary_engine::Gpu;
+use lapidary_engine::gpu::{DeviceOptions, Plan, Recorder, StepRing, StepUniform, Tensor};
+use lapidary_engine::load::{TensorView, Uploader};
+use lapidary_engine::quant::{Matrix, WeightFormat};
+
+/// Blocks on a future of the engine's.
+pub use pollster::block_on;
+
+/// The ways to open a device that every kernel must be right in: all that the adapter has or only WebGPU's promises, with
+/// shader checks or trusted.
+pub fn devices() -> &'static [(&'static str, Gpu)] {
+    static DEVICES: OnceLock<Vec<(&str, Gpu)>> = OnceLock::new();
+    DEVICES.get_or_init(|| {
+        [
+            ("trusted", false, false),
+            ("safe", false, true),
+            ("WebGPU limits", true, false),
+            ("WebGPU limits, safe", true, true),
+        ]
+        .into_iter()
+        .map(|(name, webgpu_limits, safe_shaders)| {
+            let mut options = DeviceOptions::from_env();
+            options.webgpu_limits = webgpu_limits;
+            options.safe_shaders = safe_shaders;
+            // The adapter is installed by test.sh; a test without one must fail, not pass.
+            (name, block_on(Gpu::open(&options)).expect("a graphics adapter"))
+        })
+        .collect()
+    })
+}
+
+/// The most capable device.
+pub fn device() -> &'static Gpu {
+    &devices()[0].1
+}
+
+/// Records with `record`, runs it for one step and checks the device's health.
+pub fn run<'g>(gpu: &'g Gpu, step: StepUniform, record: impl AsyncFnOnce(&mut Recorder<'g>)) {
+    block_on(async {
+        let mut ring = StepRing::new(gpu).await.expect("a ring");
+        let mut recorder = Recorder::new(gpu, &ring);
+        record(&mut recorder).await;
+        let plan: Plan = recorder.finish();
+        gpu.run(&mut ring, &plan, &step).await.expect("the plan runs");
+    });
+}
+
+/// A step of some tokens at a position.
+pub fn step(n_tokens: usize, position: usize) -> StepUniform {
+    StepUniform { n_tokens: n_tokens as u32, position: position as u32, ..StepUniform::default() }
+}
+
+/// A tensor of these rows.
+pub fn tensor(gpu: &Gpu, cols: usize, values: &[f32]) -> Tensor {
+    block_on(Tensor::from_rows(gpu, "test", cols, values)).expect("a tensor")
+}
+
+/// A tensor filled with nonsense, for kernels to write over; its padding is zero.
+pub fn dirty(gpu: &Gpu, rows: usize, cols: usize) -> Tensor {
+    tensor(gpu, cols, &vec![777.0; rows * cols])
+}
+
+/// The first rows of a tensor.
+pub fn read(gpu: &Gpu, tensor: &Tensor, rows: usize) -> Vec<f32> {
+    block_on(tensor.read(gpu, rows)).expect("a tensor can be read")
+}
+
+/// A buffer of words.
+pub fn words(gpu: &Gpu, words: &[u32]) -> lapidary_engine::wgpu::Buffer {
+    use lapidary_engine::wgpu::BufferUsages as Usage;
+    let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
+    let buffer = block_on(gpu.buffer("test", 4 * words.len() as u64, usage)).expect("a buffer");
+    gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(words));
+    buffer
+}
+
+/// The first words of a buffer.
+pub fn read_words(gpu: &Gpu, buffer: &lapidary_engine::wgpu::Buffer, count: usize) -> Vec<u32> {
+    let bytes = block_on(gpu.read_buffer(buffer, 4 * count as u64)).expect("a buffer can be read");
+    bytemuck::pod_collect_to_vec(&bytes)
+}
+
+/// A matrix on the device in `format`, in shards of at most `max_shard_bytes`, and the values that it really holds.
+pub fn matrix(
+    gpu: &Gpu,
+    format: WeightFormat,
+    cols: usize,
+    values: &[f32],
+    max_shard_bytes: u64,
+) -> (Matrix, Vec<f32>) {
+    let rows = values.len() / cols;
+    let view = TensorView {
+        name: "test".into(),
+        format: WeightFormat::F32,
+        rows,
+        cols,
+        bytes: bytemuck::cast_slice(values),
+    };
+    let mut progress = |_, _| true;
+    let matrix = block_on(async {
+        let mut uploader = Uploader::new(gpu, max_shard_bytes, 0, &mut progress);
+        let matrix = uploader.matrix(&view, format).await.expect("an upload");
+        uploader.finish().await.expect("an upload");
+        matrix
+    });
+    let held = values.chunks_exact(cols).flat_map(|row| {
+        let mut blocks = Vec::new();
+        format.quantize(row, &mut blocks);
+        let mut back = vec![0.0; cols.next_multiple_of(format.block_len())];
+        format.dequantize(&blocks, &mut back);
+        back.truncate(cols);
+        back
+    });
+    (matrix, held.collect())
+}
+
+/// Numbers from a bell curve of standard deviation 1, the same for the same seed.
+pub fn gaussian(seed: u64, count: usize) -> Vec<f32> {
+    let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
+    let mut uniform = move || {
+        // splitmix64 (Steele, Lea & Flood 2014)
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    };
+    (0..count)
+        .map(|_| {
+            let radius = (-2.0 * (1.0 - uniform()).ln()).sqrt();
+            (radius * (std::f64::consts::TAU * uniform()).cos()) as f32
+        })
+        .collect()
+}
+
+/// The worst difference, relative to the largest number of the twin's.
+///
+/// Kernels sum in f32 in an order of their own; what that costs grows with the numbers summed, not with the result.
+pub fn worst_error(kernel: &[f32], twin: &[f32]) -> f64 {
+    assert_eq!(kernel.len(), twin.len(), "lengths differ");
+    let largest = twin.iter().fold(1e-20, |m, v| f64::max(m, f64::from(v.abs())));
+    let worst = kernel.iter().zip(twin).map(|(a, b)| f64::from((a - b).abs()));
+    // NaN compares with nothing, so it must not be lost in a maximum.
+    worst.fold(0.0, |m, e| if e <= m { m } else { e }) / largest
+}
+
+/// Fails unless the kernel is as close to its twin as f32 sums allow.
+pub fn assert_close(what: &str, kernel: &[f32], twin: &[f32], tolerance: f64) {
+    let error = worst_error(kernel, twin);
+    assert!(error <= tolerance, "{what}: off by {error:.2e} of the largest value, over {tolerance:.0e}");
+}
+
+/// How far a kernel may be from its twin, relative to the largest value, when all of it is f32.
+pub const F32: f64 = 4e-6;
+/// The same when keys and values are stored as f16, which rounds to 11 bits.
+pub const F16_CACHE: f64 = 2e-3;
