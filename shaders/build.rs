@@ -180,8 +180,7 @@ impl Resolver for WeightsResolver {
 fn link(root: &Path, kernel: &str, features: &[String]) -> String {
     let is_flag = |f: &String| FLAGS.contains(&f.as_str()) || CHOICES.iter().any(|c| c.contains(&f.as_str()));
     let format = features.iter().find(|f| !is_flag(f)).cloned();
-    let mut compiler = Wesl::new(root)
-        .set_custom_resolver(WeightsResolver { files: FileResolver::new(root), format });
+    let mut compiler = Wesl::new(root).set_custom_resolver(WeightsResolver { files: FileResolver::new(root), format });
     compiler
         // Names stay as written; a clash is an error below. naga validates, and nothing is stripped, so that all variants
         // of a kernel have the same bindings.

@@ -177,10 +177,11 @@ impl EngineBuilder {
             }
         }
         // A tokenizer is not needed to compute; whoever needs it meets the error then.
-        let tokenizer = Tokenizer::load(files.tokenizer(), config.vocab_size).map(Arc::new).map_err(|error| match error {
-            Error::Tokenizer { path, reason } => (path, reason),
-            other => (source_path(files.tokenizer()), other.to_string()),
-        });
+        let tokenizer =
+            Tokenizer::load(files.tokenizer(), config.vocab_size).map(Arc::new).map_err(|error| match error {
+                Error::Tokenizer { path, reason } => (path, reason),
+                other => (source_path(files.tokenizer()), other.to_string()),
+            });
         let mut stop_ids = config.stop_ids.clone();
         if let Ok(tokenizer) = &tokenizer
             && let Some(id) = tokenizer.end_of_turn_id()
@@ -271,10 +272,10 @@ impl Engine {
     /// # Errors
     /// [`Error::Tokenizer`] if the model came without one, or with a damaged one.
     pub fn tokenizer(&self) -> Result<&Arc<Tokenizer>> {
-        self.inner.tokenizer.as_ref().map_err(|(path, reason)| Error::Tokenizer {
-            path: path.clone(),
-            reason: reason.clone(),
-        })
+        self.inner
+            .tokenizer
+            .as_ref()
+            .map_err(|(path, reason)| Error::Tokenizer { path: path.clone(), reason: reason.clone() })
     }
 
     /// A new, empty session.

@@ -91,7 +91,9 @@ pub enum Error {
         reason: String,
     },
     /// The device has too little memory.
-    #[error("out of GPU memory: {what} needs {needed_mib} MiB; choose a smaller model, smaller weights or a shorter context")]
+    #[error(
+        "out of GPU memory: {what} needs {needed_mib} MiB; choose a smaller model, smaller weights or a shorter context"
+    )]
     OutOfMemory {
         /// What was being allocated.
         what: String,
@@ -114,7 +116,9 @@ pub enum Error {
     #[error("the prompt is empty; type something")]
     EmptyPrompt,
     /// The prompt and the reply do not fit the context.
-    #[error("the prompt takes {tokens} tokens, but the context holds {context}; shorten it or load the model with a longer context")]
+    #[error(
+        "the prompt takes {tokens} tokens, but the context holds {context}; shorten it or load the model with a longer context"
+    )]
     ContextFull {
         /// Tokens asked for.
         tokens: usize,

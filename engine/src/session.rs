@@ -181,11 +181,8 @@ impl Session {
         for (i, chunk) in tokens.chunks(rows).enumerate() {
             gpu.queue().write_buffer(&state.tokens, 0, bytemuck::cast_slice(chunk));
             let position = i * rows;
-            let step = StepUniform {
-                n_tokens: chunk.len() as u32,
-                position: position as u32,
-                ..StepUniform::default()
-            };
+            let step =
+                StepUniform { n_tokens: chunk.len() as u32, position: position as u32, ..StepUniform::default() };
             // The last part is the head, which early positions do not need.
             let wanted = position + chunk.len() > first;
             for part in 0..plan.parts() - usize::from(!wanted) {
@@ -257,11 +254,7 @@ impl Session {
             if computed == 1 {
                 return Ok(Prefilled { computed, last: start..end, body_done: false });
             }
-            let step = StepUniform {
-                n_tokens: chunk.len() as u32,
-                position: start as u32,
-                ..StepUniform::default()
-            };
+            let step = StepUniform { n_tokens: chunk.len() as u32, position: start as u32, ..StepUniform::default() };
             let mut part = 0;
             while part < self.prefill.parts() {
                 let parts = part..self.prefill.parts().min(part + self.pace.parts);

@@ -60,9 +60,8 @@ impl Kernel {
     ///
     /// That is the variant with the most features of which all are wanted.
     pub fn variant(&self, wanted: &[&str]) -> Option<&'static Variant> {
-        let formats = |features: &[&'static str]| {
-            features.iter().copied().find(|f| kernels::WEIGHT_FORMATS.contains(f))
-        };
+        let formats =
+            |features: &[&'static str]| features.iter().copied().find(|f| kernels::WEIGHT_FORMATS.contains(f));
         let fits = |variant: &&Variant| {
             formats(variant.features).is_none_or(|format| wanted.contains(&format))
                 && variant.features.iter().all(|f| wanted.contains(f))

@@ -1,5 +1,5 @@
-use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Rope};
 use lapidary_engine::Gpu;
+use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Rope};
 use lapidary_shaders::twins;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -45,7 +45,16 @@ fn attention_at_the_edge_of_the_window() {
     for (position, window) in [(14, 16), (15, 16), (16, 16), (63, 64), (64, 64), (65, 64), (130, 65), (127, 1)] {
         for tokens in [1, 3] {
             let window = Some(window);
-            check(&Case { group: 2, kv_heads: 1, head_dim: 32, tokens, position, window, soft_cap: Some(50.0), seed: 1 });
+            check(&Case {
+                group: 2,
+                kv_heads: 1,
+                head_dim: 32,
+                tokens,
+                position,
+                window,
+                soft_cap: Some(50.0),
+                seed: 1,
+            });
         }
     }
 }
@@ -55,10 +64,8 @@ fn check(case: &Case) {
     let heads = group * kv_heads;
     let positions = position + tokens;
     // Scores of some size, so that cap and softmax bite.
-    let q: Vec<f32> = gaussian(seed, tokens * heads * head_dim)
-        .iter()
-        .map(|v| v * 8.0 / (head_dim as f32).sqrt())
-        .collect();
+    let q: Vec<f32> =
+        gaussian(seed, tokens * heads * head_dim).iter().map(|v| v * 8.0 / (head_dim as f32).sqrt()).collect();
     let k = gaussian(seed ^ 1, positions * kv_heads * head_dim);
     let v = gaussian(seed ^ 2, positions * kv_heads * head_dim);
     let numbers = twins::Attention { heads, kv_heads, head_dim, window, soft_cap };
@@ -68,8 +75,7 @@ fn check(case: &Case) {
             let cache = filled(gpu, format, kv_heads, head_dim, positions, &k, &v);
             let q = tensor(gpu, heads * head_dim, &q);
             let out = dirty(gpu, tokens, heads * head_dim);
-            let numbers =
-                Attention { heads, kv_heads, head_dim, window, soft_cap, one_token: tokens == 1 };
+            let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap, one_token: tokens == 1 };
             run(gpu, step(tokens, position), async |r| {
                 ops::attention(r, numbers, &q, &cache, &out).await.unwrap();
             });

@@ -79,8 +79,7 @@ fn weights_as_f32_agree_with_the_reference() {
         }
 
         let expected = ids(&prompt["output_ids"]);
-        let sampling =
-            Sampling { max_tokens: Some(expected.len()), stop_at_end: false, ..Sampling::greedy() };
+        let sampling = Sampling { max_tokens: Some(expected.len()), stop_at_end: false, ..Sampling::greedy() };
         let mut generation = session.generate(&prompt_ids, &sampling).unwrap();
         let mut said = Vec::new();
         while let Some(id) = generation.next_blocking().unwrap() {
@@ -110,15 +109,13 @@ fn weights_as_in_the_file_lose_nothing() {
         assert!((ours / reference - 1.0).abs() < 1e-3, "perplexity {ours}, with f32 weights {reference}");
     }
 
-    let tokenizer = engine.tokenizer().unwrap();
-    let mut prompt = vec![tokenizer.bos_id()];
-    prompt.extend(tokenizer.encode("The capital of France is").unwrap());
-    let sampling = Sampling { max_tokens: Some(8), ..Sampling::greedy() };
-    let mut generation = session.generate(&prompt, &sampling).unwrap();
+    // The same weights say the same, at least until a close call falls the other way.
+    let golden = &json("greedy.json")["prompts"]["raw"];
+    let sampling = Sampling { max_tokens: Some(12), stop_at_end: false, ..Sampling::greedy() };
+    let mut generation = session.generate(&ids(&golden["prompt_ids"]), &sampling).unwrap();
     let mut said = Vec::new();
     while let Some(id) = generation.next_blocking().unwrap() {
         said.push(id);
     }
-    let text = tokenizer.decode(&said).unwrap();
-    assert!(text.contains("Paris"), "{text:?}");
+    assert_eq!(said, ids(&golden["output_ids"])[..12]);
 }

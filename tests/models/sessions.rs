@@ -137,10 +137,7 @@ fn bad_input_is_refused_by_name() {
         session.generate(&[2, 768], &greedy).err(),
         Some(Error::TokenOutOfRange { id: 768, vocab_size: 768 })
     ));
-    assert!(matches!(
-        session.generate(&[2; 21], &greedy).err(),
-        Some(Error::ContextFull { tokens: 21, context: 20 })
-    ));
+    assert!(matches!(session.generate(&[2; 21], &greedy).err(), Some(Error::ContextFull { tokens: 21, context: 20 })));
     for (bad, field) in [
         (Sampling { temperature: f32::NAN, ..greedy.clone() }, "temperature"),
         (Sampling { temperature: -1.0, ..greedy.clone() }, "temperature"),

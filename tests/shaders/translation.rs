@@ -38,8 +38,7 @@ fn every_variant_translates_to_spir_v() {
 fn every_variant_translates_to_msl() {
     for_every_variant(|module, info| {
         // Subgroups and the rest need Metal 2.4; bindings are assigned as they come.
-        let options =
-            msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..msl::Options::default() };
+        let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..msl::Options::default() };
         msl::write_string(module, info, &options, &msl::PipelineOptions::default())
             .map(|_| ())
             .map_err(|e| e.to_string())

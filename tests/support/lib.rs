@@ -93,13 +93,8 @@ pub fn matrix(
     max_shard_bytes: u64,
 ) -> (Matrix, Vec<f32>) {
     let rows = values.len() / cols;
-    let view = TensorView {
-        name: "test".into(),
-        format: WeightFormat::F32,
-        rows,
-        cols,
-        bytes: bytemuck::cast_slice(values),
-    };
+    let view =
+        TensorView { name: "test".into(), format: WeightFormat::F32, rows, cols, bytes: bytemuck::cast_slice(values) };
     let mut progress = |_, _| true;
     let matrix = block_on(async {
         let mut uploader = Uploader::new(gpu, max_shard_bytes, 0, &mut progress);

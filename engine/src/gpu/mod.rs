@@ -14,6 +14,6 @@ pub use adapter::{AdapterChoice, adapters};
 pub use capabilities::Capabilities;
 pub use context::{DeviceOptions, Gpu};
 pub use plan::{Count, Grid, Plan, Recorder, Slice, StepRing, StepUniform};
-pub use readback::Readback;
 pub(crate) use readback::Mapping;
+pub use readback::Readback;
 pub use tensor::Tensor;

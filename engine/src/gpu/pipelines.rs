@@ -73,8 +73,8 @@ impl Gpu {
             let ty = wgpu::BufferBindingType::Storage { read_only: !storage.writes };
             entries.push(buffer(storage.slot, ty, false, None));
         }
-        let layout = device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
+        let layout =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(name),
             bind_group_layouts: &[Some(&layout)],

@@ -26,10 +26,7 @@ impl Bytes {
     ///
     /// [`Error::Io`] where `path` is no regular file or cannot be opened or mapped.
     pub fn map(path: &Path) -> Result<Self> {
-        let io = |source| Error::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| Error::Io { path: path.to_owned(), source };
         // Ask before opening: opening a named pipe would wait for a writer.
         check_regular(&fs::metadata(path).map_err(io)?).map_err(io)?;
         map_file(path).map_err(io)
@@ -42,10 +39,7 @@ impl Bytes {
 ///
 /// [`Error::Io`] where it cannot be read, and [`Error::BadFile`] where it is larger than `max` bytes.
 pub(super) fn read_small(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    let io = |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| Error::Io { path: path.to_owned(), source };
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -58,20 +52,13 @@ pub(super) fn read_small(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     file.take(max + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > max {
         let reason = format!("it has more than {max} bytes, but such files are small");
-        return Err(Error::BadFile {
-            path: path.to_owned(),
-            reason,
-        });
+        return Err(Error::BadFile { path: path.to_owned(), reason });
     }
     Ok(Some(bytes))
 }
 
 fn check_regular(metadata: &fs::Metadata) -> io::Result<()> {
-    if metadata.is_file() {
-        Ok(())
-    } else {
-        Err(io::Error::other("it is not a regular file"))
-    }
+    if metadata.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 #[cfg(not(target_arch = "wasm32"))]

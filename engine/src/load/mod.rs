@@ -101,10 +101,7 @@ impl ModelFiles {
     /// [`Error::TensorShape`] where the model is damaged or contradicts itself, and [`Error::Unsupported`] where it is of
     /// another kind.
     pub fn open(path: &Path) -> Result<ModelFiles> {
-        let metadata = fs::metadata(path).map_err(|source| Error::Io {
-            path: path.to_owned(),
-            source,
-        })?;
+        let metadata = fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         if !metadata.is_dir() {
             return Self::open_gguf(path, path);
         }
@@ -136,16 +133,11 @@ impl ModelFiles {
 
     fn open_gguf(path: &Path, file: &Path) -> Result<ModelFiles> {
         let (paths, files) = gguf::open_parts(file)?;
-        if !files
-            .first()
-            .is_some_and(|bytes| bytes.starts_with(gguf::MAGIC))
-        {
+        if !files.first().is_some_and(|bytes| bytes.starts_with(gguf::MAGIC)) {
             let first = paths.first().map_or(file, PathBuf::as_path);
-            let reason = "it is no GGUF file; open a .gguf file, or the folder that holds config.json and the safetensors files";
-            return Err(Error::BadFile {
-                path: first.to_owned(),
-                reason: reason.to_owned(),
-            });
+            let reason =
+                "it is no GGUF file; open a .gguf file, or the folder that holds config.json and the safetensors files";
+            return Err(Error::BadFile { path: first.to_owned(), reason: reason.to_owned() });
         }
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
         Self::read_gguf(path, &paths, files)
@@ -196,19 +188,10 @@ impl ModelFiles {
                 "gguf" => part.gguf_name(),
                 _ => part.hub_name(),
             };
-            return Err(Error::MissingTensor {
-                path: self.path.clone(),
-                name,
-            });
+            return Err(Error::MissingTensor { path: self.path.clone(), name });
         };
         let [rows, cols] = located.shape;
-        Ok(TensorView {
-            name: located.name.clone(),
-            format: located.format,
-            rows,
-            cols,
-            bytes,
-        })
+        Ok(TensorView { name: located.name.clone(), format: located.format, rows, cols, bytes })
     }
 
     /// Where the tokenizer comes from.
@@ -243,10 +226,7 @@ fn folder_name(path: &Path) -> String {
 
 /// The one GGUF model in a folder; all parts of a split one count as one.
 fn gguf_in(folder: &Path) -> Result<PathBuf> {
-    let io = |source| Error::Io {
-        path: folder.to_owned(),
-        source,
-    };
+    let io = |source| Error::Io { path: folder.to_owned(), source };
     let mut found: Option<PathBuf> = None;
     for entry in fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
@@ -265,10 +245,7 @@ fn gguf_in(folder: &Path) -> Result<PathBuf> {
                     first.file_name().unwrap_or_default().display(),
                     path.file_name().unwrap_or_default().display()
                 );
-                return Err(Error::BadFile {
-                    path: folder.to_owned(),
-                    reason,
-                });
+                return Err(Error::BadFile { path: folder.to_owned(), reason });
             }
         }
     }
@@ -279,12 +256,7 @@ fn gguf_in(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Compares a tensor's dimensions (slowest first) with the rows and columns it must have. A vector is one row.
-fn check_shape(
-    path: &Path,
-    name: &str,
-    expected: [usize; 2],
-    dims: &[usize],
-) -> Result<[usize; 2]> {
+fn check_shape(path: &Path, name: &str, expected: [usize; 2], dims: &[usize]) -> Result<[usize; 2]> {
     let actual = match dims {
         [cols] => Some([1, *cols]),
         [outer @ .., rows, cols] if outer.iter().all(|dim| *dim == 1) => Some([*rows, *cols]),
@@ -304,11 +276,7 @@ fn check_shape(
 /// A name from a file, made fit for an error message.
 fn shorten(name: &str) -> String {
     const MAX_CHARS: usize = 80;
-    let mut shown: String = name
-        .chars()
-        .take(MAX_CHARS)
-        .flat_map(|c| c.escape_debug())
-        .collect();
+    let mut shown: String = name.chars().take(MAX_CHARS).flat_map(|c| c.escape_debug()).collect();
     if name.chars().nth(MAX_CHARS).is_some() {
         shown.push('…');
     }

@@ -39,12 +39,7 @@ const MAX_HEADER_BYTES: u64 = 100_000_000;
 const PREFIX: usize = 8;
 
 /// What tensors' names start with: in text models, in the two layouts of models with images, and without a head.
-const PREFIXES: [&str; 4] = [
-    "model.",
-    "language_model.model.",
-    "model.language_model.",
-    "",
-];
+const PREFIXES: [&str; 4] = ["model.", "language_model.model.", "model.language_model.", ""];
 /// The output head, where it is apart from the embedding.
 const HEADS: [&str; 2] = ["lm_head.weight", "language_model.lm_head.weight"];
 /// Rows that Gemma-3's embedding has without and with room for images. Configurations give either for both.
@@ -84,22 +79,16 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
         config.stop_ids = ids;
     }
     if !tied {
-        return Err(
-            match HEADS.iter().find(|name| tensors.get(name).is_some()) {
-                Some(head) => Error::Unsupported {
-                    what: format!(
-                        "the separate output head {head} (tie_word_embeddings is false) in {}",
-                        folder.display()
-                    ),
-                    hint: "use a model whose output head is its embedding, as in Google's"
-                        .to_owned(),
-                },
-                None => Error::MissingTensor {
-                    path: folder.to_owned(),
-                    name: format!("{} (tie_word_embeddings is false)", HEADS[0]),
-                },
+        return Err(match HEADS.iter().find(|name| tensors.get(name).is_some()) {
+            Some(head) => Error::Unsupported {
+                what: format!("the separate output head {head} (tie_word_embeddings is false) in {}", folder.display()),
+                hint: "use a model whose output head is its embedding, as in Google's".to_owned(),
             },
-        );
+            None => Error::MissingTensor {
+                path: folder.to_owned(),
+                name: format!("{} (tie_word_embeddings is false)", HEADS[0]),
+            },
+        });
     }
     let mut located = Vec::new();
     for part in Part::all(&config) {
@@ -107,13 +96,8 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
     }
     let tokenizer_path = folder.join(TOKENIZER);
     let tokenizer = match fs::metadata(&tokenizer_path) {
-        Ok(_) => TokenizerSource::Json {
-            bytes: Bytes::map(&tokenizer_path)?,
-            path: tokenizer_path,
-        },
-        Err(_) => TokenizerSource::Missing {
-            looked_for: tokenizer_path,
-        },
+        Ok(_) => TokenizerSource::Json { bytes: Bytes::map(&tokenizer_path)?, path: tokenizer_path },
+        Err(_) => TokenizerSource::Missing { looked_for: tokenizer_path },
     };
     Ok(Folder {
         config,
@@ -152,18 +136,12 @@ impl Tensors {
         let index_path = folder.join(INDEX);
         // In this order, as transformers does.
         if single.exists() {
-            return Ok(Self {
-                folder: folder.to_owned(),
-                files: vec![File::open(single)?],
-                index: None,
-            });
+            return Ok(Self { folder: folder.to_owned(), files: vec![File::open(single)?], index: None });
         }
         let Some(json) = read_small(&index_path, MAX_INDEX_BYTES)? else {
             return Err(bad(
                 folder,
-                format!(
-                    "it has neither {SINGLE} nor {INDEX}; download the model's safetensors files"
-                ),
+                format!("it has neither {SINGLE} nor {INDEX}; download the model's safetensors files"),
             ));
         };
         let index: Index = serde_json::from_slice(&json)
@@ -176,10 +154,7 @@ impl Tensors {
                 return Err(Error::Config {
                     path: index_path,
                     field: "weight_map".to_owned(),
-                    reason: format!(
-                        "{} is not the plain name of a .safetensors file in this folder",
-                        shorten(name)
-                    ),
+                    reason: format!("{} is not the plain name of a .safetensors file in this folder", shorten(name)),
                 });
             }
             numbers.insert(name.as_str(), files.len());
@@ -191,11 +166,7 @@ impl Tensors {
                 by_tensor.insert(tensor.clone(), *number);
             }
         }
-        Ok(Self {
-            folder: folder.to_owned(),
-            files,
-            index: Some(by_tensor),
-        })
+        Ok(Self { folder: folder.to_owned(), files, index: Some(by_tensor) })
     }
 
     fn get(&self, name: &str) -> Option<Found<'_>> {
@@ -216,10 +187,7 @@ impl Tensors {
 
     /// The prefix under which there is an embedding, or that of text models.
     fn prefix(&self) -> &'static str {
-        PREFIXES
-            .into_iter()
-            .find(|prefix| self.get(&name_of(Part::Embedding, prefix)).is_some())
-            .unwrap_or(PREFIXES[0])
+        PREFIXES.into_iter().find(|prefix| self.get(&name_of(Part::Embedding, prefix)).is_some()).unwrap_or(PREFIXES[0])
     }
 
     fn locate(&self, part: Part, prefix: &str, config: &Config) -> Result<Located> {
@@ -227,43 +195,26 @@ impl Tensors {
         let Some(found) = self.get(&name) else {
             let listed = self.index.as_ref().and_then(|index| index.get(&name));
             return Err(match listed.and_then(|number| self.files.get(*number)) {
-                Some(file) => bad(
-                    &file.path,
-                    format!("the tensor {name} is missing, but {INDEX} says that it is here"),
-                ),
-                None => Error::MissingTensor {
-                    path: self.folder.clone(),
-                    name,
-                },
+                Some(file) => {
+                    bad(&file.path, format!("the tensor {name} is missing, but {INDEX} says that it is here"))
+                }
+                None => Error::MissingTensor { path: self.folder.clone(), name },
             });
         };
-        let path = self
-            .files
-            .get(found.file)
-            .map_or(&self.folder, |file| &file.path);
+        let path = self.files.get(found.file).map_or(&self.folder, |file| &file.path);
         let format = match found.info.dtype {
             Dtype::F32 => WeightFormat::F32,
             Dtype::F16 => WeightFormat::F16,
             Dtype::BF16 => WeightFormat::Bf16,
             other => {
                 return Err(Error::Unsupported {
-                    what: format!(
-                        "the type {other} of the tensor {name} in {}",
-                        path.display()
-                    ),
-                    hint: "use a model in BF16, F16 or F32, or a quantised GGUF file of it"
-                        .to_owned(),
+                    what: format!("the type {other} of the tensor {name} in {}", path.display()),
+                    hint: "use a model in BF16, F16 or F32, or a quantised GGUF file of it".to_owned(),
                 });
             }
         };
         let shape = check_shape(path, &name, part.shape(config), &found.info.shape)?;
-        Ok(Located {
-            name,
-            format,
-            shape,
-            file: found.file,
-            range: found.range,
-        })
+        Ok(Located { name, format, shape, file: found.file, range: found.range })
     }
 }
 
@@ -275,8 +226,7 @@ struct Index {
 /// Whether a name from an index stays inside the folder, on every system.
 fn is_plain_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
-    let one =
-        matches!(components.next(), Some(Component::Normal(_))) && components.next().is_none();
+    let one = matches!(components.next(), Some(Component::Normal(_))) && components.next().is_none();
     one && name.ends_with(".safetensors") && !name.contains(['/', '\\', ':', '\0'])
 }
 
@@ -292,28 +242,14 @@ impl File {
     fn open(path: PathBuf) -> Result<Self> {
         let bytes = Bytes::map(&path)?;
         let (data_start, tensors) = read_header(&bytes, &path)?;
-        Ok(Self {
-            path,
-            bytes,
-            data_start,
-            tensors,
-        })
+        Ok(Self { path, bytes, data_start, tensors })
     }
 }
 
 /// The start of the data and the tensors of a file. Tensors must fill the data without gaps, as the format demands.
-pub(super) fn read_header(
-    bytes: &[u8],
-    path: &Path,
-) -> Result<(usize, HashMap<String, TensorInfo>)> {
+pub(super) fn read_header(bytes: &[u8], path: &Path) -> Result<(usize, HashMap<String, TensorInfo>)> {
     let Some((len, rest)) = bytes.split_first_chunk::<PREFIX>() else {
-        return Err(bad(
-            path,
-            format!(
-                "it has {} bytes, too few for a safetensors file",
-                bytes.len()
-            ),
-        ));
+        return Err(bad(path, format!("it has {} bytes, too few for a safetensors file", bytes.len())));
     };
     let len = u64::from_le_bytes(*len);
     let header = usize::try_from(len).ok().and_then(|len| rest.get(..len));
@@ -327,8 +263,8 @@ pub(super) fn read_header(
         ));
     };
     let data_len = rest.len() - header.len();
-    let Header(entries) = serde_json::from_slice(header)
-        .map_err(|error| bad(path, format!("its header is damaged: {error}")))?;
+    let Header(entries) =
+        serde_json::from_slice(header).map_err(|error| bad(path, format!("its header is damaged: {error}")))?;
     let mut entries: Vec<(String, TensorInfo)> = entries;
     entries.sort_by_key(|(_, info)| info.data_offsets);
 
@@ -352,10 +288,7 @@ pub(super) fn read_header(
                 ),
             ));
         }
-        let bits = info
-            .shape
-            .iter()
-            .try_fold(info.dtype.bitsize(), |bits, dim| bits.checked_mul(*dim));
+        let bits = info.shape.iter().try_fold(info.dtype.bitsize(), |bits, dim| bits.checked_mul(*dim));
         if bits.is_none_or(|bits| bits % 8 != 0 || bits / 8 != end - start) {
             return Err(bad(
                 path,
@@ -370,10 +303,7 @@ pub(super) fn read_header(
         filled = end;
     }
     if filled != data_len {
-        return Err(bad(
-            path,
-            format!("its tensors take {filled} bytes, but {data_len} follow the header"),
-        ));
+        return Err(bad(path, format!("its tensors take {filled} bytes, but {data_len} follow the header")));
     }
     let mut tensors = HashMap::with_capacity(entries.len());
     for (name, info) in entries {
@@ -415,8 +345,5 @@ impl<'de> Deserialize<'de> for Header {
 }
 
 fn bad(path: &Path, reason: String) -> Error {
-    Error::BadFile {
-        path: path.to_owned(),
-        reason,
-    }
+    Error::BadFile { path: path.to_owned(), reason }
 }

@@ -98,28 +98,17 @@ struct Rope {
 }
 
 /// The attention of each layer, from which ones slide.
-fn layer_attention(
-    sliding: &[bool],
-    window: Option<usize>,
-    local: Rope,
-    full: Rope,
-) -> Vec<LayerAttention> {
+fn layer_attention(sliding: &[bool], window: Option<usize>, local: Rope, full: Rope) -> Vec<LayerAttention> {
     let layer = |&sliding: &bool| {
         let rope = if sliding { local } else { full };
-        LayerAttention {
-            window: window.filter(|_| sliding),
-            rope_theta: rope.theta,
-            rope_scale: rope.scale,
-        }
+        LayerAttention { window: window.filter(|_| sliding), rope_theta: rope.theta, rope_scale: rope.scale }
     };
     sliding.iter().map(layer).collect()
 }
 
 /// Every `pattern`-th layer sees everything, the ones between slide.
 fn sliding_by_pattern(layers: usize, pattern: usize) -> Vec<bool> {
-    (1..=layers)
-        .map(|layer| !layer.is_multiple_of(pattern))
-        .collect()
+    (1..=layers).map(|layer| !layer.is_multiple_of(pattern)).collect()
 }
 
 /// The scale of attention logits. The reference computes it in f64 too.
@@ -166,19 +155,11 @@ impl Config {
 
     /// Checks every number; `spell` turns the hub's name of a field into the file's.
     fn check(self, path: &Path, spell: &dyn Fn(&str) -> String) -> Result<Self> {
-        let fail = |field: &str, reason: String| Error::Config {
-            path: path.to_owned(),
-            field: spell(field),
-            reason,
-        };
+        let fail = |field: &str, reason: String| Error::Config { path: path.to_owned(), field: spell(field), reason };
         let sizes = [
             ("vocab_size", self.vocab_size, MAX_VOCAB),
             ("hidden_size", self.hidden_size, MAX_HIDDEN),
-            (
-                "intermediate_size",
-                self.intermediate_size,
-                MAX_INTERMEDIATE,
-            ),
+            ("intermediate_size", self.intermediate_size, MAX_INTERMEDIATE),
             ("num_hidden_layers", self.num_layers, MAX_LAYERS),
             ("num_attention_heads", self.num_heads, MAX_HEADS),
             ("num_key_value_heads", self.num_kv_heads, MAX_HEADS),
@@ -197,54 +178,29 @@ impl Config {
         ];
         for (field, size) in vectors {
             if size % VECTOR != 0 {
-                return Err(fail(
-                    field,
-                    format!("it is {size}, but must be a multiple of {VECTOR}"),
-                ));
+                return Err(fail(field, format!("it is {size}, but must be a multiple of {VECTOR}")));
             }
         }
         if !self.num_heads.is_multiple_of(self.num_kv_heads) {
-            let reason = format!(
-                "it is {}, but must divide the number of heads, {}",
-                self.num_kv_heads, self.num_heads
-            );
+            let reason =
+                format!("it is {}, but must divide the number of heads, {}", self.num_kv_heads, self.num_heads);
             return Err(fail("num_key_value_heads", reason));
         }
         // 32-bit machines, such as the browser's, can hold less.
         let products = [
             ("vocab_size", self.vocab_size, self.hidden_size),
-            (
-                "intermediate_size",
-                self.intermediate_size,
-                self.hidden_size,
-            ),
-            (
-                "num_attention_heads",
-                self.num_heads * self.head_dim,
-                self.hidden_size,
-            ),
+            ("intermediate_size", self.intermediate_size, self.hidden_size),
+            ("num_attention_heads", self.num_heads * self.head_dim, self.hidden_size),
         ];
         for (field, rows, cols) in products {
             if rows.checked_mul(cols).is_none() {
-                return Err(fail(
-                    field,
-                    format!("a tensor of {rows} by {cols} does not fit this machine's memory"),
-                ));
+                return Err(fail(field, format!("a tensor of {rows} by {cols} does not fit this machine's memory")));
             }
         }
 
-        let mut numbers = vec![
-            ("rms_norm_eps", self.rms_norm_eps),
-            ("query_pre_attn_scalar", self.query_scale),
-        ];
-        numbers.extend(
-            self.attn_soft_cap
-                .map(|cap| ("attn_logit_softcapping", cap)),
-        );
-        numbers.extend(
-            self.final_soft_cap
-                .map(|cap| ("final_logit_softcapping", cap)),
-        );
+        let mut numbers = vec![("rms_norm_eps", self.rms_norm_eps), ("query_pre_attn_scalar", self.query_scale)];
+        numbers.extend(self.attn_soft_cap.map(|cap| ("attn_logit_softcapping", cap)));
+        numbers.extend(self.final_soft_cap.map(|cap| ("final_logit_softcapping", cap)));
         for layer in &self.layers {
             numbers.push(("rope_theta", layer.rope_theta));
             numbers.push(("rope_scaling", layer.rope_scale));
@@ -252,25 +208,16 @@ impl Config {
         for (field, number) in numbers {
             // Subnormal numbers are as good as zero on many GPUs.
             if !(number.is_normal() && number > 0.0) {
-                return Err(fail(
-                    field,
-                    "it must be a finite number above 0 that fits 32 bits".to_owned(),
-                ));
+                return Err(fail(field, "it must be a finite number above 0 that fits 32 bits".to_owned()));
             }
         }
         if self.layers.iter().any(|layer| layer.window == Some(0)) {
-            return Err(fail(
-                "sliding_window",
-                "it is 0, but must be at least 1".to_owned(),
-            ));
+            return Err(fail("sliding_window", "it is 0, but must be at least 1".to_owned()));
         }
         let ids = self.stop_ids.iter().map(|id| ("eos_token_id", *id));
         for (field, id) in ids.chain([("bos_token_id", self.bos_id)]) {
             if id as usize >= self.vocab_size {
-                let reason = format!(
-                    "it is {id}, but the vocabulary has only {} tokens",
-                    self.vocab_size
-                );
+                let reason = format!("it is {id}, but the vocabulary has only {} tokens", self.vocab_size);
                 return Err(fail(field, reason));
             }
         }

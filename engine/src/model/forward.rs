@@ -75,10 +75,7 @@ pub async fn record_body(
         };
         attention(r, numbers, &s.query, cache, &s.heads).await?;
         linear(r, mode, &layer.output, &s.heads, &s.block).await?;
-        add_rms_norm(
-            r, &s.block, &layer.post_attention_norm, &s.residual, &layer.pre_ffn_norm, eps, &s.normed,
-        )
-        .await?;
+        add_rms_norm(r, &s.block, &layer.post_attention_norm, &s.residual, &layer.pre_ffn_norm, eps, &s.normed).await?;
         linear(r, mode, &layer.gate, &s.normed, &s.gate).await?;
         linear(r, mode, &layer.up, &s.normed, &s.up).await?;
         geglu(r, &s.gate, &s.up, &s.hidden).await?;

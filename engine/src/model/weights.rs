@@ -64,8 +64,7 @@ impl Weights {
         for part in Part::all(config) {
             total += files.tensor(part)?.bytes.len() as u64;
         }
-        let mut loader =
-            Loader { gpu, files, format, uploader: Uploader::new(gpu, max_shard_bytes, total, progress) };
+        let mut loader = Loader { gpu, files, format, uploader: Uploader::new(gpu, max_shard_bytes, total, progress) };
         let embedding = loader.matrix(Part::Embedding).await?;
         let mut layers = Vec::with_capacity(config.num_layers);
         for i in 0..config.num_layers {
@@ -155,8 +154,7 @@ impl RopeTables {
         let mut tables: Vec<(f32, f32, Tensor)> = Vec::new();
         for layer in &config.layers {
             if !tables.iter().any(|(theta, scale, _)| (*theta, *scale) == (layer.rope_theta, layer.rope_scale)) {
-                let table =
-                    cos_sin_table(gpu, positions, config.head_dim, layer.rope_theta, layer.rope_scale).await?;
+                let table = cos_sin_table(gpu, positions, config.head_dim, layer.rope_theta, layer.rope_scale).await?;
                 tables.push((layer.rope_theta, layer.rope_scale, table));
             }
         }

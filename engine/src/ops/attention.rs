@@ -57,8 +57,7 @@ pub async fn attention(
         window: u32_of(window.unwrap_or(cache.capacity()).min(cache.capacity())),
         soft_cap: soft_cap.unwrap_or(0.0),
     };
-    let bindings =
-        Bindings { q: q.slice(), k_cache: cache.keys(), v_cache: cache.values(), out: out.slice() };
+    let bindings = Bindings { q: q.slice(), k_cache: cache.keys(), v_cache: cache.values(), out: out.slice() };
     let mut features = cache.features();
     features.push(feature);
     let grid = Grid::Xy(Count::Tokens { per_token: group, per_group: rows }, Count::Fixed(u32_of(kv_heads)));

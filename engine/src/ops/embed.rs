@@ -28,12 +28,8 @@ pub async fn embed(
             groups: u32_of(table.groups()),
             scale,
         };
-        let bindings = Bindings {
-            quants: shard.quants(),
-            scales: shard.scales(),
-            tokens: Slice::all(tokens),
-            out: out.slice(),
-        };
+        let bindings =
+            Bindings { quants: shard.quants(), scales: shard.scales(), tokens: Slice::all(tokens), out: out.slice() };
         let grid = Grid::Xy(Count::Fixed(u32_of(table.groups().div_ceil(64))), Count::EACH_TOKEN);
         r.dispatch(&KERNEL, &[table.format.name()], params.words(), bindings.slots(), grid).await?;
     }

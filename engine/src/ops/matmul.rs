@@ -27,8 +27,7 @@ pub async fn matmul(r: &mut Recorder<'_>, weights: &Matrix, x: &Tensor, out: &Te
             first_out: u32_of(shard.first_row),
             out_stride: u32_of(out.stride()),
         };
-        let bindings =
-            Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
+        let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
         let grid = Grid::Xy(
             Count::Fixed(u32_of(shard.rows).div_ceil(TILE_ROWS)),
             Count::Tokens { per_token: 1, per_group: TILE_TOKENS },

@@ -20,13 +20,9 @@ pub async fn matvec(r: &mut Recorder<'_>, weights: &Matrix, x: &Tensor, out: &Te
     assert_cols("x", x, weights.cols);
     assert_cols("out", out, weights.rows);
     for shard in &weights.shards {
-        let params = Params {
-            rows: u32_of(shard.rows),
-            groups: u32_of(weights.groups()),
-            first_out: u32_of(shard.first_row),
-        };
-        let bindings =
-            Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
+        let params =
+            Params { rows: u32_of(shard.rows), groups: u32_of(weights.groups()), first_out: u32_of(shard.first_row) };
+        let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
         let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(ROWS_PER_WORKGROUP)));
         r.dispatch(&KERNEL, &[weights.format.name()], params.words(), bindings.slots(), grid).await?;
     }

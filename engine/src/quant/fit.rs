@@ -134,9 +134,7 @@ pub(super) fn symmetric(values: &[f32; 16], codes: &mut [u8; 16]) -> f32 {
         return 0.0;
     }
 
-    let round = |steps: f32| -> [f32; 16] {
-        std::array::from_fn(|i| nearest(steps * values[i]).clamp(-32.0, 31.0))
-    };
+    let round = |steps: f32| -> [f32; 16] { std::array::from_fn(|i| nearest(steps * values[i]).clamp(-32.0, 31.0)) };
     let sums = |rounded: &[f32; 16]| {
         let (mut product_sum, mut square_sum) = (0.0, 0.0);
         for (value, rounded) in values.iter().zip(rounded) {
@@ -149,11 +147,7 @@ pub(super) fn symmetric(values: &[f32; 16], codes: &mut [u8; 16]) -> f32 {
 
     let mut best = round(-32.0 / largest);
     let (product_sum, square_sum) = sums(&best);
-    let mut scale = if square_sum != 0.0 {
-        product_sum / square_sum
-    } else {
-        0.0
-    };
+    let mut scale = if square_sum != 0.0 { product_sum / square_sum } else { 0.0 };
     let mut gain = scale * product_sum;
     for step in (-9_i8..=9).filter(|&step| step != 0) {
         let rounded = round(-(32.0 + 0.1 * f32::from(step)) / largest);

@@ -221,10 +221,7 @@ impl WeightFormat {
             Self::Q5K => (10 * supers, 4 * supers),
             Self::Q6K => (12 * supers, 5 * supers),
         };
-        GpuRow {
-            quant_vec4s,
-            scale_words,
-        }
+        GpuRow { quant_vec4s, scale_words }
     }
 
     /// Moves one row of GGML blocks into the GPU layout, padding included.
@@ -269,14 +266,11 @@ impl FromStr for WeightFormat {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL
-            .into_iter()
-            .find(|format| format.name() == text)
-            .ok_or_else(|| Error::Setting {
-                field: "weights",
-                value: text.to_owned(),
-                expected: "f32, f16, bf16, q8_0, q5_0, q5_1, q4_0, q4_1, q4_k, q5_k or q6_k",
-            })
+        Self::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| Error::Setting {
+            field: "weights",
+            value: text.to_owned(),
+            expected: "f32, f16, bf16, q8_0, q5_0, q5_1, q4_0, q4_1, q4_k, q5_k or q6_k",
+        })
     }
 }
 

@@ -14,11 +14,7 @@ use super::scale_min;
 /// Bytes of a block.
 pub(super) const BYTES: usize = 144;
 
-const SEARCH: Search = Search {
-    top: 15.0,
-    first: -1.0,
-    more: 20,
-};
+const SEARCH: Search = Search { top: 15.0, first: -1.0, more: 20 };
 
 pub(super) fn dequantize(block: &[u8; BYTES], out: &mut [f32; 256]) {
     let lines = scale_min::decode(block);

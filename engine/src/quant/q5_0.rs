@@ -9,8 +9,7 @@
 //! After `dequantize_row_q5_0` and `quantize_row_q5_0_ref` in GGML's ggml-quants.c.
 
 use super::bits::{
-    copy_words, half_bytes, half_value, pack_fifth_bits, pack_nibbles, pair_halves,
-    unpack_five_bits, word,
+    copy_words, half_bytes, half_value, pack_fifth_bits, pack_nibbles, pair_halves, unpack_five_bits, word,
 };
 use super::fit::{inverse, largest};
 

@@ -9,9 +9,7 @@
 //!
 //! After `dequantize_row_q5_1` and `quantize_row_q5_1_ref` in GGML's ggml-quants.c.
 
-use super::bits::{
-    copy_words, half_bytes, half_value, pack_fifth_bits, pack_nibbles, unpack_five_bits, word,
-};
+use super::bits::{copy_words, half_bytes, half_value, pack_fifth_bits, pack_nibbles, unpack_five_bits, word};
 use super::fit::{inverse, range};
 
 /// Bytes of a block.

@@ -20,11 +20,7 @@ const HIGH: usize = scale_min::BYTES;
 /// Where the low four bits start.
 const LOW: usize = HIGH + 32;
 
-const SEARCH: Search = Search {
-    top: 31.0,
-    first: -0.5,
-    more: 15,
-};
+const SEARCH: Search = Search { top: 31.0, first: -0.5, more: 15 };
 
 pub(super) fn dequantize(block: &[u8; BYTES], out: &mut [f32; 256]) {
     let lines = scale_min::decode(block);

@@ -27,10 +27,7 @@ pub(super) fn decode(header: &[u8]) -> [(f32, f32); 8] {
         let (scale, min) = if i < 4 {
             (packed[i] & 63, packed[i + 4] & 63)
         } else {
-            (
-                packed[i + 4] & 15 | packed[i - 4] >> 6 << 4,
-                packed[i + 4] >> 4 | packed[i] >> 6 << 4,
-            )
+            (packed[i + 4] & 15 | packed[i - 4] >> 6 << 4, packed[i + 4] >> 4 | packed[i] >> 6 << 4)
         };
         (d * f32::from(scale), dmin * f32::from(min))
     })
@@ -71,11 +68,7 @@ fn pack(lines: &[(f32, f32); 8]) -> [u8; BYTES] {
             max_min = min;
         }
     }
-    let per_scale = if max_scale > 0.0 {
-        63.0 / max_scale
-    } else {
-        0.0
-    };
+    let per_scale = if max_scale > 0.0 { 63.0 / max_scale } else { 0.0 };
     let per_min = if max_min > 0.0 { 63.0 / max_min } else { 0.0 };
 
     let mut header = [0; BYTES];

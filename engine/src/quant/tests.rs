@@ -7,14 +7,10 @@ const COLS: [usize; 7] = [1, 32, 72, 200, 256, 640, 2304];
 fn gaussian(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed;
     let mut uniform = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
         (state >> 40) as f32 / (1 << 24) as f32
     };
-    (0..count)
-        .map(|_| (0..12).map(|_| uniform()).sum::<f32>() - 6.0)
-        .collect()
+    (0..count).map(|_| (0..12).map(|_| uniform()).sum::<f32>() - 6.0).collect()
 }
 
 fn quantized(format: WeightFormat, values: &[f32]) -> Vec<u8> {
@@ -49,10 +45,7 @@ fn gpu_value(format: WeightFormat, quants: &[u32], scales: &[u32], col: usize) -
         let (sc, m) = if b < 4 {
             (packed(b) & 63, packed(b + 4) & 63)
         } else {
-            (
-                packed(b + 4) & 15 | packed(b - 4) >> 6 << 4,
-                packed(b + 4) >> 4 | packed(b) >> 6 << 4,
-            )
+            (packed(b + 4) & 15 | packed(b - 4) >> 6 << 4, packed(b + 4) >> 4 | packed(b) >> 6 << 4)
         };
         let head = scales[sup * 4];
         (float(head) * sc as f32, float(head >> 16) * m as f32)
@@ -140,16 +133,10 @@ fn quantization_error_is_small() {
         for factor in [1.0, 0.02] {
             let values: Vec<f32> = values.iter().map(|v| v * factor).collect();
             let decoded = dequantized(format, &quantized(format, &values));
-            let squares = values
-                .iter()
-                .zip(&decoded)
-                .map(|(a, b)| f64::from(a - b).powi(2));
+            let squares = values.iter().zip(&decoded).map(|(a, b)| f64::from(a - b).powi(2));
             let error = (squares.sum::<f64>() / values.len() as f64).sqrt() / f64::from(factor);
             assert!(error <= bound, "{format}: {error}");
-            assert!(
-                error >= 0.9 * bound,
-                "{format}: {error} is too good to be true"
-            );
+            assert!(error >= 0.9 * bound, "{format}: {error} is too good to be true");
         }
     }
 }
@@ -160,11 +147,7 @@ fn decoding_loses_nothing_that_encoding_needs() {
     let values = gaussian(256 * 20, 2);
     for format in [F32, F16, Bf16, Q8_0, Q5_0, Q4_0] {
         let once = quantized(format, &values);
-        assert_eq!(
-            quantized(format, &dequantized(format, &once)),
-            once,
-            "{format}"
-        );
+        assert_eq!(quantized(format, &dequantized(format, &once)), once, "{format}");
     }
 }
 
@@ -185,11 +168,7 @@ fn the_gpu_layout_decodes_to_the_same_values() {
             for col in 0..cols.next_multiple_of(pad) {
                 let value = gpu_value(format, &quants, &scales, col);
                 let expected = decoded.get(col).copied().unwrap_or(0.0);
-                assert_eq!(
-                    value.to_bits(),
-                    expected.to_bits(),
-                    "{format}, {col} of {cols}"
-                );
+                assert_eq!(value.to_bits(), expected.to_bits(), "{format}, {col} of {cols}");
             }
             // The half word that an odd number of groups leaves over.
             let odd = cols.div_ceil(32) % 2 == 1;
@@ -211,26 +190,14 @@ fn odd_rows_are_padded_with_zeros() {
             let values = gaussian(cols, 4);
             let mut padded = values.clone();
             padded.resize(cols.next_multiple_of(format.block_len()), 0.0);
-            assert_eq!(
-                quantized(format, &values),
-                quantized(format, &padded),
-                "{format}"
-            );
+            assert_eq!(quantized(format, &values), quantized(format, &padded), "{format}");
         }
     }
 }
 
 #[test]
 fn extreme_values_do_not_panic() {
-    let extremes = [
-        f32::NAN,
-        f32::INFINITY,
-        f32::NEG_INFINITY,
-        f32::MAX,
-        f32::MIN,
-        1e-45,
-        -1e-30,
-    ];
+    let extremes = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 1e-45, -1e-30];
     for format in WeightFormat::ALL {
         for (i, value) in extremes.into_iter().enumerate() {
             let mut one = gaussian(256, 5);
@@ -248,22 +215,13 @@ fn extreme_values_do_not_panic() {
 #[test]
 fn known_float_blocks() {
     assert_eq!(dequantized(F32, &[0, 0, 0xC0, 0x3F]), [1.5]);
-    assert_eq!(
-        dequantized(F16, &[0x00, 0x3E, 0x01, 0x00]),
-        [1.5, 2.0_f32.powi(-24)]
-    );
+    assert_eq!(dequantized(F16, &[0x00, 0x3E, 0x01, 0x00]), [1.5, 2.0_f32.powi(-24)]);
     assert_eq!(dequantized(Bf16, &[0xC0, 0xBF]), [-1.5]);
     // Halfway between two neighbours, the even one wins.
     assert_eq!(quantized(F16, &[1.0 + 2.0_f32.powi(-11)]), [0x00, 0x3C]);
-    assert_eq!(
-        quantized(F16, &[1.0 + 3.0 * 2.0_f32.powi(-11)]),
-        [0x02, 0x3C]
-    );
+    assert_eq!(quantized(F16, &[1.0 + 3.0 * 2.0_f32.powi(-11)]), [0x02, 0x3C]);
     assert_eq!(quantized(Bf16, &[1.0 + 2.0_f32.powi(-8)]), [0x80, 0x3F]);
-    assert_eq!(
-        quantized(Bf16, &[1.0 + 3.0 * 2.0_f32.powi(-8)]),
-        [0x82, 0x3F]
-    );
+    assert_eq!(quantized(Bf16, &[1.0 + 3.0 * 2.0_f32.powi(-8)]), [0x82, 0x3F]);
 }
 
 #[test]
@@ -275,43 +233,21 @@ fn known_simple_blocks() {
     let fifth = 0x8002_0001_u32.to_le_bytes();
     let five = |i: usize| code(i) + if [0, 17, 31].contains(&i) { 16.0 } else { 0.0 };
 
-    let block = [
-        &half(0.5)[..],
-        &(0..32).map(|i| (i * 8 - 128) as u8).collect::<Vec<_>>(),
-    ]
-    .concat();
+    let block = [&half(0.5)[..], &(0..32).map(|i| (i * 8 - 128) as u8).collect::<Vec<_>>()].concat();
     let values = dequantized(Q8_0, &block);
-    assert_eq!(
-        values,
-        (0..32).map(|i| (i * 4 - 64) as f32).collect::<Vec<_>>()
-    );
+    assert_eq!(values, (0..32).map(|i| (i * 4 - 64) as f32).collect::<Vec<_>>());
 
     let values = dequantized(Q4_0, &[&half(0.25)[..], &nibbles].concat());
-    assert_eq!(
-        values,
-        (0..32).map(|i| 0.25 * (code(i) - 8.0)).collect::<Vec<_>>()
-    );
+    assert_eq!(values, (0..32).map(|i| 0.25 * (code(i) - 8.0)).collect::<Vec<_>>());
 
     let values = dequantized(Q4_1, &[&half(0.25)[..], &half(-3.0), &nibbles].concat());
-    assert_eq!(
-        values,
-        (0..32).map(|i| 0.25 * code(i) - 3.0).collect::<Vec<_>>()
-    );
+    assert_eq!(values, (0..32).map(|i| 0.25 * code(i) - 3.0).collect::<Vec<_>>());
 
     let values = dequantized(Q5_0, &[&half(0.25)[..], &fifth, &nibbles].concat());
-    assert_eq!(
-        values,
-        (0..32).map(|i| 0.25 * (five(i) - 16.0)).collect::<Vec<_>>()
-    );
+    assert_eq!(values, (0..32).map(|i| 0.25 * (five(i) - 16.0)).collect::<Vec<_>>());
 
-    let values = dequantized(
-        Q5_1,
-        &[&half(0.25)[..], &half(7.0), &fifth, &nibbles].concat(),
-    );
-    assert_eq!(
-        values,
-        (0..32).map(|i| 0.25 * five(i) + 7.0).collect::<Vec<_>>()
-    );
+    let values = dequantized(Q5_1, &[&half(0.25)[..], &half(7.0), &fifth, &nibbles].concat());
+    assert_eq!(values, (0..32).map(|i| 0.25 * five(i) + 7.0).collect::<Vec<_>>());
 }
 
 /// Scales 33, 2, 19, 60, 1, 45, 16, 63 and minimums 5, 62, 0, 31, 48, 15, 63, 20, packed by hand.
@@ -327,26 +263,18 @@ const MINS: [f32; 8] = [5.0, 62.0, 0.0, 31.0, 48.0, 15.0, 63.0, 20.0];
 fn known_k_blocks() {
     let head = [&half(0.5)[..], &half(0.25), &PACKED].concat();
     // Byte 32 c + j: c + 1 in the low nibble, j % 16 in the high one.
-    let nibbles: Vec<u8> = (0..128)
-        .map(|at| ((at / 32 + 1) + at % 16 * 16) as u8)
-        .collect();
+    let nibbles: Vec<u8> = (0..128).map(|at| ((at / 32 + 1) + at % 16 * 16) as u8).collect();
     let code = |i: usize| if i % 64 < 32 { i / 64 + 1 } else { i % 16 };
     let line = |i: usize, code: usize| 0.5 * SCALES[i / 32] * code as f32 - 0.25 * MINS[i / 32];
 
     let values = dequantized(Q4K, &[&head[..], &nibbles].concat());
-    assert_eq!(
-        values,
-        (0..256).map(|i| line(i, code(i))).collect::<Vec<_>>()
-    );
+    assert_eq!(values, (0..256).map(|i| line(i, code(i))).collect::<Vec<_>>());
 
     // Fifth bits: byte j has bit j % 8 set, so value i has one where its sub-block is i % 8.
     let high: Vec<u8> = (0..32).map(|j| 1 << (j % 8)).collect();
     let values = dequantized(Q5K, &[&head[..], &high, &nibbles].concat());
     let five = |i: usize| code(i) + if i / 32 == i % 8 { 16 } else { 0 };
-    assert_eq!(
-        values,
-        (0..256).map(|i| line(i, five(i))).collect::<Vec<_>>()
-    );
+    assert_eq!(values, (0..256).map(|i| line(i, five(i))).collect::<Vec<_>>());
 
     // q6_k: all low bits 9 below and 4 above, high bits 0, 1, 2, 3 in the four strips of 32.
     let scales: Vec<u8> = (0..16).map(|i| (i * 16 - 128) as u8).collect();
@@ -354,10 +282,7 @@ fn known_k_blocks() {
     let values = dequantized(Q6K, &block);
     let six = |i: usize| [9.0, 16.0 + 9.0, 32.0 + 4.0, 48.0 + 4.0][i % 128 / 32] - 32.0;
     let scale = |i: usize| 0.125 * ((i / 16) as f32 * 16.0 - 128.0);
-    assert_eq!(
-        values,
-        (0..256).map(|i| scale(i) * six(i)).collect::<Vec<_>>()
-    );
+    assert_eq!(values, (0..256).map(|i| scale(i) * six(i)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -365,17 +290,10 @@ fn known_quantized_blocks() {
     // A ramp whose scale is a power of two is stored without loss.
     let ramp: Vec<f32> = (0..32).map(|i| 0.5 * (i as f32 - 16.0)).collect();
     for format in [Q5_0, Q5_1] {
-        assert_eq!(
-            dequantized(format, &quantized(format, &ramp)),
-            ramp,
-            "{format}"
-        );
+        assert_eq!(dequantized(format, &quantized(format, &ramp)), ramp, "{format}");
     }
     let block = quantized(Q5_0, &ramp);
-    assert_eq!(
-        block[..6],
-        [&half(0.5)[..], &0xFFFF_0000_u32.to_le_bytes()].concat()
-    );
+    assert_eq!(block[..6], [&half(0.5)[..], &0xFFFF_0000_u32.to_le_bytes()].concat());
     assert_eq!(block[6..], (0..16).map(|j| j * 17).collect::<Vec<u8>>());
 
     // Ties go away from zero in q8_0: 0.5 becomes 1 and -2.5 becomes -3.
@@ -386,14 +304,7 @@ fn known_quantized_blocks() {
     // Sixteen levels of 1 from -8 on, the largest magnitude being negative.
     let levels: Vec<f32> = (0..32).map(|i| (i % 16) as f32 - 8.0).collect();
     let block = quantized(Q4_0, &levels);
-    assert_eq!(
-        block,
-        [
-            &half(1.0)[..],
-            &(0..16).map(|j| j * 17).collect::<Vec<u8>>()
-        ]
-        .concat()
-    );
+    assert_eq!(block, [&half(1.0)[..], &(0..16).map(|j| j * 17).collect::<Vec<u8>>()].concat());
     let block = quantized(Q4_1, &levels);
     assert_eq!(block[..4], [half(1.0), half(-8.0)].concat());
     assert_eq!(dequantized(Q4_1, &block), levels);

@@ -31,22 +31,12 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
             hint: "use a GGUF file whose tokenizer.ggml.model is \"llama\", as Gemma-2's and Gemma-3's is".to_owned(),
         });
     }
-    let (tokens, scores, types) = (
-        vocab.tokens.len(),
-        vocab.scores.len(),
-        vocab.token_types.len(),
-    );
+    let (tokens, scores, types) = (vocab.tokens.len(), vocab.scores.len(), vocab.token_types.len());
     if scores != tokens || types != tokens {
-        return Err(bad(
-            path,
-            format!("it has {tokens} pieces, but {scores} scores and {types} types"),
-        ));
+        return Err(bad(path, format!("it has {tokens} pieces, but {scores} scores and {types} types")));
     }
     if let Some(id) = vocab.scores.iter().position(|score| score.is_nan()) {
-        return Err(bad(
-            path,
-            format!("the score of piece {id} is not a number"),
-        ));
+        return Err(bad(path, format!("the score of piece {id} is not a number")));
     }
     let normalizer = Replace::new(" ", SPACE_MARK).map_err(|error| bad(path, error))?;
     let mut parts = Parts {
@@ -64,9 +54,7 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
     // Pieces that merging can make, with their scores.
     let mut merged = Vec::with_capacity(tokens);
     for (id, (piece, kind)) in (0..).zip(vocab.tokens.iter().zip(&vocab.token_types)) {
-        let control = matches!(*kind, UNKNOWN | CONTROL | UNUSED)
-            || is_control_name(piece)
-            || vocab.unk_id == Some(id);
+        let control = matches!(*kind, UNKNOWN | CONTROL | UNUSED) || is_control_name(piece) || vocab.unk_id == Some(id);
         if control {
             let token = AddedToken::from(piece.clone(), true).normalized(false);
             parts.add(piece.clone(), id, true, Some(token));
@@ -98,28 +86,18 @@ fn merges(pieces: &[(&str, u32)], scores: &[f32]) -> Vec<(String, String)> {
         at: u32,
     }
     // Millions of look-ups: borrow the library's hasher, which is faster than the standard one and as hard to attack.
-    let mut known =
-        HashSet::with_capacity_and_hasher(pieces.len(), Vocab::default().hasher().clone());
+    let mut known = HashSet::with_capacity_and_hasher(pieces.len(), Vocab::default().hasher().clone());
     known.extend(pieces.iter().map(|(piece, _)| *piece));
     let mut splits = Vec::new();
     for (index, (piece, id)) in (0..).zip(pieces) {
         for (at, _) in piece.char_indices().skip(1) {
             let (left, right) = piece.split_at(at);
             if known.contains(left) && known.contains(right) {
-                splits.push(Split {
-                    score: scores[*id as usize],
-                    id: *id,
-                    piece: index,
-                    at: at as u32,
-                });
+                splits.push(Split { score: scores[*id as usize], id: *id, piece: index, at: at as u32 });
             }
         }
     }
-    splits.sort_unstable_by(|a, b| {
-        b.score
-            .total_cmp(&a.score)
-            .then((a.id, Reverse(a.at)).cmp(&(b.id, Reverse(b.at))))
-    });
+    splits.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then((a.id, Reverse(a.at)).cmp(&(b.id, Reverse(b.at)))));
     let pair = |split: &Split| {
         let (left, right) = pieces[split.piece as usize].0.split_at(split.at as usize);
         (left.to_owned(), right.to_owned())
@@ -144,69 +122,21 @@ mod tests {
     #[test]
     fn other_kinds_are_unsupported() {
         for model in ["gpt2", "bert", ""] {
-            let result = load_gguf(
-                GgufVocab {
-                    model: model.to_owned(),
-                    ..gguf()
-                },
-                ROWS,
-            );
-            assert!(
-                matches!(result, Err(Error::Unsupported { .. })),
-                "{result:?}"
-            );
+            let result = load_gguf(GgufVocab { model: model.to_owned(), ..gguf() }, ROWS);
+            assert!(matches!(result, Err(Error::Unsupported { .. })), "{result:?}");
         }
     }
 
     #[test]
     fn hostile_vocabularies_are_errors() {
-        refused(
-            GgufVocab {
-                scores: Vec::new(),
-                ..gguf()
-            },
-            ROWS,
-            "0 scores",
-        );
-        refused(
-            GgufVocab {
-                token_types: vec![1; 3],
-                ..gguf()
-            },
-            ROWS,
-            "3 types",
-        );
-        refused(
-            GgufVocab {
-                bos_id: Some(u32::MAX),
-                ..gguf()
-            },
-            ROWS,
-            "bos id",
-        );
-        refused(
-            GgufVocab {
-                eos_id: Some(ROWS as u32 - 1),
-                ..gguf()
-            },
-            ROWS,
-            "eos id",
-        );
+        refused(GgufVocab { scores: Vec::new(), ..gguf() }, ROWS, "0 scores");
+        refused(GgufVocab { token_types: vec![1; 3], ..gguf() }, ROWS, "3 types");
+        refused(GgufVocab { bos_id: Some(u32::MAX), ..gguf() }, ROWS, "bos id");
+        refused(GgufVocab { eos_id: Some(ROWS as u32 - 1), ..gguf() }, ROWS, "eos id");
         refused(gguf(), gguf().tokens.len() - 1, "rows");
-        let empty = GgufVocab {
-            tokens: Vec::new(),
-            scores: Vec::new(),
-            token_types: Vec::new(),
-            ..gguf()
-        };
+        let empty = GgufVocab { tokens: Vec::new(), scores: Vec::new(), token_types: Vec::new(), ..gguf() };
         refused(empty.clone(), ROWS, "which no piece has");
-        let anonymous = GgufVocab {
-            bos_id: None,
-            eos_id: None,
-            unk_id: None,
-            pad_id: None,
-            ..empty
-        };
+        let anonymous = GgufVocab { bos_id: None, eos_id: None, unk_id: None, pad_id: None, ..empty };
         refused(anonymous, 0, "no piece <bos>");
         let mut vocab = gguf();
         vocab.scores[100] = f32::NAN;
@@ -244,13 +174,7 @@ mod tests {
         vocab.tokens.push(String::new());
         let added = vocab.tokens.len() - len;
         vocab.token_types.extend(std::iter::repeat_n(77, added));
-        vocab.scores.extend((0..added).map(|id| {
-            if id % 2 == 0 {
-                f32::INFINITY
-            } else {
-                f32::NEG_INFINITY
-            }
-        }));
+        vocab.scores.extend((0..added).map(|id| if id % 2 == 0 { f32::INFINITY } else { f32::NEG_INFINITY }));
         let tokenizer = load_gguf(vocab, 4096).unwrap();
         let text = format!("{} hello {}", "q".repeat(100_000), "z".repeat(100_000));
         let ids = tokenizer.encode_plain(&text).unwrap();
@@ -260,35 +184,17 @@ mod tests {
     #[test]
     fn unused_and_unknown_pieces_are_control_pieces() {
         let mut vocab = gguf();
-        let id = vocab
-            .tokens
-            .iter()
-            .position(|piece| piece == "hello")
-            .unwrap();
+        let id = vocab.tokens.iter().position(|piece| piece == "hello").unwrap();
         vocab.token_types[id] = UNUSED;
         let tokenizer = load_gguf(vocab, ROWS).unwrap();
         assert!(tokenizer.is_control(id as u32));
-        assert_eq!(
-            shown(&tokenizer, &tokenizer.encode_plain("hello").unwrap()),
-            "hell|o"
-        );
+        assert_eq!(shown(&tokenizer, &tokenizer.encode_plain("hello").unwrap()), "hell|o");
     }
 
     #[test]
     fn a_space_in_front_only_where_the_file_says_so() {
-        for (says, pieces) in [
-            (None, "w|or|ld"),
-            (Some(false), "w|or|ld"),
-            (Some(true), "▁world"),
-        ] {
-            let tokenizer = load_gguf(
-                GgufVocab {
-                    add_space_prefix: says,
-                    ..gguf()
-                },
-                ROWS,
-            )
-            .unwrap();
+        for (says, pieces) in [(None, "w|or|ld"), (Some(false), "w|or|ld"), (Some(true), "▁world")] {
+            let tokenizer = load_gguf(GgufVocab { add_space_prefix: says, ..gguf() }, ROWS).unwrap();
             let ids = tokenizer.encode("world").unwrap();
             assert_eq!(shown(&tokenizer, &ids), pieces);
             assert_eq!(tokenizer.decode(&ids).unwrap(), "world");
@@ -312,10 +218,7 @@ mod tests {
             let right = pieces.remove(at);
             pieces[at - 1].push_str(&right);
         }
-        pieces
-            .iter()
-            .map(|piece| tokenizer.id(piece).unwrap())
-            .collect()
+        pieces.iter().map(|piece| tokenizer.id(piece).unwrap()).collect()
     }
 
     #[test]
@@ -324,29 +227,21 @@ mod tests {
         for _ in 0..50 {
             let mut vocab = gguf();
             for _ in 0..40 {
-                let piece: String = (0..2 + random(&mut state, 4))
-                    .map(|_| ['a', 'b', 'c'][random(&mut state, 3)])
-                    .collect();
+                let piece: String =
+                    (0..2 + random(&mut state, 4)).map(|_| ['a', 'b', 'c'][random(&mut state, 3)]).collect();
                 if !vocab.tokens.contains(&piece) {
                     vocab.tokens.push(piece);
                     vocab.token_types.push(1);
                     // No two alike: the last digits tell them apart.
-                    vocab
-                        .scores
-                        .push(random(&mut state, 1000) as f32 + vocab.scores.len() as f32 / 1024.0);
+                    vocab.scores.push(random(&mut state, 1000) as f32 + vocab.scores.len() as f32 / 1024.0);
                 }
             }
             let scores = vocab.scores.clone();
             let tokenizer = load_gguf(vocab, ROWS).unwrap();
             for _ in 0..50 {
-                let text: String = (0..random(&mut state, 40))
-                    .map(|_| ['a', 'b', 'c'][random(&mut state, 3)])
-                    .collect();
-                assert_eq!(
-                    tokenizer.encode(&text).unwrap(),
-                    merge_greedily(&tokenizer, &scores, &text),
-                    "{text}"
-                );
+                let text: String =
+                    (0..random(&mut state, 40)).map(|_| ['a', 'b', 'c'][random(&mut state, 3)]).collect();
+                assert_eq!(tokenizer.encode(&text).unwrap(), merge_greedily(&tokenizer, &scores, &text), "{text}");
             }
         }
     }

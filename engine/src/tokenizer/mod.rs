@@ -24,8 +24,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use tokenizers::models::bpe::{BPE, BpeBuilder, BpeTrainer, Vocab};
 use tokenizers::{
-    AddedToken, DecoderWrapper, Model, NormalizerWrapper, PostProcessorWrapper,
-    PreTokenizerWrapper, Token, TokenizerImpl,
+    AddedToken, DecoderWrapper, Model, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Token,
+    TokenizerImpl,
 };
 
 use crate::error::{Error, Result};
@@ -56,20 +56,11 @@ pub struct Tokenizer {
     named: Named,
 }
 
-type Library = TokenizerImpl<
-    Pieces,
-    NormalizerWrapper,
-    PreTokenizerWrapper,
-    PostProcessorWrapper,
-    DecoderWrapper,
->;
+type Library = TokenizerImpl<Pieces, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
 impl fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokenizer")
-            .field("path", &self.path)
-            .field("len", &self.len)
-            .finish_non_exhaustive()
+        f.debug_struct("Tokenizer").field("path", &self.path).field("len", &self.len).finish_non_exhaustive()
     }
 }
 
@@ -86,10 +77,7 @@ impl Tokenizer {
             TokenizerSource::Json { path, bytes } => parts_of_json(path, bytes, vocab_size)?,
             TokenizerSource::Gguf { path, vocab } => gguf::parts(path, vocab)?,
             TokenizerSource::Missing { looked_for } => {
-                return Err(bad(
-                    looked_for,
-                    "there is none; put the model's tokenizer.json there",
-                ));
+                return Err(bad(looked_for, "there is none; put the model's tokenizer.json there"));
             }
         };
         parts.assemble(vocab_size)
@@ -124,10 +112,7 @@ impl Tokenizer {
         } else {
             library.encode_fast(text, false)
         };
-        Ok(encoding
-            .map_err(|error| bad(&self.path, error))?
-            .get_ids()
-            .to_vec())
+        Ok(encoding.map_err(|error| bad(&self.path, error))?.get_ids().to_vec())
     }
 
     /// The text of `ids`, with control pieces spelt out. Bytes that are not UTF-8 become one U+FFFD each, and rows that
@@ -156,10 +141,7 @@ impl Tokenizer {
     /// Like [`Self::piece`], but an id beyond the embedding is an error.
     fn checked_piece(&self, id: u32) -> Result<Option<String>> {
         if id as usize >= self.vocab_size {
-            return Err(Error::TokenOutOfRange {
-                id,
-                vocab_size: self.vocab_size,
-            });
+            return Err(Error::TokenOutOfRange { id, vocab_size: self.vocab_size });
         }
         Ok(self.piece(id))
     }
@@ -205,10 +187,7 @@ impl Tokenizer {
     }
 
     /// One more than the highest id that has a piece.
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "an empty vocabulary does not load"
-    )]
+    #[allow(clippy::len_without_is_empty, reason = "an empty vocabulary does not load")]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -233,21 +212,14 @@ fn is_control_name(piece: &str) -> bool {
         "<image_soft_token>",
     ];
     let unused = |piece: &str| {
-        let number = piece
-            .strip_prefix("<unused")
-            .and_then(|rest| rest.strip_suffix('>'));
-        number.is_some_and(|number| {
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        })
+        let number = piece.strip_prefix("<unused").and_then(|rest| rest.strip_suffix('>'));
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
     };
     piece.starts_with(['<', '[']) && (NAMES.contains(&piece) || unused(piece))
 }
 
 fn bad(path: &Path, reason: impl fmt::Display) -> Error {
-    Error::Tokenizer {
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
+    Error::Tokenizer { path: path.to_owned(), reason: reason.to_string() }
 }
 
 /// Ids that a file names apart from the vocabulary.
@@ -278,19 +250,11 @@ impl Model for Pieces {
     }
 
     fn token_to_id(&self, token: &str) -> Option<u32> {
-        self.0
-            .control_ids
-            .get(token)
-            .copied()
-            .or_else(|| self.0.bpe.token_to_id(token))
+        self.0.control_ids.get(token).copied().or_else(|| self.0.bpe.token_to_id(token))
     }
 
     fn id_to_token(&self, id: u32) -> Option<String> {
-        self.0
-            .control_pieces
-            .get(&id)
-            .cloned()
-            .or_else(|| self.0.bpe.id_to_token(id))
+        self.0.control_pieces.get(&id).cloned().or_else(|| self.0.bpe.id_to_token(id))
     }
 
     fn get_vocab(&self) -> HashMap<String, u32> {
@@ -343,16 +307,12 @@ impl Parts {
         let len = self.check_ids(vocab_size)?;
         self.check_searched()?;
         let path = self.path;
-        let control_pieces: HashMap<u32, String> = self
-            .control
-            .iter()
-            .map(|(piece, id)| (*id, piece.clone()))
-            .collect();
+        let control_pieces: HashMap<u32, String> =
+            self.control.iter().map(|(piece, id)| (*id, piece.clone())).collect();
         let control_ids: HashMap<String, u32> = self.control.into_iter().collect();
         let mut vocab: Vocab = self.vocab.into_iter().collect();
 
-        let find =
-            |given: Option<u32>, piece: &str| given.or_else(|| control_ids.get(piece).copied());
+        let find = |given: Option<u32>, piece: &str| given.or_else(|| control_ids.get(piece).copied());
         let named = Named {
             bos: find(self.bos, "<bos>").ok_or_else(|| bad(&path, "it has no piece <bos>"))?,
             eos: find(self.eos, "<eos>"),
@@ -360,64 +320,32 @@ impl Parts {
             unk: find(self.unk, "<unk>"),
         };
 
-        let mut builder = BpeBuilder::new()
-            .byte_fallback(self.byte_fallback)
-            .fuse_unk(self.fuse_unk);
+        let mut builder = BpeBuilder::new().byte_fallback(self.byte_fallback).fuse_unk(self.fuse_unk);
         let unk = named.unk.and_then(|id| control_pieces.get(&id));
         if let Some(unk) = unk {
             builder = builder.unk_token(unk.clone());
-        } else if !(self.byte_fallback
-            && (0..=255u8).all(|byte| vocab.contains_key(&format!("<0x{byte:02X}>"))))
-        {
-            return Err(bad(
-                &path,
-                "it has neither a control piece <unk> nor all 256 byte pieces",
-            ));
+        } else if !(self.byte_fallback && (0..=255u8).all(|byte| vocab.contains_key(&format!("<0x{byte:02X}>")))) {
+            return Err(bad(&path, "it has neither a control piece <unk> nor all 256 byte pieces"));
         }
         let merges = possible_merges(&path, self.merges, &vocab, &control_ids)?;
         if let (Some(unk), Some(id)) = (unk, named.unk) {
             vocab.insert(unk.clone(), id);
         }
         // A whole chat is one word to this BPE, so a cache of words would only grow.
-        let bpe = builder
-            .vocab_and_merges(vocab, merges)
-            .cache_capacity(0)
-            .build();
+        let bpe = builder.vocab_and_merges(vocab, merges).cache_capacity(0).build();
         let bpe = bpe.map_err(|error| bad(&path, error))?;
-        let pieces = Pieces(Arc::new(PiecesInner {
-            bpe,
-            control_ids,
-            control_pieces,
-        }));
+        let pieces = Pieces(Arc::new(PiecesInner { bpe, control_ids, control_pieces }));
 
         let library = |added: Vec<AddedToken>| -> Result<Library> {
             let mut library = Library::new(pieces.clone());
             library.with_pre_tokenizer(self.pre_tokenizer.clone());
-            library
-                .with_normalizer(self.normalizer.clone())
-                .map_err(|error| bad(&path, error))?;
-            library
-                .add_tokens(added)
-                .map_err(|error| bad(&path, error))?;
+            library.with_normalizer(self.normalizer.clone()).map_err(|error| bad(&path, error))?;
+            library.add_tokens(added).map_err(|error| bad(&path, error))?;
             Ok(library)
         };
-        let parsing = library(
-            self.parsed
-                .into_iter()
-                .chain(self.whole.iter().cloned())
-                .collect(),
-        )?;
+        let parsing = library(self.parsed.into_iter().chain(self.whole.iter().cloned()).collect())?;
         let plain = library(self.whole)?;
-        Ok(Tokenizer {
-            path,
-            pieces,
-            parsing,
-            plain,
-            vocab_size,
-            len,
-            space_prefix: self.space_prefix,
-            named,
-        })
+        Ok(Tokenizer { path, pieces, parsing, plain, vocab_size, len, space_prefix: self.space_prefix, named })
     }
 
     /// Ids must be below `vocab_size` and stand for one piece each, and the other way around. Returns one more than the
@@ -428,42 +356,24 @@ impl Parts {
         for (piece, id) in self.vocab.iter().chain(&self.control) {
             let Some(taken) = ids.get_mut(*id as usize) else {
                 let short = shorten(piece);
-                let reason = format!(
-                    "the piece {short} has the id {id}, but the model's embedding has {vocab_size} rows"
-                );
+                let reason =
+                    format!("the piece {short} has the id {id}, but the model's embedding has {vocab_size} rows");
                 return Err(bad(&self.path, reason));
             };
             if std::mem::replace(taken, true) {
-                return Err(bad(
-                    &self.path,
-                    format!("the id {id} stands for two pieces"),
-                ));
+                return Err(bad(&self.path, format!("the id {id} stands for two pieces")));
             }
             if !pieces.insert(piece.as_str()) {
-                return Err(bad(
-                    &self.path,
-                    format!("the piece {} has two ids", shorten(piece)),
-                ));
+                return Err(bad(&self.path, format!("the piece {} has two ids", shorten(piece))));
             }
         }
-        let named = [
-            ("bos", self.bos),
-            ("eos", self.eos),
-            ("pad", self.pad),
-            ("unk", self.unk),
-        ];
+        let named = [("bos", self.bos), ("eos", self.eos), ("pad", self.pad), ("unk", self.unk)];
         for (name, id) in named.iter().filter_map(|(name, id)| Some((name, (*id)?))) {
             if !ids.get(id as usize).is_some_and(|taken| *taken) {
-                return Err(bad(
-                    &self.path,
-                    format!("its {name} id is {id}, which no piece has"),
-                ));
+                return Err(bad(&self.path, format!("its {name} id is {id}, which no piece has")));
             }
         }
-        Ok(ids
-            .iter()
-            .rposition(|taken| *taken)
-            .map_or(0, |last| last + 1))
+        Ok(ids.iter().rposition(|taken| *taken).map_or(0, |last| last + 1))
     }
 
     fn check_searched(&self) -> Result<()> {
@@ -512,30 +422,15 @@ fn possible_merges(
     for byte in control.keys().filter_map(|piece| piece.bytes().next()) {
         first_bytes[usize::from(byte)] = true;
     }
-    let may_be_control = |piece: &str| {
-        piece
-            .bytes()
-            .next()
-            .is_some_and(|byte| first_bytes[usize::from(byte)])
-    };
+    let may_be_control = |piece: &str| piece.bytes().next().is_some_and(|byte| first_bytes[usize::from(byte)]);
     merges.retain(|(left, right)| {
         let needs = |piece: &str| may_be_control(piece) && control.contains_key(piece);
-        !(needs(left)
-            || needs(right)
-            || (may_be_control(left) && control.contains_key(&format!("{left}{right}"))))
+        !(needs(left) || needs(right) || (may_be_control(left) && control.contains_key(&format!("{left}{right}"))))
     });
-    match merges
-        .iter()
-        .find(|(left, right)| left.len() + right.len() > longest)
-    {
-        Some((left, right)) => Err(bad(
-            path,
-            format!(
-                "it merges {} and {} into an unknown piece",
-                shorten(left),
-                shorten(right)
-            ),
-        )),
+    match merges.iter().find(|(left, right)| left.len() + right.len() > longest) {
+        Some((left, right)) => {
+            Err(bad(path, format!("it merges {} and {} into an unknown piece", shorten(left), shorten(right))))
+        }
         None => Ok(merges),
     }
 }
@@ -551,15 +446,10 @@ fn parts_of_json(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Parts> 
     // Other kinds have vocabularies of other shapes, so look at the kind before complaining of the shape.
     let kind = match &file {
         Ok(file) => file.model.kind.clone(),
-        Err(_) => serde_json::from_slice::<KindFile>(bytes)
-            .ok()
-            .and_then(|file| file.model.kind),
+        Err(_) => serde_json::from_slice::<KindFile>(bytes).ok().and_then(|file| file.model.kind),
     };
     if let Some(kind) = kind.filter(|kind| kind != "BPE") {
-        return Err(unsupported(&format!(
-            "the tokenizer kind {}",
-            shorten(&kind)
-        )));
+        return Err(unsupported(&format!("the tokenizer kind {}", shorten(&kind))));
     }
     let file = file.map_err(|error| bad(path, error))?;
     if file.decoder.is_some_and(|decoder| !decoder.is_gemmas()) {
@@ -567,22 +457,13 @@ fn parts_of_json(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Parts> 
     }
     let model = file.model;
     let affix = |affix: Option<String>| affix.is_some_and(|affix| !affix.is_empty());
-    if model.ignore_merges
-        || affix(model.continuing_subword_prefix)
-        || affix(model.end_of_word_suffix)
-    {
-        return Err(unsupported(
-            "ignore_merges, continuing_subword_prefix or end_of_word_suffix",
-        ));
+    if model.ignore_merges || affix(model.continuing_subword_prefix) || affix(model.end_of_word_suffix) {
+        return Err(unsupported("ignore_merges, continuing_subword_prefix or end_of_word_suffix"));
     }
 
     let mut parts = Parts {
         path: path.to_owned(),
-        merges: model
-            .merges
-            .into_iter()
-            .map(|merge| (merge.0, merge.1))
-            .collect(),
+        merges: model.merges.into_iter().map(|merge| (merge.0, merge.1)).collect(),
         byte_fallback: model.byte_fallback,
         fuse_unk: model.fuse_unk,
         normalizer: file.normalizer,
@@ -597,35 +478,24 @@ fn parts_of_json(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Parts> 
     for (piece, id) in model.vocab.0 {
         let token = added.remove(&piece);
         if token.as_ref().is_some_and(|token| token.id != id) {
-            return Err(bad(
-                path,
-                format!("the piece {} has two ids", shorten(&piece)),
-            ));
+            return Err(bad(path, format!("the piece {} has two ids", shorten(&piece))));
         }
         let is_unk = model.unk_token.as_ref() == Some(&piece);
         if is_unk {
             unk = Some(id);
         }
-        let control =
-            is_unk || is_control_name(&piece) || token.as_ref().is_some_and(|token| token.special);
+        let control = is_unk || is_control_name(&piece) || token.as_ref().is_some_and(|token| token.special);
         parts.add(piece, id, control, token.map(AddedFile::into_token));
     }
     if let Some(unk) = model.unk_token.filter(|_| unk.is_none()) {
-        return Err(bad(
-            path,
-            format!("its unk_token {} is not in its vocabulary", shorten(&unk)),
-        ));
+        return Err(bad(path, format!("its unk_token {} is not in its vocabulary", shorten(&unk))));
     }
     parts.unk = unk;
     // What is left is not in the vocabulary proper.
     for (piece, token) in added {
         let control = token.special || is_control_name(&piece);
         if control && token.id as usize >= vocab_size {
-            log::debug!(
-                "{}: the model has no row for {}",
-                path.display(),
-                shorten(&piece)
-            );
+            log::debug!("{}: the model has no row for {}", path.display(), shorten(&piece));
             continue;
         }
         parts.add(piece, token.id, control, Some(token.into_token()));
@@ -786,12 +656,8 @@ impl<'de> Deserialize<'de> for Merge {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut pieces: A) -> Result<Merge, A::Error> {
-                let left = pieces
-                    .next_element()?
-                    .ok_or_else(|| de::Error::invalid_length(0, &self))?;
-                let right = pieces
-                    .next_element()?
-                    .ok_or_else(|| de::Error::invalid_length(1, &self))?;
+                let left = pieces.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+                let right = pieces.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))?;
                 Ok(Merge(left, right))
             }
         }
@@ -859,15 +725,8 @@ pub(crate) mod fixture {
         pieces.extend(whole.map(|piece| (piece.to_owned(), 4, -1000.0)));
         pieces.extend((0..=255u8).map(|byte| (format!("<0x{byte:02X}>"), 6, 0.0)));
         let merged = MERGED.iter().map(|(left, right)| format!("{left}{right}"));
-        let letters = "▁abcdefghijklmnopqrstuvwxyz<>_[]/0123é"
-            .chars()
-            .map(String::from);
-        pieces.extend(
-            merged
-                .chain(letters)
-                .zip(0u16..)
-                .map(|(piece, rank)| (piece, 1, -f32::from(rank))),
-        );
+        let letters = "▁abcdefghijklmnopqrstuvwxyz<>_[]/0123é".chars().map(String::from);
+        pieces.extend(merged.chain(letters).zip(0u16..).map(|(piece, rank)| (piece, 1, -f32::from(rank))));
         GgufVocab {
             model: "llama".to_owned(),
             tokens: pieces.iter().map(|(piece, ..)| piece.clone()).collect(),
@@ -895,20 +754,14 @@ pub(crate) mod fixture {
             vocab.insert(piece.clone(), Value::from(id));
             if matches!(kind, 3 | 4) {
                 let special = !matches!(piece.as_str(), "<mask>" | "<unused0>") && *kind == 3;
-                added.push(
-                    json!({ "id": id, "content": piece, "normalized": false, "special": special }),
-                );
+                added.push(json!({ "id": id, "content": piece, "normalized": false, "special": special }));
             }
         }
         // A row that the model lacks, as in Gemma-3's text models.
         added.push(json!({ "id": ROWS, "content": "<image_soft_token>", "normalized": false, "special": true }));
         let runs = [("▁", "▁"), ("▁▁", "▁"), ("▁", "▁▁")];
         // The last would make a control piece of text.
-        let merges: Vec<_> = runs
-            .iter()
-            .chain(&MERGED)
-            .chain(&[("<mas", "k>")])
-            .collect();
+        let merges: Vec<_> = runs.iter().chain(&MERGED).chain(&[("<mas", "k>")]).collect();
         json!({
             "version": "1.0",
             "added_tokens": added,
@@ -928,39 +781,21 @@ pub(crate) mod fixture {
     }
 
     pub(crate) fn load_bytes(bytes: Vec<u8>, rows: usize) -> Result<Tokenizer> {
-        Tokenizer::load(
-            &TokenizerSource::Json {
-                path: "tokenizer.json".into(),
-                bytes: bytes.into(),
-            },
-            rows,
-        )
+        Tokenizer::load(&TokenizerSource::Json { path: "tokenizer.json".into(), bytes: bytes.into() }, rows)
     }
 
     pub(crate) fn load_gguf(vocab: GgufVocab, rows: usize) -> Result<Tokenizer> {
-        Tokenizer::load(
-            &TokenizerSource::Gguf {
-                path: "model.gguf".into(),
-                vocab,
-            },
-            rows,
-        )
+        Tokenizer::load(&TokenizerSource::Gguf { path: "model.gguf".into(), vocab }, rows)
     }
 
     /// The vocabulary from both kinds of files.
     pub(crate) fn both() -> [Tokenizer; 2] {
-        [
-            load_json(&json()).unwrap(),
-            load_gguf(gguf(), ROWS).unwrap(),
-        ]
+        [load_json(&json()).unwrap(), load_gguf(gguf(), ROWS).unwrap()]
     }
 
     /// The text's pieces, joined with `|`.
     pub(crate) fn shown(tokenizer: &Tokenizer, ids: &[u32]) -> String {
-        ids.iter()
-            .map(|id| tokenizer.piece(*id).unwrap())
-            .collect::<Vec<_>>()
-            .join("|")
+        ids.iter().map(|id| tokenizer.piece(*id).unwrap()).collect::<Vec<_>>().join("|")
     }
 
     /// A pseudo-random number below `below`.
@@ -989,19 +824,11 @@ mod tests {
             assert_eq!(pieces("<h1>hello<h1>"), "<h1>|hello|<h1>");
             assert_eq!(pieces("é☃"), "é|<0xE2>|<0x98>|<0x83>");
             assert_eq!(pieces("<start_of_turn>user\n"), "<start_of_turn>|user|\n");
-            assert_eq!(
-                pieces("<mask>[multimodal] <unused0>"),
-                "<mask>|[multimodal]|▁|<unused0>"
-            );
+            assert_eq!(pieces("<mask>[multimodal] <unused0>"), "<mask>|[multimodal]|▁|<unused0>");
             // The model has no row for it.
+            assert_eq!(pieces("<image_soft_token>"), "<|i|m|a|g|e|_|s|o|f|t|_|t|o|k|en|>");
             assert_eq!(
-                pieces("<image_soft_token>"),
-                "<|i|m|a|g|e|_|s|o|f|t|_|t|o|k|en|>"
-            );
-            assert_eq!(
-                tokenizer
-                    .decode(&tokenizer.encode("<bos>hello  é☃\n<h1>").unwrap())
-                    .unwrap(),
+                tokenizer.decode(&tokenizer.encode("<bos>hello  é☃\n<h1>").unwrap()).unwrap(),
                 "<bos>hello  é☃\n<h1>"
             );
         }
@@ -1017,21 +844,13 @@ mod tests {
             for id in 0..ROWS as u32 {
                 if tokenizer.is_control(id) {
                     let piece = tokenizer.piece(id).unwrap();
-                    let ids = tokenizer
-                        .encode_plain(&format!("a{piece}b{piece}{piece}"))
-                        .unwrap();
+                    let ids = tokenizer.encode_plain(&format!("a{piece}b{piece}{piece}")).unwrap();
                     assert!(ids.iter().all(|id| !tokenizer.is_control(*id)), "{piece}");
-                    assert_eq!(
-                        tokenizer.decode(&ids).unwrap(),
-                        format!("a{piece}b{piece}{piece}")
-                    );
+                    assert_eq!(tokenizer.decode(&ids).unwrap(), format!("a{piece}b{piece}{piece}"));
                 }
             }
             let text = "hello  world\n<h1>é☃";
-            assert_eq!(
-                tokenizer.encode_plain(text).unwrap(),
-                tokenizer.encode(text).unwrap()
-            );
+            assert_eq!(tokenizer.encode_plain(text).unwrap(), tokenizer.encode(text).unwrap());
         }
     }
 
@@ -1042,10 +861,7 @@ mod tests {
         vocab.token_types[id] = 3;
         let tokenizer = load_gguf(vocab, ROWS).unwrap();
         assert_eq!(shown(&tokenizer, &tokenizer.encode("aq").unwrap()), "a|q");
-        assert_eq!(
-            shown(&tokenizer, &tokenizer.encode_plain("aq").unwrap()),
-            "a|<0x71>"
-        );
+        assert_eq!(shown(&tokenizer, &tokenizer.encode_plain("aq").unwrap()), "a|<0x71>");
     }
 
     #[test]
@@ -1053,21 +869,9 @@ mod tests {
         for tokenizer in both() {
             assert_eq!((tokenizer.bos_id(), tokenizer.eos_id()), (2, Some(1)));
             assert_eq!((tokenizer.pad_id(), tokenizer.unk_id()), (Some(0), Some(3)));
-            assert_eq!(
-                (tokenizer.start_of_turn_id(), tokenizer.end_of_turn_id()),
-                (Some(7), Some(8))
-            );
-            assert_eq!(
-                (
-                    tokenizer.id("\n"),
-                    tokenizer.id("▁▁"),
-                    tokenizer.id("nothing")
-                ),
-                (Some(9), Some(11), None)
-            );
-            let control: Vec<u32> = (0..ROWS as u32)
-                .filter(|id| tokenizer.is_control(*id))
-                .collect();
+            assert_eq!((tokenizer.start_of_turn_id(), tokenizer.end_of_turn_id()), (Some(7), Some(8)));
+            assert_eq!((tokenizer.id("\n"), tokenizer.id("▁▁"), tokenizer.id("nothing")), (Some(9), Some(11), None));
+            let control: Vec<u32> = (0..ROWS as u32).filter(|id| tokenizer.is_control(*id)).collect();
             assert_eq!(control, Vec::from_iter(0..9));
             assert_eq!(tokenizer.len(), gguf().tokens.len());
             assert_eq!(tokenizer.piece(tokenizer.len() as u32), None);
@@ -1080,34 +884,16 @@ mod tests {
             let last = ROWS as u32 - 1;
             assert_eq!(tokenizer.decode(&[last]).unwrap(), "");
             let error = tokenizer.decode(&[last + 1]).unwrap_err();
-            assert!(
-                matches!(error, Error::TokenOutOfRange { id, vocab_size: ROWS } if id == last + 1)
-            );
+            assert!(matches!(error, Error::TokenOutOfRange { id, vocab_size: ROWS } if id == last + 1));
         }
     }
 
     #[test]
     fn control_names() {
-        for piece in [
-            "<bos>",
-            "<unused0>",
-            "<unused6241>",
-            "[multimodal]",
-            "<start_of_image>",
-        ] {
+        for piece in ["<bos>", "<unused0>", "<unused6241>", "[multimodal]", "<start_of_image>"] {
             assert!(is_control_name(piece), "{piece}");
         }
-        for piece in [
-            "",
-            "<",
-            "<unused>",
-            "<unused7",
-            "<unusedx>",
-            "<unused-1>",
-            "<h1>",
-            "\n",
-            "<0x0A>",
-        ] {
+        for piece in ["", "<", "<unused>", "<unused7", "<unusedx>", "<unused-1>", "<h1>", "\n", "<0x0A>"] {
             assert!(!is_control_name(piece), "{piece}");
         }
     }
@@ -1122,9 +908,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_says_so() {
-        let missing = TokenizerSource::Missing {
-            looked_for: "models/x/tokenizer.json".into(),
-        };
+        let missing = TokenizerSource::Missing { looked_for: "models/x/tokenizer.json".into() };
         refused(Tokenizer::load(&missing, ROWS), "there is none");
     }
 
@@ -1135,18 +919,9 @@ mod tests {
         refused(load_bytes(b"{}".to_vec(), ROWS), "missing field");
         let whole = json().to_string().into_bytes();
         for cut in (0..whole.len()).step_by(97) {
-            assert!(
-                matches!(
-                    load_bytes(whole[..cut].to_vec(), ROWS),
-                    Err(Error::Tokenizer { .. })
-                ),
-                "{cut}"
-            );
+            assert!(matches!(load_bytes(whole[..cut].to_vec(), ROWS), Err(Error::Tokenizer { .. })), "{cut}");
         }
-        refused(
-            load_bytes(whole.clone(), 100),
-            "the model's embedding has 100 rows",
-        );
+        refused(load_bytes(whole.clone(), 100), "the model's embedding has 100 rows");
         refused(load_bytes(whole, 0), "the model's embedding has 0 rows");
     }
 
@@ -1154,38 +929,21 @@ mod tests {
     fn nonsense_in_a_file_is_an_error() {
         type Damage = fn(&mut serde_json::Value);
         let cases: [(&str, Damage); 11] = [
-            ("invalid value", |json| {
-                json["model"]["merges"][0] = "a b c".into()
-            }),
-            ("invalid length", |json| {
-                json["model"]["merges"][0] = vec!["a"].into()
-            }),
-            ("out of vocabulary", |json| {
-                json["model"]["merges"][0] = vec!["qqq", "a"].into()
-            }),
+            ("invalid value", |json| json["model"]["merges"][0] = "a b c".into()),
+            ("invalid length", |json| json["model"]["merges"][0] = vec!["a"].into()),
+            ("out of vocabulary", |json| json["model"]["merges"][0] = vec!["qqq", "a"].into()),
             // The library would panic here.
-            ("into an unknown piece", |json| {
-                json["model"]["merges"][0] = vec!["<0x00>", "<0x00><0x00>"].into()
-            }),
+            ("into an unknown piece", |json| json["model"]["merges"][0] = vec!["<0x00>", "<0x00><0x00>"].into()),
             ("two ids", |json| json["added_tokens"][0]["id"] = 77.into()),
-            ("stands for two pieces", |json| {
-                json["model"]["vocab"]["a"] = json["model"]["vocab"]["b"].clone()
-            }),
-            ("invalid value", |json| {
-                json["model"]["vocab"]["a"] = (-1).into()
-            }),
+            ("stands for two pieces", |json| json["model"]["vocab"]["a"] = json["model"]["vocab"]["b"].clone()),
+            ("invalid value", |json| json["model"]["vocab"]["a"] = (-1).into()),
             ("rows", |json| json["model"]["vocab"]["a"] = u32::MAX.into()),
-            ("not in its vocabulary", |json| {
-                json["model"]["unk_token"] = "nothing".into()
-            }),
+            ("not in its vocabulary", |json| json["model"]["unk_token"] = "nothing".into()),
             ("neither", |json| {
                 json["model"].as_object_mut().unwrap().remove("unk_token");
                 json["added_tokens"].as_array_mut().unwrap().remove(3);
                 for piece in ["<unk>", "<0x41>"] {
-                    json["model"]["vocab"]
-                        .as_object_mut()
-                        .unwrap()
-                        .remove(piece);
+                    json["model"]["vocab"].as_object_mut().unwrap().remove(piece);
                 }
             }),
             ("bytes; at most", |json| {
@@ -1197,8 +955,7 @@ mod tests {
             let mut json = json();
             damage(&mut json);
             match load_json(&json) {
-                Err(Error::Tokenizer { reason: given, .. })
-                    if given.to_lowercase().contains(reason) => {}
+                Err(Error::Tokenizer { reason: given, .. }) if given.to_lowercase().contains(reason) => {}
                 other => panic!("{other:?}, but expected {reason:?}"),
             }
         }
@@ -1208,20 +965,11 @@ mod tests {
     fn merges_of_control_pieces_are_dropped() {
         let mut json = json();
         let whole = load_json(&json).unwrap();
-        json["model"]["merges"]
-            .as_array_mut()
-            .unwrap()
-            .push(vec!["<mask>", "x"].into());
-        json["model"]["merges"]
-            .as_array_mut()
-            .unwrap()
-            .push(vec!["x", "<bos>"].into());
+        json["model"]["merges"].as_array_mut().unwrap().push(vec!["<mask>", "x"].into());
+        json["model"]["merges"].as_array_mut().unwrap().push(vec!["x", "<bos>"].into());
         let tokenizer = load_json(&json).unwrap();
         let text = "<mask>x<bos> hello";
-        assert_eq!(
-            tokenizer.encode_plain(text).unwrap(),
-            whole.encode_plain(text).unwrap()
-        );
+        assert_eq!(tokenizer.encode_plain(text).unwrap(), whole.encode_plain(text).unwrap());
     }
 
     #[test]
@@ -1237,15 +985,8 @@ mod tests {
         byte_level["decoder"] = serde_json::json!({ "type": "ByteLevel" });
         let mut ignore_merges = json();
         ignore_merges["model"]["ignore_merges"] = true.into();
-        for result in [
-            load_bytes(unigram.to_vec(), ROWS),
-            load_json(&byte_level),
-            load_json(&ignore_merges),
-        ] {
-            assert!(
-                matches!(result, Err(Error::Unsupported { .. })),
-                "{result:?}"
-            );
+        for result in [load_bytes(unigram.to_vec(), ROWS), load_json(&byte_level), load_json(&ignore_merges)] {
+            assert!(matches!(result, Err(Error::Unsupported { .. })), "{result:?}");
         }
     }
 
@@ -1253,32 +994,18 @@ mod tests {
     fn older_files_write_merges_as_one_string() {
         let mut old = json();
         for merge in old["model"]["merges"].as_array_mut().unwrap() {
-            *merge = format!(
-                "{} {}",
-                merge[0].as_str().unwrap(),
-                merge[1].as_str().unwrap()
-            )
-            .into();
+            *merge = format!("{} {}", merge[0].as_str().unwrap(), merge[1].as_str().unwrap()).into();
         }
         let (old, new) = (load_json(&old).unwrap(), load_json(&json()).unwrap());
-        assert_eq!(
-            old.encode("hello   world <mask>").unwrap(),
-            new.encode("hello   world <mask>").unwrap()
-        );
+        assert_eq!(old.encode("hello   world <mask>").unwrap(), new.encode("hello   world <mask>").unwrap());
     }
 
     #[test]
     fn without_all_bytes_unknown_characters_become_unk() {
         let mut lacking = json();
-        lacking["model"]["vocab"]
-            .as_object_mut()
-            .unwrap()
-            .remove("<0xE2>");
+        lacking["model"]["vocab"].as_object_mut().unwrap().remove("<0xE2>");
         let tokenizer = load_json(&lacking).unwrap();
-        assert_eq!(
-            shown(&tokenizer, &tokenizer.encode_plain("a☃☃b").unwrap()),
-            "a|<unk>|b"
-        );
+        assert_eq!(shown(&tokenizer, &tokenizer.encode_plain("a☃☃b").unwrap()), "a|<unk>|b");
     }
 
     /// The real vocabularies, where there are any: `LAPIDARY_TOKENIZER_GEMMA2` and `_GEMMA3` name their `tokenizer.json`.
@@ -1289,28 +1016,17 @@ mod tests {
     }
 
     fn check_goldens(tokenizer: &Tokenizer, family: &str) {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../tests/golden/tokenizer/ids.json"
-        );
-        let golden: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/tokenizer/ids.json");
+        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let entries = golden[family].as_array().unwrap();
         assert!(!entries.is_empty());
         for entry in entries {
             let text = entry["text"].as_str().unwrap();
             let ids: Vec<u32> = serde_json::from_value(entry["ids"].clone()).unwrap();
             assert_eq!(tokenizer.encode(text).unwrap(), ids, "{text:?}");
-            assert_eq!(
-                tokenizer.decode(&ids).unwrap(),
-                entry["decoded"].as_str().unwrap(),
-                "{text:?}"
-            );
+            assert_eq!(tokenizer.decode(&ids).unwrap(), entry["decoded"].as_str().unwrap(), "{text:?}");
             let plain = tokenizer.encode_plain(text).unwrap();
-            assert!(
-                plain.iter().all(|id| !tokenizer.is_control(*id)),
-                "{text:?}"
-            );
+            assert!(plain.iter().all(|id| !tokenizer.is_control(*id)), "{text:?}");
             if !ids.iter().any(|id| tokenizer.is_control(*id)) {
                 assert_eq!(plain, ids, "{text:?}");
             }
@@ -1331,41 +1047,22 @@ mod tests {
         };
         check_goldens(&tokenizer, "gemma3_262144");
         // Its GGUF scores fall with the id. Only the types of pieces are taken from the other tokenizer.
-        let tokens: Vec<String> = (0..262_144)
-            .map(|id| tokenizer.piece(id).unwrap())
-            .collect();
-        let whole: HashSet<u32> = tokenizer
-            .plain
-            .get_added_tokens_decoder()
-            .into_keys()
-            .collect();
+        let tokens: Vec<String> = (0..262_144).map(|id| tokenizer.piece(id).unwrap()).collect();
+        let whole: HashSet<u32> = tokenizer.plain.get_added_tokens_decoder().into_keys().collect();
         let kind = |id: u32, piece: &str| match () {
             () if tokenizer.is_control(id) => 3,
             () if whole.contains(&id) => 4,
             () if piece.starts_with("<0x") && piece.len() == 6 => 6,
             () => 1,
         };
-        let token_types: Vec<i32> = (0..)
-            .zip(&tokens)
-            .map(|(id, piece)| kind(id, piece))
-            .collect();
-        let scores = (0..)
-            .zip(&token_types)
-            .map(|(id, kind)| if *kind == 1 { -(id as f32) } else { -1000.0 })
-            .collect();
+        let token_types: Vec<i32> = (0..).zip(&tokens).map(|(id, piece)| kind(id, piece)).collect();
+        let scores =
+            (0..).zip(&token_types).map(|(id, kind)| if *kind == 1 { -(id as f32) } else { -1000.0 }).collect();
         let unmarked = |piece: &String| {
-            if piece.starts_with("▁▁") {
-                piece.replace('▁', " ")
-            } else {
-                piece.clone()
-            }
+            if piece.starts_with("▁▁") { piece.replace('▁', " ") } else { piece.clone() }
         };
-        let vocab = crate::load::GgufVocab {
-            tokens: tokens.iter().map(unmarked).collect(),
-            token_types,
-            scores,
-            ..gguf()
-        };
+        let vocab =
+            crate::load::GgufVocab { tokens: tokens.iter().map(unmarked).collect(), token_types, scores, ..gguf() };
         let rebuilt = load_gguf(vocab, 262_144).unwrap();
         check_goldens(&rebuilt, "gemma3_262144");
         let mut state = 0x9E37_79B9_7F4A_7C15;
@@ -1375,17 +1072,11 @@ mod tests {
                 match random(&mut state, 5) {
                     0 => text.push_str(&" ".repeat(random(&mut state, 40))),
                     1 => text.push_str(&"\n".repeat(random(&mut state, 40))),
-                    2 => text.extend(
-                        char::from_u32(random(&mut state, 0x1_FFFF) as u32).filter(|c| *c != '▁'),
-                    ),
+                    2 => text.extend(char::from_u32(random(&mut state, 0x1_FFFF) as u32).filter(|c| *c != '▁')),
                     _ => text.push_str(&tokens[random(&mut state, tokens.len())].replace('▁', " ")),
                 }
             }
-            assert_eq!(
-                rebuilt.encode(&text).unwrap(),
-                tokenizer.encode(&text).unwrap(),
-                "{text:?}"
-            );
+            assert_eq!(rebuilt.encode(&text).unwrap(), tokenizer.encode(&text).unwrap(), "{text:?}");
         }
     }
 }

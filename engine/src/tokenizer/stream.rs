@@ -19,10 +19,7 @@ impl TextStream {
     /// A stream that nothing has been pushed to.
     pub fn new(tokenizer: Arc<Tokenizer>) -> Self {
         let detokenizer = Detokenizer::new(tokenizer.space_prefix);
-        Self {
-            tokenizer,
-            detokenizer,
-        }
+        Self { tokenizer, detokenizer }
     }
 
     /// Takes the next id and gives the text that it completes, if any.
@@ -59,10 +56,7 @@ pub(super) struct Detokenizer {
 
 impl Detokenizer {
     pub(super) fn new(strip_space: bool) -> Self {
-        Self {
-            pending: Vec::new(),
-            strip_space,
-        }
+        Self { pending: Vec::new(), strip_space }
     }
 
     pub(super) fn push(&mut self, piece: &str, out: &mut String) {
@@ -113,11 +107,7 @@ impl Detokenizer {
 fn byte_of(piece: &str) -> Option<u8> {
     let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
     let hex = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    if hex {
-        u8::from_str_radix(digits, 16).ok()
-    } else {
-        None
-    }
+    if hex { u8::from_str_radix(digits, 16).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -126,10 +116,7 @@ mod tests {
     use super::*;
 
     fn ids(tokenizer: &Tokenizer, pieces: &[&str]) -> Vec<u32> {
-        pieces
-            .iter()
-            .map(|piece| tokenizer.id(piece).unwrap())
-            .collect()
+        pieces.iter().map(|piece| tokenizer.id(piece).unwrap()).collect()
     }
 
     /// What each push gives, and what is left.
@@ -147,24 +134,9 @@ mod tests {
     #[test]
     fn characters_come_whole() {
         for tokenizer in both() {
-            let (pushed, rest) = streamed(
-                tokenizer,
-                &[
-                    "hello", "<0xF0>", "<0x9F>", "<0x8E>", "<0x89>", "▁world", "\n",
-                ],
-            );
-            assert_eq!(
-                pushed,
-                [
-                    some("hello"),
-                    None,
-                    None,
-                    None,
-                    some("🎉"),
-                    some(" world"),
-                    some("\n")
-                ]
-            );
+            let (pushed, rest) =
+                streamed(tokenizer, &["hello", "<0xF0>", "<0x9F>", "<0x8E>", "<0x89>", "▁world", "\n"]);
+            assert_eq!(pushed, [some("hello"), None, None, None, some("🎉"), some(" world"), some("\n")]);
             assert_eq!(rest, "");
         }
     }
@@ -172,40 +144,22 @@ mod tests {
     #[test]
     fn broken_bytes_become_replacement_characters() {
         for tokenizer in both() {
-            let (pushed, rest) = streamed(
-                tokenizer,
-                &[
-                    "<0xE2>", "<0x98>", "a", "<0xFF>", "<0x41>", "<0xE2>", "<0xC3>", "<0xA9>",
-                ],
-            );
-            let expected = [
-                None,
-                None,
-                some("\u{FFFD}\u{FFFD}a"),
-                some("\u{FFFD}"),
-                some("A"),
-                None,
-                some("\u{FFFD}"),
-                some("é"),
-            ];
+            let (pushed, rest) =
+                streamed(tokenizer, &["<0xE2>", "<0x98>", "a", "<0xFF>", "<0x41>", "<0xE2>", "<0xC3>", "<0xA9>"]);
+            let expected =
+                [None, None, some("\u{FFFD}\u{FFFD}a"), some("\u{FFFD}"), some("A"), None, some("\u{FFFD}"), some("é")];
             assert_eq!(pushed, expected);
             assert_eq!(rest, "");
         }
         for tokenizer in both() {
-            assert_eq!(
-                streamed(tokenizer, &["a", "<0xF0>", "<0x9F>"]).1,
-                "\u{FFFD}\u{FFFD}"
-            );
+            assert_eq!(streamed(tokenizer, &["a", "<0xF0>", "<0x9F>"]).1, "\u{FFFD}\u{FFFD}");
         }
     }
 
     #[test]
     fn control_pieces_print_nothing() {
         for tokenizer in both() {
-            let (pushed, rest) = streamed(
-                tokenizer,
-                &["<0xC3>", "<end_of_turn>", "<0xA9>", "<unused0>", "<h1>"],
-            );
+            let (pushed, rest) = streamed(tokenizer, &["<0xC3>", "<end_of_turn>", "<0xA9>", "<unused0>", "<h1>"]);
             assert_eq!(pushed, [None, None, some("é"), None, some("<h1>")]);
             assert_eq!(rest, "");
         }
@@ -213,21 +167,11 @@ mod tests {
 
     #[test]
     fn finish_starts_afresh() {
-        let tokenizer = load_gguf(
-            crate::load::GgufVocab {
-                add_space_prefix: Some(true),
-                ..gguf()
-            },
-            ROWS,
-        )
-        .unwrap();
+        let tokenizer = load_gguf(crate::load::GgufVocab { add_space_prefix: Some(true), ..gguf() }, ROWS).unwrap();
         let ids = tokenizer.encode("world world").unwrap();
         let mut stream = TextStream::new(Arc::new(tokenizer));
         for _ in 0..2 {
-            let text: String = ids
-                .iter()
-                .filter_map(|id| stream.push(*id).unwrap())
-                .collect();
+            let text: String = ids.iter().filter_map(|id| stream.push(*id).unwrap()).collect();
             assert_eq!(text, "world world");
             assert_eq!(stream.finish(), "");
         }
@@ -241,18 +185,9 @@ mod tests {
             let tokenizer = Arc::new(tokenizer);
             let mut stream = TextStream::new(tokenizer.clone());
             for _ in 0..200 {
-                let ids: Vec<u32> = (0..random(&mut state, 50))
-                    .map(|_| random(&mut state, ROWS) as u32)
-                    .collect();
-                let shown: Vec<u32> = ids
-                    .iter()
-                    .copied()
-                    .filter(|id| !tokenizer.is_control(*id))
-                    .collect();
-                let mut text: String = ids
-                    .iter()
-                    .filter_map(|id| stream.push(*id).unwrap())
-                    .collect();
+                let ids: Vec<u32> = (0..random(&mut state, 50)).map(|_| random(&mut state, ROWS) as u32).collect();
+                let shown: Vec<u32> = ids.iter().copied().filter(|id| !tokenizer.is_control(*id)).collect();
+                let mut text: String = ids.iter().filter_map(|id| stream.push(*id).unwrap()).collect();
                 text.push_str(&stream.finish());
                 assert_eq!(text, tokenizer.decode(&shown).unwrap());
             }

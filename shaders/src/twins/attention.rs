@@ -36,8 +36,7 @@ pub fn attention(a: Attention, q: &[f32], k: &[f32], v: &[f32], position: usize)
             let weights: Vec<f64> = scores.iter().map(|s| (s - highest).exp()).collect();
             let total: f64 = weights.iter().sum();
             out.extend((0..d).map(|i| {
-                let sum: f64 =
-                    weights.iter().enumerate().map(|(j, w)| w * f64::from(v[at(first + j) + i])).sum();
+                let sum: f64 = weights.iter().enumerate().map(|(j, w)| w * f64::from(v[at(first + j) + i])).sum();
                 (sum / total) as f32
             }));
         }

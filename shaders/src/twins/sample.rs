@@ -32,9 +32,8 @@ pub fn probabilities(s: Sample, logits: &[f32]) -> Vec<f64> {
     if s.top_p < 1.0 {
         let goal = f64::from(s.top_p) * weights.iter().sum::<f64>();
         sorted.dedup();
-        let weight_above = |least: f32| -> f64 {
-            weights.iter().zip(logits).filter(|(_, l)| **l >= least).map(|(w, _)| *w).sum()
-        };
+        let weight_above =
+            |least: f32| -> f64 { weights.iter().zip(logits).filter(|(_, l)| **l >= least).map(|(w, _)| *w).sum() };
         // The thresholds are in order, so a search by halves finds the first that suffices.
         let enough = sorted.partition_point(|least| weight_above(*least) < goal);
         let least = sorted[enough.min(sorted.len() - 1)];

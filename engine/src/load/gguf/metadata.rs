@@ -75,16 +75,8 @@ impl Value {
 }
 
 impl Metadata {
-    pub(super) fn new(
-        path: &Path,
-        values: HashMap<String, Value>,
-        tensors: HashMap<String, TensorInfo>,
-    ) -> Self {
-        Self {
-            path: path.to_owned(),
-            values,
-            tensors,
-        }
+    pub(super) fn new(path: &Path, values: HashMap<String, Value>, tensors: HashMap<String, TensorInfo>) -> Self {
+        Self { path: path.to_owned(), values, tensors }
     }
 
     /// The tensor of that name.
@@ -102,10 +94,7 @@ impl Metadata {
             if self.tensors.contains_key(&name) {
                 return Err(bad(
                     &part.path,
-                    format!(
-                        "the tensor {} is also in another part of the model",
-                        shorten(&name)
-                    ),
+                    format!("the tensor {} is also in another part of the model", shorten(&name)),
                 ));
             }
             self.tensors.insert(name, info);
@@ -129,9 +118,7 @@ impl Metadata {
 
     /// The id of a piece.
     pub fn token_id(&self, key: &str) -> Result<Option<u32>> {
-        self.read(key, "a token id", |value| {
-            value.unsigned().and_then(|id| u32::try_from(id).ok())
-        })
+        self.read(key, "a token id", |value| value.unsigned().and_then(|id| u32::try_from(id).ok()))
     }
 
     /// A whole number, or a list of one for each layer which must all be the same.
@@ -144,11 +131,7 @@ impl Metadata {
             }
             value => value.unsigned(),
         };
-        self.read(
-            key,
-            "a whole number of 0 or more that is the same in every layer",
-            same,
-        )
+        self.read(key, "a whole number of 0 or more that is the same in every layer", same)
     }
 
     /// A number as f32.
@@ -208,24 +191,14 @@ impl Metadata {
         match self.values.remove(key) {
             None => Ok(None),
             Some(Value::Ints(list)) => {
-                let narrow: Option<Vec<i32>> = list
-                    .iter()
-                    .map(|value| i32::try_from(*value).ok())
-                    .collect();
-                narrow
-                    .map(Some)
-                    .ok_or_else(|| self.wrong(key, &Value::Ints(list), "a list of 32-bit numbers"))
+                let narrow: Option<Vec<i32>> = list.iter().map(|value| i32::try_from(*value).ok()).collect();
+                narrow.map(Some).ok_or_else(|| self.wrong(key, &Value::Ints(list), "a list of 32-bit numbers"))
             }
             Some(value) => Err(self.wrong(key, &value, "a list of whole numbers")),
         }
     }
 
-    fn read<T>(
-        &self,
-        key: &str,
-        expected: &str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Option<T>> {
+    fn read<T>(&self, key: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>> {
         self.read_ref(key, expected, read)
     }
 
@@ -274,10 +247,7 @@ pub(super) fn read_values(reader: &mut Reader<'_>, count: usize) -> Result<HashM
         let kind = reader.u32(&what)?;
         let value = read_value(reader, kind, &what, 0)?;
         if values.insert(key.to_owned(), value).is_some() {
-            return Err(bad(
-                reader.path,
-                format!("the metadata key {} is there twice", shorten(key)),
-            ));
+            return Err(bad(reader.path, format!("the metadata key {} is there twice", shorten(key))));
         }
     }
     Ok(values)
@@ -321,10 +291,7 @@ fn read_value(reader: &mut Reader<'_>, kind: u32, what: &str, depth: u32) -> Res
 
 fn read_list(reader: &mut Reader<'_>, what: &str, depth: u32) -> Result<Value> {
     if depth == MAX_DEPTH {
-        return Err(bad(
-            reader.path,
-            format!("{what} nests lists deeper than {MAX_DEPTH}"),
-        ));
+        return Err(bad(reader.path, format!("{what} nests lists deeper than {MAX_DEPTH}")));
     }
     let kind = reader.u32(what)?;
     let min_bytes = match kind {
@@ -370,9 +337,7 @@ fn read_list(reader: &mut Reader<'_>, what: &str, depth: u32) -> Result<Value> {
         kind::I32 => Value::Ints(each(bytes, |b| i64::from(i32::from_le_bytes(b)))),
         kind::I64 => Value::Ints(each(bytes, i64::from_le_bytes)),
         // Numbers of 2^63 and more make no sense in any list; keep them out of range rather than wrap them around.
-        _ => Value::Ints(each(bytes, |b| {
-            i64::try_from(u64::from_le_bytes(b)).unwrap_or(i64::MAX)
-        })),
+        _ => Value::Ints(each(bytes, |b| i64::try_from(u64::from_le_bytes(b)).unwrap_or(i64::MAX))),
     })
 }
 
@@ -385,16 +350,10 @@ fn truth(path: &Path, byte: u8, what: &str) -> Result<bool> {
     match byte {
         0 => Ok(false),
         1 => Ok(true),
-        _ => Err(bad(
-            path,
-            format!("{what} has a truth value of {byte}, which must be 0 or 1"),
-        )),
+        _ => Err(bad(path, format!("{what} has a truth value of {byte}, which must be 0 or 1"))),
     }
 }
 
 fn unknown_kind(reader: &Reader<'_>, kind: u32, what: &str) -> Error {
-    bad(
-        reader.path,
-        format!("{what} has the type {kind}, but types run from 0 to 12"),
-    )
+    bad(reader.path, format!("{what} has the type {kind}, but types run from 0 to 12"))
 }

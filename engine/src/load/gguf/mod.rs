@@ -44,10 +44,7 @@ pub(super) struct Gguf {
 pub(super) fn parse(bytes: &[u8], path: &Path, file: usize) -> Result<Metadata> {
     let reader = &mut Reader::new(bytes, path);
     if reader.array::<4>("the magic number GGUF")? != *MAGIC {
-        return Err(bad(
-            path,
-            "it does not start with GGUF, so it is no GGUF file".to_owned(),
-        ));
+        return Err(bad(path, "it does not start with GGUF, so it is no GGUF file".to_owned()));
     }
     check_version(path, reader.u32("the version")?)?;
     // Both counts come before both tables.
@@ -57,16 +54,14 @@ pub(super) fn parse(bytes: &[u8], path: &Path, file: usize) -> Result<Metadata> 
     let entries = tensors::read_entries(reader, tensor_count)?;
 
     let mut metadata = Metadata::new(path, values, Default::default());
-    let alignment = metadata
-        .unsigned("general.alignment")?
-        .unwrap_or(DEFAULT_ALIGNMENT);
-    let alignment = usize::try_from(alignment)
-        .ok()
-        .filter(|alignment| alignment.is_power_of_two())
-        .ok_or_else(|| Error::Config {
-            path: path.to_owned(),
-            field: "general.alignment".to_owned(),
-            reason: format!("it is {alignment}, but must be a power of two"),
+    let alignment = metadata.unsigned("general.alignment")?.unwrap_or(DEFAULT_ALIGNMENT);
+    let alignment =
+        usize::try_from(alignment).ok().filter(|alignment| alignment.is_power_of_two()).ok_or_else(|| {
+            Error::Config {
+                path: path.to_owned(),
+                field: "general.alignment".to_owned(),
+                reason: format!("it is {alignment}, but must be a power of two"),
+            }
         })?;
     let data_start = reader.position().checked_next_multiple_of(alignment);
     let data_start = data_start.unwrap_or(usize::MAX);
@@ -112,34 +107,19 @@ pub(super) fn read(files: &[Bytes], paths: &[&Path]) -> Result<Gguf> {
         tensors.push((part, locate(part, &metadata, &config, path)?));
     }
     let name = metadata.text("general.name").ok().flatten();
-    let name = name
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty());
+    let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let tokenizer = match GgufVocab::take(&mut metadata)? {
-        Some(vocab) => TokenizerSource::Gguf {
-            path: path.to_path_buf(),
-            vocab,
-        },
-        None => TokenizerSource::Missing {
-            looked_for: path.to_path_buf(),
-        },
+        Some(vocab) => TokenizerSource::Gguf { path: path.to_path_buf(), vocab },
+        None => TokenizerSource::Missing { looked_for: path.to_path_buf() },
     };
-    Ok(Gguf {
-        config,
-        tokenizer,
-        tensors,
-        name,
-    })
+    Ok(Gguf { config, tokenizer, tensors, name })
 }
 
 /// Finds a tensor and checks its type and shape; its place was checked with the table.
 fn locate(part: Part, metadata: &Metadata, config: &Config, path: &Path) -> Result<Located> {
     let name = part.gguf_name();
     let Some(info) = metadata.tensor(&name) else {
-        return Err(Error::MissingTensor {
-            path: path.to_owned(),
-            name,
-        });
+        return Err(Error::MissingTensor { path: path.to_owned(), name });
     };
     let unsupported = |kind: &str, hint: &str| Error::Unsupported {
         what: format!("the type {kind} of the tensor {name} in {}", path.display()),
@@ -151,24 +131,12 @@ fn locate(part: Part, metadata: &Metadata, config: &Config, path: &Path) -> Resu
             "use a Q4_0, Q4_K_M, Q5_K_M, Q6_K, Q8_0, F16 or BF16 file of the model",
         ));
     };
-    let plain = matches!(
-        format,
-        WeightFormat::F32 | WeightFormat::F16 | WeightFormat::Bf16
-    );
+    let plain = matches!(format, WeightFormat::F32 | WeightFormat::F16 | WeightFormat::Bf16);
     if part.is_norm() && !plain {
-        return Err(unsupported(
-            format.name(),
-            "norms must be F32, F16 or BF16, as converters write them",
-        ));
+        return Err(unsupported(format.name(), "norms must be F32, F16 or BF16, as converters write them"));
     }
     let shape = check_shape(path, &name, part.shape(config), &info.shape)?;
-    Ok(Located {
-        name,
-        format,
-        shape,
-        file: info.file,
-        range,
-    })
+    Ok(Located { name, format, shape, file: info.file, range })
 }
 
 /// Gemma's output head is its embedding. Some files repeat it, which is fine; another head would change the model.
@@ -177,32 +145,24 @@ fn check_head(metadata: &Metadata, files: &[Bytes], path: &Path) -> Result<()> {
         return Ok(());
     };
     let bytes = |info: &TensorInfo| files.get(info.file)?.get(info.range.clone()?);
-    let same = metadata
-        .tensor(&Part::Embedding.gguf_name())
-        .is_some_and(|embedding| {
-            head.kind == embedding.kind
-                && head.shape == embedding.shape
-                && bytes(head).is_some()
-                && bytes(head) == bytes(embedding)
-        });
+    let same = metadata.tensor(&Part::Embedding.gguf_name()).is_some_and(|embedding| {
+        head.kind == embedding.kind
+            && head.shape == embedding.shape
+            && bytes(head).is_some()
+            && bytes(head) == bytes(embedding)
+    });
     if same {
         Ok(())
     } else {
         Err(Error::Unsupported {
-            what: format!(
-                "the separate output head output.weight in {}",
-                path.display()
-            ),
+            what: format!("the separate output head output.weight in {}", path.display()),
             hint: "use a model whose output head is its embedding, as in Google's".to_owned(),
         })
     }
 }
 
 fn bad(path: &Path, reason: String) -> Error {
-    Error::BadFile {
-        path: path.to_owned(),
-        reason,
-    }
+    Error::BadFile { path: path.to_owned(), reason }
 }
 
 /// A name for an error message.

@@ -66,13 +66,7 @@ impl<'a> Reader<'a> {
         let count = self.u64(what)?;
         let fits = (self.remaining() / min_bytes) as u64;
         if count > max || count > fits {
-            return Err(bad(
-                self.path,
-                format!(
-                    "{what} is {count}, but at most {} can follow",
-                    max.min(fits)
-                ),
-            ));
+            return Err(bad(self.path, format!("{what} is {count}, but at most {} can follow", max.min(fits))));
         }
         // At most `remaining`, which is a usize.
         Ok(count as usize)
@@ -82,14 +76,10 @@ impl<'a> Reader<'a> {
     pub(super) fn string(&mut self, max: u64, what: &str) -> Result<&'a str> {
         let len = self.u64(what)?;
         if len > max {
-            return Err(bad(
-                self.path,
-                format!("{what} claims {len} bytes, but at most {max} make sense"),
-            ));
+            return Err(bad(self.path, format!("{what} claims {len} bytes, but at most {max} make sense")));
         }
         let at = self.at;
         let bytes = self.take(len, what)?;
-        std::str::from_utf8(bytes)
-            .map_err(|_| bad(self.path, format!("{what} at byte {at} is not UTF-8")))
+        std::str::from_utf8(bytes).map_err(|_| bad(self.path, format!("{what} at byte {at} is not UTF-8")))
     }
 }

@@ -23,10 +23,7 @@ impl SplitName {
             return None;
         }
         let (number, count): (usize, usize) = (number.parse().ok()?, count.parse().ok()?);
-        (1..=count).contains(&number).then(|| Self {
-            stem: stem.to_owned(),
-            count,
-        })
+        (1..=count).contains(&number).then(|| Self { stem: stem.to_owned(), count })
     }
 
     /// What the names of all parts start with.
@@ -44,9 +41,7 @@ impl SplitName {
 pub(in crate::load) fn open_parts(path: &Path) -> Result<(Vec<PathBuf>, Vec<Bytes>)> {
     let paths = match SplitName::of(path) {
         None => vec![path.to_owned()],
-        Some(split) => (1..=split.count)
-            .map(|number| path.with_file_name(split.part(number)))
-            .collect(),
+        Some(split) => (1..=split.count).map(|number| path.with_file_name(split.part(number))).collect(),
     };
     let mut files = Vec::new();
     for path in &paths {

@@ -105,27 +105,18 @@ pub(super) fn read_entries<'a>(reader: &mut Reader<'a>, count: usize) -> Result<
         let what = format!("the entry of the tensor {}", shorten(name));
         let dims = reader.u32(&what)?;
         if dims > MAX_DIMS {
-            return Err(bad(
-                path,
-                format!("{what} has {dims} dimensions, but at most {MAX_DIMS} are possible"),
-            ));
+            return Err(bad(path, format!("{what} has {dims} dimensions, but at most {MAX_DIMS} are possible")));
         }
         let mut shape = Vec::new();
         for _ in 0..dims {
             let size = reader.u64(&what)?;
-            let size = usize::try_from(size)
-                .map_err(|_| bad(path, format!("{what} has a dimension of {size}")))?;
+            let size = usize::try_from(size).map_err(|_| bad(path, format!("{what} has a dimension of {size}")))?;
             shape.push(size);
         }
         shape.reverse();
         let kind = reader.u32(&what)?;
         let offset = reader.u64(&what)?;
-        entries.push(Entry {
-            name,
-            shape,
-            kind,
-            offset,
-        });
+        entries.push(Entry { name, shape, kind, offset });
     }
     Ok(entries)
 }
@@ -148,9 +139,7 @@ pub(super) fn place(
             let offset = entry.offset;
             return Err(bad(
                 path,
-                format!(
-                    "{what} starts at {offset}, which is no multiple of the alignment {alignment}"
-                ),
+                format!("{what} starts at {offset}, which is no multiple of the alignment {alignment}"),
             ));
         }
         let start = usize::try_from(entry.offset)
@@ -196,12 +185,7 @@ pub(super) fn place(
                 Some(start..end)
             }
         };
-        let info = TensorInfo {
-            shape: entry.shape,
-            kind: entry.kind,
-            file,
-            range,
-        };
+        let info = TensorInfo { shape: entry.shape, kind: entry.kind, file, range };
         if tensors.insert(entry.name.to_owned(), info).is_some() {
             return Err(bad(path, format!("{what} is there twice")));
         }
@@ -212,14 +196,7 @@ pub(super) fn place(
             continue;
         };
         if start < end {
-            return Err(bad(
-                path,
-                format!(
-                    "the tensors {} and {} overlap",
-                    shorten(first),
-                    shorten(second)
-                ),
-            ));
+            return Err(bad(path, format!("the tensors {} and {} overlap", shorten(first), shorten(second))));
         }
     }
     Ok(tensors)
@@ -228,7 +205,5 @@ pub(super) fn place(
 fn byte_size(format: WeightFormat, shape: &[usize]) -> Option<usize> {
     let (cols, outer) = shape.split_last().unwrap_or((&1, &[]));
     let row_bytes = format.row_bytes(*cols)?;
-    outer
-        .iter()
-        .try_fold(row_bytes, |size, dim| size.checked_mul(*dim))
+    outer.iter().try_fold(row_bytes, |size, dim| size.checked_mul(*dim))
 }

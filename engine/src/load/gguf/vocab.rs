@@ -39,30 +39,20 @@ impl GgufVocab {
             return Ok(None);
         };
         let text = |key: &str| Ok::<_, Error>(metadata.text(key)?.map(str::to_owned));
-        let (model, chat_template) = (
-            text("tokenizer.ggml.model")?.unwrap_or_default(),
-            text("tokenizer.chat_template")?,
-        );
+        let (model, chat_template) =
+            (text("tokenizer.ggml.model")?.unwrap_or_default(), text("tokenizer.chat_template")?);
         Ok(Some(Self {
             model,
             tokens,
-            scores: metadata
-                .take_floats("tokenizer.ggml.scores")?
-                .unwrap_or_default(),
-            token_types: metadata
-                .take_ints("tokenizer.ggml.token_type")?
-                .unwrap_or_default(),
+            scores: metadata.take_floats("tokenizer.ggml.scores")?.unwrap_or_default(),
+            token_types: metadata.take_ints("tokenizer.ggml.token_type")?.unwrap_or_default(),
             bos_id: metadata.token_id("tokenizer.ggml.bos_token_id")?,
             eos_id: metadata.token_id("tokenizer.ggml.eos_token_id")?,
             unk_id: metadata.token_id("tokenizer.ggml.unknown_token_id")?,
             pad_id: metadata.token_id("tokenizer.ggml.padding_token_id")?,
-            add_bos: metadata
-                .flag("tokenizer.ggml.add_bos_token")?
-                .unwrap_or(true),
+            add_bos: metadata.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(true),
             add_space_prefix: metadata.flag("tokenizer.ggml.add_space_prefix")?,
-            merges: metadata
-                .take_texts("tokenizer.ggml.merges")?
-                .unwrap_or_default(),
+            merges: metadata.take_texts("tokenizer.ggml.merges")?.unwrap_or_default(),
             chat_template,
         }))
     }

@@ -47,57 +47,25 @@ fn fields_that_are_wrong() {
         ("num_key_value_heads", json!(0), "num_key_value_heads"),
         ("head_dim", json!(512), "head_dim"),
         ("head_dim", json!(18), "head_dim"),
-        (
-            "max_position_embeddings",
-            json!(0),
-            "max_position_embeddings",
-        ),
+        ("max_position_embeddings", json!(0), "max_position_embeddings"),
         ("rms_norm_eps", json!(0.0), "rms_norm_eps"),
         ("rms_norm_eps", json!(1e-300), "rms_norm_eps"),
         ("query_pre_attn_scalar", json!(-4), "query_pre_attn_scalar"),
         ("query_pre_attn_scalar", json!(0), "query_pre_attn_scalar"),
         ("attn_logit_softcapping", json!(0), "attn_logit_softcapping"),
-        (
-            "final_logit_softcapping",
-            json!(1e300),
-            "final_logit_softcapping",
-        ),
+        ("final_logit_softcapping", json!(1e300), "final_logit_softcapping"),
         ("rope_theta", json!(0), "rope_theta"),
         ("sliding_window", json!(0), "sliding_window"),
         ("layer_types", json!(["full_attention"]), "layer_types"),
-        (
-            "layer_types",
-            json!(["full_attention", "chunked"]),
-            "chunked",
-        ),
-        (
-            "rope_scaling",
-            json!({"rope_type": "yarn", "factor": 8}),
-            "yarn",
-        ),
-        (
-            "rope_scaling",
-            json!({"type": "dynamic", "factor": 8}),
-            "rope_scaling.type \"dynamic\"",
-        ),
-        (
-            "rope_scaling",
-            json!({"type": "linear"}),
-            "rope_scaling.factor",
-        ),
-        (
-            "rope_scaling",
-            json!({"type": "linear", "factor": 0}),
-            "rope_scaling",
-        ),
+        ("layer_types", json!(["full_attention", "chunked"]), "chunked"),
+        ("rope_scaling", json!({"rope_type": "yarn", "factor": 8}), "yarn"),
+        ("rope_scaling", json!({"type": "dynamic", "factor": 8}), "rope_scaling.type \"dynamic\""),
+        ("rope_scaling", json!({"type": "linear"}), "rope_scaling.factor"),
+        ("rope_scaling", json!({"type": "linear", "factor": 0}), "rope_scaling"),
         ("rope_scaling", json!([]), "rope_scaling"),
         ("hidden_activation", json!("silu"), "silu"),
         ("attention_bias", json!(true), "attention_bias"),
-        (
-            "use_bidirectional_attention",
-            json!(true),
-            "use_bidirectional_attention",
-        ),
+        ("use_bidirectional_attention", json!(true), "use_bidirectional_attention"),
         ("eos_token_id", json!(40), "eos_token_id"),
         ("eos_token_id", json!(vec![1; 100_000]), "eos_token_id"),
         ("bos_token_id", json!("<bos>"), "bos_token_id"),
@@ -105,27 +73,12 @@ fn fields_that_are_wrong() {
     for (field, value, words) in cases {
         fails(with(false, json!({field: value})), &[words]);
     }
-    for field in [
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "head_dim",
-        "model_type",
-    ] {
+    for field in ["vocab_size", "hidden_size", "num_hidden_layers", "head_dim", "model_type"] {
         fails(without(false, field), &["config.json", field, "missing"]);
     }
-    fails(
-        with(true, json!({"sliding_window_pattern": 0})),
-        &["sliding_window_pattern"],
-    );
-    fails(
-        Config::from_hub(b"[]", Path::new("config.json")),
-        &["object"],
-    );
-    fails(
-        Config::from_hub(&b"[".repeat(100_000), Path::new("config.json")),
-        &["not JSON"],
-    );
+    fails(with(true, json!({"sliding_window_pattern": 0})), &["sliding_window_pattern"]);
+    fails(Config::from_hub(b"[]", Path::new("config.json")), &["object"]);
+    fails(Config::from_hub(&b"[".repeat(100_000), Path::new("config.json")), &["not JSON"]);
 }
 
 #[test]
@@ -140,26 +93,16 @@ fn optional_fields() {
     assert_eq!(config.query_scale, 1.0 / 16.0);
     let config = with(false, json!({"sliding_window": null})).unwrap();
     assert!(config.layers.iter().all(|layer| layer.window.is_none()));
-    let config = with(
-        false,
-        json!({"hidden_activation": null, "hidden_act": "gelu"}),
-    );
+    let config = with(false, json!({"hidden_activation": null, "hidden_act": "gelu"}));
     assert!(config.is_ok());
-    let config = with(
-        false,
-        json!({"hidden_activation": null, "hidden_act": "relu"}),
-    );
+    let config = with(false, json!({"hidden_activation": null, "hidden_act": "relu"}));
     fails(config, &["relu"]);
     let config = with(false, json!({"eos_token_id": [1, 7, 1]})).unwrap();
     assert_eq!(config.stop_ids, [1, 7]);
 }
 
 fn layer(window: impl Into<Option<usize>>, rope_theta: f32, rope_scale: f32) -> LayerAttention {
-    LayerAttention {
-        window: window.into(),
-        rope_theta,
-        rope_scale,
-    }
+    LayerAttention { window: window.into(), rope_theta, rope_scale }
 }
 
 #[test]
@@ -174,10 +117,7 @@ fn rotations() {
     let flat = json!({"rope_theta": 5e4, "rope_type": "default"});
     let config = with(false, json!({"rope_parameters": flat})).unwrap();
     assert_eq!(config.layers, [layer(8, 5e4, 1.0), layer(None, 5e4, 1.0)]);
-    fails(
-        with(true, json!({"rope_parameters": flat})),
-        &["rope_parameters", "full_attention"],
-    );
+    fails(with(true, json!({"rope_parameters": flat})), &["rope_parameters", "full_attention"]);
     let nested = json!({
         "sliding_attention": {"rope_theta": 2e4, "rope_type": "default"},
         "full_attention": {"rope_theta": 3e6, "rope_type": "linear", "factor": 8.0},
@@ -188,10 +128,7 @@ fn rotations() {
     let config = with(true, fields).unwrap();
     assert_eq!(config.layers, [layer(8, 2e4, 1.0), layer(None, 3e6, 8.0)]);
     let bad = json!({"full_attention": {"rope_type": "llama3"}});
-    fails(
-        with(true, json!({"rope_parameters": bad})),
-        &["rope_parameters.full_attention.rope_type", "llama3"],
-    );
+    fails(with(true, json!({"rope_parameters": bad})), &["rope_parameters.full_attention.rope_type", "llama3"]);
     // The types of layers come before any pattern.
     let types = json!({"layer_types": ["full_attention", "sliding_attention"]});
     let config = with(true, types).unwrap();
@@ -211,18 +148,9 @@ fn sparse_text_config() {
     });
     let found = read(&config).unwrap();
     assert_eq!(found.architecture, Architecture::Gemma3);
-    assert_eq!(
-        [found.vocab_size, found.hidden_size, found.num_layers],
-        [262_208, 2560, 34]
-    );
-    assert_eq!(
-        [found.num_heads, found.num_kv_heads, found.head_dim],
-        [8, 4, 256]
-    );
-    assert_eq!(
-        (found.context_length, found.stop_ids),
-        (131_072, vec![1, 106])
-    );
+    assert_eq!([found.vocab_size, found.hidden_size, found.num_layers], [262_208, 2560, 34]);
+    assert_eq!([found.num_heads, found.num_kv_heads, found.head_dim], [8, 4, 256]);
+    assert_eq!((found.context_length, found.stop_ids), (131_072, vec![1, 106]));
     assert_eq!(found.layers[4], layer(1024, 1e4, 1.0));
     assert_eq!(found.layers[5], layer(None, 1e6, 8.0));
     config["text_config"]["head_dim"] = json!(3);
@@ -239,17 +167,10 @@ fn what_ggufs_leave_out() {
     };
     let mut file = Gguf::model("gemma2");
     let config = read(&file).unwrap();
-    assert_eq!(
-        (config.attn_soft_cap, config.final_soft_cap),
-        (Some(20.0), Some(10.0))
-    );
+    assert_eq!((config.attn_soft_cap, config.final_soft_cap), (Some(20.0), Some(10.0)));
     assert_eq!(config.query_scale, 0.25);
     assert_eq!(config.layers, [layer(8, 1e4, 1.0), layer(None, 1e4, 1.0)]);
-    for key in [
-        "attn_logit_softcapping",
-        "final_logit_softcapping",
-        "attention.sliding_window",
-    ] {
+    for key in ["attn_logit_softcapping", "final_logit_softcapping", "attention.sliding_window"] {
         file.unset(&format!("gemma2.{key}"));
     }
     for key in ["bos_token_id", "eos_token_id"] {
@@ -258,10 +179,7 @@ fn what_ggufs_leave_out() {
     file.set("tokenizer.ggml.eot_token_id", Value::U32(9));
     file.set("gemma2.attention.head_count", Value::Ints(vec![4, 4]));
     let config = read(&file).unwrap();
-    assert_eq!(
-        (config.attn_soft_cap, config.final_soft_cap),
-        (Some(50.0), Some(30.0))
-    );
+    assert_eq!((config.attn_soft_cap, config.final_soft_cap), (Some(50.0), Some(30.0)));
     assert_eq!(config.layers[0].window, Some(4096));
     assert_eq!((config.bos_id, config.stop_ids), (2, vec![1, 9]));
 
@@ -295,12 +213,7 @@ fn query_scale_of_27b() {
     for (arch, layers) in [("gemma2", 46), ("gemma3", 62)] {
         let mut file = Gguf::model(arch);
         file.set(&format!("{arch}.block_count"), Value::U32(layers));
-        let first: Vec<_> = file
-            .tensors
-            .iter()
-            .filter(|t| t.name.starts_with("blk.0."))
-            .cloned()
-            .collect();
+        let first: Vec<_> = file.tensors.iter().filter(|t| t.name.starts_with("blk.0.")).cloned().collect();
         for layer in 2..layers {
             for tensor in &first {
                 let mut tensor = tensor.clone();

@@ -32,22 +32,10 @@ fn a_good_file() {
         panic!("no vocabulary");
     };
     assert_eq!(path.to_str(), Some("tiny.gguf"));
-    assert_eq!(
-        (vocab.tokens.len(), vocab.tokens[2].as_str()),
-        (40, "<bos>")
-    );
-    assert_eq!(
-        (vocab.bos_id, vocab.eos_id, vocab.unk_id),
-        (Some(2), Some(1), None)
-    );
-    fails(
-        model.tensor(Part::Layer(2, LayerPart::Up)),
-        &["blk.2.ffn_up.weight is missing"],
-    );
-    fails(
-        model.tensor(Part::Layer(0, LayerPart::QueryNorm)),
-        &["attn_q_norm.weight is missing"],
-    );
+    assert_eq!((vocab.tokens.len(), vocab.tokens[2].as_str()), (40, "<bos>"));
+    assert_eq!((vocab.bos_id, vocab.eos_id, vocab.unk_id), (Some(2), Some(1), None));
+    fails(model.tensor(Part::Layer(2, LayerPart::Up)), &["blk.2.ffn_up.weight is missing"]);
+    fails(model.tensor(Part::Layer(0, LayerPart::QueryNorm)), &["attn_q_norm.weight is missing"]);
 }
 
 #[test]
@@ -78,10 +66,7 @@ fn heads_of_the_file() {
     fails(spoilt(|file| file.version = 1), &["version 1"]);
     fails(spoilt(|file| file.version = 4), &["version 4"]);
     fails(spoilt(|file| file.version = 3 << 24), &["big-endian"]);
-    fails(
-        ModelFiles::from_gguf_bytes(vec![], "empty.gguf"),
-        &["empty.gguf", "magic"],
-    );
+    fails(ModelFiles::from_gguf_bytes(vec![], "empty.gguf"), &["empty.gguf", "magic"]);
     let many = spoilt(|file| file.tensor_count = Some(u64::MAX));
     fails(many, &["number of tensors"]);
     let many = spoilt(|file| file.key_count = Some(1 << 60));
@@ -96,16 +81,10 @@ fn metadata_that_lies() {
         Value::Raw(9, bytes)
     };
     let cases = [
-        (
-            Value::Raw(8, u64::MAX.to_le_bytes().to_vec()),
-            "x.y at byte",
-        ),
+        (Value::Raw(8, u64::MAX.to_le_bytes().to_vec()), "x.y at byte"),
         (Value::Raw(13, vec![]), "type 13"),
         (Value::Raw(7, vec![2]), "truth value of 2"),
-        (
-            Value::Raw(8, [&2u64.to_le_bytes()[..], &[0xff, 0xfe]].concat()),
-            "UTF-8",
-        ),
+        (Value::Raw(8, [&2u64.to_le_bytes()[..], &[0xff, 0xfe]].concat()), "UTF-8"),
         (list(8, usize::MAX, &[]), "length of the value of x.y"),
         (list(4, 1 << 40, &[]), "length of the value of x.y"),
         (list(77, 0, &[]), "type 77"),
@@ -123,190 +102,60 @@ fn metadata_that_lies() {
 #[test]
 fn keys_that_are_wrong() {
     let cases: [(&str, Value, &[&str]); 23] = [
-        (
-            "general.architecture",
-            Value::Text("llama"),
-            &["llama", "gemma2", "gemma3"],
-        ),
-        (
-            "general.architecture",
-            Value::U32(1),
-            &["general.architecture", "string"],
-        ),
-        (
-            "gemma2.block_count",
-            Value::U32(0),
-            &["gemma2.block_count", "1 to"],
-        ),
-        (
-            "gemma2.block_count",
-            Value::U64(1 << 60),
-            &["gemma2.block_count", "1 to"],
-        ),
-        (
-            "gemma2.block_count",
-            Value::I32(-1),
-            &["gemma2.block_count", "-1"],
-        ),
-        (
-            "gemma2.block_count",
-            Value::Text("2"),
-            &["gemma2.block_count", "whole number"],
-        ),
-        (
-            "gemma2.block_count",
-            Value::U32(3),
-            &["blk.2.attn_norm.weight", "missing"],
-        ),
-        (
-            "gemma2.embedding_length",
-            Value::U32(30),
-            &["gemma2.embedding_length", "multiple of 4"],
-        ),
-        (
-            "gemma2.embedding_length",
-            Value::U32(64),
-            &["token_embd.weight", "[40, 32]", "[40, 64]"],
-        ),
-        (
-            "gemma2.feed_forward_length",
-            Value::U32(96),
-            &["ffn_gate.weight"],
-        ),
-        (
-            "gemma2.attention.head_count",
-            Value::U32(0),
-            &["gemma2.attention.head_count"],
-        ),
-        (
-            "gemma2.attention.head_count",
-            Value::Ints(vec![4, 2]),
-            &["gemma2.attention.head_count", "same"],
-        ),
-        (
-            "gemma2.attention.head_count_kv",
-            Value::U32(3),
-            &["gemma2.attention.head_count_kv", "divide"],
-        ),
-        (
-            "gemma2.attention.key_length",
-            Value::U32(512),
-            &["value_length"],
-        ),
-        (
-            "gemma2.context_length",
-            Value::U32(0),
-            &["gemma2.context_length"],
-        ),
-        (
-            "gemma2.attention.sliding_window",
-            Value::U32(0),
-            &["gemma2.attention.sliding_window"],
-        ),
-        (
-            "gemma2.attention.layer_norm_rms_epsilon",
-            Value::F32(f32::NAN),
-            &["rms_epsilon", "finite"],
-        ),
-        (
-            "gemma2.attn_logit_softcapping",
-            Value::F32(0.0),
-            &["gemma2.attn_logit_softcapping"],
-        ),
-        (
-            "gemma2.rope.freq_base",
-            Value::F32(-1.0),
-            &["gemma2.rope.freq_base"],
-        ),
-        (
-            "gemma2.rope.scaling.type",
-            Value::Text("yarn"),
-            &["rope.scaling.type", "yarn", "linear"],
-        ),
-        (
-            "tokenizer.ggml.eos_token_id",
-            Value::U32(40),
-            &["tokenizer.ggml.eos_token_id", "40"],
-        ),
-        (
-            "tokenizer.ggml.tokens",
-            Value::U32(40),
-            &["tokenizer.ggml.tokens", "list of strings"],
-        ),
-        (
-            "tokenizer.ggml.scores",
-            Value::Bool(true),
-            &["tokenizer.ggml.scores", "list of numbers"],
-        ),
+        ("general.architecture", Value::Text("llama"), &["llama", "gemma2", "gemma3"]),
+        ("general.architecture", Value::U32(1), &["general.architecture", "string"]),
+        ("gemma2.block_count", Value::U32(0), &["gemma2.block_count", "1 to"]),
+        ("gemma2.block_count", Value::U64(1 << 60), &["gemma2.block_count", "1 to"]),
+        ("gemma2.block_count", Value::I32(-1), &["gemma2.block_count", "-1"]),
+        ("gemma2.block_count", Value::Text("2"), &["gemma2.block_count", "whole number"]),
+        ("gemma2.block_count", Value::U32(3), &["blk.2.attn_norm.weight", "missing"]),
+        ("gemma2.embedding_length", Value::U32(30), &["gemma2.embedding_length", "multiple of 4"]),
+        ("gemma2.embedding_length", Value::U32(64), &["token_embd.weight", "[40, 32]", "[40, 64]"]),
+        ("gemma2.feed_forward_length", Value::U32(96), &["ffn_gate.weight"]),
+        ("gemma2.attention.head_count", Value::U32(0), &["gemma2.attention.head_count"]),
+        ("gemma2.attention.head_count", Value::Ints(vec![4, 2]), &["gemma2.attention.head_count", "same"]),
+        ("gemma2.attention.head_count_kv", Value::U32(3), &["gemma2.attention.head_count_kv", "divide"]),
+        ("gemma2.attention.key_length", Value::U32(512), &["value_length"]),
+        ("gemma2.context_length", Value::U32(0), &["gemma2.context_length"]),
+        ("gemma2.attention.sliding_window", Value::U32(0), &["gemma2.attention.sliding_window"]),
+        ("gemma2.attention.layer_norm_rms_epsilon", Value::F32(f32::NAN), &["rms_epsilon", "finite"]),
+        ("gemma2.attn_logit_softcapping", Value::F32(0.0), &["gemma2.attn_logit_softcapping"]),
+        ("gemma2.rope.freq_base", Value::F32(-1.0), &["gemma2.rope.freq_base"]),
+        ("gemma2.rope.scaling.type", Value::Text("yarn"), &["rope.scaling.type", "yarn", "linear"]),
+        ("tokenizer.ggml.eos_token_id", Value::U32(40), &["tokenizer.ggml.eos_token_id", "40"]),
+        ("tokenizer.ggml.tokens", Value::U32(40), &["tokenizer.ggml.tokens", "list of strings"]),
+        ("tokenizer.ggml.scores", Value::Bool(true), &["tokenizer.ggml.scores", "list of numbers"]),
     ];
     for (key, value, words) in cases {
         fails(spoilt(|file| file.set(key, value)), words);
     }
-    for key in [
-        "block_count",
-        "embedding_length",
-        "feed_forward_length",
-        "context_length",
-    ] {
+    for key in ["block_count", "embedding_length", "feed_forward_length", "context_length"] {
         let key = format!("gemma2.{key}");
         fails(spoilt(|file| file.unset(&key)), &[&key, "missing"]);
     }
-    fails(
-        spoilt(|file| file.unset("general.architecture")),
-        &["general.architecture", "missing"],
-    );
+    fails(spoilt(|file| file.unset("general.architecture")), &["general.architecture", "missing"]);
 }
 
 #[test]
 fn tensors_that_are_wrong() {
     const QUERY: &str = "blk.1.attn_q.weight";
     let wrong = |spoil: fn(&mut Gguf), words: &[&str]| fails(spoilt(spoil), words);
-    wrong(
-        |file| file.tensor(QUERY).name = "other".to_owned(),
-        &[QUERY, "missing"],
-    );
+    wrong(|file| file.tensor(QUERY).name = "other".to_owned(), &[QUERY, "missing"]);
     let swapped = |file: &mut Gguf| file.tensor(QUERY).dims = vec![64, 32];
     let error = wrong(swapped, &[QUERY, "[32, 64]", "[64, 32]"]);
     assert!(matches!(error, Error::TensorShape { .. }));
-    wrong(
-        |file| file.tensor(QUERY).dims = vec![32, 1, 1, 1, 64],
-        &[QUERY, "5 dimensions"],
-    );
-    wrong(
-        |file| file.tensor(QUERY).dims = vec![32, u64::MAX],
-        &[QUERY],
-    );
-    wrong(
-        |file| file.tensor(QUERY).dims = vec![1 << 31, 1 << 31, 1 << 31],
-        &[QUERY, "too large"],
-    );
-    wrong(
-        |file| file.tensor(QUERY).dims = vec![48, 64],
-        &[QUERY, "blocks"],
-    );
+    wrong(|file| file.tensor(QUERY).dims = vec![32, 1, 1, 1, 64], &[QUERY, "5 dimensions"]);
+    wrong(|file| file.tensor(QUERY).dims = vec![32, u64::MAX], &[QUERY]);
+    wrong(|file| file.tensor(QUERY).dims = vec![1 << 31, 1 << 31, 1 << 31], &[QUERY, "too large"]);
+    wrong(|file| file.tensor(QUERY).dims = vec![48, 64], &[QUERY, "blocks"]);
     wrong(|file| file.tensor(QUERY).dims = vec![], &[QUERY]);
-    wrong(
-        |file| file.tensor(QUERY).offset = Some(8),
-        &[QUERY, "alignment"],
-    );
-    wrong(
-        |file| file.tensor(QUERY).offset = Some(1 << 40),
-        &[QUERY, "truncated"],
-    );
-    wrong(
-        |file| file.tensor(QUERY).offset = Some(u64::MAX - 31),
-        &[QUERY],
-    );
-    wrong(
-        |file| file.tensor(QUERY).offset = Some(0),
-        &[QUERY, "token_embd.weight", "overlap"],
-    );
+    wrong(|file| file.tensor(QUERY).offset = Some(8), &[QUERY, "alignment"]);
+    wrong(|file| file.tensor(QUERY).offset = Some(1 << 40), &[QUERY, "truncated"]);
+    wrong(|file| file.tensor(QUERY).offset = Some(u64::MAX - 31), &[QUERY]);
+    wrong(|file| file.tensor(QUERY).offset = Some(0), &[QUERY, "token_embd.weight", "overlap"]);
     let again = |file: &mut Gguf| file.push(QUERY, &[HIDDEN], F32);
     wrong(again, &[QUERY, "twice"]);
-    wrong(
-        |file| file.tensor(QUERY).kind = 10,
-        &[QUERY, "Q2_K", "Q4_K_M"],
-    );
+    wrong(|file| file.tensor(QUERY).kind = 10, &[QUERY, "Q2_K", "Q4_K_M"]);
     wrong(|file| file.tensor(QUERY).kind = 23, &[QUERY, "IQ4_XS"]);
     wrong(|file| file.tensor(QUERY).kind = 999, &[QUERY, "number 999"]);
     let norm = |file: &mut Gguf| file.tensor("output_norm.weight").kind = 8;
@@ -370,16 +219,10 @@ fn split_models() {
     assert_eq!(model.path(), second);
 
     std::fs::remove_file(&second).unwrap();
-    fails(
-        ModelFiles::open(folder.path()),
-        &["tiny-00002-of-00003.gguf"],
-    );
+    fails(ModelFiles::open(folder.path()), &["tiny-00002-of-00003.gguf"]);
     parts.swap(1, 2);
     let folder = write_parts(&parts);
-    fails(
-        ModelFiles::open(folder.path()),
-        &["tiny-00002-of-00003.gguf", "split.no"],
-    );
+    fails(ModelFiles::open(folder.path()), &["tiny-00002-of-00003.gguf", "split.no"]);
     parts[1] = parts[2].clone();
     parts[2].set("split.no", Value::U16(2));
     let folder = write_parts(&parts);
@@ -394,10 +237,7 @@ fn folders_and_files() {
     fails(ModelFiles::open(folder.path()), &["config.json", ".gguf"]);
     fails(ModelFiles::open(&folder.path().join("no")), &["no"]);
     put(folder.path(), "notes.txt", "hello");
-    fails(
-        ModelFiles::open(&folder.path().join("notes.txt")),
-        &["notes.txt", "no GGUF"],
-    );
+    fails(ModelFiles::open(&folder.path().join("notes.txt")), &["notes.txt", "no GGUF"]);
     put(folder.path(), "one.gguf", "");
     fails(ModelFiles::open(folder.path()), &["one.gguf", "no GGUF"]);
     let mut file = Gguf::model("gemma2");
@@ -406,10 +246,7 @@ fn folders_and_files() {
     put(folder.path(), "one.gguf", file.bytes());
     let model = ModelFiles::open(folder.path()).unwrap();
     read_all(&model);
-    assert_eq!(
-        (model.name().as_str(), model.path()),
-        ("one", folder.path())
-    );
+    assert_eq!((model.name().as_str(), model.path()), ("one", folder.path()));
     assert!(matches!(model.tokenizer(), TokenizerSource::Missing { .. }));
     put(folder.path(), "two.gguf", file.bytes());
     fails(ModelFiles::open(folder.path()), &["one.gguf", "two.gguf"]);

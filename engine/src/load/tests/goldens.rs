@@ -19,11 +19,7 @@ fn open(name: &str) -> ModelFiles {
 }
 
 fn layer(window: impl Into<Option<usize>>, rope_theta: f32, rope_scale: f32) -> LayerAttention {
-    LayerAttention {
-        window: window.into(),
-        rope_theta,
-        rope_scale,
-    }
+    LayerAttention { window: window.into(), rope_theta, rope_scale }
 }
 
 #[test]
@@ -52,46 +48,27 @@ fn gemma2_in_three_files() {
         stop_ids: vec![1],
     };
     assert_eq!(*model.config(), expected);
-    assert_eq!(
-        model.tensor(Part::Embedding).unwrap().format,
-        WeightFormat::Bf16
-    );
+    assert_eq!(model.tensor(Part::Embedding).unwrap().format, WeightFormat::Bf16);
 }
 
 #[test]
 fn gemma2_in_the_dialect_of_transformers_5() {
     let model = open("tiny-random-gemma2-f32");
     let config = model.config();
-    assert_eq!(
-        [config.vocab_size, config.hidden_size, config.num_layers],
-        [512, 128, 4]
-    );
+    assert_eq!([config.vocab_size, config.hidden_size, config.num_layers], [512, 128, 4]);
     assert_eq!(config.query_scale, 0.125);
     let local = layer(16, 10_000.0, 1.0);
     let full = layer(None, 10_000.0, 1.0);
     assert_eq!(config.layers, [local, full, local, full]);
-    assert_eq!(
-        model.tensor(Part::FinalNorm).unwrap().format,
-        WeightFormat::F32
-    );
+    assert_eq!(model.tensor(Part::FinalNorm).unwrap().format, WeightFormat::F32);
 }
 
 #[test]
 fn gemma2_with_odd_sizes() {
     let model = open("tiny-random-gemma2-odd");
     let config = model.config();
-    assert_eq!(
-        [
-            config.vocab_size,
-            config.hidden_size,
-            config.intermediate_size
-        ],
-        [517, 72, 200]
-    );
-    assert_eq!(
-        [config.num_heads, config.num_kv_heads, config.head_dim],
-        [3, 1, 24]
-    );
+    assert_eq!([config.vocab_size, config.hidden_size, config.intermediate_size], [517, 72, 200]);
+    assert_eq!([config.num_heads, config.num_kv_heads, config.head_dim], [3, 1, 24]);
     let windows: Vec<_> = config.layers.iter().map(|layer| layer.window).collect();
     assert_eq!(windows, [Some(13), None, Some(13), None, Some(13)]);
 }
@@ -106,10 +83,7 @@ fn gemma3() {
     assert_eq!(config.context_length, 32768);
     let local = layer(16, 10_000.0, 1.0);
     let full = layer(None, 1_000_000.0, 8.0);
-    assert_eq!(
-        config.layers,
-        [local, local, local, local, local, full, local, local]
-    );
+    assert_eq!(config.layers, [local, local, local, local, local, full, local, local]);
 }
 
 /// Set `LAPIDARY_270M` to a GGUF of Gemma-3 270M to run this.
@@ -120,20 +94,11 @@ fn the_real_270m() {
     };
     let model = ModelFiles::open(&path).expect("the 270M");
     read_all(&model);
-    assert_eq!(
-        (model.kind(), model.name().as_str()),
-        ("gguf", "Gemma 3 270m")
-    );
+    assert_eq!((model.kind(), model.name().as_str()), ("gguf", "Gemma 3 270m"));
     assert_eq!(model.norm_offset(), 0.0);
     let config = model.config();
-    assert_eq!(
-        [config.vocab_size, config.hidden_size, config.num_layers],
-        [262_144, 640, 18]
-    );
-    assert_eq!(
-        [config.num_heads, config.num_kv_heads, config.head_dim],
-        [4, 1, 256]
-    );
+    assert_eq!([config.vocab_size, config.hidden_size, config.num_layers], [262_144, 640, 18]);
+    assert_eq!([config.num_heads, config.num_kv_heads, config.head_dim], [4, 1, 256]);
     assert_eq!((config.query_scale, config.bos_id), (1.0 / 16.0, 2));
     assert_eq!(config.stop_ids, [1]);
     for (index, found) in config.layers.iter().enumerate() {
@@ -146,10 +111,7 @@ fn the_real_270m() {
     };
     assert_eq!(vocab.model, "llama");
     assert_eq!(vocab.tokens.len(), 262_144);
-    assert_eq!(
-        (vocab.scores.len(), vocab.token_types.len()),
-        (262_144, 262_144)
-    );
+    assert_eq!((vocab.scores.len(), vocab.token_types.len()), (262_144, 262_144));
     assert_eq!(vocab.tokens[5], "[multimodal]");
     assert_eq!((vocab.unk_id, vocab.pad_id), (Some(3), Some(0)));
     assert_eq!((vocab.add_bos, vocab.add_space_prefix), (true, Some(false)));

@@ -23,10 +23,7 @@ fn spoilt(spoil: impl FnOnce(&mut Json, &mut Safetensors)) -> Result<ModelFiles>
 
 #[test]
 fn a_good_folder() {
-    let folder = folder(
-        &hub_config(false),
-        &Safetensors::model(false, "model.").bytes(),
-    );
+    let folder = folder(&hub_config(false), &Safetensors::model(false, "model.").bytes());
     put(folder.path(), "tokenizer.json", "{}");
     let stops = json!({"eos_token_id": [1, 17, 1]});
     put(folder.path(), "generation_config.json", stops.to_string());
@@ -37,10 +34,7 @@ fn a_good_folder() {
         panic!("no tokenizer");
     };
     assert_eq!((&bytes[..], path.exists()), (&b"{}"[..], true));
-    fails(
-        model.tensor(Part::Layer(9, LayerPart::Query)),
-        &["model.layers.9.self_attn.q_proj.weight is missing"],
-    );
+    fails(model.tensor(Part::Layer(9, LayerPart::Query)), &["model.layers.9.self_attn.q_proj.weight is missing"]);
 
     // An empty file cannot be mapped everywhere; it is the tokenizer's business that it is no JSON.
     put(folder.path(), "tokenizer.json", "");
@@ -52,60 +46,33 @@ fn a_good_folder() {
     ];
     for (text, words) in cases {
         put(folder.path(), "generation_config.json", text);
-        fails(
-            ModelFiles::open(folder.path()),
-            &["generation_config.json", words],
-        );
+        fails(ModelFiles::open(folder.path()), &["generation_config.json", words]);
     }
     put(folder.path(), "generation_config.json", " ".repeat(2 << 20));
-    fails(
-        ModelFiles::open(folder.path()),
-        &["generation_config.json", "small"],
-    );
+    fails(ModelFiles::open(folder.path()), &["generation_config.json", "small"]);
 }
 
 #[test]
 fn types_and_shapes() {
     let wrong = |spoil: fn(&mut Safetensors), words: &[&str]| fails(spoilt(|_, w| spoil(w)), words);
-    let error = wrong(
-        |w| w.tensor(QUERY).2 = vec![32, 64],
-        &[QUERY, "[32, 64]", "[64, 32]"],
-    );
+    let error = wrong(|w| w.tensor(QUERY).2 = vec![32, 64], &[QUERY, "[32, 64]", "[64, 32]"]);
     assert!(matches!(error, Error::TensorShape { .. }));
     wrong(|w| w.tensor(QUERY).2 = vec![64, 32, 1], &[QUERY]);
     wrong(|w| w.tensor(QUERY).1 = "I8", &[QUERY, "I8", "BF16"]);
-    wrong(
-        |w| w.tensor(QUERY).0 = "other".to_owned(),
-        &[QUERY, "missing"],
-    );
-    wrong(
-        |w| w.tensor("model.embed_tokens.weight").2[0] = 48,
-        &["embed_tokens", "[48, 32]"],
-    );
+    wrong(|w| w.tensor(QUERY).0 = "other".to_owned(), &[QUERY, "missing"]);
+    wrong(|w| w.tensor("model.embed_tokens.weight").2[0] = 48, &["embed_tokens", "[48, 32]"]);
     let model = spoilt(|_, w| w.tensor(QUERY).1 = "F32").unwrap();
     read_all(&model);
     let view = model.tensor(Part::Layer(1, LayerPart::Query)).unwrap();
-    assert_eq!(
-        (view.format, view.name.as_str()),
-        (WeightFormat::F32, QUERY)
-    );
+    assert_eq!((view.format, view.name.as_str()), (WeightFormat::F32, QUERY));
     // What the model does not use may be of any type.
-    let unused = |w: &mut Safetensors| {
-        w.tensors
-            .push(("rotary_emb.inv_freq".to_owned(), "U8", vec![3]))
-    };
+    let unused = |w: &mut Safetensors| w.tensors.push(("rotary_emb.inv_freq".to_owned(), "U8", vec![3]));
     assert!(spoilt(|_, w| unused(w)).is_ok());
 }
 
 #[test]
 fn output_heads() {
-    let head = || {
-        (
-            "lm_head.weight".to_owned(),
-            "BF16",
-            vec![VOCAB as usize, HIDDEN as usize],
-        )
-    };
+    let head = || ("lm_head.weight".to_owned(), "BF16", vec![VOCAB as usize, HIDDEN as usize]);
     assert!(spoilt(|_, w| w.tensors.push(head())).is_ok());
     let untied = |config: &mut Json| config["tie_word_embeddings"] = json!(false);
     let apart = spoilt(|config, w| {
@@ -113,10 +80,7 @@ fn output_heads() {
         w.tensors.push(head());
     });
     fails(apart, &["lm_head.weight", "tie_word_embeddings"]);
-    fails(
-        spoilt(|config, _| untied(config)),
-        &["lm_head.weight", "missing"],
-    );
+    fails(spoilt(|config, _| untied(config)), &["lm_head.weight", "missing"]);
 }
 
 #[test]
@@ -127,17 +91,11 @@ fn headers_that_lie() {
         format!(r#"{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
     };
     assert!(read(&one("F32", "[2]", "[0,8]"), 8).is_ok());
-    fails(
-        read_header(&[1, 2, 3], path),
-        &["model.safetensors", "3 bytes"],
-    );
+    fails(read_header(&[1, 2, 3], path), &["model.safetensors", "3 bytes"]);
     for claim in [100u64, u64::MAX, 200_000_000] {
         let mut bytes = safetensors("{}", 0);
         bytes[..8].copy_from_slice(&claim.to_le_bytes());
-        fails(
-            read_header(&bytes, path),
-            &["header claims", &claim.to_string()],
-        );
+        fails(read_header(&bytes, path), &["header claims", &claim.to_string()]);
     }
     fails(read("{", 0), &["damaged"]);
     fails(read("[]", 0), &["damaged"]);
@@ -146,16 +104,10 @@ fn headers_that_lie() {
     fails(read(&one("F99", "[2]", "[0,8]"), 8), &["damaged", "F99"]);
     fails(read(&one("F32", "[-1]", "[0,8]"), 8), &["damaged"]);
     fails(read(&one("F32", "[3]", "[0,8]"), 8), &["tensor a", "[3]"]);
-    fails(
-        read(&one("F32", "[2]", "[0,8]"), 7),
-        &["tensor a", "truncated"],
-    );
+    fails(read(&one("F32", "[2]", "[0,8]"), 7), &["tensor a", "truncated"]);
     fails(read(&one("F32", "[2]", "[0,8]"), 9), &["8 bytes", "9"]);
     fails(read(&one("F32", "[2]", "[8,0]"), 8), &["tensor a"]);
-    fails(
-        read(&one("F32", "[2]", "[4,12]"), 12),
-        &["tensor a", "must start at 0"],
-    );
+    fails(read(&one("F32", "[2]", "[4,12]"), 12), &["tensor a", "must start at 0"]);
     let huge = one("U8", "[4294967296,4294967296]", "[0,8]");
     fails(read(&huge, 8), &["tensor a"]);
     let far = one("U8", "[18446744073709551615]", "[0,18446744073709551615]");
@@ -163,11 +115,7 @@ fn headers_that_lie() {
 
     let two = |second: &str, offsets: &str| {
         let entry = |offsets| format!(r#"{{"dtype":"U8","shape":[4],"data_offsets":{offsets}}}"#);
-        format!(
-            r#"{{"a":{},"{second}":{}}}"#,
-            entry("[0,4]"),
-            entry(offsets)
-        )
+        format!(r#"{{"a":{},"{second}":{}}}"#, entry("[0,4]"), entry(offsets))
     };
     assert!(read(&two("b", "[4,8]"), 8).is_ok());
     fails(read(&two("b", "[0,4]"), 4), &["must start at 4"]);
@@ -178,9 +126,7 @@ fn headers_that_lie() {
 /// The model in two files, and the name of the file of each tensor.
 fn sharded() -> (tempfile::TempDir, Json) {
     let mut first = Safetensors::model(false, "model.");
-    let second = Safetensors {
-        tensors: first.tensors.split_off(9),
-    };
+    let second = Safetensors { tensors: first.tensors.split_off(9) };
     let folder = folder(&hub_config(false), &[]);
     fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     let mut map = json!({});
@@ -218,36 +164,22 @@ fn indices() {
         "",
     ];
     for file in hostile {
-        fails(
-            changed(file),
-            &["model.safetensors.index.json", "weight_map"],
-        );
+        fails(changed(file), &["model.safetensors.index.json", "weight_map"]);
     }
     fails(changed("c.safetensors"), &["c.safetensors"]);
-    fails(
-        changed("a.safetensors"),
-        &["a.safetensors", QUERY, "says that it is here"],
-    );
+    fails(changed("a.safetensors"), &["a.safetensors", QUERY, "says that it is here"]);
     let mut without = map.clone();
     without.as_object_mut().unwrap().remove(QUERY);
     fails(open(&without), &[QUERY, "missing"]);
     put(folder.path(), "model.safetensors.index.json", "{}");
-    fails(
-        ModelFiles::open(folder.path()),
-        &["index.json", "weight_map"],
-    );
+    fails(ModelFiles::open(folder.path()), &["index.json", "weight_map"]);
     fs::remove_file(folder.path().join("model.safetensors.index.json")).unwrap();
     fails(ModelFiles::open(folder.path()), &["model.safetensors"]);
 }
 
 #[test]
 fn gemma3_prefixes() {
-    for prefix in [
-        "model.",
-        "language_model.model.",
-        "model.language_model.",
-        "",
-    ] {
+    for prefix in ["model.", "language_model.model.", "model.language_model.", ""] {
         let folder = folder(&hub_config(true), &Safetensors::model(true, prefix).bytes());
         let model = ModelFiles::open(folder.path()).unwrap();
         read_all(&model);
@@ -273,8 +205,5 @@ fn gemma3_rows_for_images() {
     }
     config["text_config"]["vocab_size"] = json!(262_000);
     put(folder.path(), "config.json", config.to_string());
-    fails(
-        ModelFiles::open(folder.path()),
-        &["embed_tokens", "262208", "262000"],
-    );
+    fails(ModelFiles::open(folder.path()), &["embed_tokens", "262208", "262000"]);
 }

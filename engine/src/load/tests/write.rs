@@ -172,10 +172,7 @@ impl Gguf {
     }
 
     pub(super) fn tensor(&mut self, name: &str) -> &mut Tensor {
-        self.tensors
-            .iter_mut()
-            .find(|tensor| tensor.name == name)
-            .expect("the tensor")
+        self.tensors.iter_mut().find(|tensor| tensor.name == name).expect("the tensor")
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
@@ -274,11 +271,7 @@ impl Safetensors {
         let queries = (HEADS * HEAD_DIM) as usize;
         let keys = (KV_HEADS * HEAD_DIM) as usize;
         let mut tensors = vec![
-            (
-                "embed_tokens.weight".to_owned(),
-                "BF16",
-                vec![vocab, hidden],
-            ),
+            ("embed_tokens.weight".to_owned(), "BF16", vec![vocab, hidden]),
             ("norm.weight".to_owned(), "BF16", vec![hidden]),
         ];
         for layer in 0..LAYERS {
@@ -310,10 +303,7 @@ impl Safetensors {
     }
 
     pub(super) fn tensor(&mut self, name: &str) -> &mut (String, &'static str, Vec<usize>) {
-        self.tensors
-            .iter_mut()
-            .find(|tensor| tensor.0 == name)
-            .expect("the tensor")
+        self.tensors.iter_mut().find(|tensor| tensor.0 == name).expect("the tensor")
     }
 
     /// The header and the length of the data.

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Architecture, Config, Rope, check_layers, embedding_scale, layer_attention, query_scale,
-    sliding_by_pattern, unique,
+    Architecture, Config, Rope, check_layers, embedding_scale, layer_attention, query_scale, sliding_by_pattern, unique,
 };
 use crate::error::{Error, Result};
 use crate::load::gguf::{Metadata, Value};
@@ -37,16 +36,8 @@ struct Keys<'a> {
 pub(super) fn read(meta: &Metadata, path: &Path) -> Result<Config> {
     let architecture = architecture(meta, path)?;
     let gemma2 = architecture == Architecture::Gemma2;
-    let keys = &Keys {
-        meta,
-        path,
-        arch: if gemma2 { "gemma2" } else { "gemma3" },
-    };
-    let num_layers = check_layers(
-        path,
-        keys.spell("block_count"),
-        keys.required("block_count")?,
-    )?;
+    let keys = &Keys { meta, path, arch: if gemma2 { "gemma2" } else { "gemma3" } };
+    let num_layers = check_layers(path, keys.spell("block_count"), keys.required("block_count")?)?;
     let hidden_size = keys.required("embedding_length")?;
     let num_heads = keys.required("attention.head_count")?;
     let head_dim = match keys.size("attention.key_length")? {
@@ -90,12 +81,7 @@ pub(super) fn read(meta: &Metadata, path: &Path) -> Result<Config> {
         query_scale: match keys.number("attention.scale")? {
             Some(scale) => scale,
             None => {
-                let wide = num_layers
-                    == if gemma2 {
-                        GEMMA2_27B_LAYERS
-                    } else {
-                        GEMMA3_27B_LAYERS
-                    };
+                let wide = num_layers == if gemma2 { GEMMA2_27B_LAYERS } else { GEMMA3_27B_LAYERS };
                 // A head count of 0 is refused below.
                 let by_width = || hidden_size.checked_div(num_heads).unwrap_or(0);
                 query_scale(if wide { by_width() } else { head_dim } as f64)
@@ -120,9 +106,7 @@ fn architecture(meta: &Metadata, path: &Path) -> Result<Architecture> {
             let other: String = other.chars().take(60).collect();
             Err(Error::Unsupported {
                 what: format!("the architecture {other:?} in {}", path.display()),
-                hint:
-                    "use a model of the architecture gemma2 or gemma3 (gemma3_text at Hugging Face)"
-                        .to_owned(),
+                hint: "use a model of the architecture gemma2 or gemma3 (gemma3_text at Hugging Face)".to_owned(),
             })
         }
         None => Err(Error::Config {
@@ -158,10 +142,7 @@ fn spell(keys: &Keys<'_>, field: &str) -> String {
 fn embedding_rows(meta: &Metadata, path: &Path) -> Result<usize> {
     let name = Part::Embedding.gguf_name();
     match meta.tensor(&name) {
-        None => Err(Error::MissingTensor {
-            path: path.to_owned(),
-            name,
-        }),
+        None => Err(Error::MissingTensor { path: path.to_owned(), name }),
         // One of another shape is refused when all shapes are compared.
         Some(info) => Ok(info.shape.iter().rev().nth(1).copied().unwrap_or(1)),
     }
@@ -182,11 +163,7 @@ fn ropes(keys: &Keys<'_>, gemma2: bool) -> Result<(Rope, Rope)> {
         Some(other) => {
             let other: String = other.chars().take(60).collect();
             return Err(Error::Unsupported {
-                what: format!(
-                    "{} {other:?} in {}",
-                    keys.spell("rope.scaling.type"),
-                    keys.path.display()
-                ),
+                what: format!("{} {other:?} in {}", keys.spell("rope.scaling.type"), keys.path.display()),
                 hint: "the types none and linear work".to_owned(),
             });
         }
@@ -204,14 +181,8 @@ fn ropes(keys: &Keys<'_>, gemma2: bool) -> Result<(Rope, Rope)> {
         let rope = Rope { theta, scale };
         return Ok((rope, rope));
     }
-    let local = Rope {
-        theta: theta("rope.freq_base_swa", "rope.local.freq_base", LOCAL_THETA)?,
-        scale: 1.0,
-    };
-    let full = Rope {
-        theta: theta("rope.freq_base", "rope.global.freq_base", GEMMA3_THETA)?,
-        scale,
-    };
+    let local = Rope { theta: theta("rope.freq_base_swa", "rope.local.freq_base", LOCAL_THETA)?, scale: 1.0 };
+    let full = Rope { theta: theta("rope.freq_base", "rope.global.freq_base", GEMMA3_THETA)?, scale };
     Ok((local, full))
 }
 
@@ -258,10 +229,7 @@ fn caps(keys: &Keys<'_>, gemma2: bool) -> Result<(Option<f32>, Option<f32>)> {
         }
         Ok(cap)
     };
-    Ok((
-        cap("attn_logit_softcapping", GEMMA2_ATTN_CAP)?,
-        cap("final_logit_softcapping", GEMMA2_FINAL_CAP)?,
-    ))
+    Ok((cap("attn_logit_softcapping", GEMMA2_ATTN_CAP)?, cap("final_logit_softcapping", GEMMA2_FINAL_CAP)?))
 }
 
 /// The id of `<bos>`, and the ids that end a reply.
@@ -271,13 +239,8 @@ fn ids(meta: &Metadata) -> Result<(u32, Vec<u32>)> {
         let id = tokens.iter().position(|token| token == piece)?;
         u32::try_from(id).ok()
     };
-    let bos = meta
-        .token_id("tokenizer.ggml.bos_token_id")?
-        .or_else(|| find("<bos>"))
-        .unwrap_or(BOS_ID);
-    let eos = meta
-        .token_id("tokenizer.ggml.eos_token_id")?
-        .or_else(|| find("<eos>"));
+    let bos = meta.token_id("tokenizer.ggml.bos_token_id")?.or_else(|| find("<bos>")).unwrap_or(BOS_ID);
+    let eos = meta.token_id("tokenizer.ggml.eos_token_id")?.or_else(|| find("<eos>"));
     let end_of_turn = meta.token_id("tokenizer.ggml.eot_token_id")?;
     Ok((bos, unique(eos.into_iter().chain(end_of_turn))))
 }
@@ -288,11 +251,7 @@ impl Keys<'_> {
     }
 
     fn error(&self, key: &str, reason: String) -> Error {
-        Error::Config {
-            path: self.path.to_owned(),
-            field: self.spell(key),
-            reason,
-        }
+        Error::Config { path: self.path.to_owned(), field: self.spell(key), reason }
     }
 
     fn size(&self, key: &str) -> Result<Option<usize>> {

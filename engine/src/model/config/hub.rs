@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::json::{Fields, ids, parse};
 use super::{
-    Architecture, Config, Rope, check_layers, embedding_scale, layer_attention, query_scale,
-    sliding_by_pattern, unique,
+    Architecture, Config, Rope, check_layers, embedding_scale, layer_attention, query_scale, sliding_by_pattern, unique,
 };
 use crate::error::{Error, Result};
 
@@ -71,16 +70,9 @@ const GEMMA3: Defaults = Defaults {
 /// Reads a `config.json`.
 pub(super) fn read(json: &[u8], path: &Path) -> Result<Config> {
     let root = parse(json, path)?;
-    let root = Fields {
-        path,
-        prefix: "",
-        map: &root,
-    };
+    let root = Fields { path, prefix: "", map: &root };
     let Some(model_type) = root.text("model_type")? else {
-        return Err(root.error(
-            "model_type",
-            "it is missing; expected gemma2, gemma3_text or gemma3",
-        ));
+        return Err(root.error("model_type", "it is missing; expected gemma2, gemma3_text or gemma3"));
     };
     let (architecture, nested) = match model_type {
         "gemma2" => (Architecture::Gemma2, false),
@@ -102,22 +94,15 @@ pub(super) fn read(json: &[u8], path: &Path) -> Result<Config> {
         let Some(map) = root.object("text_config")? else {
             return Err(root.error("text_config", "it is missing, but the type gemma3 needs it"));
         };
-        Fields {
-            path,
-            prefix: "text_config.",
-            map,
-        }
+        Fields { path, prefix: "text_config.", map }
     } else {
         Fields { ..root }
     };
     check_variant(&text)?;
 
     let size = |name, default| text.size(name, nested.then_some(default));
-    let num_layers = check_layers(
-        path,
-        text.spell("num_hidden_layers"),
-        size("num_hidden_layers", defaults.num_layers)?,
-    )?;
+    let num_layers =
+        check_layers(path, text.spell("num_hidden_layers"), size("num_hidden_layers", defaults.num_layers)?)?;
     let hidden_size = size("hidden_size", defaults.hidden_size)?;
     let scalar = text.number("query_pre_attn_scalar")?;
     let scalar = scalar.unwrap_or(defaults.query_pre_attn_scalar);
@@ -146,9 +131,7 @@ pub(super) fn read(json: &[u8], path: &Path) -> Result<Config> {
         num_kv_heads: size("num_key_value_heads", defaults.num_kv_heads)?,
         head_dim: size("head_dim", defaults.head_dim)?,
         context_length: text.size("max_position_embeddings", Some(defaults.context_length))?,
-        rms_norm_eps: text
-            .number("rms_norm_eps")?
-            .map_or(defaults.rms_norm_eps, |eps| eps as f32),
+        rms_norm_eps: text.number("rms_norm_eps")?.map_or(defaults.rms_norm_eps, |eps| eps as f32),
         query_scale: query_scale(scalar),
         embedding_scale: embedding_scale(hidden_size),
         attn_soft_cap: text.cap("attn_logit_softcapping", defaults.attn_soft_cap)?,
@@ -162,9 +145,7 @@ pub(super) fn read(json: &[u8], path: &Path) -> Result<Config> {
         // The ids are the whole model's, where it has them.
         if field.ends_with("_token_id") && root.get(field).is_some() {
             root.spell(field)
-        } else if matches!(field, "rope_theta" | "rope_scaling")
-            && text.get("rope_parameters").is_some()
-        {
+        } else if matches!(field, "rope_theta" | "rope_scaling") && text.get("rope_parameters").is_some() {
             text.spell("rope_parameters")
         } else {
             text.spell(field)
@@ -199,43 +180,23 @@ fn check_variant(text: &Fields<'_>) -> Result<()> {
 }
 
 /// The rotation of sliding and of other layers.
-fn ropes(
-    text: &Fields<'_>,
-    architecture: Architecture,
-    defaults: &Defaults,
-) -> Result<(Rope, Rope)> {
-    let theta = |name, default| -> Result<f32> {
-        Ok(text.number(name)?.map_or(default, |theta| theta as f32))
-    };
-    let full = Rope {
-        theta: theta("rope_theta", defaults.full_theta)?,
-        scale: 1.0,
-    };
+fn ropes(text: &Fields<'_>, architecture: Architecture, defaults: &Defaults) -> Result<(Rope, Rope)> {
+    let theta = |name, default| -> Result<f32> { Ok(text.number(name)?.map_or(default, |theta| theta as f32)) };
+    let full = Rope { theta: theta("rope_theta", defaults.full_theta)?, scale: 1.0 };
     // Gemma-2 has one rotation for all layers. Gemma-3 scales the positions of full layers only.
     let local = match architecture {
         Architecture::Gemma2 => full,
-        Architecture::Gemma3 => Rope {
-            theta: theta("rope_local_base_freq", defaults.local_theta)?,
-            scale: 1.0,
-        },
+        Architecture::Gemma3 => Rope { theta: theta("rope_local_base_freq", defaults.local_theta)?, scale: 1.0 },
     };
     if let Some(parameters) = text.object("rope_parameters")? {
         let prefix = format!("{}rope_parameters.", text.prefix);
-        let parameters = Fields {
-            path: text.path,
-            prefix: &prefix,
-            map: parameters,
-        };
+        let parameters = Fields { path: text.path, prefix: &prefix, map: parameters };
         let of_layers = |name: &str, or: Rope| -> Result<Option<Rope>> {
             let Some(map) = parameters.object(name)? else {
                 return Ok(None);
             };
             let prefix = format!("{prefix}{name}.");
-            let fields = Fields {
-                path: text.path,
-                prefix: &prefix,
-                map,
-            };
+            let fields = Fields { path: text.path, prefix: &prefix, map };
             rope(&fields, or).map(Some)
         };
         let sliding = of_layers("sliding_attention", local)?;
@@ -245,10 +206,9 @@ fn ropes(
                 let rope = rope(&parameters, full)?;
                 Ok((rope, rope))
             }
-            (Architecture::Gemma3, None, None) if !parameters.map.is_empty() => Err(text.error(
-                "rope_parameters",
-                "it must have sliding_attention and full_attention",
-            )),
+            (Architecture::Gemma3, None, None) if !parameters.map.is_empty() => {
+                Err(text.error("rope_parameters", "it must have sliding_attention and full_attention"))
+            }
             (_, sliding, other) => Ok((sliding.unwrap_or(local), other.unwrap_or(full))),
         };
     }
@@ -256,11 +216,7 @@ fn ropes(
         return Ok((local, full));
     };
     let prefix = format!("{}rope_scaling.", text.prefix);
-    let scaling = Fields {
-        path: text.path,
-        prefix: &prefix,
-        map,
-    };
+    let scaling = Fields { path: text.path, prefix: &prefix, map };
     let full = rope(&scaling, full)?;
     Ok(match architecture {
         Architecture::Gemma2 => (full, full),
@@ -274,18 +230,9 @@ fn rope(fields: &Fields<'_>, or: Rope) -> Result<Rope> {
         Some(kind) => ("rope_type", kind),
         None => ("type", fields.text("type")?.unwrap_or("default")),
     };
-    let theta = fields
-        .number("rope_theta")?
-        .map_or(or.theta, |theta| theta as f32);
-    if fields
-        .number("partial_rotary_factor")?
-        .is_some_and(|factor| factor != 1.0)
-    {
-        return Err(fields.unsupported(
-            "partial_rotary_factor",
-            "other than 1",
-            "Gemma's models rotate whole heads",
-        ));
+    let theta = fields.number("rope_theta")?.map_or(or.theta, |theta| theta as f32);
+    if fields.number("partial_rotary_factor")?.is_some_and(|factor| factor != 1.0) {
+        return Err(fields.unsupported("partial_rotary_factor", "other than 1", "Gemma's models rotate whole heads"));
     }
     let scale = match kind {
         "default" => or.scale,
@@ -297,11 +244,7 @@ fn rope(fields: &Fields<'_>, or: Rope) -> Result<Rope> {
         },
         other => {
             let other: String = other.chars().take(60).collect();
-            return Err(fields.unsupported(
-                field,
-                &format!("{other:?}"),
-                "the types default and linear work",
-            ));
+            return Err(fields.unsupported(field, &format!("{other:?}"), "the types default and linear work"));
         }
     };
     Ok(Rope { theta, scale })
@@ -316,21 +259,16 @@ fn sliding_layers(
 ) -> Result<Vec<bool>> {
     if let Some(types) = text.get("layer_types") {
         let Some(types) = types.as_array().filter(|types| types.len() == num_layers) else {
-            return Err(text.error(
-                "layer_types",
-                &format!("it must be a list of {num_layers} strings, one for each layer"),
-            ));
+            return Err(
+                text.error("layer_types", &format!("it must be a list of {num_layers} strings, one for each layer"))
+            );
         };
         let sliding = |kind: &Value| match kind.as_str() {
             Some("sliding_attention") => Ok(true),
             Some("full_attention") => Ok(false),
             _ => {
                 let kind: String = kind.to_string().chars().take(60).collect();
-                Err(text.unsupported(
-                    "layer_types",
-                    &kind,
-                    "layers are sliding_attention or full_attention",
-                ))
+                Err(text.unsupported("layer_types", &kind, "layers are sliding_attention or full_attention"))
             }
         };
         return types.iter().map(sliding).collect();
@@ -351,38 +289,25 @@ fn sliding_layers(
 /// The `eos_token_id` of a `generation_config.json`, if it has one.
 pub(crate) fn stop_ids(json: &[u8], path: &Path, vocab_size: usize) -> Result<Option<Vec<u32>>> {
     let root = parse(json, path)?;
-    let root = Fields {
-        path,
-        prefix: "",
-        map: &root,
-    };
+    let root = Fields { path, prefix: "", map: &root };
     let Some(ids) = ids(&root, "eos_token_id")? else {
         return Ok(None);
     };
     match ids.iter().find(|id| **id as usize >= vocab_size) {
         None => Ok(Some(unique(ids))),
-        Some(id) => Err(root.error(
-            "eos_token_id",
-            &format!("it is {id}, but the vocabulary has only {vocab_size} tokens"),
-        )),
+        Some(id) => {
+            Err(root.error("eos_token_id", &format!("it is {id}, but the vocabulary has only {vocab_size} tokens")))
+        }
     }
 }
 
 /// Whether the output head is the embedding, which is the default.
 pub(crate) fn head_is_tied(json: &[u8], path: &Path) -> Result<bool> {
     let root = parse(json, path)?;
-    let root = Fields {
-        path,
-        prefix: "",
-        map: &root,
-    };
+    let root = Fields { path, prefix: "", map: &root };
     let mut tied = root.flag("tie_word_embeddings")? != Some(false);
     if let Some(map) = root.object("text_config")? {
-        let text = Fields {
-            path,
-            prefix: "text_config.",
-            map,
-        };
+        let text = Fields { path, prefix: "text_config.", map };
         tied &= text.flag("tie_word_embeddings")? != Some(false);
     }
     Ok(tied)

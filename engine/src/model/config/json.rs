@@ -19,10 +19,7 @@ pub(super) fn parse(json: &[u8], path: &Path) -> Result<Object> {
         Ok(_) => "it must be a JSON object".to_owned(),
         Err(error) => format!("it is not JSON: {error}"),
     };
-    Err(Error::BadFile {
-        path: path.to_owned(),
-        reason,
-    })
+    Err(Error::BadFile { path: path.to_owned(), reason })
 }
 
 /// One id or a list of them.
@@ -38,10 +35,7 @@ pub(super) fn ids(fields: &Fields<'_>, name: &str) -> Result<Option<Vec<u32>>> {
     };
     match ids {
         Some(ids) => Ok(Some(ids)),
-        None => Err(fields.error(
-            name,
-            &format!("it must be a token id or a list of at most {MAX_STOPS}"),
-        )),
+        None => Err(fields.error(name, &format!("it must be a token id or a list of at most {MAX_STOPS}"))),
     }
 }
 
@@ -63,11 +57,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn error(&self, name: &str, reason: &str) -> Error {
-        Error::Config {
-            path: self.path.to_owned(),
-            field: self.spell(name),
-            reason: reason.to_owned(),
-        }
+        Error::Config { path: self.path.to_owned(), field: self.spell(name), reason: reason.to_owned() }
     }
 
     pub(super) fn unsupported(&self, name: &str, value: &str, hint: &str) -> Error {
@@ -77,12 +67,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn typed<T>(
-        &self,
-        name: &str,
-        expected: &str,
-        read: impl FnOnce(&'a Value) -> Option<T>,
-    ) -> Result<Option<T>> {
+    fn typed<T>(&self, name: &str, expected: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Result<Option<T>> {
         match self.get(name).map(read) {
             None => Ok(None),
             Some(Some(value)) => Ok(Some(value)),
@@ -92,10 +77,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn size(&self, name: &str, default: Option<usize>) -> Result<usize> {
         let read = |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok());
-        match self
-            .typed(name, "a whole number of 0 or more", read)?
-            .or(default)
-        {
+        match self.typed(name, "a whole number of 0 or more", read)?.or(default) {
             Some(size) => Ok(size),
             None => Err(self.error(name, "it is missing; expected a whole number")),
         }
@@ -126,8 +108,6 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn id(&self, name: &str) -> Result<Option<u32>> {
-        self.typed(name, "a token id", |value| {
-            value.as_u64().and_then(|id| u32::try_from(id).ok())
-        })
+        self.typed(name, "a token id", |value| value.as_u64().and_then(|id| u32::try_from(id).ok()))
     }
 }

@@ -1,0 +1,194 @@
+# shellcheck shell=bash
+# What run.sh, test.sh and .ci/run need of the machine, and how they get it. Sourced, not run.
+#
+# On Debian and Ubuntu `set_up` installs what is missing, saying first what and why; elsewhere it says what is missing.
+# Where nothing is missing it prints nothing. Everything it prints goes to stderr.
+
+say() {
+    printf 'lapidary: %s\n' "$*" >&2
+}
+
+# Whether this is a system whose packages we know how to install.
+is_debian() {
+    [ -e /etc/debian_version ] && command -v apt-get >/dev/null
+}
+
+# The two kinds of Linux whose package names we know but do not install.
+is_fedora() {
+    command -v dnf >/dev/null
+}
+is_arch() {
+    command -v pacman >/dev/null
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+apt_get() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null
+}
+
+# apt_install WHY PACKAGE...
+# The package lists are only fetched where they lack a package, or are so old that the package is no longer at its place.
+apt_install() {
+    local why=$1 how='' log package listed=yes
+    shift
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            say "missing: $* ($why). Install it as root: apt-get install $*"
+            return 1
+        fi
+        how=' with sudo'
+    fi
+    say "installing $*$how: $why"
+    for package in "$@"; do
+        apt-cache show "$package" >/dev/null 2>&1 || listed=no
+    done
+    log=$(mktemp)
+    if { [ $listed = yes ] && apt_get install --no-install-recommends -y "$@" >"$log" 2>&1; } ||
+        { apt_get update >"$log" 2>&1 && apt_get install --no-install-recommends -y "$@" >>"$log" 2>&1; }; then
+        rm -f "$log"
+    else
+        cat "$log" >&2
+        rm -f "$log"
+        say "could not install $*"
+        return 1
+    fi
+}
+
+# any_file PATH... : whether one of the paths exists (a pattern that matches nothing stays as it is, and does not).
+any_file() {
+    local path
+    for path in "$@"; do
+        [ ! -e "$path" ] || return 0
+    done
+    return 1
+}
+
+has_vulkan_loader() {
+    local folder folders
+    any_file /usr/lib/*/libvulkan.so.1 /{usr/,usr/local/,}lib{64,}/libvulkan.so.1 && return 0
+    IFS=: read -r -a folders <<<"${LD_LIBRARY_PATH:-}:"
+    for folder in ${folders[@]+"${folders[@]}"}; do
+        [ -z "$folder" ] || [ ! -e "$folder/libvulkan.so.1" ] || return 0
+    done
+    # Its own path: /sbin is not on everybody's.
+    case "$(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null)" in
+    *libvulkan.so.1*) return 0 ;;
+    esac
+    return 1
+}
+
+# Looks where the loader looks for the files that name a driver.
+has_vulkan_driver() {
+    local named=${VK_DRIVER_FILES:-${VK_ICD_FILENAMES:-}} search place places
+    if [ -n "$named" ]; then
+        IFS=: read -r -a places <<<"$named"
+        any_file "${places[@]}"
+        return
+    fi
+    search=${XDG_CONFIG_DIRS:-/etc/xdg}:/etc:/usr/local/etc:$HOME/.config:$HOME/.local/share
+    search=$search:${XDG_DATA_DIRS:-/usr/local/share:/usr/share}:/usr/local/share:/usr/share:/run/opengl-driver/share
+    IFS=: read -r -a places <<<"$search"
+    for place in "${places[@]}"; do
+        any_file "$place"/vulkan/icd.d/*.json && return 0
+    done
+    return 1
+}
+
+need_vulkan() {
+    local loader=yes driver=yes
+    has_vulkan_loader || loader=no
+    has_vulkan_driver || driver=no
+    case $loader$driver in
+    yesyes) return 0 ;;
+    noyes) set -- libvulkan1 ;;
+    yesno) set -- mesa-vulkan-drivers ;;
+    nono) set -- libvulkan1 mesa-vulkan-drivers ;;
+    esac
+    if [ $driver = no ] && [ -n "${VK_DRIVER_FILES:-${VK_ICD_FILENAMES:-}}" ]; then
+        say "warning: VK_DRIVER_FILES or VK_ICD_FILENAMES names no file that exists, so Vulkan will find no driver"
+        [ $loader = no ] || return 0
+        driver=yes
+        set -- libvulkan1
+    fi
+    local why="it is how programs find the GPU"
+    [ $driver = yes ] || why="this machine has no Vulkan driver, and this one also works without a GPU"
+    if is_debian; then
+        # A program that finds no driver says so itself; without the loader there is nothing to try.
+        apt_install "$why" "$@" || [ $loader = yes ] || exit 1
+        return 0
+    fi
+    [ $loader = yes ] || say "warning: the Vulkan loader, libvulkan.so.1, is missing"
+    [ $driver = yes ] || say "warning: no Vulkan driver was found"
+    if is_fedora; then
+        say "to install: sudo dnf install vulkan-loader mesa-vulkan-drivers"
+    elif is_arch; then
+        say "to install: sudo pacman -S vulkan-icd-loader, and vulkan-radeon, vulkan-intel or nvidia-utils" \
+            "(vulkan-swrast without a GPU)"
+    else
+        say "to install: your system's packages of the Vulkan loader and of Mesa's or the vendor's Vulkan driver"
+    fi
+}
+
+need_c_compiler() {
+    ! command -v cc >/dev/null || return 0
+    if is_debian; then
+        apt_install "Rust needs a C compiler to link programs" build-essential || exit 1
+    elif is_fedora; then
+        say "a C compiler (cc) is missing, which Rust links programs with. To install: sudo dnf install gcc"
+        exit 1
+    elif is_arch; then
+        say "a C compiler (cc) is missing, which Rust links programs with. To install: sudo pacman -S gcc"
+        exit 1
+    else
+        say "a C compiler (cc) is missing, which Rust links programs with"
+        exit 1
+    fi
+}
+
+need_cargo() {
+    ! command -v cargo >/dev/null || return 0
+    # Just installed, and this shell does not know it yet.
+    local bin=${CARGO_HOME:-$HOME/.cargo}/bin
+    if [ -x "$bin/cargo" ]; then
+        PATH=$bin:$PATH
+        return 0
+    fi
+    say "Rust is missing. Install it as https://rustup.rs says, then run this again"
+    exit 1
+}
+
+# Mesa and wgpu complain without one. Everything in it is gone sooner or later, so /tmp will do.
+need_runtime_dir() {
+    [ -z "${XDG_RUNTIME_DIR:-}" ] || return 0
+    local folder=${TMPDIR:-/tmp}/lapidary-$UID
+    mkdir -m 700 "$folder" 2>/dev/null || true
+    # In a folder that all can write to, somebody else may have been first.
+    if [ -L "$folder" ] || [ ! -d "$folder" ] || [ ! -O "$folder" ]; then
+        folder=$(mktemp -d)
+    fi
+    chmod 700 "$folder"
+    export XDG_RUNTIME_DIR=$folder
+}
+
+set_up() {
+    need_cargo
+    # macOS has Metal, and Windows has Direct3D.
+    [ "$(uname -s)" = Linux ] || return 0
+    need_c_compiler
+    need_vulkan
+    need_runtime_dir
+}
+
+# Where nobody logged in, as on some build machines, there is no HOME; without it ~ is what the system says.
+if [ -z "${HOME:-}" ]; then
+    unset HOME
+    HOME=~
+    export HOME
+fi
