@@ -20,8 +20,9 @@ build() {
     elif [ -n "$(find Cargo.toml Cargo.lock rust-toolchain.toml shaders engine app -newer "$built" -print -quit)" ]; then
         quiet=
     fi
+    # The whole workspace, so that features resolve as for the tests and wgpu is compiled once for both.
     # Where the program is, cargo itself knows best.
-    cargo build --release ${quiet:+"$quiet"} -p lapidary --bin lapidary --message-format json-render-diagnostics </dev/null |
+    cargo build --release ${quiet:+"$quiet"} --workspace --bins --message-format json-render-diagnostics </dev/null |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' || return
     [ "$quiet" ] || { mkdir -p "${built%/*}" && touch "$built"; }
 }
