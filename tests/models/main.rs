@@ -1,5 +1,7 @@
 //! Whole models against the outputs of independent implementations, in `tests/golden`.
 
+mod chats;
+mod devices;
 mod golden;
 mod hidden;
 mod real;

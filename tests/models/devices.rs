@@ -1,0 +1,61 @@
+//! Choosing a device, sharing one, and doing without.
+
+use lapidary_engine::gpu::{AdapterChoice, DeviceOptions, adapters};
+use lapidary_engine::{Engine, Error, Gpu, Sampling, wgpu};
+use lapidary_tests::block_on;
+
+use crate::golden_path;
+
+fn with_adapter(adapter: AdapterChoice) -> DeviceOptions {
+    let mut options = DeviceOptions::from_env();
+    options.adapter = adapter;
+    options
+}
+
+#[test]
+fn adapters_are_chosen_by_number_and_by_name() {
+    let all = block_on(adapters());
+    for (index, adapter) in all.iter().enumerate() {
+        let gpu = block_on(Gpu::open(&with_adapter(AdapterChoice::Index(index)))).unwrap();
+        assert_eq!(gpu.info().name, adapter.get_info().name);
+    }
+    let name = all[0].get_info().name.to_uppercase();
+    let gpu = block_on(Gpu::open(&with_adapter(AdapterChoice::Named(name.clone())))).unwrap();
+    assert_eq!(gpu.info().name.to_uppercase(), name);
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_an_error_that_lists_those_that_are() {
+    let all = block_on(adapters());
+    for choice in [AdapterChoice::Index(99), AdapterChoice::Named("Voodoo 2".into())] {
+        let error = block_on(Gpu::open(&with_adapter(choice))).unwrap_err();
+        assert!(matches!(error, Error::NoAdapter { .. }));
+        assert!(error.to_string().contains(&all[0].get_info().name), "{error}");
+    }
+}
+
+#[test]
+fn webgpu_limits_ask_for_nothing_more() {
+    let mut options = DeviceOptions::from_env();
+    options.webgpu_limits = true;
+    let gpu = block_on(Gpu::open(&options)).unwrap();
+    assert!(!gpu.capabilities().subgroups && !gpu.capabilities().f16);
+    assert_eq!(gpu.device().limits(), wgpu::Limits::default());
+}
+
+#[test]
+fn a_callers_own_device_serves_as_well() {
+    let adapter = block_on(adapters()).remove(0);
+    let (device, queue) = block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+    let gpu = Gpu::from_device(device, queue, false);
+    let path = golden_path("tiny-random-gemma2");
+    let engine = Engine::builder(path).context(64).gpu(gpu).build_blocking().unwrap();
+    let mut session = engine.session_blocking().unwrap();
+    let sampling = Sampling { max_tokens: Some(3), stop_at_end: false, ..Sampling::greedy() };
+    let mut generation = session.generate(&[2], &sampling).unwrap();
+    let mut said = 0;
+    while generation.next_blocking().unwrap().is_some() {
+        said += 1;
+    }
+    assert_eq!(said, 3);
+}
