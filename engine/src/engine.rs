@@ -114,7 +114,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Refuses, before anything is uploaded, a model that needs more bytes than this on the device.
+    /// Refuses, before anything is uploaded, a model that needs more bytes than this on the device. Unset: more than the
+    /// device has, where its API tells.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self
@@ -167,7 +168,7 @@ impl EngineBuilder {
             Some(gpu) => gpu,
             None => Gpu::open(&self.device).await?,
         };
-        if let Some(limit) = self.memory_limit {
+        if let Some(limit) = self.memory_limit.or_else(|| gpu.memory_bytes()) {
             let needed = Weights::bytes(&files, self.weights)? + KvCache::bytes(&config, cache_format, context);
             if needed > limit {
                 return Err(Error::OutOfMemory {

@@ -59,3 +59,12 @@ fn a_callers_own_device_serves_as_well() {
     }
     assert_eq!(said, 3);
 }
+
+#[test]
+fn a_device_that_tells_its_memory_has_some() {
+    let gpu = block_on(Gpu::open(&DeviceOptions::from_env())).unwrap();
+    match gpu.memory_bytes() {
+        Some(bytes) => assert!((64 << 20..64 << 40).contains(&bytes), "{bytes}"),
+        None => assert_ne!(gpu.info().backend, wgpu::Backend::Vulkan),
+    }
+}

@@ -3,6 +3,7 @@
 mod adapter;
 mod capabilities;
 mod context;
+mod memory;
 mod pipelines;
 mod plan;
 mod readback;
