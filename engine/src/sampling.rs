@@ -54,9 +54,11 @@ impl Sampling {
         self.temperature == 0.0
     }
 
+    /// Whether the settings make sense; everything that takes them asks.
+    ///
     /// # Errors
-    /// [`Error::Setting`] for the first setting that makes no sense.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// [`Error::Setting`] for the first that does not.
+    pub fn check(&self) -> Result<()> {
         let check = |ok: bool, field, value: f32, expected| {
             if ok { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected }) }
         };

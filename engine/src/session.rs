@@ -214,6 +214,20 @@ impl Session {
         Ok(())
     }
 
+    /// [`Session::logits`], blocking.
+    ///
+    /// # Errors
+    /// As for `logits`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn logits_blocking(
+        &mut self,
+        tokens: &[u32],
+        first: usize,
+        sink: impl FnMut(usize, &[f32]) -> bool,
+    ) -> Result<()> {
+        pollster::block_on(self.logits(tokens, first, sink))
+    }
+
     fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
         let vocab_size = self.engine.inner.config.vocab_size;
         if tokens.is_empty() {

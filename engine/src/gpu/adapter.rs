@@ -54,6 +54,12 @@ pub async fn adapters() -> Vec<wgpu::Adapter> {
     found
 }
 
+/// [`adapters`], blocking.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn adapters_blocking() -> Vec<wgpu::Adapter> {
+    pollster::block_on(adapters())
+}
+
 fn speed_rank(kind: wgpu::DeviceType) -> u8 {
     match kind {
         wgpu::DeviceType::DiscreteGpu => 0,

@@ -11,6 +11,8 @@ mod run;
 mod tensor;
 mod wait;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use adapter::adapters_blocking;
 pub use adapter::{AdapterChoice, adapters};
 pub use capabilities::Capabilities;
 pub use context::{DeviceOptions, Gpu};

@@ -1,0 +1,7 @@
+//! Lapidary: Gemma-2 on your own GPU.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

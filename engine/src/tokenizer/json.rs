@@ -1,0 +1,229 @@
+//! Reading `tokenizer.json`: what is wanted of it, and how it becomes the parts of a tokenizer.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper};
+
+use super::{Parts, bad, is_control_name, shorten};
+use crate::error::{Error, Result};
+
+/// The parts of a `tokenizer.json`. Control pieces beyond the embedding are left out rather than refused: Gemma-3's text
+/// models come with one for images, which they have no row for.
+pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Parts> {
+    let unsupported = |what: &str| Error::Unsupported {
+        what: format!("{what} in {}", path.display()),
+        hint: "use the tokenizer.json that Gemma comes with".to_owned(),
+    };
+    let file = serde_json::from_slice::<TokenizerFile>(bytes);
+    // Other kinds have vocabularies of other shapes, so look at the kind before complaining of the shape.
+    let kind = match &file {
+        Ok(file) => file.model.kind.clone(),
+        Err(_) => serde_json::from_slice::<KindFile>(bytes).ok().and_then(|file| file.model.kind),
+    };
+    if let Some(kind) = kind.filter(|kind| kind != "BPE") {
+        return Err(unsupported(&format!("the tokenizer kind {}", shorten(&kind))));
+    }
+    let file = file.map_err(|error| bad(path, error))?;
+    if file.decoder.is_some_and(|decoder| !decoder.is_gemmas()) {
+        return Err(unsupported("the decoder"));
+    }
+    let model = file.model;
+    let affix = |affix: Option<String>| affix.is_some_and(|affix| !affix.is_empty());
+    if model.ignore_merges || affix(model.continuing_subword_prefix) || affix(model.end_of_word_suffix) {
+        return Err(unsupported("ignore_merges, continuing_subword_prefix or end_of_word_suffix"));
+    }
+
+    let mut parts = Parts {
+        path: path.to_owned(),
+        merges: model.merges.into_iter().map(|merge| (merge.0, merge.1)).collect(),
+        byte_fallback: model.byte_fallback,
+        fuse_unk: model.fuse_unk,
+        normalizer: file.normalizer,
+        pre_tokenizer: file.pre_tokenizer,
+        ..Parts::default()
+    };
+    let mut added: HashMap<String, AddedFile> = HashMap::with_capacity(file.added_tokens.len());
+    for token in file.added_tokens {
+        added.insert(token.content.clone(), token);
+    }
+    let mut unk = None;
+    for (piece, id) in model.vocab.0 {
+        let token = added.remove(&piece);
+        if token.as_ref().is_some_and(|token| token.id != id) {
+            return Err(bad(path, format!("the piece {} has two ids", shorten(&piece))));
+        }
+        let is_unk = model.unk_token.as_ref() == Some(&piece);
+        if is_unk {
+            unk = Some(id);
+        }
+        let control = is_unk || is_control_name(&piece) || token.as_ref().is_some_and(|token| token.special);
+        parts.add(piece, id, control, token.map(AddedFile::into_token));
+    }
+    if let Some(unk) = model.unk_token.filter(|_| unk.is_none()) {
+        return Err(bad(path, format!("its unk_token {} is not in its vocabulary", shorten(&unk))));
+    }
+    parts.unk = unk;
+    // What is left is not in the vocabulary proper.
+    for (piece, token) in added {
+        let control = token.special || is_control_name(&piece);
+        if control && token.id as usize >= vocab_size {
+            log::debug!("{}: the model has no row for {}", path.display(), shorten(&piece));
+            continue;
+        }
+        parts.add(piece, token.id, control, Some(token.into_token()));
+    }
+    Ok(parts)
+}
+
+/// The kind alone.
+#[derive(Deserialize)]
+struct KindFile {
+    model: KindModel,
+}
+
+#[derive(Deserialize)]
+struct KindModel {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// What is read of a `tokenizer.json`. Truncation, padding and the post-processor, which adds `<bos>`, are not wanted.
+#[derive(Deserialize)]
+struct TokenizerFile {
+    #[serde(default)]
+    added_tokens: Vec<AddedFile>,
+    normalizer: Option<NormalizerWrapper>,
+    pre_tokenizer: Option<PreTokenizerWrapper>,
+    decoder: Option<DecoderFile>,
+    model: ModelFile,
+}
+
+#[derive(Deserialize)]
+struct AddedFile {
+    id: u32,
+    content: String,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+    #[serde(default)]
+    normalized: bool,
+    #[serde(default)]
+    special: bool,
+}
+
+impl AddedFile {
+    fn into_token(self) -> AddedToken {
+        AddedToken::from(self.content, self.special)
+            .single_word(self.single_word)
+            .lstrip(self.lstrip)
+            .rstrip(self.rstrip)
+            .normalized(self.normalized)
+    }
+}
+
+#[derive(Deserialize)]
+struct ModelFile {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    unk_token: Option<String>,
+    continuing_subword_prefix: Option<String>,
+    end_of_word_suffix: Option<String>,
+    #[serde(default)]
+    fuse_unk: bool,
+    #[serde(default)]
+    byte_fallback: bool,
+    #[serde(default)]
+    ignore_merges: bool,
+    vocab: Entries,
+    merges: Vec<Merge>,
+}
+
+/// The steps of a decoder. [`Detokenizer`](super::Detokenizer) does what Gemma's do; others would need code of their own.
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+enum DecoderFile {
+    Sequence {
+        decoders: Vec<DecoderFile>,
+    },
+    Replace {
+        content: String,
+    },
+    ByteFallback {},
+    Fuse {},
+    #[serde(other)]
+    Other,
+}
+
+impl DecoderFile {
+    fn is_gemmas(&self) -> bool {
+        match self {
+            Self::Sequence { decoders } => decoders.iter().all(Self::is_gemmas),
+            Self::Replace { content } => content == " ",
+            Self::ByteFallback {} | Self::Fuse {} => true,
+            Self::Other => false,
+        }
+    }
+}
+
+/// A JSON object of pieces and ids in the file's order, with duplicates, which a map would hide.
+struct Entries(Vec<(String, u32)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entry;
+        impl<'de> Visitor<'de> for Entry {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of pieces and ids")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Entry)
+    }
+}
+
+/// A merge, which newer files write as `["a", "b"]` and older ones as `"a b"`.
+struct Merge(String, String);
+
+impl<'de> Deserialize<'de> for Merge {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pair;
+        impl<'de> Visitor<'de> for Pair {
+            type Value = Merge;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("two pieces")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Merge, E> {
+                let mut pieces = text.split(' ');
+                match (pieces.next(), pieces.next(), pieces.next()) {
+                    (Some(left), Some(right), None) => Ok(Merge(left.to_owned(), right.to_owned())),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pieces: A) -> Result<Merge, A::Error> {
+                let left = pieces.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+                let right = pieces.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))?;
+                Ok(Merge(left, right))
+            }
+        }
+        deserializer.deserialize_any(Pair)
+    }
+}
