@@ -196,9 +196,9 @@ impl Session {
             let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             readback.copy(&mut encoder, &state.logits.buffer, 0, bytes);
             let submission = gpu.queue().submit([encoder.finish()]);
-            let mapping = readback.request(bytes);
+            let mut mapping = readback.request(bytes);
             let go_on = readback
-                .take(gpu, submission, mapping, |bytes| {
+                .take(gpu, submission, &mut mapping, |bytes| {
                     let padded: &[f32] = bytemuck::cast_slice(bytes);
                     padded
                         .chunks_exact(stride)
@@ -245,9 +245,8 @@ impl Session {
 
     /// Waits for steps that an earlier generation left running.
     pub(crate) async fn drain(&mut self) -> Result<()> {
-        while let Some(step) = self.in_flight.pop_front() {
-            let gpu = &self.engine.inner.gpu;
-            self.readbacks[step.readback].take(gpu, step.submission, step.mapping, |_| ()).await?;
+        while !self.in_flight.is_empty() {
+            self.take_token().await?;
         }
         Ok(())
     }
@@ -298,15 +297,17 @@ impl Session {
         self.in_flight.push_back(InFlight { submission, readback, mapping });
     }
 
-    /// The token of the oldest step in flight.
+    /// The token of the oldest step in flight. A step leaves the queue only once its readback is free again, so a caller may
+    /// give up waiting at any time.
     pub(crate) async fn take_token(&mut self) -> Result<u32> {
-        let Some(step) = self.in_flight.pop_front() else {
+        let Some(step) = self.in_flight.front_mut() else {
             return Err(Error::Gpu { reason: "no step is in flight".into() });
         };
         let gpu = &self.engine.inner.gpu;
         let token = self.readbacks[step.readback]
-            .take(gpu, step.submission, step.mapping, bytemuck::pod_read_unaligned::<u32>)
+            .take(gpu, step.submission.clone(), &mut step.mapping, bytemuck::pod_read_unaligned::<u32>)
             .await?;
+        self.in_flight.pop_front();
         let vocab_size = self.engine.inner.config.vocab_size;
         if token as usize >= vocab_size {
             return Err(Error::Gpu { reason: format!("it chose the token {token} out of {vocab_size}") });

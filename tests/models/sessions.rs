@@ -1,5 +1,7 @@
 //! What sessions promise: prefixes reused, forks apart, rewinding exact, seeds repeatable, bad input refused.
 
+use std::future::Future;
+
 use lapidary_engine::{Engine, Error, Finish, Sampling, Session};
 use lapidary_tests::block_on;
 
@@ -183,4 +185,28 @@ fn a_lost_device_is_an_error_and_not_a_hang() {
     assert!(matches!(error, Error::DeviceLost { .. }), "{error:?}");
     // The way on: load again.
     assert_eq!(reply(&mut self::engine().session_blocking().unwrap(), &[2], &tokens(2)).len(), 2);
+}
+
+#[test]
+fn a_caller_may_give_up_waiting() {
+    let engine = engine();
+    let mut session = engine.session_blocking().unwrap();
+    let prompt = [2, 50, 60, 70];
+    let whole = reply(&mut session, &prompt, &tokens(10));
+    for polls in 1..12 {
+        let mut generation = session.generate(&prompt, &tokens(10)).unwrap();
+        let mut said = 0;
+        // Polls a few times without ever waiting, as a caller with a timeout would, then drops what is under way.
+        for _ in 0..polls {
+            let mut next = Box::pin(generation.next());
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            if let std::task::Poll::Ready(token) = next.as_mut().poll(&mut context) {
+                assert_eq!(token.unwrap(), Some(whole[said]));
+                said += 1;
+            }
+        }
+        drop(generation);
+        assert_eq!(reply(&mut session, &prompt, &tokens(10)), whole);
+    }
+    engine.gpu().check().unwrap();
 }

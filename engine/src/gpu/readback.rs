@@ -30,15 +30,14 @@ impl Readback {
         Mapping { receiver, bytes }
     }
 
-    /// Waits for the submission and hands over what it copied.
+    /// Waits for the submission and hands over what it copied. May be dropped while it waits, and called again.
     pub(crate) async fn take<T>(
         &self,
         gpu: &Gpu,
         submission: wgpu::SubmissionIndex,
-        mapping: Mapping,
+        mapping: &mut Mapping,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T> {
-        let mut mapping = mapping;
         gpu.finish(submission).await?;
         // Natively the callback has run by now; a browser may still owe it.
         #[cfg(not(target_arch = "wasm32"))]
@@ -83,7 +82,7 @@ impl Gpu {
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         readback.copy(&mut encoder, buffer, 0, bytes);
         let submission = self.queue().submit([encoder.finish()]);
-        let mapping = readback.request(bytes);
-        readback.take(self, submission, mapping, <[u8]>::to_vec).await
+        let mut mapping = readback.request(bytes);
+        readback.take(self, submission, &mut mapping, <[u8]>::to_vec).await
     }
 }
