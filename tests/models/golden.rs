@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lapidary_engine::gpu::DeviceOptions;
 use lapidary_engine::{Engine, EngineBuilder, Sampling, Session, WeightFormat};
-use lapidary_tests::block_on;
+use lapidary_tests::{block_on, reply};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -108,12 +108,7 @@ fn check_greedy(what: &str, session: &mut Session, prompt: &Prompt) {
     sampling.max_tokens = Some(prompt.greedy.len());
     sampling.stop_at_end = false;
     session.rewind(0);
-    let mut generation = session.generate(&prompt.ids, &sampling).unwrap();
-    let mut said = Vec::new();
-    while let Some(id) = generation.next_blocking().unwrap() {
-        said.push(id);
-    }
-    assert_eq!(said, prompt.greedy, "{what}: cached");
+    assert_eq!(reply(session, &prompt.ids, &sampling), prompt.greedy, "{what}: cached");
 
     // Uncached: prompt and reply in one go; every position must choose the next token.
     let mut all = prompt.ids.clone();

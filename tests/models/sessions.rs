@@ -2,8 +2,8 @@
 
 use std::future::Future;
 
-use lapidary_engine::{Engine, Error, Finish, Sampling, Session};
-use lapidary_tests::block_on;
+use lapidary_engine::{Engine, Error, Finish, Sampling};
+use lapidary_tests::{block_on, reply};
 
 use crate::golden::builder;
 
@@ -13,15 +13,6 @@ fn engine() -> Engine {
 
 fn tokens(n: usize) -> Sampling {
     Sampling { max_tokens: Some(n), stop_at_end: false, ..Sampling::greedy() }
-}
-
-fn reply(session: &mut Session, prompt: &[u32], sampling: &Sampling) -> Vec<u32> {
-    let mut generation = session.generate(prompt, sampling).unwrap();
-    let mut said = Vec::new();
-    while let Some(id) = generation.next_blocking().unwrap() {
-        said.push(id);
-    }
-    said
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use lapidary_engine::Gpu;
 use lapidary_engine::gpu::{DeviceOptions, Plan, Recorder, StepRing, StepUniform, Tensor};
 use lapidary_engine::load::{TensorView, Uploader};
 use lapidary_engine::quant::{Matrix, WeightFormat};
+use lapidary_engine::{Gpu, Sampling, Session};
 
 /// Blocks on a future of the engine's.
 pub use pollster::block_on;
@@ -111,6 +111,16 @@ pub fn matrix(
         back
     });
     (matrix, held.collect())
+}
+
+/// All that a session says to a prompt.
+pub fn reply(session: &mut Session, prompt: &[u32], sampling: &Sampling) -> Vec<u32> {
+    let mut generation = session.generate(prompt, sampling).expect("the prompt fits");
+    let mut said = Vec::new();
+    while let Some(id) = generation.next_blocking().expect("the device works") {
+        said.push(id);
+    }
+    said
 }
 
 /// Numbers from a bell curve of standard deviation 1, the same for the same seed.
