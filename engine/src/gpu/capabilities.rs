@@ -40,6 +40,8 @@ impl Capabilities {
 
     /// The features worth asking an adapter for.
     pub(crate) fn wanted(adapter: wgpu::Features) -> wgpu::Features {
-        adapter & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16)
+        // A browser wants `enable subgroups;` in the source, which naga does not know yet (gfx-rs/wgpu#5555).
+        let subgroups = if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP };
+        adapter & (subgroups | wgpu::Features::SHADER_F16)
     }
 }
