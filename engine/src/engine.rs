@@ -171,9 +171,10 @@ impl EngineBuilder {
         if let Some(limit) = self.memory_limit.or_else(|| gpu.memory_bytes()) {
             let needed = Weights::bytes(&files, self.weights)? + KvCache::bytes(&config, cache_format, context);
             if needed > limit {
+                let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+                let (name, needed, limit) = (files.name(), mib(needed), mib(limit));
                 return Err(Error::OutOfMemory {
-                    what: format!("{} with a context of {context}", files.name()),
-                    needed_mib: needed.div_ceil(1 << 20),
+                    what: format!("{name} with a context of {context} needs {needed} MiB of {limit} MiB"),
                 });
             }
         }

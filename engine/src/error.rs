@@ -91,14 +91,10 @@ pub enum Error {
         reason: String,
     },
     /// The device has too little memory.
-    #[error(
-        "out of GPU memory: {what} needs {needed_mib} MiB; choose a smaller model, smaller weights or a shorter context"
-    )]
+    #[error("out of GPU memory: {what}; choose a smaller model, smaller weights or a shorter context")]
     OutOfMemory {
-        /// What was being allocated.
+        /// What was too much, and how much it is where that is known.
         what: String,
-        /// How much it needs, in MiB.
-        needed_mib: u64,
     },
     /// The device is gone (driver reset, unplugged, suspended). Build the engine again to go on.
     #[error("the GPU device was lost ({reason}); load the model again to go on")]

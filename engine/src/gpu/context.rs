@@ -53,7 +53,13 @@ pub(crate) struct Inner {
 #[derive(Default)]
 struct Health {
     lost: OnceLock<String>,
-    refused: Mutex<Option<wgpu::Error>>,
+    refused: Mutex<Option<Refusal>>,
+}
+
+/// The first error that the device reported. As text, because wgpu's own errors cannot leave their thread in a browser.
+enum Refusal {
+    OutOfMemory,
+    Other(String),
 }
 
 impl Gpu {
@@ -95,9 +101,13 @@ impl Gpu {
         let seen = health.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             log::error!("{error}");
+            let refusal = match &error {
+                wgpu::Error::OutOfMemory { .. } => Refusal::OutOfMemory,
+                _ => Refusal::Other(error.to_string()),
+            };
             // The first error is the cause; what follows are its consequences.
             if let Ok(mut refused) = seen.refused.lock() {
-                refused.get_or_insert(error);
+                refused.get_or_insert(refusal);
             }
         }));
         let capabilities = Capabilities::of(&device);
@@ -144,10 +154,10 @@ impl Gpu {
         match self.inner.health.refused.lock() {
             Ok(refused) => match &*refused {
                 None => Ok(()),
-                Some(wgpu::Error::OutOfMemory { .. }) => {
-                    Err(Error::OutOfMemory { what: "a GPU command".into(), needed_mib: 0 })
+                Some(Refusal::OutOfMemory) => {
+                    Err(Error::OutOfMemory { what: "a command was refused for lack of it".into() })
                 }
-                Some(error) => Err(Error::Gpu { reason: error.to_string() }),
+                Some(Refusal::Other(reason)) => Err(Error::Gpu { reason: reason.clone() }),
             },
             Err(_) => Err(Error::Gpu { reason: "an error handler panicked".into() }),
         }
@@ -179,7 +189,7 @@ impl Gpu {
         });
         match scope.pop().await {
             None => Ok(buffer),
-            Some(_) => Err(Error::OutOfMemory { what: label.to_owned(), needed_mib: size.div_ceil(1 << 20) }),
+            Some(_) => Err(Error::OutOfMemory { what: format!("{label} needs {} MiB", size.div_ceil(1 << 20)) }),
         }
     }
 }
