@@ -7,7 +7,7 @@ use lapidary_engine::{CacheFormat, Sampling, WeightFormat};
 
 /// Gemma-2 on your own GPU. Without a command: a chat with the last model used.
 #[derive(Parser)]
-#[command(name = "lapidary", version, about, max_term_width = 100)]
+#[command(name = "lapidary", bin_name = "lapidary", version, about, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -36,14 +36,14 @@ pub(crate) struct Model {
     /// A .gguf file or a Hugging Face folder [default: the last model used]
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
-    /// How weights are stored: auto (as in the file), f32, f16, bf16, q8_0, q4_0, …
+    /// How weights are stored: auto (as in the file), f32 (which computes in f32 throughout), f16, bf16, q8_0, q4_0, …
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = weights)]
     pub(crate) weights: Auto<WeightFormat>,
     /// How the KV cache is stored: auto (f32 with f32 weights, else f16), f32, f16
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = cache)]
     pub(crate) kv: Auto<CacheFormat>,
     /// Tokens that prompt and replies may take together [default: the model's own, up to 8192]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) context: Option<usize>,
     /// The graphics adapter: a name, a number of `lapidary devices`, fastest, frugal or software
     #[arg(long, value_name = "ADAPTER")]
@@ -67,8 +67,13 @@ impl<T: Copy> Auto<T> {
     }
 }
 
-fn weights(text: &str) -> Result<Auto<WeightFormat>, lapidary_engine::Error> {
-    if text == "auto" { Ok(Auto::Auto) } else { text.parse().map(Auto::Chosen) }
+fn weights(text: &str) -> Result<Auto<WeightFormat>, String> {
+    let text = text.to_lowercase();
+    match text.parse() {
+        _ if text == "auto" => Ok(Auto::Auto),
+        Ok(format) => Ok(Auto::Chosen(format)),
+        Err(_) => Err(format!("there are auto, {}", WeightFormat::ALL.map(WeightFormat::name).join(", "))),
+    }
 }
 
 fn cache(text: &str) -> Result<Auto<CacheFormat>, String> {
@@ -83,13 +88,13 @@ fn cache(text: &str) -> Result<Auto<CacheFormat>, String> {
 #[derive(Args, Default)]
 pub(crate) struct Drawing {
     /// Stop after this many tokens
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_tokens: Option<usize>,
     /// 0 for the likeliest token always, higher for wilder replies [default: 1]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     temperature: Option<f32>,
     /// Choose among this many tokens, 0 for all [default: 64]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     top_k: Option<u32>,
     /// Choose among the likeliest tokens of this probability together [default: 0.95]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
@@ -101,7 +106,7 @@ pub(crate) struct Drawing {
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
     /// Equal seeds give equal replies [default: a new one each time]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     seed: Option<u64>,
 }
 
@@ -138,8 +143,8 @@ pub(crate) struct Run {
     pub(crate) model: Model,
     #[command(flatten)]
     pub(crate) drawing: Drawing,
-    /// Complete the prompt as it stands instead of answering it; control pieces such as <start_of_turn> count, and the reply
-    /// ends after 512 tokens unless --max-tokens says otherwise
+    /// Complete the prompt as it stands instead of answering it, for 512 tokens unless --max-tokens says otherwise; control
+    /// pieces such as <start_of_turn> count, and <bos> is added
     #[arg(long)]
     pub(crate) raw: bool,
     /// Go on where the model says that it is done
@@ -149,7 +154,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) json: bool,
     /// Token ids in place of a prompt, like 2,651,1234; needs no tokenizer
-    #[arg(long, value_name = "IDS", conflicts_with_all = ["prompt", "raw"])]
+    #[arg(long, value_name = "IDS", conflicts_with = "prompt")]
     pub(crate) tokens: Option<TokenList>,
     /// The prompt; - for standard input
     #[arg(required_unless_present = "tokens")]
@@ -164,7 +169,7 @@ pub(crate) struct Tokenize {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    /// The text; - for standard input. Control pieces such as <start_of_turn> count; <bos> is not added
+    /// The text; - for standard input. Control pieces such as `<start_of_turn>` count; `<bos>` is not added
     #[arg(allow_hyphen_values = true)]
     pub(crate) text: String,
 }
@@ -185,9 +190,12 @@ pub(crate) struct Logits {
 pub(crate) struct Perplexity {
     #[command(flatten)]
     pub(crate) model: Model,
-    /// The text
-    #[arg(short, long, value_name = "TEXT")]
-    pub(crate) file: PathBuf,
+    /// The text, a file
+    #[arg(short, long, value_name = "TEXT", required_unless_present = "tokens_file")]
+    pub(crate) file: Option<PathBuf>,
+    /// Token ids in place of a text: a file with a JSON array, which begins with <bos>; needs no tokenizer
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub(crate) tokens_file: Option<PathBuf>,
     /// Tokens in a window, of which the second half is scored
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub(crate) ctx: usize,

@@ -6,18 +6,25 @@ use lapidary_engine::{Sampling, Session, Timings};
 use serde_json::json;
 
 use super::args;
-use super::failure::Failure;
+use super::devices::driver;
+use super::failure::{Failure, harmless};
 use super::interrupt::Busy;
-use super::load::engine;
+use super::load::{engine, open};
 
 pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     let (prompt, generate, runs) = (arguments.prompt, arguments.generate, arguments.runs);
-    if prompt == 0 || generate < 2 || runs == 0 {
-        return Err(Failure::Usage("-p and -r must be at least 1, -n at least 2".into()));
+    if prompt == 0 || generate == 0 || runs == 0 {
+        return Err(Failure::Usage("-p, -n and -r must be at least 1".into()));
     }
-    let engine = engine(&arguments.model)?;
+    let tokens = prompt.saturating_add(generate);
+    let files = open(arguments.model.model.as_deref())?;
     let busy = Busy::new();
-    let mut session = engine.session_blocking()?;
+    let engine = engine(files, &arguments.model, Some(tokens), &busy)?;
+    if tokens > engine.context() {
+        let context = engine.context();
+        return Err(Failure::Usage(format!("-p and -n are {tokens} together, but the context holds {context}")));
+    }
+    let mut session = busy.wait(engine.session())?;
     let (mut prefill, mut decode) = (Vec::new(), Vec::new());
     // The first run warms up: drivers compile each kernel when it first runs.
     for run in 0..=runs {
@@ -40,7 +47,7 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
         let object = json!({
             "adapter": info.name,
             "backend": info.backend.to_str(),
-            "driver": format!("{} {}", info.driver, info.driver_info),
+            "driver": driver(info),
             "model": engine.name(),
             "weights": weights,
             "prefill": part(prompt, &prefill),
@@ -49,8 +56,9 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
         });
         writeln!(out, "{object}")?;
     } else {
-        writeln!(out, "{}, weights {weights}", engine.name())?;
-        writeln!(out, "{} ({}, {} {})", info.name, info.backend.to_str(), info.driver, info.driver_info)?;
+        writeln!(out, "{}, weights {weights}", harmless(engine.name()))?;
+        let (name, driver) = (harmless(&info.name), driver(info));
+        writeln!(out, "{name} ({}, {})", info.backend.to_str(), harmless(&driver))?;
         for (name, tokens, speed) in [("prefill", prompt, prefill), ("decode", generate, decode)] {
             let Spread { median, min, max } = speed;
             writeln!(out, "{name:<8} {tokens:>5} tokens  {median:8.2} tokens/s  ({min:.2} to {max:.2}, {runs} runs)")?;
@@ -64,19 +72,12 @@ fn measure(session: &mut Session, prompt: usize, generate: usize, busy: &Busy) -
     // Any tokens do, as long as they are the same each time; small ids exist in every vocabulary.
     let vocab_size = session.engine().config().vocab_size;
     let ids: Vec<u32> = (0..prompt).map(|i| ((i * 7919 + 11) % vocab_size.min(50_000)) as u32).collect();
-    let sampling = Sampling { max_tokens: Some(generate), stop_at_end: false, ..Sampling::greedy() };
+    // The first token counts as prefill's.
+    let sampling = Sampling { max_tokens: Some(generate + 1), stop_at_end: false, ..Sampling::greedy() };
     session.rewind(0);
     let mut generation = session.generate(&ids, &sampling)?;
-    while generation.next_blocking()?.is_some() {
-        if busy.interrupted() {
-            return Err(Failure::Interrupted);
-        }
-    }
-    let timings = generation.timings();
-    if timings.decode_tokens == 0 {
-        return Err(Failure::Failed("the context has no room to decode; lower -p or raise --context".into()));
-    }
-    Ok(timings)
+    while busy.wait(generation.next())?.is_some() {}
+    Ok(generation.timings())
 }
 
 struct Spread {

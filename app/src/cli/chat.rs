@@ -2,16 +2,16 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use lapidary_engine::{Chat, Finish, Sampling};
+use lapidary_engine::{Chat, Error, Finish, Sampling};
 
 use super::args;
-use super::failure::Failure;
+use super::failure::{Failure, complain, harmless};
 use super::interrupt::Busy;
-use super::load::engine;
+use super::load::{engine, need_tokenizer, open};
 
 const HELP: &str = "\
 /clear        forget the conversation
-/system TEXT  what the model should know before the first turn
+/system TEXT  what the model should know from the start; forgets the conversation
 /help         this
 /exit         leave; Ctrl-D does too
 Ctrl-C stops a reply. A line that ends in \\ goes on in the next.";
@@ -19,22 +19,29 @@ Ctrl-C stops a reply. A line that ends in \\ goes on in the next.";
 pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
     let sampling = arguments.drawing.sampling();
     sampling.check()?;
-    let engine = engine(&arguments.model)?;
-    // Better now than after the first question.
+    let files = open(arguments.model.model.as_deref())?;
+    need_tokenizer(&files)?;
+    let busy = Busy::new();
+    let engine = engine(files, &arguments.model, None, &busy)?;
+    // One that is damaged: better now than after the first question.
     engine.tokenizer()?;
+    // From here on, Ctrl-C at the prompt leaves; one that came just now shall not be lost.
+    busy.wait(async { Ok(()) })?;
+    drop(busy);
     let mut chat = engine.chat();
     if let Some(system) = &arguments.system {
         chat.set_system(system);
     }
     // Piped in, every line is a turn, and only replies come out.
-    let spoken = io::stdin().is_terminal();
+    let spoken = io::stdin().is_terminal() && io::stdout().is_terminal();
     if spoken {
-        println!("{} on {}. /help lists commands.", engine.name(), engine.gpu().info().name);
+        let (model, adapter) = (harmless(engine.name()), &engine.gpu().info().name);
+        say(&format!("{model} on {adapter}. Ctrl-C stops a reply, Ctrl-D leaves, /help lists commands."))?;
     }
     loop {
         let Some(line) = read_turn(spoken)? else {
             if spoken {
-                println!();
+                say("")?;
             }
             return Ok(());
         };
@@ -42,16 +49,22 @@ pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
         match line.split_once(char::is_whitespace).unwrap_or((line, "")) {
             ("", _) => {}
             ("/exit" | "/quit", "") => return Ok(()),
-            ("/help", "") => println!("{HELP}"),
+            ("/help", "") => say(HELP)?,
             ("/clear", "") => chat.clear(),
             ("/system", text) => {
                 chat.set_system(text.trim());
                 chat.clear();
             }
-            (command, "") if command.starts_with('/') => println!("there is no {command}; /help lists commands"),
+            (command, "") if command.starts_with('/') => {
+                complain(&format!("there is no {command}; /help lists commands"));
+            }
             _ => reply(&mut chat, line, &sampling)?,
         }
     }
+}
+
+fn say(line: &str) -> Result<(), Failure> {
+    Ok(writeln!(io::stdout(), "{line}")?)
 }
 
 /// A turn that was typed, or `None` at the end.
@@ -92,22 +105,29 @@ fn reply(chat: &mut Chat, text: &str, sampling: &Sampling) -> Result<(), Failure
     let busy = Busy::new();
     let mut reply = match chat.send(text, sampling) {
         Ok(reply) => reply,
-        Err(error @ lapidary_engine::Error::ContextFull { .. }) => {
-            eprintln!("lapidary: {error}, or start afresh with /clear");
+        Err(error @ Error::ContextFull { .. }) => {
+            complain(&format!("{error}, or start afresh with /clear"));
             return Ok(());
         }
         Err(error) => return Err(error.into()),
     };
     let mut out = io::stdout().lock();
-    while !busy.interrupted()
-        && let Some(piece) = reply.next_blocking()?
-    {
-        out.write_all(piece.as_bytes())?;
-        out.flush()?;
-    }
+    let terminal = out.is_terminal();
+    let end = loop {
+        match busy.wait(reply.next()) {
+            Ok(Some(piece)) => {
+                let shown = if terminal { harmless(&piece) } else { piece.as_str().into() };
+                out.write_all(shown.as_bytes())?;
+                out.flush()?;
+            }
+            // What was said so far is kept.
+            Ok(None) | Err(Failure::Interrupted) => break Ok(()),
+            Err(failure) => break Err(failure),
+        }
+    };
     writeln!(out)?;
     if reply.finish() == Some(Finish::ContextFull) {
-        eprintln!("lapidary: the context is full, so the reply ends here; /clear starts afresh");
+        complain("the context is full, so the reply ends here; /clear starts afresh");
     }
-    Ok(())
+    end
 }

@@ -1,57 +1,109 @@
-//! `lapidary devices`: adapters, and what each can do.
+//! `lapidary devices`: adapters, what each can do, and which kernels it would use.
 
 use std::io::{self, Write};
 
-use lapidary_engine::DeviceOptions;
-use lapidary_engine::gpu::{self, AdapterChoice};
-use lapidary_engine::wgpu::{Adapter, Features};
+use lapidary_engine::gpu::{AdapterChoice, Capabilities, adapters_blocking};
+use lapidary_engine::wgpu::AdapterInfo;
+use lapidary_engine::{DeviceOptions, Gpu};
 use serde_json::{Value, json};
 
 use super::args;
-use super::failure::Failure;
+use super::failure::{Failure, harmless};
+use super::interrupt::Busy;
 
-pub(crate) fn devices(arguments: &args::Devices) -> Result<(), Failure> {
-    let adapters = gpu::adapters_blocking();
-    let mut out = io::stdout().lock();
-    if arguments.json {
-        let list: Vec<Value> = adapters.iter().map(describe).collect();
-        writeln!(out, "{}", json!({ "adapters": list }))?;
-        return Ok(());
-    }
-    if adapters.is_empty() {
-        return Err(Failure::Failed("there is no graphics adapter; install a driver for Vulkan".into()));
-    }
-    for (index, adapter) in adapters.iter().enumerate() {
-        let d = describe(adapter);
-        let text = |key: &str| d[key].as_str().unwrap_or_default().to_owned();
-        writeln!(out, "{index}  {} ({}, {})", text("name"), text("type"), text("backend"))?;
-        writeln!(out, "   driver       {}", text("driver"))?;
-        writeln!(out, "   bindings     up to {} MiB, buffers up to {} MiB", d["max_binding_mib"], d["max_buffer_mib"])?;
-        let (smallest, largest) = (&d["subgroup_min_size"], &d["subgroup_max_size"]);
-        let sizes = if smallest == largest { smallest.to_string() } else { format!("{smallest} to {largest}") };
-        let subgroups = if d["subgroups"] == true { format!("with subgroups of {sizes}") } else { "portable".into() };
-        writeln!(out, "   sums         {subgroups}")?;
-        let f16 = if d["f16"] == true { "native" } else { "packed by hand" };
-        writeln!(out, "   f16 cache    {f16}")?;
-    }
-    if DeviceOptions::from_env().adapter == AdapterChoice::Fastest {
-        writeln!(out, "\n0 is used unless --device or LAPIDARY_ADAPTER names another, by number or by name.")?;
-    }
-    Ok(())
+/// What Lapidary would have of an adapter.
+struct Device {
+    info: AdapterInfo,
+    /// Or why it cannot be opened.
+    capabilities: Result<Capabilities, String>,
+    /// Whether it is used unless another is asked for.
+    default: bool,
 }
 
-fn describe(adapter: &Adapter) -> Value {
-    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
-    json!({
-        "name": info.name,
-        "type": format!("{:?}", info.device_type),
-        "backend": info.backend.to_str(),
-        "driver": format!("{} {}", info.driver, info.driver_info).trim(),
-        "max_binding_mib": limits.max_storage_buffer_binding_size >> 20,
-        "max_buffer_mib": limits.max_buffer_size >> 20,
-        "subgroups": features.contains(Features::SUBGROUP),
-        "subgroup_min_size": info.subgroup_min_size,
-        "subgroup_max_size": info.subgroup_max_size,
-        "f16": features.contains(Features::SHADER_F16),
-    })
+pub(crate) fn devices(arguments: &args::Devices) -> Result<(), Failure> {
+    let busy = Busy::new();
+    let options = DeviceOptions::from_env();
+    let default = busy.wait(Gpu::open(&options));
+    let mut devices = Vec::new();
+    for (index, adapter) in adapters_blocking().iter().enumerate() {
+        let info = adapter.get_info();
+        let mut options = options.clone();
+        options.adapter = AdapterChoice::Index(index);
+        // What a device gives is certain once it is open.
+        let capabilities = match busy.wait(Gpu::open(&options)) {
+            Ok(gpu) => Ok(gpu.capabilities().clone()),
+            Err(Failure::Failed(reason)) => Err(reason),
+            Err(failure) => return Err(failure),
+        };
+        let default = default.as_ref().is_ok_and(|gpu| *gpu.info() == info);
+        devices.push(Device { info, capabilities, default });
+    }
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        let list: Vec<Value> = devices.iter().enumerate().map(|(index, device)| device.json(index)).collect();
+        writeln!(out, "{}", json!({ "adapters": list }))?;
+    } else if !devices.is_empty() {
+        for (index, device) in devices.iter().enumerate() {
+            device.print(&mut out, index)?;
+        }
+        writeln!(out, "\nChoose another with --device or LAPIDARY_ADAPTER, by its number or a part of its name.")?;
+    }
+    // No adapter, or none that the environment would have: the list alone does not say so.
+    default.map(|_| ())
+}
+
+impl Device {
+    fn print(&self, out: &mut impl Write, index: usize) -> io::Result<()> {
+        let info = &self.info;
+        let default = if self.default { ", the default" } else { "" };
+        writeln!(out, "{index}  {} ({}, {}{default})", harmless(&info.name), self.kind(), info.backend.to_str())?;
+        writeln!(out, "   driver     {}", harmless(&driver(info)))?;
+        let has = match &self.capabilities {
+            Ok(has) => has,
+            Err(reason) => return writeln!(out, "   not usable {}", harmless(reason)),
+        };
+        let (binding, buffer) = (has.max_binding_bytes >> 20, has.max_buffer_bytes >> 20);
+        writeln!(out, "   memory     bindings of {binding} MiB, buffers of {buffer} MiB at most")?;
+        let sizes = match (info.subgroup_min_size, info.subgroup_max_size) {
+            (smallest, largest) if smallest == largest => smallest.to_string(),
+            (smallest, largest) => format!("{smallest} to {largest}"),
+        };
+        let sums = if has.subgroups { format!("in subgroups of {sizes}") } else { "portable".into() };
+        let halves = if has.f16 { "native" } else { "portable" };
+        writeln!(out, "   kernels    sums {sums}, f16 {halves}")
+    }
+
+    fn json(&self, index: usize) -> Value {
+        let info = &self.info;
+        let mut object = json!({
+            "index": index,
+            "name": info.name,
+            "type": self.kind(),
+            "backend": info.backend.to_str(),
+            "driver": driver(info),
+            "subgroup_min_size": info.subgroup_min_size,
+            "subgroup_max_size": info.subgroup_max_size,
+            "default": self.default,
+        });
+        match &self.capabilities {
+            Ok(has) => {
+                object["max_binding_mib"] = (has.max_binding_bytes >> 20).into();
+                object["max_buffer_mib"] = (has.max_buffer_bytes >> 20).into();
+                object["subgroups"] = has.subgroups.into();
+                object["f16"] = has.f16.into();
+                object["kernels"] = has.shader_features().into();
+            }
+            Err(reason) => object["error"] = reason.as_str().into(),
+        }
+        object
+    }
+
+    fn kind(&self) -> String {
+        format!("{:?}", self.info.device_type)
+    }
+}
+
+/// The driver's name and version.
+pub(crate) fn driver(info: &AdapterInfo) -> String {
+    format!("{} {}", info.driver, info.driver_info).trim().to_owned()
 }

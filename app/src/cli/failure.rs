@@ -1,6 +1,7 @@
-//! How a command ends when it does not succeed.
+//! How a command ends when it does not succeed, and what people are told.
 
-use std::io;
+use std::borrow::Cow;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use lapidary_engine::Error;
@@ -21,11 +22,11 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Usage(message) => {
-                eprintln!("lapidary: {message}");
+                complain(&message);
                 ExitCode::from(2)
             }
             Self::Failed(message) => {
-                eprintln!("lapidary: {message}");
+                complain(&message);
                 ExitCode::FAILURE
             }
             Self::Interrupted => ExitCode::from(130),
@@ -51,5 +52,38 @@ impl From<io::Error> for Failure {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,
             _ => Self::Failed(format!("cannot write the output: {error}")),
         }
+    }
+}
+
+/// Says what is wrong, in one line. Nobody is left to tell should standard error be closed.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "lapidary: {}", one_line(message));
+}
+
+/// Drivers and clap like to use several lines.
+pub(crate) fn one_line(message: &str) -> String {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    harmless(&words.join(" ")).into_owned()
+}
+
+/// Text from a model or its file, fit for a terminal, where control characters can do more than look odd.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(harmful) { text.replace(harmful, "\u{FFFD}").into() } else { text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_one_line() {
+        assert_eq!(one_line("\n  a\n    b\tc \n"), "a b c");
+    }
+
+    #[test]
+    fn terminals_get_no_control_characters() {
+        assert_eq!(harmless("é\n\tb"), "é\n\tb");
+        assert_eq!(harmless("a\x1b[2J\r\u{9b}"), "a\u{FFFD}[2J\u{FFFD}\u{FFFD}");
     }
 }

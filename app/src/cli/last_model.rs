@@ -1,8 +1,8 @@
 //! The model that was used last, for the next time.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs, io};
 
 /// Its path, if a model was used before.
 pub(crate) fn last_model() -> Option<PathBuf> {
@@ -18,29 +18,43 @@ pub(crate) fn remember(model: &Path) {
 }
 
 fn place() -> Option<PathBuf> {
-    Some(dirs::data_dir()?.join("lapidary").join("last-model"))
+    Some(data_folder()?.join("lapidary").join("last-model"))
+}
+
+/// Where programs keep a person's data. The crates that know it bring code under the MPL, too much for these lines.
+fn data_folder() -> Option<PathBuf> {
+    let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // Only Linux has it by custom, but whoever sets it means it.
+    folder("XDG_DATA_HOME").or_else(|| match env::consts::OS {
+        "windows" => folder("LOCALAPPDATA"),
+        "macos" => Some(env::home_dir()?.join("Library/Application Support")),
+        _ => Some(env::home_dir()?.join(".local/share")),
+    })
 }
 
 fn read(place: &Path) -> Option<PathBuf> {
-    let text = fs::read(place).ok()?;
-    let text = String::from_utf8(text).ok()?;
-    let path = text.trim_end_matches('\n');
+    let text = fs::read_to_string(place).ok()?;
+    let path = text.strip_suffix('\n').unwrap_or(&text);
     (!path.is_empty()).then(|| PathBuf::from(path))
 }
 
-fn write(place: &Path, model: &Path) -> std::io::Result<()> {
+fn write(place: &Path, model: &Path) -> io::Result<()> {
     let model = fs::canonicalize(model)?;
     let Some(text) = model.to_str() else {
-        return Err(std::io::Error::other("its path is not Unicode"));
+        return Err(io::Error::other("its path is not Unicode"));
     };
     if let Some(folder) = place.parent() {
         fs::create_dir_all(folder)?;
     }
     // Whole or not at all, also when two programs do it at once.
-    let mut name = OsString::from(place);
-    name.push(format!(".{}", std::process::id()));
-    fs::write(&name, format!("{text}\n"))?;
-    fs::rename(&name, place)
+    let mut part = OsString::from(place);
+    part.push(format!(".{}", std::process::id()));
+    let written = fs::write(&part, format!("{text}\n")).and_then(|()| fs::rename(&part, place));
+    if written.is_err() {
+        // It may never have got that far.
+        let _ = fs::remove_file(&part);
+    }
+    written
 }
 
 #[cfg(test)]
@@ -49,14 +63,25 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let folder = std::env::temp_dir().join(format!("lapidary-last-model-{}", std::process::id()));
-        let place = folder.join("data").join("last-model");
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("data").join("last-model");
         assert_eq!(read(&place), None);
-        fs::create_dir_all(&folder).unwrap();
-        let model = folder.join("a model.gguf");
-        fs::write(&model, "").unwrap();
-        write(&place, &model).unwrap();
-        assert_eq!(read(&place), Some(fs::canonicalize(&model).unwrap()));
-        fs::remove_dir_all(&folder).unwrap();
+        for name in ["a model.gguf", "another"] {
+            let model = folder.path().join(name);
+            fs::write(&model, "").unwrap();
+            write(&place, &model).unwrap();
+            assert_eq!(read(&place), Some(fs::canonicalize(&model).unwrap()));
+        }
+        assert_eq!(fs::read_dir(place.parent().unwrap()).unwrap().count(), 1, "a part of a file was left behind");
+    }
+
+    #[test]
+    fn a_model_that_is_not_there_is_not_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("last-model");
+        assert!(write(&place, &folder.path().join("nothing")).is_err());
+        assert_eq!(read(&place), None);
+        fs::write(&place, "\n").unwrap();
+        assert_eq!(read(&place), None);
     }
 }

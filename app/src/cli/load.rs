@@ -3,72 +3,108 @@
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use lapidary_engine::{DeviceOptions, Engine, Progress};
+use lapidary_engine::load::TokenizerSource;
+use lapidary_engine::tokenizer::Tokenizer;
+use lapidary_engine::{DeviceOptions, Engine, ModelFiles, Progress};
 
 use super::args::Model;
-use super::failure::Failure;
+use super::failure::{Failure, harmless};
 use super::interrupt::{self, Busy};
 use super::last_model;
 
-const HOW_TO_GET_ONE: &str = "\
-no model was used yet. Get a Gemma 2 or Gemma 3 text model as a .gguf file, or as a folder from Hugging Face, then:
-    lapidary chat -m gemma-2-2b-it-Q4_K_M.gguf";
+const HOW_TO_GET_ONE: &str = "no model was used yet; get a Gemma 2 or Gemma 3 text model as a .gguf file or as a folder \
+    from Hugging Face, then type: lapidary chat -m gemma-2-2b-it-Q4_K_M.gguf";
 
-/// The path of the model that is meant.
-pub(crate) fn model_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
+/// Opens the model that is meant. Nothing of its weights is read yet.
+pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
+    Ok(ModelFiles::open(&model_path(named)?)?)
+}
+
+fn model_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    // What is there and cannot be looked at is the engine's to report.
+    let missing = |path: &Path| path.try_exists().is_ok_and(|exists| !exists);
     match named {
-        Some(path) if path.exists() => Ok(path.to_owned()),
-        Some(path) => Err(Failure::Failed(format!(
+        Some(path) if missing(path) => Err(Failure::Failed(format!(
             "{}: there is no such file or folder; a model is a .gguf file or a Hugging Face folder",
             path.display()
         ))),
+        Some(path) => Ok(path.to_owned()),
         None => match last_model::last_model() {
-            Some(path) if path.exists() => Ok(path),
-            Some(path) => {
+            Some(path) if missing(&path) => {
                 Err(Failure::Failed(format!("the last model used is gone: {}; name another with -m", path.display())))
             }
+            Some(path) => Ok(path),
             None => Err(Failure::Failed(HOW_TO_GET_ONE.into())),
         },
     }
 }
 
-/// Loads a model, showing how far it is if somebody watches; Ctrl-C stops it. Remembers it as the last one used.
-pub(crate) fn engine(model: &Model) -> Result<Engine, Failure> {
-    let path = model_path(model.model.as_deref())?;
+/// Fails if the model came without a tokenizer: better now than when it is loaded.
+pub(crate) fn need_tokenizer(files: &ModelFiles) -> Result<(), Failure> {
+    if let TokenizerSource::Missing { .. } = files.tokenizer() {
+        Tokenizer::load(files.tokenizer(), files.config().vocab_size)?;
+    }
+    Ok(())
+}
+
+/// Loads a model, showing how far it is if somebody watches. Remembers it as the last one used.
+///
+/// `tokens` is how long a context the command needs, if it knows; no more memory than that is taken unasked.
+pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, busy: &Busy) -> Result<Engine, Failure> {
     let mut options = DeviceOptions::from_env();
     if let Some(device) = &model.device {
         // Any text is a choice of adapter; whether it exists is found out on opening.
         options.adapter = device.parse().unwrap_or_default();
     }
-    let mut builder = Engine::builder(&path).device(options);
+    let path = files.path().to_owned();
+    let mut meter =
+        io::stderr().is_terminal().then(|| Meter { name: harmless(&files.name()).into_owned(), percent: None });
+    let watched = meter.is_some();
+    let tokens = tokens.map(|tokens| tokens.clamp(1, files.config().context_length));
+    let mut builder = Engine::from_files(files).device(options);
     if let Some(format) = model.weights.chosen() {
         builder = builder.weights(format);
     }
     if let Some(format) = model.kv.chosen() {
         builder = builder.cache(format);
     }
-    if let Some(tokens) = model.context {
+    if let Some(tokens) = model.context.or(tokens) {
         builder = builder.context(tokens);
     }
-    let busy = Busy::new();
-    let watched = io::stderr().is_terminal();
-    let result = builder.on_progress(move |progress| show(progress, watched)).build_blocking();
+    let result = busy.wait(
+        builder
+            .on_progress(move |progress| {
+                if let Some(meter) = &mut meter {
+                    meter.show(progress);
+                }
+                !interrupt::interrupted()
+            })
+            .build(),
+    );
     if watched {
-        eprint!("\r\x1b[K");
+        let _ = write!(io::stderr(), "\r\x1b[K");
     }
-    drop(busy);
     let engine = result?;
     last_model::remember(&path);
     Ok(engine)
 }
 
-fn show(Progress { done, total }: Progress, watched: bool) -> bool {
-    if watched {
-        eprint!("\rloading … {} %", done * 100 / total.max(1));
-        // A terminal that cannot be written to is no reason to stop.
-        let _ = io::stderr().flush();
+/// A line on a terminal that says how far loading is.
+struct Meter {
+    name: String,
+    percent: Option<u64>,
+}
+
+impl Meter {
+    /// A terminal that cannot be written to is no reason to stop.
+    fn show(&mut self, Progress { done, total }: Progress) {
+        let percent = done.saturating_mul(100) / total.max(1);
+        if self.percent != Some(percent) {
+            self.percent = Some(percent);
+            let mut out = io::stderr().lock();
+            let _ = write!(out, "\rLoading {} … {percent} %", self.name).and_then(|()| out.flush());
+        }
     }
-    !interrupt::interrupted()
 }
 
 /// A text argument, where `-` means standard input.

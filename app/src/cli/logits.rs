@@ -10,23 +10,29 @@ use serde_json::json;
 use super::args;
 use super::failure::Failure;
 use super::interrupt::Busy;
-use super::load::engine;
+use super::load::{engine, open};
 
 pub(crate) fn logits(arguments: &args::Logits) -> Result<(), Failure> {
-    let out = &arguments.out;
+    let (tokens, out) = (&arguments.tokens.0, &arguments.out);
+    let files = open(arguments.model.model.as_deref())?;
     let failed = |error: io::Error| Failure::Failed(format!("cannot write {}: {error}", out.display()));
+    let measure = |file: File| {
+        let busy = Busy::new();
+        let engine = engine(files, &arguments.model, Some(tokens.len()), &busy)?;
+        let mut session = busy.wait(engine.session())?;
+        write_logits(&mut session, tokens, file, &busy, &failed)
+    };
+    // The file is created before the model is loaded, so that a wrong path is found at once.
+    if out.exists() && !out.is_file() {
+        // A pipe or a device takes the bytes as they come, and must not be replaced. A folder is refused here.
+        return measure(File::create(out).map_err(failed)?);
+    }
     // Whole or not at all: a file that is there is a file that is finished.
     let mut name = out.as_os_str().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = Path::new(&name);
-    // Before the model is loaded, so that a wrong path is found at once.
     let file = File::create(part).map_err(failed)?;
-    let result = (|| {
-        let engine = engine(&arguments.model)?;
-        let mut session = engine.session_blocking()?;
-        write_logits(&mut session, &arguments.tokens.0, file, &failed)?;
-        fs::rename(part, out).map_err(failed)
-    })();
+    let result = measure(file).and_then(|()| fs::rename(part, out).map_err(failed));
     if result.is_err() {
         // It may never have got that far.
         let _ = fs::remove_file(part);
@@ -39,6 +45,7 @@ fn write_logits(
     session: &mut Session,
     tokens: &[u32],
     file: File,
+    busy: &Busy,
     failed: &dyn Fn(io::Error) -> Failure,
 ) -> Result<(), Failure> {
     let vocab_size = session.engine().config().vocab_size;
@@ -48,17 +55,17 @@ fn write_logits(
     // The format wants data aligned to 8 bytes.
     header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
 
-    let busy = Busy::new();
     let mut out = BufWriter::new(file);
     let mut written =
         out.write_all(&(header.len() as u64).to_le_bytes()).and_then(|()| out.write_all(header.as_bytes()));
-    session
-        .logits_blocking(tokens, 0, |_, row| {
-            written = std::mem::replace(&mut written, Ok(()))
-                .and_then(|()| row.iter().try_for_each(|logit| out.write_all(&logit.to_le_bytes())));
-            written.is_ok() && !busy.interrupted()
-        })
-        // A failed write ends it as if cancelled; the write's own error says more.
-        .or_else(|error| if written.is_err() { Ok(()) } else { Err(error) })?;
-    written.and_then(|()| out.flush()).map_err(failed)
+    let computed = busy.wait(session.logits(tokens, 0, |_, row| {
+        if written.is_ok() {
+            written = row.iter().try_for_each(|logit| out.write_all(&logit.to_le_bytes()));
+        }
+        written.is_ok()
+    }));
+    // A failed write ends the computation as if cancelled; the write's own error says more.
+    written.map_err(failed)?;
+    computed?;
+    out.flush().map_err(failed)
 }

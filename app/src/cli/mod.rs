@@ -13,17 +13,31 @@ mod perplexity;
 mod run;
 mod tokenize;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Arguments, Command};
+use failure::{Failure, one_line};
 
 /// Runs the program; exit codes are 0 for success, 1 for failure, 2 for wrong usage and 130 after Ctrl-C.
 pub(crate) fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).format_timestamp(None).init();
-    // Errors in the arguments are clap's to report; it exits with 2.
-    let arguments = Arguments::parse();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"))
+        .format(|out, record| {
+            let level = record.level().as_str().to_lowercase();
+            writeln!(out, "lapidary: {level}: {}", one_line(&record.args().to_string()))
+        })
+        .init();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => return Failure::Usage(in_short(&error)).report(),
+        // Help and version; where they cannot be written, nobody wants them.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+    };
     let result = match arguments.command {
         None => chat::chat(&args::Chat::default()),
         Some(Command::Chat(chat)) => chat::chat(&chat),
@@ -37,5 +51,38 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// What clap says over several paragraphs: its first, and its tip if it has one.
+fn in_short(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n");
+    let first = paragraphs.next().unwrap_or_default();
+    let mut short = one_line(first.strip_prefix("error: ").unwrap_or(first));
+    for tip in paragraphs.filter_map(|paragraph| paragraph.trim_start().strip_prefix("tip: ")) {
+        short.push_str("; ");
+        short.push_str(&one_line(tip));
+    }
+    short + " (--help says more)"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(arguments: &[&str]) -> String {
+        in_short(&Arguments::try_parse_from(arguments).err().unwrap())
+    }
+
+    #[test]
+    fn wrong_usage_takes_one_line() {
+        let message = refused(&["lapidary", "run", "--temprature", "1", "hi"]);
+        assert!(message.starts_with("unexpected argument '--temprature' found; "), "{message}");
+        assert!(message.contains("'--temperature'"), "{message}");
+        let message = refused(&["lapidary", "run", "--tokens", "2,x"]);
+        assert_eq!(message, "invalid value '2,x' for '--tokens <IDS>': \"x\" is no token id (--help says more)");
+        let message = refused(&["lapidary", "logits"]);
+        assert!(message.contains("--tokens <IDS>") && message.contains("--out <FILE>"), "{message}");
     }
 }

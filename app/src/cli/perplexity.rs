@@ -5,52 +5,74 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::json;
 
 use super::args;
 use super::failure::Failure;
 use super::interrupt::Busy;
-use super::load::engine;
+use super::load::{engine, need_tokenizer, open};
 
 pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
-    let (ctx, path) = (arguments.ctx, &arguments.file);
+    let ctx = arguments.ctx;
     if ctx < 8 || ctx % 2 == 1 {
         return Err(Failure::Usage(format!("--ctx is {ctx}, but must be even and at least 8")));
     }
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::Failed(format!("cannot read {}: {error}", path.display())))?;
-    let engine = engine(&arguments.model)?;
-    if ctx > engine.context() {
-        return Err(Failure::Usage(format!("--ctx is {ctx}, but the context holds {}", engine.context())));
+    if arguments.windows == Some(0) {
+        return Err(Failure::Usage("--windows is 0, but must be at least 1".into()));
     }
-    let tokenizer = engine.tokenizer()?;
-    let bos = tokenizer.bos_id();
-    let mut ids = vec![bos];
-    ids.extend(tokenizer.encode(&text)?);
+    let files = open(arguments.model.model.as_deref())?;
+    let trained = files.config().context_length;
+    if ctx > trained {
+        return Err(Failure::Usage(format!("--ctx is {ctx}, but the model was trained for {trained}")));
+    }
+    let bos = files.config().bos_id;
+    let text = match &arguments.file {
+        Some(path) => {
+            let text = read(path)?;
+            need_tokenizer(&files)?;
+            Some(text)
+        }
+        None => None,
+    };
+    let tokens = match &arguments.tokens_file {
+        Some(path) => serde_json::from_str(&read(path)?)
+            .map_err(|error| Failure::Failed(format!("{}: it is no JSON array of ids: {error}", path.display())))?,
+        None => Vec::new(),
+    };
+
+    let busy = Busy::new();
+    let engine = engine(files, &arguments.model, Some(ctx), &busy)?;
+    if ctx > engine.context() {
+        return Err(Failure::Usage(format!("--ctx is {ctx}, but --context is {}", engine.context())));
+    }
+    let ids = match text {
+        // A text is measured as it stands: what looks like a control piece in it is text.
+        Some(text) => std::iter::once(bos).chain(engine.tokenizer()?.encode_plain(&text)?).collect(),
+        None => tokens,
+    };
     if ids.len() < 2 * ctx {
         return Err(Failure::Failed(format!(
-            "{} has {} tokens, but two windows of {ctx} need {}; take a longer text or a smaller --ctx",
-            path.display(),
+            "the text has {} tokens, but two windows of {ctx} need {}; take a longer text or a smaller --ctx",
             ids.len(),
             2 * ctx
         )));
     }
 
-    let busy = Busy::new();
-    let mut session = engine.session_blocking()?;
+    let mut session = busy.wait(engine.session())?;
     let mut scores = Scores::default();
     let mut running = Vec::new();
     let mut out = io::stdout().lock();
     for window in ids.chunks_exact(ctx).take(arguments.windows.unwrap_or(usize::MAX)) {
         let mut window = window.to_vec();
         window[0] = bos;
-        session.logits_blocking(&window, ctx / 2, |position, logits| {
+        busy.wait(session.logits(&window, ctx / 2, |position, logits| {
             if let Some(next) = window.get(position + 1) {
                 scores.add(negative_log_likelihood(logits, *next as usize));
             }
-            !busy.interrupted()
-        })?;
+            true
+        }))?;
         running.push(scores.perplexity());
         if !arguments.json {
             write!(out, "[{}]{:.4} ", running.len(), scores.perplexity())?;
@@ -67,6 +89,10 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
         writeln!(out, "\nperplexity {perplexity:.4} ± {stderr:.4} ({windows} windows of {ctx})")?;
     }
     Ok(())
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| Failure::Failed(format!("cannot read {}: {error}", path.display())))
 }
 
 /// `-ln softmax(logits)[token]`.

@@ -1,16 +1,16 @@
 //! `lapidary run`: one prompt, one reply.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
-use lapidary_engine::Engine;
 use lapidary_engine::template::{Role, Turn, render};
-use lapidary_engine::tokenizer::TextStream;
+use lapidary_engine::tokenizer::{TextStream, Tokenizer};
+use lapidary_engine::{Error, Finish};
 use serde_json::json;
 
 use super::args;
-use super::failure::Failure;
+use super::failure::{Failure, complain, harmless};
 use super::interrupt::Busy;
-use super::load::{engine, text_or_stdin};
+use super::load::{engine, need_tokenizer, open, text_or_stdin};
 
 /// A completion has no turn to end, so it needs some other end.
 const RAW_MAX_TOKENS: usize = 512;
@@ -23,63 +23,76 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     }
     sampling.check()?;
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
-    let engine = engine(&arguments.model)?;
-    let prompt = match (&arguments.tokens, &text) {
-        (Some(tokens), _) => tokens.0.clone(),
-        (None, text) => prompt_ids(&engine, text.as_deref().unwrap_or_default(), arguments.raw)?,
-    };
+    let files = open(arguments.model.model.as_deref())?;
+    if let Some(text) = &text {
+        if text.trim().is_empty() {
+            return Err(Error::EmptyPrompt.into());
+        }
+        need_tokenizer(&files)?;
+    }
 
     let busy = Busy::new();
-    let mut session = engine.session_blocking()?;
+    let engine = engine(files, &arguments.model, None, &busy)?;
+    let prompt = match (&arguments.tokens, &text) {
+        (Some(tokens), _) => tokens.0.clone(),
+        (None, text) => prompt_ids(engine.tokenizer()?, text.as_deref().unwrap_or_default(), arguments.raw)?,
+    };
+    let mut session = busy.wait(engine.session())?;
     let mut generation = session.generate(&prompt, &sampling)?;
     // Without a tokenizer, ids stand for themselves.
     let mut stream = engine.tokenizer().ok().cloned().map(TextStream::new);
     let (mut ids, mut text) = (Vec::new(), String::new());
     let mut out = io::stdout().lock();
-    while !busy.interrupted()
-        && let Some(id) = generation.next_blocking()?
-    {
+    let terminal = out.is_terminal();
+    let end = loop {
+        let id = match busy.wait(generation.next()) {
+            Ok(Some(id)) => id,
+            Ok(None) => break Ok(()),
+            Err(failure) => break Err(failure),
+        };
         ids.push(id);
         let piece = match &mut stream {
             Some(stream) => stream.push(id)?.unwrap_or_default(),
             None if ids.len() == 1 => id.to_string(),
             None => format!(" {id}"),
         };
-        text.push_str(&piece);
         if !arguments.json {
-            out.write_all(piece.as_bytes())?;
+            let shown = if terminal { harmless(&piece) } else { piece.as_str().into() };
+            out.write_all(shown.as_bytes())?;
             out.flush()?;
         }
-    }
+        text.push_str(&piece);
+    };
     let rest = stream.as_mut().map(TextStream::finish).unwrap_or_default();
     text.push_str(&rest);
-    if arguments.json {
+    if !arguments.json {
+        writeln!(out, "{rest}")?;
+    } else if matches!(end, Ok(()) | Err(Failure::Interrupted)) {
         let timings = generation.timings();
         let object = json!({
             "prompt_ids": prompt,
             "output_ids": ids,
             "text": stream.is_some().then_some(text),
-            "finish_reason": generation.finish().map_or("cancelled", |finish| finish.name()),
+            "finish_reason": generation.finish().map_or("cancelled", Finish::name),
             "prefill_ms": timings.prefill_ms,
             "decode_ms": timings.decode_ms,
         });
         writeln!(out, "{object}")?;
-    } else {
-        writeln!(out, "{rest}")?;
     }
-    if busy.interrupted() { Err(Failure::Interrupted) } else { Ok(()) }
+    if !arguments.json && generation.finish() == Some(Finish::ContextFull) {
+        complain("the context is full, so the reply ends here; --context makes it longer");
+    }
+    end
 }
 
-fn prompt_ids(engine: &Engine, text: &str, raw: bool) -> Result<Vec<u32>, Failure> {
-    if text.trim().is_empty() {
-        return Err(lapidary_engine::Error::EmptyPrompt.into());
+fn prompt_ids(tokenizer: &Tokenizer, text: &str, raw: bool) -> Result<Vec<u32>, Failure> {
+    if !raw {
+        return Ok(render(tokenizer, None, &[Turn { role: Role::User, text: text.to_owned() }])?);
     }
-    let tokenizer = engine.tokenizer()?;
-    if raw {
-        let mut ids = vec![tokenizer.bos_id()];
-        ids.extend(tokenizer.encode(text)?);
-        Ok(ids)
-    } else {
-        Ok(render(tokenizer, None, &[Turn { role: Role::User, text: text.to_owned() }])?)
+    let mut ids = tokenizer.encode(text)?;
+    // Control pieces count in a raw prompt, and it may well bring its own.
+    if ids.first() != Some(&tokenizer.bos_id()) {
+        ids.insert(0, tokenizer.bos_id());
     }
+    Ok(ids)
 }

@@ -6,7 +6,7 @@
 //!
 //! Pieces come in three kinds:
 //!
-//! - **control** pieces steer the model: `<bos>`, `<start_of_turn>`, `<mask>`, `<unused7>`, … (see [`is_control_name`]
+//! - **control** pieces steer the model: `<bos>`, `<start_of_turn>`, `<mask>`, `<unused7>`, … (see `is_control_name`
 //!   and the file's own flags). They are kept out of the vocabulary that text is merged from, so that plain text cannot
 //!   reach them: only [`Tokenizer::encode`] does, which looks for them before it merges.
 //! - **whole** pieces are found in the text before anything is merged: `\n\n`, runs of spaces, `<h1>`, …
