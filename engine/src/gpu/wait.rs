@@ -7,8 +7,26 @@ use futures_channel::oneshot;
 
 /// Turns "this submission is done" into a future.
 pub(crate) struct Waiter {
+    /// `None` only while it is dropped.
     #[cfg(not(target_arch = "wasm32"))]
-    jobs: std::sync::mpsc::Sender<(wgpu::SubmissionIndex, oneshot::Sender<()>)>,
+    jobs: Option<std::sync::mpsc::Sender<(wgpu::SubmissionIndex, oneshot::Sender<()>)>>,
+    #[cfg(not(target_arch = "wasm32"))]
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Waits for the thread, which holds the device: should it drop the last of it while the program ends, the driver would be
+/// unloaded in the middle of its own exit handlers.
+#[cfg(not(target_arch = "wasm32"))]
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // It only fails if the thread panicked, which the panic has said.
+            let _ = thread.join();
+        }
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -18,7 +36,7 @@ impl Waiter {
         let device = device.clone();
         // The thread ends when the `Waiter` is dropped. Should the system give us no thread, `wait` still returns: its
         // receiver sees the closed channel, and the health check that follows every wait reports what is wrong.
-        let _ = std::thread::Builder::new().name("lapidary-gpu".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("lapidary-gpu".into()).spawn(move || {
             for (submission, done) in inbox {
                 let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
                 if let Err(error) = device.poll(poll) {
@@ -28,13 +46,13 @@ impl Waiter {
                 let _ = done.send(());
             }
         });
-        Self { jobs }
+        Self { jobs: Some(jobs), thread: thread.ok() }
     }
 
     /// Resolves when the submission is done and its callbacks have run, or the device is lost.
     pub(crate) async fn wait(&self, _queue: &wgpu::Queue, submission: wgpu::SubmissionIndex) {
         let (sender, receiver) = oneshot::channel();
-        if self.jobs.send((submission, sender)).is_ok() {
+        if self.jobs.as_ref().is_some_and(|jobs| jobs.send((submission, sender)).is_ok()) {
             let _ = receiver.await;
         }
     }
