@@ -38,7 +38,7 @@ impl Chat {
     }
 
     /// Says something; the reply comes piece by piece from [`Reply::next`]. Dropping the reply stops it and keeps what it
-    /// said.
+    /// said; if that is nothing yet, it is as if nothing had been said.
     ///
     /// # Errors
     /// If the model has no tokenizer, the settings make no sense, or the conversation does not fit the context; then it is
@@ -55,17 +55,17 @@ impl Chat {
         if prompt.len() > context {
             return Err(Error::ContextFull { tokens: prompt.len(), context });
         }
-        turns.push(Turn { role: Role::Model, text: String::new() });
-        self.turns = turns;
         let stream = TextStream::new(self.engine.tokenizer()?.clone());
         let job = Job::new(&self.engine, prompt, sampling.clone());
-        Ok(Reply { chat: self, job, stream, ended: false })
+        Ok(Reply { chat: self, question: Some(text.to_owned()), job, stream, ended: false })
     }
 }
 
 /// A reply under way: call [`Reply::next`] until it returns `None`.
 pub struct Reply<'c> {
     chat: &'c mut Chat,
+    /// Until there is something to keep: an empty reply would stand before the model as an answer of its own.
+    question: Option<String>,
     job: Job,
     stream: TextStream,
     ended: bool,
@@ -92,6 +92,12 @@ impl Reply<'_> {
                     Some(self.stream.finish()).filter(|rest| !rest.is_empty())
                 }
             };
+            if (piece.is_some() || self.ended)
+                && let Some(text) = self.question.take()
+            {
+                let model = Turn { role: Role::Model, text: String::new() };
+                self.chat.turns.extend([Turn { role: Role::User, text }, model]);
+            }
             if let Some(piece) = &piece
                 && let Some(turn) = self.chat.turns.last_mut()
             {

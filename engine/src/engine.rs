@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::chat::Chat;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
-use crate::load::{ModelFiles, TokenizerSource};
+use crate::load::{ModelFiles, Part, TokenizerSource};
 use crate::model::{Config, KvCache, RopeTables, Weights};
-use crate::ops::CacheFormat;
+use crate::ops::{CacheFormat, CacheLayer};
 use crate::quant::WeightFormat;
 use crate::session::Session;
 use crate::tokenizer::Tokenizer;
@@ -30,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) weights: Weights,
     pub(crate) tables: RopeTables,
     pub(crate) stop_ids: Vec<u32>,
+    /// Tokens that a reply may hold: the vocabulary without padding.
+    pub(crate) pieces: usize,
     pub(crate) context: usize,
     pub(crate) cache_format: CacheFormat,
     pub(crate) prefill_chunk: usize,
@@ -160,8 +162,8 @@ impl EngineBuilder {
         if self.prefill_chunk == 0 {
             return Err(Error::Setting { field: "prefill chunk", value: "0".into(), expected: "at least 1" });
         }
-        let cache_format = self.cache.unwrap_or(match self.weights {
-            Some(WeightFormat::F32) => CacheFormat::F32,
+        let cache_format = self.cache.unwrap_or(match self.weights.unwrap_or(files.tensor(Part::Embedding)?.format) {
+            WeightFormat::F32 => CacheFormat::F32,
             _ => CacheFormat::F16,
         });
         let gpu = match self.gpu.take() {
@@ -178,12 +180,14 @@ impl EngineBuilder {
                 });
             }
         }
+        CacheLayer::check_size(&gpu, cache_format, config.num_kv_heads, context, config.head_dim)?;
         // A tokenizer is not needed to compute; whoever needs it meets the error then.
         let tokenizer =
             Tokenizer::load(files.tokenizer(), config.vocab_size).map(Arc::new).map_err(|error| match error {
                 Error::Tokenizer { path, reason } => (path, reason),
                 other => (source_path(files.tokenizer()), other.to_string()),
             });
+        let pieces = tokenizer.as_ref().map_or(config.vocab_size, |tokenizer| tokenizer.len().min(config.vocab_size));
         let mut stop_ids = config.stop_ids.clone();
         if let Ok(tokenizer) = &tokenizer
             && let Some(id) = tokenizer.end_of_turn_id()
@@ -201,6 +205,7 @@ impl EngineBuilder {
             weights,
             tables,
             stop_ids,
+            pieces,
             context,
             cache_format,
             prefill_chunk: self.prefill_chunk.min(context),

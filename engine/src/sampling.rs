@@ -72,7 +72,13 @@ impl Sampling {
     }
 
     pub(crate) fn seed_or_random(&self) -> u64 {
-        self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish())
+        self.seed.unwrap_or_else(|| {
+            let mut hasher = RandomState::new().build_hasher();
+            // In the browser the hasher's keys are the same at every load of the page; the clock is not.
+            let since = web_time::SystemTime::now().duration_since(web_time::UNIX_EPOCH);
+            hasher.write_u128(since.unwrap_or_default().as_nanos());
+            hasher.finish()
+        })
     }
 
     /// The uniform of a step that draws.

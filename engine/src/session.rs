@@ -67,10 +67,10 @@ impl Session {
         record_body(&mut r, Mode::Decode, c, w, &inner.tables, &cache, &state).await?;
         let decode = r.finish();
         let mut r = Recorder::new(gpu, &ring);
-        record_head(&mut r, Head::Greedy, c, w, &state).await?;
+        record_head(&mut r, Head::Greedy, c, w, &state, inner.pieces).await?;
         let greedy = r.finish();
         let mut r = Recorder::new(gpu, &ring);
-        record_head(&mut r, Head::Sample, c, w, &state).await?;
+        record_head(&mut r, Head::Sample, c, w, &state, inner.pieces).await?;
         let sample = r.finish();
 
         let mut readbacks = Vec::new();
@@ -174,7 +174,7 @@ impl Session {
         let state = State::new(gpu, &inner.config, rows, rows).await?;
         let mut r = Recorder::new(gpu, &self.ring);
         record_body(&mut r, Mode::Prefill, &inner.config, &inner.weights, &inner.tables, &self.cache, &state).await?;
-        record_head(&mut r, Head::AllLogits, &inner.config, &inner.weights, &state).await?;
+        record_head(&mut r, Head::AllLogits, &inner.config, &inner.weights, &state, inner.pieces).await?;
         let plan = r.finish();
         let stride = state.logits.stride();
         let readback = Readback::new(gpu, 4 * (rows * stride) as u64).await?;

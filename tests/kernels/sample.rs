@@ -53,7 +53,7 @@ fn check(s: Sample, logits: &[f32]) {
         step.top_p = s.top_p;
         step.min_p = s.min_p;
         let emitted = Emitted { tokens: &tokens, results: &results, seen: &seen };
-        run(gpu, step, async |r| ops::sample(r, &tensor, &candidates, emitted).await.unwrap());
+        run(gpu, step, async |r| ops::sample(r, &tensor, logits.len(), &candidates, emitted).await.unwrap());
         let token = read_words(gpu, &tokens, 1)[0] as usize;
         assert_eq!(read_words(gpu, &results, 64)[s.draw as usize % 64] as usize, token, "{name}");
 

@@ -111,6 +111,8 @@ fn what_cannot_be_said_leaves_the_conversation_as_it_was() {
     assert!(matches!(chat.send(&"long ".repeat(200), &sampling(2)).err(), Some(Error::ContextFull { .. })));
     let bad = Sampling { temperature: f32::NAN, ..sampling(2) };
     assert!(matches!(chat.send("Hi", &bad).err(), Some(Error::Setting { .. })));
+    // A reply that is given up before its first word.
+    drop(chat.send("Hi", &sampling(2)).unwrap());
     assert!(chat.turns().is_empty());
     let mut reply = chat.send("Hi", &sampling(2)).unwrap();
     while reply.next_blocking().unwrap().is_some() {}

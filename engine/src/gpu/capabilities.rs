@@ -19,7 +19,8 @@ impl Capabilities {
         let features = device.features();
         let limits = device.limits();
         Self {
-            subgroups: features.contains(wgpu::Features::SUBGROUP),
+            // Also on a caller's own device: see `wanted`.
+            subgroups: Self::wanted(features).contains(wgpu::Features::SUBGROUP),
             f16: features.contains(wgpu::Features::SHADER_F16),
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,

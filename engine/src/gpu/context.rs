@@ -143,7 +143,7 @@ impl Gpu {
         &self.inner.queue
     }
 
-    /// Whether the device is gone or has refused a command since it was opened.
+    /// Whether the device is gone or has refused a command since the last time that somebody asked.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
@@ -152,12 +152,13 @@ impl Gpu {
             return Err(Error::DeviceLost { reason: reason.clone() });
         }
         match self.inner.health.refused.lock() {
-            Ok(refused) => match &*refused {
+            // Told once: one refused command need not end other sessions of the device.
+            Ok(mut refused) => match refused.take() {
                 None => Ok(()),
                 Some(Refusal::OutOfMemory) => {
                     Err(Error::OutOfMemory { what: "a command was refused for lack of it".into() })
                 }
-                Some(Refusal::Other(reason)) => Err(Error::Gpu { reason: reason.clone() }),
+                Some(Refusal::Other(reason)) => Err(Error::Gpu { reason }),
             },
             Err(_) => Err(Error::Gpu { reason: "an error handler panicked".into() }),
         }

@@ -39,10 +39,7 @@ impl Readback {
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T> {
         gpu.finish(submission).await?;
-        // Natively the callback has run by now; a browser may still owe it.
-        #[cfg(not(target_arch = "wasm32"))]
-        let result = mapping.receiver.try_recv().ok().flatten();
-        #[cfg(target_arch = "wasm32")]
+        // Whoever polls or submits first runs the callbacks, on any thread, so ours may be about to run there.
         let result = (&mut mapping.receiver).await.ok();
         match result {
             Some(Ok(())) => {

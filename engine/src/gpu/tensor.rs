@@ -2,7 +2,7 @@
 
 use super::context::Gpu;
 use super::plan::Slice;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Columns of a row are padded to a multiple of this, with zeros, so that kernels read whole groups of 32.
 pub(crate) const ROW_ALIGN: usize = 32;
@@ -20,10 +20,15 @@ impl Tensor {
     /// Zeros.
     ///
     /// # Errors
-    /// As for any buffer: out of memory, or larger than the adapter allows.
+    /// As for any buffer: out of memory, or larger than the adapter or one of its bindings allows.
     pub async fn zeros(gpu: &Gpu, label: &str, rows: usize, cols: usize) -> Result<Self> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let bytes = 4 * rows as u64 * cols.next_multiple_of(ROW_ALIGN) as u64;
+        let limit = gpu.capabilities().max_binding_bytes;
+        if bytes > limit {
+            let reason = format!("{label} of {rows} rows needs {bytes} bytes, but a binding holds {limit}");
+            return Err(Error::Adapter { adapter: gpu.info().name.clone(), reason });
+        }
         Ok(Self { buffer: gpu.buffer(label, bytes, usage).await?, rows, cols })
     }
 

@@ -44,8 +44,10 @@ impl<'a> Uploader<'a> {
     pub async fn matrix(&mut self, view: &TensorView<'_>, format: WeightFormat) -> Result<Matrix> {
         let layout = format.gpu_row(view.cols);
         let (quant_bytes, scale_bytes) = (16 * layout.quant_vec4s as u64, 4 * layout.scale_words as u64);
-        // The scales of a shard are never larger than its quants, so the quants decide how many rows it holds.
-        let shard_rows = (self.max_shard_bytes / quant_bytes.max(1)).min(view.rows as u64) as usize;
+        // The scales of a shard are never larger than its quants, so the quants decide how many rows a binding holds; the
+        // buffer holds both.
+        let in_buffer = self.gpu.capabilities().max_buffer_bytes.saturating_sub(BINDING_ALIGN) / (quant_bytes + scale_bytes).max(1);
+        let shard_rows = (self.max_shard_bytes / quant_bytes.max(1)).min(in_buffer).min(view.rows as u64) as usize;
         if shard_rows == 0 {
             return Err(Error::Adapter {
                 adapter: self.gpu.info().name.clone(),

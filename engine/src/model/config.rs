@@ -22,8 +22,8 @@ const MAX_HIDDEN: usize = 65_536;
 const MAX_INTERMEDIATE: usize = 1 << 20;
 /// The largest head that the attention kernels take, in features.
 const MAX_HEAD_DIM: usize = 256;
-/// `vocab_size`, in tokens.
-const MAX_VOCAB: usize = 4 << 20;
+/// `vocab_size`, in tokens: 64 for each of the workgroups that a dimension of a grid may have.
+const MAX_VOCAB: usize = 64 * 65_535;
 /// `max_position_embeddings`, in tokens.
 const MAX_CONTEXT: usize = 16 << 20;
 /// Sizes of vectors must be multiples of this, which is how kernels load them.

@@ -97,11 +97,19 @@ pub enum Head {
     AllLogits,
 }
 
-/// Records the head: from the final norm in `s.normed` to logits and a token.
+/// Records the head: from the final norm in `s.normed` to logits and a token, one of the first `pieces`: vocabularies may
+/// be padded with rows that stand for nothing.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn record_head(r: &mut Recorder<'_>, head: Head, c: &Config, w: &Weights, s: &State) -> Result<()> {
+pub async fn record_head(
+    r: &mut Recorder<'_>,
+    head: Head,
+    c: &Config,
+    w: &Weights,
+    s: &State,
+    pieces: usize,
+) -> Result<()> {
     r.begin_part();
     if head == Head::AllLogits {
         matmul(r, &w.embedding, &s.normed, &s.logits).await?;
@@ -111,9 +119,9 @@ pub async fn record_head(r: &mut Recorder<'_>, head: Head, c: &Config, w: &Weigh
     logits(r, &s.logits, Count::Fixed(1), c.final_soft_cap, &s.seen).await?;
     let emitted = Emitted { tokens: &s.tokens, results: &s.results, seen: &s.seen };
     if head == Head::Greedy {
-        argmax(r, &s.logits, &s.best).await?;
+        argmax(r, &s.logits, pieces, &s.best).await?;
         pick(r, &s.best, emitted).await
     } else {
-        sample(r, &s.logits, &s.candidates, emitted).await
+        sample(r, &s.logits, pieces, &s.candidates, emitted).await
     }
 }

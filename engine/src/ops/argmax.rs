@@ -11,13 +11,14 @@ pub const ARGMAX_WORKGROUPS: usize = 64;
 
 /// The largest logit and its token of each of [`ARGMAX_WORKGROUPS`] stretches.
 ///
-/// `logits`: `[1, vocab]`; `best`: 8 bytes a stretch.
+/// `logits`: `[1, vocab]`, of which the first `pieces` count; `best`: 8 bytes a stretch.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn argmax(r: &mut Recorder<'_>, logits: &Tensor, best: &wgpu::Buffer) -> Result<()> {
-    let stretch = u32_of(logits.cols().div_ceil(ARGMAX_WORKGROUPS));
-    let params = Params { vocab_size: u32_of(logits.cols()), stretch };
+pub async fn argmax(r: &mut Recorder<'_>, logits: &Tensor, pieces: usize, best: &wgpu::Buffer) -> Result<()> {
+    assert!(pieces <= logits.cols(), "more pieces than logits");
+    let stretch = u32_of(pieces.div_ceil(ARGMAX_WORKGROUPS));
+    let params = Params { vocab_size: u32_of(pieces), stretch };
     let bindings = Bindings { logits: logits.slice(), best: Slice::all(best) };
     let grid = Grid::Xy(Count::Fixed(u32_of(ARGMAX_WORKGROUPS)), Count::Fixed(1));
     r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid).await

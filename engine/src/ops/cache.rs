@@ -44,6 +44,27 @@ impl CacheLayer {
         capacity: usize,
         head_dim: usize,
     ) -> Result<Self> {
+        let bytes = Self::check_size(gpu, format, kv_heads, capacity, head_dim)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        Ok(Self {
+            keys: gpu.buffer("keys", bytes, usage).await?,
+            values: gpu.buffer("values", bytes, usage).await?,
+            format,
+            capacity,
+        })
+    }
+
+    /// Bytes of a layer's keys, which its values take once more; to be asked before a model is loaded for nothing.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] if they exceed a binding.
+    pub fn check_size(
+        gpu: &Gpu,
+        format: CacheFormat,
+        kv_heads: usize,
+        capacity: usize,
+        head_dim: usize,
+    ) -> Result<u64> {
         let bytes = (kv_heads * capacity * head_dim * format.bytes()) as u64;
         let limit = gpu.capabilities().max_binding_bytes;
         if bytes > limit {
@@ -53,13 +74,7 @@ impl CacheLayer {
             );
             return Err(Error::Adapter { adapter: gpu.info().name.clone(), reason });
         }
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        Ok(Self {
-            keys: gpu.buffer("keys", bytes, usage).await?,
-            values: gpu.buffer("values", bytes, usage).await?,
-            format,
-            capacity,
-        })
+        Ok(bytes)
     }
 
     /// Positions there is room for.

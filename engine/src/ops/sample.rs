@@ -8,18 +8,19 @@ use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
 
 /// Draws a token from finished logits with the step's temperature, top-k, top-p, min-p, seed and draw.
 ///
-/// `logits`: `[1, vocab]`; `candidates`: scratch, 8 bytes a token.
+/// `logits`: `[1, vocab]`, of which the first `pieces` can be drawn; `candidates`: scratch, 8 bytes a token.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
 pub async fn sample(
     r: &mut Recorder<'_>,
     logits: &Tensor,
+    pieces: usize,
     candidates: &wgpu::Buffer,
     emitted: Emitted<'_>,
 ) -> Result<()> {
-    assert!(candidates.size() >= 8 * logits.cols() as u64, "too few candidates");
-    let params = Params { vocab_size: u32_of(logits.cols()) };
+    assert!(pieces <= logits.cols() && candidates.size() >= 8 * pieces as u64, "too few logits or candidates");
+    let params = Params { vocab_size: u32_of(pieces) };
     let bindings = Bindings {
         logits: logits.slice(),
         candidates: Slice::all(candidates),
