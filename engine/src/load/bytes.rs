@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// Read-only bytes behind a shared pointer: a memory-mapped file or a vector. Cloning is cheap.
+/// Read-only bytes behind a shared pointer: a memory-mapped file, a vector, or part of the program. Cloning is cheap.
 #[derive(Clone)]
 pub struct Bytes(Arc<Inner>);
 
 enum Inner {
     Owned(Vec<u8>),
+    Static(&'static [u8]),
     #[cfg(not(target_arch = "wasm32"))]
     Mapped(memmap2::Mmap),
 }
@@ -84,6 +85,12 @@ fn map_file(path: &Path) -> io::Result<Bytes> {
     fs::read(path).map(Bytes::from)
 }
 
+impl From<&'static [u8]> for Bytes {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self(Arc::new(Inner::Static(bytes)))
+    }
+}
+
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
         Self(Arc::new(Inner::Owned(bytes)))
@@ -96,6 +103,7 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match &*self.0 {
             Inner::Owned(bytes) => bytes,
+            Inner::Static(bytes) => bytes,
             #[cfg(not(target_arch = "wasm32"))]
             Inner::Mapped(map) => map,
         }

@@ -39,6 +39,19 @@ pub struct ModelFiles {
     norm_offset: f32,
 }
 
+/// The files of a Hugging Face folder with one safetensors file.
+#[derive(Clone, Debug)]
+pub struct HubBytes {
+    /// `config.json`
+    pub config: Bytes,
+    /// `generation_config.json`, which says where replies end
+    pub generation_config: Option<Bytes>,
+    /// `tokenizer.json`
+    pub tokenizer: Bytes,
+    /// `model.safetensors`
+    pub weights: Bytes,
+}
+
 /// A tensor as the file has it.
 #[derive(Clone, Debug)]
 pub struct TensorView<'a> {
@@ -108,17 +121,31 @@ impl ModelFiles {
         if !path.join(safetensors::CONFIG).exists() {
             return Self::open_gguf(path, &gguf_in(path)?);
         }
-        let folder = safetensors::open(path)?;
-        Ok(ModelFiles {
+        Ok(Self::hub(path, folder_name(path), safetensors::open(path)?))
+    }
+
+    /// Reads the files of a Hugging Face folder that are in memory already: part of the program, or in the browser. `name`
+    /// stands for the folder's path in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelFiles::open`].
+    pub fn from_hub_bytes(files: HubBytes, name: &str) -> Result<ModelFiles> {
+        let path = Path::new(name);
+        Ok(Self::hub(path, name.to_owned(), safetensors::read(path, files)?))
+    }
+
+    fn hub(path: &Path, name: String, folder: safetensors::Folder) -> ModelFiles {
+        ModelFiles {
             path: path.to_owned(),
-            name: folder_name(path),
+            name,
             kind: "safetensors",
             config: folder.config,
             tokenizer: folder.tokenizer,
             tensors: folder.tensors.into_iter().collect(),
             files: folder.files,
             norm_offset: 1.0,
-        })
+        }
     }
 
     /// Reads a GGUF file that is in memory already, as in the browser. `name` stands for its path in errors.

@@ -17,7 +17,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::bytes::{Bytes, read_small};
 use super::names::Part;
-use super::{Located, TokenizerSource, check_shape, shorten};
+use super::{HubBytes, Located, TokenizerSource, check_shape, shorten};
 use crate::error::{Error, Result};
 use crate::model::config::{Architecture, Config, head_is_tied, hub_stop_ids};
 use crate::quant::WeightFormat;
@@ -55,14 +55,37 @@ pub(super) struct Folder {
 
 /// Opens a folder that has a `config.json`.
 pub(super) fn open(folder: &Path) -> Result<Folder> {
-    let config_path = folder.join(CONFIG);
-    let Some(json) = read_small(&config_path, MAX_CONFIG_BYTES)? else {
+    let Some(config) = read_small(&folder.join(CONFIG), MAX_CONFIG_BYTES)? else {
         return Err(bad(folder, format!("it has no {CONFIG}")));
     };
-    let mut config = Config::from_hub(&json, &config_path)?;
-    let tied = head_is_tied(&json, &config_path)?;
-
     let tensors = Tensors::open(folder)?;
+    let generation_config = read_small(&folder.join(GENERATION_CONFIG), MAX_CONFIG_BYTES)?;
+    let tokenizer_path = folder.join(TOKENIZER);
+    let tokenizer = match fs::metadata(&tokenizer_path) {
+        Ok(_) => TokenizerSource::Json { bytes: Bytes::map(&tokenizer_path)?, path: tokenizer_path },
+        Err(_) => TokenizerSource::Missing { looked_for: tokenizer_path },
+    };
+    check(folder, &config, generation_config.as_deref(), tokenizer, tensors)
+}
+
+/// The same from memory; `folder` stands for the place in errors.
+pub(super) fn read(folder: &Path, files: HubBytes) -> Result<Folder> {
+    let weights = File::read(folder.join(SINGLE), files.weights)?;
+    let tensors = Tensors { folder: folder.to_owned(), files: vec![weights], index: None };
+    let tokenizer = TokenizerSource::Json { path: folder.join(TOKENIZER), bytes: files.tokenizer };
+    check(folder, &files.config, files.generation_config.as_deref(), tokenizer, tensors)
+}
+
+fn check(
+    folder: &Path,
+    config_json: &[u8],
+    generation_config: Option<&[u8]>,
+    tokenizer: TokenizerSource,
+    tensors: Tensors,
+) -> Result<Folder> {
+    let config_path = folder.join(CONFIG);
+    let mut config = Config::from_hub(config_json, &config_path)?;
+    let tied = head_is_tied(config_json, &config_path)?;
     let prefix = tensors.prefix();
     if let Some(found) = tensors.get(&name_of(Part::Embedding, prefix)) {
         let rows = found.info.shape.first().copied().unwrap_or(0);
@@ -72,9 +95,8 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
             config.vocab_size = rows;
         }
     }
-    let generation_path = folder.join(GENERATION_CONFIG);
-    if let Some(json) = read_small(&generation_path, MAX_CONFIG_BYTES)?
-        && let Some(ids) = hub_stop_ids(&json, &generation_path, config.vocab_size)?
+    if let Some(json) = generation_config
+        && let Some(ids) = hub_stop_ids(json, &folder.join(GENERATION_CONFIG), config.vocab_size)?
     {
         config.stop_ids = ids;
     }
@@ -94,11 +116,6 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
     for part in Part::all(&config) {
         located.push((part, tensors.locate(part, prefix, &config)?));
     }
-    let tokenizer_path = folder.join(TOKENIZER);
-    let tokenizer = match fs::metadata(&tokenizer_path) {
-        Ok(_) => TokenizerSource::Json { bytes: Bytes::map(&tokenizer_path)?, path: tokenizer_path },
-        Err(_) => TokenizerSource::Missing { looked_for: tokenizer_path },
-    };
     Ok(Folder {
         config,
         tokenizer,
@@ -241,6 +258,10 @@ struct File {
 impl File {
     fn open(path: PathBuf) -> Result<Self> {
         let bytes = Bytes::map(&path)?;
+        Self::read(path, bytes)
+    }
+
+    fn read(path: PathBuf, bytes: Bytes) -> Result<Self> {
         let (data_start, tensors) = read_header(&bytes, &path)?;
         Ok(Self { path, bytes, data_start, tensors })
     }
