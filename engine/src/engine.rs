@@ -9,7 +9,7 @@ use crate::gpu::{DeviceOptions, Gpu};
 use crate::load::{ModelFiles, Part, TokenizerSource};
 use crate::model::{Config, KvCache, RopeTables, Weights};
 use crate::ops::{CacheFormat, CacheLayer};
-use crate::quant::WeightFormat;
+use crate::quant::{Matrix, WeightFormat};
 use crate::session::Session;
 use crate::tokenizer::Tokenizer;
 
@@ -257,6 +257,15 @@ impl Engine {
     /// The model's weights on the device.
     pub fn model_weights(&self) -> &Weights {
         &self.inner.weights
+    }
+
+    /// Bytes that decoding a token reads when the session holds `depth` tokens: all matrices once (the embedding as the
+    /// head), and the keys and values that each layer's window shows.
+    pub fn bytes_per_token(&self, depth: usize) -> u64 {
+        let (config, format) = (&self.inner.config, self.inner.cache_format);
+        let row = 2 * config.num_kv_heads * config.head_dim * format.bytes();
+        let seen = config.layers.iter().map(|layer| (row * layer.window.unwrap_or(depth).min(depth)) as u64);
+        self.inner.weights.matrices().map(Matrix::bytes).sum::<u64>() + seen.sum::<u64>()
     }
 
     /// The model's name, for people.

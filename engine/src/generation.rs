@@ -41,6 +41,8 @@ pub struct Timings {
     pub decode_tokens: usize,
     /// Milliseconds from the first token to the last.
     pub decode_ms: f64,
+    /// Milliseconds of it that the host spent on encoding steps.
+    pub host_ms: f64,
 }
 
 /// A generation under way: call [`Generation::next`] until it returns `None`.
@@ -178,7 +180,10 @@ impl Job {
         step.n_tokens = n_tokens as u32;
         step.position = position as u32;
         step.draw = self.submitted as u32;
-        session.submit_step(&step, with_body, self.sampling.is_greedy());
+        let encode_ms = session.submit_step(&step, with_body, self.sampling.is_greedy());
+        if self.submitted > 0 {
+            self.timings.host_ms += encode_ms;
+        }
         self.submitted += 1;
     }
 

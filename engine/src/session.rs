@@ -110,6 +110,41 @@ impl Session {
         self.decode.kernels().chain(self.greedy.kernels()).collect()
     }
 
+    /// Makes the session hold this many tokens that it never computed, to measure how fast it is at that depth. What their
+    /// keys and values are does not matter to speed; replies after them are nonsense.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`].
+    pub async fn pretend(&mut self, tokens: usize) -> Result<()> {
+        self.drain().await?;
+        let context = self.engine.inner.context;
+        if tokens > context {
+            return Err(Error::ContextFull { tokens, context });
+        }
+        self.ids.clear();
+        self.ids.resize(tokens, self.engine.inner.config.bos_id);
+        Ok(())
+    }
+
+    /// Runs one step of greedy decoding after the session's tokens and forgets it again; gives the kernel and milliseconds
+    /// of each of its dispatches. Stamps keep dispatches apart, so the sum is more than a token really takes.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] if the adapter has no timestamps; [`Error::ContextFull`].
+    pub async fn profile(&mut self) -> Result<Vec<(&'static str, f64)>> {
+        self.drain().await?;
+        let (position, context) = (self.ids.len(), self.engine.inner.context);
+        if position >= context {
+            return Err(Error::ContextFull { tokens: position + 1, context });
+        }
+        let token = self.ids.last().copied().unwrap_or(self.engine.inner.config.bos_id);
+        let gpu = &self.engine.inner.gpu;
+        gpu.queue().write_buffer(&self.state.tokens, 0, bytemuck::bytes_of(&token));
+        // Contexts are far shorter than 2^32.
+        let step = StepUniform { position: position as u32, ..StepUniform::default() };
+        gpu.profile(&mut self.ring, &[&self.decode, &self.greedy], &step).await
+    }
+
     /// Forgets all tokens from `len` on. Free: what is in the cache beyond stays unseen.
     pub fn rewind(&mut self, len: usize) {
         self.ids.truncate(len);
@@ -283,18 +318,19 @@ impl Session {
         }
     }
 
-    /// Submits a step that ends in a token.
-    pub(crate) fn submit_step(&mut self, step: &StepUniform, with_body: bool, greedy: bool) {
+    /// Submits a step that ends in a token; gives the milliseconds that it took to encode.
+    pub(crate) fn submit_step(&mut self, step: &StepUniform, with_body: bool, greedy: bool) -> f64 {
         let head = if greedy { &self.greedy } else { &self.sample };
         let plans: &[_] = if with_body { &[&self.decode, head] } else { &[head] };
         let readback = step.draw as usize % IN_FLIGHT;
         let offset = 4 * (step.draw as usize % State::RESULTS) as u64;
         let gpu = &self.engine.inner.gpu;
-        let submission = gpu.submit(&mut self.ring, plans, step, |encoder| {
+        let (submission, encode_ms) = gpu.submit(&mut self.ring, plans, step, |encoder| {
             self.readbacks[readback].copy(encoder, &self.state.results, offset, 4);
         });
         let mapping = self.readbacks[readback].request(4);
         self.in_flight.push_back(InFlight { submission, readback, mapping });
+        encode_ms
     }
 
     /// The token of the oldest step in flight. A step leaves the queue only once its readback is free again, so a caller may

@@ -43,6 +43,7 @@ impl Capabilities {
     pub(crate) fn wanted(adapter: wgpu::Features) -> wgpu::Features {
         // A browser wants `enable subgroups;` in the source, which naga does not know yet (gfx-rs/wgpu#5555).
         let subgroups = if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP };
-        adapter & (subgroups | wgpu::Features::SHADER_F16)
+        let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        adapter & (subgroups | wgpu::Features::SHADER_F16 | timestamps)
     }
 }

@@ -1,11 +1,13 @@
 //! The GPU, without a word about models: device, pipelines, tensors, plans, transfers.
 
 mod adapter;
+mod bandwidth;
 mod capabilities;
 mod context;
 mod memory;
 mod pipelines;
 mod plan;
+mod profile;
 mod readback;
 mod run;
 mod tensor;

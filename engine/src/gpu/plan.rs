@@ -162,11 +162,24 @@ impl Plan {
         n_tokens: u32,
         slot: u32,
     ) {
+        self.encode_each(parts, pass, n_tokens, slot, |_| {});
+    }
+
+    /// The same, with `after` called behind every dispatch.
+    pub(crate) fn encode_each<'p>(
+        &self,
+        parts: std::ops::Range<usize>,
+        pass: &mut wgpu::ComputePass<'p>,
+        n_tokens: u32,
+        slot: u32,
+        mut after: impl FnMut(&mut wgpu::ComputePass<'p>),
+    ) {
         for step in self.parts[parts].iter().flatten() {
             let [x, y] = step.grid.of(n_tokens);
             pass.set_pipeline(&step.pipeline);
             pass.set_bind_group(0, &step.bind_group, &[slot]);
             pass.dispatch_workgroups(x, y, 1);
+            after(pass);
         }
     }
 }

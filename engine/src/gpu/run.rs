@@ -2,19 +2,24 @@
 
 use std::ops::Range;
 
+use web_time::Instant;
+
 use super::context::Gpu;
 use super::plan::{Plan, StepRing, StepUniform};
 use crate::error::Result;
 
 impl Gpu {
-    /// Submits all of a plan for one step, in one pass, and returns without waiting. `after` may add copies.
+    /// Submits all of some plans for one step, in one pass, and returns without waiting. `after` may add copies. Also gives
+    /// the milliseconds that encoding took; what the driver does in a submit is its own affair (Mesa's software adapter
+    /// does all of the work there).
     pub(crate) fn submit(
         &self,
         ring: &mut StepRing,
         plans: &[&Plan],
         step: &StepUniform,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
-    ) -> wgpu::SubmissionIndex {
+    ) -> (wgpu::SubmissionIndex, f64) {
+        let started = Instant::now();
         let slot = ring.write(self, step);
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
@@ -24,7 +29,9 @@ impl Gpu {
             }
         }
         after(&mut encoder);
-        self.queue().submit([encoder.finish()])
+        let commands = encoder.finish();
+        let encode_ms = started.elapsed().as_secs_f64() * 1e3;
+        (self.queue().submit([commands]), encode_ms)
     }
 
     /// Submits some parts of a plan and waits for them.

@@ -7,6 +7,7 @@ pub mod bytes;
 pub mod gguf;
 pub mod names;
 mod safetensors;
+mod synthetic;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -63,7 +64,8 @@ pub struct TensorView<'a> {
     pub rows: usize,
     /// Columns, a whole number of the format's blocks.
     pub cols: usize,
-    /// `rows` times `format.row_bytes(cols)` bytes: GGML's blocks or little-endian floats, row by row, unaligned.
+    /// GGML's blocks or little-endian floats, row by row, unaligned: `rows` times `format.row_bytes(cols)` bytes, or fewer
+    /// rows that repeat where the model is [synthetic](ModelFiles::synthetic).
     pub bytes: &'a [u8],
 }
 
@@ -212,8 +214,8 @@ impl ModelFiles {
         });
         let Some((located, bytes)) = found else {
             let name = match self.kind {
-                "gguf" => part.gguf_name(),
-                _ => part.hub_name(),
+                "safetensors" => part.hub_name(),
+                _ => part.gguf_name(),
             };
             return Err(Error::MissingTensor { path: self.path.clone(), name });
         };
@@ -232,7 +234,7 @@ impl ModelFiles {
         self.norm_offset
     }
 
-    /// The kind of files: "safetensors" or "gguf".
+    /// The kind of files: "safetensors", "gguf" or "synthetic".
     pub fn kind(&self) -> &'static str {
         self.kind
     }

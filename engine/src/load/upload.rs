@@ -46,7 +46,8 @@ impl<'a> Uploader<'a> {
         let (quant_bytes, scale_bytes) = (16 * layout.quant_vec4s as u64, 4 * layout.scale_words as u64);
         // The scales of a shard are never larger than its quants, so the quants decide how many rows a binding holds; the
         // buffer holds both.
-        let in_buffer = self.gpu.capabilities().max_buffer_bytes.saturating_sub(BINDING_ALIGN) / (quant_bytes + scale_bytes).max(1);
+        let in_buffer =
+            self.gpu.capabilities().max_buffer_bytes.saturating_sub(BINDING_ALIGN) / (quant_bytes + scale_bytes).max(1);
         let shard_rows = (self.max_shard_bytes / quant_bytes.max(1)).min(in_buffer).min(view.rows as u64) as usize;
         if shard_rows == 0 {
             return Err(Error::Adapter {
@@ -73,7 +74,9 @@ impl<'a> Uploader<'a> {
 
     async fn shard(&mut self, view: &TensorView<'_>, format: WeightFormat, shard: &Shard) -> Result<()> {
         let layout = format.gpu_row(view.cols);
-        let row_bytes = view.bytes.len() / view.rows;
+        // A synthetic matrix has fewer rows, which repeat; and no matrix has rows of no bytes.
+        let row_bytes = view.format.row_bytes(view.cols).unwrap_or(view.bytes.len()).max(1);
+        let given_rows = (view.bytes.len() / row_bytes).max(1);
         let batch_rows = (BATCH_BYTES / (16 * layout.quant_vec4s)).max(1);
         let mut converter = Converter::new(view.format, format, view.cols);
         let (mut quants, mut scales) = (Vec::new(), Vec::new());
@@ -85,7 +88,7 @@ impl<'a> Uploader<'a> {
             scales.clear();
             scales.resize(rows * scale_words, 0u32);
             for i in 0..rows {
-                let at = (shard.first_row + start + i) * row_bytes;
+                let at = (shard.first_row + start + i) % given_rows * row_bytes;
                 let row = converter.convert(&view.bytes[at..at + row_bytes]);
                 let quants = &mut quants[i * quant_words..][..quant_words];
                 let scales = &mut scales[i * scale_words..][..scale_words];

@@ -62,7 +62,8 @@ impl Weights {
         let config = files.config();
         let mut total = 0;
         for part in Part::all(config) {
-            total += files.tensor(part)?.bytes.len() as u64;
+            let view = files.tensor(part)?;
+            total += view.format.row_bytes(view.cols).map_or(0, |bytes| bytes * view.rows) as u64;
         }
         let mut loader = Loader { gpu, files, format, uploader: Uploader::new(gpu, max_shard_bytes, total, progress) };
         let embedding = loader.matrix(Part::Embedding).await?;
@@ -73,6 +74,15 @@ impl Weights {
         let final_norm = loader.norm(Part::FinalNorm).await?;
         loader.uploader.finish().await?;
         Ok(Self { embedding, layers, final_norm })
+    }
+
+    /// Every matrix.
+    pub fn matrices(&self) -> impl Iterator<Item = &Matrix> {
+        let layers = self.layers.iter().flat_map(|layer| {
+            let LayerWeights { query, key, value, output, gate, up, down, .. } = layer;
+            [query, key, value, output, gate, up, down]
+        });
+        std::iter::once(&self.embedding).chain(layers)
     }
 
     /// Bytes that the weights will take on the device, from the file's header alone.

@@ -1,0 +1,40 @@
+//! What the device's memory can do, measured.
+
+use web_time::Instant;
+
+use super::context::Gpu;
+use crate::error::Result;
+
+/// Larger than caches, smaller than any device's memory.
+const BYTES: u64 = 128 << 20;
+const COPIES: usize = 4;
+const RUNS: usize = 5;
+
+impl Gpu {
+    /// Bytes a second that plain copies from buffer to buffer move, reads and writes together: the median of some runs.
+    ///
+    /// # Errors
+    /// The errors of buffers, and if the device is lost.
+    pub async fn copy_bandwidth(&self) -> Result<f64> {
+        let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let bytes = BYTES.min(self.capabilities().max_buffer_bytes);
+        let from = self.buffer("copied", bytes, usage).await?;
+        let to = self.buffer("copy", bytes, usage).await?;
+        let mut speeds = Vec::new();
+        for run in 0..=RUNS {
+            let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            for _ in 0..COPIES {
+                encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
+            }
+            let started = Instant::now();
+            let submission = self.queue().submit([encoder.finish()]);
+            self.finish(submission).await?;
+            // The first run touches the memory for the first time.
+            if run > 0 {
+                speeds.push((2 * COPIES as u64 * bytes) as f64 / started.elapsed().as_secs_f64());
+            }
+        }
+        speeds.sort_by(f64::total_cmp);
+        Ok(speeds[RUNS / 2])
+    }
+}

@@ -1,0 +1,60 @@
+//! Milliseconds of each dispatch, by timestamp queries.
+
+use super::context::Gpu;
+use super::plan::{Plan, StepRing, StepUniform};
+use crate::error::{Error, Result};
+
+/// Timestamps in one query set, at most.
+const MAX_STAMPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize;
+
+impl Gpu {
+    /// Runs plans for one step, one after the other, with a timestamp before and after every dispatch; gives each
+    /// dispatch's kernel and milliseconds. The stamps keep dispatches from overlapping, so their sum is more than the step
+    /// takes without them.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] if the adapter has no timestamps within a pass, and the errors of running a plan.
+    pub(crate) async fn profile(
+        &self,
+        ring: &mut StepRing,
+        plans: &[&Plan],
+        step: &StepUniform,
+    ) -> Result<Vec<(&'static str, f64)>> {
+        let refuse = |reason: String| Error::Adapter { adapter: self.info().name.clone(), reason };
+        if !self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
+            return Err(refuse("it has no timestamps, so there is no profile".into()));
+        }
+        let kernels: Vec<&'static str> = plans.iter().flat_map(|plan| plan.kernels()).collect();
+        let stamps = kernels.len() + 1;
+        if stamps > MAX_STAMPS {
+            return Err(refuse(format!("a step of {} dispatches is too long to profile", kernels.len())));
+        }
+        let queries = self.device().create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("profile"),
+            ty: wgpu::QueryType::Timestamp,
+            count: stamps as u32,
+        });
+        let bytes = 8 * stamps as u64;
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let resolved = self.buffer("profile", bytes, usage).await?;
+        let slot = ring.write(self, step);
+        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.write_timestamp(&queries, 0);
+            let mut stamp = 0;
+            for plan in plans {
+                plan.encode_each(0..plan.parts(), &mut pass, step.n_tokens, slot, |pass| {
+                    stamp += 1;
+                    pass.write_timestamp(&queries, stamp);
+                });
+            }
+        }
+        encoder.resolve_query_set(&queries, 0..stamps as u32, &resolved, 0);
+        self.queue().submit([encoder.finish()]);
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&self.read_buffer(&resolved, bytes).await?);
+        let ms = f64::from(self.queue().get_timestamp_period()) * 1e-6;
+        let spans = ticks.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * ms);
+        Ok(kernels.into_iter().zip(spans).collect())
+    }
+}

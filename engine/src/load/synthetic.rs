@@ -1,0 +1,68 @@
+//! Models without a file: weights of the right size and spread, for measuring.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::names::Part;
+use super::{Bytes, Located, ModelFiles, TokenizerSource};
+use crate::model::config::Config;
+use crate::quant::WeightFormat;
+
+/// Rows that are made for each width; a matrix repeats them. Enough that neighbours differ.
+const ROWS: usize = 16;
+
+impl ModelFiles {
+    /// A model of this shape whose weights are noise, in `format` where rows are whole blocks of it, else in bf16. It takes
+    /// next to no memory here, as the rows of a matrix repeat; on the device they are all there.
+    pub fn synthetic(config: Config, format: WeightFormat, name: &str) -> ModelFiles {
+        let mut files: Vec<Bytes> = Vec::new();
+        let mut by_width: HashMap<(usize, bool), Located> = HashMap::new();
+        let mut tensors = HashMap::new();
+        for part in Part::all(&config) {
+            let [rows, cols] = part.shape(&config);
+            let pattern = by_width.entry((cols, part.is_norm())).or_insert_with(|| {
+                let format = match part.is_norm() {
+                    true => WeightFormat::F32,
+                    false if format.row_bytes(cols).is_some() => format,
+                    false => WeightFormat::Bf16,
+                };
+                let count = if part.is_norm() { 1 } else { ROWS };
+                // Norms near 1, and projections that keep the size of what they are given.
+                let (mean, spread) = if part.is_norm() { (1.0, 0.1) } else { (0.0, 1.7 / (cols as f32).sqrt()) };
+                let mut noise = Noise(cols as u64);
+                let mut bytes = Vec::new();
+                for _ in 0..count {
+                    let row: Vec<f32> = (0..cols).map(|_| mean + spread * noise.next()).collect();
+                    format.quantize(&row, &mut bytes);
+                }
+                let range = 0..bytes.len();
+                files.push(bytes.into());
+                Located { name: String::new(), format, shape: [count, cols], file: files.len() - 1, range }
+            });
+            tensors.insert(part, Located { name: part.gguf_name(), shape: [rows, cols], ..pattern.clone() });
+        }
+        ModelFiles {
+            path: PathBuf::from(name),
+            name: name.to_owned(),
+            kind: "synthetic",
+            config,
+            tokenizer: TokenizerSource::Missing { looked_for: PathBuf::from(name) },
+            tensors,
+            files,
+            norm_offset: 0.0,
+        }
+    }
+}
+
+/// Evenly spread numbers from -1 to 1, the same each time (xorshift64*, Vigna 2016).
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> f32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40;
+        bits as f32 / (1 << 23) as f32 - 1.0
+    }
+}
