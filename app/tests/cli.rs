@@ -1,5 +1,6 @@
 //! The program as people meet it: what it prints, and how it ends.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -105,11 +106,68 @@ fn without_an_adapter_it_says_so() {
 }
 
 #[test]
-fn without_a_model_it_says_how_to_get_one() {
-    let output = lapidary(&[]).env("XDG_DATA_HOME", "/no/such/folder").output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr.contains("lapidary chat -m"), "{stderr}");
+fn without_a_model_the_guide_answers() {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = lapidary(&[])
+        .env("XDG_DATA_HOME", home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"Hello\nHow do I open a model?\nThanks\n").unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""), "{stdout}");
+    let replies: Vec<&str> = stdout.lines().collect();
+    for (reply, word) in replies.iter().zip(["guide", "drop", "welcome"]) {
+        assert!(reply.to_lowercase().contains(word), "{stdout}");
+    }
+    assert_eq!(replies.len(), 3, "{stdout}");
+}
+
+#[test]
+fn the_guide_comes_back_when_it_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let models = || -> serde_json::Value {
+        let output = lapidary(&["models", "--json"])
+            .env("XDG_DATA_HOME", home.path())
+            .env("HF_HUB_CACHE", home.path().join("no cache"))
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let with = |arguments: &[&str]| {
+        let output = lapidary(arguments).env("XDG_DATA_HOME", home.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let default = |models: &serde_json::Value| -> String {
+        let list = models["models"].as_array().unwrap();
+        let of = |model: &&serde_json::Value| model["note"].as_str().unwrap().ends_with("the default");
+        list.iter().find(of).unwrap()["model"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(default(&models()), "guide");
+    with(&["run", "-m", &tiny(), "--tokens", "2", "--max-tokens", "1"]);
+    assert!(default(&models()).ends_with("tiny-random-gemma2"));
+    with(&["run", "-m", "guide", "--max-tokens", "1", "Hello"]);
+    assert_eq!(default(&models()), "guide");
+}
+
+#[test]
+fn formats_are_compared_by_their_divergence() {
+    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/guide/dialogues.json");
+    let measure = |weights: &str| -> serde_json::Value {
+        let arguments = ["perplexity", "-m", "guide", "--tokens-file", text, "--ctx", "64", "--windows", "2"];
+        let (status, stdout, stderr) =
+            run(&[&arguments[..], &["--weights", weights, "--kl-against", "f32", "--json"]].concat());
+        assert_eq!((status, stderr.as_str()), (Some(0), ""));
+        serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["kl"].clone()
+    };
+    let mean = |kl: &serde_json::Value| kl["mean"].as_f64().unwrap();
+    let same = measure("f32");
+    assert_eq!((mean(&same), same["top1_agreement"].as_f64()), (0.0, Some(1.0)));
+    let (close, far) = (mean(&measure("q8_0")), mean(&measure("q4_0")));
+    assert!(0.0 < close && close < far, "q8_0 {close}, q4_0 {far}");
 }
 
 #[test]

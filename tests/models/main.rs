@@ -3,6 +3,7 @@
 mod chats;
 mod devices;
 mod golden;
+mod guide;
 mod hidden;
 mod real;
 mod sessions;

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use lapidary_engine::{CacheFormat, Sampling, WeightFormat};
+use lapidary_engine::{CacheFormat, ModelFiles, Sampling, WeightFormat};
 
-/// Gemma-2 on your own GPU. Without a command: a chat with the last model used.
+use crate::guide;
+
+/// Gemma-2 on your own GPU. Without a command: a chat with the last model used, at first with the built-in guide.
 #[derive(Parser)]
 #[command(name = "lapidary", bin_name = "lapidary", version, about, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -29,11 +31,13 @@ pub(crate) enum Command {
     Bench(Bench),
     /// List graphics adapters
     Devices(Devices),
+    /// List the models that are on this machine
+    Models(Models),
 }
 
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct Model {
-    /// A .gguf file or a Hugging Face folder [default: the last model used]
+    /// A .gguf file, a Hugging Face folder, or guide for the built-in one [default: the last model used, at first the guide]
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// How weights are stored: auto (as in the file), f32 (which computes in f32 throughout), f16, bf16, q8_0, q4_0, …
@@ -90,7 +94,7 @@ pub(crate) struct Drawing {
     /// Stop after this many tokens
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_tokens: Option<usize>,
-    /// 0 for the likeliest token always, higher for wilder replies [default: 1]
+    /// 0 for the likeliest token always, higher for wilder replies [default: 1; for the guide 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     temperature: Option<f32>,
     /// Choose among this many tokens, 0 for all [default: 64]
@@ -111,8 +115,12 @@ pub(crate) struct Drawing {
 }
 
 impl Drawing {
-    pub(crate) fn sampling(&self) -> Sampling {
-        let default = Sampling::default();
+    pub(crate) fn sampling(&self, files: &ModelFiles) -> Sampling {
+        // The guide knows one answer to a question; a drawn one would only be wrong more often.
+        self.over(if guide::is_guide(files.path()) { Sampling::greedy() } else { Sampling::default() })
+    }
+
+    fn over(&self, default: Sampling) -> Sampling {
         Sampling {
             temperature: self.temperature.unwrap_or(default.temperature),
             top_k: self.top_k.unwrap_or(default.top_k),
@@ -163,7 +171,7 @@ pub(crate) struct Run {
 
 #[derive(Args)]
 pub(crate) struct Tokenize {
-    /// A .gguf file or a Hugging Face folder [default: the last model used]
+    /// A .gguf file, a Hugging Face folder, or guide for the built-in one [default: the last model used, at first the guide]
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// Print one JSON object
@@ -202,6 +210,9 @@ pub(crate) struct Perplexity {
     /// Stop after this many windows
     #[arg(long, value_name = "N")]
     pub(crate) windows: Option<usize>,
+    /// Also compare the probabilities with those of the same model in this weight format, such as f32
+    #[arg(long, value_name = "FORMAT", value_parser = weights)]
+    pub(crate) kl_against: Option<Auto<WeightFormat>>,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -211,12 +222,25 @@ pub(crate) struct Perplexity {
 pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) model: Model,
+    /// Measure noise in the shape of a published model, without a download: gemma-2-2b, gemma-2-9b, gemma-2-27b,
+    /// gemma-3-270m, gemma-3-1b; with --weights auto as bf16
+    #[arg(long, value_name = "NAME", conflicts_with = "model")]
+    pub(crate) shape: Option<String>,
+    /// Tokens that the session holds already
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) depth: usize,
+    /// Measure at a depth of 0, 2048 and 6144 tokens, one after the other
+    #[arg(long, conflicts_with = "depth")]
+    pub(crate) sweep: bool,
     /// Tokens of the prompt
     #[arg(short, value_name = "N", default_value_t = 512)]
     pub(crate) prompt: usize,
     /// Tokens to generate
     #[arg(short = 'n', value_name = "N", default_value_t = 128)]
     pub(crate) generate: usize,
+    /// Also list the milliseconds that each kernel takes of a token
+    #[arg(long)]
+    pub(crate) profile: bool,
     /// Measured runs, after one to warm up
     #[arg(short, long, value_name = "N", default_value_t = 3)]
     pub(crate) runs: usize,
@@ -227,6 +251,13 @@ pub(crate) struct Bench {
 
 #[derive(Args)]
 pub(crate) struct Devices {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Models {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -270,6 +301,6 @@ mod tests {
 
     #[test]
     fn unset_flags_are_the_engines_defaults() {
-        assert_eq!(Drawing::default().sampling(), Sampling::default());
+        assert_eq!(Drawing::default().over(Sampling::default()), Sampling::default());
     }
 }

@@ -1,94 +1,204 @@
-//! `lapidary bench`: the speed of prefill and decode.
+//! `lapidary bench`: the speed of prefill and decode, and where it goes.
 
 use std::io::{self, Write};
 
-use lapidary_engine::{Sampling, Session, Timings};
-use serde_json::json;
+use lapidary_engine::model::Config;
+use lapidary_engine::{ModelFiles, Sampling, Session, Timings, WeightFormat};
+use serde_json::{Value, json};
 
 use super::args;
 use super::devices::driver;
 use super::failure::{Failure, harmless};
 use super::interrupt::Busy;
 use super::load::{engine, open};
+use super::profile::{Kernel, PROFILES, profile};
+
+/// Where `--sweep` measures.
+const SWEEP: [usize; 3] = [0, 2048, 6144];
 
 pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     let (prompt, generate, runs) = (arguments.prompt, arguments.generate, arguments.runs);
     if prompt == 0 || generate == 0 || runs == 0 {
         return Err(Failure::Usage("-p, -n and -r must be at least 1".into()));
     }
-    let tokens = prompt.saturating_add(generate);
-    let files = open(arguments.model.model.as_deref())?;
+    let depths = if arguments.sweep { SWEEP.to_vec() } else { vec![arguments.depth] };
+    let deepest = depths.iter().copied().max().unwrap_or(0);
+    let tokens = prompt.saturating_add(generate).saturating_add(deepest);
+    let files = match &arguments.shape {
+        Some(name) => {
+            let format = arguments.model.weights.chosen().unwrap_or(WeightFormat::Bf16);
+            ModelFiles::synthetic(Config::of_shape(name)?, format, name)
+        }
+        None => open(arguments.model.model.as_deref())?,
+    };
     let busy = Busy::new();
     let engine = engine(files, &arguments.model, Some(tokens), &busy)?;
     if tokens > engine.context() {
         let context = engine.context();
-        return Err(Failure::Usage(format!("-p and -n are {tokens} together, but the context holds {context}")));
+        return Err(Failure::Usage(format!("-p, -n and depth are {tokens} together, but the context holds {context}")));
     }
+    let bandwidth = busy.wait(engine.gpu().copy_bandwidth())?;
     let mut session = busy.wait(engine.session())?;
-    let (mut prefill, mut decode) = (Vec::new(), Vec::new());
-    // The first run warms up: drivers compile each kernel when it first runs.
-    for run in 0..=runs {
-        let timings = measure(&mut session, prompt, generate, &busy)?;
-        if run > 0 {
-            prefill.push(timings.prefill_tokens as f64 / timings.prefill_ms * 1e3);
-            decode.push(timings.decode_tokens as f64 / timings.decode_ms * 1e3);
-        }
-    }
-    let (prefill, decode) = (Spread::of(prefill), Spread::of(decode));
-    let dispatches = session.decode_kernels().len();
     let info = engine.gpu().info();
     let weights = arguments.model.weights.chosen().map_or("auto", |format| format.name());
     let mut out = io::stdout().lock();
-    if arguments.json {
-        let part = |tokens: usize, speed: &Spread| {
-            let speed = json!({"median": speed.median, "min": speed.min, "max": speed.max});
-            json!({"tokens": tokens, "tokens_per_s": speed})
-        };
-        let object = json!({
-            "adapter": info.name,
-            "backend": info.backend.to_str(),
-            "driver": driver(info),
-            "model": engine.name(),
-            "weights": weights,
-            "prefill": part(prompt, &prefill),
-            "decode": part(generate, &decode),
-            "dispatches_per_token": dispatches,
-        });
-        writeln!(out, "{object}")?;
-    } else {
+    if !arguments.json {
         writeln!(out, "{}, weights {weights}", harmless(engine.name()))?;
         let (name, driver) = (harmless(&info.name), driver(info));
         writeln!(out, "{name} ({}, {})", info.backend.to_str(), harmless(&driver))?;
-        for (name, tokens, speed) in [("prefill", prompt, prefill), ("decode", generate, decode)] {
-            let Spread { median, min, max } = speed;
-            writeln!(out, "{name:<8} {tokens:>5} tokens  {median:8.2} tokens/s  ({min:.2} to {max:.2}, {runs} runs)")?;
+    }
+    let dispatches = session.decode_kernels().len();
+    for depth in depths {
+        let measured = Measured::new(&mut session, arguments, depth, bandwidth, &busy)?;
+        if arguments.json {
+            let Value::Object(mut object) = measured.json() else { unreachable!("it is an object") };
+            let about = json!({
+                "adapter": info.name,
+                "backend": info.backend.to_str(),
+                "driver": driver(info),
+                "model": engine.name(),
+                "weights": weights,
+                "dispatches_per_token": dispatches,
+                "copy_bytes_per_s": bandwidth,
+            });
+            let Value::Object(about) = about else { unreachable!("it is an object") };
+            object.extend(about);
+            writeln!(out, "{}", Value::Object(object))?;
+        } else {
+            measured.print(&mut out)?;
         }
-        writeln!(out, "{dispatches} dispatches a token")?;
+    }
+    if !arguments.json {
+        writeln!(out, "{dispatches} dispatches a token; copies move {:.1} GB/s", bandwidth * 1e-9)?;
     }
     Ok(())
 }
 
-fn measure(session: &mut Session, prompt: usize, generate: usize, busy: &Busy) -> Result<Timings, Failure> {
+/// Speed at one depth.
+struct Measured {
+    depth: usize,
+    runs: usize,
+    prompt: usize,
+    generate: usize,
+    prefill: Spread,
+    decode: Spread,
+    /// Milliseconds to the first token.
+    first_ms: Spread,
+    /// Microseconds of the host's a token.
+    host_us: Spread,
+    bytes_per_token: u64,
+    bandwidth_share: f64,
+    profile: Option<Vec<Kernel>>,
+}
+
+impl Measured {
+    fn new(
+        session: &mut Session,
+        arguments: &args::Bench,
+        depth: usize,
+        bandwidth: f64,
+        busy: &Busy,
+    ) -> Result<Self, Failure> {
+        let (prompt, generate, runs) = (arguments.prompt, arguments.generate, arguments.runs);
+        let (mut prefill, mut decode, mut first_ms, mut host_us) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        // The first run warms up: drivers compile each kernel when it first runs.
+        for run in 0..=runs {
+            let timings = measure(session, depth, prompt, generate, busy)?;
+            if run > 0 {
+                prefill.push(timings.prefill_tokens as f64 / timings.prefill_ms * 1e3);
+                decode.push(timings.decode_tokens as f64 / timings.decode_ms * 1e3);
+                first_ms.push(timings.prefill_ms);
+                host_us.push(timings.host_ms * 1e3 / timings.decode_tokens as f64);
+            }
+        }
+        let decode = Spread::of(decode);
+        let bytes_per_token = session.engine().bytes_per_token(depth + prompt + generate / 2);
+        Ok(Self {
+            depth,
+            runs,
+            prompt,
+            generate,
+            prefill: Spread::of(prefill),
+            first_ms: Spread::of(first_ms),
+            host_us: Spread::of(host_us),
+            bytes_per_token,
+            bandwidth_share: bytes_per_token as f64 * decode.median / bandwidth,
+            decode,
+            profile: if arguments.profile { Some(profile(session, busy)?) } else { None },
+        })
+    }
+
+    fn json(&self) -> Value {
+        let spread = |spread: &Spread| json!({"median": spread.median, "min": spread.min, "max": spread.max});
+        let kernel = |kernel: &Kernel| json!({"kernel": kernel.name, "dispatches": kernel.dispatches, "ms": kernel.ms});
+        json!({
+            "depth": self.depth,
+            "prefill": {"tokens": self.prompt, "tokens_per_s": spread(&self.prefill)},
+            "decode": {"tokens": self.generate, "tokens_per_s": spread(&self.decode)},
+            "first_token_ms": spread(&self.first_ms),
+            "host_us_per_token": self.host_us.median,
+            "bytes_per_token": self.bytes_per_token,
+            "bandwidth_share": self.bandwidth_share,
+            "profile": self.profile.as_ref().map(|kernels| kernels.iter().map(kernel).collect::<Vec<_>>()),
+        })
+    }
+
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.depth > 0 {
+            writeln!(out, "after {} tokens", self.depth)?;
+        }
+        for (name, tokens, speed) in [("prefill", self.prompt, &self.prefill), ("decode", self.generate, &self.decode)]
+        {
+            let Spread { median, min, max } = speed;
+            let runs = self.runs;
+            writeln!(out, "{name:<8} {tokens:>5} tokens  {median:8.2} tokens/s  ({min:.2} to {max:.2}, {runs} runs)")?;
+        }
+        let (first, host) = (self.first_ms.median, self.host_us.median);
+        let (bytes, share) = (self.bytes_per_token as f64 * 1e-6, 100.0 * self.bandwidth_share);
+        writeln!(out, "first token after {first:.0} ms; a token costs the host {host:.0} µs and reads {bytes:.1} MB")?;
+        writeln!(out, "decode reads at {share:.1} % of the speed of copies")?;
+        if let Some(kernels) = &self.profile {
+            let total: f64 = kernels.iter().map(|kernel| kernel.ms).sum();
+            writeln!(out, "\nA token with a timestamp after each dispatch, {total:.2} ms (median of {PROFILES}):")?;
+            for Kernel { name, dispatches, ms } in kernels {
+                let share = 100.0 * ms / total;
+                writeln!(out, "{name:<14} {dispatches:>4} dispatches  {ms:9.3} ms  {share:5.1} %")?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+fn measure(
+    session: &mut Session,
+    depth: usize,
+    prompt: usize,
+    generate: usize,
+    busy: &Busy,
+) -> Result<Timings, Failure> {
+    busy.wait(session.pretend(depth))?;
     // Any tokens do, as long as they are the same each time; small ids exist in every vocabulary.
     let vocab_size = session.engine().config().vocab_size;
-    let ids: Vec<u32> = (0..prompt).map(|i| ((i * 7919 + 11) % vocab_size.min(50_000)) as u32).collect();
+    let mut ids = session.tokens().to_vec();
+    ids.extend((0..prompt).map(|i| ((i * 7919 + 11) % vocab_size.min(50_000)) as u32));
     // The first token counts as prefill's.
     let sampling = Sampling { max_tokens: Some(generate + 1), stop_at_end: false, ..Sampling::greedy() };
-    session.rewind(0);
     let mut generation = session.generate(&ids, &sampling)?;
     while busy.wait(generation.next())?.is_some() {}
     Ok(generation.timings())
 }
 
-struct Spread {
-    median: f64,
+/// The middle and the ends of some measurements.
+pub(crate) struct Spread {
+    pub(crate) median: f64,
     min: f64,
     max: f64,
 }
 
 impl Spread {
     /// Of at least one value.
-    fn of(mut values: Vec<f64>) -> Self {
+    pub(crate) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
         let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };

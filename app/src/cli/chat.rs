@@ -8,6 +8,7 @@ use super::args;
 use super::failure::{Failure, complain, harmless};
 use super::interrupt::Busy;
 use super::load::{engine, need_tokenizer, open};
+use crate::guide;
 
 const HELP: &str = "\
 /clear        forget the conversation
@@ -17,9 +18,10 @@ const HELP: &str = "\
 Ctrl-C stops a reply. A line that ends in \\ goes on in the next.";
 
 pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
-    let sampling = arguments.drawing.sampling();
-    sampling.check()?;
     let files = open(arguments.model.model.as_deref())?;
+    let is_guide = guide::is_guide(files.path());
+    let sampling = arguments.drawing.sampling(&files);
+    sampling.check()?;
     need_tokenizer(&files)?;
     let busy = Busy::new();
     let engine = engine(files, &arguments.model, None, &busy)?;
@@ -36,6 +38,9 @@ pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
     let spoken = io::stdin().is_terminal() && io::stdout().is_terminal();
     if spoken {
         let (model, adapter) = (harmless(engine.name()), &engine.gpu().info().name);
+        if is_guide {
+            say("This is Lapidary's built-in guide. Ask it how to use Lapidary, or how Gemma 2 works.")?;
+        }
         say(&format!("{model} on {adapter}. Ctrl-C stops a reply, Ctrl-D leaves, /help lists commands."))?;
     }
     loop {

@@ -17,6 +17,16 @@ pub(crate) fn remember(model: &Path) {
     }
 }
 
+/// Forgets it: from now on the guide answers where no model is named.
+pub(crate) fn forget() {
+    let removed = place().map(fs::remove_file);
+    if let Some(Err(error)) = removed
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        log::debug!("cannot forget the model: {error}");
+    }
+}
+
 fn place() -> Option<PathBuf> {
     Some(data_folder()?.join("lapidary").join("last-model"))
 }

@@ -1,7 +1,7 @@
 //! Finding, opening and loading a model.
 
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lapidary_engine::load::TokenizerSource;
 use lapidary_engine::tokenizer::Tokenizer;
@@ -11,32 +11,35 @@ use super::args::Model;
 use super::failure::{Failure, harmless};
 use super::interrupt::{self, Busy};
 use super::last_model;
+use crate::guide;
 
-const HOW_TO_GET_ONE: &str = "no model was used yet; get a Gemma 2 or Gemma 3 text model as a .gguf file or as a folder \
-    from Hugging Face, then type: lapidary chat -m gemma-2-2b-it-Q4_K_M.gguf";
-
-/// Opens the model that is meant. Nothing of its weights is read yet.
+/// Opens the model that is meant: the one named, else the last one used, else the guide. Nothing of its weights is read
+/// yet.
 pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
-    Ok(ModelFiles::open(&model_path(named)?)?)
-}
-
-fn model_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
     // What is there and cannot be looked at is the engine's to report.
     let missing = |path: &Path| path.try_exists().is_ok_and(|exists| !exists);
-    match named {
-        Some(path) if missing(path) => Err(Failure::Failed(format!(
-            "{}: there is no such file or folder; a model is a .gguf file or a Hugging Face folder",
-            path.display()
-        ))),
-        Some(path) => Ok(path.to_owned()),
+    let path = match named {
+        Some(path) if guide::is_guide(path) => return Ok(guide::files()?),
+        Some(path) if missing(path) => {
+            return Err(Failure::Failed(format!(
+                "{}: there is no such file or folder; a model is a .gguf file, a Hugging Face folder, or guide for the \
+                 built-in one",
+                path.display()
+            )));
+        }
+        Some(path) => path.to_owned(),
         None => match last_model::last_model() {
             Some(path) if missing(&path) => {
-                Err(Failure::Failed(format!("the last model used is gone: {}; name another with -m", path.display())))
+                return Err(Failure::Failed(format!(
+                    "the last model used is gone: {}; name another with -m, or use the built-in one with -m guide",
+                    path.display()
+                )));
             }
-            Some(path) => Ok(path),
-            None => Err(Failure::Failed(HOW_TO_GET_ONE.into())),
+            Some(path) => path,
+            None => return Ok(guide::files()?),
         },
-    }
+    };
+    Ok(ModelFiles::open(&path)?)
 }
 
 /// Fails if the model came without a tokenizer: better now than when it is loaded.
@@ -85,7 +88,11 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
     let engine = result?;
-    last_model::remember(&path);
+    if guide::is_guide(&path) {
+        last_model::forget();
+    } else {
+        last_model::remember(&path);
+    }
     Ok(engine)
 }
 

@@ -9,7 +9,9 @@ mod interrupt;
 mod last_model;
 mod load;
 mod logits;
+mod models;
 mod perplexity;
+mod profile;
 mod run;
 mod tokenize;
 
@@ -47,6 +49,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Perplexity(perplexity)) => perplexity::perplexity(&perplexity),
         Some(Command::Bench(bench)) => bench::bench(&bench),
         Some(Command::Devices(devices)) => devices::devices(&devices),
+        Some(Command::Models(models)) => models::models(&models),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,17 +2,26 @@
 //!
 //! The text's tokens are cut into windows; each window's first token becomes `<bos>`, and the tokens of its second half,
 //! but for the first of them, are scored. A rest shorter than a window is left out.
+//!
+//! With `--kl-against`, every scored position's probabilities are also compared with those of the same model in another
+//! weight format.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 
+use lapidary_engine::{Error, Session};
 use serde_json::json;
 
 use super::args;
 use super::failure::Failure;
 use super::interrupt::Busy;
-use super::load::{engine, need_tokenizer, open};
+use super::load::{engine as load, need_tokenizer, open};
+
+/// Rows of logits that the reference model may be ahead.
+const ROWS_AHEAD: usize = 32;
 
 pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
     let ctx = arguments.ctx;
@@ -43,7 +52,7 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
     };
 
     let busy = Busy::new();
-    let engine = engine(files, &arguments.model, Some(ctx), &busy)?;
+    let engine = load(files, &arguments.model, Some(ctx), &busy)?;
     if ctx > engine.context() {
         return Err(Failure::Usage(format!("--ctx is {ctx}, but --context is {}", engine.context())));
     }
@@ -60,19 +69,39 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
         )));
     }
 
+    let mut reference = match arguments.kl_against {
+        Some(weights) => {
+            let model = args::Model { weights, ..arguments.model.clone() };
+            let engine = load(open(model.model.as_deref())?, &model, Some(ctx), &busy)?;
+            Some(busy.wait(engine.session())?)
+        }
+        None => None,
+    };
     let mut session = busy.wait(engine.session())?;
     let mut scores = Scores::default();
+    let mut divergences = Divergences::default();
     let mut running = Vec::new();
     let mut out = io::stdout().lock();
     for window in ids.chunks_exact(ctx).take(arguments.windows.unwrap_or(usize::MAX)) {
         let mut window = window.to_vec();
         window[0] = bos;
-        busy.wait(session.logits(&window, ctx / 2, |position, logits| {
+        let score = |position: usize, logits: &[f32]| {
             if let Some(next) = window.get(position + 1) {
                 scores.add(negative_log_likelihood(logits, *next as usize));
             }
-            true
-        }))?;
+        };
+        match &mut reference {
+            Some(reference) => {
+                busy.wait(side_by_side(&mut session, reference, &window, ctx / 2, score, &mut divergences))?;
+            }
+            None => {
+                let mut score = score;
+                busy.wait(session.logits(&window, ctx / 2, |position, logits| {
+                    score(position, logits);
+                    true
+                }))?;
+            }
+        }
         running.push(scores.perplexity());
         if !arguments.json {
             write!(out, "[{}]{:.4} ", running.len(), scores.perplexity())?;
@@ -80,15 +109,119 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
         }
     }
     let (perplexity, stderr, windows) = (scores.perplexity(), scores.standard_error(), running.len());
+    let divergence = reference.is_some().then(|| divergences.summary());
     if arguments.json {
+        let kl = divergence.map(|Summary { mean, median, p99, max, top1 }| {
+            json!({"mean": mean, "median": median, "p99": p99, "max": max, "top1_agreement": top1})
+        });
         let object = json!({
-            "perplexity": perplexity, "stderr": stderr, "running": running, "windows": windows, "ctx": ctx,
+            "perplexity": perplexity, "stderr": stderr, "running": running, "windows": windows, "ctx": ctx, "kl": kl,
         });
         writeln!(out, "{object}")?;
     } else {
         writeln!(out, "\nperplexity {perplexity:.4} ± {stderr:.4} ({windows} windows of {ctx})")?;
+        if let Some(Summary { mean, median, p99, max, top1 }) = divergence {
+            writeln!(
+                out,
+                "KL divergence, nats a token: mean {mean:.6}, median {median:.6}, 99 % {p99:.6}, most {max:.6}"
+            )?;
+            writeln!(out, "same likeliest token: {:.2} %", 100.0 * top1)?;
+        }
     }
     Ok(())
+}
+
+/// Runs a window through both models at once, row beside row, so that no more than some rows are held.
+async fn side_by_side(
+    session: &mut Session,
+    reference: &mut Session,
+    window: &[u32],
+    first: usize,
+    mut score: impl FnMut(usize, &[f32]),
+    divergences: &mut Divergences,
+) -> lapidary_engine::Result<()> {
+    thread::scope(|scope| {
+        let (sender, rows) = mpsc::sync_channel::<Vec<f32>>(ROWS_AHEAD);
+        let other = scope
+            .spawn(move || reference.logits_blocking(window, first, |_, logits| sender.send(logits.to_vec()).is_ok()));
+        let ours = session.logits_blocking(window, first, |position, logits| {
+            score(position, logits);
+            // The last position predicts a token that the window does not have.
+            let Ok(expected) = rows.recv() else { return false };
+            if position + 1 < window.len() {
+                divergences.add(&expected, logits);
+            }
+            true
+        });
+        // What hinders the reference ends ours too, and is the error to tell.
+        drop(rows);
+        match (other.join(), ours) {
+            (Ok(Err(error)), Err(Error::Cancelled)) => Err(error),
+            (Err(panic), _) => std::panic::resume_unwind(panic),
+            (_, ours) => ours,
+        }
+    })
+}
+
+/// Kullback-Leibler divergences of a model's next-token probabilities from a reference's, in nats.
+#[derive(Default)]
+struct Divergences {
+    values: Vec<f64>,
+    agreed: usize,
+}
+
+struct Summary {
+    mean: f64,
+    median: f64,
+    p99: f64,
+    max: f64,
+    /// Share of positions whose likeliest token is the reference's.
+    top1: f64,
+}
+
+impl Divergences {
+    /// `sum(p ln(p / q))`, with p of the reference.
+    fn add(&mut self, reference: &[f32], logits: &[f32]) {
+        let (p, q) = (LogSoftmax::of(reference), LogSoftmax::of(logits));
+        let terms = reference.iter().zip(logits).map(|(a, b)| {
+            let log_p = p.at(*a);
+            log_p.exp() * (log_p - q.at(*b))
+        });
+        self.values.push(terms.sum());
+        let likeliest = |values: &[f32], highest: f32| values.iter().position(|value| *value == highest);
+        self.agreed += usize::from(likeliest(reference, p.highest) == likeliest(logits, q.highest));
+    }
+
+    fn summary(mut self) -> Summary {
+        self.values.sort_by(f64::total_cmp);
+        let count = self.values.len();
+        let at = |share: f64| self.values[((count - 1) as f64 * share).round() as usize];
+        Summary {
+            mean: self.values.iter().sum::<f64>() / count as f64,
+            median: at(0.5),
+            p99: at(0.99),
+            max: at(1.0),
+            top1: self.agreed as f64 / count as f64,
+        }
+    }
+}
+
+/// The logarithm of softmax.
+struct LogSoftmax {
+    highest: f32,
+    log_total: f64,
+}
+
+impl LogSoftmax {
+    fn of(logits: &[f32]) -> Self {
+        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
+        Self { highest, log_total: total.ln() }
+    }
+
+    fn at(&self, logit: f32) -> f64 {
+        f64::from(logit - self.highest) - self.log_total
+    }
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -97,9 +230,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 
 /// `-ln softmax(logits)[token]`.
 fn negative_log_likelihood(logits: &[f32], token: usize) -> f64 {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let total: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
-    total.ln() - f64::from(logits[token] - highest)
+    -LogSoftmax::of(logits).at(logits[token])
 }
 
 /// Negative log-likelihoods, summed up.
@@ -141,6 +272,21 @@ mod tests {
         }
         assert!((scores.perplexity() - 5.0).abs() < 1e-12);
         assert!(scores.standard_error().abs() < 1e-6);
+    }
+
+    #[test]
+    fn divergences_of_known_distributions() {
+        let mut divergences = Divergences::default();
+        let logits = |p: f64| [p.ln() as f32, (1.0 - p).ln() as f32];
+        divergences.add(&logits(0.25), &logits(0.25));
+        divergences.add(&logits(0.5), &logits(0.25));
+        let summary = divergences.summary();
+        assert!(summary.median >= 0.0 && summary.max > summary.median);
+        let expected = 0.5 * (0.5f64 / 0.25).ln() + 0.5 * (0.5f64 / 0.75).ln();
+        assert!((summary.max - expected).abs() < 1e-6, "{}", summary.max);
+        assert!((summary.mean - expected / 2.0).abs() < 1e-6);
+        // Even odds name the first token, 0.25 the second.
+        assert_eq!(summary.top1, 0.5);
     }
 
     #[test]

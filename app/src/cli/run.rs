@@ -16,14 +16,14 @@ use super::load::{engine, need_tokenizer, open, text_or_stdin};
 const RAW_MAX_TOKENS: usize = 512;
 
 pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
-    let mut sampling = arguments.drawing.sampling();
+    let files = open(arguments.model.model.as_deref())?;
+    let mut sampling = arguments.drawing.sampling(&files);
     sampling.stop_at_end = !arguments.ignore_eos;
     if arguments.raw {
         sampling.max_tokens.get_or_insert(RAW_MAX_TOKENS);
     }
     sampling.check()?;
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
-    let files = open(arguments.model.model.as_deref())?;
     if let Some(text) = &text {
         if text.trim().is_empty() {
             return Err(Error::EmptyPrompt.into());

@@ -123,6 +123,11 @@ impl ModelFiles {
         if !path.join(safetensors::CONFIG).exists() {
             return Self::open_gguf(path, &gguf_in(path)?);
         }
+        if !safetensors::is_here(path)
+            && let Ok(file) = gguf_in(path)
+        {
+            return Self::open_gguf(path, &file);
+        }
         Ok(Self::hub(path, folder_name(path), safetensors::open(path)?))
     }
 

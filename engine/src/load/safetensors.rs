@@ -45,6 +45,11 @@ const HEADS: [&str; 2] = ["lm_head.weight", "language_model.lm_head.weight"];
 /// Rows that Gemma-3's embedding has without and with room for images. Configurations give either for both.
 const GEMMA3_VOCABS: [usize; 2] = [262_144, 262_208];
 
+/// Whether a folder has weights of this kind; some hold GGUF files beside a `config.json`.
+pub(super) fn is_here(folder: &Path) -> bool {
+    folder.join(SINGLE).exists() || folder.join(INDEX).exists()
+}
+
 /// A Hugging Face folder, opened and checked.
 pub(super) struct Folder {
     pub(super) config: Config,
@@ -309,8 +314,9 @@ pub(super) fn read_header(bytes: &[u8], path: &Path) -> Result<(usize, HashMap<S
                 ),
             ));
         }
-        let bits = info.shape.iter().try_fold(info.dtype.bitsize(), |bits, dim| bits.checked_mul(*dim));
-        if bits.is_none_or(|bits| bits % 8 != 0 || bits / 8 != end - start) {
+        // In 64 bits also where memory has 32: bits are eight times the bytes.
+        let bits = info.shape.iter().try_fold(info.dtype.bitsize() as u64, |bits, dim| bits.checked_mul(*dim as u64));
+        if bits.is_none_or(|bits| bits % 8 != 0 || bits / 8 != (end - start) as u64) {
             return Err(bad(
                 path,
                 format!(

@@ -126,6 +126,14 @@ impl<'a> Uploader<'a> {
         self.gpu.finish(submission).await
     }
 
+    /// Says that all of the file is done: small tensors do not report on their own.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the progress callback said so.
+    pub fn report_all(&mut self) -> Result<()> {
+        if (self.progress)(self.total, self.total) { Ok(()) } else { Err(Error::Cancelled) }
+    }
+
     async fn write(&mut self, buffer: &wgpu::Buffer, offset: u64, words: &[u32]) -> Result<()> {
         self.gpu.queue().write_buffer(buffer, offset, bytemuck::cast_slice(words));
         self.pending += 4 * words.len() as u64;

@@ -63,7 +63,7 @@ impl Weights {
         let mut total = 0;
         for part in Part::all(config) {
             let view = files.tensor(part)?;
-            total += view.format.row_bytes(view.cols).map_or(0, |bytes| bytes * view.rows) as u64;
+            total += view.format.row_bytes(view.cols).map_or(0, |bytes| bytes as u64 * view.rows as u64);
         }
         let mut loader = Loader { gpu, files, format, uploader: Uploader::new(gpu, max_shard_bytes, total, progress) };
         let embedding = loader.matrix(Part::Embedding).await?;
@@ -73,6 +73,7 @@ impl Weights {
         }
         let final_norm = loader.norm(Part::FinalNorm).await?;
         loader.uploader.finish().await?;
+        loader.uploader.report_all()?;
         Ok(Self { embedding, layers, final_norm })
     }
 

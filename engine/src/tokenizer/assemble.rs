@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokenizers::models::bpe::{BPE, BpeBuilder, BpeTrainer, Vocab};
-use tokenizers::{AddedToken, Model, NormalizerWrapper, PreTokenizerWrapper, Token};
+use tokenizers::{AddedToken, Model, NormalizerWrapper, Token};
 
 use super::{Library, MAX_PIECE, Named, Tokenizer, bad, shorten};
 use crate::error::Result;
@@ -77,7 +77,6 @@ pub(super) struct Parts {
     pub(super) byte_fallback: bool,
     pub(super) fuse_unk: bool,
     pub(super) normalizer: Option<NormalizerWrapper>,
-    pub(super) pre_tokenizer: Option<PreTokenizerWrapper>,
     /// Whether a text gets a space in front.
     pub(super) space_prefix: bool,
     pub(super) bos: Option<u32>,
@@ -133,7 +132,6 @@ impl Parts {
 
         let library = |added: Vec<AddedToken>| -> Result<Library> {
             let mut library = Library::new(pieces.clone());
-            library.with_pre_tokenizer(self.pre_tokenizer.clone());
             library.with_normalizer(self.normalizer.clone()).map_err(|error| bad(&path, error))?;
             library.add_tokens(added).map_err(|error| bad(&path, error))?;
             Ok(library)

@@ -23,6 +23,9 @@ const USER_DEFINED: i32 = 4;
 const UNUSED: i32 = 5;
 const BYTE: i32 = 6;
 
+/// Ways to split pieces into two others, in all; Gemma's vocabularies have some 600,000.
+const MAX_SPLITS: usize = 4 << 20;
+
 /// The parts of a GGUF's tokenizer.
 pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
     if vocab.model != "llama" {
@@ -71,14 +74,15 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
             }
         }
     }
-    parts.merges = merges(&merged, &vocab.scores);
+    parts.merges = merges(&merged, &vocab.scores)
+        .ok_or_else(|| bad(path, format!("its pieces split into others in more than {MAX_SPLITS} ways")))?;
     Ok(parts)
 }
 
 /// Every split of a piece into two pieces, the highest score first. Splits of one piece are ordered as the converter of
 /// `tokenizer.json` orders them, the longest left half first. Whole and control pieces take no part: the former have been
-/// found before anything is merged, the latter must not come from text.
-fn merges(pieces: &[(&str, u32)], scores: &[f32]) -> Vec<(String, String)> {
+/// found before anything is merged, the latter must not come from text. Nothing where there are more than [`MAX_SPLITS`].
+fn merges(pieces: &[(&str, u32)], scores: &[f32]) -> Option<Vec<(String, String)>> {
     struct Split {
         score: f32,
         id: u32,
@@ -93,6 +97,9 @@ fn merges(pieces: &[(&str, u32)], scores: &[f32]) -> Vec<(String, String)> {
         for (at, _) in piece.char_indices().skip(1) {
             let (left, right) = piece.split_at(at);
             if known.contains(left) && known.contains(right) {
+                if splits.len() == MAX_SPLITS {
+                    return None;
+                }
                 splits.push(Split { score: scores[*id as usize], id: *id, piece: index, at: at as u32 });
             }
         }
@@ -102,7 +109,7 @@ fn merges(pieces: &[(&str, u32)], scores: &[f32]) -> Vec<(String, String)> {
         let (left, right) = pieces[split.piece as usize].0.split_at(split.at as usize);
         (left.to_owned(), right.to_owned())
     };
-    splits.iter().map(pair).collect()
+    Some(splits.iter().map(pair).collect())
 }
 
 #[cfg(test)]
@@ -179,6 +186,18 @@ mod tests {
         let text = format!("{} hello {}", "q".repeat(100_000), "z".repeat(100_000));
         let ids = tokenizer.encode_plain(&text).unwrap();
         assert_eq!(tokenizer.decode(&ids).unwrap(), text);
+    }
+
+    #[test]
+    fn a_vocabulary_that_splits_without_end_is_refused() {
+        let mut vocab = gguf();
+        let len = vocab.tokens.len();
+        vocab.tokens.extend((2..=MAX_PIECE).map(|len| "q".repeat(len)));
+        vocab.tokens.extend(std::iter::repeat_n("q".repeat(MAX_PIECE), MAX_SPLITS / (MAX_PIECE - 2)));
+        let added = vocab.tokens.len() - len;
+        vocab.token_types.extend(std::iter::repeat_n(1, added));
+        vocab.scores.extend(std::iter::repeat_n(0.0, added));
+        refused(vocab, 1 << 20, "split");
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
-use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper};
+use tokenizers::AddedToken;
+use tokenizers::normalizers::Replace;
 
-use super::{Parts, bad, is_control_name, shorten};
+use super::{Parts, SPACE_MARK, bad, is_control_name, shorten};
 use crate::error::{Error, Result};
 
 /// The parts of a `tokenizer.json`. Control pieces beyond the embedding are left out rather than refused: Gemma-3's text
@@ -31,6 +32,20 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
     if file.decoder.is_some_and(|decoder| !decoder.is_gemmas()) {
         return Err(unsupported("the decoder"));
     }
+    if file.normalizer.as_ref().is_some_and(|normalizer| !normalizer.is_gemmas()) {
+        return Err(unsupported("the normalizer"));
+    }
+    // Gemma-3's cuts at spaces, which its normalizer has replaced by then: it never does anything.
+    if file.pre_tokenizer.is_some_and(|cut| !cut.is_gemmas() || file.normalizer.is_none()) {
+        return Err(unsupported("the pre_tokenizer"));
+    }
+    if let Some(token) = file.added_tokens.iter().find(|token| token.lstrip || token.rstrip || token.single_word) {
+        return Err(unsupported(&format!("lstrip, rstrip or single_word of {}", shorten(&token.content))));
+    }
+    let normalizer = match file.normalizer {
+        Some(_) => Some(Replace::new(" ", SPACE_MARK).map_err(|error| bad(path, error))?.into()),
+        None => None,
+    };
     let model = file.model;
     let affix = |affix: Option<String>| affix.is_some_and(|affix| !affix.is_empty());
     if model.ignore_merges || affix(model.continuing_subword_prefix) || affix(model.end_of_word_suffix) {
@@ -42,13 +57,15 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
         merges: model.merges.into_iter().map(|merge| (merge.0, merge.1)).collect(),
         byte_fallback: model.byte_fallback,
         fuse_unk: model.fuse_unk,
-        normalizer: file.normalizer,
-        pre_tokenizer: file.pre_tokenizer,
+        normalizer,
         ..Parts::default()
     };
     let mut added: HashMap<String, AddedFile> = HashMap::with_capacity(file.added_tokens.len());
     for token in file.added_tokens {
-        added.insert(token.content.clone(), token);
+        let (piece, id) = (token.content.clone(), token.id);
+        if added.insert(piece.clone(), token).is_some_and(|other| other.id != id) {
+            return Err(bad(path, format!("the piece {} has two ids", shorten(&piece))));
+        }
     }
     let mut unk = None;
     for (piece, id) in model.vocab.0 {
@@ -96,8 +113,8 @@ struct KindModel {
 struct TokenizerFile {
     #[serde(default)]
     added_tokens: Vec<AddedFile>,
-    normalizer: Option<NormalizerWrapper>,
-    pre_tokenizer: Option<PreTokenizerWrapper>,
+    normalizer: Option<NormalizerFile>,
+    pre_tokenizer: Option<PreTokenizerFile>,
     decoder: Option<DecoderFile>,
     model: ModelFile,
 }
@@ -120,11 +137,7 @@ struct AddedFile {
 
 impl AddedFile {
     fn into_token(self) -> AddedToken {
-        AddedToken::from(self.content, self.special)
-            .single_word(self.single_word)
-            .lstrip(self.lstrip)
-            .rstrip(self.rstrip)
-            .normalized(self.normalized)
+        AddedToken::from(self.content, self.special).normalized(self.normalized)
     }
 }
 
@@ -143,6 +156,57 @@ struct ModelFile {
     ignore_merges: bool,
     vocab: Entries,
     merges: Vec<Merge>,
+}
+
+/// A normalizer. Only Gemma's is accepted, and made anew: of the library's many others, some panic on bad files.
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+enum NormalizerFile {
+    Replace {
+        pattern: PatternFile,
+        content: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+impl NormalizerFile {
+    fn is_gemmas(&self) -> bool {
+        matches!(self, Self::Replace { pattern, content } if pattern.is_space() && content == SPACE_MARK)
+    }
+}
+
+/// A pre-tokenizer, of which the same is true.
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+enum PreTokenizerFile {
+    Split {
+        pattern: PatternFile,
+        behavior: String,
+        #[serde(default)]
+        invert: bool,
+    },
+    #[serde(other)]
+    Other,
+}
+
+impl PreTokenizerFile {
+    fn is_gemmas(&self) -> bool {
+        matches!(self, Self::Split { pattern, behavior, invert: false }
+            if pattern.is_space() && behavior == "MergedWithPrevious")
+    }
+}
+
+#[derive(Deserialize)]
+enum PatternFile {
+    String(String),
+    Regex(String),
+}
+
+impl PatternFile {
+    fn is_space(&self) -> bool {
+        matches!(self, Self::String(text) | Self::Regex(text) if text == " ")
+    }
 }
 
 /// The steps of a decoder. [`Detokenizer`](super::Detokenizer) does what Gemma's do; others would need code of their own.

@@ -159,6 +159,31 @@ fn nonsense_in_a_file_is_an_error() {
 }
 
 #[test]
+fn what_gemmas_tokenizers_do_not_do_is_refused_before_the_library_meets_it() {
+    type Damage = fn(&mut serde_json::Value);
+    // The library panics on each of these, while it reads the file or at the first text.
+    let cases: [(&str, Damage); 5] = [
+        ("normalizer", |json| {
+            json["normalizer"] = serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "!"});
+        }),
+        ("normalizer", |json| {
+            json["normalizer"] = serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="});
+        }),
+        ("normalizer", |json| json["normalizer"]["content"] = "x".repeat(1 << 20).into()),
+        ("pre_tokenizer", |json| json["pre_tokenizer"] = serde_json::json!({"type": "FixedLength", "length": 0})),
+        ("lstrip", |json| json["added_tokens"][1]["lstrip"] = true.into()),
+    ];
+    for (what, damage) in cases {
+        let mut json = json();
+        damage(&mut json);
+        match load_json(&json) {
+            Err(Error::Unsupported { what: given, .. }) if given.contains(what) => {}
+            other => panic!("{other:?}, but expected {what:?}"),
+        }
+    }
+}
+
+#[test]
 fn merges_of_control_pieces_are_dropped() {
     let mut json = json();
     let whole = load_json(&json).unwrap();

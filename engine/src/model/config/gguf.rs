@@ -240,9 +240,10 @@ fn ids(meta: &Metadata) -> Result<(u32, Vec<u32>)> {
         u32::try_from(id).ok()
     };
     let bos = meta.token_id("tokenizer.ggml.bos_token_id")?.or_else(|| find("<bos>")).unwrap_or(BOS_ID);
-    let eos = meta.token_id("tokenizer.ggml.eos_token_id")?.or_else(|| find("<eos>"));
+    // Some files give <end_of_turn> as the end of text, and the model still says <eos> at times.
+    let eos = meta.token_id("tokenizer.ggml.eos_token_id")?.into_iter().chain(find("<eos>"));
     let end_of_turn = meta.token_id("tokenizer.ggml.eot_token_id")?;
-    Ok((bos, unique(eos.into_iter().chain(end_of_turn))))
+    Ok((bos, unique(eos.chain(end_of_turn))))
 }
 
 impl Keys<'_> {

@@ -1,0 +1,201 @@
+"""The guide's corpus: reads corpus/*.toml, holds out a tenth of the phrasings, and draws dialogues for training.
+
+A topic has an `answer` and phrasings of its question: the ones written out under `ask`, and those that TERM_FRAMES make of
+each of its `term`s. What is drawn is varied by paraphrase patterns, wrappers and typos; what is held out never is trained on,
+in no variation.
+"""
+import hashlib, random, re, tomllib
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "corpus"
+
+TERM_FRAMES = [
+    "What is {}?", "What does {} mean?", "Explain {}", "Tell me about {}", "{}", "{}?", "Define {}", "What do you know about {}?",
+    "How does {} work?", "Can you explain {}?", "What's {}?", "I don't understand {}", "Describe {}", "What exactly is {}?",
+    "meaning of {}", "What is {} for?", "Please explain {} to me", "What are {}?", "I want to know about {}", "What is meant by {}?",
+    "Give me an explanation of {}", "Do you know what {} is?", "Why is there {}?", "I have never heard of {}",
+]
+
+WRAPPERS = [
+    "hey, {}", "hi, {}", "hello, {}", "please: {}", "{} please", "I have a question: {}", "quick question: {}", "and {}", "ok, {}", "so {}", "one more: {}",
+    "sorry, {}", "{} thanks", "can you help me? {}", "I was wondering: {}", "now {}", "next question: {}", "hi guide, {}", "just curious, {}", "well, {}",
+]
+
+PARAPHRASES = [
+    (r"^How do I ", ["How can I ", "How could I ", "How to ", "How would I ", "What is the way to ", "Can you tell me how to ", "Tell me how to ",
+                     "I want to know how to ", "Is there a way to ", "How does one ", "I want to ", "I'd like to ", "Show me how to ", "What do I do to ", "how do you "]),
+    (r"^Can I ", ["Could I ", "Is it possible to ", "May I ", "Am I able to ", "Can you ", "Is there a way to ", "How can I ", "can one "]),
+    (r"^What is ", ["What's ", "What exactly is ", "whats ", "Tell me what is ", "Can you tell me what is ", "Do you know what is "]),
+    (r"^What are ", ["What exactly are ", "Tell me what are ", "Which are "]),
+    (r"^Where is ", ["Where's ", "Where can I find ", "Where do I find "]),
+    (r"^Where do I ", ["Where can I ", "Where should I ", "Where does one "]),
+    (r"^Which ", ["What ", "Tell me which "]),
+    (r"^Does it ", ["Does Lapidary ", "Will it ", "Can it ", "Does this program ", "Does this "]),
+    (r"^Is there ", ["Do you have ", "Does it have ", "Is there also "]),
+    (r"^Why ", ["How come ", "What is the reason that ", "Tell me why "]),
+    (r"^It says ", ["I get the message ", "The program says ", "It tells me ", "I see the error ", "It shows "]),
+    (r"^Tell me about ", ["Talk about ", "Say something about ", "I want to hear about "]),
+]
+
+# Words of one meaning, near enough in these questions. Any may stand for another.
+SYNONYMS = [
+    ["delete", "remove", "erase", "get rid of"], ["change", "modify", "alter", "adjust"], ["find", "locate", "look for", "search for"],
+    ["stop", "cancel", "abort", "interrupt", "halt", "end"], ["save", "store", "keep"], ["chat", "conversation", "dialogue", "discussion"],
+    ["chats", "conversations", "dialogues"], ["reply", "answer", "response"], ["replies", "answers", "responses"], ["fast", "quick", "speedy"],
+    ["slow", "sluggish"], ["faster", "quicker"], ["big", "large", "huge"], ["bigger", "larger"], ["small", "little", "tiny"], ["picture", "image", "photo"],
+    ["GPU", "graphics card", "video card", "gpu", "graphics adapter"], ["VRAM", "video memory", "GPU memory", "graphics memory"],
+    ["error", "problem", "failure"], ["program", "app", "application", "software", "tool"], ["folder", "directory"], ["choose", "pick", "select"],
+    ["show", "display"], ["download", "fetch"], ["get", "obtain"], ["start", "launch", "begin"], ["open", "load"], ["use", "run"], ["model", "language model", "LLM", "AI model"],
+    ["message", "prompt", "question"], ["messages", "prompts", "questions"], ["computer", "machine", "PC", "laptop"], ["supported", "possible", "allowed"],
+    ["correct", "fix", "repair"], ["make", "create"], ["need", "require"], ["work", "function"], ["text", "words"], ["crash", "crashes", "crashed"], ["broken", "damaged", "corrupt"],
+    ["internet", "network", "web"], ["private", "secret", "confidential"], ["setting", "option"], ["settings", "options", "preferences"], ["colour", "color"],
+    ["shortcut", "hotkey", "key binding"], ["shortcuts", "hotkeys", "keys"], ["memory", "RAM"], ["terminal", "console", "shell", "command line"], ["library", "crate"],
+    ["explain", "describe"], ["happens", "occurs"], ["trained", "taught"], ["weights", "parameters"], ["quantisation", "quantization"], ["quantise", "quantize", "compress"],
+    ["licence", "license"], ["example", "sample"], ["wrong", "incorrect", "false"], ["window", "screen"], ["version", "release"], ["driver", "graphics driver"],
+    ["rename", "retitle"], ["export", "save"], ["copy", "duplicate"], ["regenerate", "redo"], ["size", "dimension"], ["count", "number"], ["quality", "accuracy"],
+    ["speed", "performance"], ["purpose", "point", "use"], ["earlier", "previous", "old"], ["several", "many", "multiple"], ["another", "a different"], ["garbage", "nonsense", "gibberish", "rubbish"],
+    ["switch", "change"], ["talk", "speak"], ["write", "type"], ["list", "overview"], ["cost", "price"], ["free", "gratis"], ["document", "file"], ["sound", "audio", "voice"],
+]
+SYNONYM = {word: [other for other in group if other != word] for group in SYNONYMS for word in group if " " not in word}
+
+# What hurried people leave out.
+FILLERS = {"do", "does", "i", "the", "a", "an", "my", "is", "are", "can", "to", "it", "of", "you", "please", "me", "be", "that", "this", "in"}
+
+
+def load():
+    """All topics, and the off-topic file."""
+    files = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.toml"))}
+    off, more = files.pop("offtopic"), files.pop("phrasings")
+    topics = [topic for data in files.values() for topic in data["topic"]]
+    assert set(more) <= {topic["id"] for topic in topics}, "phrasings of no topic"
+    for topic in topics:
+        topic["ask"] = list(dict.fromkeys(topic.get("ask", []) + more.get(topic["id"], [])))
+    return topics, off
+
+
+def phrasings(topic):
+    return list(topic.get("ask", [])) + [frame.format(term) for term in topic.get("term", []) for frame in TERM_FRAMES]
+
+
+def is_held_out(topic_id, phrasing):
+    """A tenth of the phrasings, by a hash: adding one moves no other."""
+    return hashlib.sha256(f"{topic_id}|{phrasing}".encode()).digest()[0] % 10 == 0
+
+
+def split(topic):
+    every = phrasings(topic)
+    held = [p for p in every if is_held_out(topic["id"], p)]
+    return [p for p in every if p not in held], held
+
+
+def typo(text, rng):
+    spots = [i for i in range(1, len(text) - 1) if text[i].isalpha() and text[i - 1].isalpha()]
+    if len(spots) < 4:
+        return text
+    i = rng.choice(spots)
+    kind = rng.randrange(4)
+    if kind == 0:
+        return text[:i] + text[i + 1:]
+    if kind == 1:
+        return text[:i] + text[i] + text[i:]
+    if kind == 2:
+        return text[:i] + text[i + 1] + text[i] + text[i + 2:]
+    return text[:i] + rng.choice("abcdefghijklmnopqrstuvwxyz") + text[i + 1:]
+
+
+def synonym(word, rng):
+    """The word, or at times another of its meaning; what follows it stays."""
+    core = word.rstrip("?!.,")
+    others = SYNONYM.get(core) or SYNONYM.get(core.lower())
+    if not others or rng.random() < 0.65:
+        return word
+    return rng.choice(others) + word[len(core):]
+
+
+def vary(text, rng, bare=False):
+    if not bare and rng.random() < 0.5:
+        rules = [(p, to) for p, to in PARAPHRASES if re.search(p, text)]
+        if rules:
+            pattern, to = rng.choice(rules)
+            text = re.sub(pattern, rng.choice(to), text, count=1)
+    if not bare:
+        words = text.split(" ")
+        if len(words) > 2 and rng.random() < 0.15:
+            kept = [word for word in words if word.lower() not in FILLERS or rng.random() < 0.3]
+            words = kept if len(kept) > 1 else words
+        text = " ".join(synonym(word, rng) for word in words)
+    if not bare and rng.random() < 0.15:
+        wrapper = rng.choice(WRAPPERS)
+        if not wrapper.startswith("{}") and not re.match(r"[A-Z][A-Z]|I\b", text):
+            text = text[:1].lower() + text[1:]
+        text = wrapper.format(text)
+    if rng.random() < 0.35:
+        text = text.lower()
+    if rng.random() < 0.3:
+        text = text.rstrip("?!.")
+    for _ in range(rng.choice([0, 0, 0, 0, 1, 1, 2])):
+        text = typo(text, rng)
+    return text or "?"
+
+
+
+class Dialogues:
+    """Draws dialogues: lists of (question, answer)."""
+
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+        self.topics, self.off = load()
+        self.train = {t["id"]: split(t)[0] for t in self.topics}
+        self.generic = next(t for t in self.topics if t.get("generic") == "more")
+        self.small = [t for t in self.topics if t.get("bare")]
+        self.large = [t for t in self.topics if not t.get("bare")]
+        nouns = self.off["nouns"]
+        self.bare_nouns = [re.sub(r"^(a|an|the|my) ", "", n) for n in nouns]
+
+    def off_topic(self):
+        rng = self.rng
+        if rng.random() < 0.45:
+            return vary(rng.choice(self.off["ask"]), rng)
+        frame = rng.choice(self.off["frames"])
+        pool = self.off["nouns"] if rng.random() < 0.6 else self.bare_nouns
+        return vary(frame.format(*(rng.choice(pool) for _ in range(frame.count("{}")))), rng)
+
+    def turns(self):
+        """One question and its answer, with a follow-up or two where the topic has them."""
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.25:
+            yield self.off_topic(), rng.choice(self.off["answers"])
+            return
+        if kind < 0.28:
+            other = self.off["other_languages"]
+            yield vary(rng.choice(other["ask"]), rng, bare=True), other["answer"]
+            return
+        topic = rng.choice(self.small if kind < 0.36 else self.large)
+        yield vary(rng.choice(self.train[topic["id"]]), rng, topic.get("bare", False)), topic["answer"]
+        if topic.get("follow") and rng.random() < 0.5:
+            follow = rng.choice(topic["follow"])
+            yield vary(rng.choice(follow["ask"]), rng, bare=True), follow["answer"]
+        elif not topic.get("bare") and rng.random() < 0.12:
+            yield vary(rng.choice(self.train[self.generic["id"]]), rng, bare=True), topic.get("more", self.generic["answer"])
+
+    def draw(self, turns):
+        """A dialogue of at least this many turns."""
+        dialogue = []
+        while len(dialogue) < turns:
+            dialogue += self.turns()
+        return dialogue
+
+
+def evaluation():
+    """What is held out: on-topic questions with their key terms, off-topic ones, and two-turn dialogues."""
+    topics, off = load()
+    on = [dict(topic=t["id"], ask=p, keys=t["keys"], written=p in t.get("ask", [])) for t in topics for p in split(t)[1]]
+    refuse = [dict(ask=p) for p in off["held_out"]]
+    foreign = [dict(ask=p) for p in off["other_languages"]["held_out"]]
+    follow = []
+    for t in topics:
+        for f in t.get("follow", []):
+            held = split(t)[1] or t["ask"][:1]
+            follow.append(dict(topic=t["id"], first=held[0], answer=t["answer"], ask=f["ask"][0], keys=f["keys"]))
+    return dict(on_topic=on, off_topic=refuse, other_languages=foreign, follow_ups=follow)

@@ -1,0 +1,310 @@
+#!/usr/bin/env python3
+"""Trains Lapidary's guide from scratch: a small Gemma-2 that answers questions about Lapidary, Gemma 2 and GPUs.
+
+    python -m venv venv && venv/bin/pip install -r requirements.txt
+    venv/bin/python train.py                 # about an hour on two cores; writes model/, loss.png, evaluation.json, goldens
+    venv/bin/python train.py --evaluate      # only evaluates what is in model/
+
+The architecture is Hugging Face's own Gemma2ForCausalLM with everything that Gemma 2 has: both caps, local and global layers
+in turn, grouped queries, a tied embedding. Widths are multiples of 256, so that every weight format applies. The corpus is in
+corpus/ and drawn by corpus.py; the tokenizer is a byte-fallback BPE with Gemma's control tokens, trained on the same text.
+The seed fixes the data and the initial weights; results still differ a little between machines, as sums of floats do.
+Nothing of this is needed to build or run Lapidary.
+"""
+import argparse, json, math, os, random, time
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import Gemma2Config, Gemma2ForCausalLM
+
+import corpus
+
+HERE = Path(__file__).parent
+MODEL = HERE / "model"
+SEED = 2024
+VOCAB, CONTEXT, WINDOW = 3072, 1024, 256
+PAD, EOS, BOS, UNK, START, END = range(6)
+CONTROL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
+USER_LOSS = 0.1  # of the user's words a tenth is learned, so that the perplexity of a whole dialogue means something
+OPENING, OPENING_LOSS = 4, 4.0  # the first tokens of an answer decide which one it is; the rest follows from them
+
+CONFIG = dict(
+    architectures=["Gemma2ForCausalLM"], model_type="gemma2", vocab_size=VOCAB, hidden_size=256, intermediate_size=768,
+    num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2, head_dim=64, query_pre_attn_scalar=64,
+    max_position_embeddings=CONTEXT, sliding_window=WINDOW, attn_logit_softcapping=50.0, final_logit_softcapping=30.0,
+    rms_norm_eps=1e-6, rope_theta=10000.0, hidden_act="gelu_pytorch_tanh", hidden_activation="gelu_pytorch_tanh",
+    attention_bias=False, attention_dropout=0.0, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, tie_word_embeddings=True,
+    use_cache=True, torch_dtype="bfloat16", initializer_range=0.02)
+
+
+def train_tokenizer():
+    """A BPE like Gemma's: spaces become ▁, nothing else is cut away, unknown characters fall back to their bytes.
+
+    Merges are learned inside of words, so that the same merges hold without any pre-tokenizer, which Gemma has none of.
+    """
+    dialogues = corpus.Dialogues(SEED)
+    text = [part for _ in range(6000) for turn in dialogues.draw(1) for part in turn]
+    text += [topic["answer"] for topic in dialogues.topics] * 20
+    byte_pieces = [f"<0x{i:02X}>" for i in range(256)]
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"▁?\p{L}+|▁?\p{N}|▁?[^▁\p{L}\p{N}]|▁"), "isolated")
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB, special_tokens=CONTROL + byte_pieces, min_frequency=3, limit_alphabet=110,
+        initial_alphabet=[chr(c) for c in range(33, 127)] + ["▁", "\n"], show_progress=False)
+    tokenizer.train_from_iterator(text, trainer)
+    data = json.loads(tokenizer.to_str())
+    data["pre_tokenizer"] = None
+    data["added_tokens"] = [dict(id=i, content=c, single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
+                            for i, c in enumerate(CONTROL)]
+    tokenizer = Tokenizer.from_str(json.dumps(data))
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", BOS)])
+    assert tokenizer.get_vocab_size() == VOCAB, tokenizer.get_vocab_size()
+    return tokenizer
+
+
+class Encoder:
+    """The chat template, in ids."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer, self.cache = tokenizer, {}
+        self.user = [START] + self.ids("user\n")
+        self.model = self.ids("\n") + [START] + self.ids("model\n")
+        self.newline = self.ids("\n")
+
+    def ids(self, text):
+        found = self.cache.get(text)
+        if found is None:
+            found = self.tokenizer.encode(text, add_special_tokens=False).ids
+            if len(self.cache) < 20000:
+                self.cache[text] = found
+        return found
+
+    def prompt(self, turns, question):
+        ids = [BOS]
+        for asked, answered in turns:
+            ids += self.user + self.ids(asked) + [END] + self.model + self.ids(answered) + [END] + self.newline
+        return ids + self.user + self.ids(question) + [END] + self.model
+
+    def dialogue(self, turns):
+        """Ids, and the probability that each is learned."""
+        ids, weight = [BOS], [0.0]
+        for asked, answered in turns:
+            head = self.user + self.ids(asked) + [END] + self.model
+            reply = self.ids(answered) + [END]
+            ids += head + reply + self.newline
+            weight += [USER_LOSS] * len(head) + [OPENING_LOSS] * min(OPENING, len(reply)) + [1.0] * max(0, len(reply) - OPENING) + [USER_LOSS] * len(self.newline)
+        return ids, weight
+
+
+def batches(encoder, tokens, seed):
+    """Endless batches of packed dialogues: in sixteen, one of longer rows, one with a long dialogue a row."""
+    dialogues, rng = corpus.Dialogues(seed), random.Random(seed + 1)
+    step = 0
+    while True:
+        length, turns = {3: (256, [2, 3, 4, 6]), 15: (CONTEXT, [40])}.get(step % 16, (128, [1, 1, 1, 2]))
+        count = tokens // length
+        ids, weights = np.full((count, length + 1), PAD), np.zeros((count, length + 1), np.float32)
+        for row in range(count):
+            at = 0
+            while at <= length:
+                piece, weight = encoder.dialogue(dialogues.draw(rng.choice(turns)))
+                take = min(len(piece), length + 1 - at)
+                ids[row, at:at + take], weights[row, at:at + take] = piece[:take], weight[:take]
+                at += take
+        step += 1
+        yield torch.from_numpy(ids).long(), torch.from_numpy(weights)
+
+
+def train(steps, tokens, peak):
+    torch.manual_seed(SEED)
+    tokenizer = train_tokenizer()
+    encoder = Encoder(tokenizer)
+    model = Gemma2ForCausalLM(Gemma2Config(**CONFIG, attn_implementation="eager")).train()
+    count = sum(p.numel() for p in model.parameters())
+    print(f"{count:,} parameters, {count * 2 / 1e6:.1f} MB in bf16", flush=True)
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    norms = [p for p in model.parameters() if p.ndim == 1]
+    optimizer = torch.optim.AdamW([dict(params=matrices, weight_decay=0.1), dict(params=norms, weight_decay=0.0)], betas=(0.9, 0.98))
+    body = torch.compile(model.model, dynamic=False)
+    losses, seen, start = [], 0, time.time()
+    for step, (ids, weights) in zip(range(steps), batches(encoder, tokens, SEED + 10)):
+        warm = min(1.0, (step + 1) / 100)
+        rate = peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        target, weight = ids[:, 1:].reshape(-1), weights[:, 1:].reshape(-1)
+        # All of the answers, and as many of the user's words as their weight says: the head is a third of the work.
+        chosen = torch.rand(weight.shape) < weight
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden = body(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+            logits = model.lm_head(hidden.reshape(-1, hidden.shape[-1])[chosen])
+            logits = CONFIG["final_logit_softcapping"] * torch.tanh(logits / CONFIG["final_logit_softcapping"])
+        each = F.cross_entropy(logits.float(), target[chosen], reduction="none")
+        importance = weight[chosen].clamp(min=1.0)
+        loss = (each * importance).sum() / importance.sum()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        seen += target.numel()
+        answers = weight[chosen] >= 1.0
+        losses.append((step, loss.item(), each[answers].mean().item()))
+        if step % 50 == 0 or step == steps - 1:
+            spent = time.time() - start
+            print(f"step {step} loss {loss.item():.4f} answers {losses[-1][2]:.4f} tokens/s {seen / spent:.0f} minutes {spent / 60:.1f}", flush=True)
+        if step % 500 == 499 or step == steps - 1:
+            save(model, tokenizer)
+    plot(losses)
+    return dict(parameters=count, steps=steps, tokens=seen, minutes=round((time.time() - start) / 60), final_answer_loss=float(np.mean([l[2] for l in losses[-50:]])))
+
+
+def save(model, tokenizer):
+    """The hub's layout: what the published Gemma-2 checkpoints look like."""
+    MODEL.mkdir(exist_ok=True)
+    tensors = {name: tensor.detach().to(torch.bfloat16).contiguous() for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
+    save_file(tensors, MODEL / "model.safetensors", metadata={"format": "pt"})
+    tokenizer.save(str(MODEL / "tokenizer.json"), pretty=False)
+    write(MODEL / "config.json", CONFIG)
+    write(MODEL / "generation_config.json", dict(bos_token_id=BOS, eos_token_id=[EOS, END], pad_token_id=PAD))
+    template = ("{{ bos_token }}{% for message in messages %}{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}"
+                "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
+                "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}")
+    write(MODEL / "tokenizer_config.json", dict(tokenizer_class="GemmaTokenizer", add_bos_token=True, bos_token="<bos>", eos_token="<eos>",
+                                                pad_token="<pad>", unk_token="<unk>", chat_template=template))
+
+
+def write(path, value):
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def plot(losses):
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    steps, _, answers = zip(*losses)
+    smooth = np.convolve(answers, np.ones(25) / 25, mode="valid")
+    figure, axes = plt.subplots(figsize=(7, 3.6), dpi=110)
+    axes.semilogy(steps, answers, linewidth=0.5, alpha=0.4, label="each step")
+    axes.semilogy(steps[len(steps) - len(smooth):], smooth, label="mean of 25")
+    axes.set_xlabel("step"); axes.set_ylabel("loss of answers, nats a token"); axes.grid(alpha=0.3); axes.legend()
+    figure.tight_layout(); figure.savefig(HERE / "loss.png")
+
+
+def load():
+    """The saved model, its bf16 weights widened to f32: what the engine's --weights f32 computes."""
+    config = Gemma2Config(**json.loads((MODEL / "config.json").read_text()), attn_implementation="eager")
+    model = Gemma2ForCausalLM(config).float().eval()
+    missing, unexpected = model.load_state_dict({k: v.float() for k, v in load_file(MODEL / "model.safetensors").items()}, strict=False)
+    assert set(missing) <= {"lm_head.weight"} and not unexpected, (missing, unexpected)
+    model.tie_weights()
+    return model, Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+
+
+@torch.no_grad()
+def greedy(model, prompt, limit=120, stop=(EOS, END)):
+    out = model(input_ids=torch.tensor([prompt]), use_cache=True)
+    ids = []
+    for _ in range(limit):
+        token = int(out.logits[0, -1].argmax())
+        if token in stop:
+            break
+        ids.append(token)
+        out = model(input_ids=torch.tensor([[token]]), past_key_values=out.past_key_values, use_cache=True)
+    return ids
+
+
+def holds(answer, keys):
+    return all(any(k.lower() in answer.lower() for k in key.split("|")) for key in keys)
+
+
+REFUSAL, ENGLISH = ["only Lapidary's built-in guide"], ["only English"]
+
+
+def evaluate(sample):
+    """Held-out questions, answered greedily; a right answer holds all of its topic's key terms."""
+    torch.manual_seed(SEED)
+    model, tokenizer = load()
+    encoder, rng = Encoder(tokenizer), random.Random(SEED)
+    held = corpus.evaluation()
+    written = [q for q in held["on_topic"] if q["written"]]
+    framed = rng.sample([q for q in held["on_topic"] if not q["written"]], sample)
+    scores, wrong = {}, []
+    groups = dict(written=[([], q["ask"], q["keys"]) for q in written], framed=[([], q["ask"], q["keys"]) for q in framed],
+                  off_topic=[([], q["ask"], REFUSAL) for q in held["off_topic"]],
+                  other_languages=[([], q["ask"], ENGLISH) for q in held["other_languages"]],
+                  follow_ups=[([(q["first"], q["answer"])], q["ask"], q["keys"]) for q in held["follow_ups"]])
+    for name, questions in groups.items():
+        right = 0
+        for turns, ask, keys in questions:
+            answer = tokenizer.decode(greedy(model, encoder.prompt(turns, ask)))
+            good = holds(answer, keys)
+            right += good
+            if not good:
+                wrong.append(dict(group=name, ask=ask, answer=answer))
+        scores[name] = dict(right=right, of=len(questions), share=round(right / len(questions), 4))
+        print(name, scores[name], flush=True)
+    for w in wrong:
+        print(f"  {w['group']}: {w['ask']!r} -> {w['answer'][:90]!r}")
+    return scores
+
+
+def export_tests():
+    """What the Rust tests read: the held-out questions, a text for perplexity, and transformers' logits and greedy answers."""
+    model, tokenizer = load()
+    encoder = Encoder(tokenizer)
+    held = corpus.evaluation()
+    held["refusal"], held["english"] = REFUSAL, ENGLISH
+    (HERE / "evaluation.json").write_text("{\n" + ",\n".join(
+        f'"{name}": [\n' + ",\n".join(json.dumps(item, ensure_ascii=False) for item in items) + "\n]" for name, items in held.items()) + "\n}\n", encoding="utf-8")
+    rng = random.Random(SEED + 2)
+    topics, off = corpus.load()
+    by_id = {t["id"]: t for t in topics}
+    questions = [(q["ask"], by_id[q["topic"]]["answer"]) for q in held["on_topic"] if q["written"]]
+    questions += [(q["ask"], off["answers"][0]) for q in held["off_topic"]]
+    rng.shuffle(questions)
+    # Dialogues of held-out questions, end to end: what `lapidary perplexity --tokens-file` reads.
+    text = [id for at in range(0, len(questions), 6) for id in encoder.dialogue(questions[at:at + 6])[0]]
+    (HERE / "dialogues.json").write_text(json.dumps(text) + "\n")
+    golden, tensors = [], {}
+    dialogues = [questions[0:1], questions[1:4], questions[4:13]]
+    for number, turns in enumerate(dialogues):
+        ids = encoder.prompt(turns[:-1], turns[-1][0])
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0]
+        positions = sorted({*range(0, len(ids), 16), len(ids) - 1})
+        answer = greedy(model, ids, limit=120)
+        golden.append(dict(turns=[list(turn) for turn in turns[:-1]], ask=turns[-1][0], ids=ids, positions=positions, greedy=answer, text=tokenizer.decode(answer)))
+        tensors[f"dialogue{number}"] = logits[positions].contiguous()
+    assert len(golden[-1]["ids"]) > WINDOW + 64, "one dialogue must cross the window"
+    folder = HERE / "golden"
+    folder.mkdir(exist_ok=True)
+    save_file(tensors, folder / "logits.safetensors")
+    (folder / "dialogues.json").write_text("[\n" + ",\n".join(json.dumps(g, ensure_ascii=False) for g in golden) + "\n]\n", encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=2800)
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
+    parser.add_argument("--rate", type=float, default=2e-3, help="the peak learning rate")
+    parser.add_argument("--sample", type=int, default=150, help="held-out questions of the framed kind to evaluate")
+    parser.add_argument("--evaluate", action="store_true", help="do not train")
+    options = parser.parse_args()
+    record = HERE / "training.json"
+    if not options.evaluate:
+        write(record, train(options.steps, options.tokens, options.rate))
+    result = json.loads(record.read_text()) if record.exists() else {}
+    result["evaluation"] = evaluate(options.sample)
+    write(record, result)
+    export_tests()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+//! `lapidary bench --profile`: what each kernel takes of a token.
+
+use lapidary_engine::Session;
+
+use super::bench::Spread;
+use super::failure::Failure;
+use super::interrupt::Busy;
+
+/// Steps that a profile is the median of.
+pub(crate) const PROFILES: usize = 5;
+
+/// The dispatches of one kernel in a token.
+pub(crate) struct Kernel {
+    pub(crate) name: &'static str,
+    pub(crate) dispatches: usize,
+    pub(crate) ms: f64,
+}
+
+/// Of a token after the session's tokens, the longest first.
+pub(crate) fn profile(session: &mut Session, busy: &Busy) -> Result<Vec<Kernel>, Failure> {
+    // The last token that was generated may fill the context; make room.
+    session.rewind(session.tokens().len().saturating_sub(1));
+    let mut runs = Vec::new();
+    for _ in 0..PROFILES {
+        runs.push(busy.wait(session.profile())?);
+    }
+    let mut kernels: Vec<Kernel> = Vec::new();
+    for (i, (name, _)) in runs[0].iter().enumerate() {
+        let ms = Spread::of(runs.iter().map(|run| run[i].1).collect()).median;
+        match kernels.iter_mut().find(|kernel| kernel.name == *name) {
+            Some(kernel) => {
+                kernel.dispatches += 1;
+                kernel.ms += ms;
+            }
+            None => kernels.push(Kernel { name, dispatches: 1, ms }),
+        }
+    }
+    kernels.sort_by(|a, b| b.ms.total_cmp(&a.ms));
+    Ok(kernels)
+}

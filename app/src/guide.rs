@@ -1,0 +1,27 @@
+//! The guide: a small Gemma-2 that is part of the program, so that the first start answers.
+//!
+//! `app/guide` holds the model, the text it was trained on and the script that trains it.
+
+use std::path::Path;
+
+use lapidary_engine::load::HubBytes;
+use lapidary_engine::{ModelFiles, Result};
+
+/// What `-m` calls it. A folder of this name is reached as `./guide`.
+pub(crate) const NAME: &str = "guide";
+
+/// Whether a model's path means the guide.
+pub(crate) fn is_guide(path: &Path) -> bool {
+    path == Path::new(NAME)
+}
+
+/// The guide's files.
+pub(crate) fn files() -> Result<ModelFiles> {
+    let files = HubBytes {
+        config: include_bytes!("../guide/model/config.json").as_slice().into(),
+        generation_config: Some(include_bytes!("../guide/model/generation_config.json").as_slice().into()),
+        tokenizer: include_bytes!("../guide/model/tokenizer.json").as_slice().into(),
+        weights: include_bytes!("../guide/model/model.safetensors").as_slice().into(),
+    };
+    ModelFiles::from_hub_bytes(files, NAME)
+}

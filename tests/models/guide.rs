@@ -1,0 +1,186 @@
+//! The guide: a trained model's logits and greedy replies against transformers', and what it answers to questions that it
+//! was not trained on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lapidary_engine::template::{Role, Turn, render};
+use lapidary_engine::{Engine, Sampling, Session, WeightFormat};
+use lapidary_tests::block_on;
+use serde::Deserialize;
+
+use crate::golden::floats;
+
+fn place(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../app/guide").join(name)
+}
+
+fn read<T: for<'de> Deserialize<'de>>(name: &str) -> T {
+    serde_json::from_str(&fs::read_to_string(place(name)).unwrap()).unwrap()
+}
+
+/// A dialogue as transformers computed it.
+#[derive(Deserialize)]
+struct Golden {
+    turns: Vec<(String, String)>,
+    ask: String,
+    ids: Vec<u32>,
+    positions: Vec<usize>,
+    greedy: Vec<u32>,
+    text: String,
+}
+
+#[test]
+fn logits_and_greedy_replies() {
+    let engine = Engine::builder(place("model")).weights(WeightFormat::F32).build_blocking().unwrap();
+    let bytes = fs::read(place("golden/logits.safetensors")).unwrap();
+    let config: serde_json::Value = read("model/config.json");
+    let window = config["sliding_window"].as_u64().unwrap() as usize;
+    let goldens: Vec<Golden> = read("golden/dialogues.json");
+    assert!(goldens.iter().any(|golden| golden.ids.len() > window + 64), "no dialogue crosses the window");
+    let mut session = engine.session_blocking().unwrap();
+    for (number, golden) in goldens.iter().enumerate() {
+        // The template and the tokenizer are as in training.
+        assert_eq!(prompt(&engine, &golden.turns, &golden.ask), golden.ids, "dialogue {number}");
+        let expected = floats(&bytes, &format!("dialogue{number}"));
+        let mut expected = golden.positions.iter().zip(expected.chunks_exact(engine.config().vocab_size)).peekable();
+        let mut errors = Vec::new();
+        session
+            .logits_blocking(&golden.ids, 0, |position, logits| {
+                if let Some((_, expected)) = expected.next_if(|(at, _)| **at == position) {
+                    let worst = logits.iter().zip(expected).map(|(a, b)| (a - b).abs());
+                    errors.push(worst.fold(0.0f32, |m, e| if e <= m { m } else { e }));
+                }
+                true
+            })
+            .unwrap();
+        assert_eq!(errors.len(), golden.positions.len());
+        errors.sort_by(f32::total_cmp);
+        let (median, worst) = (errors[errors.len() / 2], errors[errors.len() - 1]);
+        println!("dialogue {number}: {} tokens, median {median:.1e}, worst {worst:.1e}", golden.ids.len());
+        assert!(median < 1e-3 && worst < 5e-2, "dialogue {number}: median {median}, worst {worst}");
+        session.rewind(0);
+        let said = reply(&mut session, &golden.ids);
+        assert_eq!(said, golden.greedy, "dialogue {number}");
+        assert_eq!(engine.tokenizer().unwrap().decode(&said).unwrap(), golden.text, "dialogue {number}");
+    }
+}
+
+fn prompt(engine: &Engine, said: &[(String, String)], ask: &str) -> Vec<u32> {
+    let mut turns = Vec::new();
+    for (question, answer) in said {
+        turns.push(Turn { role: Role::User, text: question.clone() });
+        turns.push(Turn { role: Role::Model, text: answer.clone() });
+    }
+    turns.push(Turn { role: Role::User, text: ask.to_owned() });
+    render(engine.tokenizer().unwrap(), None, &turns).unwrap()
+}
+
+fn reply(session: &mut Session, ids: &[u32]) -> Vec<u32> {
+    let sampling = Sampling { max_tokens: Some(120), ..Sampling::greedy() };
+    let mut generation = session.generate(ids, &sampling).unwrap();
+    let mut said = Vec::new();
+    while let Some(id) = block_on(generation.next()).unwrap() {
+        said.push(id);
+    }
+    said
+}
+
+/// What was held out of training.
+#[derive(Deserialize)]
+struct Evaluation {
+    on_topic: Vec<Question>,
+    follow_ups: Vec<FollowUp>,
+    off_topic: Vec<Plain>,
+    other_languages: Vec<Plain>,
+    refusal: Vec<String>,
+    english: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Question {
+    ask: String,
+    /// Terms that a right answer holds, each with its alternatives between bars.
+    keys: Vec<String>,
+    /// Whether somebody wrote the question out, or a frame made it from a term.
+    written: bool,
+}
+
+#[derive(Deserialize)]
+struct FollowUp {
+    first: String,
+    answer: String,
+    ask: String,
+    keys: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Plain {
+    ask: String,
+}
+
+#[test]
+fn right_answers_to_some_held_out_questions() {
+    evaluate(4);
+}
+
+/// All held-out questions: several minutes on a software adapter.
+#[test]
+#[ignore = "takes minutes; run it with --ignored"]
+fn right_answers_to_all_held_out_questions() {
+    evaluate(1);
+}
+
+/// What was said before, a question, and the terms that a right answer holds.
+type Asked<'a> = (Vec<(String, String)>, &'a str, &'a [String]);
+
+/// The share of right answers to questions that somebody wrote out and that are worded unlike all in the corpus; the goal is
+/// 0.9, and what is here keeps what was reached.
+const WRITTEN: f64 = 0.55;
+/// The share of refusals of questions that are not the guide's; the goal is 0.9 here too.
+const OFF_TOPIC: f64 = 0.65;
+
+/// Asks every `every`th question of each kind.
+fn evaluate(every: usize) {
+    let engine = Engine::builder(place("model")).build_blocking().unwrap();
+    let mut session = engine.session_blocking().unwrap();
+    let held_out: Evaluation = read("evaluation.json");
+    let mut ask = |what: &str, least: f64, questions: Vec<Asked<'_>>| {
+        let count = questions.len();
+        let mut right = 0u32;
+        for (turns, question, keys) in questions {
+            let said = reply(&mut session, &prompt(&engine, &turns, question));
+            let answer = engine.tokenizer().unwrap().decode(&said).unwrap().to_lowercase();
+            if keys.iter().all(|key| key.split('|').any(|key| answer.contains(&key.to_lowercase()))) {
+                right += 1;
+            } else {
+                println!("{what}: {question:?} got {answer:?}");
+            }
+        }
+        println!("{what}: {right} of {count}");
+        assert!(f64::from(right) >= least * count as f64, "{what}: only {right} of {count} answers are right");
+    };
+    let on_topic = |written: bool| {
+        let those = held_out.on_topic.iter().filter(move |question| question.written == written);
+        those.step_by(every).map(|q| (vec![], q.ask.as_str(), q.keys.as_slice())).collect()
+    };
+    ask("written questions", WRITTEN, on_topic(true));
+    let framed: Vec<_> = on_topic(false);
+    // There are many of these, and they are alike.
+    ask("framed questions", 0.9, if every > 1 { framed.into_iter().step_by(6).collect() } else { framed });
+    ask(
+        "off-topic questions",
+        OFF_TOPIC,
+        held_out
+            .off_topic
+            .iter()
+            .step_by(every)
+            .map(|q| (vec![], q.ask.as_str(), held_out.refusal.as_slice()))
+            .collect(),
+    );
+    let follow_ups = held_out.follow_ups.iter();
+    let follow_ups = follow_ups.map(|q| (vec![(q.first.clone(), q.answer.clone())], q.ask.as_str(), q.keys.as_slice()));
+    ask("follow-up questions", 0.9, follow_ups.collect());
+    let languages = held_out.other_languages.iter().map(|q| (vec![], q.ask.as_str(), held_out.english.as_slice()));
+    ask("other languages", 0.75, languages.collect());
+}
