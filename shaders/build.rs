@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -22,24 +23,31 @@ const CHOICES: &[&[&str]] = &[&["rows_1", "rows_2", "rows_4", "rows_8"]];
 /// Flags that mean nothing without another.
 const NEEDS: &[(&str, &str)] = &[("native_f16", "kv_f16")];
 
+/// Flags that mean nothing beside another.
+const EXCLUDES: &[(&str, &str)] = &[("subgroups", "solo")];
+
 /// Flags in the order in which they appear in names.
-const FLAGS: &[&str] = &["kv_f16", "qk_norm", "native_f16", "subgroups"];
+const FLAGS: &[&str] = &["kv_f16", "qk_norm", "native_f16", "solo", "subgroups"];
 
 fn main() {
     println!("cargo::rerun-if-changed=wgsl");
     let root = PathBuf::from("wgsl");
     let out_dir = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     let formats = stems(&root.join("lib/dequant"));
+    let int8_formats: Vec<String> = formats.iter().filter(|format| has_int8(&root, format)).cloned().collect();
     let mut generated = String::new();
+    let mut hash = DefaultHasher::new();
     let kernels = stems(&root);
     for kernel in &kernels {
         let sources = Sources::of(&root, kernel);
-        let variants = sources.variants(&formats);
+        let wanted = if sources.int8 { &int8_formats } else { &formats };
+        let variants = sources.variants(wanted);
         let mut reflected = None;
         for features in &variants {
             let wgsl = link(&root, kernel, features);
             let file = out_dir.join(format!("{kernel}.{}.wgsl", name_of(features)));
             fs::write(&file, &wgsl).expect("OUT_DIR is writable");
+            wgsl.hash(&mut hash);
             let module = validate(&wgsl, &file);
             let reflection = Reflection::of(&module, kernel);
             match &reflected {
@@ -53,6 +61,8 @@ fn main() {
         let reflection = reflected.expect("every kernel has a variant");
         reflection.write(kernel, &variants, &sources.flags, &mut generated);
     }
+    writeln!(generated, "/// Differs where the text of a kernel does.\npub const HASH: u64 = {};", hash.finish())
+        .unwrap();
     writeln!(generated, "/// Every kernel, by name.\npub static ALL: &[&crate::Kernel] = &[").unwrap();
     for kernel in &kernels {
         writeln!(generated, "    &{kernel}::KERNEL,").unwrap();
@@ -75,16 +85,24 @@ fn stems(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Whether a weight format can be multiplied as integers.
+fn has_int8(root: &Path, format: &str) -> bool {
+    let path = root.join("lib/dequant").join(format).with_extension("wesl");
+    fs::read_to_string(path).is_ok_and(|text| text.contains("fn int8_group("))
+}
+
 /// What a kernel and its imports name.
 struct Sources {
     flags: Vec<String>,
     weights: bool,
+    /// Whether it multiplies by weights as integers.
+    int8: bool,
 }
 
 impl Sources {
     fn of(root: &Path, kernel: &str) -> Self {
         let mut flags = BTreeSet::new();
-        let mut weights = false;
+        let (mut weights, mut int8) = (false, false);
         let mut seen = BTreeSet::new();
         let mut open = vec![root.join(format!("{kernel}.wesl"))];
         while let Some(path) = open.pop() {
@@ -107,6 +125,7 @@ impl Sources {
                     parts.pop();
                     if parts == ["weights"] {
                         weights = true;
+                        int8 |= rest.contains("int8_group");
                     } else {
                         open.push(root.join(parts.join("/")).with_extension("wesl"));
                     }
@@ -117,7 +136,7 @@ impl Sources {
             let known = FLAGS.contains(&flag.as_str()) || CHOICES.iter().any(|c| c.contains(&flag.as_str()));
             assert!(known, "{kernel}: unknown @if flag {flag}; add it to build.rs");
         }
-        Self { flags: flags.into_iter().collect(), weights }
+        Self { flags: flags.into_iter().collect(), weights, int8 }
     }
 
     /// Every combination of features, weight format first.
@@ -150,6 +169,7 @@ impl Sources {
         }
         let has = |features: &[String], flag: &str| features.iter().any(|f| f == flag);
         list.retain(|f| NEEDS.iter().all(|(flag, needed)| !has(f, flag) || has(f, needed)));
+        list.retain(|f| EXCLUDES.iter().all(|(flag, other)| !has(f, flag) || !has(f, other)));
         list
     }
 }
@@ -214,8 +234,6 @@ struct Reflection {
     params: Vec<(String, &'static str)>,
     /// Storage bindings: slot, name, whether the kernel writes it.
     storage: Vec<(u32, String, bool)>,
-    /// Invocations in a workgroup.
-    workgroup_size: u32,
 }
 
 impl Reflection {
@@ -250,8 +268,8 @@ impl Reflection {
         }
         storage.sort();
         assert!(storage.len() <= 8, "{kernel}: WebGPU promises 8 storage buffers");
-        let [entry] = module.entry_points.as_slice() else { panic!("{kernel}: one entry point") };
-        Self { params, storage, workgroup_size: entry.workgroup_size.iter().product() }
+        assert!(module.entry_points.len() == 1, "{kernel}: one entry point");
+        Self { params, storage }
     }
 
     fn write(&self, kernel: &str, variants: &[Vec<String>], flags: &[String], out: &mut String) {
@@ -284,7 +302,7 @@ impl Reflection {
         }
         writeln!(out, "            ]\n        }}\n    }}").unwrap();
         writeln!(out, "    pub static KERNEL: crate::Kernel = crate::Kernel {{").unwrap();
-        writeln!(out, "        name: {kernel:?},\n        workgroup_size: {},", self.workgroup_size).unwrap();
+        writeln!(out, "        name: {kernel:?},").unwrap();
         writeln!(out, "        params_size: {},", 4 * (self.params.len() + padding)).unwrap();
         writeln!(out, "        storage: &[").unwrap();
         for (slot, name, writes) in &self.storage {

@@ -7,11 +7,12 @@ use crate::chat::Chat;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
 use crate::load::{ModelFiles, Part, TokenizerSource};
-use crate::model::{Config, KvCache, RopeTables, Weights};
+use crate::model::{Config, Kernels, KvCache, RopeTables, Weights};
 use crate::ops::{CacheFormat, CacheLayer};
 use crate::quant::{Matrix, WeightFormat};
 use crate::session::Session;
 use crate::tokenizer::Tokenizer;
+use crate::tune::{Activations, Tuning};
 
 /// The longest context that is chosen unasked.
 const DEFAULT_CONTEXT: usize = 8192;
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) weights: Weights,
     pub(crate) tables: RopeTables,
+    pub(crate) kernels: Kernels,
     pub(crate) stop_ids: Vec<u32>,
     /// Tokens that a reply may hold: the vocabulary without padding.
     pub(crate) pieces: usize,
@@ -54,6 +56,8 @@ pub struct EngineBuilder {
     weights: Option<WeightFormat>,
     cache: Option<CacheFormat>,
     context: Option<usize>,
+    activations: Option<Activations>,
+    cache_folder: Option<PathBuf>,
     device: DeviceOptions,
     gpu: Option<Gpu>,
     memory_limit: Option<u64>,
@@ -74,6 +78,8 @@ impl EngineBuilder {
             weights: None,
             cache: None,
             context: None,
+            activations: None,
+            cache_folder: None,
             device: DeviceOptions::from_env(),
             gpu: None,
             memory_limit: None,
@@ -101,6 +107,19 @@ impl EngineBuilder {
     /// most.
     pub fn context(mut self, tokens: usize) -> Self {
         self.context = Some(tokens);
+        self
+    }
+
+    /// How activations are multiplied by weights that are integers (those of q8_0, q4_k, …; others stay floats). Unset:
+    /// whichever is faster on the device, as a short run finds out.
+    pub fn activations(mut self, activations: Activations) -> Self {
+        self.activations = Some(activations);
+        self
+    }
+
+    /// A folder in which to keep what was found out about the device, so that the next start is faster.
+    pub fn cache_folder(mut self, folder: impl AsRef<Path>) -> Self {
+        self.cache_folder = Some(folder.as_ref().to_owned());
         self
     }
 
@@ -199,11 +218,18 @@ impl EngineBuilder {
         let mut report = |done, total| progress(Progress { done, total });
         let weights = Weights::load(&gpu, &files, self.weights, self.max_shard_bytes, &mut report).await?;
         let tables = RopeTables::new(&gpu, &config, context).await?;
+        let kernels = match weights.integer_format() {
+            Some(format) => {
+                Tuning::remembered(&gpu, format, self.activations, self.cache_folder.as_deref()).await?.kernels
+            }
+            None => Kernels::FLOAT,
+        };
         gpu.check()?;
         let inner = Inner {
             gpu,
             weights,
             tables,
+            kernels,
             stop_ids,
             pieces,
             context,
@@ -257,6 +283,11 @@ impl Engine {
     /// The model's weights on the device.
     pub fn model_weights(&self) -> &Weights {
         &self.inner.weights
+    }
+
+    /// Which kernels multiply by weights.
+    pub fn kernels(&self) -> Kernels {
+        self.inner.kernels
     }
 
     /// Bytes that decoding a token reads when the session holds `depth` tokens: all matrices once (the embedding as the

@@ -34,6 +34,7 @@ mod error;
 mod generation;
 mod sampling;
 mod session;
+mod tune;
 
 pub use chat::{Chat, Reply};
 pub use engine::{Engine, EngineBuilder, Progress};
@@ -45,4 +46,5 @@ pub use ops::CacheFormat;
 pub use quant::WeightFormat;
 pub use sampling::Sampling;
 pub use session::Session;
+pub use tune::{Activations, Tuning};
 pub use wgpu;

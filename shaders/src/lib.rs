@@ -20,8 +20,6 @@ pub mod kernels {
 pub struct Kernel {
     /// The name of its file.
     pub name: &'static str,
-    /// Invocations in a workgroup.
-    pub workgroup_size: u32,
     /// Bytes of its `Params`.
     pub params_size: u32,
     /// Its storage buffers, by slot.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 proptest! {
     #![proptest_config(crate::cases(6))]
     #[test]
-    fn embed(vocab in 1usize..80, cols in 1usize..600, tokens in prop::collection::vec(any::<u32>(), 1..9), shard_rows in 1usize..80, seed: u64) {
+    fn embed(vocab in 1usize..80, cols in 1usize..600, tokens in prop::collection::vec(any::<u32>(), 1..9), shard_rows in 8usize..80, seed: u64) {
         let values = gaussian(seed, vocab * cols);
         let tokens: Vec<u32> = tokens.iter().map(|t| t % vocab as u32).collect();
         for format in WeightFormat::ALL {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 proptest! {
     #![proptest_config(crate::cases(5))]
     #[test]
-    fn matmul(rows in 1usize..150, cols in 1usize..500, tokens in 1usize..70, shard_rows in 1usize..150, seed: u64) {
+    fn matmul(rows in 1usize..150, cols in 1usize..500, tokens in 1usize..70, shard_rows in 8usize..150, seed: u64) {
         let values = gaussian(seed, rows * cols);
         let x = gaussian(seed ^ 1, tokens * cols);
         for format in WeightFormat::ALL {

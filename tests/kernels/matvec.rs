@@ -7,7 +7,7 @@ use proptest::prelude::*;
 proptest! {
     #![proptest_config(crate::cases(5))]
     #[test]
-    fn matvec(rows in 1usize..150, cols in 1usize..700, shard_rows in 1usize..150, seed: u64) {
+    fn matvec(rows in 1usize..150, cols in 1usize..700, shard_rows in 8usize..150, seed: u64) {
         check(rows, cols, shard_rows, 1, seed);
     }
 }

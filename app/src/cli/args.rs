@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use lapidary_engine::{CacheFormat, ModelFiles, Sampling, WeightFormat};
+use lapidary_engine::{Activations, CacheFormat, ModelFiles, Sampling, WeightFormat};
 
 use crate::guide;
 
@@ -46,6 +46,9 @@ pub(crate) struct Model {
     /// How the KV cache is stored: auto (f32 with f32 weights, else f16), f32, f16
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = cache)]
     pub(crate) kv: Auto<CacheFormat>,
+    /// How activations are multiplied by integer weights: auto (the faster on this device), float (exact), int8
+    #[arg(long, value_name = "KIND", default_value = "auto", value_parser = activations)]
+    pub(crate) activations: Auto<Activations>,
     /// Tokens that prompt and replies may take together [default: the model's own, up to 8192]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) context: Option<usize>,
@@ -77,6 +80,15 @@ fn weights(text: &str) -> Result<Auto<WeightFormat>, String> {
         _ if text == "auto" => Ok(Auto::Auto),
         Ok(format) => Ok(Auto::Chosen(format)),
         Err(_) => Err(format!("there are auto, {}", WeightFormat::ALL.map(WeightFormat::name).join(", "))),
+    }
+}
+
+fn activations(text: &str) -> Result<Auto<Activations>, String> {
+    match text {
+        "auto" => Ok(Auto::Auto),
+        "float" => Ok(Auto::Chosen(Activations::Float)),
+        "int8" => Ok(Auto::Chosen(Activations::Int8)),
+        _ => Err("there are auto, float and int8".into()),
     }
 }
 
@@ -251,6 +263,9 @@ pub(crate) struct Bench {
 
 #[derive(Args)]
 pub(crate) struct Devices {
+    /// Measure which kernels are fastest on the default adapter
+    #[arg(long)]
+    pub(crate) tune: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -40,12 +40,15 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     let bandwidth = busy.wait(engine.gpu().copy_bandwidth())?;
     let mut session = busy.wait(engine.session())?;
     let info = engine.gpu().info();
+    let kernels = engine.kernels();
     let weights = arguments.model.weights.chosen().map_or("auto", |format| format.name());
     let mut out = io::stdout().lock();
     if !arguments.json {
         writeln!(out, "{}, weights {weights}", harmless(engine.name()))?;
         let (name, driver) = (harmless(&info.name), driver(info));
         writeln!(out, "{name} ({}, {})", info.backend.to_str(), harmless(&driver))?;
+        let (matmul, matvec) = (kernels.matmul_name(), kernels.matvec_name());
+        writeln!(out, "kernels: prefill {matmul}, decode {matvec}")?;
     }
     let dispatches = session.decode_kernels().len();
     for depth in depths {
@@ -58,6 +61,7 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
                 "driver": driver(info),
                 "model": engine.name(),
                 "weights": weights,
+                "kernels": {"prefill": kernels.matmul_name(), "decode": kernels.matvec_name()},
                 "dispatches_per_token": dispatches,
                 "copy_bytes_per_s": bandwidth,
             });

@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use lapidary_engine::gpu::{AdapterChoice, Capabilities, adapters_blocking};
+use lapidary_engine::model::Mode;
 use lapidary_engine::wgpu::AdapterInfo;
-use lapidary_engine::{DeviceOptions, Gpu};
+use lapidary_engine::{DeviceOptions, Gpu, Tuning, WeightFormat};
 use serde_json::{Value, json};
 
 use super::args;
@@ -49,7 +50,35 @@ pub(crate) fn devices(arguments: &args::Devices) -> Result<(), Failure> {
         writeln!(out, "\nChoose another with --device or LAPIDARY_ADAPTER, by its number or a part of its name.")?;
     }
     // No adapter, or none that the environment would have: the list alone does not say so.
-    default.map(|_| ())
+    let gpu = default?;
+    if arguments.tune {
+        tune(&gpu, &busy, arguments.json, &mut out)?;
+    }
+    Ok(())
+}
+
+/// Measures the kernels for the weight formats that most models come in.
+fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    for format in [WeightFormat::Q4_0, WeightFormat::Q4K, WeightFormat::Q8_0] {
+        let tuning = busy.wait(Tuning::run(gpu, format, None))?;
+        if !json {
+            writeln!(out, "\n{format} on {}", harmless(&gpu.info().name))?;
+        }
+        for (mode, kernel, ms) in &tuning.measured {
+            let (what, chosen) = match mode {
+                Mode::Decode => ("one token", *kernel == tuning.kernels.matvec_name()),
+                Mode::Prefill => ("64 tokens", *kernel == tuning.kernels.matmul_name()),
+            };
+            if json {
+                let line = json!({"format": format.name(), "step": what, "kernel": kernel, "ms": ms, "chosen": chosen});
+                writeln!(out, "{line}")?;
+            } else {
+                let mark = if chosen { "  chosen" } else { "" };
+                writeln!(out, "   {what}   {kernel:<14} {ms:9.3} ms{mark}")?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Device {

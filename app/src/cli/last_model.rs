@@ -28,7 +28,12 @@ pub(crate) fn forget() {
 }
 
 fn place() -> Option<PathBuf> {
-    Some(data_folder()?.join("lapidary").join("last-model"))
+    Some(folder()?.join("last-model"))
+}
+
+/// Where Lapidary keeps what it knows.
+pub(crate) fn folder() -> Option<PathBuf> {
+    Some(data_folder()?.join("lapidary"))
 }
 
 /// Where programs keep a person's data. The crates that know it bring code under the MPL, too much for these lines.

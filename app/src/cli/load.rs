@@ -71,6 +71,12 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
     if let Some(format) = model.kv.chosen() {
         builder = builder.cache(format);
     }
+    if let Some(activations) = model.activations.chosen() {
+        builder = builder.activations(activations);
+    }
+    if let Some(folder) = last_model::folder() {
+        builder = builder.cache_folder(folder);
+    }
     if let Some(tokens) = model.context.or(tokens) {
         builder = builder.context(tokens);
     }

@@ -3,14 +3,12 @@
 use super::TensorView;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Tensor};
-use crate::quant::{Matrix, Shard, WeightFormat};
+use crate::quant::{BINDING_ALIGN, Matrix, ROW_GROUP, Shard, WeightFormat};
 
 /// Bytes that may wait in wgpu's staging memory before a submit hands them to the device.
 const MAX_PENDING_BYTES: u64 = 64 << 20;
 /// Bytes that are repacked at a time.
 const BATCH_BYTES: usize = 4 << 20;
-/// What a binding's offset must be a multiple of; WebGPU's default limit.
-const BINDING_ALIGN: u64 = 256;
 
 /// Uploads tensors, reports progress and stops when asked to.
 pub struct Uploader<'a> {
@@ -48,23 +46,21 @@ impl<'a> Uploader<'a> {
         // buffer holds both.
         let in_buffer =
             self.gpu.capabilities().max_buffer_bytes.saturating_sub(BINDING_ALIGN) / (quant_bytes + scale_bytes).max(1);
-        let shard_rows = (self.max_shard_bytes / quant_bytes.max(1)).min(in_buffer).min(view.rows as u64) as usize;
+        let shard_rows = (self.max_shard_bytes / quant_bytes.max(1)).min(in_buffer) as usize / ROW_GROUP * ROW_GROUP;
         if shard_rows == 0 {
             return Err(Error::Adapter {
                 adapter: self.gpu.info().name.clone(),
-                reason: format!("a row of {} takes {quant_bytes} bytes, more than a binding holds", view.name),
+                reason: format!(
+                    "{ROW_GROUP} rows of {} take {quant_bytes} bytes each, more than a binding holds",
+                    view.name
+                ),
             });
         }
         let mut shards = Vec::new();
         let mut first_row = 0;
         while first_row < view.rows {
             let rows = shard_rows.min(view.rows - first_row);
-            let quant_bytes = quant_bytes * rows as u64;
-            let scales_at = quant_bytes.next_multiple_of(BINDING_ALIGN);
-            let scale_bytes = scale_bytes * rows as u64;
-            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-            let buffer = self.gpu.buffer(&view.name, scales_at + scale_bytes, usage).await?;
-            let shard = Shard { first_row, rows, buffer, quant_bytes, scales_at, scale_bytes };
+            let shard = Shard::new(self.gpu, &view.name, format, view.cols, first_row, rows).await?;
             self.shard(view, format, &shard).await?;
             shards.push(shard);
             first_row += rows;

@@ -4,31 +4,14 @@
 //! `x += post_ffn_norm(ffn(pre_ffn_norm(x)))`. The seams between blocks are fused: [`add_rms_norm`] adds one block's output
 //! and norms the next one's input.
 
+use super::products::{Kernels, Mode, Products};
 use super::weights::RopeTables;
 use super::{Config, KvCache, State, Weights};
 use crate::error::Result;
-use crate::gpu::{Count, Recorder, Tensor};
+use crate::gpu::{Count, Recorder};
 use crate::ops::{
-    Attention, Emitted, Rope, add_rms_norm, argmax, attention, embed, geglu, logits, matmul, matvec, pick, rms_norm,
-    rope, sample,
+    Attention, Emitted, Rope, add_rms_norm, argmax, attention, embed, geglu, logits, pick, rms_norm, rope, sample,
 };
-use crate::quant::Matrix;
-
-/// Which kernels multiply by weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// One token a step: mat-vec.
-    Decode,
-    /// Up to a chunk of tokens a step: tiled matmul.
-    Prefill,
-}
-
-async fn linear(r: &mut Recorder<'_>, mode: Mode, weights: &Matrix, x: &Tensor, out: &Tensor) -> Result<()> {
-    match mode {
-        Mode::Decode => matvec(r, weights, x, out).await,
-        Mode::Prefill => matmul(r, weights, x, out).await,
-    }
-}
 
 /// Records everything from token ids to the final norm, which ends up in `s.normed`. A part a layer, after one for the
 /// embedding.
@@ -38,6 +21,7 @@ async fn linear(r: &mut Recorder<'_>, mode: Mode, weights: &Matrix, x: &Tensor, 
 pub async fn record_body(
     r: &mut Recorder<'_>,
     mode: Mode,
+    kernels: Kernels,
     c: &Config,
     w: &Weights,
     tables: &RopeTables,
@@ -45,6 +29,7 @@ pub async fn record_body(
     s: &State,
 ) -> Result<()> {
     let eps = c.rms_norm_eps;
+    let products = Products { mode, kernels, int8: &s.int8 };
     r.begin_part();
     embed(r, &w.embedding, &s.tokens, c.embedding_scale, &s.residual).await?;
     if let Some(first) = w.layers.first() {
@@ -53,9 +38,8 @@ pub async fn record_body(
     for (i, (layer, cache)) in w.layers.iter().zip(&cache.layers).enumerate() {
         let kind = &c.layers[i];
         r.begin_part();
-        linear(r, mode, &layer.query, &s.normed, &s.query).await?;
-        linear(r, mode, &layer.key, &s.normed, &s.key).await?;
-        linear(r, mode, &layer.value, &s.normed, &s.value).await?;
+        let qkv = [(&layer.query, &s.query), (&layer.key, &s.key), (&layer.value, &s.value)];
+        products.record(r, &s.normed, &qkv).await?;
         let rotation = Rope {
             heads: c.num_heads,
             kv_heads: c.num_kv_heads,
@@ -74,12 +58,11 @@ pub async fn record_body(
             one_token: mode == Mode::Decode,
         };
         attention(r, numbers, &s.query, cache, &s.heads).await?;
-        linear(r, mode, &layer.output, &s.heads, &s.block).await?;
+        products.record(r, &s.heads, &[(&layer.output, &s.block)]).await?;
         add_rms_norm(r, &s.block, &layer.post_attention_norm, &s.residual, &layer.pre_ffn_norm, eps, &s.normed).await?;
-        linear(r, mode, &layer.gate, &s.normed, &s.gate).await?;
-        linear(r, mode, &layer.up, &s.normed, &s.up).await?;
+        products.record(r, &s.normed, &[(&layer.gate, &s.gate), (&layer.up, &s.up)]).await?;
         geglu(r, &s.gate, &s.up, &s.hidden).await?;
-        linear(r, mode, &layer.down, &s.hidden, &s.block).await?;
+        products.record(r, &s.hidden, &[(&layer.down, &s.block)]).await?;
         let next_norm = w.layers.get(i + 1).map_or(&w.final_norm, |next| &next.input_norm);
         add_rms_norm(r, &s.block, &layer.post_ffn_norm, &s.residual, next_norm, eps, &s.normed).await?;
     }
@@ -105,17 +88,19 @@ pub enum Head {
 pub async fn record_head(
     r: &mut Recorder<'_>,
     head: Head,
+    kernels: Kernels,
     c: &Config,
     w: &Weights,
     s: &State,
     pieces: usize,
 ) -> Result<()> {
     r.begin_part();
+    let mode = if head == Head::AllLogits { Mode::Prefill } else { Mode::Decode };
+    let products = Products { mode, kernels, int8: &s.int8 };
+    products.record(r, &s.normed, &[(&w.embedding, &s.logits)]).await?;
     if head == Head::AllLogits {
-        matmul(r, &w.embedding, &s.normed, &s.logits).await?;
         return logits(r, &s.logits, Count::EACH_TOKEN, c.final_soft_cap, &s.seen).await;
     }
-    matvec(r, &w.embedding, &s.normed, &s.logits).await?;
     logits(r, &s.logits, Count::Fixed(1), c.final_soft_cap, &s.seen).await?;
     let emitted = Emitted { tokens: &s.tokens, results: &s.results, seen: &s.seen };
     if head == Head::Greedy {

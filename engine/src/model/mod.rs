@@ -3,13 +3,16 @@
 pub mod config;
 mod forward;
 mod kv_cache;
+mod products;
 mod shapes;
 mod state;
 mod weights;
 
 pub use config::{Architecture, Config, LayerAttention};
-pub use forward::{Head, Mode, record_body, record_head};
+pub use forward::{Head, record_body, record_head};
 pub use kv_cache::KvCache;
+pub(crate) use products::Products;
+pub use products::{Kernels, Mode};
 pub use shapes::SHAPES;
 pub use state::State;
 pub use weights::{LayerWeights, RopeTables, Weights};

@@ -3,7 +3,7 @@
 use super::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
-use crate::ops::ARGMAX_WORKGROUPS;
+use crate::ops::{ARGMAX_WORKGROUPS, Int8Tensor};
 
 /// Buffers that a forward pass of up to `T` tokens works in, reused by every layer. Names and letters as in `Weights`.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct State {
     pub up: Tensor,
     /// `[T, F]`
     pub hidden: Tensor,
+    /// The widest of these as integers, for the product that comes next.
+    pub int8: Int8Tensor,
     /// `[L, vocab]`: logits of the last token, or of all where a caller wants them.
     pub logits: Tensor,
     /// Scratch of the greedy choice.
@@ -57,6 +59,7 @@ impl State {
         let query = config.num_heads * config.head_dim;
         let key = config.num_kv_heads * config.head_dim;
         let vocab = config.vocab_size as u64;
+        let widest = config.hidden_size.max(query).max(config.intermediate_size);
         Ok(Self {
             tokens: gpu.buffer("tokens", 4 * max_tokens as u64, usage).await?,
             residual: tensor("residual", config.hidden_size).await?,
@@ -69,6 +72,7 @@ impl State {
             gate: tensor("gate", config.intermediate_size).await?,
             up: tensor("up", config.intermediate_size).await?,
             hidden: tensor("hidden", config.intermediate_size).await?,
+            int8: Int8Tensor::new(gpu, "int8", max_tokens, widest).await?,
             logits: Tensor::zeros(gpu, "logits", logit_rows, config.vocab_size).await?,
             best: gpu.buffer("best", 8 * ARGMAX_WORKGROUPS as u64, usage).await?,
             candidates: gpu.buffer("candidates", 8 * vocab, usage).await?,

@@ -86,6 +86,18 @@ impl Weights {
         std::iter::once(&self.embedding).chain(layers)
     }
 
+    /// The format of integers that most of the weights have, if any have one.
+    pub fn integer_format(&self) -> Option<WeightFormat> {
+        let mut bytes: Vec<(WeightFormat, u64)> = Vec::new();
+        for matrix in self.matrices().filter(|matrix| matrix.format().is_integer()) {
+            match bytes.iter_mut().find(|(format, _)| *format == matrix.format()) {
+                Some((_, sum)) => *sum += matrix.bytes(),
+                None => bytes.push((matrix.format(), matrix.bytes())),
+            }
+        }
+        bytes.into_iter().max_by_key(|(_, sum)| *sum).map(|(format, _)| format)
+    }
+
     /// Bytes that the weights will take on the device, from the file's header alone.
     ///
     /// # Errors

@@ -6,6 +6,9 @@ use super::u32_of;
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
 
+/// `@workgroup_size` of the kernel.
+const WORKGROUP_SIZE: u32 = 64;
+
 /// Finishes logits in place: soft-cap, then the step's repetition penalty for tokens in `seen`.
 ///
 /// `logits`: `[T, vocab]`, or `[1, vocab]` where `rows` is 1 whatever T is; `seen`: a bit a token.
@@ -22,6 +25,6 @@ pub async fn logits(
     let vocab_size = u32_of(logits.cols());
     let params = Params { vocab_size, stride: u32_of(logits.stride()), soft_cap: soft_cap.unwrap_or(0.0) };
     let bindings = Bindings { logits: logits.slice(), seen: Slice::all(seen) };
-    let grid = Grid::Xy(Count::Fixed(vocab_size.div_ceil(KERNEL.workgroup_size)), rows);
+    let grid = Grid::Xy(Count::Fixed(vocab_size.div_ceil(WORKGROUP_SIZE)), rows);
     r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid).await
 }

@@ -1,7 +1,8 @@
 //! A weight matrix on the device.
 
 use super::WeightFormat;
-use crate::gpu::Slice;
+use crate::error::Result;
+use crate::gpu::{Gpu, Slice};
 
 /// A matrix of weights, `[rows, cols]`, in shards of whole rows, each of which fits a binding.
 #[derive(Debug)]
@@ -24,7 +25,21 @@ pub(crate) struct Shard {
     pub(crate) scale_bytes: u64,
 }
 
+/// Rows of a shard are padded with zeros to a multiple of this: kernels read as many at once.
+pub(crate) const ROW_GROUP: usize = 8;
+/// What a binding's offset must be a multiple of; WebGPU's default limit.
+pub(crate) const BINDING_ALIGN: u64 = 256;
+
 impl Matrix {
+    /// A matrix of zeros in one shard.
+    ///
+    /// # Errors
+    /// The errors of buffers.
+    pub(crate) async fn zeros(gpu: &Gpu, format: WeightFormat, rows: usize, cols: usize) -> Result<Self> {
+        let shard = Shard::new(gpu, "zeros", format, cols, 0, rows).await?;
+        Ok(Self { format, rows, cols, shards: vec![shard] })
+    }
+
     /// How its values are stored.
     pub fn format(&self) -> WeightFormat {
         self.format
@@ -47,6 +62,28 @@ impl Matrix {
 }
 
 impl Shard {
+    /// Room for `rows` rows, which is zeros until written to.
+    ///
+    /// # Errors
+    /// The errors of buffers.
+    pub(crate) async fn new(
+        gpu: &Gpu,
+        label: &str,
+        format: WeightFormat,
+        cols: usize,
+        first_row: usize,
+        rows: usize,
+    ) -> Result<Self> {
+        let row = format.gpu_row(cols);
+        let padded_rows = rows.next_multiple_of(ROW_GROUP);
+        let quant_bytes = (16 * padded_rows * row.quant_vec4s) as u64;
+        let scales_at = quant_bytes.next_multiple_of(BINDING_ALIGN);
+        let scale_bytes = (4 * padded_rows * row.scale_words) as u64;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let buffer = gpu.buffer(label, scales_at + scale_bytes, usage).await?;
+        Ok(Self { first_row, rows, buffer, quant_bytes, scales_at, scale_bytes })
+    }
+
     pub(crate) fn quants(&self) -> Slice<'_> {
         Slice { buffer: &self.buffer, offset: 0, bytes: wgpu::BufferSize::new(self.quant_bytes) }
     }

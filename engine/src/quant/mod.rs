@@ -52,7 +52,7 @@ use std::str::FromStr;
 use crate::error::Error;
 
 pub use matrix::Matrix;
-pub(crate) use matrix::Shard;
+pub(crate) use matrix::{BINDING_ALIGN, ROW_GROUP, Shard};
 
 /// Columns in one group of the GPU layout, and values in a block of the simple quants.
 const GROUP: usize = 32;
@@ -127,6 +127,11 @@ impl WeightFormat {
             Self::Q5K => "q5_k",
             Self::Q6K => "q6_k",
         }
+    }
+
+    /// Whether the weights are integers with a scale, which can be multiplied as such.
+    pub fn is_integer(self) -> bool {
+        !matches!(self, Self::F32 | Self::F16 | Self::Bf16)
     }
 
     /// Values in a block.

@@ -1,0 +1,81 @@
+//! Which kernels multiply by weights.
+
+use crate::error::Result;
+use crate::gpu::{Recorder, Tensor};
+use crate::ops::{Int8Tensor, Sharing, matmul, matmul_int8, matvec, matvec_int8, quantize};
+use crate::quant::Matrix;
+
+/// One token a step or many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// One token a step: mat-vec.
+    Decode,
+    /// Up to a chunk of tokens a step: tiled matmul.
+    Prefill,
+}
+
+/// The kernel of each mode for weights that are integers; other weights are always multiplied as floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kernels {
+    /// For one token: on activations as integers, or as floats where `None`.
+    pub matvec_int8: Option<Sharing>,
+    /// For many: whether activations are integers.
+    pub matmul_int8: bool,
+}
+
+impl Kernels {
+    /// Activations stay f32.
+    pub const FLOAT: Self = Self { matvec_int8: None, matmul_int8: false };
+
+    /// Every kernel for one token, by name.
+    pub const MATVECS: [(&str, Option<Sharing>); 3] =
+        [("float", None), ("int8 solo", Some(Sharing::Solo)), ("int8 subgroup", Some(Sharing::Subgroup))];
+    /// Every kernel for many tokens, by name.
+    pub const MATMULS: [(&str, bool); 2] = [("float", false), ("int8", true)];
+
+    /// The name of the kernel for one token.
+    pub fn matvec_name(self) -> &'static str {
+        Self::MATVECS.iter().find(|(_, sharing)| *sharing == self.matvec_int8).map_or("", |(name, _)| name)
+    }
+
+    /// The name of the kernel for many.
+    pub fn matmul_name(self) -> &'static str {
+        Self::MATMULS.iter().find(|(_, int8)| *int8 == self.matmul_int8).map_or("", |(name, _)| name)
+    }
+}
+
+/// Products of a step's activations with weights.
+pub(crate) struct Products<'a> {
+    pub(crate) mode: Mode,
+    pub(crate) kernels: Kernels,
+    /// Room for the widest activations as integers.
+    pub(crate) int8: &'a Int8Tensor,
+}
+
+impl Products<'_> {
+    /// `out = weights · x` for each pair. In decode only the step's last token counts.
+    ///
+    /// # Errors
+    /// The errors of [`Recorder`].
+    pub(crate) async fn record(&self, r: &mut Recorder<'_>, x: &Tensor, products: &[(&Matrix, &Tensor)]) -> Result<()> {
+        let wants_int8 = match self.mode {
+            Mode::Decode => self.kernels.matvec_int8.is_some(),
+            Mode::Prefill => self.kernels.matmul_int8,
+        };
+        let int8 = |weights: &Matrix| wants_int8 && weights.format().is_integer();
+        if products.iter().any(|(weights, _)| int8(weights)) {
+            quantize(r, x, self.int8).await?;
+        }
+        for (weights, out) in products {
+            match (self.mode, self.kernels.matvec_int8) {
+                (Mode::Decode, Some(sharing)) if int8(weights) => {
+                    matvec_int8(r, weights, self.int8, sharing, out).await?;
+                }
+                (Mode::Decode, _) => matvec(r, weights, x, out).await?,
+                (Mode::Prefill, _) if int8(weights) => matmul_int8(r, weights, self.int8, out).await?,
+                (Mode::Prefill, _) => matmul(r, weights, x, out).await?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! `wgsl/matvec_int8.wesl`
+
+use lapidary_shaders::kernels::matvec_int8::{Bindings, KERNEL, Params};
+
+use super::{Int8Tensor, assert_cols, u32_of};
+use crate::error::Result;
+use crate::gpu::{Count, Grid, Recorder, Tensor};
+use crate::quant::Matrix;
+
+/// Who goes through the columns of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    /// One invocation, all of them.
+    Solo,
+    /// A subgroup, or eight invocations where there are no subgroups.
+    Subgroup,
+}
+
+impl Sharing {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Solo => &["solo"],
+            Self::Subgroup => &[],
+        }
+    }
+
+    /// Rows that a workgroup of the kernel makes: `ROWS` for each invocation, or `ROWS_A_WORKGROUP`.
+    fn rows(self) -> u32 {
+        match self {
+            Self::Solo => 16 * 8,
+            Self::Subgroup => 64,
+        }
+    }
+}
+
+/// `out[0] = weights · x[last token]`, one dispatch a shard.
+///
+/// `weights`: `[m, n]`, in a format of integers; `x`: `[T, n]`, of which the step's last row counts; `out`: `[1, m]`.
+///
+/// # Errors
+/// The errors of [`Recorder`].
+pub async fn matvec_int8(
+    r: &mut Recorder<'_>,
+    weights: &Matrix,
+    x: &Int8Tensor,
+    sharing: Sharing,
+    out: &Tensor,
+) -> Result<()> {
+    assert_cols("out", out, weights.rows);
+    for shard in &weights.shards {
+        let params =
+            Params { rows: u32_of(shard.rows), groups: u32_of(weights.groups()), first_out: u32_of(shard.first_row) };
+        let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
+        let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(sharing.rows())));
+        let features = [&[weights.format.name()][..], sharing.flags()].concat();
+        r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! `wgsl/quantize.wesl`
+
+use lapidary_shaders::kernels::quantize::{Bindings, KERNEL, Params};
+
+use super::u32_of;
+use crate::error::Result;
+use crate::gpu::{Count, Gpu, Grid, Recorder, Slice, Tensor};
+
+/// `@workgroup_size` of the kernel.
+const WORKGROUP_SIZE: u32 = 64;
+/// Bytes of 32 numbers: as many signed bytes, a scale, and two sums.
+const GROUP_BYTES: u64 = 48;
+
+/// Room for activations as 8-bit integers, in groups of 32 with a scale each. Its shape is that of what was quantised last.
+#[derive(Clone, Debug)]
+pub struct Int8Tensor {
+    buffer: wgpu::Buffer,
+}
+
+impl Int8Tensor {
+    /// Room for `[rows, cols]`.
+    ///
+    /// # Errors
+    /// The errors of buffers.
+    pub async fn new(gpu: &Gpu, label: &str, rows: usize, cols: usize) -> Result<Self> {
+        let bytes = GROUP_BYTES * rows as u64 * cols.div_ceil(32) as u64;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        Ok(Self { buffer: gpu.buffer(label, bytes, usage).await? })
+    }
+
+    pub(crate) fn slice(&self) -> Slice<'_> {
+        Slice::all(&self.buffer)
+    }
+}
+
+/// `out = x`, rounded to 8-bit integers, 32 to a scale.
+///
+/// `x`: `[T, n]`; `out`: room for as much.
+///
+/// # Errors
+/// The errors of [`Recorder`].
+pub async fn quantize(r: &mut Recorder<'_>, x: &Tensor, out: &Int8Tensor) -> Result<()> {
+    let groups = u32_of(x.stride() / 32);
+    let bindings = Bindings { x: x.slice(), out: out.slice() };
+    let grid = Grid::Flat(Count::Tokens { per_token: groups, per_group: WORKGROUP_SIZE });
+    r.dispatch(&KERNEL, &[], Params { groups }.words(), bindings.slots(), grid).await
+}

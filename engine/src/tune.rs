@@ -1,0 +1,196 @@
+//! Which kernels multiply fastest on an adapter, measured once and remembered.
+//!
+//! There is no telling from an adapter's name: some multiply packed bytes in one instruction, some emulate it; some want a
+//! subgroup to share a row, some (software) want every invocation alone. So each candidate runs on matrices of zeros,
+//! large enough to leave small caches and small enough to take milliseconds.
+
+use std::path::Path;
+
+use web_time::Instant;
+
+use crate::error::Result;
+use crate::gpu::{Gpu, Recorder, StepRing, StepUniform, Tensor};
+use crate::model::{Kernels, Mode, Products};
+use crate::ops::Int8Tensor;
+use crate::quant::{Matrix, WeightFormat};
+
+/// How activations are multiplied by weights that are integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activations {
+    /// As f32: exact.
+    Float,
+    /// Rounded to 8-bit integers, 32 to a scale, as llama.cpp does on CPUs: often faster.
+    Int8,
+}
+
+/// Integers must be at least this much faster to be worth their rounding.
+const WORTH_ROUNDING: f64 = 1.1;
+const RUNS: usize = 4;
+
+/// What a tuning run measured.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Tuning {
+    /// The fastest kernels.
+    pub kernels: Kernels,
+    /// Milliseconds of each candidate, by mode; empty if the choice was remembered.
+    pub measured: Vec<(Mode, &'static str, f64)>,
+}
+
+impl Tuning {
+    /// Measures the candidates for a weight format.
+    ///
+    /// # Errors
+    /// The errors of buffers, and if the device is lost.
+    pub async fn run(gpu: &Gpu, format: WeightFormat, allowed: Option<Activations>) -> Result<Self> {
+        let fits = |int8: bool| match allowed {
+            None => true,
+            Some(Activations::Float) => !int8,
+            Some(Activations::Int8) => int8,
+        };
+        let mut tuning = Self { kernels: Kernels::FLOAT, measured: Vec::new() };
+        let mut best = f64::INFINITY;
+        let bench = Bench::new(gpu, format, 16_384, 1).await?;
+        for (name, sharing) in Kernels::MATVECS.into_iter().filter(|(_, sharing)| fits(sharing.is_some())) {
+            let kernels = Kernels { matvec_int8: sharing, ..Kernels::FLOAT };
+            let ms = bench.run(gpu, Mode::Decode, kernels).await?;
+            tuning.measured.push((Mode::Decode, name, ms));
+            let cost = if sharing.is_some() { ms * WORTH_ROUNDING } else { ms };
+            if cost < best {
+                best = cost;
+                tuning.kernels.matvec_int8 = sharing;
+            }
+        }
+        best = f64::INFINITY;
+        let bench = Bench::new(gpu, format, 1024, 64).await?;
+        for (name, int8) in Kernels::MATMULS.into_iter().filter(|(_, int8)| fits(*int8)) {
+            let kernels = Kernels { matmul_int8: int8, ..Kernels::FLOAT };
+            let ms = bench.run(gpu, Mode::Prefill, kernels).await?;
+            tuning.measured.push((Mode::Prefill, name, ms));
+            let cost = if int8 { ms * WORTH_ROUNDING } else { ms };
+            if cost < best {
+                best = cost;
+                tuning.kernels.matmul_int8 = int8;
+            }
+        }
+        Ok(tuning)
+    }
+
+    /// The same, remembered in a file of `folder` for this adapter, driver, format and version of the kernels.
+    ///
+    /// # Errors
+    /// As for [`Tuning::run`]. A folder that cannot be read or written only costs the time.
+    pub async fn remembered(
+        gpu: &Gpu,
+        format: WeightFormat,
+        allowed: Option<Activations>,
+        folder: Option<&Path>,
+    ) -> Result<Self> {
+        if allowed == Some(Activations::Float) {
+            return Ok(Self { kernels: Kernels::FLOAT, measured: Vec::new() });
+        }
+        let info = gpu.info();
+        let key = format!(
+            "{} | {} {} {} | {format} {} | {:016x}",
+            info.name,
+            info.backend.to_str(),
+            info.driver,
+            info.driver_info,
+            if allowed.is_some() { "int8" } else { "any" },
+            lapidary_shaders::kernels::HASH,
+        )
+        .replace(['\n', '\t'], " ");
+        let file = folder.map(|folder| folder.join("tuning.tsv"));
+        let known = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+        if let Some(kernels) = known.lines().filter_map(|line| line.strip_prefix(&key)).find_map(parse) {
+            return Ok(Self { kernels, measured: Vec::new() });
+        }
+        let tuning = Self::run(gpu, format, allowed).await?;
+        log::info!("tuned for {key}: {:?}", tuning.measured);
+        if let (Some(folder), Some(file)) = (folder, file) {
+            // The newest lines only: drivers and kernels come and go.
+            let lines: Vec<&str> = known.lines().rev().take(MAX_LINES - 1).collect();
+            let mut text: String = lines.into_iter().rev().map(|line| format!("{line}\n")).collect();
+            text.push_str(&format!("{key}{}\n", unparse(tuning.kernels)));
+            let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, text));
+            if let Err(error) = written {
+                log::debug!("cannot remember the tuning: {error}");
+            }
+        }
+        Ok(tuning)
+    }
+}
+
+/// Lines that the file keeps.
+const MAX_LINES: usize = 100;
+
+fn unparse(kernels: Kernels) -> String {
+    format!("\t{}\t{}", kernels.matvec_name(), kernels.matmul_name())
+}
+
+fn parse(line: &str) -> Option<Kernels> {
+    let (matvec, matmul) = line.strip_prefix('\t')?.split_once('\t')?;
+    Some(Kernels {
+        matvec_int8: Kernels::MATVECS.iter().find(|(name, _)| *name == matvec)?.1,
+        matmul_int8: Kernels::MATMULS.iter().find(|(name, _)| *name == matmul)?.1,
+    })
+}
+
+/// A product to time.
+struct Bench {
+    weights: Matrix,
+    x: Tensor,
+    int8: Int8Tensor,
+    out: Tensor,
+    tokens: u32,
+}
+
+impl Bench {
+    const COLS: usize = 2048;
+
+    async fn new(gpu: &Gpu, format: WeightFormat, rows: usize, tokens: usize) -> Result<Self> {
+        Ok(Self {
+            weights: Matrix::zeros(gpu, format, rows, Self::COLS).await?,
+            x: Tensor::zeros(gpu, "x", tokens, Self::COLS).await?,
+            int8: Int8Tensor::new(gpu, "int8", tokens, Self::COLS).await?,
+            out: Tensor::zeros(gpu, "out", tokens, rows).await?,
+            tokens: tokens as u32,
+        })
+    }
+
+    /// Milliseconds of the fastest of some runs, after one that compiles.
+    async fn run(&self, gpu: &Gpu, mode: Mode, kernels: Kernels) -> Result<f64> {
+        let mut ring = StepRing::new(gpu).await?;
+        let mut r = Recorder::new(gpu, &ring);
+        let products = Products { mode, kernels, int8: &self.int8 };
+        products.record(&mut r, &self.x, &[(&self.weights, &self.out)]).await?;
+        let plan = r.finish();
+        let step = StepUniform { n_tokens: self.tokens, ..StepUniform::default() };
+        let mut best = f64::INFINITY;
+        for run in 0..=RUNS {
+            let started = Instant::now();
+            gpu.run(&mut ring, &plan, &step).await?;
+            if run > 0 {
+                best = best.min(started.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        Ok(best)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_read() {
+        for (_, matvec_int8) in Kernels::MATVECS {
+            for (_, matmul_int8) in Kernels::MATMULS {
+                let kernels = Kernels { matvec_int8, matmul_int8 };
+                assert_eq!(parse(&unparse(kernels)), Some(kernels));
+            }
+        }
+        assert_eq!(parse("\tint8 solo"), None);
+        assert_eq!(parse("\tint8 solo\tnever heard of"), None);
+    }
+}
