@@ -163,7 +163,7 @@ impl Bench {
         let mut ring = StepRing::new(gpu).await?;
         let mut r = Recorder::new(gpu, &ring);
         let products = Products { mode, kernels, int8: &self.int8 };
-        products.record(&mut r, &self.x, &[(&self.weights, &self.out)]).await?;
+        products.record(&mut r, &self.x, &[(&self.weights, 0)], &self.out).await?;
         let plan = r.finish();
         let step = StepUniform { n_tokens: self.tokens, ..StepUniform::default() };
         let mut best = f64::INFINITY;

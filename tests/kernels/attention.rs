@@ -4,6 +4,8 @@ use lapidary_shaders::twins;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
+use crate::rope::side_by_side;
+
 #[derive(Clone, Debug)]
 struct Case {
     group: usize,
@@ -73,7 +75,9 @@ fn check(case: &Case) {
     for (name, gpu) in devices() {
         for (format, tolerance) in [(CacheFormat::F32, 3.0 * F32), (CacheFormat::F16, 4.0 * F16_CACHE)] {
             let cache = filled(gpu, format, kv_heads, head_dim, positions, &k, &v);
-            let q = tensor(gpu, heads * head_dim, &q);
+            // Rows of q go on with keys and values, which are none of attention's business.
+            let qkv = side_by_side(&[&q, &vec![f32::NAN; tokens * 2 * kv_heads * head_dim]], tokens);
+            let q = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &qkv);
             let out = dirty(gpu, tokens, heads * head_dim);
             let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap, one_token: tokens == 1 };
             run(gpu, step(tokens, position), async |r| {
@@ -96,13 +100,13 @@ fn filled(
 ) -> CacheLayer {
     let capacity = positions + 3;
     let cache = block_on(CacheLayer::new(gpu, format, kv_heads, capacity, head_dim)).unwrap();
-    let (k, v) = (tensor(gpu, kv_heads * head_dim, k), tensor(gpu, kv_heads * head_dim, v));
-    let q = dirty(gpu, positions, head_dim);
+    let q = vec![777.0; positions * head_dim];
+    let qkv = tensor(gpu, (1 + 2 * kv_heads) * head_dim, &side_by_side(&[&q, k, v], positions));
     let still: Vec<f32> = [1.0, 0.0].repeat(capacity * head_dim / 2);
     let table = tensor(gpu, still.len(), &still);
     let numbers = Rope { heads: 1, kv_heads, head_dim, query_scale: 1.0, eps: 1e-6 };
     run(gpu, step(positions, 0), async |r| {
-        ops::rope(r, numbers, &q, &k, &v, &table, None, &cache).await.unwrap();
+        ops::rope(r, numbers, &qkv, &table, None, &cache).await.unwrap();
     });
     cache
 }

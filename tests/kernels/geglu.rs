@@ -1,4 +1,5 @@
-use lapidary_engine::ops;
+use lapidary_engine::gpu::Tensor;
+use lapidary_engine::{Gpu, ops};
 use lapidary_shaders::twins;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -11,9 +12,9 @@ proptest! {
         let up = gaussian(seed ^ 1, rows * cols);
         let twin = twins::geglu(&gate, &up);
         for (name, gpu) in devices() {
-            let (gate, up) = (tensor(gpu, cols, &gate), tensor(gpu, cols, &up));
+            let both = side_by_side(gpu, &gate, &up, cols);
             let out = dirty(gpu, rows, cols);
-            run(gpu, step(rows, 0), async |r| ops::geglu(r, &gate, &up, &out).await.unwrap());
+            run(gpu, step(rows, 0), async |r| ops::geglu(r, &both, &out).await.unwrap());
             assert_close(name, &read(gpu, &out, rows), &twin, F32);
         }
     }
@@ -25,9 +26,21 @@ fn geglu_of_large_gates_is_finite() {
     let gate = [-1e6f32, -300.0, -20.0, 20.0, 300.0, 1e6];
     let twin = twins::geglu(&gate, &[1.0; 6]);
     for (name, gpu) in devices() {
-        let (gate, up) = (tensor(gpu, 6, &gate), tensor(gpu, 6, &[1.0; 6]));
+        let both = side_by_side(gpu, &gate, &[1.0; 6], 6);
         let out = dirty(gpu, 1, 6);
-        run(gpu, step(1, 0), async |r| ops::geglu(r, &gate, &up, &out).await.unwrap());
+        run(gpu, step(1, 0), async |r| ops::geglu(r, &both, &out).await.unwrap());
         assert_close(name, &read(gpu, &out, 1), &twin, F32);
     }
+}
+
+/// Gates and ups as the kernel wants them.
+fn side_by_side(gpu: &Gpu, gate: &[f32], up: &[f32], cols: usize) -> Tensor {
+    let mut rows = Vec::new();
+    for (gate, up) in gate.chunks_exact(cols).zip(up.chunks_exact(cols)) {
+        let at = rows.len();
+        rows.resize(at + ops::gate_up_cols(cols), 0.0);
+        rows[at..at + cols].copy_from_slice(gate);
+        rows[at + ops::first_up(cols)..][..cols].copy_from_slice(up);
+    }
+    tensor(gpu, ops::gate_up_cols(cols), &rows)
 }

@@ -17,7 +17,7 @@ proptest! {
                 let twin = twins::matmul(&held, &x, cols);
                 let x = tensor(gpu, cols, &x);
                 let out = dirty(gpu, tokens, rows);
-                run(gpu, step(tokens, 0), async |r| ops::matmul(r, &weights, &x, &out).await.unwrap());
+                run(gpu, step(tokens, 0), async |r| ops::matmul(r, &weights, &x, &out, 0).await.unwrap());
                 assert_close(&format!("{name}, {format}"), &read(gpu, &out, tokens), &twin, F32);
             }
         }

@@ -20,7 +20,7 @@ proptest! {
                 let out = dirty(gpu, tokens, rows);
                 run(gpu, step(tokens, 0), async |r| {
                     ops::quantize(r, &x, &int8).await.unwrap();
-                    ops::matmul_int8(r, &weights, &int8, &out).await.unwrap();
+                    ops::matmul_int8(r, &weights, &int8, &out, 0).await.unwrap();
                 });
                 assert_close(&format!("{name}, {format}"), &read(gpu, &out, tokens), &twin, F32);
             }

@@ -34,7 +34,7 @@ fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) 
             let twin = twins::matvec(&held, &x[(tokens - 1) * cols..]);
             let x = tensor(gpu, cols, &x);
             let out = dirty(gpu, 1, rows);
-            run(gpu, step(tokens, 0), async |r| ops::matvec(r, &weights, &x, &out).await.unwrap());
+            run(gpu, step(tokens, 0), async |r| ops::matvec(r, &weights, &x, &out, 0).await.unwrap());
             assert_close(&format!("{name}, {format}"), &read(gpu, &out, 1), &twin, F32);
         }
     }

@@ -39,7 +39,7 @@ fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) 
                 let out = dirty(gpu, 1, rows);
                 run(gpu, step(tokens, 0), async |r| {
                     ops::quantize(r, &x, &int8).await.unwrap();
-                    ops::matvec_int8(r, &weights, &int8, sharing, &out).await.unwrap();
+                    ops::matvec_int8(r, &weights, &int8, sharing, &out, 0).await.unwrap();
                 });
                 assert_close(&format!("{name}, {format}, {sharing:?}"), &read(gpu, &out, 1), &twin, F32);
             }

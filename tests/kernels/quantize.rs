@@ -38,7 +38,7 @@ fn check(x: &[f32], cols: usize) {
         let out = dirty(gpu, 1, cols);
         run(gpu, step(tokens, 0), async |r| {
             ops::quantize(r, &x, &int8).await.unwrap();
-            ops::matvec_int8(r, &weights, &int8, Sharing::Solo, &out).await.unwrap();
+            ops::matvec_int8(r, &weights, &int8, Sharing::Solo, &out, 0).await.unwrap();
         });
         assert_close(name, &read(gpu, &out, 1), &twin[(tokens - 1) * cols..], F32);
     }

@@ -32,25 +32,32 @@ proptest! {
 
         for (name, gpu) in devices() {
             for (format, tolerance) in [(CacheFormat::F32, F32), (CacheFormat::F16, F16_CACHE)] {
-                let (q, k) = (tensor(gpu, heads * head_dim, &q), tensor(gpu, kv_heads * head_dim, &k));
-                let v_rows = tensor(gpu, kv_heads * head_dim, &v);
+                let qkv = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &side_by_side(&[&q, &k, &v], tokens));
                 let weight = normed.then(|| tensor(gpu, 2 * head_dim, &weight));
                 let table =
                     block_on(ops::cos_sin_table(gpu, CAPACITY, head_dim, theta, position_scale)).unwrap();
                 let cache = block_on(CacheLayer::new(gpu, format, kv_heads, CAPACITY, head_dim)).unwrap();
                 let numbers = Rope { heads, kv_heads, head_dim, query_scale: 0.3, eps: 1e-6 };
                 run(gpu, step(tokens, position), async |r| {
-                    ops::rope(r, numbers, &q, &k, &v_rows, &table, weight.as_ref(), &cache).await.unwrap();
+                    ops::rope(r, numbers, &qkv, &table, weight.as_ref(), &cache).await.unwrap();
                 });
                 // The angle is rounded to f32 as in the reference implementation, which far positions feel.
                 let what = format!("{name}, {format:?}");
-                assert_close(&what, &read(gpu, &q, tokens), &twin_q, 5.0 * F32);
+                // Keys and values stay as they were there.
+                let after = side_by_side(&[&twin_q, &k, &v], tokens);
+                assert_close(&what, &read(gpu, &qkv, tokens), &after, 5.0 * F32);
                 let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, position, tokens);
                 assert_close(&what, &rows(cache.key_buffer()), &twin_k, tolerance.max(5.0 * F32));
                 assert_close(&what, &rows(cache.value_buffer()), &v, tolerance);
             }
         }
     }
+}
+
+/// Rows of several matrices side by side.
+pub(crate) fn side_by_side(matrices: &[&[f32]], rows: usize) -> Vec<f32> {
+    let row = |row: usize| matrices.iter().flat_map(move |m| &m[row * (m.len() / rows)..][..m.len() / rows]);
+    (0..rows).flat_map(row).copied().collect()
 }
 
 /// Some positions of a cache as `[tokens, kv_heads * head_dim]`; everything else must still be zero.

@@ -98,7 +98,7 @@ pub fn matrix(
     let mut progress = |_, _| true;
     let matrix = block_on(async {
         let mut uploader = Uploader::new(gpu, max_shard_bytes, 0, &mut progress);
-        let matrix = uploader.matrix(&view, format).await.expect("an upload");
+        let matrix = uploader.matrix(&[view], format).await.expect("an upload");
         uploader.finish().await.expect("an upload");
         matrix
     });

@@ -21,4 +21,5 @@ pub use context::{DeviceOptions, Gpu};
 pub use plan::{Count, Grid, Plan, Recorder, Slice, StepRing, StepUniform};
 pub(crate) use readback::Mapping;
 pub use readback::Readback;
+pub(crate) use tensor::ROW_ALIGN;
 pub use tensor::Tensor;

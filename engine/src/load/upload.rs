@@ -35,11 +35,14 @@ impl<'a> Uploader<'a> {
         Self { gpu, max_shard_bytes, progress, total, done: 0, pending: 0 }
     }
 
-    /// Uploads a matrix as `format`, converting it row by row if the file has it otherwise.
+    /// Uploads matrices below each other as one, in `format`, converting them row by row if the file has them otherwise.
+    /// All have the same columns and the same format in the file.
     ///
     /// # Errors
     /// [`Error::Cancelled`] if the progress callback said so, and the errors of buffers.
-    pub async fn matrix(&mut self, view: &TensorView<'_>, format: WeightFormat) -> Result<Matrix> {
+    pub async fn matrix(&mut self, views: &[TensorView<'_>], format: WeightFormat) -> Result<Matrix> {
+        let Some(view) = views.first() else { return Ok(Matrix { format, rows: 0, cols: 0, shards: Vec::new() }) };
+        let total_rows: usize = views.iter().map(|view| view.rows).sum();
         let layout = format.gpu_row(view.cols);
         let (quant_bytes, scale_bytes) = (16 * layout.quant_vec4s as u64, 4 * layout.scale_words as u64);
         // The scales of a shard are never larger than its quants, so the quants decide how many rows a binding holds; the
@@ -58,21 +61,30 @@ impl<'a> Uploader<'a> {
         }
         let mut shards = Vec::new();
         let mut first_row = 0;
-        while first_row < view.rows {
-            let rows = shard_rows.min(view.rows - first_row);
+        while first_row < total_rows {
+            let rows = shard_rows.min(total_rows - first_row);
             let shard = Shard::new(self.gpu, &view.name, format, view.cols, first_row, rows).await?;
-            self.shard(view, format, &shard).await?;
+            self.shard(views, format, &shard).await?;
             shards.push(shard);
             first_row += rows;
         }
-        Ok(Matrix { format, rows: view.rows, cols: view.cols, shards })
+        Ok(Matrix { format, rows: total_rows, cols: view.cols, shards })
     }
 
-    async fn shard(&mut self, view: &TensorView<'_>, format: WeightFormat, shard: &Shard) -> Result<()> {
+    async fn shard(&mut self, views: &[TensorView<'_>], format: WeightFormat, shard: &Shard) -> Result<()> {
+        let view = &views[0];
         let layout = format.gpu_row(view.cols);
-        // A synthetic matrix has fewer rows, which repeat; and no matrix has rows of no bytes.
+        // No matrix has rows of no bytes.
         let row_bytes = view.format.row_bytes(view.cols).unwrap_or(view.bytes.len()).max(1);
-        let given_rows = (view.bytes.len() / row_bytes).max(1);
+        // Every row in turn, from the shard's first on.
+        let mut bytes = views
+            .iter()
+            .flat_map(|view| {
+                // A synthetic matrix has fewer rows, which repeat.
+                let given_rows = (view.bytes.len() / row_bytes).max(1);
+                (0..view.rows).map(move |row| &view.bytes[row % given_rows * row_bytes..][..row_bytes])
+            })
+            .skip(shard.first_row);
         let batch_rows = (BATCH_BYTES / (16 * layout.quant_vec4s)).max(1);
         let mut converter = Converter::new(view.format, format, view.cols);
         let (mut quants, mut scales) = (Vec::new(), Vec::new());
@@ -83,9 +95,8 @@ impl<'a> Uploader<'a> {
             quants.resize(rows * quant_words, 0u32);
             scales.clear();
             scales.resize(rows * scale_words, 0u32);
-            for i in 0..rows {
-                let at = (shard.first_row + start + i) % given_rows * row_bytes;
-                let row = converter.convert(&view.bytes[at..at + row_bytes]);
+            for (i, row) in bytes.by_ref().take(rows).enumerate() {
+                let row = converter.convert(row);
                 let quants = &mut quants[i * quant_words..][..quant_words];
                 let scales = &mut scales[i * scale_words..][..scale_words];
                 format.repack_row(row, view.cols, quants, scales);

@@ -38,8 +38,7 @@ pub async fn record_body(
     for (i, (layer, cache)) in w.layers.iter().zip(&cache.layers).enumerate() {
         let kind = &c.layers[i];
         r.begin_part();
-        let qkv = [(&layer.query, &s.query), (&layer.key, &s.key), (&layer.value, &s.value)];
-        products.record(r, &s.normed, &qkv).await?;
+        products.record(r, &s.normed, &layer.qkv.placed(), &s.qkv).await?;
         let rotation = Rope {
             heads: c.num_heads,
             kv_heads: c.num_kv_heads,
@@ -48,7 +47,7 @@ pub async fn record_body(
             eps,
         };
         let table = tables.of(kind.rope_theta, kind.rope_scale);
-        rope(r, rotation, &s.query, &s.key, &s.value, table, layer.qk_norm.as_ref(), cache).await?;
+        rope(r, rotation, &s.qkv, table, layer.qk_norm.as_ref(), cache).await?;
         let numbers = Attention {
             heads: c.num_heads,
             kv_heads: c.num_kv_heads,
@@ -57,12 +56,12 @@ pub async fn record_body(
             soft_cap: c.attn_soft_cap,
             one_token: mode == Mode::Decode,
         };
-        attention(r, numbers, &s.query, cache, &s.heads).await?;
-        products.record(r, &s.heads, &[(&layer.output, &s.block)]).await?;
+        attention(r, numbers, &s.qkv, cache, &s.heads).await?;
+        products.record(r, &s.heads, &[(&layer.output, 0)], &s.block).await?;
         add_rms_norm(r, &s.block, &layer.post_attention_norm, &s.residual, &layer.pre_ffn_norm, eps, &s.normed).await?;
-        products.record(r, &s.normed, &[(&layer.gate, &s.gate), (&layer.up, &s.up)]).await?;
-        geglu(r, &s.gate, &s.up, &s.hidden).await?;
-        products.record(r, &s.hidden, &[(&layer.down, &s.block)]).await?;
+        products.record(r, &s.normed, &layer.gate_up.placed(), &s.gate_up).await?;
+        geglu(r, &s.gate_up, &s.hidden).await?;
+        products.record(r, &s.hidden, &[(&layer.down, 0)], &s.block).await?;
         let next_norm = w.layers.get(i + 1).map_or(&w.final_norm, |next| &next.input_norm);
         add_rms_norm(r, &s.block, &layer.post_ffn_norm, &s.residual, next_norm, eps, &s.normed).await?;
     }
@@ -97,7 +96,7 @@ pub async fn record_head(
     r.begin_part();
     let mode = if head == Head::AllLogits { Mode::Prefill } else { Mode::Decode };
     let products = Products { mode, kernels, int8: &s.int8 };
-    products.record(r, &s.normed, &[(&w.embedding, &s.logits)]).await?;
+    products.record(r, &s.normed, &[(&w.embedding, 0)], &s.logits).await?;
     if head == Head::AllLogits {
         return logits(r, &s.logits, Count::EACH_TOKEN, c.final_soft_cap, &s.seen).await;
     }

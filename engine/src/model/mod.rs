@@ -15,4 +15,4 @@ pub(crate) use products::Products;
 pub use products::{Kernels, Mode};
 pub use shapes::SHAPES;
 pub use state::State;
-pub use weights::{LayerWeights, RopeTables, Weights};
+pub use weights::{LayerWeights, RopeTables, Stack, Weights};

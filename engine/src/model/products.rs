@@ -53,27 +53,33 @@ pub(crate) struct Products<'a> {
 }
 
 impl Products<'_> {
-    /// `out = weights · x` for each pair. In decode only the step's last token counts.
+    /// `out[.., first_out..] = weights · x` for each `(weights, first_out)`. In decode only the step's last token counts.
     ///
     /// # Errors
     /// The errors of [`Recorder`].
-    pub(crate) async fn record(&self, r: &mut Recorder<'_>, x: &Tensor, products: &[(&Matrix, &Tensor)]) -> Result<()> {
+    pub(crate) async fn record(
+        &self,
+        r: &mut Recorder<'_>,
+        x: &Tensor,
+        matrices: &[(&Matrix, usize)],
+        out: &Tensor,
+    ) -> Result<()> {
         let wants_int8 = match self.mode {
             Mode::Decode => self.kernels.matvec_int8.is_some(),
             Mode::Prefill => self.kernels.matmul_int8,
         };
         let int8 = |weights: &Matrix| wants_int8 && weights.format().is_integer();
-        if products.iter().any(|(weights, _)| int8(weights)) {
+        if matrices.iter().any(|(weights, _)| int8(weights)) {
             quantize(r, x, self.int8).await?;
         }
-        for (weights, out) in products {
+        for &(weights, first_out) in matrices {
             match (self.mode, self.kernels.matvec_int8) {
                 (Mode::Decode, Some(sharing)) if int8(weights) => {
-                    matvec_int8(r, weights, self.int8, sharing, out).await?;
+                    matvec_int8(r, weights, self.int8, sharing, out, first_out).await?;
                 }
-                (Mode::Decode, _) => matvec(r, weights, x, out).await?,
-                (Mode::Prefill, _) if int8(weights) => matmul_int8(r, weights, self.int8, out).await?,
-                (Mode::Prefill, _) => matmul(r, weights, x, out).await?,
+                (Mode::Decode, _) => matvec(r, weights, x, out, first_out).await?,
+                (Mode::Prefill, _) if int8(weights) => matmul_int8(r, weights, self.int8, out, first_out).await?,
+                (Mode::Prefill, _) => matmul(r, weights, x, out, first_out).await?,
             }
         }
         Ok(())

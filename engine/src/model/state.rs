@@ -3,7 +3,7 @@
 use super::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
-use crate::ops::{ARGMAX_WORKGROUPS, Int8Tensor};
+use crate::ops::{ARGMAX_WORKGROUPS, Int8Tensor, gate_up_cols};
 
 /// Buffers that a forward pass of up to `T` tokens works in, reused by every layer. Names and letters as in `Weights`.
 #[derive(Debug)]
@@ -14,20 +14,14 @@ pub struct State {
     pub residual: Tensor,
     /// `[T, H]`: a block's normalised input.
     pub normed: Tensor,
-    /// `[T, Q · D]`
-    pub query: Tensor,
-    /// `[T, K · D]`
-    pub key: Tensor,
-    /// `[T, K · D]`
-    pub value: Tensor,
+    /// `[T, (Q + 2K) · D]`: queries, keys and values.
+    pub qkv: Tensor,
     /// `[T, Q · D]`: attention's result for each head.
     pub heads: Tensor,
     /// `[T, H]`: a block's output, before its post-norm.
     pub block: Tensor,
-    /// `[T, F]`
-    pub gate: Tensor,
-    /// `[T, F]`
-    pub up: Tensor,
+    /// `[T, 2F]`, F padded: gates, then ups.
+    pub gate_up: Tensor,
     /// `[T, F]`
     pub hidden: Tensor,
     /// The widest of these as integers, for the product that comes next.
@@ -64,13 +58,10 @@ impl State {
             tokens: gpu.buffer("tokens", 4 * max_tokens as u64, usage).await?,
             residual: tensor("residual", config.hidden_size).await?,
             normed: tensor("normed", config.hidden_size).await?,
-            query: tensor("query", query).await?,
-            key: tensor("key", key).await?,
-            value: tensor("value", key).await?,
+            qkv: tensor("qkv", query + 2 * key).await?,
             heads: tensor("heads", query).await?,
             block: tensor("block", config.hidden_size).await?,
-            gate: tensor("gate", config.intermediate_size).await?,
-            up: tensor("up", config.intermediate_size).await?,
+            gate_up: tensor("gate_up", gate_up_cols(config.intermediate_size)).await?,
             hidden: tensor("hidden", config.intermediate_size).await?,
             int8: Int8Tensor::new(gpu, "int8", max_tokens, widest).await?,
             logits: Tensor::zeros(gpu, "logits", logit_rows, config.vocab_size).await?,

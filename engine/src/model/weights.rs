@@ -3,8 +3,8 @@
 use super::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
-use crate::load::{LayerPart, ModelFiles, Part, Uploader, floats};
-use crate::ops::cos_sin_table;
+use crate::load::{LayerPart, ModelFiles, Part, TensorView, Uploader, floats};
+use crate::ops::{cos_sin_table, first_up};
 use crate::quant::{Matrix, WeightFormat};
 
 /// All weights. `H` is the hidden size, `F` the intermediate size, `D` a head's size, `Q` and `K` query and key heads.
@@ -18,17 +18,28 @@ pub struct Weights {
     pub final_norm: Tensor,
 }
 
+/// Matrices that multiply the same vector, to one output: neighbours of the same format are one matrix, so that they take
+/// one dispatch.
+#[derive(Debug)]
+pub struct Stack {
+    /// In order, each with the first column of its output.
+    parts: Vec<(Matrix, usize)>,
+}
+
+impl Stack {
+    /// Each matrix with the first column of its output.
+    pub(crate) fn placed(&self) -> Vec<(&Matrix, usize)> {
+        self.parts.iter().map(|(matrix, first_out)| (matrix, *first_out)).collect()
+    }
+}
+
 /// The weights of a layer. Norms hold `1 + w`.
 #[derive(Debug)]
 pub struct LayerWeights {
     /// `[1, H]`
     pub input_norm: Tensor,
-    /// `[Q · D, H]`
-    pub query: Matrix,
-    /// `[K · D, H]`
-    pub key: Matrix,
-    /// `[K · D, H]`
-    pub value: Matrix,
+    /// `[Q · D, H]`, `[K · D, H]` twice: queries, keys, values.
+    pub qkv: Stack,
     /// `[H, Q · D]`
     pub output: Matrix,
     /// `[1, 2 · D]`: the norm of queries, then of keys; Gemma-3 only.
@@ -37,10 +48,8 @@ pub struct LayerWeights {
     pub post_attention_norm: Tensor,
     /// `[1, H]`
     pub pre_ffn_norm: Tensor,
-    /// `[F, H]`
-    pub gate: Matrix,
-    /// `[F, H]`
-    pub up: Matrix,
+    /// `[F, H]` twice: gates, ups.
+    pub gate_up: Stack,
     /// `[H, F]`
     pub down: Matrix,
     /// `[1, H]`
@@ -80,8 +89,9 @@ impl Weights {
     /// Every matrix.
     pub fn matrices(&self) -> impl Iterator<Item = &Matrix> {
         let layers = self.layers.iter().flat_map(|layer| {
-            let LayerWeights { query, key, value, output, gate, up, down, .. } = layer;
-            [query, key, value, output, gate, up, down]
+            let LayerWeights { qkv, output, gate_up, down, .. } = layer;
+            let stacked = qkv.parts.iter().chain(&gate_up.parts).map(|(matrix, _)| matrix);
+            stacked.chain([output, down])
         });
         std::iter::once(&self.embedding).chain(layers)
     }
@@ -124,7 +134,32 @@ struct Loader<'a> {
 impl Loader<'_> {
     async fn matrix(&mut self, part: Part) -> Result<Matrix> {
         let view = self.files.tensor(part)?;
-        self.uploader.matrix(&view, self.format.unwrap_or(view.format)).await
+        let format = self.format.unwrap_or(view.format);
+        self.uploader.matrix(&[view], format).await
+    }
+
+    /// Matrices of the same input, each with the first column of its output.
+    async fn stack(&mut self, placed: &[(Part, usize)]) -> Result<Stack> {
+        // Matrices to be one, where they begin, and where they end.
+        let mut groups: Vec<(Vec<TensorView<'_>>, WeightFormat, usize, usize)> = Vec::new();
+        for &(part, first_out) in placed {
+            let view = self.files.tensor(part)?;
+            let format = self.format.unwrap_or(view.format);
+            let end = first_out + view.rows;
+            match groups.last_mut() {
+                // What the file has in another format is read differently.
+                Some((views, of, _, last)) if views[0].format == view.format && *of == format && *last == first_out => {
+                    views.push(view);
+                    *last = end;
+                }
+                _ => groups.push((vec![view], format, first_out, end)),
+            }
+        }
+        let mut parts = Vec::with_capacity(groups.len());
+        for (views, format, first_out, _) in groups {
+            parts.push((self.uploader.matrix(&views, format).await?, first_out));
+        }
+        Ok(Stack { parts })
     }
 
     async fn norm(&mut self, part: Part) -> Result<Tensor> {
@@ -145,17 +180,19 @@ impl Loader<'_> {
 
     async fn layer(&mut self, i: usize) -> Result<LayerWeights> {
         let part = |part| Part::Layer(i, part);
+        let config = self.files.config();
+        let (query, key) = (config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim);
+        let first_up = first_up(config.intermediate_size);
+        let qkv = [(part(LayerPart::Query), 0), (part(LayerPart::Key), query), (part(LayerPart::Value), query + key)];
+        let gate_up = [(part(LayerPart::Gate), 0), (part(LayerPart::Up), first_up)];
         Ok(LayerWeights {
             input_norm: self.norm(part(LayerPart::InputNorm)).await?,
-            query: self.matrix(part(LayerPart::Query)).await?,
-            key: self.matrix(part(LayerPart::Key)).await?,
-            value: self.matrix(part(LayerPart::Value)).await?,
+            qkv: self.stack(&qkv).await?,
             output: self.matrix(part(LayerPart::Output)).await?,
             qk_norm: self.qk_norm(i).await?,
             post_attention_norm: self.norm(part(LayerPart::PostAttentionNorm)).await?,
             pre_ffn_norm: self.norm(part(LayerPart::PreFfnNorm)).await?,
-            gate: self.matrix(part(LayerPart::Gate)).await?,
-            up: self.matrix(part(LayerPart::Up)).await?,
+            gate_up: self.stack(&gate_up).await?,
             down: self.matrix(part(LayerPart::Down)).await?,
             post_ffn_norm: self.norm(part(LayerPart::PostFfnNorm)).await?,
         })

@@ -25,7 +25,7 @@ pub struct Attention {
 
 /// Causal attention of rotated, scaled queries over the cache, which holds the step's keys and values already.
 ///
-/// `q`, `out`: `[T, heads · head_dim]`.
+/// `q`: `[T, heads · head_dim]`, or rows that begin with as many numbers; `out`: `[T, heads · head_dim]`.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
@@ -37,7 +37,7 @@ pub async fn attention(
     out: &Tensor,
 ) -> Result<()> {
     let Attention { heads, kv_heads, head_dim, window, soft_cap, one_token } = attention;
-    assert_cols("q", q, heads * head_dim);
+    assert!(q.cols() >= heads * head_dim, "q has {} columns, not {}", q.cols(), heads * head_dim);
     assert_cols("out", out, heads * head_dim);
     assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
     let group = u32_of(heads / kv_heads);
@@ -52,7 +52,8 @@ pub async fn attention(
         heads: u32_of(heads),
         kv_heads: u32_of(kv_heads),
         head_dim4: u32_of(head_dim / 4),
-        stride4: u32_of(q.stride() / 4),
+        q_stride4: u32_of(q.stride() / 4),
+        out_stride4: u32_of(out.stride() / 4),
         capacity: u32_of(cache.capacity()),
         window: u32_of(window.unwrap_or(cache.capacity()).min(cache.capacity())),
         soft_cap: soft_cap.unwrap_or(0.0),

@@ -11,20 +11,20 @@ use crate::quant::Matrix;
 const TILE_ROWS: u32 = 64;
 const TILE_TOKENS: u32 = 32;
 
-/// `out[t] = weights · x[t]`, one dispatch a shard.
+/// `out[t, first_out..] = weights · x[t]`, one dispatch a shard.
 ///
-/// `weights`: `[m, n]`; `x`: `[T, n]`; `out`: `[T, m]`.
+/// `weights`: `[m, n]`; `x`: `[T, n]`; `out`: `[T, first_out + m]` or more columns.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn matmul(r: &mut Recorder<'_>, weights: &Matrix, x: &Tensor, out: &Tensor) -> Result<()> {
+pub async fn matmul(r: &mut Recorder<'_>, weights: &Matrix, x: &Tensor, out: &Tensor, first_out: usize) -> Result<()> {
     assert_cols("x", x, weights.cols);
-    assert_cols("out", out, weights.rows);
+    assert!(first_out + weights.rows <= out.cols(), "out has {} columns, too few", out.cols());
     for shard in &weights.shards {
         let params = Params {
             rows: u32_of(shard.rows),
             groups: u32_of(weights.groups()),
-            first_out: u32_of(shard.first_row),
+            first_out: u32_of(first_out + shard.first_row),
             out_stride: u32_of(out.stride()),
         };
         let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };

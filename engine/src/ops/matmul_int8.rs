@@ -2,7 +2,7 @@
 
 use lapidary_shaders::kernels::matmul_int8::{Bindings, KERNEL, Params};
 
-use super::{Int8Tensor, assert_cols, u32_of};
+use super::{Int8Tensor, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
@@ -11,19 +11,25 @@ use crate::quant::Matrix;
 const TILE_ROWS: u32 = 16 * 4;
 const TILE_TOKENS: u32 = 8;
 
-/// `out[t] = weights · x[t]`, one dispatch a shard.
+/// `out[t, first_out..] = weights · x[t]`, one dispatch a shard.
 ///
-/// `weights`: `[m, n]`, in a format of integers; `x`: `[T, n]`; `out`: `[T, m]`.
+/// `weights`: `[m, n]`, in a format of integers; `x`: `[T, n]`; `out`: `[T, first_out + m]` or more columns.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn matmul_int8(r: &mut Recorder<'_>, weights: &Matrix, x: &Int8Tensor, out: &Tensor) -> Result<()> {
-    assert_cols("out", out, weights.rows);
+pub async fn matmul_int8(
+    r: &mut Recorder<'_>,
+    weights: &Matrix,
+    x: &Int8Tensor,
+    out: &Tensor,
+    first_out: usize,
+) -> Result<()> {
+    assert!(first_out + weights.rows <= out.cols(), "out has {} columns, too few", out.cols());
     for shard in &weights.shards {
         let params = Params {
             rows: u32_of(shard.rows),
             groups: u32_of(weights.groups()),
-            first_out: u32_of(shard.first_row),
+            first_out: u32_of(first_out + shard.first_row),
             out_stride: u32_of(out.stride()),
         };
         let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };

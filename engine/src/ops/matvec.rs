@@ -10,18 +10,21 @@ use crate::quant::Matrix;
 /// `ROWS_PER_WORKGROUP` of the kernel.
 const ROWS_PER_WORKGROUP: u32 = 32;
 
-/// `out[0] = weights · x[last token]`, one dispatch a shard.
+/// `out[0, first_out..] = weights · x[last token]`, one dispatch a shard.
 ///
-/// `weights`: `[m, n]`; `x`: `[T, n]`, of which the step's last row counts; `out`: `[1, m]`.
+/// `weights`: `[m, n]`; `x`: `[T, n]`, of which the step's last row counts; `out`: `[1, first_out + m]` or more columns.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn matvec(r: &mut Recorder<'_>, weights: &Matrix, x: &Tensor, out: &Tensor) -> Result<()> {
+pub async fn matvec(r: &mut Recorder<'_>, weights: &Matrix, x: &Tensor, out: &Tensor, first_out: usize) -> Result<()> {
     assert_cols("x", x, weights.cols);
-    assert_cols("out", out, weights.rows);
+    assert!(first_out + weights.rows <= out.cols(), "out has {} columns, too few", out.cols());
     for shard in &weights.shards {
-        let params =
-            Params { rows: u32_of(shard.rows), groups: u32_of(weights.groups()), first_out: u32_of(shard.first_row) };
+        let params = Params {
+            rows: u32_of(shard.rows),
+            groups: u32_of(weights.groups()),
+            first_out: u32_of(first_out + shard.first_row),
+        };
         let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
         let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(ROWS_PER_WORKGROUP)));
         r.dispatch(&KERNEL, &[weights.format.name()], params.words(), bindings.slots(), grid).await?;

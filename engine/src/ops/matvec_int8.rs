@@ -2,7 +2,7 @@
 
 use lapidary_shaders::kernels::matvec_int8::{Bindings, KERNEL, Params};
 
-use super::{Int8Tensor, assert_cols, u32_of};
+use super::{Int8Tensor, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
@@ -33,9 +33,9 @@ impl Sharing {
     }
 }
 
-/// `out[0] = weights · x[last token]`, one dispatch a shard.
+/// `out[0, first_out..] = weights · x[last token]`, one dispatch a shard.
 ///
-/// `weights`: `[m, n]`, in a format of integers; `x`: `[T, n]`, of which the step's last row counts; `out`: `[1, m]`.
+/// `weights`: `[m, n]`, in a format of integers; `x`: `[T, n]`, of which the step's last row counts; `out`: `[1, first_out + m]` or more columns.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
@@ -45,11 +45,15 @@ pub async fn matvec_int8(
     x: &Int8Tensor,
     sharing: Sharing,
     out: &Tensor,
+    first_out: usize,
 ) -> Result<()> {
-    assert_cols("out", out, weights.rows);
+    assert!(first_out + weights.rows <= out.cols(), "out has {} columns, too few", out.cols());
     for shard in &weights.shards {
-        let params =
-            Params { rows: u32_of(shard.rows), groups: u32_of(weights.groups()), first_out: u32_of(shard.first_row) };
+        let params = Params {
+            rows: u32_of(shard.rows),
+            groups: u32_of(weights.groups()),
+            first_out: u32_of(first_out + shard.first_row),
+        };
         let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
         let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(sharing.rows())));
         let features = [&[weights.format.name()][..], sharing.flags()].concat();

@@ -25,7 +25,7 @@ pub use argmax::{ARGMAX_WORKGROUPS, argmax};
 pub use attention::{Attention, attention};
 pub use cache::{CacheFormat, CacheLayer};
 pub use embed::embed;
-pub use geglu::geglu;
+pub use geglu::{first_up, gate_up_cols, geglu};
 pub use logits::logits;
 pub use matmul::matmul;
 pub use matmul_int8::matmul_int8;

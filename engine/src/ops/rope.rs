@@ -23,42 +23,34 @@ pub struct Rope {
 
 /// Rotates queries in place and scales them, and writes rotated keys and values to the cache at the step's position.
 ///
-/// `q`: `[T, heads · head_dim]`; `k`, `v`: `[T, kv_heads · head_dim]`; `cos_sin`: from [`cos_sin_table`];
-/// `qk_weight`: `[1, 2 · head_dim]`, the norm weights of q and then of k, for models that norm them.
+/// `qkv`: `[T, (heads + 2 · kv_heads) · head_dim]`, queries, keys and values of a token side by side; `cos_sin`: from
+/// [`cos_sin_table`]; `qk_weight`: `[1, 2 · head_dim]`, the norm weights of q and then of k, for models that norm them.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-#[expect(clippy::too_many_arguments, reason = "one for each binding, named at the call")]
 pub async fn rope(
     r: &mut Recorder<'_>,
     rope: Rope,
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
+    qkv: &Tensor,
     cos_sin: &Tensor,
     qk_weight: Option<&Tensor>,
     cache: &CacheLayer,
 ) -> Result<()> {
     let Rope { heads, kv_heads, head_dim, query_scale, eps } = rope;
-    assert_cols("q", q, heads * head_dim);
-    assert_cols("k", k, kv_heads * head_dim);
-    assert_cols("v", v, kv_heads * head_dim);
+    assert_cols("qkv", qkv, (heads + 2 * kv_heads) * head_dim);
     assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
     assert!(cos_sin.cols() >= cache.capacity() * head_dim, "the table ends before the cache");
     let params = Params {
         heads: u32_of(heads),
         kv_heads: u32_of(kv_heads),
         head_dim: u32_of(head_dim),
-        q_stride: u32_of(q.stride()),
-        kv_stride: u32_of(k.stride()),
+        stride: u32_of(qkv.stride()),
         capacity: u32_of(cache.capacity()),
         query_scale,
         eps,
     };
     let bindings = Bindings {
-        q: q.slice(),
-        k: k.slice(),
-        v: v.slice(),
+        qkv: qkv.slice(),
         cos_sin: cos_sin.slice(),
         // Without a norm the kernel never looks at its weights, but WebGPU wants the slot filled.
         qk_weight: qk_weight.unwrap_or(cos_sin).slice(),
