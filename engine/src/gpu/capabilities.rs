@@ -8,6 +8,8 @@ pub struct Capabilities {
     pub subgroups: bool,
     /// 16-bit floats in shaders.
     pub f16: bool,
+    /// A CPU that plays a GPU: every load costs, and neighbours share nothing but registers.
+    pub software: bool,
     /// Bytes that one storage binding may span; larger matrices are split by rows.
     pub max_binding_bytes: u64,
     /// Bytes of the largest buffer.
@@ -22,6 +24,7 @@ impl Capabilities {
             // Also on a caller's own device: see `wanted`.
             subgroups: Self::wanted(features).contains(wgpu::Features::SUBGROUP),
             f16: features.contains(wgpu::Features::SHADER_F16),
+            software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
         }
@@ -33,8 +36,13 @@ impl Capabilities {
         if self.subgroups {
             features.push("subgroups");
         }
-        if self.f16 {
+        // Two halves in a word are one load.
+        if self.f16 && !self.software {
             features.push("native_f16");
+        }
+        // Its subgroups are its vectors, eight wide or wider.
+        if self.subgroups && self.software {
+            features.push("broadcast");
         }
         features
     }
