@@ -11,7 +11,7 @@ use web_time::Instant;
 use crate::error::Result;
 use crate::gpu::{Gpu, Recorder, StepRing, StepUniform, Tensor};
 use crate::model::{Kernels, Mode, Products};
-use crate::ops::Int8Tensor;
+use crate::ops::{Factor, Int8Tensor};
 use crate::quant::{Matrix, WeightFormat};
 
 /// How activations are multiplied by weights that are integers.
@@ -163,7 +163,7 @@ impl Bench {
         let mut ring = StepRing::new(gpu).await?;
         let mut r = Recorder::new(gpu, &ring);
         let products = Products { mode, kernels, int8: &self.int8 };
-        products.record(&mut r, &self.x, &[(&self.weights, 0)], &self.out).await?;
+        products.record(&mut r, Factor::Float(&self.x), &[(&self.weights, 0)], &self.out).await?;
         let plan = r.finish();
         let step = StepUniform { n_tokens: self.tokens, ..StepUniform::default() };
         let mut best = f64::INFINITY;

@@ -1,5 +1,6 @@
+use lapidary_engine::Gpu;
 use lapidary_engine::gpu::Tensor;
-use lapidary_engine::{Gpu, ops};
+use lapidary_engine::ops::{self, Factor, Int8Tensor};
 use lapidary_shaders::twins;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -14,8 +15,11 @@ proptest! {
         for (name, gpu) in devices() {
             let both = side_by_side(gpu, &gate, &up, cols);
             let out = dirty(gpu, rows, cols);
-            run(gpu, step(rows, 0), async |r| ops::geglu(r, &both, &out).await.unwrap());
+            run(gpu, step(rows, 0), async |r| ops::geglu(r, &both, Factor::Float(&out)).await.unwrap());
             assert_close(name, &read(gpu, &out, rows), &twin, F32);
+            let int8 = block_on(Int8Tensor::new(gpu, "test", rows, cols)).unwrap();
+            run(gpu, step(rows, 0), async |r| ops::geglu(r, &both, Factor::Int8(&int8)).await.unwrap());
+            assert_close(name, &read_int8(gpu, &int8, rows, cols), &twins::quantize(&twin, cols), INT8);
         }
     }
 }
@@ -28,7 +32,7 @@ fn geglu_of_large_gates_is_finite() {
     for (name, gpu) in devices() {
         let both = side_by_side(gpu, &gate, &[1.0; 6], 6);
         let out = dirty(gpu, 1, 6);
-        run(gpu, step(1, 0), async |r| ops::geglu(r, &both, &out).await.unwrap());
+        run(gpu, step(1, 0), async |r| ops::geglu(r, &both, Factor::Float(&out)).await.unwrap());
         assert_close(name, &read(gpu, &out, 1), &twin, F32);
     }
 }

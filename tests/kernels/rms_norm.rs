@@ -1,4 +1,4 @@
-use lapidary_engine::ops;
+use lapidary_engine::ops::{self, Factor, Int8Tensor};
 use lapidary_shaders::twins;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -13,8 +13,11 @@ proptest! {
         for (name, gpu) in devices() {
             let (x, weight) = (tensor(gpu, cols, &x), tensor(gpu, cols, &weight));
             let out = dirty(gpu, rows, cols);
-            run(gpu, step(rows, 0), async |r| ops::rms_norm(r, &x, &weight, 1e-6, &out).await.unwrap());
+            run(gpu, step(rows, 0), async |r| ops::rms_norm(r, &x, &weight, 1e-6, Factor::Float(&out)).await.unwrap());
             assert_close(name, &read(gpu, &out, rows), &twin, F32);
+            let int8 = block_on(Int8Tensor::new(gpu, "test", rows, cols)).unwrap();
+            run(gpu, step(rows, 0), async |r| ops::rms_norm(r, &x, &weight, 1e-6, Factor::Int8(&int8)).await.unwrap());
+            assert_close(name, &read_int8(gpu, &int8, rows, cols), &twins::quantize(&twin, cols), INT8);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use lapidary_engine::gpu::{DeviceOptions, Plan, Recorder, StepRing, StepUniform, Tensor};
 use lapidary_engine::load::{TensorView, Uploader};
+use lapidary_engine::ops::Int8Tensor;
 use lapidary_engine::quant::{Matrix, WeightFormat};
 use lapidary_engine::{Gpu, Sampling, Session};
 
@@ -83,6 +84,31 @@ pub fn read_words(gpu: &Gpu, buffer: &lapidary_engine::wgpu::Buffer, count: usiz
     let bytes = block_on(gpu.read_buffer(buffer, 4 * count as u64)).expect("a buffer can be read");
     bytemuck::pod_collect_to_vec(&bytes)
 }
+
+/// The numbers of integer activations, `[rows, cols]`. Checks that their sums are right.
+pub fn read_int8(gpu: &Gpu, tensor: &Int8Tensor, rows: usize, cols: usize) -> Vec<f32> {
+    let groups = cols.div_ceil(32);
+    let words = read_words(gpu, tensor.buffer(), 12 * rows * groups);
+    let mut out = Vec::with_capacity(rows * cols);
+    for row in words.chunks_exact(12 * groups) {
+        let start = out.len();
+        for group in row.chunks_exact(12) {
+            let bytes: Vec<f32> = bytemuck::cast_slice(&group[..8]).iter().map(|byte: &i8| f32::from(*byte)).collect();
+            let [scale, first, last] = [8, 9, 10].map(|i| f32::from_bits(group[i]));
+            for (sum, bytes) in [(first, &bytes[..16]), (last, &bytes[16..])] {
+                let expected = scale * bytes.iter().sum::<f32>();
+                assert!((sum - expected).abs() <= 1e-5 * expected.abs(), "a sum of {sum}, not {expected}");
+            }
+            out.extend(bytes.iter().map(|byte| scale * byte));
+        }
+        out.truncate(start + cols);
+    }
+    out
+}
+
+/// How far two roundings of one group to 8 bits may be apart, relative to the largest value: a number between two bytes may
+/// fall either way, and the scale comes from the largest number.
+pub const INT8: f64 = 1.05 / 127.0;
 
 /// A matrix on the device in `format`, in shards of at most `max_shard_bytes`, and the values that it really holds.
 pub fn matrix(

@@ -10,7 +10,8 @@ use super::{Config, KvCache, State, Weights};
 use crate::error::Result;
 use crate::gpu::{Count, Recorder};
 use crate::ops::{
-    Attention, Emitted, Rope, add_rms_norm, argmax, attention, embed, geglu, logits, pick, rms_norm, rope, sample,
+    Attention, Emitted, Factor, Rope, add_rms_norm, argmax, attention, embed, geglu, logits, pick, rms_norm, rope,
+    sample,
 };
 
 /// Records everything from token ids to the final norm, which ends up in `s.normed`. A part a layer, after one for the
@@ -32,13 +33,16 @@ pub async fn record_body(
     let products = Products { mode, kernels, int8: &s.int8 };
     r.begin_part();
     embed(r, &w.embedding, &s.tokens, c.embedding_scale, &s.residual).await?;
+    // What the layer's first product takes.
+    let mut x = Factor::Float(&s.normed);
     if let Some(first) = w.layers.first() {
-        rms_norm(r, &s.residual, &first.input_norm, eps, &s.normed).await?;
+        x = products.factor(&first.qkv.placed(), &s.normed);
+        rms_norm(r, &s.residual, &first.input_norm, eps, x).await?;
     }
     for (i, (layer, cache)) in w.layers.iter().zip(&cache.layers).enumerate() {
         let kind = &c.layers[i];
         r.begin_part();
-        products.record(r, &s.normed, &layer.qkv.placed(), &s.qkv).await?;
+        products.record(r, x, &layer.qkv.placed(), &s.qkv).await?;
         let rotation = Rope {
             heads: c.num_heads,
             kv_heads: c.num_kv_heads,
@@ -57,13 +61,22 @@ pub async fn record_body(
             one_token: mode == Mode::Decode,
         };
         attention(r, numbers, &s.qkv, cache, &s.heads).await?;
-        products.record(r, &s.heads, &[(&layer.output, 0)], &s.block).await?;
-        add_rms_norm(r, &s.block, &layer.post_attention_norm, &s.residual, &layer.pre_ffn_norm, eps, &s.normed).await?;
-        products.record(r, &s.normed, &layer.gate_up.placed(), &s.gate_up).await?;
-        geglu(r, &s.gate_up, &s.hidden).await?;
-        products.record(r, &s.hidden, &[(&layer.down, 0)], &s.block).await?;
-        let next_norm = w.layers.get(i + 1).map_or(&w.final_norm, |next| &next.input_norm);
-        add_rms_norm(r, &s.block, &layer.post_ffn_norm, &s.residual, next_norm, eps, &s.normed).await?;
+        products.record(r, Factor::Float(&s.heads), &[(&layer.output, 0)], &s.block).await?;
+        let gate_up = layer.gate_up.placed();
+        x = products.factor(&gate_up, &s.normed);
+        add_rms_norm(r, &s.block, &layer.post_attention_norm, &s.residual, &layer.pre_ffn_norm, eps, x).await?;
+        products.record(r, x, &gate_up, &s.gate_up).await?;
+        let down = [(&layer.down, 0)];
+        x = products.factor(&down, &s.hidden);
+        geglu(r, &s.gate_up, x).await?;
+        products.record(r, x, &down, &s.block).await?;
+        let next_norm;
+        (next_norm, x) = match w.layers.get(i + 1) {
+            Some(next) => (&next.input_norm, products.factor(&next.qkv.placed(), &s.normed)),
+            // The head is recorded apart and may multiply otherwise.
+            None => (&w.final_norm, Factor::Float(&s.normed)),
+        };
+        add_rms_norm(r, &s.block, &layer.post_ffn_norm, &s.residual, next_norm, eps, x).await?;
     }
     Ok(())
 }
@@ -96,7 +109,7 @@ pub async fn record_head(
     r.begin_part();
     let mode = if head == Head::AllLogits { Mode::Prefill } else { Mode::Decode };
     let products = Products { mode, kernels, int8: &s.int8 };
-    products.record(r, &s.normed, &[(&w.embedding, 0)], &s.logits).await?;
+    products.record(r, Factor::Float(&s.normed), &[(&w.embedding, 0)], &s.logits).await?;
     if head == Head::AllLogits {
         return logits(r, &s.logits, Count::EACH_TOKEN, c.final_soft_cap, &s.seen).await;
     }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
-use crate::ops::{Int8Tensor, Sharing, matmul, matmul_int8, matvec, matvec_int8, quantize};
+use crate::ops::{Factor, Int8Tensor, Sharing, matmul, matmul_int8, matvec, matvec_int8, quantize};
 use crate::quant::Matrix;
 
 /// One token a step or many.
@@ -53,6 +53,20 @@ pub(crate) struct Products<'a> {
 }
 
 impl Products<'_> {
+    fn wants_int8(&self, weights: &Matrix) -> bool {
+        let kernel = match self.mode {
+            Mode::Decode => self.kernels.matvec_int8.is_some(),
+            Mode::Prefill => self.kernels.matmul_int8,
+        };
+        kernel && weights.format().is_integer()
+    }
+
+    /// How the kernel before products with these matrices should write: as integers if all want them, else to `float`.
+    pub(crate) fn factor<'f>(&'f self, matrices: &[(&Matrix, usize)], float: &'f Tensor) -> Factor<'f> {
+        let all = matrices.iter().all(|(weights, _)| self.wants_int8(weights));
+        if all { Factor::Int8(self.int8) } else { Factor::Float(float) }
+    }
+
     /// `out[.., first_out..] = weights · x` for each `(weights, first_out)`. In decode only the step's last token counts.
     ///
     /// # Errors
@@ -60,26 +74,27 @@ impl Products<'_> {
     pub(crate) async fn record(
         &self,
         r: &mut Recorder<'_>,
-        x: &Tensor,
+        x: Factor<'_>,
         matrices: &[(&Matrix, usize)],
         out: &Tensor,
     ) -> Result<()> {
-        let wants_int8 = match self.mode {
-            Mode::Decode => self.kernels.matvec_int8.is_some(),
-            Mode::Prefill => self.kernels.matmul_int8,
-        };
-        let int8 = |weights: &Matrix| wants_int8 && weights.format().is_integer();
-        if matrices.iter().any(|(weights, _)| int8(weights)) {
+        if let Factor::Float(x) = x
+            && matrices.iter().any(|(weights, _)| self.wants_int8(weights))
+        {
             quantize(r, x, self.int8).await?;
         }
         for &(weights, first_out) in matrices {
-            match (self.mode, self.kernels.matvec_int8) {
-                (Mode::Decode, Some(sharing)) if int8(weights) => {
+            match (self.mode, x) {
+                (Mode::Decode, _) if self.wants_int8(weights) => {
+                    let sharing = self.kernels.matvec_int8.unwrap_or(Sharing::Subgroup);
                     matvec_int8(r, weights, self.int8, sharing, out, first_out).await?;
                 }
-                (Mode::Decode, _) => matvec(r, weights, x, out, first_out).await?,
-                (Mode::Prefill, _) if int8(weights) => matmul_int8(r, weights, self.int8, out, first_out).await?,
-                (Mode::Prefill, _) => matmul(r, weights, x, out, first_out).await?,
+                (Mode::Prefill, _) if self.wants_int8(weights) => {
+                    matmul_int8(r, weights, self.int8, out, first_out).await?;
+                }
+                (Mode::Decode, Factor::Float(x)) => matvec(r, weights, x, out, first_out).await?,
+                (Mode::Prefill, Factor::Float(x)) => matmul(r, weights, x, out, first_out).await?,
+                (_, Factor::Int8(_)) => unreachable!("`factor` asks for integers only if every matrix wants them"),
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use lapidary_shaders::kernels::add_rms_norm::{Bindings, KERNEL, Params};
 
-use super::{assert_cols, u32_of};
+use super::{Factor, assert_cols, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Tensor};
 
@@ -19,13 +19,12 @@ pub async fn add_rms_norm(
     residual: &Tensor,
     next_weight: &Tensor,
     eps: f32,
-    out: &Tensor,
+    out: Factor<'_>,
 ) -> Result<()> {
-    for (name, tensor) in
-        [("post_weight", post_weight), ("residual", residual), ("next_weight", next_weight), ("out", out)]
-    {
+    for (name, tensor) in [("post_weight", post_weight), ("residual", residual), ("next_weight", next_weight)] {
         assert_cols(name, tensor, y.cols());
     }
+    out.assert_cols(y.cols());
     let params = Params { cols: u32_of(y.cols()), stride4: u32_of(y.stride() / 4), eps };
     let bindings = Bindings {
         y: y.slice(),
@@ -35,5 +34,5 @@ pub async fn add_rms_norm(
         out: out.slice(),
     };
     let grid = Grid::Xy(Count::EACH_TOKEN, Count::Fixed(1));
-    r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid).await
+    r.dispatch(&KERNEL, out.flags(), params.words(), bindings.slots(), grid).await
 }

@@ -2,26 +2,26 @@
 
 use lapidary_shaders::kernels::geglu::{Bindings, KERNEL, Params};
 
-use super::{assert_cols, u32_of};
+use super::{Factor, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Grid, ROW_ALIGN, Recorder, Tensor};
 
-/// `@workgroup_size` of the kernel.
-const WORKGROUP_SIZE: u32 = 64;
-
 /// `out = gelu(gate) · up`, number by number, with the tanh approximation of GELU.
 ///
-/// `out`: `[T, n]`; `gate_up`: [`gate_up_cols`]`(n)` columns, the gates from the first on, the ups from [`first_up`]`(n)` on,
+/// `out`: `[T, n]`, or so many groups of integers; `gate_up`: [`gate_up_cols`]`(n)` columns, the gates from the first on, the ups from [`first_up`]`(n)` on,
 /// zeros between.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn geglu(r: &mut Recorder<'_>, gate_up: &Tensor, out: &Tensor) -> Result<()> {
-    assert_cols("gate_up", gate_up, gate_up_cols(out.cols()));
-    let stride4 = u32_of(out.stride() / 4);
+pub async fn geglu(r: &mut Recorder<'_>, gate_up: &Tensor, out: Factor<'_>) -> Result<()> {
+    assert!(gate_up.cols().is_multiple_of(2 * ROW_ALIGN), "gate_up has {} columns", gate_up.cols());
+    let stride4 = u32_of(gate_up.cols() / 2 / 4);
     let bindings = Bindings { gate_up: gate_up.slice(), out: out.slice() };
-    let grid = Grid::Flat(Count::Tokens { per_token: stride4, per_group: WORKGROUP_SIZE });
-    r.dispatch(&KERNEL, &[], Params { stride4 }.words(), bindings.slots(), grid).await
+    let grid = Grid::Flat(match out {
+        Factor::Float(_) => Count::Tokens { per_token: stride4, per_group: 64 },
+        Factor::Int8(_) => Count::Tokens { per_token: stride4 / 8, per_group: 16 },
+    });
+    r.dispatch(&KERNEL, out.flags(), Params { stride4 }.words(), bindings.slots(), grid).await
 }
 
 /// Columns of the input of a [`geglu`] with `n` outputs.

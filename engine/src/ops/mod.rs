@@ -32,7 +32,7 @@ pub use matmul_int8::matmul_int8;
 pub use matvec::matvec;
 pub use matvec_int8::{Sharing, matvec_int8};
 pub use pick::{Emitted, pick};
-pub use quantize::{Int8Tensor, quantize};
+pub use quantize::{Factor, Int8Tensor, quantize};
 pub use rms_norm::rms_norm;
 pub use rope::{Rope, cos_sin_table, rope};
 pub use sample::sample;

@@ -28,8 +28,46 @@ impl Int8Tensor {
         Ok(Self { buffer: gpu.buffer(label, bytes, usage).await? })
     }
 
+    /// Its buffer: for every 32 numbers as many signed bytes, the scale, and the scaled sums of the first and last 16 bytes,
+    /// as f32, in 12 words.
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+
     pub(crate) fn slice(&self) -> Slice<'_> {
         Slice::all(&self.buffer)
+    }
+}
+
+/// What weights are multiplied by; the kernel before a product writes it as the product wants it.
+#[derive(Clone, Copy, Debug)]
+pub enum Factor<'a> {
+    /// `[T, n]` as f32.
+    Float(&'a Tensor),
+    /// The same rounded to 8-bit integers, as by [`quantize`].
+    Int8(&'a Int8Tensor),
+}
+
+impl<'a> Factor<'a> {
+    pub(crate) fn slice(self) -> Slice<'a> {
+        match self {
+            Self::Float(tensor) => tensor.slice(),
+            Self::Int8(tensor) => tensor.slice(),
+        }
+    }
+
+    /// The shader flags of the kind.
+    pub(crate) fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Float(_) => &[],
+            Self::Int8(_) => &["int8_out"],
+        }
+    }
+
+    pub(crate) fn assert_cols(self, cols: usize) {
+        if let Self::Float(tensor) = self {
+            super::assert_cols("out", tensor, cols);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use lapidary_shaders::kernels::rms_norm::{Bindings, KERNEL, Params};
 
-use super::{assert_cols, u32_of};
+use super::{Factor, assert_cols, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Tensor};
 
@@ -12,11 +12,11 @@ use crate::gpu::{Count, Grid, Recorder, Tensor};
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn rms_norm(r: &mut Recorder<'_>, x: &Tensor, weight: &Tensor, eps: f32, out: &Tensor) -> Result<()> {
+pub async fn rms_norm(r: &mut Recorder<'_>, x: &Tensor, weight: &Tensor, eps: f32, out: Factor<'_>) -> Result<()> {
     assert_cols("weight", weight, x.cols());
-    assert_cols("out", out, x.cols());
+    out.assert_cols(x.cols());
     let params = Params { cols: u32_of(x.cols()), stride4: u32_of(x.stride() / 4), eps };
     let bindings = Bindings { x: x.slice(), weight: weight.slice(), out: out.slice() };
     let grid = Grid::Xy(Count::EACH_TOKEN, Count::Fixed(1));
-    r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid).await
+    r.dispatch(&KERNEL, out.flags(), params.words(), bindings.slots(), grid).await
 }
