@@ -1,5 +1,5 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Rope};
+use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Factor, Partials, Rope};
 use lapidary_shaders::twins;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -79,11 +79,24 @@ fn check(case: &Case) {
             let qkv = side_by_side(&[&q, &vec![f32::NAN; tokens * 2 * kv_heads * head_dim]], tokens);
             let q = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &qkv);
             let out = dirty(gpu, tokens, heads * head_dim);
-            let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap, one_token: tokens == 1 };
+            let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap };
             run(gpu, step(tokens, position), async |r| {
                 ops::attention(r, numbers, &q, &cache, &out).await.unwrap();
             });
             assert_close(&format!("{name}, {format:?}, {case:?}"), &read(gpu, &out, tokens), &twin, tolerance);
+            if tokens > 1 {
+                continue;
+            }
+            let out = dirty(gpu, tokens, heads * head_dim);
+            let partials = block_on(Partials::new(gpu, heads, head_dim)).unwrap();
+            let nonsense = vec![777.0f32; partials.buffer().size() as usize / 4];
+            gpu.queue().write_buffer(partials.buffer(), 0, bytemuck::cast_slice(&nonsense));
+            run(gpu, step(tokens, position), async |r| {
+                ops::attention_split(r, numbers, &q, &cache, &partials).await.unwrap();
+                ops::attention_merge(r, &partials, Factor::Float(&out)).await.unwrap();
+            });
+            let what = format!("{name}, {format:?}, split, {case:?}");
+            assert_close(&what, &read(gpu, &out, tokens), &twin, tolerance);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod add_rms_norm;
 mod argmax;
 mod attention;
+mod attention_merge;
 mod embed;
 mod geglu;
 mod logits;

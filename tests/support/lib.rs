@@ -12,21 +12,22 @@ use lapidary_engine::{Gpu, Sampling, Session};
 pub use pollster::block_on;
 
 /// The ways to open a device that every kernel must be right in: all that the adapter has or only WebGPU's promises, with
-/// shader checks or trusted.
+/// shader checks or trusted, and with the kernels that GPUs get.
 pub fn devices() -> &'static [(&'static str, Gpu)] {
     static DEVICES: OnceLock<Vec<(&str, Gpu)>> = OnceLock::new();
     DEVICES.get_or_init(|| {
         [
-            ("trusted", false, false),
-            ("safe", false, true),
-            ("WebGPU limits", true, false),
-            ("WebGPU limits, safe", true, true),
+            ("trusted", false, false, false),
+            ("safe, as on a GPU", false, true, true),
+            ("WebGPU limits", true, false, false),
+            ("WebGPU limits, safe, as on a GPU", true, true, true),
         ]
         .into_iter()
-        .map(|(name, webgpu_limits, safe_shaders)| {
+        .map(|(name, webgpu_limits, safe_shaders, hardware_kernels)| {
             let mut options = DeviceOptions::from_env();
             options.webgpu_limits = webgpu_limits;
             options.safe_shaders = safe_shaders;
+            options.hardware_kernels = hardware_kernels;
             // The adapter is installed by test.sh; a test without one must fail, not pass.
             (name, block_on(Gpu::open(&options)).expect("a graphics adapter"))
         })

@@ -30,6 +30,11 @@ impl Capabilities {
         }
     }
 
+    /// Workgroups that share the keys of a head in decode: enough to keep a device busy, few enough to merge.
+    pub fn attention_splits(&self) -> usize {
+        if self.software { 8 } else { 32 }
+    }
+
     /// The `@if` flags of the shaders that these capabilities turn on.
     pub fn shader_features(&self) -> Vec<&'static str> {
         let mut features = Vec::new();

@@ -18,6 +18,8 @@ pub struct DeviceOptions {
     pub webgpu_limits: bool,
     /// Keep bounds checks and zeroed workgroup memory in shaders. Slower, and never needed unless a kernel is suspected.
     pub safe_shaders: bool,
+    /// Use the kernels for GPUs on a software adapter too, to test them where there is no GPU.
+    pub hardware_kernels: bool,
 }
 
 impl DeviceOptions {
@@ -29,6 +31,7 @@ impl DeviceOptions {
             adapter: text("LAPIDARY_ADAPTER").parse().unwrap_or_default(),
             webgpu_limits: text("LAPIDARY_LIMITS") == "webgpu",
             safe_shaders: text("LAPIDARY_SAFE_SHADERS") == "1",
+            hardware_kernels: text("LAPIDARY_HARDWARE_KERNELS") == "1",
         }
     }
 }
@@ -87,12 +90,16 @@ impl Gpu {
             })
             .await
             .map_err(|error| Error::Adapter { adapter: adapter.get_info().name, reason: error.to_string() })?;
-        Ok(Self::from_device(device, queue, options.safe_shaders))
+        Ok(Self::with_device(device, queue, options.safe_shaders, options.hardware_kernels))
     }
 
     /// Uses a device and queue of the caller's. Error handling of the device (uncaptured errors and loss) is taken over, so
     /// that errors reach the engine's callers.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue, safe_shaders: bool) -> Self {
+        Self::with_device(device, queue, safe_shaders, false)
+    }
+
+    fn with_device(device: wgpu::Device, queue: wgpu::Queue, safe_shaders: bool, hardware_kernels: bool) -> Self {
         let health = Arc::new(Health::default());
         let seen = health.clone();
         device.set_device_lost_callback(move |_, reason| {
@@ -110,7 +117,8 @@ impl Gpu {
                 refused.get_or_insert(refusal);
             }
         }));
-        let capabilities = Capabilities::of(&device);
+        let mut capabilities = Capabilities::of(&device);
+        capabilities.software &= !hardware_kernels;
         let inner = Inner {
             info: device.adapter_info(),
             pipelines: Pipelines::new(safe_shaders),

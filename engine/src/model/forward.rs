@@ -10,8 +10,8 @@ use super::{Config, KvCache, State, Weights};
 use crate::error::Result;
 use crate::gpu::{Count, Recorder};
 use crate::ops::{
-    Attention, Emitted, Factor, Rope, add_rms_norm, argmax, attention, embed, geglu, logits, pick, rms_norm, rope,
-    sample,
+    Attention, Emitted, Factor, Rope, add_rms_norm, argmax, attention, attention_merge, attention_split, embed, geglu,
+    logits, pick, rms_norm, rope, sample,
 };
 
 /// Records everything from token ids to the final norm, which ends up in `s.normed`. A part a layer, after one for the
@@ -58,10 +58,19 @@ pub async fn record_body(
             head_dim: c.head_dim,
             window: kind.window,
             soft_cap: c.attn_soft_cap,
-            one_token: mode == Mode::Decode,
         };
-        attention(r, numbers, &s.qkv, cache, &s.heads).await?;
-        products.record(r, Factor::Float(&s.heads), &[(&layer.output, 0)], &s.block).await?;
+        let output = [(&layer.output, 0)];
+        x = Factor::Float(&s.heads);
+        if mode == Mode::Decode {
+            attention_split(r, numbers, &s.qkv, cache, &s.partials).await?;
+            if c.head_dim.is_multiple_of(32) {
+                x = products.factor(&output, &s.heads);
+            }
+            attention_merge(r, &s.partials, x).await?;
+        } else {
+            attention(r, numbers, &s.qkv, cache, &s.heads).await?;
+        }
+        products.record(r, x, &output, &s.block).await?;
         let gate_up = layer.gate_up.placed();
         x = products.factor(&gate_up, &s.normed);
         add_rms_norm(r, &s.block, &layer.post_attention_norm, &s.residual, &layer.pre_ffn_norm, eps, x).await?;

@@ -3,7 +3,7 @@
 use super::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
-use crate::ops::{ARGMAX_WORKGROUPS, Int8Tensor, gate_up_cols};
+use crate::ops::{ARGMAX_WORKGROUPS, Int8Tensor, Partials, gate_up_cols};
 
 /// Buffers that a forward pass of up to `T` tokens works in, reused by every layer. Names and letters as in `Weights`.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct State {
     pub qkv: Tensor,
     /// `[T, Q · D]`: attention's result for each head.
     pub heads: Tensor,
+    /// Attention's shares in decode.
+    pub partials: Partials,
     /// `[T, H]`: a block's output, before its post-norm.
     pub block: Tensor,
     /// `[T, 2F]`, F padded: gates, then ups.
@@ -60,6 +62,7 @@ impl State {
             normed: tensor("normed", config.hidden_size).await?,
             qkv: tensor("qkv", query + 2 * key).await?,
             heads: tensor("heads", query).await?,
+            partials: Partials::new(gpu, config.num_heads, config.head_dim).await?,
             block: tensor("block", config.hidden_size).await?,
             gate_up: tensor("gate_up", gate_up_cols(config.intermediate_size)).await?,
             hidden: tensor("hidden", config.intermediate_size).await?,

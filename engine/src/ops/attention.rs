@@ -2,9 +2,9 @@
 
 use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
 
-use super::{CacheLayer, assert_cols, u32_of};
+use super::{CacheLayer, Partials, assert_cols, u32_of};
 use crate::error::Result;
-use crate::gpu::{Count, Grid, Recorder, Tensor};
+use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
 
 /// The numbers of an [`attention`].
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +19,6 @@ pub struct Attention {
     pub window: Option<usize>,
     /// `cap · tanh(score / cap)` where there is one.
     pub soft_cap: Option<f32>,
-    /// Whether the step has one token (decode); then rows are the heads of a group and no more.
-    pub one_token: bool,
 }
 
 /// Causal attention of rotated, scaled queries over the cache, which holds the step's keys and values already.
@@ -36,31 +34,66 @@ pub async fn attention(
     cache: &CacheLayer,
     out: &Tensor,
 ) -> Result<()> {
-    let Attention { heads, kv_heads, head_dim, window, soft_cap, one_token } = attention;
-    assert!(q.cols() >= heads * head_dim, "q has {} columns, not {}", q.cols(), heads * head_dim);
-    assert_cols("out", out, heads * head_dim);
-    assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
-    let group = u32_of(heads / kv_heads);
-    // Rows that share a load of keys and values. In decode, no more than there are.
-    let (rows, feature) = match if one_token { group } else { 8 } {
+    assert_cols("out", out, attention.heads * attention.head_dim);
+    let group = u32_of(attention.heads / attention.kv_heads);
+    let blocks = Count::Tokens { per_token: group, per_group: 8 };
+    let out_stride4 = u32_of(out.stride() / 4);
+    dispatch(r, attention, q, cache, out.slice(), out_stride4, 1, blocks, &["rows_8"]).await
+}
+
+/// The same for a step of one token, shared by workgroups; [`attention_merge`](super::attention_merge) does the rest.
+///
+/// # Errors
+/// The errors of [`Recorder`].
+pub async fn attention_split(
+    r: &mut Recorder<'_>,
+    attention: Attention,
+    q: &Tensor,
+    cache: &CacheLayer,
+    out: &Partials,
+) -> Result<()> {
+    out.assert_shape(attention.heads, attention.head_dim);
+    let group = u32_of(attention.heads / attention.kv_heads);
+    // Rows that share a load of keys and values: no more than there are.
+    let (rows, feature) = match group {
         1 => (1, "rows_1"),
         2 => (2, "rows_2"),
         3 | 4 => (4, "rows_4"),
         _ => (8, "rows_8"),
     };
+    let splits = u32_of(out.splits());
+    let blocks = Count::Fixed(group.div_ceil(rows) * splits);
+    dispatch(r, attention, q, cache, out.slice(), 0, splits, blocks, &["split", feature]).await
+}
+
+#[expect(clippy::too_many_arguments, reason = "what the two above differ in")]
+async fn dispatch(
+    r: &mut Recorder<'_>,
+    attention: Attention,
+    q: &Tensor,
+    cache: &CacheLayer,
+    out: Slice<'_>,
+    out_stride4: u32,
+    splits: u32,
+    blocks: Count,
+    flags: &[&'static str],
+) -> Result<()> {
+    let Attention { heads, kv_heads, head_dim, window, soft_cap } = attention;
+    assert!(q.cols() >= heads * head_dim, "q has {} columns, not {}", q.cols(), heads * head_dim);
+    assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
     let params = Params {
         heads: u32_of(heads),
         kv_heads: u32_of(kv_heads),
         head_dim4: u32_of(head_dim / 4),
         q_stride4: u32_of(q.stride() / 4),
-        out_stride4: u32_of(out.stride() / 4),
+        out_stride4,
         capacity: u32_of(cache.capacity()),
         window: u32_of(window.unwrap_or(cache.capacity()).min(cache.capacity())),
         soft_cap: soft_cap.unwrap_or(0.0),
+        splits,
     };
-    let bindings = Bindings { q: q.slice(), k_cache: cache.keys(), v_cache: cache.values(), out: out.slice() };
-    let mut features = cache.features();
-    features.push(feature);
-    let grid = Grid::Xy(Count::Tokens { per_token: group, per_group: rows }, Count::Fixed(u32_of(kv_heads)));
+    let bindings = Bindings { q: q.slice(), k_cache: cache.keys(), v_cache: cache.values(), out };
+    let features = [&cache.features()[..], flags].concat();
+    let grid = Grid::Xy(blocks, Count::Fixed(u32_of(kv_heads)));
     r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
 }

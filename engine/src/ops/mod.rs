@@ -6,6 +6,7 @@
 mod add_rms_norm;
 mod argmax;
 mod attention;
+mod attention_merge;
 mod cache;
 mod embed;
 mod geglu;
@@ -22,7 +23,8 @@ mod sample;
 
 pub use add_rms_norm::add_rms_norm;
 pub use argmax::{ARGMAX_WORKGROUPS, argmax};
-pub use attention::{Attention, attention};
+pub use attention::{Attention, attention, attention_split};
+pub use attention_merge::{Partials, attention_merge};
 pub use cache::{CacheFormat, CacheLayer};
 pub use embed::embed;
 pub use geglu::{first_up, gate_up_cols, geglu};

@@ -6,6 +6,7 @@
 mod add_rms_norm;
 mod argmax;
 mod attention;
+mod attention_merge;
 mod embed;
 mod geglu;
 mod logits;
@@ -20,6 +21,7 @@ mod sample;
 pub use add_rms_norm::add_rms_norm;
 pub use argmax::argmax;
 pub use attention::{Attention, attention};
+pub use attention_merge::{Partial, attention_merge};
 pub use embed::embed;
 pub use geglu::geglu;
 pub use logits::logits;
