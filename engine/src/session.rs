@@ -159,7 +159,7 @@ impl Session {
         let gpu = &self.engine.inner.gpu;
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         fork.cache.copy_from(&mut encoder, &self.cache);
-        let submission = gpu.queue().submit([encoder.finish()]);
+        let submission = gpu.submit_commands([encoder.finish()]);
         gpu.finish(submission).await?;
         fork.ids.clone_from(&self.ids);
         Ok(fork)
@@ -231,7 +231,7 @@ impl Session {
             let bytes = 4 * (chunk.len() * stride) as u64;
             let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             readback.copy(&mut encoder, &state.logits.buffer, 0, bytes);
-            let submission = gpu.queue().submit([encoder.finish()]);
+            let submission = gpu.submit_commands([encoder.finish()]);
             let mut mapping = readback.request(bytes);
             let go_on = readback
                 .take(gpu, submission, &mut mapping, |bytes| {

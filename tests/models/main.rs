@@ -7,6 +7,7 @@ mod guide;
 mod hidden;
 mod real;
 mod sessions;
+mod steady;
 
 use std::path::PathBuf;
 

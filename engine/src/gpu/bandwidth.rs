@@ -27,7 +27,7 @@ impl Gpu {
                 encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
             }
             let started = Instant::now();
-            let submission = self.queue().submit([encoder.finish()]);
+            let submission = self.submit_commands([encoder.finish()]);
             self.finish(submission).await?;
             // The first run touches the memory for the first time.
             if run > 0 {

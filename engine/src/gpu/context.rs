@@ -1,5 +1,6 @@
 //! The device, its queue and its health.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::adapter::{self, AdapterChoice};
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) capabilities: Capabilities,
     pub(crate) pipelines: Pipelines,
     pub(crate) waiter: Waiter,
+    submits: AtomicU64,
     health: Arc<Health>,
 }
 
@@ -124,6 +126,7 @@ impl Gpu {
             pipelines: Pipelines::new(safe_shaders),
             waiter: Waiter::new(&device),
             capabilities,
+            submits: AtomicU64::new(0),
             device,
             queue,
             health,
@@ -170,6 +173,20 @@ impl Gpu {
             },
             Err(_) => Err(Error::Gpu { reason: "an error handler panicked".into() }),
         }
+    }
+
+    /// Submits commands. All of the engine's go through here, so that tests can count them.
+    pub(crate) fn submit_commands(
+        &self,
+        commands: impl IntoIterator<Item = wgpu::CommandBuffer>,
+    ) -> wgpu::SubmissionIndex {
+        self.inner.submits.fetch_add(1, Ordering::Relaxed);
+        self.inner.queue.submit(commands)
+    }
+
+    /// How often the engine has submitted commands to this device.
+    pub fn submits(&self) -> u64 {
+        self.inner.submits.load(Ordering::Relaxed)
     }
 
     /// Waits until all that was submitted before is done.

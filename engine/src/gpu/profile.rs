@@ -51,7 +51,7 @@ impl Gpu {
             }
         }
         encoder.resolve_query_set(&queries, 0..stamps as u32, &resolved, 0);
-        self.queue().submit([encoder.finish()]);
+        self.submit_commands([encoder.finish()]);
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&self.read_buffer(&resolved, bytes).await?);
         let ms = f64::from(self.queue().get_timestamp_period()) * 1e-6;
         let spans = ticks.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * ms);

@@ -78,7 +78,7 @@ impl Gpu {
         let readback = Readback::new(self, bytes).await?;
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         readback.copy(&mut encoder, buffer, 0, bytes);
-        let submission = self.queue().submit([encoder.finish()]);
+        let submission = self.submit_commands([encoder.finish()]);
         let mut mapping = readback.request(bytes);
         readback.take(self, submission, &mut mapping, <[u8]>::to_vec).await
     }

@@ -31,7 +31,7 @@ impl Gpu {
         after(&mut encoder);
         let commands = encoder.finish();
         let encode_ms = started.elapsed().as_secs_f64() * 1e3;
-        (self.queue().submit([commands]), encode_ms)
+        (self.submit_commands([commands]), encode_ms)
     }
 
     /// Submits some parts of a plan and waits for them.
@@ -51,7 +51,7 @@ impl Gpu {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             plan.encode(parts, &mut pass, step.n_tokens, slot);
         }
-        let submission = self.queue().submit([encoder.finish()]);
+        let submission = self.submit_commands([encoder.finish()]);
         self.finish(submission).await
     }
 

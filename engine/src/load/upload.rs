@@ -129,7 +129,7 @@ impl<'a> Uploader<'a> {
     /// If the device is lost or refused an upload.
     pub async fn finish(&mut self) -> Result<()> {
         self.pending = 0;
-        let submission = self.gpu.queue().submit([]);
+        let submission = self.gpu.submit_commands([]);
         self.gpu.finish(submission).await
     }
 

@@ -1,0 +1,71 @@
+//! What a token costs beside its kernels: nothing.
+
+use std::path::Path;
+
+use lapidary_engine::{Activations, Engine, Gpu, Sampling, WeightFormat, wgpu};
+use lapidary_tests::block_on;
+
+const TOKENS: usize = 500;
+
+/// Objects of wgpu that are alive: buffers, bind groups, layouts, shader modules, pipelines, query sets.
+fn objects(instance: &wgpu::Instance) -> [usize; 7] {
+    let report = instance.generate_report().expect("wgpu runs natively");
+    let report = report.hub_report();
+    [
+        report.buffers.num_allocated,
+        report.bind_groups.num_allocated,
+        report.bind_group_layouts.num_allocated,
+        report.pipeline_layouts.num_allocated,
+        report.shader_modules.num_allocated,
+        report.compute_pipelines.num_allocated,
+        report.query_sets.num_allocated,
+    ]
+}
+
+/// Dispatches of a greedy token: embedding and first norm; for a layer the product of queries, keys and values, rope,
+/// attention and its merge, the output product, the seam, gates and ups, GeGLU, down, the seam; the head's product, its
+/// finish, and two for the choice.
+fn planned(layers: usize, int8: bool) -> usize {
+    // The head's input is rounded apart from the norm before it.
+    2 + 10 * layers + 4 + usize::from(int8)
+}
+
+#[test]
+fn a_token_creates_nothing_and_is_one_submit() {
+    for (format, activations) in [(WeightFormat::Bf16, Activations::Float), (WeightFormat::Q8_0, Activations::Int8)] {
+        let instance = wgpu::Instance::default();
+        let adapter = block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
+        let wanted = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16);
+        let descriptor = wgpu::DeviceDescriptor { required_features: wanted, ..Default::default() };
+        let (device, queue) = block_on(adapter.request_device(&descriptor)).unwrap();
+        let gpu = Gpu::from_device(device, queue, false);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../app/guide/model");
+        let builder = Engine::builder(path).weights(format).activations(activations).gpu(gpu.clone());
+        let engine = builder.build_blocking().unwrap();
+        let mut session = engine.session_blocking().unwrap();
+        let layers = engine.config().num_layers;
+        assert_eq!(session.decode_kernels().len(), planned(layers, activations == Activations::Int8), "{format}");
+
+        let sampling = Sampling { max_tokens: Some(TOKENS), stop_at_end: false, ..Sampling::greedy() };
+        let before = objects(&instance);
+        let mut generation = session.generate(&[2, 5, 6, 7], &sampling).unwrap();
+        let (mut said, mut submits, mut reserved) = (0, 0, 0);
+        while generation.next_blocking().unwrap().is_some() {
+            said += 1;
+            // While later steps are in flight, what they might have made is alive.
+            assert_eq!(objects(&instance), before, "{format}: something was made for token {said}");
+            let memory = gpu.device().generate_allocator_report().map_or(0, |report| report.total_reserved_bytes);
+            // The first tokens fill the ring of steps in flight.
+            match said {
+                10 => (submits, reserved) = (gpu.submits(), memory),
+                _ if said > 10 => assert_eq!(memory, reserved, "{format}: the device's memory changed at token {said}"),
+                _ => {}
+            }
+        }
+        assert_eq!(said, TOKENS);
+        // The last steps were in flight when token 10 came.
+        let steps = (TOKENS - 10) as u64;
+        let submitted = gpu.submits() - submits;
+        assert!((steps - 2..=steps).contains(&submitted), "{format}: {submitted} submits for {steps} tokens");
+    }
+}
