@@ -45,6 +45,12 @@ pub(super) fn pack_fifth_bits(codes: &[u8; 32]) -> u32 {
     (0..32).fold(0, |bits, j| bits | u32::from(codes[j] >> 4 & 1) << j)
 }
 
+/// Fifth bits as the GPU wants them: value `4 j + k`'s in bit `8 k + j`, so that a shift and a mask put those of four
+/// neighbours into four bytes.
+pub(super) fn fifth_bits_by_byte(qh: u32) -> u32 {
+    (0..32).fold(0, |bits, i| bits | (qh >> i & 1) << (8 * (i % 4) + i / 4))
+}
+
 /// The reverse of [`pack_nibbles`] and [`pack_fifth_bits`].
 pub(super) fn unpack_five_bits(nibbles: &[u8], fifth: u32) -> [u8; 32] {
     let mut codes = [0; 32];

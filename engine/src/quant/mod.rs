@@ -18,8 +18,8 @@
 //! | f32 | 8 · groups | the values' bits | 0 | |
 //! | f16, bf16 | 4 · groups | two values a word, the first in the low half | 0 | |
 //! | q8_0 | 2 · groups | the 32 signed bytes in order | pairs | `d` of the even group, `d` of the odd group in the high half |
-//! | q5_0 | groups | the 16 nibble bytes | 3 · pairs | `qh` of the even group, `qh` of the odd group, then both `d` as in q8_0 |
-//! | q5_1 | groups | the 16 nibble bytes | 2 · groups | `qh`, then `d` with `m` in the high half |
+//! | q5_0 | groups | the 16 nibble bytes | 3 · pairs | the fifth bits of the even group, those of the odd group, then both `d` as in q8_0 |
+//! | q5_1 | groups | the 16 nibble bytes | 2 · groups | the fifth bits, then `d` with `m` in the high half |
 //! | q4_0 | groups | the 16 nibble bytes | pairs | as in q8_0 |
 //! | q4_1 | groups | the 16 nibble bytes | groups | `d` with `m` in the high half |
 //! | q4_k | 8 · supers | the 128 nibble bytes | 4 · supers | `d` with `dmin` in the high half, then the 12 scale bytes |
@@ -27,7 +27,8 @@
 //! | q6_k | 12 · supers | the 128 nibble bytes (8 vec4), then the 64 bytes of high bit pairs (4) | 5 · supers | the 16 signed scales (4 words), then `d` in the low half |
 //!
 //! `d`, `m` and `dmin` are the bits of an f16. In a group's 16 nibble bytes, byte `j` holds value `j`
-//! in its low and value `j + 16` in its high nibble. [`WeightFormat::repack_row`] loses nothing: it
+//! in its low and value `j + 16` in its high nibble. Of q5_0's and q5_1's fifth bits, value `4 j + k`'s is
+//! bit `8 k + j`. [`WeightFormat::repack_row`] loses nothing: it
 //! moves GGML's bits without decoding them.
 
 mod bits;

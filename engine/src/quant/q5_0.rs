@@ -9,7 +9,8 @@
 //! After `dequantize_row_q5_0` and `quantize_row_q5_0_ref` in GGML's ggml-quants.c.
 
 use super::bits::{
-    copy_words, half_bytes, half_value, pack_fifth_bits, pack_nibbles, pair_halves, unpack_five_bits, word,
+    copy_words, fifth_bits_by_byte, half_bytes, half_value, pack_fifth_bits, pack_nibbles, pair_halves,
+    unpack_five_bits, word,
 };
 use super::fit::{inverse, largest};
 
@@ -41,7 +42,7 @@ pub(super) fn repack(blocks: &[[u8; BYTES]], quants: &mut [u32], scales: &mut [u
         copy_words(&block[6..], words);
     }
     for (pair, words) in blocks.chunks(2).zip(scales.as_chunks_mut::<3>().0) {
-        let odd = pair.get(1).map_or(0, |odd| word(&odd[2..]));
-        *words = [word(&pair[0][2..]), odd, pair_halves(pair)];
+        let odd = pair.get(1).map_or(0, |odd| fifth_bits_by_byte(word(&odd[2..])));
+        *words = [fifth_bits_by_byte(word(&pair[0][2..])), odd, pair_halves(pair)];
     }
 }

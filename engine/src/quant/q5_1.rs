@@ -9,7 +9,9 @@
 //!
 //! After `dequantize_row_q5_1` and `quantize_row_q5_1_ref` in GGML's ggml-quants.c.
 
-use super::bits::{copy_words, half_bytes, half_value, pack_fifth_bits, pack_nibbles, unpack_five_bits, word};
+use super::bits::{
+    copy_words, fifth_bits_by_byte, half_bytes, half_value, pack_fifth_bits, pack_nibbles, unpack_five_bits, word,
+};
 use super::fit::{inverse, range};
 
 /// Bytes of a block.
@@ -42,6 +44,6 @@ pub(super) fn repack(blocks: &[[u8; BYTES]], quants: &mut [u32], scales: &mut [u
         copy_words(&block[8..], words);
     }
     for (block, words) in blocks.iter().zip(scales.as_chunks_mut::<2>().0) {
-        *words = [word(&block[4..]), word(block)];
+        *words = [fifth_bits_by_byte(word(&block[4..])), word(block)];
     }
 }

@@ -59,12 +59,12 @@ fn gpu_value(format: WeightFormat, quants: &[u32], scales: &[u32], col: usize) -
         Q4_1 => nibble(i) * float(scales[group]) + float(scales[group] >> 16),
         Q5_0 => {
             let words = &scales[group / 2 * 3..][..3];
-            let fifth = (words[group % 2] >> i & 1) as f32;
+            let fifth = (words[group % 2] >> (8 * (i % 4) + i / 4) & 1) as f32;
             (nibble(i) + 16.0 * fifth - 16.0) * pair_scale(words[2])
         }
         Q5_1 => {
             let words = &scales[group * 2..][..2];
-            let fifth = (words[0] >> i & 1) as f32;
+            let fifth = (words[0] >> (8 * (i % 4) + i / 4) & 1) as f32;
             (nibble(i) + 16.0 * fifth) * float(words[1]) + float(words[1] >> 16)
         }
         Q4K => {
