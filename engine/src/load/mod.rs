@@ -4,6 +4,7 @@
 //! configuration asks for, in a supported format, and its bytes are inside the file.
 
 pub mod bytes;
+mod convert;
 pub mod gguf;
 pub mod names;
 mod safetensors;

@@ -1,6 +1,7 @@
 //! Weights from a mapped file to the device, a few megabytes at a time.
 
 use super::TensorView;
+use super::convert::convert;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Tensor};
 use crate::quant::{BINDING_ALIGN, Matrix, ROW_GROUP, Shard, WeightFormat};
@@ -86,8 +87,7 @@ impl<'a> Uploader<'a> {
             })
             .skip(shard.first_row);
         let batch_rows = (BATCH_BYTES / (16 * layout.quant_vec4s)).max(1);
-        let mut converter = Converter::new(view.format, format, view.cols);
-        let (mut quants, mut scales) = (Vec::new(), Vec::new());
+        let (mut batch, mut quants, mut scales) = (Vec::new(), Vec::new(), Vec::new());
         let (quant_words, scale_words) = (4 * layout.quant_vec4s, layout.scale_words);
         for start in (0..shard.rows).step_by(batch_rows) {
             let rows = batch_rows.min(shard.rows - start);
@@ -95,12 +95,9 @@ impl<'a> Uploader<'a> {
             quants.resize(rows * quant_words, 0u32);
             scales.clear();
             scales.resize(rows * scale_words, 0u32);
-            for (i, row) in bytes.by_ref().take(rows).enumerate() {
-                let row = converter.convert(row);
-                let quants = &mut quants[i * quant_words..][..quant_words];
-                let scales = &mut scales[i * scale_words..][..scale_words];
-                format.repack_row(row, view.cols, quants, scales);
-            }
+            batch.clear();
+            batch.extend(bytes.by_ref().take(rows));
+            convert(view.format, format, view.cols, &batch, &mut quants, &mut scales);
             self.write(&shard.buffer, 4 * (start * quant_words) as u64, &quants).await?;
             if scale_words > 0 {
                 self.write(&shard.buffer, shard.scales_at + 4 * (start * scale_words) as u64, &scales).await?;
@@ -154,28 +151,4 @@ pub(crate) fn floats(view: &TensorView<'_>, offset: f32) -> Vec<f32> {
     view.format.dequantize(view.bytes, &mut values);
     values.iter_mut().for_each(|v| *v += offset);
     values
-}
-
-/// Rows from one format to another.
-struct Converter {
-    from: WeightFormat,
-    to: WeightFormat,
-    values: Vec<f32>,
-    blocks: Vec<u8>,
-}
-
-impl Converter {
-    fn new(from: WeightFormat, to: WeightFormat, cols: usize) -> Self {
-        Self { from, to, values: vec![0.0; if from == to { 0 } else { cols }], blocks: Vec::new() }
-    }
-
-    fn convert<'r>(&'r mut self, row: &'r [u8]) -> &'r [u8] {
-        if self.from == self.to {
-            return row;
-        }
-        self.from.dequantize(row, &mut self.values);
-        self.blocks.clear();
-        self.to.quantize(&self.values, &mut self.blocks);
-        &self.blocks
-    }
 }
