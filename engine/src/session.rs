@@ -110,6 +110,16 @@ impl Session {
         self.decode.kernels().chain(self.greedy.kernels()).collect()
     }
 
+    /// Dispatches of one greedily decoded token where the matrices of every layer share a format and each fits a binding:
+    /// ten a layer, two before and four after them. What [`Session::decode_kernels`] has beyond is owed to the file and the
+    /// adapter.
+    pub fn planned_dispatches(&self) -> usize {
+        let inner = &self.engine.inner;
+        // The head's input is rounded apart from the norm before it.
+        let rounding = inner.kernels.matvec_int8.is_some() && inner.weights.embedding.format().is_integer();
+        2 + 10 * inner.config.num_layers + 4 + usize::from(rounding)
+    }
+
     /// Makes the session hold this many tokens that it never computed, to measure how fast it is at that depth. What their
     /// keys and values are does not matter to speed; replies after them are nonsense.
     ///

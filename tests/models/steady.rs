@@ -45,6 +45,7 @@ fn a_token_creates_nothing_and_is_one_submit() {
         let mut session = engine.session_blocking().unwrap();
         let layers = engine.config().num_layers;
         assert_eq!(session.decode_kernels().len(), planned(layers, activations == Activations::Int8), "{format}");
+        assert_eq!(session.decode_kernels().len(), session.planned_dispatches(), "{format}");
 
         let sampling = Sampling { max_tokens: Some(TOKENS), stop_at_end: false, ..Sampling::greedy() };
         let before = objects(&instance);

@@ -63,6 +63,7 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
                 "weights": weights,
                 "kernels": {"prefill": kernels.matmul_name(), "decode": kernels.matvec_name()},
                 "dispatches_per_token": dispatches,
+                "planned_dispatches_per_token": session.planned_dispatches(),
                 "copy_bytes_per_s": bandwidth,
             });
             let Value::Object(about) = about else { unreachable!("it is an object") };
@@ -73,7 +74,8 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
         }
     }
     if !arguments.json {
-        writeln!(out, "{dispatches} dispatches a token; copies move {:.1} GB/s", bandwidth * 1e-9)?;
+        let planned = session.planned_dispatches();
+        writeln!(out, "{dispatches} dispatches a token, {planned} planned; copies move {:.1} GB/s", bandwidth * 1e-9)?;
     }
     Ok(())
 }
