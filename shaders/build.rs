@@ -18,7 +18,7 @@ use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 use wesl::{FileResolver, ManglerKind, ModulePath, ResolveError, Resolver, Wesl};
 
 /// `@if` flags that exclude each other: a variant sets exactly one of them. Every other flag stands alone.
-const CHOICES: &[&[&str]] = &[&["rows_1", "rows_2", "rows_4", "rows_8"]];
+const CHOICES: &[&[&str]] = &[&["rows_1", "rows_2", "rows_4", "rows_8"], &["coop_8", "coop_16"]];
 
 /// Flags that mean nothing without another.
 const NEEDS: &[(&str, &str)] = &[("native_f16", "kv_f16")];

@@ -110,8 +110,8 @@ impl EngineBuilder {
         self
     }
 
-    /// How activations are multiplied by weights that are integers (those of q8_0, q4_k, …; others stay floats). Unset:
-    /// whichever is faster on the device, as a short run finds out.
+    /// How activations meet weights. Unset: whichever is fastest on the device, as a short run finds out; f32 weights are
+    /// always multiplied exactly.
     pub fn activations(mut self, activations: Activations) -> Self {
         self.activations = Some(activations);
         self
@@ -218,7 +218,7 @@ impl EngineBuilder {
         let mut report = |done, total| progress(Progress { done, total });
         let weights = Weights::load(&gpu, &files, self.weights, self.max_shard_bytes, &mut report).await?;
         let tables = RopeTables::new(&gpu, &config, context).await?;
-        let kernels = match weights.integer_format() {
+        let kernels = match weights.narrow_format() {
             Some(format) => {
                 Tuning::remembered(&gpu, format, self.activations, self.cache_folder.as_deref()).await?.kernels
             }

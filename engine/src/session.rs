@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::gpu::{Mapping, Plan, Readback, Recorder, StepRing, StepUniform};
-use crate::model::{Head, KvCache, Mode, State, record_body, record_head};
+use crate::model::{Head, KvCache, Matvec, Mode, State, record_body, record_head};
 use crate::sampling::Sampling;
 
 /// Rows of logits made at once when a caller wants all of them.
@@ -116,7 +116,7 @@ impl Session {
     pub fn planned_dispatches(&self) -> usize {
         let inner = &self.engine.inner;
         // The head's input is rounded apart from the norm before it.
-        let rounding = inner.kernels.matvec_int8.is_some() && inner.weights.embedding.format().is_integer();
+        let rounding = inner.kernels.matvec != Matvec::Float && inner.weights.embedding.format().is_integer();
         2 + 10 * inner.config.num_layers + 4 + usize::from(rounding)
     }
 

@@ -10,20 +10,20 @@ use web_time::Instant;
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Recorder, StepRing, StepUniform, Tensor};
-use crate::model::{Kernels, Mode, Products};
+use crate::model::{Kernels, Matmul, Matvec, Mode, Products};
 use crate::ops::{Factor, Int8Tensor};
 use crate::quant::{Matrix, WeightFormat};
 
-/// How activations are multiplied by weights that are integers.
+/// How activations meet weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activations {
-    /// As f32: exact.
+    /// As f32: nothing is rounded.
     Float,
-    /// Rounded to 8-bit integers, 32 to a scale, as llama.cpp does on CPUs: often faster.
+    /// Rounded to 8-bit integers, 32 to a scale, as llama.cpp does on CPUs, where weights are integers too.
     Int8,
 }
 
-/// Integers must be at least this much faster to be worth their rounding.
+/// What rounds activations must be at least this much faster to be worth it.
 const WORTH_ROUNDING: f64 = 1.1;
 const RUNS: usize = 4;
 
@@ -43,34 +43,28 @@ impl Tuning {
     /// # Errors
     /// The errors of buffers, and if the device is lost.
     pub async fn run(gpu: &Gpu, format: WeightFormat, allowed: Option<Activations>) -> Result<Self> {
-        let fits = |int8: bool| match allowed {
-            None => true,
-            Some(Activations::Float) => !int8,
-            Some(Activations::Int8) => int8,
-        };
         let mut tuning = Self { kernels: Kernels::FLOAT, measured: Vec::new() };
+        let (matvecs, matmuls) = candidates(gpu, format, allowed);
         let mut best = f64::INFINITY;
         let bench = Bench::new(gpu, format, 16_384, 1).await?;
-        for (name, sharing) in Kernels::MATVECS.into_iter().filter(|(_, sharing)| fits(sharing.is_some())) {
-            let kernels = Kernels { matvec_int8: sharing, ..Kernels::FLOAT };
-            let ms = bench.run(gpu, Mode::Decode, kernels).await?;
-            tuning.measured.push((Mode::Decode, name, ms));
-            let cost = if sharing.is_some() { ms * WORTH_ROUNDING } else { ms };
+        for matvec in matvecs {
+            let ms = bench.run(gpu, Mode::Decode, Kernels { matvec, ..Kernels::FLOAT }).await?;
+            tuning.measured.push((Mode::Decode, matvec.name(), ms));
+            let cost = if matvec == Matvec::Float { ms } else { ms * WORTH_ROUNDING };
             if cost < best {
                 best = cost;
-                tuning.kernels.matvec_int8 = sharing;
+                tuning.kernels.matvec = matvec;
             }
         }
         best = f64::INFINITY;
         let bench = Bench::new(gpu, format, 1024, 64).await?;
-        for (name, int8) in Kernels::MATMULS.into_iter().filter(|(_, int8)| fits(*int8)) {
-            let kernels = Kernels { matmul_int8: int8, ..Kernels::FLOAT };
-            let ms = bench.run(gpu, Mode::Prefill, kernels).await?;
-            tuning.measured.push((Mode::Prefill, name, ms));
-            let cost = if int8 { ms * WORTH_ROUNDING } else { ms };
+        for matmul in matmuls {
+            let ms = bench.run(gpu, Mode::Prefill, Kernels { matmul, ..Kernels::FLOAT }).await?;
+            tuning.measured.push((Mode::Prefill, matmul.name(), ms));
+            let cost = if matmul == Matmul::Float { ms } else { ms * WORTH_ROUNDING };
             if cost < best {
                 best = cost;
-                tuning.kernels.matmul_int8 = int8;
+                tuning.kernels.matmul = matmul;
             }
         }
         Ok(tuning)
@@ -86,8 +80,9 @@ impl Tuning {
         allowed: Option<Activations>,
         folder: Option<&Path>,
     ) -> Result<Self> {
-        if allowed == Some(Activations::Float) {
-            return Ok(Self { kernels: Kernels::FLOAT, measured: Vec::new() });
+        if let ([matvec], [matmul]) = (&candidates(gpu, format, allowed).0[..], &candidates(gpu, format, allowed).1[..])
+        {
+            return Ok(Self { kernels: Kernels { matvec: *matvec, matmul: *matmul }, measured: Vec::new() });
         }
         let info = gpu.info();
         let key = format!(
@@ -121,18 +116,33 @@ impl Tuning {
     }
 }
 
+/// The kernels to choose from.
+fn candidates(gpu: &Gpu, format: WeightFormat, allowed: Option<Activations>) -> (Vec<Matvec>, Vec<Matmul>) {
+    let int8 = format.is_integer() && allowed != Some(Activations::Float);
+    let float = !int8 || allowed != Some(Activations::Int8);
+    // What f16 rounds, exact arithmetic does not want rounded either.
+    let coop = allowed.is_none() && format != WeightFormat::F32 && gpu.capabilities().cooperative_size.is_some();
+    let matvecs = Matvec::ALL.into_iter().filter(|matvec| if *matvec == Matvec::Float { float } else { int8 });
+    let matmuls = Matmul::ALL.into_iter().filter(|matmul| match matmul {
+        Matmul::Float => float,
+        Matmul::Int8 => int8,
+        Matmul::Coop => coop,
+    });
+    (matvecs.collect(), matmuls.collect())
+}
+
 /// Lines that the file keeps.
 const MAX_LINES: usize = 100;
 
 fn unparse(kernels: Kernels) -> String {
-    format!("\t{}\t{}", kernels.matvec_name(), kernels.matmul_name())
+    format!("\t{}\t{}", kernels.matvec.name(), kernels.matmul.name())
 }
 
 fn parse(line: &str) -> Option<Kernels> {
     let (matvec, matmul) = line.strip_prefix('\t')?.split_once('\t')?;
     Some(Kernels {
-        matvec_int8: Kernels::MATVECS.iter().find(|(name, _)| *name == matvec)?.1,
-        matmul_int8: Kernels::MATMULS.iter().find(|(name, _)| *name == matmul)?.1,
+        matvec: Matvec::ALL.into_iter().find(|kernel| kernel.name() == matvec)?,
+        matmul: Matmul::ALL.into_iter().find(|kernel| kernel.name() == matmul)?,
     })
 }
 
@@ -184,9 +194,9 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_read() {
-        for (_, matvec_int8) in Kernels::MATVECS {
-            for (_, matmul_int8) in Kernels::MATMULS {
-                let kernels = Kernels { matvec_int8, matmul_int8 };
+        for matvec in Matvec::ALL {
+            for matmul in Matmul::ALL {
+                let kernels = Kernels { matvec, matmul };
                 assert_eq!(parse(&unparse(kernels)), Some(kernels));
             }
         }

@@ -8,6 +8,7 @@ mod embed;
 mod geglu;
 mod logits;
 mod matmul;
+mod matmul_coop;
 mod matmul_int8;
 mod matvec;
 mod matvec_int8;

@@ -46,7 +46,7 @@ pub(crate) struct Model {
     /// How the KV cache is stored: auto (f32 with f32 weights, else f16), f32, f16
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = cache)]
     pub(crate) kv: Auto<CacheFormat>,
-    /// How activations are multiplied by integer weights: auto (the faster on this device), float (exact), int8
+    /// How activations meet weights: auto (the fastest way on this device), float (exact), int8
     #[arg(long, value_name = "KIND", default_value = "auto", value_parser = activations)]
     pub(crate) activations: Auto<Activations>,
     /// Tokens that prompt and replies may take together [default: the model's own, up to 8192]

@@ -47,7 +47,7 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
         writeln!(out, "{}, weights {weights}", harmless(engine.name()))?;
         let (name, driver) = (harmless(&info.name), driver(info));
         writeln!(out, "{name} ({}, {})", info.backend.to_str(), harmless(&driver))?;
-        let (matmul, matvec) = (kernels.matmul_name(), kernels.matvec_name());
+        let (matmul, matvec) = (kernels.matmul.name(), kernels.matvec.name());
         writeln!(out, "kernels: prefill {matmul}, decode {matvec}")?;
     }
     let dispatches = session.decode_kernels().len();
@@ -61,7 +61,7 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
                 "driver": driver(info),
                 "model": engine.name(),
                 "weights": weights,
-                "kernels": {"prefill": kernels.matmul_name(), "decode": kernels.matvec_name()},
+                "kernels": {"prefill": kernels.matmul.name(), "decode": kernels.matvec.name()},
                 "dispatches_per_token": dispatches,
                 "planned_dispatches_per_token": session.planned_dispatches(),
                 "copy_bytes_per_s": bandwidth,

@@ -66,8 +66,8 @@ fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), 
         }
         for (mode, kernel, ms) in &tuning.measured {
             let (what, chosen) = match mode {
-                Mode::Decode => ("one token", *kernel == tuning.kernels.matvec_name()),
-                Mode::Prefill => ("64 tokens", *kernel == tuning.kernels.matmul_name()),
+                Mode::Decode => ("one token", *kernel == tuning.kernels.matvec.name()),
+                Mode::Prefill => ("64 tokens", *kernel == tuning.kernels.matmul.name()),
             };
             if json {
                 let line = json!({"format": format.name(), "step": what, "kernel": kernel, "ms": ms, "chosen": chosen});
@@ -99,7 +99,8 @@ impl Device {
         };
         let sums = if has.subgroups { format!("in subgroups of {sizes}") } else { "portable".into() };
         let halves = if has.f16 { "native" } else { "portable" };
-        writeln!(out, "   kernels    sums {sums}, f16 {halves}")
+        let matrices = has.cooperative_size.map_or("no cooperative matrices".into(), |n| format!("{n}×{n} matrices"));
+        writeln!(out, "   kernels    sums {sums}, f16 {halves}, {matrices}")
     }
 
     fn json(&self, index: usize) -> Value {

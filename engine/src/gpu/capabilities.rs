@@ -8,6 +8,8 @@ pub struct Capabilities {
     pub subgroups: bool,
     /// 16-bit floats in shaders.
     pub f16: bool,
+    /// The side of the matrices that subgroups multiply together, f16 times f16 into f32, where the adapter can: 8 or 16.
+    pub cooperative_size: Option<u32>,
     /// A CPU that plays a GPU: every load costs, and neighbours share nothing but registers.
     pub software: bool,
     /// Bytes that one storage binding may span; larger matrices are split by rows.
@@ -17,13 +19,21 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    pub(crate) fn of(device: &wgpu::Device) -> Self {
+    /// `cooperative` is what the adapter says of its cooperative matrices.
+    pub(crate) fn of(device: &wgpu::Device, cooperative: &[wgpu::CooperativeMatrixProperties]) -> Self {
         let features = device.features();
         let limits = device.limits();
         Self {
             // Also on a caller's own device: see `wanted`.
             subgroups: Self::wanted(features).contains(wgpu::Features::SUBGROUP),
             f16: features.contains(wgpu::Features::SHADER_F16),
+            cooperative_size: if features
+                .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16)
+            {
+                [16, 8].into_iter().find(|size| cooperative.iter().any(|matrices| multiplies(matrices, *size)))
+            } else {
+                None
+            },
             software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
@@ -45,6 +55,11 @@ impl Capabilities {
         if self.f16 && !self.software {
             features.push("native_f16");
         }
+        match self.cooperative_size {
+            Some(16) => features.push("coop_16"),
+            Some(_) => features.push("coop_8"),
+            None => {}
+        }
         // Its subgroups are its vectors, eight wide or wider.
         if self.subgroups && self.software {
             features.push("broadcast");
@@ -57,6 +72,14 @@ impl Capabilities {
         // A browser wants `enable subgroups;` in the source, which naga does not know yet (gfx-rs/wgpu#5555).
         let subgroups = if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP };
         let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
-        adapter & (subgroups | wgpu::Features::SHADER_F16 | timestamps)
+        let matrices = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        adapter & (subgroups | wgpu::Features::SHADER_F16 | timestamps | matrices)
     }
+}
+
+/// Whether square f16 matrices of this size are multiplied into f32.
+fn multiplies(matrices: &wgpu::CooperativeMatrixProperties, size: u32) -> bool {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    [matrices.m_size, matrices.n_size, matrices.k_size] == [size; 3]
+        && (matrices.ab_type, matrices.cr_type) == (F16, F32)
 }

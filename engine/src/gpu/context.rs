@@ -87,21 +87,30 @@ impl Gpu {
                 label: Some("lapidary"),
                 required_features: features,
                 required_limits: limits,
+                experimental_features: experimental(features),
                 memory_hints: wgpu::MemoryHints::MemoryUsage,
                 ..Default::default()
             })
             .await
             .map_err(|error| Error::Adapter { adapter: adapter.get_info().name, reason: error.to_string() })?;
-        Ok(Self::with_device(device, queue, options.safe_shaders, options.hardware_kernels))
+        let cooperative = adapter.cooperative_matrix_properties();
+        Ok(Self::with_device(device, queue, &cooperative, options.safe_shaders, options.hardware_kernels))
     }
 
     /// Uses a device and queue of the caller's. Error handling of the device (uncaptured errors and loss) is taken over, so
     /// that errors reach the engine's callers.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue, safe_shaders: bool) -> Self {
-        Self::with_device(device, queue, safe_shaders, false)
+        // A device does not tell the sizes of its matrices.
+        Self::with_device(device, queue, &[], safe_shaders, false)
     }
 
-    fn with_device(device: wgpu::Device, queue: wgpu::Queue, safe_shaders: bool, hardware_kernels: bool) -> Self {
+    fn with_device(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        cooperative: &[wgpu::CooperativeMatrixProperties],
+        safe_shaders: bool,
+        hardware_kernels: bool,
+    ) -> Self {
         let health = Arc::new(Health::default());
         let seen = health.clone();
         device.set_device_lost_callback(move |_, reason| {
@@ -119,7 +128,7 @@ impl Gpu {
                 refused.get_or_insert(refusal);
             }
         }));
-        let mut capabilities = Capabilities::of(&device);
+        let mut capabilities = Capabilities::of(&device, cooperative);
         capabilities.software &= !hardware_kernels;
         let inner = Inner {
             info: device.adapter_info(),
@@ -217,6 +226,17 @@ impl Gpu {
             None => Ok(buffer),
             Some(_) => Err(Error::OutOfMemory { what: format!("{label} needs {} MiB", size.div_ceil(1 << 20)) }),
         }
+    }
+}
+
+/// wgpu wants consent to features that may still have undefined behaviour.
+fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
+    if features.intersects(wgpu::Features::all_experimental_mask()) {
+        // SAFETY: cooperative matrices are the only ones that are ever asked for. One kernel uses them, in uniform control
+        // flow, on pointers into its own workgroup memory whose bounds are constants, and a test compares it with its twin.
+        unsafe { wgpu::ExperimentalFeatures::enabled() }
+    } else {
+        wgpu::ExperimentalFeatures::disabled()
     }
 }
 

@@ -12,7 +12,7 @@ pub use config::{Architecture, Config, LayerAttention};
 pub use forward::{Head, record_body, record_head};
 pub use kv_cache::KvCache;
 pub(crate) use products::Products;
-pub use products::{Kernels, Mode};
+pub use products::{Kernels, Matmul, Matvec, Mode};
 pub use shapes::SHAPES;
 pub use state::State;
 pub use weights::{LayerWeights, RopeTables, Stack, Weights};

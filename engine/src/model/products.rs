@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
-use crate::ops::{Factor, Int8Tensor, Sharing, matmul, matmul_int8, matvec, matvec_int8, quantize};
-use crate::quant::Matrix;
+use crate::ops::{Factor, Int8Tensor, Sharing, matmul, matmul_coop, matmul_int8, matvec, matvec_int8, quantize};
+use crate::quant::{Matrix, WeightFormat};
 
 /// One token a step or many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,34 +14,66 @@ pub enum Mode {
     Prefill,
 }
 
-/// The kernel of each mode for weights that are integers; other weights are always multiplied as floats.
+/// What multiplies weights by one token's activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Matvec {
+    /// Activations stay f32.
+    Float,
+    /// Weights that are integers meet activations of 8 bits; others as with `Float`.
+    Int8(Sharing),
+}
+
+impl Matvec {
+    /// Every kernel.
+    pub const ALL: [Self; 3] = [Self::Float, Self::Int8(Sharing::Solo), Self::Int8(Sharing::Subgroup)];
+
+    /// For people and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float => "float",
+            Self::Int8(Sharing::Solo) => "int8 solo",
+            Self::Int8(Sharing::Subgroup) => "int8 subgroup",
+        }
+    }
+}
+
+/// What multiplies weights by many tokens' activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Matmul {
+    /// Activations stay f32.
+    Float,
+    /// Weights that are integers meet activations of 8 bits; others as with `Float`.
+    Int8,
+    /// Both become f16 for the cooperative matrices of the device; weights that are f32 stay as with `Float`.
+    Coop,
+}
+
+impl Matmul {
+    /// Every kernel.
+    pub const ALL: [Self; 3] = [Self::Float, Self::Int8, Self::Coop];
+
+    /// For people and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float => "float",
+            Self::Int8 => "int8",
+            Self::Coop => "cooperative",
+        }
+    }
+}
+
+/// The kernel of each mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kernels {
-    /// For one token: on activations as integers, or as floats where `None`.
-    pub matvec_int8: Option<Sharing>,
-    /// For many: whether activations are integers.
-    pub matmul_int8: bool,
+    /// For one token.
+    pub matvec: Matvec,
+    /// For many.
+    pub matmul: Matmul,
 }
 
 impl Kernels {
-    /// Activations stay f32.
-    pub const FLOAT: Self = Self { matvec_int8: None, matmul_int8: false };
-
-    /// Every kernel for one token, by name.
-    pub const MATVECS: [(&str, Option<Sharing>); 3] =
-        [("float", None), ("int8 solo", Some(Sharing::Solo)), ("int8 subgroup", Some(Sharing::Subgroup))];
-    /// Every kernel for many tokens, by name.
-    pub const MATMULS: [(&str, bool); 2] = [("float", false), ("int8", true)];
-
-    /// The name of the kernel for one token.
-    pub fn matvec_name(self) -> &'static str {
-        Self::MATVECS.iter().find(|(_, sharing)| *sharing == self.matvec_int8).map_or("", |(name, _)| name)
-    }
-
-    /// The name of the kernel for many.
-    pub fn matmul_name(self) -> &'static str {
-        Self::MATMULS.iter().find(|(_, int8)| *int8 == self.matmul_int8).map_or("", |(name, _)| name)
-    }
+    /// Nothing is rounded.
+    pub const FLOAT: Self = Self { matvec: Matvec::Float, matmul: Matmul::Float };
 }
 
 /// Products of a step's activations with weights.
@@ -55,8 +87,8 @@ pub(crate) struct Products<'a> {
 impl Products<'_> {
     fn wants_int8(&self, weights: &Matrix) -> bool {
         let kernel = match self.mode {
-            Mode::Decode => self.kernels.matvec_int8.is_some(),
-            Mode::Prefill => self.kernels.matmul_int8,
+            Mode::Decode => self.kernels.matvec != Matvec::Float,
+            Mode::Prefill => self.kernels.matmul == Matmul::Int8,
         };
         kernel && weights.format().is_integer()
     }
@@ -84,17 +116,23 @@ impl Products<'_> {
             quantize(r, x, self.int8).await?;
         }
         for &(weights, first_out) in matrices {
-            match (self.mode, x) {
-                (Mode::Decode, _) if self.wants_int8(weights) => {
-                    let sharing = self.kernels.matvec_int8.unwrap_or(Sharing::Subgroup);
-                    matvec_int8(r, weights, self.int8, sharing, out, first_out).await?;
+            if self.wants_int8(weights) {
+                match (self.mode, self.kernels.matvec) {
+                    (Mode::Decode, Matvec::Int8(sharing)) => {
+                        matvec_int8(r, weights, self.int8, sharing, out, first_out).await?;
+                    }
+                    _ => matmul_int8(r, weights, self.int8, out, first_out).await?,
                 }
-                (Mode::Prefill, _) if self.wants_int8(weights) => {
-                    matmul_int8(r, weights, self.int8, out, first_out).await?;
-                }
-                (Mode::Decode, Factor::Float(x)) => matvec(r, weights, x, out, first_out).await?,
-                (Mode::Prefill, Factor::Float(x)) => matmul(r, weights, x, out, first_out).await?,
-                (_, Factor::Int8(_)) => unreachable!("`factor` asks for integers only if every matrix wants them"),
+                continue;
+            }
+            let Factor::Float(x) = x else {
+                unreachable!("`factor` asks for integers only if every matrix wants them")
+            };
+            let coop = self.kernels.matmul == Matmul::Coop && weights.format() != WeightFormat::F32;
+            match self.mode {
+                Mode::Decode => matvec(r, weights, x, out, first_out).await?,
+                Mode::Prefill if coop => matmul_coop(r, weights, x, out, first_out).await?,
+                Mode::Prefill => matmul(r, weights, x, out, first_out).await?,
             }
         }
         Ok(())

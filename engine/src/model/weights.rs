@@ -96,10 +96,10 @@ impl Weights {
         std::iter::once(&self.embedding).chain(layers)
     }
 
-    /// The format of integers that most of the weights have, if any have one.
-    pub fn integer_format(&self) -> Option<WeightFormat> {
+    /// The format that most of the weights have, those of f32 aside.
+    pub fn narrow_format(&self) -> Option<WeightFormat> {
         let mut bytes: Vec<(WeightFormat, u64)> = Vec::new();
-        for matrix in self.matrices().filter(|matrix| matrix.format().is_integer()) {
+        for matrix in self.matrices().filter(|matrix| matrix.format() != WeightFormat::F32) {
             match bytes.iter_mut().find(|(format, _)| *format == matrix.format()) {
                 Some((_, sum)) => *sum += matrix.bytes(),
                 None => bytes.push((matrix.format(), matrix.bytes())),

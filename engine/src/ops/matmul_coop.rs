@@ -1,0 +1,45 @@
+//! `wgsl/matmul_coop.wesl`
+
+use lapidary_shaders::kernels::matmul_coop::{Bindings, KERNEL, Params};
+
+use super::{assert_cols, u32_of};
+use crate::error::Result;
+use crate::gpu::{Count, Grid, Recorder, Tensor};
+use crate::quant::Matrix;
+
+/// `TILE_ROWS` and `TILE_TOKENS` of the kernel.
+const TILE_ROWS: u32 = 64;
+const TILE_TOKENS: u32 = 32;
+
+/// `out[t, first_out..] = weights · x[t]`, both factors rounded to f16, one dispatch a shard.
+///
+/// `weights`: `[m, n]`; `x`: `[T, n]`; `out`: `[T, first_out + m]` or more columns.
+///
+/// # Errors
+/// The errors of [`Recorder`]; [`Error::Gpu`](crate::Error::Gpu) if the device has no
+/// [cooperative matrices](crate::gpu::Capabilities::cooperative_size).
+pub async fn matmul_coop(
+    r: &mut Recorder<'_>,
+    weights: &Matrix,
+    x: &Tensor,
+    out: &Tensor,
+    first_out: usize,
+) -> Result<()> {
+    assert_cols("x", x, weights.cols);
+    assert!(first_out + weights.rows <= out.cols(), "out has {} columns, too few", out.cols());
+    for shard in &weights.shards {
+        let params = Params {
+            rows: u32_of(shard.rows),
+            groups: u32_of(weights.groups()),
+            first_out: u32_of(first_out + shard.first_row),
+            out_stride: u32_of(out.stride()),
+        };
+        let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
+        let grid = Grid::Xy(
+            Count::Fixed(u32_of(shard.rows).div_ceil(TILE_ROWS)),
+            Count::Tokens { per_token: 1, per_group: TILE_TOKENS },
+        );
+        r.dispatch(&KERNEL, &[weights.format.name()], params.words(), bindings.slots(), grid).await?;
+    }
+    Ok(())
+}
