@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Subgroup operations in compute shaders.
+    /// Subgroup operations in compute shaders, in subgroups of at least eight.
     pub subgroups: bool,
     /// 16-bit floats in shaders.
     pub f16: bool,
@@ -18,6 +18,9 @@ pub struct Capabilities {
     pub max_buffer_bytes: u64,
 }
 
+/// What kernels rely on; smaller subgroups are treated as none.
+const MIN_SUBGROUP: u32 = 8;
+
 impl Capabilities {
     /// `cooperative` is what the adapter says of its cooperative matrices.
     pub(crate) fn of(device: &wgpu::Device, cooperative: &[wgpu::CooperativeMatrixProperties]) -> Self {
@@ -25,7 +28,8 @@ impl Capabilities {
         let limits = device.limits();
         Self {
             // Also on a caller's own device: see `wanted`.
-            subgroups: Self::wanted(features).contains(wgpu::Features::SUBGROUP),
+            subgroups: Self::wanted(features).contains(wgpu::Features::SUBGROUP)
+                && device.adapter_info().subgroup_min_size >= MIN_SUBGROUP,
             f16: features.contains(wgpu::Features::SHADER_F16),
             cooperative_size: if features
                 .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16)

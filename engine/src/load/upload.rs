@@ -86,15 +86,16 @@ impl<'a> Uploader<'a> {
                 (0..view.rows).map(move |row| &view.bytes[row % given_rows * row_bytes..][..row_bytes])
             })
             .skip(shard.first_row);
-        let batch_rows = (BATCH_BYTES / (16 * layout.quant_vec4s)).max(1);
+        let batch_rows = (BATCH_BYTES / (16 * layout.quant_vec4s)).next_multiple_of(ROW_GROUP).max(ROW_GROUP);
         let (mut batch, mut quants, mut scales) = (Vec::new(), Vec::new(), Vec::new());
         let (quant_words, scale_words) = (4 * layout.quant_vec4s, layout.scale_words);
         for start in (0..shard.rows).step_by(batch_rows) {
             let rows = batch_rows.min(shard.rows - start);
             quants.clear();
-            quants.resize(rows * quant_words, 0u32);
+            let room = rows.next_multiple_of(ROW_GROUP);
+            quants.resize(room * quant_words, 0u32);
             scales.clear();
-            scales.resize(rows * scale_words, 0u32);
+            scales.resize(room * scale_words, 0u32);
             batch.clear();
             batch.extend(bytes.by_ref().take(rows));
             convert(view.format, format, view.cols, &batch, &mut quants, &mut scales);

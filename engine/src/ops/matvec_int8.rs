@@ -12,7 +12,7 @@ use crate::quant::Matrix;
 pub enum Sharing {
     /// One invocation, all of them.
     Solo,
-    /// A subgroup, or eight invocations where there are no subgroups.
+    /// A subgroup, or a workgroup where there are no subgroups.
     Subgroup,
 }
 
@@ -24,11 +24,12 @@ impl Sharing {
         }
     }
 
-    /// Rows that a workgroup of the kernel makes: `ROWS` for each invocation, or `ROWS_A_WORKGROUP`.
-    fn rows(self) -> u32 {
+    /// Rows that a workgroup of the kernel makes: eight for each of 16 lanes, `ROWS_A_WORKGROUP`, or 16 without subgroups.
+    fn rows(self, subgroups: bool) -> u32 {
         match self {
             Self::Solo => 16 * 8,
-            Self::Subgroup => 64,
+            Self::Subgroup if subgroups => 64,
+            Self::Subgroup => 16,
         }
     }
 }
@@ -55,7 +56,7 @@ pub async fn matvec_int8(
             first_out: u32_of(first_out + shard.first_row),
         };
         let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
-        let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(sharing.rows())));
+        let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(sharing.rows(r.gpu.capabilities().subgroups))));
         let features = [&[weights.format.name()][..], sharing.flags()].concat();
         r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await?;
     }

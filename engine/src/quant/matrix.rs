@@ -1,6 +1,6 @@
 //! A weight matrix on the device.
 
-use super::WeightFormat;
+use super::{ROW_GROUP, WeightFormat};
 use crate::error::Result;
 use crate::gpu::{Gpu, Slice};
 
@@ -25,8 +25,6 @@ pub(crate) struct Shard {
     pub(crate) scale_bytes: u64,
 }
 
-/// Rows of a shard are padded with zeros to a multiple of this: kernels read as many at once.
-pub(crate) const ROW_GROUP: usize = 8;
 /// What a binding's offset must be a multiple of; WebGPU's default limit.
 pub(crate) const BINDING_ALIGN: u64 = 256;
 

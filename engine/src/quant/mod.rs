@@ -26,6 +26,10 @@
 //! | q5_k | 10 · supers | the 128 nibble bytes (8 vec4), then the 32 bytes of fifth bits (2) | 4 · supers | as in q4_k |
 //! | q6_k | 12 · supers | the 128 nibble bytes (8 vec4), then the 64 bytes of high bit pairs (4) | 5 · supers | the 16 signed scales (4 words), then `d` in the low half |
 //!
+//! Eight rows stand interleaved, unit by unit, where a unit is a group, a pair of groups (in the scales of q8_0, q5_0 and
+//! q4_0) or a super-block: the first units of rows 0 to 7, then their second units, and so on. Eight lanes that take a row
+//! each then read neighbouring memory.
+//!
 //! `d`, `m` and `dmin` are the bits of an f16. In a group's 16 nibble bytes, byte `j` holds value `j`
 //! in its low and value `j + 16` in its high nibble. Of q5_0's and q5_1's fifth bits, value `4 j + k`'s is
 //! bit `8 k + j`. [`WeightFormat::repack_row`] loses nothing: it
@@ -53,7 +57,7 @@ use std::str::FromStr;
 use crate::error::Error;
 
 pub use matrix::Matrix;
-pub(crate) use matrix::{BINDING_ALIGN, ROW_GROUP, Shard};
+pub(crate) use matrix::{BINDING_ALIGN, Shard};
 
 /// Columns in one group of the GPU layout, and values in a block of the simple quants.
 const GROUP: usize = 32;
@@ -95,6 +99,25 @@ pub struct GpuRow {
     pub quant_vec4s: usize,
     /// Elements of `scales`, each a `u32`.
     pub scale_words: usize,
+    /// Groups of 32 columns, or super-blocks: what `quants` is interleaved by.
+    pub quant_units: usize,
+    /// The same of `scales`, which may count pairs of groups; 0 where there are none.
+    pub scale_units: usize,
+}
+
+/// Rows that stand interleaved; a shard is padded with zeros to a multiple of them.
+pub(crate) const ROW_GROUP: usize = 8;
+
+/// Writes a row in the GPU layout to its `place` among the [`ROW_GROUP`] rows of a block: unit by unit, each beside those of
+/// the other rows.
+pub(crate) fn interleave(row: &[u32], units: usize, place: usize, block: &mut [u32]) {
+    if units == 0 {
+        return;
+    }
+    let unit = row.len() / units;
+    for (i, words) in row.chunks_exact(unit).enumerate() {
+        block[(i * ROW_GROUP + place) * unit..][..unit].copy_from_slice(words);
+    }
 }
 
 impl WeightFormat {
@@ -227,10 +250,17 @@ impl WeightFormat {
             Self::Q5K => (10 * supers, 4 * supers),
             Self::Q6K => (12 * supers, 5 * supers),
         };
-        GpuRow { quant_vec4s, scale_words }
+        let quant_units = if self.block_len() == SUPER { supers } else { groups };
+        let scale_units = match self {
+            Self::F32 | Self::F16 | Self::Bf16 => 0,
+            Self::Q8_0 | Self::Q5_0 | Self::Q4_0 => pairs,
+            Self::Q5_1 | Self::Q4_1 => groups,
+            Self::Q4K | Self::Q5K | Self::Q6K => supers,
+        };
+        GpuRow { quant_vec4s, scale_words, quant_units, scale_units }
     }
 
-    /// Moves one row of GGML blocks into the GPU layout, padding included.
+    /// Moves one row of GGML blocks into the GPU layout, padding included; not interleaved yet.
     ///
     /// `row` is what [`quantize`](Self::quantize) gives for `cols` values, `quants` holds
     /// `4 * quant_vec4s` words and `scales` holds `scale_words` words of
