@@ -1,7 +1,7 @@
 """The guide's corpus: reads corpus/*.toml, holds out a tenth of the phrasings, and draws dialogues for training.
 
-A topic has an `answer` and phrasings of its question: the ones written out under `ask`, and those that TERM_FRAMES make of
-each of its `term`s. What is drawn is varied by paraphrase patterns, wrappers and typos; what is held out never is trained on,
+A topic has an `answer` and phrasings of its question: the ones written out under `ask`, and those that frames make of what
+people call it (`term`), want to do (`do`) or look for (`thing`). What is drawn is varied by paraphrase patterns, wrappers and typos; what is held out never is trained on,
 in no variation.
 """
 import hashlib, random, re, tomllib
@@ -14,6 +14,17 @@ TERM_FRAMES = [
     "How does {} work?", "Can you explain {}?", "What's {}?", "I don't understand {}", "Describe {}", "What exactly is {}?",
     "meaning of {}", "What is {} for?", "Please explain {} to me", "What are {}?", "I want to know about {}", "What is meant by {}?",
     "Give me an explanation of {}", "Do you know what {} is?", "Why is there {}?", "I have never heard of {}",
+]
+
+DO_FRAMES = [
+    "How do I {}?", "How can I {}?", "I want to {}", "{}", "Can I {}?", "How to {}?", "What do I do to {}?", "Is it possible to {}?",
+    "Help me {}", "I would like to {}", "How does one {}?", "I need to {}", "Where can I {}?", "Show me how to {}", "Is there a way to {}?",
+    "Tell me how to {}", "What is the easiest way to {}?", "I can't {}", "Which key do I press to {}?", "May I {}?", "I am trying to {}", "Explain how to {}",
+]
+
+THING_FRAMES = [
+    "Is there {}?", "Where is {}?", "Tell me about {}", "{}", "{}?", "What about {}?", "Do you have {}?", "Does Lapidary have {}?", "I am looking for {}",
+    "How is {}?", "What is {}?", "I need {}", "Where do I find {}?", "I want to know about {}", "Explain {}", "Can you tell me about {}?", "Any word on {}?", "Is {} important?",
 ]
 
 WRAPPERS = [
@@ -65,16 +76,21 @@ FILLERS = {"do", "does", "i", "the", "a", "an", "my", "is", "are", "can", "to", 
 def load():
     """All topics, and the off-topic file."""
     files = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.toml"))}
-    off, more = files.pop("offtopic"), files.pop("phrasings")
+    off, more, patterns = files.pop("offtopic"), files.pop("phrasings"), files.pop("patterns")
     topics = [topic for data in files.values() for topic in data["topic"]]
-    assert set(more) <= {topic["id"] for topic in topics}, "phrasings of no topic"
+    ids = {topic["id"] for topic in topics}
+    assert ids >= {*more, *patterns["do"], *patterns["thing"]}, "phrasings of no topic"
     for topic in topics:
+        topic["do"], topic["thing"] = patterns["do"].get(topic["id"], []), patterns["thing"].get(topic["id"], [])
         topic["ask"] = list(dict.fromkeys(topic.get("ask", []) + more.get(topic["id"], [])))
     return topics, off
 
 
 def phrasings(topic):
-    return list(topic.get("ask", [])) + [frame.format(term) for term in topic.get("term", []) for frame in TERM_FRAMES]
+    """Every way to ask: as written, and what the frames make."""
+    framed = [(topic.get("term", []), TERM_FRAMES), (topic["do"], DO_FRAMES), (topic["thing"], THING_FRAMES)]
+    made = [frame.format(part) for parts, frames in framed for part in parts for frame in frames]
+    return list(dict.fromkeys(topic["ask"] + made))
 
 
 def is_held_out(topic_id, phrasing):
@@ -146,6 +162,7 @@ class Dialogues:
         self.rng = random.Random(seed)
         self.topics, self.off = load()
         self.train = {t["id"]: split(t)[0] for t in self.topics}
+        self.written = {t["id"]: [p for p in self.train[t["id"]] if p in t["ask"]] for t in self.topics}
         self.generic = next(t for t in self.topics if t.get("generic") == "more")
         self.small = [t for t in self.topics if t.get("bare")]
         self.large = [t for t in self.topics if not t.get("bare")]
@@ -172,7 +189,9 @@ class Dialogues:
             yield vary(rng.choice(other["ask"]), rng, bare=True), other["answer"]
             return
         topic = rng.choice(self.small if kind < 0.36 else self.large)
-        yield vary(rng.choice(self.train[topic["id"]]), rng, topic.get("bare", False)), topic["answer"]
+        # What is written out is worth more than what frames make, of which there is more.
+        pool = self.written if rng.random() < 0.6 and self.written[topic["id"]] else self.train
+        yield vary(rng.choice(pool[topic["id"]]), rng, topic.get("bare", False)), topic["answer"]
         if topic.get("follow") and rng.random() < 0.5:
             follow = rng.choice(topic["follow"])
             yield vary(rng.choice(follow["ask"]), rng, bare=True), follow["answer"]

@@ -31,6 +31,7 @@ VOCAB, CONTEXT, WINDOW = 3072, 1024, 256
 PAD, EOS, BOS, UNK, START, END = range(6)
 CONTROL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
 USER_LOSS = 0.1  # of the user's words a tenth is learned, so that the perplexity of a whole dialogue means something
+DROPOUT = 0.1  # of the embedding's features
 OPENING, OPENING_LOSS = 4, 4.0  # the first tokens of an answer decide which one it is; the rest follows from them
 
 CONFIG = dict(
@@ -132,6 +133,8 @@ def train(steps, tokens, peak):
     matrices = [p for p in model.parameters() if p.ndim > 1]
     norms = [p for p in model.parameters() if p.ndim == 1]
     optimizer = torch.optim.AdamW([dict(params=matrices, weight_decay=0.1), dict(params=norms, weight_decay=0.0)], betas=(0.9, 0.98))
+    # Questions are few and words are what they share: whoever must do without some features learns to use all of them.
+    model.model.embed_tokens.register_forward_hook(lambda module, given, out: F.dropout(out, DROPOUT, module.training))
     body = torch.compile(model.model, dynamic=False)
     losses, seen, start = [], 0, time.time()
     for step, (ids, weights) in zip(range(steps), batches(encoder, tokens, SEED + 10)):
@@ -291,7 +294,7 @@ def export_tests():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=2800)
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=2e-3, help="the peak learning rate")
     parser.add_argument("--sample", type=int, default=150, help="held-out questions of the framed kind to evaluate")

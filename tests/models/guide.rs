@@ -121,7 +121,7 @@ struct Plain {
 
 #[test]
 fn right_answers_to_some_held_out_questions() {
-    evaluate(4);
+    evaluate(6);
 }
 
 /// All held-out questions: several minutes on a software adapter.
@@ -135,9 +135,9 @@ fn right_answers_to_all_held_out_questions() {
 type Asked<'a> = (Vec<(String, String)>, &'a str, &'a [String]);
 
 /// The share of right answers to questions that somebody wrote out and that are worded unlike all in the corpus; the goal is
-/// 0.9, and what is here keeps what was reached.
+/// 0.9, and what is here keeps what was reached (0.62 of all).
 const WRITTEN: f64 = 0.55;
-/// The share of refusals of questions that are not the guide's; the goal is 0.9 here too.
+/// The share of refusals of questions that are not the guide's; the goal is 0.9 here too (0.74 of all).
 const OFF_TOPIC: f64 = 0.65;
 
 /// Asks every `every`th question of each kind.
@@ -167,7 +167,7 @@ fn evaluate(every: usize) {
     ask("written questions", WRITTEN, on_topic(true));
     let framed: Vec<_> = on_topic(false);
     // There are many of these, and they are alike.
-    ask("framed questions", 0.9, if every > 1 { framed.into_iter().step_by(6).collect() } else { framed });
+    ask("framed questions", 0.9, if every > 1 { framed.into_iter().step_by(8).collect() } else { framed });
     ask(
         "off-topic questions",
         OFF_TOPIC,
