@@ -7,7 +7,7 @@ use crate::chat::Chat;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
 use crate::load::{ModelFiles, Part, TokenizerSource};
-use crate::model::{Config, Kernels, KvCache, RopeTables, Weights};
+use crate::model::{Config, Kernels, KvCache, Model, RopeTables, Weights};
 use crate::ops::{CacheFormat, CacheLayer};
 use crate::quant::{Matrix, WeightFormat};
 use crate::session::Session;
@@ -39,6 +39,12 @@ pub(crate) struct Inner {
     pub(crate) prefill_chunk: usize,
     name: String,
     tokenizer: Result<Arc<Tokenizer>, (PathBuf, String)>,
+}
+
+impl Inner {
+    pub(crate) fn model(&self) -> Model<'_> {
+        Model { config: &self.config, weights: &self.weights, tables: &self.tables, kernels: self.kernels }
+    }
 }
 
 /// Where loading is.

@@ -58,19 +58,18 @@ impl Session {
         let cache = KvCache::new(gpu, &inner.config, inner.cache_format, inner.context).await?;
         let state = State::new(gpu, &inner.config, inner.prefill_chunk.max(1), 1).await?;
         let ring = StepRing::new(gpu).await?;
-        let (kernels, c, w) = (inner.kernels, &inner.config, &inner.weights);
 
         let mut r = Recorder::new(gpu, &ring);
-        record_body(&mut r, Mode::Prefill, kernels, c, w, &inner.tables, &cache, &state).await?;
+        record_body(&mut r, Mode::Prefill, inner.model(), &cache, &state).await?;
         let prefill = r.finish();
         let mut r = Recorder::new(gpu, &ring);
-        record_body(&mut r, Mode::Decode, kernels, c, w, &inner.tables, &cache, &state).await?;
+        record_body(&mut r, Mode::Decode, inner.model(), &cache, &state).await?;
         let decode = r.finish();
         let mut r = Recorder::new(gpu, &ring);
-        record_head(&mut r, Head::Greedy, kernels, c, w, &state, inner.pieces).await?;
+        record_head(&mut r, Head::Greedy, inner.model(), &state, inner.pieces).await?;
         let greedy = r.finish();
         let mut r = Recorder::new(gpu, &ring);
-        record_head(&mut r, Head::Sample, kernels, c, w, &state, inner.pieces).await?;
+        record_head(&mut r, Head::Sample, inner.model(), &state, inner.pieces).await?;
         let sample = r.finish();
 
         let mut readbacks = Vec::new();
@@ -218,9 +217,8 @@ impl Session {
         let rows = LOGIT_ROWS.min(inner.prefill_chunk);
         let state = State::new(gpu, &inner.config, rows, rows).await?;
         let mut r = Recorder::new(gpu, &self.ring);
-        let (kernels, c, w) = (inner.kernels, &inner.config, &inner.weights);
-        record_body(&mut r, Mode::Prefill, kernels, c, w, &inner.tables, &self.cache, &state).await?;
-        record_head(&mut r, Head::AllLogits, kernels, c, w, &state, inner.pieces).await?;
+        record_body(&mut r, Mode::Prefill, inner.model(), &self.cache, &state).await?;
+        record_head(&mut r, Head::AllLogits, inner.model(), &state, inner.pieces).await?;
         let plan = r.finish();
         let stride = state.logits.stride();
         let readback = Readback::new(gpu, 4 * (rows * stride) as u64).await?;

@@ -1,7 +1,7 @@
 //! Activations of every layer against Hugging Face's implementation, so that a failure names the first wrong one.
 
 use lapidary_engine::gpu::{Plan, Recorder, StepRing, Tensor};
-use lapidary_engine::model::{Kernels, KvCache, Mode, RopeTables, State, record_body};
+use lapidary_engine::model::{Kernels, KvCache, Mode, Model, RopeTables, State, record_body};
 use lapidary_engine::{CacheFormat, Engine};
 use lapidary_tests::{block_on, step, worst_error};
 
@@ -28,9 +28,8 @@ async fn check(model: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
     let tables = RopeTables::new(gpu, c, 64).await.unwrap();
     let state = State::new(gpu, c, ids.len(), 1).await.unwrap();
     let mut recorder = Recorder::new(gpu, &ring);
-    record_body(&mut recorder, Mode::Prefill, Kernels::FLOAT, c, engine.model_weights(), &tables, &cache, &state)
-        .await
-        .unwrap();
+    let numbers = Model { config: c, weights: engine.model_weights(), tables: &tables, kernels: Kernels::FLOAT };
+    record_body(&mut recorder, Mode::Prefill, numbers, &cache, &state).await.unwrap();
     let plan: Plan = recorder.finish();
     gpu.queue().write_buffer(&state.tokens, 0, bytemuck::cast_slice(ids));
 

@@ -14,21 +14,26 @@ use crate::ops::{
     logits, pick, rms_norm, rope, sample,
 };
 
+/// What stays the same from step to step.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    /// The model's numbers.
+    pub config: &'a Config,
+    /// Its weights.
+    pub weights: &'a Weights,
+    /// Tables of angles for its layers.
+    pub tables: &'a RopeTables,
+    /// What multiplies.
+    pub kernels: Kernels,
+}
+
 /// Records everything from token ids to the final norm, which ends up in `s.normed`. A part a layer, after one for the
 /// embedding.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn record_body(
-    r: &mut Recorder<'_>,
-    mode: Mode,
-    kernels: Kernels,
-    c: &Config,
-    w: &Weights,
-    tables: &RopeTables,
-    cache: &KvCache,
-    s: &State,
-) -> Result<()> {
+pub async fn record_body(r: &mut Recorder<'_>, mode: Mode, model: Model<'_>, cache: &KvCache, s: &State) -> Result<()> {
+    let Model { config: c, weights: w, tables, kernels } = model;
     let eps = c.rms_norm_eps;
     let products = Products { mode, kernels, int8: &s.int8 };
     r.begin_part();
@@ -106,15 +111,8 @@ pub enum Head {
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn record_head(
-    r: &mut Recorder<'_>,
-    head: Head,
-    kernels: Kernels,
-    c: &Config,
-    w: &Weights,
-    s: &State,
-    pieces: usize,
-) -> Result<()> {
+pub async fn record_head(r: &mut Recorder<'_>, head: Head, model: Model<'_>, s: &State, pieces: usize) -> Result<()> {
+    let Model { config: c, weights: w, kernels, .. } = model;
     r.begin_part();
     let mode = if head == Head::AllLogits { Mode::Prefill } else { Mode::Decode };
     let products = Products { mode, kernels, int8: &s.int8 };

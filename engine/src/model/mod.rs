@@ -9,7 +9,7 @@ mod state;
 mod weights;
 
 pub use config::{Architecture, Config, LayerAttention};
-pub use forward::{Head, record_body, record_head};
+pub use forward::{Head, Model, record_body, record_head};
 pub use kv_cache::KvCache;
 pub(crate) use products::Products;
 pub use products::{Kernels, Matmul, Matvec, Mode};
