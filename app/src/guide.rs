@@ -8,15 +8,15 @@ use lapidary_engine::load::HubBytes;
 use lapidary_engine::{ModelFiles, Result};
 
 /// What `-m` calls it. A folder of this name is reached as `./guide`.
-pub(crate) const NAME: &str = "guide";
+pub const NAME: &str = "guide";
 
 /// Whether a model's path means the guide.
-pub(crate) fn is_guide(path: &Path) -> bool {
+pub fn is_guide(path: &Path) -> bool {
     path == Path::new(NAME)
 }
 
 /// The guide's files.
-pub(crate) fn files() -> Result<ModelFiles> {
+pub fn files() -> Result<ModelFiles> {
     let files = HubBytes {
         config: include_bytes!("../guide/model/config.json").as_slice().into(),
         generation_config: Some(include_bytes!("../guide/model/generation_config.json").as_slice().into()),

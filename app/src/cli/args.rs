@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use lapidary_engine::{Activations, CacheFormat, ModelFiles, Sampling, WeightFormat};
 
-use crate::guide;
+use lapidary_app::guide;
 
-/// Gemma-2 on your own GPU. Without a command: a chat with the last model used, at first with the built-in guide.
+/// Gemma-2 on your own GPU. Without a command: the window, or where there is no display a chat in the terminal, with the
+/// last model used, at first with the built-in guide.
 #[derive(Parser)]
 #[command(name = "lapidary", bin_name = "lapidary", version, about, max_term_width = 100)]
 pub(crate) struct Arguments {

@@ -8,7 +8,7 @@ use super::args;
 use super::failure::{Failure, complain, harmless};
 use super::interrupt::Busy;
 use super::load::{engine, need_tokenizer, open};
-use crate::guide;
+use lapidary_app::guide;
 
 const HELP: &str = "\
 /clear        forget the conversation

@@ -10,8 +10,8 @@ use lapidary_engine::{DeviceOptions, Engine, ModelFiles, Progress};
 use super::args::Model;
 use super::failure::{Failure, harmless};
 use super::interrupt::{self, Busy};
-use super::last_model;
-use crate::guide;
+use lapidary_app::guide;
+use lapidary_app::last_model;
 
 /// Opens the model that is meant: the one named, else the last one used, else the guide. Nothing of its weights is read
 /// yet.

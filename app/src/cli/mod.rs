@@ -6,7 +6,6 @@ mod chat;
 mod devices;
 mod failure;
 mod interrupt;
-mod last_model;
 mod load;
 mod logits;
 mod models;
@@ -21,7 +20,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Arguments, Command};
-use failure::{Failure, one_line};
+use failure::{Failure, complain, one_line};
+use lapidary_app::window::NoWindow;
 
 /// Runs the program; exit codes are 0 for success, 1 for failure, 2 for wrong usage and 130 after Ctrl-C.
 pub(crate) fn main() -> ExitCode {
@@ -41,7 +41,7 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let result = match arguments.command {
-        None => chat::chat(&args::Chat::default()),
+        None => window_or_chat(),
         Some(Command::Chat(chat)) => chat::chat(&chat),
         Some(Command::Run(run)) => run::run(&run),
         Some(Command::Tokenize(tokenize)) => tokenize::tokenize(&tokenize),
@@ -55,6 +55,20 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// The window where there is a display, else a chat in the terminal.
+fn window_or_chat() -> Result<(), Failure> {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if cfg!(any(windows, target_os = "macos")) || set("DISPLAY") || set("WAYLAND_DISPLAY") {
+        match lapidary_app::window::open() {
+            Ok(()) => return Ok(()),
+            Err(NoWindow::Display(reason)) => {
+                complain(&format!("no window can be opened ({reason}); chatting here instead"))
+            }
+        }
+    }
+    chat::chat(&args::Chat::default())
 }
 
 /// What clap says over several paragraphs: its first, and its tip if it has one.

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// Its path, if a model was used before.
-pub(crate) fn last_model() -> Option<PathBuf> {
+pub fn last_model() -> Option<PathBuf> {
     read(&place()?)
 }
 
 /// Remembers a model that was loaded. Failing to is no reason to bother anybody.
-pub(crate) fn remember(model: &Path) {
+pub fn remember(model: &Path) {
     let Some(place) = place() else { return };
     if let Err(error) = write(&place, model) {
         log::debug!("cannot remember the model: {error}");
@@ -18,7 +18,7 @@ pub(crate) fn remember(model: &Path) {
 }
 
 /// Forgets it: from now on the guide answers where no model is named.
-pub(crate) fn forget() {
+pub fn forget() {
     let removed = place().map(fs::remove_file);
     if let Some(Err(error)) = removed
         && error.kind() != io::ErrorKind::NotFound
@@ -32,7 +32,7 @@ fn place() -> Option<PathBuf> {
 }
 
 /// Where Lapidary keeps what it knows.
-pub(crate) fn folder() -> Option<PathBuf> {
+pub fn folder() -> Option<PathBuf> {
     Some(data_folder()?.join("lapidary"))
 }
 

@@ -1,0 +1,184 @@
+//! Chats as files: Markdown to read, JSON to read back.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Chat, Id, Message, Role, Status, Tree, new_id};
+
+/// The greatest file that is read.
+const MOST_BYTES: u64 = 1 << 30;
+/// What JSON files of ours say they are.
+const FORMAT: &str = "lapidary-chats";
+const VERSION: u32 = 1;
+
+/// Chats with their messages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Book {
+    format: String,
+    version: u32,
+    /// The chats.
+    pub chats: Vec<Entry>,
+}
+
+/// A chat with its messages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// The chat.
+    #[serde(flatten)]
+    pub chat: Chat,
+    /// All of its messages, those of other branches too.
+    pub messages: Vec<Message>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self { format: FORMAT.into(), version: VERSION, chats: Vec::new() }
+    }
+}
+
+impl Book {
+    /// Adds a chat.
+    pub fn add(&mut self, chat: Chat, mut messages: Vec<Message>) {
+        messages.sort_by_key(|message| (message.created, message.id));
+        self.chats.push(Entry { chat, messages });
+    }
+}
+
+/// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: whole or not at all.
+pub fn write(book: &Book, path: &Path) -> Result<(), String> {
+    let markdown = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("md"));
+    let text = if markdown {
+        book.chats.iter().map(to_markdown).collect::<Vec<_>>().join("\n---\n\n")
+    } else {
+        serde_json::to_string_pretty(book).map_err(|error| error.to_string())? + "\n"
+    };
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let written = fs::write(&part, text).and_then(|()| fs::rename(&part, path));
+    written.map_err(|error| {
+        // It may never have got that far.
+        let _ = fs::remove_file(&part);
+        error.to_string()
+    })
+}
+
+/// The branch that is shown, as Markdown.
+fn to_markdown(entry: &Entry) -> String {
+    let tree = Tree::new(entry.messages.clone(), entry.chat.leaf);
+    let mut text = format!("# {}\n", entry.chat.shown_title());
+    if !entry.chat.system.trim().is_empty() {
+        let _ = write!(text, "\n> {}\n", entry.chat.system.trim().replace('\n', "\n> "));
+    }
+    for message in tree.branch() {
+        let who = match (message.role, &message.model) {
+            (Role::User, _) => "You",
+            (Role::Model, Some(model)) => model,
+            (Role::Model, None) => "Model",
+        };
+        let _ = write!(text, "\n## {who}\n\n{}\n", message.text.trim_end());
+    }
+    text
+}
+
+/// Reads chats from a JSON file. They get ids of their own, so that nothing that is there is overwritten.
+pub fn read(path: &Path) -> Result<Book, String> {
+    let say = |reason: &dyn std::fmt::Display| format!("{} cannot be imported: {reason}", path.display());
+    let size = fs::metadata(path).map_err(|error| say(&error))?.len();
+    if size > MOST_BYTES {
+        return Err(say(&"it is larger than 1 GiB"));
+    }
+    let text = fs::read_to_string(path).map_err(|error| say(&error))?;
+    let mut book: Book =
+        serde_json::from_str(&text).map_err(|error| say(&format!("it is no JSON export of Lapidary ({error})")))?;
+    if book.format != FORMAT {
+        return Err(say(&"it is no JSON export of Lapidary"));
+    }
+    if book.version > VERSION {
+        return Err(say(&"it was written by a newer Lapidary; use that one"));
+    }
+    book.chats.iter_mut().for_each(rename);
+    Ok(book)
+}
+
+/// Gives a chat and its messages new ids. What was under way is not any more.
+fn rename(entry: &mut Entry) {
+    let mut names: HashMap<Id, Id> = HashMap::new();
+    for message in &mut entry.messages {
+        // Of two messages with one id, both stay.
+        let id = new_id();
+        names.insert(message.id, id);
+        message.id = id;
+    }
+    for message in &mut entry.messages {
+        message.parent = message.parent.and_then(|parent| names.get(&parent).copied());
+        if matches!(message.status, Status::Writing | Status::Queued) {
+            message.status = Status::Stopped;
+        }
+    }
+    entry.chat.id = new_id();
+    entry.chat.leaf = entry.chat.leaf.and_then(|leaf| names.get(&leaf).copied());
+    entry.chat.deleted = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn book() -> Book {
+        let mut chat = Chat::new();
+        chat.title = "Fruit".into();
+        chat.system = "Be brief.\nBe kind.".into();
+        let ask = Message::new(None, Role::User, "Name one", Status::Done);
+        let mut a = Message::new(Some(ask.id), Role::Model, "An apple.", Status::Done);
+        a.model = Some("gemma".into());
+        let b =
+            Message { created: a.created + 1, ..Message::new(Some(ask.id), Role::Model, "A pear.", Status::Writing) };
+        chat.leaf = Some(a.id);
+        let mut book = Book::default();
+        book.add(chat, vec![ask, a, b]);
+        book
+    }
+
+    #[test]
+    fn markdown_holds_the_branch_that_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fruit.md");
+        write(&book(), &path).unwrap();
+        let expected = "# Fruit\n\n> Be brief.\n> Be kind.\n\n## You\n\nName one\n\n## gemma\n\nAn apple.\n";
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a part of a file was left behind");
+    }
+
+    #[test]
+    fn json_comes_back_with_all_branches_under_new_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fruit.json");
+        let written = book();
+        write(&written, &path).unwrap();
+        let read = read(&path).unwrap();
+        let (old, new) = (&written.chats[0], &read.chats[0]);
+        assert_eq!(new.messages.len(), 3);
+        assert_ne!(old.chat.id, new.chat.id);
+        assert_eq!(new.messages[1].parent, Some(new.messages[0].id));
+        assert_eq!(new.chat.leaf, Some(new.messages[1].id));
+        assert_eq!(new.messages[2].status, Status::Stopped);
+        assert_eq!((&new.chat.title, &new.chat.system), (&old.chat.title, &old.chat.system));
+    }
+
+    #[test]
+    fn what_is_no_export_is_refused_with_a_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        for text in ["", "[]", "{\"format\": \"other\", \"version\": 1, \"chats\": []}", "\u{1}\u{2}"] {
+            fs::write(&path, text).unwrap();
+            assert!(read(&path).unwrap_err().contains("it is no JSON export of Lapidary"), "{text:?}");
+        }
+        fs::write(&path, "{\"format\": \"lapidary-chats\", \"version\": 9, \"chats\": []}").unwrap();
+        assert!(read(&path).unwrap_err().contains("newer Lapidary"));
+        assert!(read(folder.path()).unwrap_err().contains("cannot be imported"));
+    }
+}

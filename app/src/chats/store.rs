@@ -1,0 +1,671 @@
+//! Chats in SQLite, on a thread of its own: whoever uses it never waits for the disk.
+//!
+//! What is written is put into a queue and kept there until the database took it, also when the disk is full. The database
+//! is in WAL mode and every transaction reaches the disk before the next, so that neither a killed program nor a power
+//! failure takes more than what was still in the queue.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::exchange::{self, Book};
+use super::{Chat, Id, Message, Role, Speed, Status};
+
+/// How long to wait before what the disk refused is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Hits that a search gives at most.
+const MOST_HITS: usize = 200;
+
+/// The steps from an empty database to the present one. Steps are only ever appended.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE chats (
+        id INTEGER PRIMARY KEY,
+        title TEXT NOT NULL,
+        named INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        updated INTEGER NOT NULL,
+        deleted INTEGER,
+        system TEXT NOT NULL,
+        leaf INTEGER,
+        draft TEXT NOT NULL
+    );
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY,
+        chat INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
+        parent INTEGER,
+        role TEXT NOT NULL,
+        text TEXT NOT NULL,
+        status TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        model TEXT,
+        tokens INTEGER,
+        first_token_ms REAL,
+        tokens_per_s REAL,
+        note TEXT
+    );
+    CREATE INDEX messages_of_chat ON messages (chat);
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"];
+
+/// A search's hit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The chat.
+    pub chat: Id,
+    /// The message that holds the text, or none where the title does.
+    pub message: Option<Id>,
+    /// The text around it.
+    pub excerpt: String,
+}
+
+/// What the store has to say.
+#[derive(Clone, Debug)]
+pub enum StoreEvent {
+    /// The database is open: its chats, latest first, and the settings that were saved.
+    Opened {
+        /// All chats, those in the trash among them.
+        chats: Vec<Chat>,
+        /// What was saved last by [`Store::save_settings`].
+        settings: Option<String>,
+    },
+    /// The database cannot be opened; nothing is saved.
+    NotOpened(String),
+    /// The messages of a chat.
+    Messages(Id, Vec<Message>),
+    /// What a search found, by its number.
+    Found(u64, Vec<Hit>),
+    /// Something could not be saved; it is tried again.
+    CannotSave(String),
+    /// What could not be saved is saved now.
+    SavedAgain,
+    /// Chats were written to a file.
+    Exported(PathBuf, usize),
+    /// Chats were read from a file.
+    Imported(Vec<Chat>),
+    /// A file could not be written or read.
+    FileTrouble(String),
+}
+
+enum Write {
+    Chat(Chat),
+    Message(Id, Message),
+    Append(Id, String),
+    Forget(Id),
+    Settings(String),
+    Import(Book),
+}
+
+enum Ask {
+    Write(Write),
+    Messages(Id),
+    Search(u64, String),
+    Export { chats: Vec<Id>, path: PathBuf },
+    Import(PathBuf),
+    Close,
+}
+
+/// A handle on the thread that owns the database.
+pub struct Store {
+    asks: Sender<Ask>,
+    events: Receiver<StoreEvent>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Opens the database at `path`, or one in memory, in the background. `wake` is called after each event.
+    pub fn open(path: Option<PathBuf>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        let (asks, inbox) = mpsc::channel();
+        let (outbox, events) = mpsc::channel();
+        let say = move |event| {
+            // Nobody listens once the window is closed.
+            let _ = outbox.send(event);
+            wake();
+        };
+        let work = move || match open(path.as_deref()) {
+            Ok(database) => Keeper { database, say, waiting: VecDeque::new(), failing: false }.run(&inbox),
+            Err(reason) => say(StoreEvent::NotOpened(reason)),
+        };
+        let thread = std::thread::Builder::new().name("lapidary-store".into()).spawn(work).ok();
+        Self { asks, events, thread }
+    }
+
+    /// What happened since it was last asked.
+    pub fn event(&self) -> Option<StoreEvent> {
+        self.events.try_recv().ok()
+    }
+
+    /// Saves a chat's own fields.
+    pub fn save_chat(&self, chat: &Chat) {
+        self.ask(Ask::Write(Write::Chat(chat.clone())));
+    }
+
+    /// Saves a message of a chat.
+    pub fn save_message(&self, chat: Id, message: &Message) {
+        self.ask(Ask::Write(Write::Message(chat, message.clone())));
+    }
+
+    /// Saves what came to a message's text.
+    pub fn append(&self, message: Id, piece: String) {
+        self.ask(Ask::Write(Write::Append(message, piece)));
+    }
+
+    /// Removes a chat and its messages for good.
+    pub fn forget(&self, chat: Id) {
+        self.ask(Ask::Write(Write::Forget(chat)));
+    }
+
+    /// Saves the settings.
+    pub fn save_settings(&self, settings: String) {
+        self.ask(Ask::Write(Write::Settings(settings)));
+    }
+
+    /// Asks for a chat's messages: [`StoreEvent::Messages`].
+    pub fn load(&self, chat: Id) {
+        self.ask(Ask::Messages(chat));
+    }
+
+    /// Looks for a text in titles and messages, whatever its case: [`StoreEvent::Found`] with this number.
+    pub fn search(&self, number: u64, text: &str) {
+        self.ask(Ask::Search(number, text.to_owned()));
+    }
+
+    /// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: [`StoreEvent::Exported`].
+    pub fn export(&self, chats: Vec<Id>, path: PathBuf) {
+        self.ask(Ask::Export { chats, path });
+    }
+
+    /// Reads chats from a JSON file: [`StoreEvent::Imported`]. Those that are there already come a second time.
+    pub fn import(&self, path: PathBuf) {
+        self.ask(Ask::Import(path));
+    }
+
+    fn ask(&self, ask: Ask) {
+        // It only fails where the database did not open, which was said.
+        let _ = self.asks.send(ask);
+    }
+}
+
+/// Waits until everything is written, or was tried once more.
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.ask(Ask::Close);
+        if let Some(thread) = self.thread.take() {
+            // It only fails if the thread panicked, which the panic has said.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Opens a database and brings it to the present form.
+fn open(path: Option<&Path>) -> Result<Connection, String> {
+    let place = path.map_or("memory".into(), |path| path.display().to_string());
+    let say = |error: &dyn std::fmt::Display| format!("The chats in {place} cannot be opened: {error}");
+    if let Some(folder) = path.and_then(Path::parent) {
+        std::fs::create_dir_all(folder).map_err(|error| say(&error))?;
+    }
+    let database = match path {
+        Some(path) => Connection::open(path),
+        None => Connection::open_in_memory(),
+    };
+    let mut database = database.map_err(|error| say(&error))?;
+    prepare(&mut database).map_err(|error| say(&error))?;
+    let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| say(&error))?;
+    if version as usize > MIGRATIONS.len() {
+        return Err(say(&"they were written by a newer Lapidary; use that one"));
+    }
+    Ok(database)
+}
+
+fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
+    database.busy_timeout(Duration::from_secs(5))?;
+    database.pragma_update(None, "journal_mode", "WAL")?;
+    database.pragma_update(None, "synchronous", "FULL")?;
+    database.pragma_update(None, "foreign_keys", true)?;
+    // LIKE knows only the case of ASCII letters.
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    database.create_scalar_function("holds", 2, flags, |arguments| {
+        let (text, wanted): (String, String) = (arguments.get(0)?, arguments.get(1)?);
+        Ok(text.to_lowercase().contains(&wanted))
+    })?;
+    let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    for (step, migration) in MIGRATIONS.iter().enumerate().skip(version.max(0) as usize) {
+        let transaction = database.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", step as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The thread's own.
+struct Keeper<S: Fn(StoreEvent)> {
+    database: Connection,
+    say: S,
+    waiting: VecDeque<Write>,
+    failing: bool,
+}
+
+impl<S: Fn(StoreEvent)> Keeper<S> {
+    fn run(mut self, inbox: &Receiver<Ask>) {
+        match self.opened() {
+            Ok(event) => (self.say)(event),
+            Err(error) => {
+                (self.say)(StoreEvent::NotOpened(format!("The chats cannot be read: {error}")));
+                return;
+            }
+        }
+        let mut tried = Instant::now();
+        loop {
+            let ask = if self.waiting.is_empty() {
+                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                inbox.recv_timeout(RETRY.saturating_sub(tried.elapsed()))
+            };
+            match ask {
+                Ok(Ask::Write(write)) => {
+                    self.waiting.push_back(write);
+                    // Everything that came meanwhile is one transaction; what failed waits for its time.
+                    if self.failing && tried.elapsed() < RETRY {
+                        continue;
+                    }
+                    let close = self.take_more(inbox);
+                    self.write();
+                    tried = Instant::now();
+                    if close {
+                        return;
+                    }
+                }
+                Ok(Ask::Close) | Err(RecvTimeoutError::Disconnected) => {
+                    self.write();
+                    // So that the next program finds one clean file.
+                    let _ = self.database.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+                    return;
+                }
+                Ok(ask) => self.answer(ask),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.write();
+                    tried = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Takes further writes from the queue, as many as are there; whether the store is to be closed after them.
+    fn take_more(&mut self, inbox: &Receiver<Ask>) -> bool {
+        while self.waiting.len() < 1000 {
+            match inbox.try_recv() {
+                Ok(Ask::Write(write)) => self.waiting.push_back(write),
+                Ok(Ask::Close) => return true,
+                Ok(ask) => {
+                    // It may ask for what is about to be written.
+                    self.write();
+                    self.answer(ask);
+                    return false;
+                }
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    fn opened(&self) -> rusqlite::Result<StoreEvent> {
+        let mut statement = self.database.prepare("SELECT * FROM chats ORDER BY updated DESC")?;
+        let chats = statement.query_map([], chat)?.collect::<rusqlite::Result<_>>()?;
+        let settings = self
+            .database
+            .query_row("SELECT value FROM settings WHERE name = 'settings'", [], |row| row.get(0))
+            .optional()?;
+        Ok(StoreEvent::Opened { chats, settings })
+    }
+
+    /// Writes what waits, all or nothing.
+    fn write(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        match apply(&mut self.database, &self.waiting) {
+            Ok(()) => {
+                self.waiting.clear();
+                if std::mem::take(&mut self.failing) {
+                    (self.say)(StoreEvent::SavedAgain);
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    (self.say)(StoreEvent::CannotSave(error.to_string()));
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        let event = match ask {
+            Ask::Messages(id) => match messages(&self.database, id) {
+                Ok(messages) => StoreEvent::Messages(id, messages),
+                Err(error) => StoreEvent::FileTrouble(format!("The chat cannot be read: {error}")),
+            },
+            Ask::Search(number, text) => match search(&self.database, &text) {
+                Ok(hits) => StoreEvent::Found(number, hits),
+                Err(error) => StoreEvent::FileTrouble(format!("The chats cannot be searched: {error}")),
+            },
+            Ask::Export { chats, path } => match self.export(&chats, &path) {
+                Ok(count) => StoreEvent::Exported(path, count),
+                Err(reason) => StoreEvent::FileTrouble(format!("{} cannot be written: {reason}", path.display())),
+            },
+            Ask::Import(path) => match exchange::read(&path) {
+                Ok(book) => {
+                    let chats = book.chats.iter().map(|entry| entry.chat.clone()).collect();
+                    self.waiting.push_back(Write::Import(book));
+                    self.write();
+                    StoreEvent::Imported(chats)
+                }
+                Err(reason) => StoreEvent::FileTrouble(reason),
+            },
+            Ask::Write(_) | Ask::Close => return,
+        };
+        (self.say)(event);
+    }
+
+    fn export(&self, chats: &[Id], path: &Path) -> Result<usize, String> {
+        let mut book = Book::default();
+        for id in chats {
+            let found = self
+                .database
+                .query_row("SELECT * FROM chats WHERE id = ?", [id], chat)
+                .optional()
+                .map_err(|error| error.to_string())?;
+            if let Some(chat) = found {
+                let messages = messages(&self.database, *id).map_err(|error| error.to_string())?;
+                book.add(chat, messages);
+            }
+        }
+        exchange::write(&book, path)?;
+        Ok(book.chats.len())
+    }
+}
+
+fn apply(database: &mut Connection, writes: &VecDeque<Write>) -> rusqlite::Result<()> {
+    let transaction = database.transaction()?;
+    for write in writes {
+        match write {
+            Write::Chat(chat) => put_chat(&transaction, chat)?,
+            Write::Message(chat, message) => put_message(&transaction, *chat, message)?,
+            Write::Append(message, piece) => {
+                transaction.execute("UPDATE messages SET text = text || ? WHERE id = ?", params![piece, message])?;
+            }
+            Write::Forget(chat) => {
+                transaction.execute("DELETE FROM chats WHERE id = ?", [chat])?;
+            }
+            Write::Settings(settings) => {
+                transaction.execute("INSERT OR REPLACE INTO settings VALUES ('settings', ?)", [settings])?;
+            }
+            Write::Import(book) => {
+                for entry in &book.chats {
+                    put_chat(&transaction, &entry.chat)?;
+                    for message in &entry.messages {
+                        put_message(&transaction, entry.chat.id, message)?;
+                    }
+                }
+            }
+        }
+    }
+    transaction.commit()
+}
+
+fn put_chat(database: &Connection, chat: &Chat) -> rusqlite::Result<()> {
+    // Not REPLACE, which deletes the row first and its messages with it.
+    let sql = "INSERT INTO chats (id, title, named, created, updated, deleted, system, leaf, draft)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        ON CONFLICT (id) DO UPDATE SET title = ?2, named = ?3, updated = ?5, deleted = ?6, system = ?7, leaf = ?8, draft = ?9";
+    let Chat { id, title, named, created, updated, deleted, system, leaf, draft } = chat;
+    database.prepare_cached(sql)?.execute(params![id, title, named, created, updated, deleted, system, leaf, draft])?;
+    Ok(())
+}
+
+fn put_message(database: &Connection, chat: Id, message: &Message) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO messages
+        (id, chat, parent, role, text, status, created, model, tokens, first_token_ms, tokens_per_s, note)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+        ON CONFLICT (id) DO UPDATE
+        SET parent = ?3, text = ?5, status = ?6, model = ?8, tokens = ?9, first_token_ms = ?10, tokens_per_s = ?11, note = ?12";
+    let role = match message.role {
+        Role::User => "user",
+        Role::Model => "model",
+    };
+    let speed = message.speed;
+    database.prepare_cached(sql)?.execute(params![
+        message.id,
+        chat,
+        message.parent,
+        role,
+        message.text,
+        message.status.name(),
+        message.created,
+        message.model,
+        speed.map(|speed| speed.tokens),
+        speed.map(|speed| speed.first_token_ms),
+        speed.map(|speed| speed.tokens_per_s),
+        message.note,
+    ])?;
+    Ok(())
+}
+
+fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
+    Ok(Chat {
+        id: row.get("id")?,
+        title: row.get("title")?,
+        named: row.get("named")?,
+        created: row.get("created")?,
+        updated: row.get("updated")?,
+        deleted: row.get("deleted")?,
+        system: row.get("system")?,
+        leaf: row.get("leaf")?,
+        draft: row.get("draft")?,
+    })
+}
+
+fn messages(database: &Connection, chat: Id) -> rusqlite::Result<Vec<Message>> {
+    let mut statement = database.prepare_cached("SELECT * FROM messages WHERE chat = ?")?;
+    statement.query_map([chat], message)?.collect()
+}
+
+fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let named = |column: &str| {
+        let text: String = row.get(column)?;
+        Ok::<_, rusqlite::Error>(text)
+    };
+    let wrong = |text: String| {
+        let reason = format!("{text:?} is unknown");
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, reason.into())
+    };
+    let (role, status) = (named("role")?, named("status")?);
+    let tokens: Option<u32> = row.get("tokens")?;
+    Ok(Message {
+        id: row.get("id")?,
+        parent: row.get("parent")?,
+        role: match role.as_str() {
+            "user" => Role::User,
+            "model" => Role::Model,
+            _ => return Err(wrong(role)),
+        },
+        text: row.get("text")?,
+        status: Status::ALL.into_iter().find(|known| known.name() == status).ok_or_else(|| wrong(status))?,
+        created: row.get("created")?,
+        model: row.get("model")?,
+        speed: match tokens {
+            Some(tokens) => Some(Speed {
+                tokens,
+                first_token_ms: row.get::<_, Option<f64>>("first_token_ms")?.unwrap_or_default(),
+                tokens_per_s: row.get::<_, Option<f64>>("tokens_per_s")?.unwrap_or_default(),
+            }),
+            None => None,
+        },
+        note: row.get("note")?,
+    })
+}
+
+fn search(database: &Connection, text: &str) -> rusqlite::Result<Vec<Hit>> {
+    let wanted = text.trim().to_lowercase();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT chats.id, NULL, title FROM chats WHERE deleted IS NULL AND holds(title, ?1)
+        UNION ALL
+        SELECT chats.id, messages.id, text FROM messages JOIN chats ON chats.id = messages.chat
+        WHERE deleted IS NULL AND holds(text, ?1) LIMIT ?2";
+    let mut statement = database.prepare_cached(sql)?;
+    let hits = statement.query_map(params![wanted, MOST_HITS as i64], |row| {
+        let text: String = row.get(2)?;
+        Ok(Hit { chat: row.get(0)?, message: row.get(1)?, excerpt: excerpt(&text, &wanted) })
+    })?;
+    hits.collect()
+}
+
+/// The words around the first place where `wanted` is found.
+fn excerpt(text: &str, wanted: &str) -> String {
+    const BEFORE: usize = 24;
+    const LONG: usize = 90;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Lower case may be longer than upper; counting characters is near enough for an excerpt.
+    let at = words.to_lowercase().find(wanted).map_or(0, |at| words.to_lowercase()[..at].chars().count());
+    let from = at.saturating_sub(BEFORE);
+    let mut short: String = words.chars().skip(from).take(LONG).collect();
+    if from > 0 {
+        short.insert(0, '…');
+    }
+    if words.chars().count() > from + LONG {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quiet() -> Arc<dyn Fn() + Send + Sync> {
+        Arc::new(|| {})
+    }
+
+    fn wait(store: &Store) -> StoreEvent {
+        store.events.recv_timeout(Duration::from_secs(20)).unwrap()
+    }
+
+    fn sample() -> (Chat, Vec<Message>) {
+        let mut chat = Chat::new();
+        chat.title = "Äpfel".into();
+        let first = Message::new(None, Role::User, "How many ÄPFEL?", Status::Done);
+        let mut second = Message::new(Some(first.id), Role::Model, "Seven.", Status::Stopped);
+        second.speed = Some(Speed { tokens: 3, first_token_ms: 12.5, tokens_per_s: 40.0 });
+        second.model = Some("guide".into());
+        second.note = Some("a note".into());
+        chat.leaf = Some(second.id);
+        (chat, vec![first, second])
+    }
+
+    fn keep(store: &Store, chat: &Chat, messages: &[Message]) {
+        store.save_chat(chat);
+        messages.iter().for_each(|message| store.save_message(chat.id, message));
+    }
+
+    #[test]
+    fn what_is_saved_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/chats.sqlite");
+        let (chat, messages) = sample();
+        {
+            let store = Store::open(Some(path.clone()), quiet());
+            assert!(matches!(wait(&store), StoreEvent::Opened { chats, settings: None } if chats.is_empty()));
+            keep(&store, &chat, &messages);
+            store.append(messages[1].id, " Or eight.".into());
+            store.save_settings("{}".into());
+        }
+        let store = Store::open(Some(path), quiet());
+        let StoreEvent::Opened { chats, settings } = wait(&store) else { panic!() };
+        assert_eq!((chats, settings.as_deref()), (vec![chat.clone()], Some("{}")));
+        store.load(chat.id);
+        let StoreEvent::Messages(_, mut found) = wait(&store) else { panic!() };
+        found.sort_by_key(|message| message.role == Role::Model);
+        assert_eq!(found[0], messages[0]);
+        assert_eq!(found[1], Message { text: "Seven. Or eight.".into(), ..messages[1].clone() });
+        // A chat that is saved again keeps its messages; one that is forgotten does not.
+        store.save_chat(&chat);
+        store.load(chat.id);
+        assert!(matches!(wait(&store), StoreEvent::Messages(_, found) if found.len() == 2));
+        store.forget(chat.id);
+        store.load(chat.id);
+        assert!(matches!(wait(&store), StoreEvent::Messages(_, found) if found.is_empty()));
+    }
+
+    #[test]
+    fn search_finds_titles_and_messages_whatever_their_case() {
+        let store = Store::open(None, quiet());
+        wait(&store);
+        let (mut chat, messages) = sample();
+        keep(&store, &chat, &messages);
+        store.search(1, " äpfel ");
+        let StoreEvent::Found(1, hits) = wait(&store) else { panic!() };
+        assert_eq!(hits.len(), 2);
+        assert_eq!(hits[1], Hit { chat: chat.id, message: Some(messages[0].id), excerpt: "How many ÄPFEL?".into() });
+        store.search(2, "100%");
+        assert!(matches!(wait(&store), StoreEvent::Found(2, hits) if hits.is_empty()));
+        chat.deleted = Some(super::super::now());
+        store.save_chat(&chat);
+        store.search(3, "äpfel");
+        assert!(matches!(wait(&store), StoreEvent::Found(3, hits) if hits.is_empty()), "the trash is not searched");
+    }
+
+    #[test]
+    fn what_a_full_disk_refuses_is_kept_and_saved_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chats.sqlite");
+        let database = open(Some(&path)).unwrap();
+        let (events, heard) = mpsc::channel();
+        let say = move |event| events.send(event).unwrap();
+        let mut keeper = Keeper { database, say, waiting: VecDeque::new(), failing: false };
+        let pages: i64 = keeper.database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let limit = |keeper: &Keeper<_>, pages: i64| {
+            let sql = format!("PRAGMA max_page_count = {pages}");
+            keeper.database.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        };
+        limit(&keeper, pages);
+        let (chat, mut messages) = sample();
+        messages[1].text = "long ".repeat(10_000);
+        keeper.waiting.push_back(Write::Chat(chat.clone()));
+        keeper.waiting.extend(messages.iter().map(|message| Write::Message(chat.id, message.clone())));
+        keeper.write();
+        keeper.write();
+        let StoreEvent::CannotSave(reason) = heard.try_recv().unwrap() else { panic!() };
+        assert!(reason.contains("full"), "{reason}");
+        assert!(heard.try_recv().is_err(), "it is said once");
+        limit(&keeper, 1 << 20);
+        keeper.write();
+        assert!(matches!(heard.try_recv().unwrap(), StoreEvent::SavedAgain));
+        assert_eq!(super::messages(&keeper.database, chat.id).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_newer_or_broken_database_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chats.sqlite");
+        open(Some(&path)).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(open(Some(&path)).unwrap_err().contains("newer Lapidary"));
+        std::fs::write(&path, "this is no database, whatever its name says").unwrap();
+        assert!(open(Some(&path)).unwrap_err().contains("cannot be opened"));
+        assert_eq!(std::fs::read(&path).unwrap().len(), 43);
+    }
+
+    #[test]
+    fn excerpts_show_what_was_sought() {
+        let text = format!("{} needle {}", "hay ".repeat(50), "stack ".repeat(50));
+        let short = excerpt(&text, "needle");
+        assert!(short.starts_with('…') && short.contains("needle") && short.ends_with('…'), "{short}");
+    }
+}

@@ -1,0 +1,265 @@
+//! The messages of a chat. Edits and retries make siblings, so nothing that was said is ever overwritten.
+
+use std::collections::HashMap;
+
+use super::{Id, Message, Role, Status};
+
+/// A tree of messages, and the branch of it that is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    messages: HashMap<Id, Message>,
+    /// In the order of their making; those without a parent are under `None`.
+    children: HashMap<Option<Id>, Vec<Id>>,
+    /// The child that was last shown of each message.
+    shown: HashMap<Option<Id>, Id>,
+    leaf: Option<Id>,
+    path: Vec<Id>,
+}
+
+impl Tree {
+    /// The tree of a chat's messages, in any order, showing the branch that ends in `leaf`. A message whose parent is
+    /// missing becomes a first message rather than being lost; so does one of a cycle.
+    pub fn new(mut messages: Vec<Message>, leaf: Option<Id>) -> Self {
+        messages.sort_by_key(|message| (message.created, message.id));
+        let mut tree = Self::default();
+        let known: HashMap<Id, Option<Id>> = messages.iter().map(|message| (message.id, message.parent)).collect();
+        for mut message in messages {
+            if !reaches_the_root(&known, message.id) {
+                message.parent = None;
+            }
+            tree.children.entry(message.parent).or_default().push(message.id);
+            tree.messages.insert(message.id, message);
+        }
+        let latest =
+            tree.messages.values().max_by_key(|message| (message.created, message.id)).map(|message| message.id);
+        tree.show(leaf.filter(|leaf| tree.messages.contains_key(leaf)).or(latest));
+        tree
+    }
+
+    /// Adds a message and shows its branch, which ends with it.
+    pub fn add(&mut self, message: Message) {
+        let id = message.id;
+        self.children.entry(message.parent).or_default().push(id);
+        self.messages.insert(id, message);
+        self.show(Some(id));
+    }
+
+    /// Moves what is queued behind a question to behind its reply; gives what was moved.
+    pub fn queue_behind(&mut self, reply: Id) -> Vec<Id> {
+        let Some(question) = self.messages.get(&reply).and_then(|message| message.parent) else { return Vec::new() };
+        let queued = |id: &Id| {
+            self.messages.get(id).is_some_and(|message| message.status == Status::Queued && message.role == Role::User)
+        };
+        let children = self.children.get(&Some(question)).cloned().unwrap_or_default();
+        let (moved, rest): (Vec<Id>, Vec<Id>) = children.into_iter().partition(queued);
+        self.children.insert(Some(question), rest);
+        for id in &moved {
+            if let Some(message) = self.messages.get_mut(id) {
+                message.parent = Some(reply);
+            }
+            self.children.entry(Some(reply)).or_default().push(*id);
+        }
+        if let Some(last) = moved.last() {
+            self.show(Some(reply));
+            let mut leaf = *last;
+            while let Some(next) = self.children.get(&Some(leaf)).and_then(|below| below.last()) {
+                leaf = *next;
+            }
+            self.show(Some(leaf));
+        }
+        moved
+    }
+
+    /// A message.
+    pub fn get(&self, id: Id) -> Option<&Message> {
+        self.messages.get(&id)
+    }
+
+    /// A message, to be changed.
+    pub fn get_mut(&mut self, id: Id) -> Option<&mut Message> {
+        self.messages.get_mut(&id)
+    }
+
+    /// All messages, in no order.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.messages.values()
+    }
+
+    /// The branch that is shown, from the first message on.
+    pub fn path(&self) -> &[Id] {
+        &self.path
+    }
+
+    /// The messages of [`Tree::path`].
+    pub fn branch(&self) -> impl DoubleEndedIterator<Item = &Message> {
+        self.path.iter().filter_map(|id| self.messages.get(id))
+    }
+
+    /// The branch up to a message and with it, whether it is shown or not.
+    pub fn path_to(&self, id: Id) -> Vec<Id> {
+        let mut path = Vec::new();
+        let mut at = Some(id);
+        while let Some(message) = at.and_then(|id| self.messages.get(&id)) {
+            path.push(message.id);
+            at = message.parent;
+        }
+        path.reverse();
+        path
+    }
+
+    /// The last message shown.
+    pub fn leaf(&self) -> Option<Id> {
+        self.leaf
+    }
+
+    /// A message's place among its siblings, from 0, and how many there are.
+    pub fn place(&self, id: Id) -> (usize, usize) {
+        let Some(message) = self.messages.get(&id) else { return (0, 1) };
+        let siblings = self.children.get(&message.parent).map_or(&[][..], Vec::as_slice);
+        (siblings.iter().position(|sibling| *sibling == id).unwrap_or(0), siblings.len().max(1))
+    }
+
+    /// Shows the sibling `step` places after a message (before it where negative), with what was last shown below it.
+    pub fn walk(&mut self, id: Id, step: isize) {
+        let (place, _) = self.place(id);
+        let Some(message) = self.messages.get(&id) else { return };
+        let Some(siblings) = self.children.get(&message.parent) else { return };
+        let Some(sibling) = place.checked_add_signed(step).and_then(|place| siblings.get(place)) else { return };
+        let mut leaf = *sibling;
+        while let Some(below) = self.children.get(&Some(leaf)) {
+            let Some(next) = self.shown.get(&Some(leaf)).or(below.last()) else { break };
+            leaf = *next;
+        }
+        self.show(Some(leaf));
+    }
+
+    /// Shows the branch that ends in a message, or nothing.
+    pub fn show(&mut self, leaf: Option<Id>) {
+        self.leaf = leaf;
+        self.path = leaf.map(|leaf| self.path_to(leaf)).unwrap_or_default();
+        let mut parent = None;
+        for id in &self.path {
+            self.shown.insert(parent, *id);
+            parent = Some(*id);
+        }
+    }
+
+    /// What a model is told: the branch up to `last` and with it, without replies that said nothing. Two messages of one
+    /// side in a row, as an import may have, become one.
+    pub fn turns(&self, last: Id) -> Vec<(Role, String)> {
+        let mut turns: Vec<(Role, String)> = Vec::new();
+        for message in self.path_to(last).iter().filter_map(|id| self.messages.get(id)) {
+            if message.role == Role::Model && message.text.trim().is_empty() && message.id != last {
+                continue;
+            }
+            match turns.last_mut() {
+                Some((role, text)) if *role == message.role => {
+                    text.push_str("\n\n");
+                    text.push_str(&message.text);
+                }
+                _ => turns.push((message.role, message.text.clone())),
+            }
+        }
+        if turns.first().is_some_and(|(role, _)| *role == Role::Model) {
+            turns.insert(0, (Role::User, String::new()));
+        }
+        turns
+    }
+}
+
+fn reaches_the_root(parents: &HashMap<Id, Option<Id>>, id: Id) -> bool {
+    let mut at = id;
+    for _ in 0..=parents.len() {
+        match parents.get(&at) {
+            Some(Some(parent)) => at = *parent,
+            Some(None) => return true,
+            None => return false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: Id, parent: Option<Id>, role: Role, text: &str) -> Message {
+        Message { id, created: id, ..Message::new(parent, role, text, Status::Done) }
+    }
+
+    /// 1 ─ 2 ─ 3 ─ 4, where 5 is a retry of 2, and 6 an edit of 1 with its reply 7.
+    fn tree() -> Tree {
+        let mut tree = Tree::default();
+        tree.add(message(1, None, Role::User, "a"));
+        tree.add(message(2, Some(1), Role::Model, "b"));
+        tree.add(message(3, Some(2), Role::User, "c"));
+        tree.add(message(4, Some(3), Role::Model, "d"));
+        tree.add(message(5, Some(1), Role::Model, "e"));
+        tree.add(message(6, None, Role::User, "f"));
+        tree.add(message(7, Some(6), Role::Model, "g"));
+        tree
+    }
+
+    #[test]
+    fn branches_are_walked_and_remembered() {
+        let mut tree = tree();
+        assert_eq!(tree.path(), [6, 7]);
+        assert_eq!(tree.place(6), (1, 2));
+        tree.walk(6, -1);
+        assert_eq!(tree.path(), [1, 5], "the retry was shown last");
+        tree.walk(5, -1);
+        assert_eq!(tree.path(), [1, 2, 3, 4]);
+        tree.walk(1, 1);
+        tree.walk(6, -1);
+        assert_eq!(tree.path(), [1, 2, 3, 4], "and now the first reply was");
+        tree.walk(1, -1);
+        tree.walk(4, 1);
+        assert_eq!(tree.path(), [1, 2, 3, 4], "there is nothing beyond the ends");
+    }
+
+    #[test]
+    fn a_tree_is_the_same_after_a_restart() {
+        let tree = tree();
+        let again = Tree::new(tree.messages().cloned().collect(), Some(4));
+        assert_eq!(again.path(), [1, 2, 3, 4]);
+        assert_eq!(again.place(2), (0, 2));
+        assert_eq!(Tree::new(tree.messages().cloned().collect(), Some(99)).path(), [6, 7]);
+    }
+
+    #[test]
+    fn orphans_and_cycles_are_shown_and_do_not_hang() {
+        let messages = vec![
+            message(1, Some(99), Role::User, "a"),
+            message(2, Some(3), Role::User, "b"),
+            message(3, Some(2), Role::Model, "c"),
+            message(4, Some(4), Role::User, "d"),
+        ];
+        let tree = Tree::new(messages, None);
+        assert_eq!(tree.messages().filter(|message| message.parent.is_none()).count(), 4);
+        assert_eq!(tree.place(1), (0, 4));
+    }
+
+    #[test]
+    fn turns_alternate() {
+        let mut tree = Tree::default();
+        tree.add(message(1, None, Role::User, "a"));
+        tree.add(message(2, Some(1), Role::Model, " "));
+        tree.add(message(3, Some(2), Role::User, "b"));
+        assert_eq!(tree.turns(3), [(Role::User, "a\n\nb".to_owned())]);
+        tree.add(message(4, Some(3), Role::Model, ""));
+        assert_eq!(tree.turns(4).len(), 2, "a reply that begins is an open turn");
+    }
+
+    #[test]
+    fn what_is_queued_follows_the_reply() {
+        let queued = |id, parent| Message { status: Status::Queued, ..message(id, Some(parent), Role::User, "q") };
+        let mut tree = Tree::default();
+        tree.add(message(1, None, Role::User, "a"));
+        tree.add(queued(2, 1));
+        tree.add(queued(3, 2));
+        tree.add(message(4, Some(1), Role::Model, ""));
+        assert_eq!(tree.queue_behind(4), [2]);
+        assert_eq!(tree.path(), [1, 4, 2, 3]);
+        assert_eq!(tree.place(4), (0, 1));
+    }
+}

@@ -1,0 +1,110 @@
+//! The models on this machine: the guide, the last one used, and what is in the Hugging Face cache.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use lapidary_engine::ModelFiles;
+
+use crate::last_model;
+use crate::worker::FoundModel;
+
+/// The models that Lapidary can open, the guide first. Reads their headers, so it may take a moment.
+pub fn found() -> Vec<FoundModel> {
+    let last = last_model::last_model();
+    let mut found = vec![FoundModel {
+        name: "Lapidary's guide".into(),
+        path: None,
+        note: if last.is_none() { "built in, the default" } else { "built in" },
+        bytes: include_bytes!("../guide/model/model.safetensors").len() as u64,
+    }];
+    if let Some(path) = &last
+        && let Ok(files) = ModelFiles::open(path)
+    {
+        let note = "the last one used, the default";
+        found.push(FoundModel { name: files.name(), path: last.clone(), note, bytes: bytes(path) });
+    }
+    if let Some(cache) = hub_cache() {
+        for path in cached(&cache) {
+            // What is no Gemma is of no use here.
+            if last.as_ref() != Some(&path)
+                && let Ok(files) = ModelFiles::open(&path)
+            {
+                let name = repository(&path).unwrap_or_else(|| files.name());
+                let bytes = bytes(&path);
+                found.push(FoundModel { name, path: Some(path), note: "in the Hugging Face cache", bytes });
+            }
+        }
+    }
+    found
+}
+
+/// Bytes of a file, or of the files in a folder.
+fn bytes(path: &Path) -> u64 {
+    let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if path.is_dir() { entries(path).iter().map(|file| size(file)).sum() } else { size(path) }
+}
+
+/// Where Hugging Face's tools keep what they download: `HF_HUB_CACHE`, `HF_HOME`, or their default.
+fn hub_cache() -> Option<PathBuf> {
+    let folder = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder("HF_HUB_CACHE")
+        .or_else(|| Some(folder("HF_HOME")?.join("hub")))
+        .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface/hub")))
+        .or_else(|| Some(env::home_dir()?.join(".cache/huggingface/hub")))
+}
+
+/// The snapshots of all models, as folders, and the GGUF files in them; sorted.
+fn cached(cache: &Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for model in entries(cache) {
+        if !model.file_name().is_some_and(|name| name.to_string_lossy().starts_with("models--")) {
+            continue;
+        }
+        for snapshot in entries(&model.join("snapshots")) {
+            let ggufs = entries(&snapshot).into_iter().filter(|path| path.extension().is_some_and(|end| end == "gguf"));
+            paths.extend(ggufs);
+            if ["model.safetensors", "model.safetensors.index.json"].iter().any(|file| snapshot.join(file).exists()) {
+                paths.push(snapshot);
+            }
+        }
+    }
+    paths.sort();
+    paths
+}
+
+/// What is in a folder; nothing where it cannot be read.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).map(|list| list.filter_map(|entry| Some(entry.ok()?.path())).collect()).unwrap_or_default()
+}
+
+/// `google/gemma-2-2b-it` of `…/models--google--gemma-2-2b-it/snapshots/…`, with the file's name if it is one.
+fn repository(path: &Path) -> Option<String> {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let at = parts.iter().rposition(|part| part.starts_with("models--"))?;
+    let name = parts[at].strip_prefix("models--")?.replacen("--", "/", 1);
+    Some(match parts.get(at + 3) {
+        Some(file) => format!("{name}, {file}"),
+        None => name,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_listed_by_snapshot_and_file() {
+        let cache = tempfile::tempdir().unwrap();
+        let snapshot = cache.path().join("models--google--gemma-2-2b-it/snapshots/abc");
+        fs::create_dir_all(&snapshot).unwrap();
+        fs::create_dir_all(cache.path().join("datasets--a--b/snapshots/abc")).unwrap();
+        assert!(cached(cache.path()).is_empty());
+        fs::write(snapshot.join("model.safetensors"), "").unwrap();
+        fs::write(snapshot.join("small.gguf"), "").unwrap();
+        let found = cached(cache.path());
+        assert_eq!(found, [snapshot.clone(), snapshot.join("small.gguf")]);
+        assert_eq!(repository(&found[0]).as_deref(), Some("google/gemma-2-2b-it"));
+        assert_eq!(repository(&found[1]).as_deref(), Some("google/gemma-2-2b-it, small.gguf"));
+        assert!(cached(&cache.path().join("nothing")).is_empty());
+    }
+}

@@ -1,0 +1,261 @@
+//! The list of chats.
+
+use std::path::PathBuf;
+
+use super::{Notice, State};
+use crate::chats::{Chat, Id, Tree, now};
+
+impl State {
+    /// The chats outside of the trash, latest first; the empty one is not among them.
+    pub fn listed(&self) -> Vec<&Chat> {
+        let shown = |chat: &&Chat| chat.deleted.is_none() && !chat.title.is_empty();
+        let mut chats: Vec<&Chat> = self.chats.iter().filter(shown).collect();
+        chats.sort_by_key(|chat| std::cmp::Reverse(chat.updated));
+        chats
+    }
+
+    /// The chats in the trash, the last thrown first.
+    pub fn trash(&self) -> Vec<&Chat> {
+        let mut chats: Vec<&Chat> = self.chats.iter().filter(|chat| chat.deleted.is_some()).collect();
+        chats.sort_by_key(|chat| std::cmp::Reverse(chat.deleted));
+        chats
+    }
+
+    /// A chat.
+    pub fn chat(&self, id: Id) -> Option<&Chat> {
+        self.chats.iter().find(|chat| chat.id == id)
+    }
+
+    pub(super) fn chat_mut(&mut self, id: Id) -> Option<&mut Chat> {
+        self.chats.iter_mut().find(|chat| chat.id == id)
+    }
+
+    /// The chat that is shown.
+    pub fn open_id(&self) -> Id {
+        self.open
+    }
+
+    /// The chat that is shown.
+    pub fn open(&self) -> Option<&Chat> {
+        self.chat(self.open)
+    }
+
+    /// The messages of the chat that is shown; none while they are read.
+    pub fn tree(&self) -> Option<&Tree> {
+        self.trees.get(&self.open)
+    }
+
+    /// What is typed in the chat that is shown.
+    pub fn draft(&self) -> &str {
+        self.open().map_or("", |chat| &chat.draft)
+    }
+
+    /// Changes what is typed.
+    pub fn set_draft(&mut self, text: String) {
+        if let Some(chat) = self.chat_mut(self.open) {
+            chat.draft = text;
+        }
+    }
+
+    /// Shows a chat.
+    pub fn open_chat(&mut self, id: Id) {
+        if self.chat(id).is_none() {
+            return;
+        }
+        self.leave();
+        self.open = id;
+        if !self.trees.contains_key(&id) {
+            self.store.load(id);
+        }
+    }
+
+    /// Shows a message, in its chat and on its branch.
+    pub fn open_message(&mut self, chat: Id, message: Option<Id>) {
+        self.open_chat(chat);
+        self.scroll_to = message;
+        if let (Some(message), Some(tree)) = (message, self.trees.get_mut(&chat))
+            && !tree.path().contains(&message)
+        {
+            tree.show(Some(message));
+        }
+    }
+
+    /// Shows an empty chat.
+    pub fn new_chat(&mut self) {
+        self.leave();
+        let system = self.settings.system.clone();
+        if let Some(empty) = self.chats.iter_mut().find(|chat| chat.title.is_empty() && chat.deleted.is_none()) {
+            empty.system = system;
+            self.open = empty.id;
+            return;
+        }
+        self.add_chat(Chat { system, ..Chat::new() });
+    }
+
+    /// Adds a chat and shows it.
+    pub(super) fn add_chat(&mut self, chat: Chat) {
+        self.leave();
+        self.open = chat.id;
+        self.trees.insert(chat.id, Tree::default());
+        if !chat.title.is_empty() {
+            self.store.save_chat(&chat);
+        }
+        self.chats.push(chat);
+    }
+
+    /// Before another chat is shown.
+    fn leave(&mut self) {
+        self.save_draft();
+        self.editing = None;
+        self.alternatives = None;
+        // Trees are read again when they are needed; those of replies under way are needed.
+        let keep: Vec<Id> = self.reply.iter().map(|reply| reply.chat).chain([self.open]).collect();
+        let jobs = self.jobs.is_empty();
+        let chats = &self.chats;
+        self.trees.retain(|id, _| {
+            let unsaved = chats.iter().any(|chat| chat.id == *id && chat.title.is_empty());
+            unsaved || !jobs || keep.contains(id)
+        });
+    }
+
+    /// Saves what is typed in the open chat.
+    pub(super) fn save_draft(&mut self) {
+        if let Some(chat) = self.chats.iter().find(|chat| chat.id == self.open)
+            && !chat.title.is_empty()
+        {
+            self.store.save_chat(chat);
+        }
+    }
+
+    /// Gives a chat a title; an empty one changes nothing.
+    pub fn rename(&mut self, id: Id, title: &str) {
+        let title = title.trim().to_owned();
+        if title.is_empty() {
+            return;
+        }
+        self.change_chat(id, |chat| {
+            chat.title = title;
+            chat.named = true;
+        });
+    }
+
+    /// Sets what the model should know before the first message of the open chat.
+    pub fn set_system(&mut self, system: String) {
+        self.change_chat(self.open, |chat| chat.system = system);
+    }
+
+    /// Walks to a sibling of a message; see [`Tree::walk`].
+    pub fn walk(&mut self, message: Id, step: isize) {
+        let Some(tree) = self.trees.get_mut(&self.open) else { return };
+        tree.walk(message, step);
+        let leaf = tree.leaf();
+        self.editing = None;
+        self.change_chat(self.open, |chat| chat.leaf = leaf);
+    }
+
+    fn change_chat(&mut self, id: Id, change: impl FnOnce(&mut Chat)) {
+        let Some(chat) = self.chats.iter_mut().find(|chat| chat.id == id) else { return };
+        change(chat);
+        if !chat.title.is_empty() {
+            self.store.save_chat(chat);
+        }
+    }
+
+    /// Puts a chat into the trash.
+    pub fn delete(&mut self, id: Id) {
+        if self.reply.as_ref().is_some_and(|reply| reply.chat == id) {
+            self.stop();
+        }
+        self.change_chat(id, |chat| chat.deleted = Some(now()));
+        let Some(title) = self.chat(id).map(|chat| chat.shown_title().to_owned()) else { return };
+        let until = std::time::Instant::now() + super::NOTICE;
+        let text = format!("“{title}” is in the trash.");
+        self.notices.push(Notice { text, undo: Some(id), bad: false, until });
+        if self.open == id {
+            self.new_chat();
+        }
+    }
+
+    /// Takes a chat out of the trash and shows it.
+    pub fn restore(&mut self, id: Id) {
+        self.change_chat(id, |chat| chat.deleted = None);
+        self.notices.retain(|notice| notice.undo != Some(id));
+        self.open_chat(id);
+    }
+
+    /// Removes what is in the trash for good.
+    pub fn empty_trash(&mut self) {
+        for chat in self.chats.iter().filter(|chat| chat.deleted.is_some()) {
+            self.store.forget(chat.id);
+            self.trees.remove(&chat.id);
+        }
+        self.chats.retain(|chat| chat.deleted.is_none());
+        self.notices.retain(|notice| notice.undo.is_none());
+    }
+
+    /// Looks for a text in all chats.
+    pub fn search_for(&mut self, text: &str) {
+        self.search.text = text.to_owned();
+        self.search.number += 1;
+        self.search.hits = None;
+        if !text.trim().is_empty() {
+            self.store.search(self.search.number, text);
+        }
+    }
+
+    /// Writes the open chat, or all, to a file.
+    pub fn export(&mut self, all: bool, path: PathBuf) {
+        self.save_reply();
+        let chats = if all { self.listed().iter().rev().map(|chat| chat.id).collect() } else { Vec::from([self.open]) };
+        self.store.export(chats, path);
+    }
+
+    /// Reads chats from a file.
+    pub fn import(&mut self, path: PathBuf) {
+        self.store.import(path);
+    }
+
+    /// What to do with a file that was dropped or chosen: a model is opened, a text goes into the draft, an export is
+    /// imported.
+    pub fn take_file(&mut self, path: PathBuf) {
+        const MOST_TEXT: u64 = 1 << 20;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
+        if path.is_dir() || end == "gguf" {
+            self.load_model(Some(path));
+            return;
+        }
+        if end == "safetensors" {
+            // The model is the folder around it.
+            self.load_model(path.parent().map(PathBuf::from));
+            return;
+        }
+        // Dropped files are few and small; what is larger than this is refused before it is read.
+        let size = std::fs::metadata(&path).map(|metadata| metadata.len());
+        let text = match size {
+            Ok(size) if size > MOST_TEXT => {
+                self.complain(&format!("{name} is larger than 1 MiB; drop a shorter text, or a model."));
+                return;
+            }
+            Ok(_) => std::fs::read(&path),
+            Err(error) => Err(error),
+        };
+        match text.map(String::from_utf8) {
+            Ok(Ok(text)) if end == "json" && text.contains("\"lapidary-chats\"") => self.import(path),
+            Ok(Ok(text)) => {
+                let fence = if text.contains("```") { "````" } else { "```" };
+                let mut draft = self.draft().to_owned();
+                if !draft.is_empty() && !draft.ends_with('\n') {
+                    draft.push('\n');
+                }
+                draft.push_str(&format!("{name}:\n{fence}{end}\n{}\n{fence}\n", text.trim_end()));
+                self.set_draft(draft);
+                self.say(&format!("{name} was added to your message."));
+            }
+            Ok(Err(_)) => self.complain(&format!(
+                "{name} is neither a text nor a model; models are .gguf files and folders with safetensors."
+            )),
+            Err(error) => self.complain(&format!("{name} cannot be read: {error}.")),
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! Everything that the window shows, apart from how it is drawn.
+//!
+//! [`State::tick`] takes in what the engine and the database had to say; the other methods are what a person does. None of
+//! them waits for anything.
+
+mod library;
+mod talk;
+mod tokens;
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::chats::store::Hit;
+use crate::chats::{Chat, Id, Message, Status, Store, StoreEvent, Tree};
+use crate::settings::Settings;
+use crate::worker::{Event, FoundModel, Load, Loaded, Order, Overflow, Price, Problem, WayOn, Worker};
+
+pub use tokens::Meter;
+
+/// How long a notice stays.
+const NOTICE: Duration = Duration::from_secs(8);
+/// How often the text of a reply is saved while it grows: at most this much of it can be lost.
+const SAVE: Duration = Duration::from_millis(250);
+
+/// How the model stands.
+#[derive(Clone, Debug, Default)]
+pub enum Model {
+    /// None was asked for yet.
+    #[default]
+    None,
+    /// One loads.
+    Loading {
+        /// Its name.
+        name: String,
+        /// From 0 to 1.
+        share: f32,
+    },
+    /// One is ready.
+    Ready(Box<Loaded>),
+    /// It could not be loaded, or was lost.
+    Failed(Problem),
+}
+
+/// A reply under way.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its chat.
+    pub chat: Id,
+    /// Its message.
+    pub message: Id,
+    unsaved: String,
+    saved: Instant,
+}
+
+/// What the engine has to do next.
+#[derive(Clone, Debug)]
+enum Job {
+    /// Answer a message of a chat.
+    Answer { chat: Id, question: Id },
+    /// Go on with a reply of a chat.
+    GoOn { chat: Id, reply: Id, overflow: Overflow },
+    /// Answer a message with the turns of another chat before it.
+    Summary { chat: Id, question: Id, turns: Vec<(crate::chats::Role, String)> },
+}
+
+/// Something worth saying, for a while.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// A sentence.
+    pub text: String,
+    /// A chat that can be taken out of the trash again.
+    pub undo: Option<Id>,
+    /// Whether it is bad news.
+    pub bad: bool,
+    until: Instant,
+}
+
+/// A search under way.
+#[derive(Debug, Default)]
+pub struct Search {
+    /// What is looked for.
+    pub text: String,
+    /// What was found; none while it is looked for.
+    pub hits: Option<Vec<Hit>>,
+    number: u64,
+}
+
+/// Other tokens that the model might have said.
+#[derive(Clone, Debug, Default)]
+pub struct Alternatives {
+    /// The message.
+    pub message: Id,
+    /// The byte of its text where the token begins, once one is chosen.
+    pub at: Option<usize>,
+    /// The likeliest tokens there; none while they are computed.
+    pub list: Option<Result<Vec<(Option<String>, f32)>, String>>,
+}
+
+/// Kernels, how often they ran, and their milliseconds.
+pub type Profile = Result<Vec<(&'static str, usize, f64)>, String>;
+
+/// Everything that the window shows.
+pub struct State {
+    worker: Box<dyn Worker>,
+    store: Store,
+    /// Settings; saved by themselves when they change.
+    pub settings: Settings,
+    saved_settings: Option<Settings>,
+    /// Whether the database is open, or why not.
+    pub opened: Option<Result<(), String>>,
+    /// Why chats cannot be saved at present.
+    pub cannot_save: Option<String>,
+    chats: Vec<Chat>,
+    trees: HashMap<Id, Tree>,
+    open: Id,
+    /// A message to be scrolled to.
+    pub scroll_to: Option<Id>,
+    /// A message being edited, and its new text.
+    pub editing: Option<(Id, String)>,
+    /// How the model stands.
+    pub model: Model,
+    load: Load,
+    reply: Option<Reply>,
+    jobs: VecDeque<Job>,
+    /// The ways on from replies that failed.
+    pub problems: HashMap<Id, WayOn>,
+    /// What is worth saying.
+    pub notices: Vec<Notice>,
+    /// The search, while there is one.
+    pub search: Search,
+    /// The window of alternatives, while it is open.
+    pub alternatives: Option<Alternatives>,
+    /// The last profile; the outer is none until one was asked for, the inner while it is measured.
+    pub profile: Option<Option<Profile>>,
+    /// Adapters, once they were looked for.
+    pub devices: Option<Vec<String>>,
+    /// Models, once they were looked for.
+    pub models: Option<Vec<FoundModel>>,
+    prices: Vec<(Load, Option<Result<Price, String>>)>,
+    counts: tokens::Counts,
+}
+
+impl State {
+    /// A window's state, with the model that is loaded first.
+    pub fn new(worker: Box<dyn Worker>, store: Store, load: Load) -> Self {
+        let chat = Chat::new();
+        Self {
+            worker,
+            store,
+            settings: Settings::default(),
+            saved_settings: None,
+            opened: None,
+            cannot_save: None,
+            open: chat.id,
+            trees: HashMap::from([(chat.id, Tree::default())]),
+            chats: vec![chat],
+            scroll_to: None,
+            editing: None,
+            model: Model::None,
+            load,
+            reply: None,
+            jobs: VecDeque::new(),
+            problems: HashMap::new(),
+            notices: Vec::new(),
+            search: Search::default(),
+            alternatives: None,
+            profile: None,
+            devices: None,
+            models: None,
+            prices: Vec::new(),
+            counts: tokens::Counts::default(),
+        }
+    }
+
+    /// Takes in what happened. To be called before every frame.
+    pub fn tick(&mut self) {
+        while let Some(event) = self.store.event() {
+            self.stored(event);
+        }
+        while let Some(event) = self.worker.event() {
+            self.heard(event);
+        }
+        let due = self.reply.as_ref().is_some_and(|reply| reply.saved.elapsed() >= SAVE);
+        if due {
+            self.save_reply();
+        }
+        if self.saved_settings.as_ref().is_some_and(|saved| *saved != self.settings) {
+            self.store.save_settings(self.settings.to_json());
+            self.saved_settings = Some(self.settings.clone());
+        }
+        let now = Instant::now();
+        self.notices.retain(|notice| notice.until > now);
+    }
+
+    fn stored(&mut self, event: StoreEvent) {
+        match event {
+            StoreEvent::Opened { chats, settings } => {
+                self.settings = settings.as_deref().map(Settings::from_json).unwrap_or_default();
+                self.saved_settings = Some(self.settings.clone());
+                self.opened = Some(Ok(()));
+                // What was typed before the database was open stays first.
+                self.chats.extend(chats);
+                self.load_model(self.load.model.clone());
+            }
+            StoreEvent::NotOpened(reason) => {
+                self.opened = Some(Err(reason));
+                self.load_model(self.load.model.clone());
+            }
+            StoreEvent::Messages(chat, messages) => {
+                let leaf = self.chat(chat).and_then(|chat| chat.leaf);
+                let mut tree = Tree::new(messages, leaf);
+                // A search may have led to a message on another branch.
+                if chat == self.open
+                    && let Some(wanted) = self.scroll_to.filter(|wanted| tree.get(*wanted).is_some())
+                    && !tree.path().contains(&wanted)
+                {
+                    tree.show(Some(wanted));
+                }
+                self.trees.insert(chat, tree);
+                self.settle(chat);
+            }
+            StoreEvent::Found(number, hits) => {
+                if number == self.search.number {
+                    self.search.hits = Some(hits);
+                }
+            }
+            StoreEvent::CannotSave(reason) => self.cannot_save = Some(reason),
+            StoreEvent::SavedAgain => {
+                self.cannot_save = None;
+                self.say("Everything is saved again.");
+            }
+            StoreEvent::Exported(path, count) => {
+                let chats = if count == 1 { "The chat was".to_owned() } else { format!("{count} chats were") };
+                self.say(&format!("{chats} written to {}.", path.display()));
+            }
+            StoreEvent::Imported(chats) => {
+                self.say(&match chats.len() {
+                    1 => "One chat was imported.".to_owned(),
+                    count => format!("{count} chats were imported."),
+                });
+                let first = chats.first().map(|chat| chat.id);
+                self.chats.extend(chats);
+                if let Some(first) = first {
+                    self.open_chat(first);
+                }
+            }
+            StoreEvent::FileTrouble(reason) => self.complain(&reason),
+        }
+    }
+
+    fn heard(&mut self, event: Event) {
+        match event {
+            Event::Loading { name, share } => self.model = Model::Loading { name, share },
+            Event::Loaded(loaded) => {
+                self.counts.clear();
+                self.load = loaded.load.clone();
+                self.model = Model::Ready(loaded);
+                self.next_job();
+            }
+            Event::NotLoaded(problem) => {
+                self.model = Model::Failed(problem);
+                self.counts.clear();
+            }
+            Event::Piece(message, piece) => {
+                let Some(reply) = self.reply.as_mut().filter(|reply| reply.message == message) else { return };
+                reply.unsaved.push_str(&piece);
+                let chat = reply.chat;
+                if let Some(message) = self.trees.get_mut(&chat).and_then(|tree| tree.get_mut(message)) {
+                    message.text.push_str(&piece);
+                }
+            }
+            Event::LeftOut(message, turns) => {
+                let note = format!("The oldest {turns} messages did not fit the context and were left out.");
+                self.change_message(message, |message| message.note = Some(note));
+            }
+            Event::Ended { reply, finish, timings } => self.ended(reply, finish, &timings),
+            Event::Failed(reply, problem) => self.failed(reply, problem),
+            Event::Alternatives(list) => {
+                if let Some(alternatives) = &mut self.alternatives {
+                    alternatives.list = Some(list);
+                }
+            }
+            Event::Profile(profile) => self.profile = Some(Some(profile)),
+            Event::Devices(devices) => self.devices = Some(devices),
+            Event::Models(models) => self.models = Some(models),
+            Event::Price(load, price) => {
+                if let Some((_, slot)) = self.prices.iter_mut().find(|(asked, _)| *asked == load) {
+                    *slot = Some(price);
+                }
+            }
+        }
+    }
+
+    /// Says something that is worth knowing.
+    pub fn say(&mut self, text: &str) {
+        self.notices.push(Notice { text: text.to_owned(), undo: None, bad: false, until: Instant::now() + NOTICE });
+    }
+
+    /// Says that something went wrong.
+    pub fn complain(&mut self, text: &str) {
+        // What is wrong should be seen also by who looks away for a moment.
+        let until = Instant::now() + 3 * NOTICE;
+        self.notices.push(Notice { text: text.to_owned(), undo: None, bad: true, until });
+    }
+
+    /// How long nothing will happen by itself.
+    pub fn idle(&self) -> Duration {
+        match (&self.reply, self.notices.is_empty()) {
+            (Some(_), _) => SAVE,
+            (None, false) => Duration::from_millis(500),
+            (None, true) => Duration::from_secs(3600),
+        }
+    }
+
+    /// Loads a model with the settings' weights, context and adapter; none is the guide.
+    pub fn load_model(&mut self, model: Option<PathBuf>) {
+        self.stop();
+        self.load = self.load_of(model);
+        self.model = Model::Loading { name: crate::worker::short_name(self.load.model.as_deref()), share: 0.0 };
+        self.worker.tell(Order::Load(self.load.clone()));
+    }
+
+    /// How a model would be loaded now.
+    pub fn load_of(&self, model: Option<PathBuf>) -> Load {
+        let settings = &self.settings;
+        Load {
+            // The guide is what it is, and small.
+            weights: model.as_ref().and(settings.weight_format()),
+            context: model.as_ref().and(settings.context),
+            device: settings.device.clone(),
+            model,
+        }
+    }
+
+    /// Loads the present model again, with the settings as they are now.
+    pub fn reload(&mut self) {
+        self.load_model(self.load.model.clone());
+    }
+
+    /// The model that is loaded or was asked for last; none for the guide.
+    pub fn wanted_model(&self) -> Option<&PathBuf> {
+        self.load.model.as_ref()
+    }
+
+    /// Stops loading.
+    pub fn cancel_load(&mut self) {
+        self.worker.tell(Order::CancelLoad);
+    }
+
+    /// The loaded model.
+    pub fn loaded(&self) -> Option<&Loaded> {
+        match &self.model {
+            Model::Ready(loaded) => Some(loaded),
+            _ => None,
+        }
+    }
+
+    /// What a model would take, once it is known; asks for it the first time.
+    pub fn price(&mut self, load: &Load) -> Option<Result<Price, String>> {
+        if let Some((_, price)) = self.prices.iter().find(|(asked, _)| asked == load) {
+            return price.clone();
+        }
+        if self.prices.len() > 64 {
+            self.prices.clear();
+        }
+        self.prices.push((load.clone(), None));
+        self.worker.tell(Order::Price(load.clone()));
+        None
+    }
+
+    /// Looks for adapters and models, if that was not done yet.
+    pub fn look_around(&mut self) {
+        if self.devices.is_none() {
+            self.devices = Some(Vec::new());
+            self.worker.tell(Order::FindDevices);
+        }
+        if self.models.is_none() {
+            self.models = Some(Vec::new());
+            self.worker.tell(Order::FindModels);
+        }
+    }
+
+    /// Measures the kernels of one token.
+    pub fn measure(&mut self) {
+        self.profile = Some(None);
+        self.worker.tell(Order::Profile);
+    }
+
+    /// Whether a message's reply is under way.
+    pub fn is_writing(&self, message: Id) -> bool {
+        self.reply.as_ref().is_some_and(|reply| reply.message == message)
+    }
+
+    /// The reply under way.
+    pub fn reply(&self) -> Option<&Reply> {
+        self.reply.as_ref()
+    }
+
+    fn change_message(&mut self, id: Id, change: impl FnOnce(&mut Message)) {
+        for (chat, tree) in &mut self.trees {
+            if let Some(message) = tree.get_mut(id) {
+                change(message);
+                self.store.save_message(*chat, message);
+                return;
+            }
+        }
+    }
+
+    fn save_reply(&mut self) {
+        let Some(reply) = &mut self.reply else { return };
+        reply.saved = Instant::now();
+        if !reply.unsaved.is_empty() {
+            self.store.append(reply.message, std::mem::take(&mut reply.unsaved));
+        }
+    }
+
+    /// What a chat that was read from the database has under way is not under way any more.
+    fn settle(&mut self, chat: Id) {
+        let writing = self.reply.as_ref().map(|reply| reply.message);
+        let Some(tree) = self.trees.get_mut(&chat) else { return };
+        let stale: Vec<Id> = tree
+            .messages()
+            .filter(|message| matches!(message.status, Status::Writing | Status::Queued) && Some(message.id) != writing)
+            .map(|message| message.id)
+            .collect();
+        for id in stale {
+            if let Some(message) = tree.get_mut(id) {
+                if message.status == Status::Writing {
+                    message.status = Status::Stopped;
+                    message.note = Some("Lapidary ended before this reply did.".into());
+                } else {
+                    message.status = Status::Done;
+                }
+                self.store.save_message(chat, message);
+            }
+        }
+    }
+}
+
+/// Saves what is not saved yet; the store waits for the disk.
+impl Drop for State {
+    fn drop(&mut self) {
+        self.save_reply();
+        self.save_draft();
+    }
+}
+
+/// Whether loading again is the way on.
+pub fn is_lost(problem: &Problem) -> bool {
+    problem.way_on == WayOn::Reload
+}

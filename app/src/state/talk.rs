@@ -1,0 +1,303 @@
+//! Saying things, and what becomes of them.
+
+use std::time::Instant;
+
+use lapidary_engine::{Finish, Timings};
+
+use super::{Alternatives, Job, Model, Reply, State, is_lost};
+use crate::chats::{Chat, Id, Message, Role, Speed, Status, now, title_of};
+use crate::worker::{Order, Overflow, Problem};
+
+impl State {
+    /// Sends the draft of the open chat. While a reply is under way, or the model still loads, it waits its turn.
+    pub fn send(&mut self) {
+        let chat = self.open;
+        let Some(text) = self.chat_mut(chat).map(|chat| std::mem::take(&mut chat.draft)) else { return };
+        if text.trim().is_empty() {
+            return;
+        }
+        if !self.trees.contains_key(&chat) {
+            // Its messages are still being read.
+            if let Some(chat) = self.chat_mut(chat) {
+                chat.draft = text;
+            }
+            return;
+        }
+        let parent = self.tree().and_then(|tree| tree.leaf());
+        self.say_to_model(chat, parent, text.trim().to_owned());
+    }
+
+    /// Adds a person's message to a chat and has it answered.
+    fn say_to_model(&mut self, chat: Id, parent: Option<Id>, text: String) {
+        let waits = self.reply.is_some() || !self.jobs.is_empty() || !matches!(self.model, Model::Ready(_));
+        let status = if waits { Status::Queued } else { Status::Done };
+        let message = Message::new(parent, Role::User, text, status);
+        let id = message.id;
+        self.add_message(chat, message);
+        self.jobs.push_back(Job::Answer { chat, question: id });
+        self.next_job();
+    }
+
+    /// Stops the reply. What was said stays; what waits in the queue does not go out by itself.
+    pub fn stop(&mut self) {
+        if self.reply.is_some() {
+            self.worker.tell(Order::Stop);
+        }
+        for job in std::mem::take(&mut self.jobs) {
+            match job {
+                Job::Answer { question, .. } | Job::Summary { question, .. } => {
+                    self.change_message(question, |message| message.status = Status::Done);
+                }
+                Job::GoOn { reply, .. } => self.change_message(reply, |message| message.status = Status::Stopped),
+            }
+        }
+    }
+
+    /// Answers a question (again), or makes another reply to a reply's question: a new branch.
+    pub fn regenerate(&mut self, id: Id) {
+        let chat = self.open;
+        let Some(message) = self.tree().and_then(|tree| tree.get(id)) else { return };
+        let question = match message.role {
+            Role::User => Some(id),
+            Role::Model => message.parent,
+        };
+        let Some(question) = question else { return };
+        // Nothing is below the question on the new branch.
+        if let Some(tree) = self.trees.get_mut(&chat) {
+            tree.show(Some(question));
+        }
+        self.jobs.push_back(Job::Answer { chat, question });
+        self.next_job();
+    }
+
+    /// Goes on with a reply that ended too soon, or tries again where it said nothing.
+    pub fn go_on(&mut self, id: Id, overflow: Overflow) {
+        let chat = self.open;
+        self.jobs.push_back(Job::GoOn { chat, reply: id, overflow });
+        self.next_job();
+    }
+
+    /// Loads the model again and goes on with a reply that lost its device.
+    pub fn reload_and_go_on(&mut self, id: Id) {
+        self.reload();
+        self.go_on(id, self.settings.overflow);
+    }
+
+    /// Begins to edit a message.
+    pub fn edit(&mut self, id: Id) {
+        self.editing = self.tree().and_then(|tree| tree.get(id)).map(|message| (id, message.text.clone()));
+    }
+
+    /// Begins to edit the last message that the person sent.
+    pub fn edit_last(&mut self) {
+        let last = self.tree().and_then(|tree| tree.branch().rfind(|message| message.role == Role::User));
+        if let Some(id) = last.map(|message| message.id) {
+            self.edit(id);
+        }
+    }
+
+    /// Makes what was edited a new branch. A person's message is answered.
+    pub fn finish_edit(&mut self) {
+        let chat = self.open;
+        let Some((id, text)) = self.editing.take() else { return };
+        let Some(message) = self.tree().and_then(|tree| tree.get(id)).cloned() else { return };
+        let text = text.trim();
+        if text.is_empty() || text == message.text.trim() {
+            return;
+        }
+        match message.role {
+            Role::User => self.say_to_model(chat, message.parent, text.to_owned()),
+            Role::Model => {
+                let mut edited = Message::new(message.parent, Role::Model, text, Status::Done);
+                edited.model = message.model;
+                edited.note = Some("Edited.".into());
+                self.add_message(chat, edited);
+            }
+        }
+    }
+
+    /// Opens the window of alternatives for a reply.
+    pub fn show_alternatives(&mut self, message: Id) {
+        self.alternatives = Some(Alternatives { message, ..Alternatives::default() });
+    }
+
+    /// Asks for the tokens that might have stood at a byte of a reply.
+    pub fn ask_alternatives(&mut self, message: Id, at: usize) {
+        let Some((mut turns, system)) = self.told(self.open, message) else { return };
+        let Some((_, text)) = turns.last_mut() else { return };
+        if !text.is_char_boundary(at) {
+            return;
+        }
+        text.truncate(at);
+        self.alternatives = Some(Alternatives { message, at: Some(at), list: None });
+        self.worker.tell(Order::Alternatives { turns, system });
+    }
+
+    /// A new branch: the reply up to the chosen place, then the other token, then as the model goes on. No token is the
+    /// end of the reply.
+    pub fn branch_from(&mut self, token: Option<&str>) {
+        let chat = self.open;
+        let Some(Alternatives { message, at: Some(at), .. }) = self.alternatives.take() else { return };
+        let Some(old) = self.tree().and_then(|tree| tree.get(message)).cloned() else { return };
+        let mut text = old.text[..at].to_owned();
+        let status = if token.is_some() { Status::Queued } else { Status::Done };
+        text.push_str(token.unwrap_or_default());
+        let mut branch = Message::new(old.parent, Role::Model, text, status);
+        branch.model = old.model;
+        let id = branch.id;
+        self.add_message(chat, branch);
+        if token.is_some() {
+            self.jobs.push_back(Job::GoOn { chat, reply: id, overflow: self.settings.overflow });
+            self.next_job();
+        }
+    }
+
+    /// Starts a chat that begins with a summary of the open one, where that has outgrown the context.
+    pub fn start_from_summary(&mut self) {
+        let Some(old) = self.chat(self.open).cloned() else { return };
+        let Some(last) = self.tree().and_then(|tree| tree.leaf()) else { return };
+        let Some((turns, _)) = self.told(old.id, last) else { return };
+        let title = format!("{} (continued)", old.shown_title());
+        let chat = Chat { title, named: true, system: old.system, ..Chat::new() };
+        let id = chat.id;
+        self.add_chat(chat);
+        let ask = "Sum up our conversation so far, with all that is needed to go on.";
+        let message = Message::new(None, Role::User, ask, Status::Queued);
+        let question = message.id;
+        self.add_message(id, message);
+        self.jobs.push_back(Job::Summary { chat: id, question, turns });
+        self.next_job();
+    }
+
+    /// What the model is told for a message that it answers or goes on with.
+    fn told(&self, chat: Id, last: Id) -> Option<(Vec<(Role, String)>, String)> {
+        Some((self.trees.get(&chat)?.turns(last), self.chat(chat)?.system.clone()))
+    }
+
+    /// Does what waits, if the engine has time.
+    pub(super) fn next_job(&mut self) {
+        while self.reply.is_none() && matches!(self.model, Model::Ready(_)) {
+            let Some(job) = self.jobs.pop_front() else { return };
+            self.start(job);
+        }
+    }
+
+    fn start(&mut self, job: Job) {
+        let mut overflow = self.settings.overflow;
+        let model = self.loaded().map(|loaded| loaded.name.clone());
+        let (chat, turns, reply) = match job {
+            Job::Answer { chat, question } => {
+                let Some((turns, _)) = self.told(chat, question) else { return };
+                (chat, turns, self.new_reply(chat, question, model))
+            }
+            Job::Summary { chat, question, mut turns } => {
+                overflow = Overflow::DropOldest;
+                let Some((asked, _)) = self.told(chat, question) else { return };
+                // Two turns of one side are one.
+                match (turns.last_mut(), asked.into_iter().next()) {
+                    (Some((Role::User, text)), Some((_, ask))) => {
+                        text.push_str("\n\n");
+                        text.push_str(&ask);
+                    }
+                    (_, Some(ask)) => turns.push(ask),
+                    _ => return,
+                }
+                (chat, turns, self.new_reply(chat, question, model))
+            }
+            Job::GoOn { chat, reply, overflow: chosen } => {
+                overflow = chosen;
+                // The template drops white space at the end, and so must what is shown.
+                self.change_message(reply, |message| {
+                    message.text.truncate(message.text.trim_end().len());
+                    message.status = Status::Writing;
+                    message.note = None;
+                });
+                let Some((turns, _)) = self.told(chat, reply) else { return };
+                (chat, turns, reply)
+            }
+        };
+        let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
+        let guide = self.loaded().is_some_and(|loaded| loaded.is_guide());
+        let sampling = self.settings.drawing.sampling(guide);
+        self.reply = Some(Reply { chat, message: reply, unsaved: String::new(), saved: Instant::now() });
+        self.worker.tell(Order::Generate { reply, turns, system, sampling, overflow });
+    }
+
+    /// An empty reply to a question.
+    fn new_reply(&mut self, chat: Id, question: Id, model: Option<String>) -> Id {
+        self.change_message(question, |message| message.status = Status::Done);
+        let mut reply = Message::new(Some(question), Role::Model, "", Status::Writing);
+        reply.model = model;
+        let id = reply.id;
+        self.add_message(chat, reply);
+        let Some(tree) = self.trees.get_mut(&chat) else { return id };
+        let moved: Vec<Message> = tree.queue_behind(id).into_iter().filter_map(|id| tree.get(id).cloned()).collect();
+        let leaf = tree.leaf();
+        for message in moved {
+            self.store.save_message(chat, &message);
+        }
+        if let Some(chat) = self.chats.iter_mut().find(|known| known.id == chat) {
+            chat.leaf = leaf;
+            self.store.save_chat(chat);
+        }
+        id
+    }
+
+    /// Adds a message to a chat and saves both.
+    fn add_message(&mut self, chat: Id, message: Message) {
+        let Some(tree) = self.trees.get_mut(&chat) else { return };
+        let text = message.text.clone();
+        tree.add(message.clone());
+        let leaf = tree.leaf();
+        if let Some(chat) = self.chats.iter_mut().find(|known| known.id == chat) {
+            chat.leaf = leaf;
+            chat.updated = now();
+            if chat.title.is_empty() {
+                chat.title = title_of(&text);
+            }
+            self.store.save_chat(chat);
+        }
+        self.store.save_message(chat, &message);
+        self.scroll_to = Some(message.id);
+    }
+
+    pub(super) fn ended(&mut self, id: Id, finish: Option<Finish>, timings: &Timings) {
+        let decode_s = timings.decode_ms / 1e3;
+        let speed = Speed {
+            tokens: (timings.decode_tokens + usize::from(timings.prefill_ms > 0.0)) as u32,
+            first_token_ms: timings.prefill_ms,
+            tokens_per_s: if decode_s > 0.0 { timings.decode_tokens as f64 / decode_s } else { 0.0 },
+        };
+        self.close(id, |message| {
+            message.speed = Some(speed);
+            message.status = match finish {
+                Some(Finish::Stop) => Status::Done,
+                Some(Finish::MaxTokens) => Status::MaxTokens,
+                Some(Finish::ContextFull) => Status::ContextFull,
+                _ => Status::Stopped,
+            };
+        });
+    }
+
+    pub(super) fn failed(&mut self, id: Id, problem: Problem) {
+        let note = problem.sentence.clone();
+        self.problems.insert(id, problem.way_on);
+        self.close(id, |message| {
+            message.status = Status::Failed;
+            message.note = Some(note);
+        });
+        if is_lost(&problem) {
+            self.model = Model::Failed(problem);
+        }
+    }
+
+    /// The end of a reply, whichever.
+    fn close(&mut self, id: Id, change: impl FnOnce(&mut Message)) {
+        if self.reply.as_ref().is_some_and(|reply| reply.message == id) {
+            self.save_reply();
+            self.reply = None;
+        }
+        self.change_message(id, change);
+        self.next_job();
+    }
+}

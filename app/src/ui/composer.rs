@@ -1,0 +1,180 @@
+//! Where a message is typed, and how full the context is.
+
+use egui::{Event, ImeEvent, Key, KeyboardShortcut, Modifiers, RichText, Ui};
+
+use super::style::COLUMN;
+use super::{App, style};
+use crate::state::{Meter, Model};
+
+/// What typing remembers.
+pub(super) struct Composer {
+    /// Whether to put the cursor there.
+    pub(super) focus: bool,
+    /// Whether an input method is composing, to which Enter and Escape belong then.
+    pub(super) composing: bool,
+}
+
+impl Default for Composer {
+    fn default() -> Self {
+        Self { focus: true, composing: false }
+    }
+}
+
+impl Composer {
+    /// Follows the input method; whether Enter may send in this frame.
+    fn follow(&mut self, ui: &Ui) -> bool {
+        let mut free = !self.composing;
+        ui.input(|input| {
+            for event in &input.events {
+                match event {
+                    Event::Ime(ImeEvent::Preedit { text, .. }) => {
+                        self.composing = !text.is_empty();
+                        free &= !self.composing;
+                    }
+                    Event::Ime(ImeEvent::Commit(_)) => {
+                        // The Enter that commits comes in the same frame on some systems.
+                        self.composing = false;
+                        free = false;
+                    }
+                    _ => {}
+                }
+            }
+        });
+        free
+    }
+}
+
+impl App {
+    /// The bottom of the window.
+    pub(super) fn composer_panel(&mut self, ui: &mut Ui) {
+        egui::Panel::bottom("composer").show_separator_line(false).show(ui, |ui| {
+            ui.add_space(6.0);
+            let width = (ui.available_width() - 16.0).min(COLUMN);
+            ui.vertical_centered(|ui| {
+                ui.allocate_ui(egui::vec2(width, 0.0), |ui| {
+                    ui.set_width(width);
+                    ui.vertical(|ui| self.composer_area(ui));
+                });
+            });
+            ui.add_space(6.0);
+        });
+    }
+
+    fn composer_area(&mut self, ui: &mut Ui) {
+        let free = self.composer.follow(ui);
+        let id = ui.make_persistent_id("draft");
+        let focused = ui.ctx().memory(|memory| memory.has_focus(id));
+        let mut send = false;
+        if focused && free {
+            send = ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Enter));
+            let empty = self.state.draft().is_empty();
+            if empty && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::ArrowUp)) {
+                self.state.edit_last();
+                ui.ctx().memory_mut(|memory| memory.surrender_focus(id));
+            }
+        }
+        let mut draft = self.state.draft().to_owned();
+        let most = ui.ctx().content_rect().height() * 0.4;
+        let hint = match &self.state.model {
+            Model::Ready(loaded) if loaded.is_guide() => "Ask the guide",
+            Model::Loading { .. } => "The model is loading; type already",
+            _ => "Type a message",
+        };
+        let frame = egui::Frame::new()
+            .fill(ui.visuals().extreme_bg_color)
+            .stroke(ui.visuals().widgets.inactive.bg_stroke)
+            .stroke(egui::Stroke::new(1.0, ui.visuals().widgets.noninteractive.bg_stroke.color))
+            .corner_radius(10)
+            .inner_margin(egui::Margin::symmetric(10, 8));
+        frame.show(ui, |ui| {
+            ui.horizontal(|ui| {
+                let buttons = 64.0;
+                let width = ui.available_width() - buttons;
+                let response = egui::ScrollArea::vertical()
+                    .max_height(most)
+                    .auto_shrink([false, true])
+                    .max_width(width)
+                    .show(ui, |ui| {
+                        let edit = egui::TextEdit::multiline(&mut draft)
+                            .id(id)
+                            .frame(egui::Frame::NONE)
+                            .hint_text(hint)
+                            .desired_rows(1)
+                            .desired_width(width)
+                            .return_key(KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter));
+                        ui.add(edit)
+                    })
+                    .inner
+                    .accessible_name("Message");
+                if std::mem::take(&mut self.composer.focus) {
+                    response.request_focus();
+                }
+                if response.changed() {
+                    self.state.set_draft(draft);
+                }
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    let writing = self.state.reply().is_some();
+                    let empty = self.state.draft().trim().is_empty();
+                    if writing && empty {
+                        if ui.button("Stop").on_hover_text("Stop the reply (Esc)").clicked() {
+                            self.state.stop();
+                        }
+                    } else {
+                        let text = if writing { "Queue" } else { "Send" };
+                        let hover = "Enter sends, Shift+Enter starts a new line";
+                        send |= ui.add_enabled(!empty, egui::Button::new(text)).on_hover_text(hover).clicked();
+                    }
+                });
+            });
+        });
+        if send {
+            self.state.send();
+            self.composer.focus = true;
+        }
+        if let Some(meter) = self.state.meter() {
+            show_meter(ui, meter);
+        } else {
+            ui.label(RichText::new(" ").small());
+        }
+    }
+}
+
+fn show_meter(ui: &mut Ui, meter: Meter) {
+    let share = meter.used as f32 / meter.context.max(1) as f32;
+    ui.horizontal(|ui| {
+        let over = meter.used > meter.context;
+        let colour = if share > 0.9 { style::bad(ui.visuals()) } else { ui.visuals().selection.bg_fill };
+        let bar = egui::ProgressBar::new(share.min(1.0)).desired_width(120.0).desired_height(5.0).fill(colour);
+        ui.add(bar).accessible_name("Context used");
+        let mut text = format!("{} of {} tokens", grouped(meter.used), grouped(meter.context));
+        if meter.draft > 0 {
+            text += &format!(", {} of them typed now", grouped(meter.draft));
+        }
+        if over {
+            text += ": more than the context holds";
+        }
+        let text = RichText::new(text).small();
+        ui.label(if over { text.color(colour) } else { text.weak() });
+    });
+}
+
+/// A number with its thousands apart.
+pub(super) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!([7, 1234, 1_000_000].map(super::grouped), ["7", "1,234", "1,000,000"]);
+    }
+}

@@ -1,0 +1,186 @@
+//! The messages of the open chat. Only what is in sight is drawn: the heights of the rest are remembered, or guessed until
+//! they have been seen.
+
+use std::collections::HashMap;
+
+use egui::{Rect, Ui, UiBuilder, pos2, vec2};
+
+use super::App;
+use super::blocks::{Block, Kind};
+use super::message::Piece;
+use super::style::COLUMN;
+use crate::chats::{Id, Role};
+use crate::state::Model;
+
+/// How far beyond the edges is drawn, so that the keyboard reaches what is just out of sight.
+const MARGIN: f32 = 300.0;
+
+/// What drawing remembers of conversations.
+#[derive(Default)]
+pub(super) struct Conversation {
+    /// The width and zoom for which the heights hold.
+    shape: (f32, f32),
+    heights: HashMap<(Id, usize), (f32, usize)>,
+    pub(super) markdown: egui_commonmark::CommonMarkCache,
+    chat: Option<Id>,
+}
+
+/// A row of the conversation.
+struct Row {
+    message: Id,
+    /// Its place in the message.
+    index: usize,
+    piece: Piece,
+    /// The length of the text it shows, for which its height holds.
+    length: usize,
+    height: f32,
+}
+
+impl App {
+    /// The middle of the window.
+    pub(super) fn conversation_area(&mut self, ui: &mut Ui) {
+        let Some(tree) = self.state.tree() else {
+            ui.centered_and_justified(|ui| ui.spinner());
+            return;
+        };
+        if tree.path().is_empty() {
+            self.greeting(ui);
+            return;
+        }
+        let path = tree.path().to_vec();
+        self.blocks.keep(&path);
+        let chat = self.state.open_id();
+        let switched = self.conversation.chat.replace(chat) != Some(chat);
+        let target = self.state.scroll_to;
+        let area =
+            egui::ScrollArea::vertical().id_salt(("conversation", chat)).auto_shrink(false).stick_to_bottom(true);
+        area.show_viewport(ui, |ui, viewport| {
+            let left = ui.max_rect().left() + ((ui.available_width() - COLUMN) / 2.0).max(8.0);
+            let width = (ui.available_width() - 16.0).min(COLUMN);
+            let shape = (width.round(), ui.ctx().zoom_factor());
+            if self.conversation.shape != shape {
+                self.conversation.shape = shape;
+                self.conversation.heights.clear();
+            }
+            let rows = self.rows(&path, width);
+            let total: f32 = rows.iter().map(|row| row.height).sum();
+            let top = ui.max_rect().top();
+            ui.set_min_size(vec2(ui.available_width(), total + 16.0));
+            let (from, to) = (viewport.min.y - MARGIN, viewport.max.y + MARGIN);
+            let mut y = 8.0;
+            let mut settled = true;
+            for row in rows {
+                let begins = y;
+                y += row.height;
+                if target == Some(row.message) && row.index == 0 {
+                    let place = Rect::from_min_size(pos2(left, top + begins), vec2(width, 40.0));
+                    let align = if switched { Some(egui::Align::Center) } else { None };
+                    ui.scroll_to_rect(place, align);
+                }
+                if y < from || begins > to {
+                    continue;
+                }
+                let place = Rect::from_min_size(pos2(left, top + begins), vec2(width, row.height.max(1.0)));
+                let salt = (row.message, row.index);
+                let mut child = ui.new_child(UiBuilder::new().id_salt(salt).max_rect(place));
+                child.set_width(width);
+                self.piece(&mut child, row.message, &row.piece);
+                let height = child.min_rect().height() + child.spacing().item_spacing.y;
+                if (height - row.height).abs() > 0.5 {
+                    settled = false;
+                }
+                self.conversation.heights.insert((row.message, row.index), (height, row.length));
+            }
+            if !settled {
+                ui.ctx().request_repaint();
+            }
+        });
+        if target.is_some() && !switched {
+            self.state.scroll_to = None;
+        } else if target.is_some() {
+            // The heights around it are known only now: once more.
+            ui.ctx().request_repaint();
+        }
+    }
+
+    /// Everything there is to draw, from the top.
+    fn rows(&mut self, path: &[Id], width: f32) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let editing = self.state.editing.as_ref().map(|(id, _)| *id);
+        for id in path {
+            let Some(message) = self.state.tree().and_then(|tree| tree.get(*id)) else { continue };
+            let mut add = |index: usize, piece: Piece, length: usize, guess: f32| {
+                let height = match self.conversation.heights.get(&(*id, index)) {
+                    // While a block grows its last height is the best guess.
+                    Some((height, _)) => *height,
+                    None => guess,
+                };
+                rows.push(Row { message: *id, index, piece, length, height });
+            };
+            add(0, Piece::Head, 0, 34.0);
+            if editing == Some(*id) {
+                add(usize::MAX - 1, Piece::Editor, 0, 120.0);
+                continue;
+            }
+            let blocks: Vec<Block> = self.blocks.of(*id, &message.text).to_vec();
+            for (index, block) in blocks.into_iter().enumerate() {
+                let guess = guess_height(&message.text[block.range.clone()], &block.kind, width);
+                add(index + 1, Piece::Block(block.clone()), block.range.len(), guess);
+            }
+            let tail = if message.role == Role::Model { 40.0 } else { 36.0 };
+            add(usize::MAX, Piece::Foot, 0, tail);
+        }
+        // What is not shown any more need not be remembered for ever.
+        if self.conversation.heights.len() > 4 * rows.len() + 4096 {
+            let shown: std::collections::HashSet<Id> = path.iter().copied().collect();
+            self.conversation.heights.retain(|(id, _), _| shown.contains(id));
+        }
+        rows
+    }
+
+    /// What an empty chat shows.
+    fn greeting(&mut self, ui: &mut Ui) {
+        let loaded = self.state.loaded();
+        let guide = loaded.is_some_and(|loaded| loaded.is_guide());
+        let (title, text, asks): (String, &str, &[&str]) = match loaded {
+            Some(_) if guide => (
+                "Hello".into(),
+                "This is the built-in guide. It knows how to use Lapidary and how Gemma 2 works, and nothing else. For a real \
+                 conversation, open a Gemma 2 model: drop its file here.",
+                &["How do I open a Gemma 2 model?", "Which model fits my GPU?", "What is a sliding window?"],
+            ),
+            Some(loaded) => (loaded.name.clone(), "Ask anything. Nothing leaves this machine.", &[]),
+            None if matches!(self.state.model, Model::Failed(_)) => {
+                ("No model".into(), "The model could not be loaded; above is why.", &[])
+            }
+            None => ("One moment".into(), "The model is loading. You can type already.", &[]),
+        };
+        ui.vertical_centered(|ui| {
+            ui.add_space((ui.available_height() * 0.28).min(220.0));
+            ui.heading(title);
+            ui.set_max_width(520.0);
+            ui.label(egui::RichText::new(text).weak());
+            ui.add_space(12.0);
+            for ask in asks {
+                if ui.button(*ask).clicked() {
+                    self.state.set_draft((*ask).to_owned());
+                    self.state.send();
+                    self.composer.focus = true;
+                }
+            }
+            if guide && ui.button("Open a model…").clicked() {
+                self.toggle(super::Panel::Models);
+            }
+        });
+    }
+}
+
+/// How high a block that was never seen may be.
+fn guess_height(text: &str, kind: &Kind, width: f32) -> f32 {
+    let (char_width, line_height) = match kind {
+        Kind::Text => (7.2, 20.0),
+        _ => (0.0, 18.0),
+    };
+    let lines: f32 = text.lines().map(|line| (line.len() as f32 * char_width / width).ceil().max(1.0)).sum();
+    lines.max(1.0) * line_height + 12.0
+}

@@ -1,0 +1,197 @@
+//! Files and folders: chosen in a dialog of the system, typed, or dropped on the window.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, Sender};
+
+use egui::{Context, RichText};
+
+use super::App;
+
+/// What a path is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A model to open.
+    OpenModel,
+    /// A file to write the open chat to, or all.
+    Export {
+        /// Whether all chats are meant.
+        all: bool,
+    },
+    /// A file to read chats from.
+    Import,
+}
+
+impl Purpose {
+    fn title(self) -> &'static str {
+        match self {
+            Self::OpenModel => "Open a model",
+            Self::Export { all: false } => "Export this chat",
+            Self::Export { all: true } => "Export all chats",
+            Self::Import => "Import chats",
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::OpenModel => {
+                "A .gguf file, or a folder with config.json and safetensors. You can also drop it on the window."
+            }
+            Self::Export { .. } => "A name that ends in .md gives Markdown to read, .json everything to import again.",
+            Self::Import => "A .json file that Lapidary exported.",
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::OpenModel => "Open",
+            Self::Export { .. } => "Save",
+            Self::Import => "Import",
+        }
+    }
+}
+
+/// The prompt for a path, and the dialogs of the system that are open.
+pub(super) struct Files {
+    prompt: Option<(Purpose, String)>,
+    picked: (Sender<PathBuf>, Receiver<PathBuf>),
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { prompt: None, picked: mpsc::channel() }
+    }
+}
+
+impl Files {
+    /// Asks for a path.
+    pub(super) fn ask(&mut self, purpose: Purpose, proposal: String) {
+        self.prompt = Some((purpose, proposal));
+    }
+
+    /// Closes the prompt; whether it was open.
+    pub(super) fn close(&mut self) -> bool {
+        self.prompt.take().is_some()
+    }
+
+    /// Opens the system's dialog, which answers on a thread of its own.
+    fn browse(&self, ctx: &Context, purpose: Purpose, folder: bool) {
+        let dialog = rfd::AsyncFileDialog::new().set_title(purpose.title());
+        let (answer, ctx) = (self.picked.0.clone(), ctx.clone());
+        let wait = |future: std::pin::Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>>| {
+            let work = move || {
+                if let Some(file) = pollster::block_on(future) {
+                    // Nobody listens once the window is closed.
+                    let _ = answer.send(file.path().to_owned());
+                    ctx.request_repaint();
+                }
+            };
+            if let Err(error) = std::thread::Builder::new().name("lapidary-dialog".into()).spawn(work) {
+                log::error!("the system gives no thread: {error}");
+            }
+        };
+        match purpose {
+            Purpose::OpenModel if folder => wait(Box::pin(dialog.pick_folder())),
+            Purpose::OpenModel => wait(Box::pin(dialog.add_filter("Models", &["gguf", "safetensors"]).pick_file())),
+            Purpose::Import => wait(Box::pin(dialog.add_filter("Chats", &["json"]).pick_file())),
+            Purpose::Export { .. } => {
+                let name = self
+                    .prompt
+                    .as_ref()
+                    .and_then(|(_, path)| Some(std::path::Path::new(path).file_name()?.to_string_lossy().into_owned()));
+                wait(Box::pin(dialog.set_file_name(name.unwrap_or_default()).save_file()));
+            }
+        }
+    }
+}
+
+impl App {
+    /// Asks where to write chats.
+    pub(super) fn ask_export(&mut self, all: bool) {
+        let title = if all {
+            "Lapidary chats".to_owned()
+        } else {
+            self.state.open().map(|chat| chat.shown_title().to_owned()).unwrap_or_default()
+        };
+        let harmless = |c: char| if c.is_alphanumeric() || " -_".contains(c) { c } else { ' ' };
+        let name: String = title.chars().map(harmless).collect();
+        let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+        let folder = std::env::home_dir().unwrap_or_default();
+        let folder = Some(folder.join("Documents")).filter(|folder| folder.is_dir()).unwrap_or(folder);
+        let path = folder.join(format!("{name}.{}", if all { "json" } else { "md" }));
+        self.files.ask(Purpose::Export { all }, path.display().to_string());
+    }
+
+    /// Takes what was dropped on the window.
+    pub(super) fn take_files(&mut self, ctx: &Context) {
+        let dropped = ctx.input_mut(|input| std::mem::take(&mut input.raw.dropped_files));
+        for file in dropped {
+            self.state.take_file(file.path().to_owned());
+            self.composer.focus = true;
+        }
+        if ctx.input(|input| !input.raw.hovered_files.is_empty()) {
+            let screen = ctx.content_rect();
+            let painter = ctx.layer_painter(egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("drop")));
+            painter.rect_filled(screen, 0.0, egui::Color32::from_black_alpha(170));
+            painter.text(
+                screen.center(),
+                egui::Align2::CENTER_CENTER,
+                "Drop a model to open it, or a text to add it to your message",
+                egui::FontId::proportional(20.0),
+                egui::Color32::WHITE,
+            );
+        }
+    }
+
+    pub(super) fn file_prompt(&mut self, ctx: &Context) {
+        while let Ok(path) = self.files.picked.1.try_recv() {
+            if let Some((_, text)) = &mut self.files.prompt {
+                *text = path.display().to_string();
+            }
+        }
+        let Some((purpose, mut path)) = self.files.prompt.take() else { return };
+        let (mut done, mut cancel, mut browse) = (false, false, None);
+        let modal = egui::Modal::new(egui::Id::unique("path")).show(ctx, |ui| {
+            ui.set_width(480.0_f32.min(ctx.content_rect().width() - 60.0));
+            ui.heading(purpose.title());
+            ui.add_space(4.0);
+            ui.label(RichText::new(purpose.hint()).weak());
+            ui.add_space(4.0);
+            let field = egui::TextEdit::singleline(&mut path).hint_text("Path").desired_width(f32::INFINITY);
+            let field = ui.add(field).accessible_name("Path");
+            if !ui.ctx().memory(|memory| memory.focused().is_some()) {
+                field.request_focus();
+            }
+            done = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+            ui.add_space(6.0);
+            ui.horizontal(|ui| {
+                let enabled = !path.trim().is_empty();
+                done |= ui.add_enabled(enabled, egui::Button::new(purpose.verb())).clicked();
+                if ui.button("Browse…").clicked() {
+                    browse = Some(false);
+                }
+                if purpose == Purpose::OpenModel && ui.button("Browse folders…").clicked() {
+                    browse = Some(true);
+                }
+                cancel = ui.button("Cancel").clicked();
+            });
+        });
+        if done && !path.trim().is_empty() {
+            let path = PathBuf::from(path.trim());
+            match purpose {
+                Purpose::OpenModel => self.state.load_model(Some(path)),
+                Purpose::Export { all } => self.state.export(all, path),
+                Purpose::Import => self.state.import(path),
+            }
+            self.composer.focus = true;
+            return;
+        }
+        if cancel || modal.should_close() {
+            self.composer.focus = true;
+            return;
+        }
+        self.files.prompt = Some((purpose, path));
+        if let Some(folder) = browse {
+            self.files.browse(ctx, purpose, folder);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The parts of a message.
+
+use egui::text::LayoutJob;
+use egui::{Align, Color32, Layout, RichText, Ui};
+use egui_commonmark::CommonMarkViewer;
+
+use super::blocks::{Block, Kind};
+use super::{App, style};
+use crate::chats::{Id, Message, Role, Status};
+use crate::worker::{Overflow, WayOn};
+
+/// A part of a message that is drawn apart from the others.
+#[derive(Clone, Debug)]
+pub(super) enum Piece {
+    /// Who says it, and the branches.
+    Head,
+    /// A block of its text.
+    Block(Block),
+    /// What can be done with it.
+    Foot,
+    /// Its text, being edited.
+    Editor,
+}
+
+/// What a person chose below a message.
+enum Choice {
+    Stop,
+    Copy,
+    Edit,
+    Again,
+    GoOn(Overflow),
+    Alternatives,
+    Reload,
+    Summary,
+    Models,
+}
+
+impl App {
+    pub(super) fn piece(&mut self, ui: &mut Ui, id: Id, piece: &Piece) {
+        let Some(message) = self.state.tree().and_then(|tree| tree.get(id)) else { return };
+        if message.role == Role::User {
+            // One ground for all the rows of what the person said.
+            let ground = ui.max_rect().expand2(egui::vec2(10.0, 0.5));
+            ui.painter().rect_filled(ground, 0.0, ui.visuals().faint_bg_color);
+        }
+        match piece {
+            Piece::Head => self.head(ui, id),
+            Piece::Block(block) => {
+                let text = message.text.clone();
+                let writing = self.state.is_writing(id);
+                self.block(ui, &text, block, writing);
+            }
+            Piece::Foot => self.foot(ui, id),
+            Piece::Editor => self.editor(ui, id),
+        }
+    }
+
+    fn head(&mut self, ui: &mut Ui, id: Id) {
+        let Some(tree) = self.state.tree() else { return };
+        let Some(message) = tree.get(id) else { return };
+        let (place, count) = tree.place(id);
+        let name = match (message.role, &message.model) {
+            (Role::User, _) => "You".to_owned(),
+            (Role::Model, Some(model)) => model.clone(),
+            (Role::Model, None) => "Model".to_owned(),
+        };
+        let mut step = 0;
+        ui.add_space(4.0);
+        ui.horizontal(|ui| {
+            ui.add(egui::Label::new(RichText::new(name).strong().size(13.5)).truncate());
+            if count > 1 {
+                let arrow = |ui: &mut Ui, enabled: bool, sign: &str, label: &str| {
+                    let button = ui.add_enabled(enabled, egui::Button::new(sign).small().frame(false));
+                    button.accessible_name(label).on_hover_text(label).clicked()
+                };
+                if arrow(ui, place > 0, "<", "Previous branch") {
+                    step = -1;
+                }
+                ui.label(RichText::new(format!("{}/{count}", place + 1)).weak().small());
+                if arrow(ui, place + 1 < count, ">", "Next branch") {
+                    step = 1;
+                }
+            }
+            if message.status == Status::Queued {
+                ui.label(RichText::new("waits its turn").weak().small());
+            }
+        });
+        if step != 0 {
+            self.state.walk(id, step);
+        }
+    }
+
+    fn block(&mut self, ui: &mut Ui, text: &str, block: &Block, writing: bool) {
+        match &block.kind {
+            Kind::Text => self.markdown(ui, &text[block.range.clone()]),
+            Kind::Table => {
+                let table = &text[block.range.clone()];
+                egui::ScrollArea::horizontal().show(ui, |ui| self.markdown(ui, table));
+            }
+            Kind::Code { language, code, closed } => {
+                code_block(ui, &text[code.clone()], language, *closed || !writing);
+            }
+        }
+    }
+
+    fn markdown(&mut self, ui: &mut Ui, text: &str) {
+        // No library draws TeX in egui without a browser's worth of fonts and layout; its source stays readable.
+        let math = |ui: &mut Ui, tex: &str, inline: bool| {
+            let source = RichText::new(tex.trim()).monospace().background_color(ui.visuals().code_bg_color);
+            if inline {
+                ui.label(source);
+            } else {
+                ui.vertical_centered(|ui| ui.label(source));
+            }
+        };
+        // A picture from the network would tell its server that this was read.
+        let html = |ui: &mut Ui, html: &str| {
+            ui.label(RichText::new(html.trim_end()).monospace());
+        };
+        CommonMarkViewer::new()
+            .render_math_fn(Some(&math))
+            .render_html_fn(Some(&html))
+            .explicit_image_uri_scheme(true)
+            .show(ui, &mut self.conversation.markdown, text);
+    }
+
+    fn foot(&mut self, ui: &mut Ui, id: Id) {
+        let writing = self.state.is_writing(id);
+        let busy = self.state.reply().is_some();
+        let Some(tree) = self.state.tree() else { return };
+        let Some(message) = tree.get(id) else { return };
+        let last = tree.leaf() == Some(id);
+        let mut choice = None;
+        if message.role == Role::Model {
+            choice = state_of_reply(ui, message, writing, self.state.problems.get(&id).copied());
+        }
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 2.0;
+            if writing {
+                ui.add(egui::Spinner::new().size(14.0));
+                let what = if message.text.is_empty() { " Reading…" } else { " Writing…" };
+                ui.label(RichText::new(what).weak().small());
+                ui.add_space(8.0);
+                if small(ui, "Stop", "Stop the reply (Esc)") {
+                    choice = Some(Choice::Stop);
+                }
+                return;
+            }
+            if !message.text.is_empty() && small(ui, "Copy", "Copy the message") {
+                choice = Some(Choice::Copy);
+            }
+            if message.status != Status::Queued && small(ui, "Edit", "Edit; what was said stays as a branch") {
+                choice = Some(Choice::Edit);
+            }
+            match message.role {
+                Role::Model => {
+                    if small(ui, "Regenerate", "Another reply, as a branch") {
+                        choice = Some(Choice::Again);
+                    }
+                    if small(ui, "Continue", "Let the model go on with this reply") {
+                        choice = Some(Choice::GoOn(Overflow::Ask));
+                    }
+                    if !message.text.is_empty() && small(ui, "Alternatives", "What else the model might have said") {
+                        choice = Some(Choice::Alternatives);
+                    }
+                }
+                Role::User if last && !busy => {
+                    if small(ui, "Answer", "Let the model answer this") {
+                        choice = Some(Choice::Again);
+                    }
+                }
+                Role::User => {}
+            }
+            if let Some(speed) = message.speed {
+                let text = format!(
+                    "{:.1} tokens/s · first after {:.2} s · {} tokens",
+                    speed.tokens_per_s,
+                    speed.first_token_ms / 1e3,
+                    speed.tokens
+                );
+                ui.add_space(8.0);
+                ui.label(RichText::new(text).weak().small());
+            }
+        });
+        ui.add_space(if message.role == Role::User { 4.0 } else { 10.0 });
+        let Some(choice) = choice else { return };
+        match choice {
+            Choice::Stop => self.state.stop(),
+            Choice::Copy => {
+                ui.ctx().copy_text(message.text.clone());
+                self.state.say("Copied.");
+            }
+            Choice::Edit => self.state.edit(id),
+            Choice::Again => self.state.regenerate(id),
+            Choice::GoOn(overflow) => self.state.go_on(id, overflow),
+            Choice::Alternatives => self.state.show_alternatives(id),
+            Choice::Reload => self.state.reload_and_go_on(id),
+            Choice::Summary => self.state.start_from_summary(),
+            Choice::Models => self.toggle(super::Panel::Models),
+        }
+    }
+
+    fn editor(&mut self, ui: &mut Ui, id: Id) {
+        let Some((_, mut text)) = self.state.editing.take() else { return };
+        let user = self.state.tree().and_then(|tree| tree.get(id)).is_some_and(|message| message.role == Role::User);
+        let response = ui.add(
+            egui::TextEdit::multiline(&mut text)
+                .id_salt(("edit", id))
+                .desired_width(f32::INFINITY)
+                .desired_rows(3)
+                .margin(8.0),
+        );
+        let response = response.accessible_name("Edit the message");
+        if !ui.ctx().memory(|memory| memory.focused().is_some()) {
+            response.request_focus();
+        }
+        let (mut done, mut cancel) = (false, false);
+        ui.horizontal(|ui| {
+            done = ui.button(if user { "Send" } else { "Save" }).clicked();
+            cancel = ui.button("Cancel").clicked();
+            ui.label(RichText::new("The old version stays as a branch.").weak().small());
+        });
+        let enter = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, egui::Key::Enter);
+        done |= response.has_focus() && ui.input_mut(|input| input.consume_shortcut(&enter));
+        ui.add_space(6.0);
+        self.state.editing = Some((id, text));
+        if done {
+            self.state.finish_edit();
+            self.composer.focus = true;
+        } else if cancel {
+            self.state.editing = None;
+            self.composer.focus = true;
+        }
+    }
+}
+
+/// What is to be said of a reply that did not simply end, and the ways on.
+fn state_of_reply(ui: &mut Ui, message: &Message, writing: bool, way_on: Option<WayOn>) -> Option<Choice> {
+    let text = match message.status {
+        Status::Stopped if message.note.is_none() => Some("Stopped."),
+        Status::MaxTokens => Some("The reply reached the limit of tokens in the settings."),
+        Status::ContextFull => Some("The context is full, so the reply ends here."),
+        _ => None,
+    };
+    let failed = message.status == Status::Failed;
+    let colour = if failed { style::bad(ui.visuals()) } else { ui.visuals().weak_text_color() };
+    for line in text.into_iter().chain(message.note.as_deref().filter(|_| !writing || !failed)) {
+        ui.label(RichText::new(line).color(colour).size(13.0));
+    }
+    let full = message.status == Status::ContextFull || (failed && way_on == Some(WayOn::MakeRoom));
+    let mut choice = None;
+    ui.horizontal_wrapped(|ui| match way_on {
+        _ if full && !writing => {
+            if ui
+                .button("Drop the oldest messages")
+                .on_hover_text("The model is not told them; they stay here")
+                .clicked()
+            {
+                choice = Some(Choice::GoOn(Overflow::DropOldest));
+            }
+            if ui
+                .button("Start from a summary")
+                .on_hover_text("A new chat that begins with a summary of this one")
+                .clicked()
+            {
+                choice = Some(Choice::Summary);
+            }
+        }
+        Some(WayOn::Reload) if failed => {
+            if ui.button("Load the model again and continue").clicked() {
+                choice = Some(Choice::Reload);
+            }
+        }
+        Some(WayOn::Smaller | WayOn::OtherFile | WayOn::Driver) if failed => {
+            if ui.button("Choose another model").clicked() {
+                choice = Some(Choice::Models);
+            }
+        }
+        _ if failed => {
+            if ui.button("Try again").clicked() {
+                choice = Some(Choice::GoOn(Overflow::Ask));
+            }
+        }
+        _ => {}
+    });
+    choice
+}
+
+/// A button that does not shout.
+fn small(ui: &mut Ui, text: &str, hover: &str) -> bool {
+    let colour = ui.visuals().weak_text_color();
+    let response = ui.add(egui::Button::new(RichText::new(text).color(colour).size(12.5)).frame_when_inactive(false));
+    if response.gained_focus() {
+        response.scroll_to_me(None);
+    }
+    response.on_hover_text(hover).clicked()
+}
+
+/// Code with its language and a button that copies it. While it still grows it is not coloured: that would be done anew
+/// for every token.
+fn code_block(ui: &mut Ui, code: &str, language: &str, finished: bool) {
+    let code = code.trim_end_matches('\n');
+    egui::Frame::new().fill(ui.visuals().extreme_bg_color).corner_radius(6).inner_margin(8).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.horizontal(|ui| {
+            ui.label(RichText::new(language).weak().small());
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if small(ui, "Copy code", "Copy this code") {
+                    ui.ctx().copy_text(code.to_owned());
+                }
+            });
+        });
+        let job = if finished {
+            let theme = egui_extras::syntax_highlighting::CodeTheme::from_memory(ui.ctx(), ui.style());
+            egui_extras::syntax_highlighting::highlight(ui.ctx(), ui.style(), &theme, code, &short_name(language))
+        } else {
+            let font = egui::TextStyle::Monospace.resolve(ui.style());
+            let colour: Color32 = ui.visuals().text_color();
+            LayoutJob::simple(code.to_owned(), font, colour, f32::INFINITY)
+        };
+        egui::ScrollArea::horizontal().show(ui, |ui| {
+            let mut job = job;
+            job.wrap.max_width = f32::INFINITY;
+            ui.add(egui::Label::new(job).selectable(true).extend());
+        });
+    });
+}
+
+/// The highlighter knows languages by the ends of their files.
+fn short_name(language: &str) -> String {
+    match language.to_lowercase().as_str() {
+        "rust" => "rs".into(),
+        "python" => "py".into(),
+        "javascript" => "js".into(),
+        "typescript" => "ts".into(),
+        "bash" | "shell" | "console" => "sh".into(),
+        "c++" => "cpp".into(),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,209 @@
+//! How the state is drawn, and what keys do. Nothing here waits, and nothing is kept here that a person would miss.
+
+mod about;
+mod alternatives;
+mod blocks;
+mod chats;
+mod composer;
+mod conversation;
+mod files;
+mod message;
+mod models;
+mod notices;
+mod profiler;
+mod settings;
+mod shortcuts;
+mod style;
+mod top;
+
+use egui::{Context, Key, Modifiers, Ui};
+
+use crate::chats::Id;
+use crate::settings::ZOOM;
+use crate::state::State;
+
+pub use files::Purpose;
+pub use style::apply as apply_style;
+
+/// What is open beside the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Panel {
+    /// Settings.
+    Settings,
+    /// Models on this machine.
+    Models,
+    /// Milliseconds of kernels.
+    Profiler,
+}
+
+/// What is open above everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sheet {
+    /// The shortcuts.
+    Shortcuts,
+    /// Version and licences.
+    About,
+    /// What the program sends over the network.
+    Privacy,
+    /// The trash.
+    Trash,
+}
+
+/// The window's content: the state, and what only drawing needs.
+pub struct App {
+    /// Everything that is shown.
+    pub state: State,
+    /// What is open beside the conversation.
+    pub panel: Option<Panel>,
+    /// What is open above everything.
+    pub sheet: Option<Sheet>,
+    blocks: blocks::Blocks,
+    conversation: conversation::Conversation,
+    composer: composer::Composer,
+    renaming: Option<(Id, String)>,
+    files: files::Files,
+    focus_search: bool,
+    shown: style::Shown,
+    new_preset: String,
+}
+
+impl App {
+    /// The window's content.
+    pub fn new(state: State) -> Self {
+        Self {
+            state,
+            panel: None,
+            sheet: None,
+            blocks: blocks::Blocks::default(),
+            conversation: conversation::Conversation::default(),
+            composer: composer::Composer::default(),
+            renaming: None,
+            files: files::Files::default(),
+            focus_search: false,
+            shown: style::Shown::default(),
+            new_preset: String::new(),
+        }
+    }
+
+    /// Draws everything and takes what the person does.
+    pub fn show(&mut self, ui: &mut Ui) {
+        let ctx = ui.ctx().clone();
+        self.shown.follow(&ctx, &self.state.settings);
+        self.take_files(&ctx);
+        self.keys(&ctx);
+        if self.state.settings.sidebar {
+            self.chat_list(ui);
+        }
+        match self.panel {
+            Some(Panel::Settings) => self.settings_panel(ui),
+            Some(Panel::Models) => self.models_panel(ui),
+            Some(Panel::Profiler) => self.profiler_panel(ui),
+            None => {}
+        }
+        self.top_bar(ui);
+        self.composer_panel(ui);
+        egui::CentralPanel::default().show(ui, |ui| self.conversation_area(ui));
+        self.sheets(&ctx);
+        self.alternatives_window(&ctx);
+        self.file_prompt(&ctx);
+        self.rename_prompt(&ctx);
+        self.notice_area(&ctx);
+        ctx.request_repaint_after(self.state.idle());
+    }
+
+    /// Keys that work everywhere.
+    fn keys(&mut self, ctx: &Context) {
+        let pressed = |modifiers: Modifiers, key: Key| ctx.input_mut(|input| input.consume_key(modifiers, key));
+        if pressed(Modifiers::COMMAND, Key::N) {
+            self.state.new_chat();
+            self.composer.focus = true;
+        }
+        if pressed(Modifiers::COMMAND, Key::F) {
+            self.state.settings.sidebar = true;
+            self.focus_search = true;
+        }
+        if pressed(Modifiers::COMMAND, Key::O) {
+            self.files.ask(Purpose::OpenModel, String::new());
+        }
+        if pressed(Modifiers::COMMAND, Key::Comma) {
+            self.toggle(Panel::Settings);
+        }
+        if pressed(Modifiers::COMMAND, Key::M) {
+            self.toggle(Panel::Models);
+        }
+        if pressed(Modifiers::COMMAND, Key::E) {
+            self.ask_export(false);
+        }
+        if pressed(Modifiers::COMMAND, Key::B) {
+            self.state.settings.sidebar ^= true;
+        }
+        if pressed(Modifiers::NONE, Key::F1) || pressed(Modifiers::COMMAND, Key::Slash) {
+            self.sheet = if self.sheet == Some(Sheet::Shortcuts) { None } else { Some(Sheet::Shortcuts) };
+        }
+        let zoom = &mut self.state.settings.zoom;
+        let (least, most) = (*ZOOM.start(), *ZOOM.end());
+        if pressed(Modifiers::COMMAND, Key::Plus) || pressed(Modifiers::COMMAND, Key::Equals) {
+            *zoom = (*zoom + 0.1).min(most);
+        }
+        if pressed(Modifiers::COMMAND, Key::Minus) {
+            *zoom = (*zoom - 0.1).max(least);
+        }
+        if pressed(Modifiers::COMMAND, Key::Num0) {
+            *zoom = 1.0;
+        }
+        // The innermost thing first.
+        let escape = !self.composer.composing && ctx.input(|input| input.key_pressed(Key::Escape));
+        if escape {
+            if self.sheet.take().is_some() || self.renaming.take().is_some() || self.files.close() {
+            } else if self.state.alternatives.take().is_some() || self.state.editing.take().is_some() {
+                self.composer.focus = true;
+            } else if self.state.reply().is_some() {
+                self.state.stop();
+            } else if !self.state.search.text.is_empty() {
+                self.state.search_for("");
+                self.composer.focus = true;
+            } else {
+                self.panel = None;
+                self.composer.focus = true;
+            }
+        }
+    }
+
+    /// Opens a panel, or closes it where it is open.
+    pub fn toggle(&mut self, panel: Panel) {
+        self.panel = if self.panel == Some(panel) { None } else { Some(panel) };
+        if self.panel.is_some() {
+            self.state.look_around();
+        }
+    }
+
+    fn sheets(&mut self, ctx: &Context) {
+        let close = match self.sheet {
+            Some(Sheet::Shortcuts) => shortcuts::sheet(ctx),
+            Some(Sheet::About) => about::about(ctx),
+            Some(Sheet::Privacy) => about::privacy(ctx),
+            Some(Sheet::Trash) => self.trash_sheet(ctx),
+            None => false,
+        };
+        if close {
+            self.sheet = None;
+        }
+    }
+}
+
+/// A window in the middle, above everything; whether it should be closed.
+fn sheet(ctx: &Context, title: &str, content: impl FnOnce(&mut Ui)) -> bool {
+    let mut close = false;
+    let modal = egui::Modal::new(egui::Id::unique(title)).show(ctx, |ui| {
+        ui.set_width(460.0_f32.min(ctx.content_rect().width() - 60.0));
+        ui.heading(title);
+        ui.add_space(8.0);
+        let most = ctx.content_rect().height() * 0.7;
+        egui::ScrollArea::vertical().max_height(most).show(ui, content);
+        ui.add_space(8.0);
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            close = ui.button("Close").clicked();
+        });
+    });
+    close || modal.should_close()
+}

@@ -1,0 +1,41 @@
+//! What is worth saying for a while, at the bottom of the window.
+
+use egui::{Align2, Context, RichText};
+
+use super::{App, style};
+
+impl App {
+    pub(super) fn notice_area(&mut self, ctx: &Context) {
+        if self.state.notices.is_empty() {
+            return;
+        }
+        let (mut undo, mut close) = (None, None);
+        let area = egui::Area::new(egui::Id::unique("notices")).anchor(Align2::RIGHT_BOTTOM, [-16.0, -96.0]);
+        area.order(egui::Order::Foreground).show(ctx, |ui| {
+            for (place, notice) in self.state.notices.iter().enumerate() {
+                egui::Frame::popup(ui.style()).inner_margin(10).show(ui, |ui| {
+                    ui.set_max_width(380.0);
+                    ui.horizontal(|ui| {
+                        let text = RichText::new(&notice.text);
+                        let text = if notice.bad { text.color(style::bad(ui.visuals())) } else { text };
+                        ui.add(egui::Label::new(text).wrap());
+                        if notice.undo.is_some() && ui.button("Undo").clicked() {
+                            undo = notice.undo;
+                        }
+                        if ui.small_button("×").accessible_name("Close the notice").clicked() {
+                            close = Some(place);
+                        }
+                    });
+                });
+            }
+        });
+        if let Some(chat) = undo {
+            self.state.restore(chat);
+        }
+        if let Some(place) = close
+            && place < self.state.notices.len()
+        {
+            self.state.notices.remove(place);
+        }
+    }
+}

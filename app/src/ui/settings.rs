@@ -1,0 +1,189 @@
+//! Settings.
+
+use egui::{RichText, Slider, Ui};
+
+use super::{App, Panel};
+use crate::settings::{Drawing, Preset, Theme, ZOOM};
+use crate::worker::Overflow;
+
+impl App {
+    pub(super) fn settings_panel(&mut self, ui: &mut Ui) {
+        let mut close = false;
+        egui::Panel::right("settings").default_size(340.0).size_range(300.0..=520.0).show(ui, |ui| {
+            ui.add_space(4.0);
+            ui.horizontal(|ui| {
+                ui.heading("Settings");
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    close = ui.button("Close").clicked();
+                });
+            });
+            egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                ui.strong("Replies");
+                if self.state.loaded().is_some_and(|loaded| loaded.is_guide()) {
+                    ui.label(
+                        RichText::new("The guide always says the likeliest word; the rest is for other models.").weak(),
+                    );
+                }
+                drawing(ui, &mut self.state.settings.drawing);
+                ui.separator();
+                self.system_prompts(ui);
+                ui.separator();
+                self.presets(ui);
+                ui.separator();
+                ui.strong("When a chat outgrows the context");
+                let overflow = &mut self.state.settings.overflow;
+                ui.radio_value(overflow, Overflow::Ask, "Stop, and ask me");
+                ui.radio_value(overflow, Overflow::DropOldest, "Leave out the oldest messages, and say so");
+                ui.separator();
+                self.device(ui);
+                ui.separator();
+                self.looks(ui);
+            });
+        });
+        if close {
+            self.toggle(Panel::Settings);
+        }
+    }
+
+    fn system_prompts(&mut self, ui: &mut Ui) {
+        ui.strong("System prompt of this chat");
+        let mut system = self.state.open().map(|chat| chat.system.clone()).unwrap_or_default();
+        let field = egui::TextEdit::multiline(&mut system).desired_rows(2).desired_width(f32::INFINITY);
+        let field = field.hint_text("What the model should know before the first message");
+        if ui.add(field).accessible_name("System prompt of this chat").changed() {
+            self.state.set_system(system);
+        }
+        ui.label("For new chats");
+        let system = &mut self.state.settings.system;
+        let field = egui::TextEdit::multiline(system).desired_rows(2).desired_width(f32::INFINITY);
+        ui.add(field).accessible_name("System prompt of new chats");
+    }
+
+    fn presets(&mut self, ui: &mut Ui) {
+        ui.strong("Presets");
+        let mut chosen = None;
+        let mut removed = None;
+        for (place, preset) in self.state.settings.presets.iter().enumerate() {
+            ui.horizontal(|ui| {
+                if ui.button(&preset.name).on_hover_text("Use these settings").clicked() {
+                    chosen = Some(preset.clone());
+                }
+                let button = ui.add(egui::Button::new("Remove").frame_when_inactive(false));
+                if button.accessible_name(format!("Remove the preset {}", preset.name)).clicked() {
+                    removed = Some(place);
+                }
+            });
+        }
+        if let Some(preset) = chosen {
+            self.state.settings.drawing = preset.drawing;
+            self.state.set_system(preset.system);
+        }
+        if let Some(place) = removed {
+            self.state.settings.presets.remove(place);
+        }
+        ui.horizontal(|ui| {
+            let field = egui::TextEdit::singleline(&mut self.new_preset).hint_text("Name").desired_width(140.0);
+            ui.add(field).accessible_name("Name of the preset");
+            let name = self.new_preset.trim().to_owned();
+            let button = ui.add_enabled(!name.is_empty(), egui::Button::new("Save as preset"));
+            if button.on_hover_text("The settings above, and this chat's system prompt").clicked() {
+                let system = self.state.open().map(|chat| chat.system.clone()).unwrap_or_default();
+                let settings = &mut self.state.settings;
+                let preset = Preset { name, drawing: settings.drawing.clone(), system };
+                settings.presets.retain(|known| known.name != preset.name);
+                settings.presets.push(preset);
+                self.new_preset.clear();
+            }
+        });
+    }
+
+    fn device(&mut self, ui: &mut Ui) {
+        ui.strong("Graphics adapter");
+        let devices = self.state.devices.clone().unwrap_or_default();
+        let shown = self.state.settings.device.clone().unwrap_or_else(|| "the fastest".into());
+        let before = self.state.settings.device.clone();
+        let combo =
+            egui::ComboBox::from_id_salt("device").selected_text(shown).width(ui.available_width() - 16.0).truncate();
+        let response = combo.show_ui(ui, |ui| {
+            let device = &mut self.state.settings.device;
+            ui.selectable_value(device, None, "the fastest");
+            for name in devices {
+                ui.selectable_value(device, Some(name.clone()), &name);
+            }
+        });
+        response.response.accessible_name("Graphics adapter");
+        if self.state.settings.device != before {
+            self.state.reload();
+        }
+        if let Some(loaded) = self.state.loaded() {
+            ui.label(RichText::new(format!("In use: {}", loaded.adapter)).weak().small());
+        }
+    }
+
+    fn looks(&mut self, ui: &mut Ui) {
+        let settings = &mut self.state.settings;
+        ui.strong("Looks");
+        ui.horizontal(|ui| {
+            ui.selectable_value(&mut settings.theme, Theme::System, "As the system");
+            ui.selectable_value(&mut settings.theme, Theme::Light, "Light");
+            ui.selectable_value(&mut settings.theme, Theme::Dark, "Dark");
+        });
+        ui.horizontal(|ui| {
+            ui.label("Size");
+            // Not while it is dragged: the slider would run away from the pointer.
+            let mut percent = (settings.zoom * 100.0).round() as i32;
+            let range = (*ZOOM.start() * 100.0) as i32..=(*ZOOM.end() * 100.0) as i32;
+            let value =
+                egui::DragValue::new(&mut percent).range(range).speed(1).suffix(" %").update_while_editing(false);
+            if ui.add(value).accessible_name("Size of everything").changed() {
+                settings.zoom = percent as f32 / 100.0;
+            }
+            if ui.button("Normal").clicked() {
+                settings.zoom = 1.0;
+            }
+        });
+        ui.checkbox(&mut settings.reduced_motion, "Nothing moves by itself");
+    }
+}
+
+fn drawing(ui: &mut Ui, drawing: &mut Drawing) {
+    let named = |ui: &mut Ui, name: &str, hover: &str, slider: Slider<'_>| {
+        ui.label(name).on_hover_text(hover);
+        ui.name_inputs(name, |ui| ui.add(slider)).on_hover_text(hover);
+        ui.end_row();
+    };
+    egui::Grid::new("drawing").num_columns(2).spacing([12.0, 8.0]).show(ui, |ui| {
+        let temperature = Slider::new(&mut drawing.temperature, 0.0..=2.0).max_decimals(2).step_by(0.05);
+        named(ui, "Temperature", "0 always says the likeliest word; higher is wilder", temperature);
+        let top_k = Slider::new(&mut drawing.top_k, 0..=200);
+        named(ui, "Top-k", "Words to choose among; 0 for all", top_k);
+        let top_p = Slider::new(&mut drawing.top_p, 0.05..=1.0).max_decimals(2).step_by(0.01);
+        named(ui, "Top-p", "Choose among the likeliest words of this probability together", top_p);
+        let min_p = Slider::new(&mut drawing.min_p, 0.0..=1.0).max_decimals(2).step_by(0.01);
+        named(ui, "Min-p", "Leave out words less likely than this share of the likeliest", min_p);
+        let penalty = Slider::new(&mut drawing.repetition_penalty, 0.5..=2.0).max_decimals(2).step_by(0.01);
+        named(ui, "Repetition penalty", "Above 1, words that were said already are less likely", penalty);
+    });
+    ui.horizontal(|ui| {
+        let mut fixed = drawing.seed.is_some();
+        if ui.checkbox(&mut fixed, "Fixed seed").on_hover_text("Equal seeds give equal replies").changed() {
+            drawing.seed = fixed.then_some(0);
+        }
+        if let Some(seed) = &mut drawing.seed {
+            ui.add(egui::DragValue::new(seed)).accessible_name("Seed");
+        }
+    });
+    ui.horizontal(|ui| {
+        let mut limited = drawing.max_tokens.is_some();
+        if ui.checkbox(&mut limited, "Limit replies").changed() {
+            drawing.max_tokens = limited.then_some(1024);
+        }
+        if let Some(most) = &mut drawing.max_tokens {
+            ui.add(egui::DragValue::new(most).range(1..=131_072).suffix(" tokens"))
+                .accessible_name("Most tokens of a reply");
+        }
+    });
+    if *drawing != Drawing::default() && ui.button("As recommended").clicked() {
+        *drawing = Drawing::default();
+    }
+}

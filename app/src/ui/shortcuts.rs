@@ -1,0 +1,36 @@
+//! The sheet of shortcuts.
+
+use egui::Context;
+
+/// Keys, and what they do. `Ctrl` is Cmd on a Mac.
+const SHORTCUTS: &[(&str, &str)] = &[
+    ("Enter", "Send"),
+    ("Shift+Enter", "New line"),
+    ("Esc", "Stop the reply, or close what is open"),
+    ("Up", "Edit the last message, where nothing is typed"),
+    ("Ctrl+Enter", "Send what was edited"),
+    ("Ctrl+N", "New chat"),
+    ("Ctrl+F", "Search"),
+    ("Ctrl+O", "Open a model"),
+    ("Ctrl+M", "Models"),
+    ("Ctrl+,", "Settings"),
+    ("Ctrl+E", "Export this chat"),
+    ("Ctrl+B", "Show or hide the list of chats"),
+    ("Ctrl++  Ctrl+-  Ctrl+0", "Larger, smaller, normal size"),
+    ("Tab  Shift+Tab", "To the next control, to the one before"),
+    ("F1  Ctrl+/", "This sheet"),
+];
+
+pub(super) fn sheet(ctx: &Context) -> bool {
+    let mac = ctx.os() == egui::os::OperatingSystem::Mac;
+    super::sheet(ctx, "Shortcuts", |ui| {
+        egui::Grid::new("shortcuts").num_columns(2).spacing([24.0, 8.0]).show(ui, |ui| {
+            for (keys, what) in SHORTCUTS {
+                let keys = if mac { keys.replace("Ctrl", "Cmd") } else { (*keys).to_owned() };
+                ui.strong(keys);
+                ui.label(*what);
+                ui.end_row();
+            }
+        });
+    })
+}

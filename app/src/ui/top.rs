@@ -1,0 +1,100 @@
+//! The line above the conversation: its title, the model, and what is wrong.
+
+use egui::{RichText, Ui};
+
+use super::{App, Panel, Purpose, style};
+use crate::state::Model;
+use crate::worker::WayOn;
+
+impl App {
+    pub(super) fn top_bar(&mut self, ui: &mut Ui) {
+        egui::Panel::top("top").show(ui, |ui| {
+            ui.add_space(2.0);
+            ui.horizontal(|ui| {
+                let sidebar = self.state.settings.sidebar;
+                let label = if sidebar { "Hide chats" } else { "Chats" };
+                if ui.button(label).on_hover_text("Ctrl+B").clicked() {
+                    self.state.settings.sidebar = !sidebar;
+                }
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    if ui.selectable_label(self.panel == Some(Panel::Settings), "Settings").clicked() {
+                        self.toggle(Panel::Settings);
+                    }
+                    let name = match &self.state.model {
+                        Model::Ready(loaded) if loaded.is_guide() => "Guide (built in)".to_owned(),
+                        Model::Ready(loaded) => loaded.name.clone(),
+                        Model::Loading { name, share } => format!("Loading {name} … {:.0} %", share * 100.0),
+                        Model::Failed(_) => "No model".to_owned(),
+                        Model::None => "…".to_owned(),
+                    };
+                    let button = egui::Button::selectable(self.panel == Some(Panel::Models), name).truncate();
+                    let button = ui.add_sized([ui.available_width().min(260.0), 26.0], button);
+                    if button.on_hover_text("Models").clicked() {
+                        self.toggle(Panel::Models);
+                    }
+                    ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                        let title = self.state.open().map(|chat| chat.shown_title().to_owned()).unwrap_or_default();
+                        ui.add(egui::Label::new(RichText::new(title).strong()).truncate());
+                    });
+                });
+            });
+            ui.add_space(2.0);
+            self.banners(ui);
+        });
+    }
+
+    fn banners(&mut self, ui: &mut Ui) {
+        let bad = style::bad(ui.visuals());
+        if let Some(Err(reason)) = &self.state.opened {
+            let text = format!("{reason}. You can chat, but nothing will be saved.");
+            ui.label(RichText::new(text).color(bad));
+        }
+        if let Some(reason) = &self.state.cannot_save {
+            let text = format!(
+                "Chats cannot be saved at present ({reason}). Make room on the disk; Lapidary keeps trying, and loses nothing while it runs."
+            );
+            ui.label(RichText::new(text).color(bad));
+        }
+        if let Model::Failed(problem) = self.state.model.clone() {
+            ui.label(RichText::new(&problem.sentence).color(bad));
+            ui.horizontal_wrapped(|ui| {
+                let again = match problem.way_on {
+                    WayOn::Reload => "Load the model again",
+                    _ => "Try again",
+                };
+                if problem.way_on == WayOn::Driver {
+                    ui.label("A newer graphics driver may help, or another adapter in the settings.");
+                    if ui.button("Settings…").clicked() {
+                        self.panel = None;
+                        self.toggle(Panel::Settings);
+                    }
+                }
+                if problem.way_on == WayOn::Smaller && ui.button("Choose smaller weights or context…").clicked() {
+                    self.panel = None;
+                    self.toggle(Panel::Models);
+                }
+                if problem.way_on == WayOn::OtherFile && ui.button("Open another model…").clicked() {
+                    self.files.ask(Purpose::OpenModel, String::new());
+                }
+                if ui.button(again).clicked() {
+                    self.state.reload();
+                }
+                if self.state.wanted_model().is_some() && ui.button("Use the guide").clicked() {
+                    self.state.load_model(None);
+                }
+            });
+            ui.add_space(4.0);
+        }
+        if let Model::Loading { share, .. } = self.state.model
+            && share > 0.0
+        {
+            ui.horizontal(|ui| {
+                let bar = egui::ProgressBar::new(share).desired_height(6.0).desired_width(ui.available_width() - 90.0);
+                ui.add(bar).accessible_name("Loading the model");
+                if ui.button("Cancel").clicked() {
+                    self.state.cancel_load();
+                }
+            });
+        }
+    }
+}

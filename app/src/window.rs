@@ -1,0 +1,118 @@
+//! The native window around [`App`].
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+
+use egui::ViewportBuilder;
+
+use crate::chats::Store;
+use crate::last_model;
+use crate::state::State;
+use crate::ui::{App, apply_style};
+use crate::worker::{EngineWorker, Load};
+
+/// Why there is no window.
+#[derive(Debug)]
+pub enum NoWindow {
+    /// There is no display, or none that can show it; a terminal chat would still work.
+    Display(String),
+}
+
+/// Opens the window and returns when it is closed.
+///
+/// # Errors
+/// [`NoWindow`] where the system has no display.
+pub fn open() -> Result<(), NoWindow> {
+    let options = eframe::NativeOptions {
+        viewport: ViewportBuilder::default()
+            .with_title("Lapidary")
+            .with_app_id("lapidary")
+            .with_icon(icon())
+            .with_inner_size([1080.0, 760.0])
+            .with_min_inner_size([420.0, 320.0]),
+        ..Default::default()
+    };
+    let folder = last_model::folder();
+    // Two windows on one database would overwrite each other's drafts and know nothing of each other's chats.
+    let lock = folder.as_deref().map(lock);
+    let already = matches!(lock, Some(Err(TryLockError::WouldBlock)));
+    let app = eframe::run_native(
+        "Lapidary",
+        options,
+        Box::new(move |creation| {
+            apply_style(&creation.egui_ctx);
+            if already {
+                return Ok(Box::new(Second));
+            }
+            let ctx = creation.egui_ctx.clone();
+            let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || ctx.request_repaint());
+            let store = Store::open(folder.map(|folder| folder.join("chats.sqlite")), wake.clone());
+            let load = Load { model: last_model::last_model(), ..Load::default() };
+            let state = State::new(Box::new(EngineWorker::start(wake)), store, load);
+            Ok(Box::new(First { app: App::new(state), _lock: lock.and_then(Result::ok) }))
+        }),
+    );
+    app.map_err(|error| NoWindow::Display(error.to_string()))
+}
+
+/// Locks the data folder as long as the file is open.
+fn lock(folder: &Path) -> Result<File, TryLockError> {
+    std::fs::create_dir_all(folder).map_err(TryLockError::Error)?;
+    let file = File::create(folder.join("lock")).map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// A gem, drawn here: a file would have to be decoded.
+fn icon() -> egui::IconData {
+    const SIZE: u32 = 64;
+    let mut rgba = Vec::with_capacity((4 * SIZE * SIZE) as usize);
+    for y in 0..SIZE {
+        for x in 0..SIZE {
+            let (x, y) = (x as f32 - 31.5, y as f32 - 31.5);
+            // An octagon with facets of different light.
+            let inside = x.abs().max(y.abs()).max((x.abs() + y.abs()) * 0.72) < 28.0;
+            let table = x.abs().max(y.abs()).max((x.abs() + y.abs()) * 0.72) < 14.0;
+            let light = if table { 0.95 } else { 0.62 + 0.22 * ((-x - y) / 40.0).clamp(-1.0, 1.0) };
+            let colour = [60.0 + 40.0 * light, 120.0 * light + 40.0, 235.0 * light];
+            rgba.extend(colour.map(|channel| channel.min(255.0) as u8));
+            rgba.push(if inside { 255 } else { 0 });
+        }
+    }
+    egui::IconData { rgba, width: SIZE, height: SIZE }
+}
+
+struct First {
+    app: App,
+    _lock: Option<File>,
+}
+
+impl eframe::App for First {
+    fn logic(&mut self, _ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.app.state.tick();
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        self.app.show(ui);
+    }
+}
+
+/// What a second start shows.
+struct Second;
+
+impl eframe::App for Second {
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        egui::CentralPanel::default().show(ui, |ui| {
+            ui.vertical_centered(|ui| {
+                ui.add_space(ui.available_height() * 0.3);
+                ui.heading("Lapidary is open already");
+                ui.label("Its chats belong to one window at a time. Close the other window, then start it again.");
+                ui.add_space(8.0);
+                if ui.button("Close this window").clicked() {
+                    ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
+                }
+            });
+        });
+    }
+}

@@ -1,0 +1,320 @@
+//! The real engine, on a thread and a device of its own.
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+use lapidary_engine::gpu::{AdapterChoice, adapters_blocking};
+use lapidary_engine::load::Part;
+use lapidary_engine::model::{KvCache, Weights};
+use lapidary_engine::tokenizer::Tokenizer;
+use lapidary_engine::{DeviceOptions, Engine, Error, ModelFiles, Result, Session};
+
+use super::generate::{self, Told};
+use super::{Event, Load, Loaded, Order, Price, Problem, Worker, cache_format};
+use crate::{guide, last_model, models};
+
+/// How soon a stop is noticed.
+const NOTICE: Duration = Duration::from_millis(20);
+
+/// The engine's thread, as the window has it.
+pub struct EngineWorker {
+    orders: Option<Sender<Order>>,
+    say: Say,
+    events: Receiver<Event>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Sends an event and wakes the window.
+#[derive(Clone)]
+pub(super) struct Say {
+    outbox: Sender<Event>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Say {
+    pub(super) fn event(&self, event: Event) {
+        // Nobody listens once the window is closed.
+        let _ = self.outbox.send(event);
+        (self.wake)();
+    }
+}
+
+/// What both threads look at.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// Whether to stop what is under way: a load or a reply.
+    stop: AtomicBool,
+    tokenizer: Mutex<Option<Arc<Tokenizer>>>,
+}
+
+impl Shared {
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the engine, but not after a stop: a future that is dropped is cancelled.
+    pub(super) fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        while !self.stopped() {
+            if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+                return result;
+            }
+            thread::park_timeout(NOTICE);
+        }
+        Err(Error::Cancelled)
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+impl EngineWorker {
+    /// Starts the thread. `wake` is called after each event.
+    pub fn start(wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        let (orders, inbox) = mpsc::channel();
+        let (outbox, events) = mpsc::channel();
+        let say = Say { outbox, wake };
+        let shared = Arc::new(Shared::default());
+        let mut desk = Desk { say: say.clone(), shared: shared.clone(), ready: None };
+        let work = move || {
+            for order in inbox {
+                desk.follow(order);
+            }
+        };
+        let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(work).ok();
+        Self { orders: Some(orders), say, events, shared, thread }
+    }
+
+    /// Answers what needs no device, on a thread of its own: it may have to wait for a disk.
+    fn aside(&self, work: impl FnOnce() -> Event + Send + 'static) {
+        let say = self.say.clone();
+        let spawned = thread::Builder::new().name("lapidary-aside".into()).spawn(move || say.event(work()));
+        if let Err(error) = spawned {
+            log::error!("the system gives no thread: {error}");
+        }
+    }
+}
+
+impl Worker for EngineWorker {
+    fn tell(&mut self, order: Order) {
+        match order {
+            Order::Stop | Order::CancelLoad => self.shared.stop.store(true, Ordering::SeqCst),
+            Order::FindDevices => self
+                .aside(|| Event::Devices(adapters_blocking().iter().map(|adapter| adapter.get_info().name).collect())),
+            Order::FindModels => self.aside(|| Event::Models(models::found())),
+            Order::Price(load) => self.aside(move || {
+                let price = price(&load).map_err(|error| Problem::from(&error).sentence);
+                Event::Price(load, price)
+            }),
+            Order::Load(_) | Order::Generate { .. } | Order::Alternatives { .. } | Order::Profile => {
+                // Another model is wanted: the one that is loading is not.
+                if matches!(order, Order::Load(_)) {
+                    self.shared.stop.store(true, Ordering::SeqCst);
+                }
+                if let Some(orders) = &self.orders {
+                    // It only fails if the thread panicked, which the panic has said.
+                    let _ = orders.send(order);
+                }
+            }
+        }
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+
+    fn count(&self, text: &str) -> Option<usize> {
+        let tokenizer = self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        tokenizer.encode_plain(text).ok().map(|ids| ids.len())
+    }
+}
+
+/// Waits for the thread: the device must not be dropped while the program ends.
+impl Drop for EngineWorker {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's own.
+struct Desk {
+    say: Say,
+    shared: Arc<Shared>,
+    ready: Option<Ready>,
+}
+
+/// A model with the one session that all chats share: what two chats have in common is computed once.
+struct Ready {
+    engine: Engine,
+    session: Option<Session>,
+}
+
+impl Desk {
+    fn follow(&mut self, order: Order) {
+        self.shared.stop.store(false, Ordering::SeqCst);
+        match order {
+            Order::Load(load) => self.load(load),
+            Order::Generate { reply, turns, system, sampling, overflow } => {
+                let told = Told { turns, system };
+                let (shared, say) = (self.shared.clone(), self.say.clone());
+                let result = self
+                    .session()
+                    .and_then(|session| generate::reply(session, &shared, &say, reply, told, &sampling, overflow));
+                if let Err(error) = result {
+                    self.forget_if_lost(&error);
+                    self.say.event(Event::Failed(reply, Problem::from(&error)));
+                }
+            }
+            Order::Alternatives { turns, system } => {
+                let shared = self.shared.clone();
+                let list = self
+                    .session()
+                    .and_then(|session| generate::alternatives(session, &shared, &Told { turns, system }))
+                    .map_err(|error| Problem::from(&error).sentence);
+                self.say.event(Event::Alternatives(list));
+            }
+            Order::Profile => {
+                let shared = self.shared.clone();
+                let profile = self
+                    .session()
+                    .and_then(|session| generate::profile(session, &shared))
+                    .map_err(|error| Problem::from(&error).sentence);
+                self.say.event(Event::Profile(profile));
+            }
+            Order::Stop | Order::CancelLoad | Order::FindDevices | Order::FindModels | Order::Price(_) => {}
+        }
+    }
+
+    fn load(&mut self, load: Load) {
+        // First, so that there is room for the next.
+        self.ready = None;
+        *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        match self.build(&load) {
+            Ok((engine, loaded)) => {
+                match &load.model {
+                    Some(path) => last_model::remember(path),
+                    None => last_model::forget(),
+                }
+                let tokenizer = engine.tokenizer().ok().cloned();
+                *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = tokenizer;
+                self.ready = Some(Ready { engine, session: None });
+                self.say.event(Event::Loaded(Box::new(loaded)));
+                // Its buffers and pipelines, before the first question asks for them.
+                if let Err(error) = self.session() {
+                    self.ready = None;
+                    self.say.event(Event::NotLoaded(Problem::from(&error)));
+                }
+            }
+            Err(error) => self.say.event(Event::NotLoaded(Problem::from(&error))),
+        }
+    }
+
+    fn build(&self, load: &Load) -> Result<(Engine, Loaded)> {
+        let files = open(load.model.as_deref())?;
+        let name = files.name();
+        let price = price_of(&files, load)?;
+        let longest_context = files.config().context_length;
+        self.say.event(Event::Loading { name: name.clone(), share: 0.0 });
+        let (say, shared, title) = (self.say.clone(), self.shared.clone(), name.clone());
+        let mut last = 0;
+        let mut builder = Engine::from_files(files).device(device(load)).on_progress(move |progress| {
+            let percent = progress.done.saturating_mul(100) / progress.total.max(1);
+            if percent != last {
+                last = percent;
+                say.event(Event::Loading { name: title.clone(), share: percent as f32 / 100.0 });
+            }
+            !shared.stopped()
+        });
+        if let Some(format) = load.weights {
+            builder = builder.weights(format);
+        }
+        if let Some(context) = load.context {
+            builder = builder.context(context.clamp(1, longest_context));
+        }
+        if let Some(folder) = last_model::folder() {
+            builder = builder.cache_folder(folder);
+        }
+        let engine = self.shared.wait(builder.build())?;
+        // One that is damaged: better now than after the first question.
+        engine.tokenizer()?;
+        let info = engine.gpu().info();
+        let driver = format!("{} {}", info.driver, info.driver_info);
+        let loaded = Loaded {
+            load: load.clone(),
+            name,
+            context: engine.context(),
+            longest_context,
+            adapter: info.name.clone(),
+            driver: format!("{}, {}", driver.trim(), info.backend.to_str()),
+            price: Price { memory: engine.gpu().memory_bytes(), ..price },
+        };
+        Ok((engine, loaded))
+    }
+
+    fn session(&mut self) -> Result<&mut Session> {
+        let Some(ready) = &mut self.ready else {
+            return Err(Error::DeviceLost { reason: "no model is loaded".into() });
+        };
+        let session = match ready.session.take() {
+            Some(session) => session,
+            None => self.shared.wait(ready.engine.session())?,
+        };
+        Ok(ready.session.insert(session))
+    }
+
+    /// A device that is lost never comes back; the model has to be loaded again.
+    fn forget_if_lost(&mut self, error: &Error) {
+        if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }) {
+            self.ready = None;
+        }
+    }
+}
+
+fn open(path: Option<&Path>) -> Result<ModelFiles> {
+    match path {
+        Some(path) => ModelFiles::open(path),
+        None => guide::files(),
+    }
+}
+
+fn device(load: &Load) -> DeviceOptions {
+    let mut options = DeviceOptions::from_env();
+    if let Some(device) = &load.device {
+        options.adapter = AdapterChoice::Named(device.clone());
+    }
+    options
+}
+
+/// What a model would take. The device's memory is known only once it is open.
+fn price(load: &Load) -> Result<Price> {
+    price_of(&open(load.model.as_deref())?, load)
+}
+
+fn price_of(files: &ModelFiles, load: &Load) -> Result<Price> {
+    let config = files.config();
+    let stored = load.weights.unwrap_or(files.tensor(Part::Embedding)?.format);
+    let context = load.context.unwrap_or(config.context_length.min(8192)).min(config.context_length);
+    Ok(Price {
+        weights: Weights::bytes(files, load.weights)?,
+        cache: KvCache::bytes(config, cache_format(stored), context),
+        memory: None,
+    })
+}
