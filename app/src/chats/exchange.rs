@@ -134,6 +134,7 @@ mod tests {
         chat.system = "Be brief.\nBe kind.".into();
         let ask = Message::new(None, Role::User, "Name one", Status::Done);
         let mut a = Message::new(Some(ask.id), Role::Model, "An apple.", Status::Done);
+        a.created = ask.created + 1;
         a.model = Some("gemma".into());
         let b =
             Message { created: a.created + 1, ..Message::new(Some(ask.id), Role::Model, "A pear.", Status::Writing) };

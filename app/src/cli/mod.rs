@@ -23,9 +23,14 @@ use args::{Arguments, Command};
 use failure::{Failure, complain, one_line};
 use lapidary_app::window::NoWindow;
 
+/// What is worth a word on standard error. The libraries of the window warn of what is normal: a software adapter, a display
+/// without settings, a locale without a language.
+const LOG: &str = "warn,eframe=error,egui_extras=error,egui_system_font_provider=error,egui_wgpu=error,\
+    winit=error";
+
 /// Runs the program; exit codes are 0 for success, 1 for failure, 2 for wrong usage and 130 after Ctrl-C.
 pub(crate) fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"))
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG))
         .format(|out, record| {
             let level = record.level().as_str().to_lowercase();
             writeln!(out, "lapidary: {level}: {}", one_line(&record.args().to_string()))

@@ -175,10 +175,18 @@ impl State {
 
     /// Takes in what happened. To be called before every frame.
     pub fn tick(&mut self) {
+        while let Some(event) = self.worker.event() {
+            self.heard(event);
+        }
+        self.tick_once();
+    }
+
+    /// [`State::tick`], but of what the engine has to say only the next.
+    pub fn tick_once(&mut self) {
         while let Some(event) = self.store.event() {
             self.stored(event);
         }
-        while let Some(event) = self.worker.event() {
+        if let Some(event) = self.worker.event() {
             self.heard(event);
         }
         let due = self.reply.as_ref().is_some_and(|reply| reply.saved.elapsed() >= SAVE);
@@ -315,7 +323,8 @@ impl State {
 
     /// Loads a model with the settings' weights, context and adapter; none is the guide.
     pub fn load_model(&mut self, model: Option<PathBuf>) {
-        self.stop();
+        // What waits in the queue waits for the new model.
+        self.stop_reply();
         self.load = self.load_of(model);
         self.model = Model::Loading { name: crate::worker::short_name(self.load.model.as_deref()), share: 0.0 };
         self.worker.tell(Order::Load(self.load.clone()));

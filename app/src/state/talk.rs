@@ -40,9 +40,7 @@ impl State {
 
     /// Stops the reply. What was said stays; what waits in the queue does not go out by itself.
     pub fn stop(&mut self) {
-        if self.reply.is_some() {
-            self.worker.tell(Order::Stop);
-        }
+        self.stop_reply();
         for job in std::mem::take(&mut self.jobs) {
             match job {
                 Job::Answer { question, .. } | Job::Summary { question, .. } => {
@@ -50,6 +48,12 @@ impl State {
                 }
                 Job::GoOn { reply, .. } => self.change_message(reply, |message| message.status = Status::Stopped),
             }
+        }
+    }
+
+    pub(super) fn stop_reply(&mut self) {
+        if self.reply.is_some() {
+            self.worker.tell(Order::Stop);
         }
     }
 

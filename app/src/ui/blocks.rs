@@ -50,6 +50,22 @@ struct Parsed {
 
 const END: usize = 32;
 
+impl Parsed {
+    /// Drops the blocks that may still change as the text grows, and gives the byte from which to parse: the last one may
+    /// go on, the one before may swallow it (a list, a table), and so may any that no blank line parts from the next.
+    fn unsettle(&mut self, text: &str) -> usize {
+        let mut dropped = 0;
+        while let Some(block) = self.blocks.pop() {
+            let from = block.range.start;
+            dropped += 1;
+            if dropped >= 2 && text[..from].ends_with("\n\n") {
+                return from;
+            }
+        }
+        0
+    }
+}
+
 impl Blocks {
     /// The blocks of a message's present text.
     pub(super) fn of(&mut self, message: Id, text: &str) -> &[Block] {
@@ -59,8 +75,7 @@ impl Blocks {
             *parsed = Parsed::default();
         }
         if text.len() != parsed.length {
-            // The last block may go on; what is before it stands.
-            let from = parsed.blocks.pop().map_or(0, |block| block.range.start);
+            let from = parsed.unsettle(text);
             parse(text, from, &mut parsed.blocks);
             parsed.length = text.len();
             parsed.end = text.as_bytes()[text.len().saturating_sub(END)..].to_vec();

@@ -32,12 +32,17 @@ impl App {
                 self.state.search_for(&text);
             }
             ui.add_space(4.0);
-            egui::Panel::bottom("library").show_separator_line(false).show(ui, |ui| self.library_buttons(ui));
-            if self.state.search.text.trim().is_empty() {
-                self.titles(ui);
-            } else {
-                self.hits(ui);
-            }
+            // What Tab leads to first is drawn first.
+            let list = egui::vec2(ui.available_width(), (ui.available_height() - 42.0).max(0.0));
+            ui.allocate_ui(list, |ui| {
+                ui.set_min_size(list);
+                if self.state.search.text.trim().is_empty() {
+                    self.titles(ui);
+                } else {
+                    self.hits(ui);
+                }
+            });
+            self.library_buttons(ui);
         });
     }
 
@@ -90,20 +95,10 @@ impl App {
         let height = 28.0;
         egui::ScrollArea::vertical().auto_shrink(false).show_rows(ui, height, chats.len(), |ui, range| {
             for (id, title) in &chats[range] {
-                ui.horizontal(|ui| {
-                    let width = ui.available_width() - 34.0;
-                    let text = if writing == Some(*id) { format!("{title} …") } else { title.clone() };
-                    let button = egui::Button::selectable(open == *id, text).truncate();
-                    let response = ui.add_sized([width, height], button);
-                    if response.clicked() {
-                        choice = Some(Choice::Open(*id));
-                    }
-                    if response.double_clicked() {
-                        choice = Some(Choice::Rename(*id, title.clone()));
-                    }
-                    let menu = egui::containers::menu::MenuButton::from_button(
-                        egui::Button::new("…").frame_when_inactive(false),
-                    );
+                let row = egui::Layout::right_to_left(egui::Align::Center);
+                ui.allocate_ui_with_layout(egui::vec2(ui.available_width(), height), row, |ui| {
+                    let menu = egui::Button::new("…").frame_when_inactive(false);
+                    let menu = egui::containers::menu::MenuButton::from_button(menu);
                     let (button, _) = menu.ui(ui, |ui| {
                         if ui.button("Rename").clicked() {
                             choice = Some(Choice::Rename(*id, title.clone()));
@@ -116,6 +111,16 @@ impl App {
                         }
                     });
                     button.accessible_name(format!("Menu of {title}"));
+                    let text = if writing == Some(*id) { format!("{title} …") } else { title.clone() };
+                    // What is on the right of a button's text holds the text on the left.
+                    let button = egui::Button::selectable(open == *id, text).truncate().right_text("");
+                    let response = ui.add_sized([ui.available_width(), height], button).accessible_name(title);
+                    if response.clicked() {
+                        choice = Some(Choice::Open(*id));
+                    }
+                    if response.double_clicked() {
+                        choice = Some(Choice::Rename(*id, title.clone()));
+                    }
                 });
             }
         });
@@ -216,10 +221,10 @@ impl App {
             ui.add_space(6.0);
             let field = egui::TextEdit::singleline(&mut title).desired_width(f32::INFINITY);
             let field = ui.add(field).accessible_name("Title");
-            if !ui.ctx().memory(|memory| memory.focused().is_some()) {
+            done = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+            if !done && !ui.ctx().memory(|memory| memory.focused().is_some()) {
                 field.request_focus();
             }
-            done = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             ui.add_space(6.0);
             ui.horizontal(|ui| {
                 done |= ui.button("Rename").clicked();

@@ -66,7 +66,7 @@ impl App {
         let focused = ui.ctx().memory(|memory| memory.has_focus(id));
         let mut send = false;
         if focused && free {
-            send = ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Enter));
+            send = take_enter(ui);
             let empty = self.state.draft().is_empty();
             if empty && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::ArrowUp)) {
                 self.state.edit_last();
@@ -92,6 +92,7 @@ impl App {
                 let width = ui.available_width() - buttons;
                 let response = egui::ScrollArea::vertical()
                     .max_height(most)
+                    .min_scrolled_height(0.0)
                     .auto_shrink([false, true])
                     .max_width(width)
                     .show(ui, |ui| {
@@ -137,6 +138,17 @@ impl App {
             ui.label(RichText::new(" ").small());
         }
     }
+}
+
+/// Takes an Enter that was pressed alone. `consume_key` would take one with Shift, too.
+fn take_enter(ui: &Ui) -> bool {
+    ui.input_mut(|input| {
+        let count = input.events.len();
+        input.events.retain(|event| {
+            !matches!(event, Event::Key { key: Key::Enter, pressed: true, modifiers, .. } if modifiers.is_none())
+        });
+        input.events.len() < count
+    })
 }
 
 fn show_meter(ui: &mut Ui, meter: Meter) {

@@ -155,10 +155,11 @@ impl App {
             }
             None => ("One moment".into(), "The model is loading. You can type already.", &[]),
         };
-        ui.vertical_centered(|ui| {
+        let middle = egui::vec2(ui.available_width().min(520.0), ui.available_height());
+        let place = egui::Align2::CENTER_CENTER.align_size_within_rect(middle, ui.max_rect());
+        ui.scope_builder(UiBuilder::new().max_rect(place).layout(egui::Layout::top_down(egui::Align::Center)), |ui| {
             ui.add_space((ui.available_height() * 0.28).min(220.0));
             ui.heading(title);
-            ui.set_max_width(520.0);
             ui.label(egui::RichText::new(text).weak());
             ui.add_space(12.0);
             for ask in asks {

@@ -158,10 +158,10 @@ impl App {
             ui.add_space(4.0);
             let field = egui::TextEdit::singleline(&mut path).hint_text("Path").desired_width(f32::INFINITY);
             let field = ui.add(field).accessible_name("Path");
-            if !ui.ctx().memory(|memory| memory.focused().is_some()) {
+            done = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+            if !done && !ui.ctx().memory(|memory| memory.focused().is_some()) {
                 field.request_focus();
             }
-            done = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             ui.add_space(6.0);
             ui.horizontal(|ui| {
                 let enabled = !path.trim().is_empty();

@@ -249,8 +249,11 @@ fn state_of_reply(ui: &mut Ui, message: &Message, writing: bool, way_on: Option<
     }
     let full = message.status == Status::ContextFull || (failed && way_on == Some(WayOn::MakeRoom));
     let mut choice = None;
+    if writing || !(full || failed) {
+        return None;
+    }
     ui.horizontal_wrapped(|ui| match way_on {
-        _ if full && !writing => {
+        _ if full => {
             if ui
                 .button("Drop the oldest messages")
                 .on_hover_text("The model is not told them; they stay here")
@@ -266,22 +269,21 @@ fn state_of_reply(ui: &mut Ui, message: &Message, writing: bool, way_on: Option<
                 choice = Some(Choice::Summary);
             }
         }
-        Some(WayOn::Reload) if failed => {
+        Some(WayOn::Reload) => {
             if ui.button("Load the model again and continue").clicked() {
                 choice = Some(Choice::Reload);
             }
         }
-        Some(WayOn::Smaller | WayOn::OtherFile | WayOn::Driver) if failed => {
+        Some(WayOn::Smaller | WayOn::OtherFile | WayOn::Driver) => {
             if ui.button("Choose another model").clicked() {
                 choice = Some(Choice::Models);
             }
         }
-        _ if failed => {
+        _ => {
             if ui.button("Try again").clicked() {
                 choice = Some(Choice::GoOn(Overflow::Ask));
             }
         }
-        _ => {}
     });
     choice
 }

@@ -46,14 +46,15 @@ impl App {
     }
 
     fn system_prompts(&mut self, ui: &mut Ui) {
-        ui.strong("System prompt of this chat");
+        ui.strong("System prompt");
+        ui.label("Of this chat");
         let mut system = self.state.open().map(|chat| chat.system.clone()).unwrap_or_default();
         let field = egui::TextEdit::multiline(&mut system).desired_rows(2).desired_width(f32::INFINITY);
         let field = field.hint_text("What the model should know before the first message");
         if ui.add(field).accessible_name("System prompt of this chat").changed() {
             self.state.set_system(system);
         }
-        ui.label("For new chats");
+        ui.label("Of new chats");
         let system = &mut self.state.settings.system;
         let field = egui::TextEdit::multiline(system).desired_rows(2).desired_width(f32::INFINITY);
         ui.add(field).accessible_name("System prompt of new chats");

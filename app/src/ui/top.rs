@@ -28,7 +28,7 @@ impl App {
                         Model::None => "…".to_owned(),
                     };
                     let button = egui::Button::selectable(self.panel == Some(Panel::Models), name).truncate();
-                    let button = ui.add_sized([ui.available_width().min(260.0), 26.0], button);
+                    let button = ui.add_sized([(ui.available_width() * 0.45).min(240.0), 26.0], button);
                     if button.on_hover_text("Models").clicked() {
                         self.toggle(Panel::Models);
                     }

@@ -229,7 +229,7 @@ impl Desk {
 
     fn build(&self, load: &Load) -> Result<(Engine, Loaded)> {
         let files = open(load.model.as_deref())?;
-        let name = files.name();
+        let name = if load.model.is_none() { "Guide".to_owned() } else { files.name() };
         let price = price_of(&files, load)?;
         let longest_context = files.config().context_length;
         self.say.event(Event::Loading { name: name.clone(), share: 0.0 });

@@ -1,0 +1,135 @@
+//! What goes wrong, as a person meets it: a sentence and a way on.
+
+use egui_kittest::kittest::Queryable;
+use lapidary_app::chats::Status;
+use lapidary_app::state::Model;
+use lapidary_app::worker::{Order, Overflow, WayOn};
+
+use crate::script::{Script, Window, problem};
+
+/// A window whose first load fails.
+fn failing(sentence: &str, way_on: WayOn) -> Window {
+    let script = Script { pace: 1 << 20, load_problem: Some(problem(sentence, way_on)), ..Script::default() };
+    let mut window = Window::unloaded(None, script);
+    window.until("it fails", |app| matches!(app.state.model, Model::Failed(_)));
+    window
+}
+
+#[test]
+fn no_gpu_or_an_old_driver() {
+    let mut window = failing("No graphics adapter is there; install a Vulkan driver; found: none.", WayOn::Driver);
+    window.sees("install a Vulkan driver");
+    window.sees("A newer graphics driver may help");
+    window.say("Hello?");
+    // Nothing is lost meanwhile.
+    assert_eq!(window.branch(), ["Hello?"]);
+    window.press("Try again");
+    window.until("it is answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
+}
+
+#[test]
+fn a_model_too_big_for_the_memory() {
+    let mut window = failing("Out of GPU memory: it needs 30000 MiB of 8000 MiB.", WayOn::Smaller);
+    window.press("Choose smaller weights or context…");
+    window.sees("How models are loaded");
+    window.press("Try again");
+    window.until("it is loaded", |app| matches!(app.state.model, Model::Ready(_)));
+}
+
+#[test]
+fn a_damaged_model_file_leaves_the_guide_as_a_way_on() {
+    let mut window = Window::new();
+    window.script().load_problem = Some(problem("/x/broken.gguf: it ends too early.", WayOn::OtherFile));
+    window.harness.state_mut().state.take_file("/x/broken.gguf".into());
+    window.sees("/x/broken.gguf: it ends too early.");
+    window.press("Use the guide");
+    window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| loaded.is_guide()));
+    assert!(!window.shows("ends too early"));
+}
+
+#[test]
+fn a_device_lost_in_the_middle_of_a_reply() {
+    let mut window = Window::new();
+    let lost = problem("The GPU device was lost (reset); load the model again to go on.", WayOn::Reload);
+    window.script().reply_problem = Some(lost);
+    window.exchange("Go", "Half of the");
+    window.sees("The GPU device was lost");
+    assert_eq!(window.branch(), ["Go", "Half of the"]);
+    window.script().replies.push_back(" story".into());
+    window.press("Load the model again and continue");
+    window.until("it goes on", |app| app.state.tree().unwrap().branch().last().unwrap().status == Status::Done);
+    assert_eq!(window.branch(), ["Go", "Half of the story"]);
+}
+
+#[test]
+fn a_chat_that_outgrew_the_context() {
+    let mut window = Window::new();
+    window.exchange("One", "First");
+    let full = problem("The prompt takes 1100 tokens, but the context holds 1024.", WayOn::MakeRoom);
+    window.script().reply_problem = Some(full.clone());
+    window.exchange("Two", "");
+    window.sees("The prompt takes 1100 tokens");
+    window.script().replies.push_back("Second".into());
+    window.press("Drop the oldest messages");
+    window.until("it is answered", |app| app.state.reply().is_none());
+    let dropped = window.script().orders.iter().any(
+        |order| matches!(order, Order::Generate { overflow: Overflow::DropOldest, turns, .. } if turns.len() == 4),
+    );
+    assert!(dropped);
+    assert_eq!(window.branch(), ["One", "First", "Two", "Second"]);
+    // The other way: a new chat that begins with a summary.
+    window.script().reply_problem = Some(full);
+    window.exchange("Three", "");
+    window.script().replies.push_back("We talked of numbers.".into());
+    window.press("Start from a summary");
+    window.until("it is summed up", |app| app.state.reply().is_none());
+    assert_eq!(window.branch()[1], "We talked of numbers.");
+    assert!(window.last_turns().len() > 4, "the model was told the old chat");
+    assert!(window.shows("Menu of One (continued)"));
+    assert!(window.shows("Menu of One"), "the old chat is still there");
+}
+
+#[test]
+fn turns_that_were_left_out_are_told() {
+    let mut window = Window::new();
+    window.script().pace = 0;
+    window.say("Hello");
+    let reply = window.harness.state().state.reply().unwrap().message;
+    window.script().push(lapidary_app::worker::Event::LeftOut(reply, 4));
+    window.let_it_speak();
+    window.sees("The oldest 4 messages did not fit the context and were left out.");
+}
+
+#[test]
+fn a_database_that_cannot_be_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    std::fs::write(&path, "no database").unwrap();
+    let mut window = Window::over(Some(path));
+    window.sees("You can chat, but nothing will be saved.");
+    window.exchange("Hello", "Hi");
+    assert_eq!(window.branch(), ["Hello", "Hi"]);
+}
+
+#[test]
+fn a_full_disk_is_told_until_there_is_room() {
+    let mut window = Window::new();
+    window.harness.state_mut().state.cannot_save = Some("database or disk is full".into());
+    window.sees("Make room on the disk; Lapidary keeps trying");
+}
+
+#[test]
+fn files_that_cannot_be_used_get_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("cat.jpg");
+    std::fs::write(&picture, [0xff, 0xd8, 0xff, 0x00]).unwrap();
+    let mut window = Window::new();
+    window.harness.state_mut().state.take_file(picture);
+    window.sees("cat.jpg is neither a text nor a model");
+    window.harness.state_mut().state.take_file(folder.path().join("gone.txt"));
+    window.sees("gone.txt cannot be read");
+    let notices = window.harness.get_all_by_label("Close the notice").count();
+    assert_eq!(notices, 2);
+    window.press("Close the notice");
+    assert_eq!(window.harness.get_all_by_label("Close the notice").count(), 1);
+}

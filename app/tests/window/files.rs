@@ -1,0 +1,130 @@
+//! The list of chats, search, export and import, and finding everything after a restart.
+
+use egui::{Key, Modifiers};
+use lapidary_app::worker::Order;
+
+use crate::script::Window;
+
+#[test]
+fn everything_is_as_it_was_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    {
+        let mut window = Window::over(Some(path.clone()));
+        window.exchange("Name a fruit", "An apple.");
+        window.press("Regenerate");
+        window.until("there is another", |app| app.state.reply().is_none());
+        window.press("Previous branch");
+        window.write("Message", "a thought not yet sent");
+        window.harness.state_mut().state.settings.zoom = 1.25;
+        window.settle();
+    }
+    let mut window = Window::over(Some(path));
+    window.until("the chats are there", |app| !app.state.listed().is_empty());
+    window.press("Name a fruit");
+    window.until("its messages are there", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
+    assert_eq!(window.branch(), ["Name a fruit", "An apple."]);
+    window.sees("1/2");
+    assert_eq!(window.harness.state().state.draft(), "a thought not yet sent");
+    assert_eq!(window.harness.state().state.settings.zoom, 1.25);
+}
+
+#[test]
+fn a_deleted_chat_is_in_the_trash_until_that_is_emptied() {
+    let mut window = Window::new();
+    window.exchange("Old talk", "Yes");
+    window.press("Menu of Old talk");
+    window.press("Delete");
+    window.sees("“Old talk” is in the trash.");
+    assert!(window.branch().is_empty() && !window.shows("Menu of Old talk"));
+    window.press("Undo");
+    assert_eq!(window.branch(), ["Old talk", "Yes"]);
+    window.press("Menu of Old talk");
+    window.press("Delete");
+    window.press("Trash (1)");
+    window.press("Restore Old talk");
+    assert_eq!(window.branch(), ["Old talk", "Yes"]);
+    window.press("Menu of Old talk");
+    window.press("Delete");
+    window.press("Trash (1)");
+    window.press("Empty the trash");
+    window.sees("The trash is empty.");
+    assert!(window.harness.state().state.trash().is_empty());
+}
+
+#[test]
+fn a_chat_gets_another_title() {
+    let mut window = Window::new();
+    window.exchange("Some words", "Yes");
+    window.press("Menu of Some words");
+    window.press("Rename");
+    window.write("Title", "A better title");
+    window.key(Modifiers::NONE, Key::Enter);
+    window.sees("Menu of A better title");
+}
+
+#[test]
+fn search_leads_to_the_message_on_its_branch() {
+    let mut window = Window::new();
+    window.exchange("About fruit", "A rare quince.");
+    window.press("Regenerate");
+    window.until("there is another", |app| app.state.reply().is_none());
+    window.key(Modifiers::COMMAND, Key::N);
+    window.exchange("About tools", "A hammer.");
+    window.write("Search chats", "QUINCE");
+    window.until("it is found", |app| app.state.search.hits.as_ref().is_some_and(|hits| hits.len() == 1));
+    window.sees("A rare quince.");
+    let hit = window.harness.state().state.search.hits.as_ref().unwrap()[0].clone();
+    window.harness.state_mut().state.open_message(hit.chat, hit.message);
+    window.until("it is shown", |app| app.state.tree().is_some_and(|tree| !tree.path().is_empty()));
+    assert_eq!(window.branch(), ["About fruit", "A rare quince."]);
+    window.write("Search chats", "nowhere to be found");
+    window.sees("Nothing found.");
+}
+
+#[test]
+fn chats_are_exported_and_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::new();
+    window.exchange("Keep this", "Kept.");
+    let markdown = folder.path().join("chat.md");
+    window.key(Modifiers::COMMAND, Key::E);
+    window.write("Path", &markdown.display().to_string());
+    window.key(Modifiers::NONE, Key::Enter);
+    window.sees("The chat was written to");
+    assert_eq!(
+        std::fs::read_to_string(&markdown).unwrap(),
+        "# Keep this\n\n## You\n\nKeep this\n\n## Guide\n\nKept.\n"
+    );
+    let json = folder.path().join("all.json");
+    window.harness.state_mut().state.export(true, json.clone());
+    window.until("it is written", |_| json.exists());
+    window.press("More");
+    window.press("Import chats…");
+    window.write("Path", &json.display().to_string());
+    window.press("Import");
+    window.sees("One chat was imported.");
+    window.until("it is shown", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
+    assert_eq!(window.branch(), ["Keep this", "Kept."]);
+    assert_eq!(window.harness.state().state.listed().len(), 2);
+}
+
+#[test]
+fn dropped_files_are_taken_for_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let note = folder.path().join("note.rs");
+    std::fs::write(&note, "fn main() {}\n").unwrap();
+    let mut window = Window::new();
+    window.harness.state_mut().state.take_file(note);
+    window.settle();
+    assert_eq!(window.harness.state().state.draft(), "note.rs:\n```rs\nfn main() {}\n```\n");
+    let model = folder.path().join("gemma.gguf");
+    window.harness.state_mut().state.take_file(model.clone());
+    window.settle();
+    let script = window.script();
+    let load = script.orders.iter().rev().find_map(|order| match order {
+        Order::Load(load) => load.model.clone(),
+        _ => None,
+    });
+    assert_eq!(load, Some(model));
+}

@@ -1,0 +1,68 @@
+//! How it looks and how it is read aloud. Pictures are compared on one platform: Linux with Mesa's software adapter.
+
+use egui::{Key, Modifiers};
+
+use crate::script::Window;
+
+const TALK: &str = "Drop a `.gguf` file on the window, or press **Ctrl+O**.\n\n| size | memory |\n|---|---|\n| 2B | 2.7 GB |\n| 9B | 6.9 \
+    GB |\n\n```rust\nlet engine = Engine::builder(\"model\").build_blocking()?;\n```\n\nThe cap is $50 \\tanh(x / 50)$.";
+
+/// Every control has a name, wherever it is.
+#[test]
+fn every_control_has_a_name() {
+    let mut window = Window::new();
+    let check = |window: &mut Window, place: &str| {
+        window.settle();
+        let unnamed = window.harness.unnamed_widgets();
+        assert!(unnamed.is_empty(), "{place}: {unnamed:?}");
+    };
+    check(&mut window, "an empty chat");
+    window.exchange("How?", TALK);
+    check(&mut window, "a chat");
+    window.key(Modifiers::COMMAND, Key::Comma);
+    check(&mut window, "settings");
+    window.key(Modifiers::COMMAND, Key::M);
+    check(&mut window, "models");
+    window.key(Modifiers::COMMAND, Key::O);
+    check(&mut window, "a path");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.key(Modifiers::NONE, Key::F1);
+    check(&mut window, "shortcuts");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.press("Alternatives");
+    window.press("Drop");
+    check(&mut window, "alternatives");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.press_last("Edit");
+    check(&mut window, "an edit");
+}
+
+/// The languages that people write show their letters, where the system has them.
+#[test]
+fn shortcuts_about_and_privacy_are_sheets() {
+    let mut window = Window::new();
+    window.key(Modifiers::COMMAND, Key::Slash);
+    window.sees("Shift+Enter");
+    window.press("Close");
+    assert!(!window.shows("Shift+Enter"));
+    for (name, text) in [("About", "MIT or Apache-2.0"), ("Privacy", "makes no network call at all")] {
+        window.press("More");
+        window.press(name);
+        window.sees(text);
+        window.key(Modifiers::NONE, Key::Escape);
+        assert!(!window.shows(text));
+    }
+}
+
+#[test]
+fn sizes_change_by_keys_and_stay_within_bounds() {
+    let mut window = Window::new();
+    window.key(Modifiers::COMMAND, Key::Plus);
+    assert!((window.harness.state().state.settings.zoom - 1.1).abs() < 1e-3);
+    for _ in 0..40 {
+        window.key(Modifiers::COMMAND, Key::Minus);
+    }
+    assert!((window.harness.state().state.settings.zoom - 0.5).abs() < 1e-3);
+    window.key(Modifiers::COMMAND, Key::Num0);
+    assert_eq!(window.harness.state().state.settings.zoom, 1.0);
+}

@@ -1,0 +1,9 @@
+//! The window, driven by the labels that a screen reader would read, over an engine that follows a script.
+
+mod crash;
+mod failures;
+mod files;
+mod frames;
+mod looks;
+mod script;
+mod talking;

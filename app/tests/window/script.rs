@@ -1,0 +1,291 @@
+//! An engine that does what a test says, and a window over it.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use egui::{Key, Modifiers};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use lapidary_app::chats::{Role, Store};
+use lapidary_app::state::{Model, State};
+use lapidary_app::ui::{App, apply_style};
+use lapidary_app::worker::{Event, Load, Loaded, Order, Price, Problem, WayOn, Worker};
+use lapidary_engine::{Finish, Timings};
+
+/// What the engine was told, and what it will say.
+#[derive(Default)]
+pub(crate) struct Script {
+    /// Everything it was told.
+    pub(crate) orders: Vec<Order>,
+    /// The texts of the next replies; without one it says "Yes."
+    pub(crate) replies: VecDeque<String>,
+    /// How many bytes of a reply come at a time; 0 for none before [`Window::let_it_speak`].
+    pub(crate) pace: usize,
+    /// What the next load ends in.
+    pub(crate) load_problem: Option<Problem>,
+    /// What the next reply ends in, after all of its text.
+    pub(crate) reply_problem: Option<Problem>,
+    /// Alternatives that it gives.
+    pub(crate) alternatives: Vec<(Option<String>, f32)>,
+    pub(crate) events: VecDeque<Event>,
+    /// What it is saying.
+    pub(crate) speaking: Option<(i64, String)>,
+}
+
+impl Script {
+    /// Lets something happen.
+    pub(crate) fn push(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+}
+
+/// The engine, as the window has it.
+pub(crate) struct Scripted(pub(crate) Arc<Mutex<Script>>);
+
+impl Scripted {
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Worker for Scripted {
+    fn tell(&mut self, order: Order) {
+        let mut script = self.script();
+        script.orders.push(order.clone());
+        match order {
+            Order::Load(load) => {
+                let event = match script.load_problem.take() {
+                    Some(problem) => Event::NotLoaded(problem),
+                    None => Event::Loaded(Box::new(loaded(load))),
+                };
+                script.events.push_back(event);
+            }
+            Order::Generate { reply, .. } => {
+                let text = script.replies.pop_front().unwrap_or_else(|| "Yes.".into());
+                script.speaking = Some((reply, text));
+            }
+            Order::Stop => {
+                if let Some((reply, _)) = script.speaking.take() {
+                    script.events.push_back(Event::Ended { reply, finish: None, timings: Timings::default() });
+                }
+            }
+            Order::Alternatives { .. } => {
+                let list = script.alternatives.clone();
+                script.events.push_back(Event::Alternatives(Ok(list)));
+            }
+            Order::Profile => {
+                script.events.push_back(Event::Profile(Ok(vec![("matvec", 182, 8.25), ("attention", 26, 1.5)])));
+            }
+            Order::FindDevices => script.events.push_back(Event::Devices(vec!["Card".into(), "Other card".into()])),
+            Order::FindModels => {
+                let model = |name: &str, path: Option<&str>| lapidary_app::worker::FoundModel {
+                    name: name.into(),
+                    path: path.map(PathBuf::from),
+                    note: "on disk",
+                    bytes: 3_000_000_000,
+                };
+                let models = vec![model("Lapidary's guide", None), model("gemma-2-2b-it", Some("/models/2b.gguf"))];
+                script.events.push_back(Event::Models(models));
+            }
+            Order::Price(load) => {
+                let price = Price { weights: 2_700_000_000, cache: 436_000_000, memory: None };
+                script.events.push_back(Event::Price(load, Ok(price)));
+            }
+            Order::CancelLoad => {}
+        }
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        let mut script = self.script();
+        if let Some(event) = script.events.pop_front() {
+            return Some(event);
+        }
+        let pace = script.pace;
+        let (reply, mut text) = script.speaking.take()?;
+        if pace == 0 {
+            script.speaking = Some((reply, text));
+            return None;
+        }
+        if text.is_empty() {
+            if let Some(problem) = script.reply_problem.take() {
+                return Some(Event::Failed(reply, problem));
+            }
+            let timings =
+                Timings { prefill_tokens: 9, prefill_ms: 250.0, decode_tokens: 40, decode_ms: 1000.0, host_ms: 1.0 };
+            return Some(Event::Ended { reply, finish: Some(Finish::Stop), timings });
+        }
+        let end = (pace..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
+        let rest = text.split_off(end);
+        script.speaking = Some((reply, rest));
+        Some(Event::Piece(reply, text))
+    }
+
+    fn count(&self, text: &str) -> Option<usize> {
+        Some(text.split_whitespace().count())
+    }
+}
+
+fn loaded(load: Load) -> Loaded {
+    let name = load.model.as_ref().map_or("Guide".into(), |path| path.file_stem().unwrap().display().to_string());
+    Loaded {
+        name,
+        context: load.context.unwrap_or(1024),
+        longest_context: 8192,
+        adapter: load.device.clone().unwrap_or("Card".into()),
+        driver: "driver 1.0, vulkan".into(),
+        price: Price { weights: 11_000_000, cache: 3_000_000, memory: Some(8_000_000_000) },
+        load,
+    }
+}
+
+/// A problem of the engine.
+pub(crate) fn problem(sentence: &str, way_on: WayOn) -> Problem {
+    Problem { sentence: sentence.into(), way_on }
+}
+
+/// A window in a test.
+pub(crate) struct Window {
+    pub(crate) harness: Harness<'static, App>,
+    pub(crate) script: Arc<Mutex<Script>>,
+}
+
+impl Window {
+    /// A window over chats in memory, with the guide loaded.
+    pub(crate) fn new() -> Self {
+        Self::over(None)
+    }
+
+    /// A window over the chats in a file.
+    pub(crate) fn over(path: Option<PathBuf>) -> Self {
+        let window = Self::unloaded(path, Script { pace: 1 << 20, ..Script::default() });
+        window.ready()
+    }
+
+    /// A window whose engine has a script from the start.
+    pub(crate) fn unloaded(path: Option<PathBuf>, script: Script) -> Self {
+        let script = Arc::new(Mutex::new(script));
+        let store = Store::open(path, Arc::new(|| {}));
+        let state = State::new(Box::new(Scripted(script.clone())), store, Load::default());
+        let draw = |ui: &mut egui::Ui, app: &mut App| {
+            app.state.tick();
+            app.show(ui);
+        };
+        let builder = Harness::builder().with_size([1080.0, 760.0]).with_theme(egui::Theme::Dark).with_max_steps(64);
+        let builder = builder.with_context_setup(apply_style).allow_missing_glyphs();
+        let harness = builder.build_ui_state(draw, App::new(state));
+        Self { harness, script }
+    }
+
+    fn ready(mut self) -> Self {
+        self.until("the model is loaded", |app| matches!(app.state.model, Model::Ready(_)));
+        self
+    }
+
+    /// Draws until something holds: the store has a thread of its own, so a test has to wait for it.
+    #[track_caller]
+    pub(crate) fn until(&mut self, what: &str, holds: impl Fn(&App) -> bool) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !holds(self.harness.state()) {
+            assert!(Instant::now() < end, "waited in vain: {what}");
+            std::thread::sleep(Duration::from_millis(2));
+            self.harness.step();
+        }
+        self.settle();
+    }
+
+    /// Draws a few times, so that what was done is shown.
+    pub(crate) fn settle(&mut self) {
+        self.harness.run_steps(4);
+    }
+
+    /// Draws until a text is to be read somewhere.
+    #[track_caller]
+    pub(crate) fn sees(&mut self, text: &str) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.harness.query_all_by_label_contains(text).next().is_none() {
+            assert!(Instant::now() < end, "{text:?} is nowhere to be read");
+            std::thread::sleep(Duration::from_millis(2));
+            self.harness.step();
+        }
+    }
+
+    /// Whether a text is to be read somewhere now.
+    pub(crate) fn shows(&self, text: &str) -> bool {
+        self.harness.query_all_by_label_contains(text).next().is_some()
+    }
+
+    /// Presses the control of this name.
+    #[track_caller]
+    pub(crate) fn press(&mut self, label: &str) {
+        self.sees(label);
+        self.harness.get_all_by_label(label).next().unwrap_or_else(|| panic!("no {label:?}")).click();
+        self.settle();
+    }
+
+    /// Presses the last control of this name.
+    #[track_caller]
+    pub(crate) fn press_last(&mut self, label: &str) {
+        self.sees(label);
+        self.harness.get_all_by_label(label).last().unwrap_or_else(|| panic!("no {label:?}")).click();
+        self.settle();
+    }
+
+    /// Types into the field of this name, in place of what is there.
+    #[track_caller]
+    pub(crate) fn write(&mut self, field: &str, text: &str) {
+        self.harness.get_by_label(field).focus();
+        self.settle();
+        self.key(Modifiers::COMMAND, Key::A);
+        self.harness.get_by_label(field).type_text(text);
+        self.settle();
+    }
+
+    /// Presses a key.
+    pub(crate) fn key(&mut self, modifiers: Modifiers, key: Key) {
+        self.harness.key_press_modifiers(modifiers, key);
+        self.settle();
+    }
+
+    /// Types a message and sends it with Enter.
+    #[track_caller]
+    pub(crate) fn say(&mut self, text: &str) {
+        self.write("Message", text);
+        self.key(Modifiers::NONE, Key::Enter);
+    }
+
+    /// Says something and waits for the reply's end.
+    #[track_caller]
+    pub(crate) fn exchange(&mut self, text: &str, reply: &str) {
+        self.script().replies.push_back(reply.into());
+        self.say(text);
+        self.until("the reply ends", |app| app.state.reply().is_none());
+    }
+
+    pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap()
+    }
+
+    /// Lets a reply that was held back come.
+    pub(crate) fn let_it_speak(&mut self) {
+        self.script().pace = 1 << 20;
+        self.until("the reply ends", |app| app.state.reply().is_none());
+    }
+
+    /// What the engine was told last to answer.
+    pub(crate) fn last_turns(&self) -> Vec<(Role, String)> {
+        let script = self.script();
+        let turns = script.orders.iter().rev().find_map(|order| match order {
+            Order::Generate { turns, .. } => Some(turns.clone()),
+            _ => None,
+        });
+        turns.expect("the engine was asked nothing")
+    }
+
+    /// The texts of the branch that is shown.
+    pub(crate) fn branch(&self) -> Vec<String> {
+        let tree = self.harness.state().state.tree().unwrap();
+        tree.branch().map(|message| message.text.clone()).collect()
+    }
+}

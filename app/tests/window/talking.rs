@@ -1,0 +1,262 @@
+//! Saying things, and what can be done with what was said.
+
+use egui::{Event, ImeEvent, Key, Modifiers};
+use egui_kittest::kittest::Queryable;
+use lapidary_app::chats::{Role, Status};
+use lapidary_app::worker::{Event as WorkerEvent, Order, Overflow};
+
+use crate::script::{Script, Window};
+
+fn user(text: &str) -> (Role, String) {
+    (Role::User, text.to_owned())
+}
+
+fn model(text: &str) -> (Role, String) {
+    (Role::Model, text.to_owned())
+}
+
+#[test]
+fn a_message_is_answered_piece_by_piece() {
+    let mut window = Window::new();
+    window.script().pace = 4;
+    window.exchange("Is it open?", "It **is** open.");
+    assert_eq!(window.branch(), ["Is it open?", "It **is** open."]);
+    assert_eq!(window.last_turns(), [user("Is it open?")]);
+    window.sees("40.0 tokens/s · first after 0.25 s · 41 tokens");
+    // The title came by itself.
+    assert!(window.shows("Menu of Is it open?"));
+    window.exchange("And now?", "Still.");
+    assert_eq!(window.last_turns(), [user("Is it open?"), model("It **is** open."), user("And now?")]);
+}
+
+#[test]
+fn escape_stops_a_reply_and_keeps_what_was_said_which_goes_on_later() {
+    let mut window = Window::new();
+    window.script().pace = 0;
+    window.say("Talk");
+    let reply = window.harness.state().state.reply().unwrap().message;
+    window.script().push(WorkerEvent::Piece(reply, "It began ".into()));
+    window.sees("It began");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.until("it stops", |app| app.state.reply().is_none());
+    window.sees("Stopped.");
+    let said = window.branch()[1].trim_end().to_owned();
+    assert!(!said.is_empty());
+    window.script().pace = 1 << 20;
+    window.script().replies.push_back(" and the rest".into());
+    window.press("Continue");
+    window.until("it goes on", |app| app.state.reply().is_none());
+    assert_eq!(window.branch()[1], format!("{said} and the rest"));
+    assert_eq!(window.last_turns().last(), Some(&model(&said)), "the turn was left open");
+}
+
+#[test]
+fn an_edit_makes_a_branch_and_the_first_is_walked_back_to() {
+    let mut window = Window::new();
+    window.exchange("One", "First reply");
+    window.exchange("Two", "Second reply");
+    // Up edits the last message where nothing is typed.
+    window.harness.get_by_label("Message").focus();
+    window.settle();
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    window.write("Edit the message", "Two, but better");
+    window.key(Modifiers::COMMAND, Key::Enter);
+    window.until("it is answered", |app| app.state.reply().is_none());
+    assert_eq!(window.branch(), ["One", "First reply", "Two, but better", "Yes."]);
+    assert!(window.shows("2/2"));
+    window.press("Previous branch");
+    assert_eq!(window.branch(), ["One", "First reply", "Two", "Second reply"]);
+    window.press("Next branch");
+    assert_eq!(window.branch()[2], "Two, but better");
+    // The model's side can be edited too; nobody answers that.
+    window.press_last("Edit");
+    window.write("Edit the message", "No.");
+    window.press("Save");
+    assert_eq!(window.branch()[3], "No.");
+    assert!(window.harness.state().state.reply().is_none());
+}
+
+#[test]
+fn regenerating_keeps_the_old_reply() {
+    let mut window = Window::new();
+    window.exchange("Name one", "An apple.");
+    window.script().replies.push_back("A pear.".into());
+    window.press("Regenerate");
+    window.until("there is another", |app| app.state.reply().is_none());
+    assert_eq!(window.branch(), ["Name one", "A pear."]);
+    assert_eq!(window.last_turns(), [user("Name one")]);
+    window.press("Previous branch");
+    assert_eq!(window.branch(), ["Name one", "An apple."]);
+}
+
+#[test]
+fn messages_sent_during_a_reply_wait_their_turn_in_order() {
+    let mut window = Window::new();
+    window.script().pace = 0;
+    window.script().replies.extend(["A".into(), "B".into(), "C".into()]);
+    window.say("one");
+    window.say("two");
+    window.say("three");
+    assert!(window.shows("waits its turn"));
+    window.let_it_speak();
+    window.until("all are answered", |app| app.state.tree().unwrap().path().len() == 6 && app.state.reply().is_none());
+    assert_eq!(window.branch(), ["one", "A", "two", "B", "three", "C"]);
+    assert_eq!(window.last_turns().len(), 5);
+    let statuses: Vec<_> = window.harness.state().state.tree().unwrap().branch().map(|m| m.status).collect();
+    assert_eq!(statuses, [Status::Done; 6]);
+}
+
+#[test]
+fn what_is_sent_while_the_model_loads_is_answered_once_it_is_there() {
+    let script = Script { pace: 1 << 20, ..Script::default() };
+    let mut window = Window::unloaded(None, script);
+    window.say("Early");
+    window.until("it is answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
+    assert_eq!(window.branch(), ["Early", "Yes."]);
+}
+
+#[test]
+fn an_input_method_that_composes_never_sends() {
+    let mut window = Window::new();
+    window.harness.get_by_label("Message").focus();
+    window.settle();
+    let preedit = ImeEvent::Preedit { text: "にほ".into(), active_range_chars: None };
+    window.harness.event(Event::Ime(preedit));
+    window.settle();
+    window.key(Modifiers::NONE, Key::Enter);
+    assert!(window.branch().is_empty(), "Enter belongs to the input method");
+    // On some systems the commit and its Enter come in one frame.
+    let (key, modifiers) = (Key::Enter, Modifiers::NONE);
+    let enter = Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers };
+    window.harness.input_mut().events.extend([Event::Ime(ImeEvent::Commit("日本".into())), enter]);
+    window.harness.step();
+    assert!(window.branch().is_empty());
+    window.settle();
+    assert!(window.harness.state().state.draft().contains("日本"));
+    window.key(Modifiers::NONE, Key::Enter);
+    window.until("it is sent", |app| app.state.tree().unwrap().path().len() == 2);
+}
+
+#[test]
+fn shift_enter_breaks_the_line() {
+    let mut window = Window::new();
+    window.write("Message", "one");
+    window.key(Modifiers::SHIFT, Key::Enter);
+    window.harness.event(Event::Text("two".into()));
+    window.settle();
+    assert_eq!(window.harness.state().state.draft(), "one\ntwo");
+    assert!(window.branch().is_empty());
+}
+
+#[test]
+fn a_whole_chat_by_keyboard_alone() {
+    let mut window = Window::new();
+    window.settle();
+    let type_text = |window: &mut Window, text: &str| {
+        window.harness.event(Event::Text(text.into()));
+        window.settle();
+    };
+    // The cursor is where one types from the start.
+    type_text(&mut window, "Hello");
+    window.key(Modifiers::NONE, Key::Enter);
+    window.until("it is answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
+    window.key(Modifiers::COMMAND, Key::N);
+    assert!(window.branch().is_empty());
+    type_text(&mut window, "Another chat");
+    window.key(Modifiers::NONE, Key::Enter);
+    window.until("it is answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
+    window.key(Modifiers::COMMAND, Key::F);
+    type_text(&mut window, "hello");
+    window.until("it is found", |app| app.state.search.hits.as_ref().is_some_and(|hits| hits.len() == 2));
+    // Tab leads to the first hit, Space opens it.
+    window.key(Modifiers::NONE, Key::Tab);
+    window.key(Modifiers::NONE, Key::Space);
+    assert_eq!(window.branch()[0], "Hello");
+    // And to every button of a message.
+    for _ in 0..60 {
+        window.key(Modifiers::NONE, Key::Tab);
+        let regenerate = window.harness.get_by_label("Regenerate");
+        if regenerate.is_focused() {
+            return;
+        }
+    }
+    panic!("Tab never came to Regenerate");
+}
+
+#[test]
+fn alternatives_are_shown_and_branched_from() {
+    let mut window = Window::new();
+    window.exchange("Say it", "the cat sat");
+    window.script().alternatives = vec![(Some(" cat".into()), 0.6), (Some(" dog".into()), 0.3), (None, 0.1)];
+    window.press("Alternatives");
+    window.press("cat");
+    window.sees("Branch with “ dog”");
+    let asked = window.script().orders.iter().rev().find_map(|order| match order {
+        Order::Alternatives { turns, .. } => Some(turns.clone()),
+        _ => None,
+    });
+    assert_eq!(asked.unwrap(), [user("Say it"), model("the")]);
+    window.script().replies.push_back(" ran".into());
+    window.press("Branch with “ dog”");
+    window.until("it goes on", |app| app.state.reply().is_none());
+    assert_eq!(window.branch(), ["Say it", "the dog ran"]);
+    assert_eq!(window.last_turns(), [user("Say it"), model("the dog")]);
+    window.press("Previous branch");
+    assert_eq!(window.branch(), ["Say it", "the cat sat"]);
+}
+
+#[test]
+fn settings_reach_the_engine_and_presets_bring_them_back() {
+    let mut window = Window::new();
+    window.harness.state_mut().state.load_model(Some("/models/2b.gguf".into()));
+    window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| loaded.name == "2b"));
+    window.key(Modifiers::COMMAND, Key::Comma);
+    window.sees("Temperature");
+    window.write("System prompt of this chat", "Be brief.");
+    window.press("Fixed seed");
+    window.press("Leave out the oldest messages, and say so");
+    window.write("Name of the preset", "mine");
+    window.press("Save as preset");
+    window.press("As recommended");
+    assert!(window.harness.state().state.settings.drawing.seed.is_none());
+    window.press("mine");
+    window.exchange("Hello", "Hi");
+    let script = window.script();
+    let Some(Order::Generate { system, sampling, overflow, .. }) = script.orders.last() else { panic!() };
+    assert_eq!((system.as_str(), sampling.seed, *overflow), ("Be brief.", Some(0), Overflow::DropOldest));
+    assert_eq!(sampling.temperature, 1.0);
+}
+
+#[test]
+fn the_meter_counts_the_draft() {
+    let mut window = Window::new();
+    window.exchange("one two", "three");
+    // <bos>, and five tokens around each turn.
+    window.sees("14 of 1,024 tokens");
+    window.write("Message", "a b c");
+    window.sees("27 of 1,024 tokens, 3 of them typed now");
+}
+
+#[test]
+fn another_model_is_switched_to_in_the_middle_of_a_chat() {
+    let mut window = Window::new();
+    window.exchange("Hello", "I am the guide");
+    window.key(Modifiers::COMMAND, Key::M);
+    window.press("Use gemma-2-2b-it");
+    window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| loaded.name == "2b"));
+    window.exchange("And you?", "I am Gemma");
+    assert_eq!(window.last_turns().len(), 3);
+    let tree = window.harness.state().state.tree().unwrap();
+    let models: Vec<_> = tree.branch().filter_map(|message| message.model.clone()).collect();
+    assert_eq!(models, ["Guide", "2b"]);
+}
+
+#[test]
+fn the_profiler_lists_kernels() {
+    let mut window = Window::new();
+    window.press("More");
+    window.press("Profiler");
+    window.press("Measure a token");
+    window.sees("matvec × 182");
+    window.sees("9.75 ms in all");
+}
