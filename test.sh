@@ -7,6 +7,7 @@ root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=tests/scripts/setup.sh
 . "$root/tests/scripts/setup.sh"
 set_up
+need_test_display
 fetch=$root/tests/scripts/fetch-models.sh
 
 left_out=

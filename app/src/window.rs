@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use egui::ViewportBuilder;
 
@@ -24,6 +25,7 @@ pub enum NoWindow {
 /// # Errors
 /// [`NoWindow`] where the system has no display.
 pub fn open() -> Result<(), NoWindow> {
+    let started = Instant::now();
     let options = eframe::NativeOptions {
         viewport: ViewportBuilder::default()
             .with_title("Lapidary")
@@ -50,7 +52,7 @@ pub fn open() -> Result<(), NoWindow> {
             let store = Store::open(folder.map(|folder| folder.join("chats.sqlite")), wake.clone());
             let load = Load { model: last_model::last_model(), ..Load::default() };
             let state = State::new(Box::new(EngineWorker::start(wake)), store, load);
-            Ok(Box::new(First { app: App::new(state), _lock: lock.and_then(Result::ok) }))
+            Ok(Box::new(First { app: App::new(state), started: Some(started), _lock: lock.and_then(Result::ok) }))
         }),
     );
     app.map_err(|error| NoWindow::Display(error.to_string()))
@@ -85,6 +87,8 @@ fn icon() -> egui::IconData {
 
 struct First {
     app: App,
+    /// Until it is said how long the start took.
+    started: Option<Instant>,
     _lock: Option<File>,
 }
 
@@ -95,6 +99,11 @@ impl eframe::App for First {
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         self.app.show(ui);
+        if self.app.state.loaded().is_some()
+            && let Some(started) = self.started.take()
+        {
+            log::info!("the window is ready, and the model in it, after {} ms", started.elapsed().as_millis());
+        }
     }
 }
 

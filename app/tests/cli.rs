@@ -8,6 +8,8 @@ use std::process::{Command, Output, Stdio};
 fn lapidary(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lapidary"));
     command.args(arguments).stdin(Stdio::null()).env("XDG_DATA_HOME", data_folder());
+    // Without a command and with a display it would open a window.
+    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
     command
 }
 

@@ -177,6 +177,19 @@ need_runtime_dir() {
     export XDG_RUNTIME_DIR=$folder
 }
 
+# What the test of the real window needs: a display that nobody sees, somebody who types, and the libraries that windows
+# load by name.
+need_test_display() {
+    [ "$(uname -s)" = Linux ] || return 0
+    { ! command -v Xvfb || ! command -v xdotool; } >/dev/null 2>&1 || return 0
+    if is_debian; then
+        apt_install "the test of the window opens it on a display of its own" xvfb xdotool libx11-xcb1 libxcursor1 libxi6 \
+            libxrandr2 libxkbcommon-x11-0 || true
+    else
+        say "Xvfb and xdotool are missing, so the window is not tested as a whole"
+    fi
+}
+
 set_up() {
     need_cargo
     # macOS has Metal, and Windows has Direct3D.

@@ -248,8 +248,11 @@ impl State {
     }
 
     /// Adds a message to a chat and saves both.
-    fn add_message(&mut self, chat: Id, message: Message) {
+    fn add_message(&mut self, chat: Id, mut message: Message) {
         let Some(tree) = self.trees.get_mut(&chat) else { return };
+        // An answer is younger than its question, also within a millisecond: messages are read back in this order.
+        let question = message.parent.and_then(|parent| tree.get(parent));
+        message.created = message.created.max(question.map_or(0, |question| question.created + 1));
         let text = message.text.clone();
         tree.add(message.clone());
         let leaf = tree.leaf();

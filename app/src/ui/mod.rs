@@ -91,7 +91,9 @@ impl App {
         self.shown.follow(&ctx, &self.state.settings);
         self.take_files(&ctx);
         self.keys(&ctx);
-        if self.state.settings.sidebar {
+        // There is not room for everything in a small window, or at a large size.
+        let room = self.panel.is_none() || ui.available_width() > 860.0;
+        if self.state.settings.sidebar && room {
             self.chat_list(ui);
         }
         match self.panel {
@@ -150,6 +152,9 @@ impl App {
         }
         if pressed(Modifiers::COMMAND, Key::Num0) {
             *zoom = 1.0;
+        }
+        if pressed(Modifiers::COMMAND, Key::Q) {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Close);
         }
         // The innermost thing first.
         let escape = !self.composer.composing && ctx.input(|input| input.key_pressed(Key::Escape));

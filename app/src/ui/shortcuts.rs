@@ -17,6 +17,7 @@ const SHORTCUTS: &[(&str, &str)] = &[
     ("Ctrl+E", "Export this chat"),
     ("Ctrl+B", "Show or hide the list of chats"),
     ("Ctrl++  Ctrl+-  Ctrl+0", "Larger, smaller, normal size"),
+    ("Ctrl+Q", "Quit; everything is saved"),
     ("Tab  Shift+Tab", "To the next control, to the one before"),
     ("F1  Ctrl+/", "This sheet"),
 ];

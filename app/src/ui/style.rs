@@ -46,8 +46,9 @@ pub fn apply(ctx: &Context) {
         } else {
             visuals.panel_fill = Color32::from_rgb(252, 252, 253);
             visuals.window_fill = Color32::WHITE;
-            visuals.extreme_bg_color = Color32::WHITE;
-            visuals.faint_bg_color = Color32::from_rgb(240, 242, 246);
+            visuals.extreme_bg_color = Color32::from_rgb(240, 241, 245);
+            visuals.hyperlink_color = Color32::from_rgb(0, 88, 184);
+            visuals.faint_bg_color = Color32::from_rgb(242, 245, 250);
             visuals.widgets.noninteractive.fg_stroke = Stroke::new(1.0, Color32::from_gray(28));
             visuals.widgets.inactive.fg_stroke = Stroke::new(1.0, Color32::from_gray(40));
             visuals.selection.bg_fill = Color32::from_rgb(196, 220, 250);

@@ -1,0 +1,172 @@
+//! The real program in a real window on a display of its own, with the guide in it and somebody who types.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lapidary_app::chats::{Message, Role, Status, Store, StoreEvent};
+
+/// Longest time for anything to happen: a cold start on a busy machine compiles shaders.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Asks the guide, quits, starts again, finds the chat, and goes on with it.
+///
+/// With `LAPIDARY_SCREENSHOT=FILE` it also takes a picture, for the README.
+#[test]
+fn a_question_is_answered_and_found_again() {
+    let Some(display) = Display::open() else {
+        assert!(std::env::var_os("CI").is_none(), "Xvfb and xdotool are missing");
+        eprintln!("Xvfb and xdotool are missing, so the window is not tested as a whole");
+        return;
+    };
+    let data = tempfile::tempdir().unwrap();
+    let chats = data.path().join("lapidary/chats.sqlite");
+
+    let mut program = display.start(data.path());
+    display.type_text("How do I open a Gemma-2 model?");
+    display.key("Return");
+    let first = wait_for("the guide answers", || answered(&chats, 1));
+    assert!(first.last().unwrap().text.contains("gguf"), "{first:?}");
+    display.key("ctrl+q");
+    assert!(program.wait().unwrap().success());
+
+    let mut program = display.start(data.path());
+    display.key("ctrl+f");
+    display.type_text("gemma");
+    std::thread::sleep(Duration::from_millis(500));
+    display.key("Tab");
+    display.key("space");
+    std::thread::sleep(Duration::from_millis(500));
+    display.click_composer();
+    display.type_text("Which model fits my GPU?");
+    display.key("Return");
+    let all = wait_for("it goes on in the same chat", || answered(&chats, 2));
+    assert_eq!(all[..2], first[..], "what was said before is as it was");
+    assert_eq!(all[2].parent, Some(first[1].id));
+    if let Some(picture) = std::env::var_os("LAPIDARY_SCREENSHOT") {
+        display.key("ctrl+f");
+        display.key("Escape");
+        std::thread::sleep(Duration::from_secs(1));
+        let taken =
+            Command::new("import").args(["-window", "root"]).arg(picture).env("DISPLAY", &display.name).status();
+        assert!(taken.unwrap().success());
+    }
+    // A second start says that the first is there, and does no harm.
+    let mut second = display.spawn(data.path());
+    std::thread::sleep(Duration::from_secs(2));
+    second.kill().unwrap();
+    second.wait().unwrap();
+    display.focus();
+    display.key("ctrl+q");
+    assert!(program.wait().unwrap().success());
+    assert_eq!(wait_for("all is saved", || answered(&chats, 2)), all);
+}
+
+/// The messages of the only chat, once it has so many complete replies.
+fn answered(path: &Path, replies: usize) -> Option<Vec<Message>> {
+    if !path.exists() {
+        return None;
+    }
+    let store = Store::open(Some(path.to_owned()), Arc::new(|| {}));
+    let next = || wait_for("the database answers", || store.event());
+    let StoreEvent::Opened { chats, .. } = next() else { return None };
+    assert!(chats.len() <= 1, "{chats:?}");
+    store.load(chats.first()?.id);
+    let StoreEvent::Messages(_, mut messages) = next() else { return None };
+    messages.sort_by_key(|message| message.created);
+    let done = messages.iter().filter(|message| message.role == Role::Model && message.status == Status::Done).count();
+    (done >= replies).then_some(messages)
+}
+
+fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A display that nobody sees.
+struct Display {
+    server: Child,
+    name: String,
+}
+
+impl Display {
+    fn open() -> Option<Self> {
+        Command::new("xdotool").arg("version").stdout(Stdio::null()).status().ok()?;
+        // The server writes the number that it found free.
+        let mut server = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "1080x760x24", "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut number = String::new();
+        BufReader::new(server.stdout.take()?).read_line(&mut number).ok()?;
+        Some(Self { server, name: format!(":{}", number.trim()) })
+    }
+
+    fn spawn(&self, data: &Path) -> Child {
+        Command::new(PathBuf::from(env!("CARGO_BIN_EXE_lapidary")))
+            .env("DISPLAY", &self.name)
+            .env_remove("WAYLAND_DISPLAY")
+            .env("XDG_DATA_HOME", data)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Starts the program and waits until its window is there and takes keys.
+    fn start(&self, data: &Path) -> Child {
+        let program = self.spawn(data);
+        wait_for("the window opens", || self.window());
+        // There is no window manager to do it.
+        std::thread::sleep(Duration::from_secs(1));
+        self.focus();
+        program
+    }
+
+    fn window(&self) -> Option<String> {
+        let found = self.xdotool(&["search", "--onlyvisible", "--name", "^Lapidary$"]);
+        found.lines().next().map(str::to_owned)
+    }
+
+    fn focus(&self) {
+        let window = wait_for("the window is there", || self.window());
+        self.xdotool(&["windowfocus", "--sync", &window]);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
+    fn type_text(&self, text: &str) {
+        self.xdotool(&["type", "--delay", "40", text]);
+    }
+
+    fn key(&self, key: &str) {
+        self.xdotool(&["key", "--delay", "60", key]);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+
+    /// The place where one types is at the bottom.
+    fn click_composer(&self) {
+        self.xdotool(&["mousemove", "600", "705", "click", "1"]);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+
+    fn xdotool(&self, arguments: &[&str]) -> String {
+        let output = Command::new("xdotool").args(arguments).env("DISPLAY", &self.name).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
