@@ -16,7 +16,9 @@ pub(super) fn about(ctx: &Context) -> bool {
             "It is built on wgpu, naga, egui, winit, tokenizers and safetensors (MIT or Apache-2.0) and SQLite (public domain), \
              among others; Cargo.lock in the source names them all.",
         );
-        ui.label("Fonts: Ubuntu (Ubuntu Font Licence), Hack (MIT), Noto Emoji (OFL), emoji-icon-font (MIT).");
+        ui.label(
+            "Fonts: Ubuntu (Ubuntu Font Licence), Hack (MIT), Noto Emoji (OFL), emoji-icon-font (MIT), KaTeX (MIT).",
+        );
     })
 }
 

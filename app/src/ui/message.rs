@@ -25,6 +25,7 @@ pub(super) enum Piece {
 /// What a person chose below a message.
 enum Choice {
     Stop,
+    Walk(isize),
     Copy,
     Edit,
     Again,
@@ -58,36 +59,18 @@ impl App {
     fn head(&mut self, ui: &mut Ui, id: Id) {
         let Some(tree) = self.state.tree() else { return };
         let Some(message) = tree.get(id) else { return };
-        let (place, count) = tree.place(id);
         let name = match (message.role, &message.model) {
             (Role::User, _) => "You".to_owned(),
             (Role::Model, Some(model)) => model.clone(),
             (Role::Model, None) => "Model".to_owned(),
         };
-        let mut step = 0;
         ui.add_space(4.0);
         ui.horizontal(|ui| {
             ui.add(egui::Label::new(RichText::new(name).strong().size(13.5)).truncate());
-            if count > 1 {
-                let arrow = |ui: &mut Ui, enabled: bool, sign: &str, label: &str| {
-                    let button = ui.add_enabled(enabled, egui::Button::new(sign).small().frame(false));
-                    button.accessible_name(label).on_hover_text(label).clicked()
-                };
-                if arrow(ui, place > 0, "<", "Previous branch") {
-                    step = -1;
-                }
-                ui.label(RichText::new(format!("{}/{count}", place + 1)).weak().small());
-                if arrow(ui, place + 1 < count, ">", "Next branch") {
-                    step = 1;
-                }
-            }
             if message.status == Status::Queued {
                 ui.label(RichText::new("waits its turn").weak().small());
             }
         });
-        if step != 0 {
-            self.state.walk(id, step);
-        }
     }
 
     fn block(&mut self, ui: &mut Ui, text: &str, block: &Block, writing: bool) {
@@ -104,15 +87,8 @@ impl App {
     }
 
     fn markdown(&mut self, ui: &mut Ui, text: &str) {
-        // No library draws TeX in egui without a browser's worth of fonts and layout; its source stays readable.
-        let math = |ui: &mut Ui, tex: &str, inline: bool| {
-            let source = RichText::new(tex.trim()).monospace().background_color(ui.visuals().code_bg_color);
-            if inline {
-                ui.label(source);
-            } else {
-                ui.vertical_centered(|ui| ui.label(source));
-            }
-        };
+        let formulas = self.formulas.clone();
+        let math = move |ui: &mut Ui, tex: &str, inline: bool| formulas.borrow_mut().show(ui, tex, inline);
         // A picture from the network would tell its server that this was read.
         let html = |ui: &mut Ui, html: &str| {
             ui.label(RichText::new(html.trim_end()).monospace());
@@ -130,6 +106,7 @@ impl App {
         let Some(tree) = self.state.tree() else { return };
         let Some(message) = tree.get(id) else { return };
         let last = tree.leaf() == Some(id);
+        let (place, count) = tree.place(id);
         let mut choice = None;
         if message.role == Role::Model {
             choice = state_of_reply(ui, message, writing, self.state.problems.get(&id).copied());
@@ -145,6 +122,16 @@ impl App {
                     choice = Some(Choice::Stop);
                 }
                 return;
+            }
+            if count > 1 {
+                if arrow(ui, place > 0, "<", "Previous branch") {
+                    choice = Some(Choice::Walk(-1));
+                }
+                ui.label(RichText::new(format!("{}/{count}", place + 1)).weak().size(12.5));
+                if arrow(ui, place + 1 < count, ">", "Next branch") {
+                    choice = Some(Choice::Walk(1));
+                }
+                ui.add_space(4.0);
             }
             if !message.text.is_empty() && small(ui, "Copy", "Copy the message") {
                 choice = Some(Choice::Copy);
@@ -186,6 +173,7 @@ impl App {
         let Some(choice) = choice else { return };
         match choice {
             Choice::Stop => self.state.stop(),
+            Choice::Walk(step) => self.state.walk(id, step),
             Choice::Copy => {
                 ui.ctx().copy_text(message.text.clone());
                 self.state.say("Copied.");
@@ -286,6 +274,12 @@ fn state_of_reply(ui: &mut Ui, message: &Message, writing: bool, way_on: Option<
         }
     });
     choice
+}
+
+/// A small arrow to another branch.
+fn arrow(ui: &mut Ui, enabled: bool, sign: &str, label: &str) -> bool {
+    let button = ui.add_enabled(enabled, egui::Button::new(sign).small().frame_when_inactive(false));
+    button.accessible_name(label).on_hover_text(label).clicked()
 }
 
 /// A button that does not shout.

@@ -7,6 +7,7 @@ mod chats;
 mod composer;
 mod conversation;
 mod files;
+mod formulas;
 mod message;
 mod models;
 mod notices;
@@ -58,6 +59,8 @@ pub struct App {
     /// What is open above everything.
     pub sheet: Option<Sheet>,
     blocks: blocks::Blocks,
+    /// Shared with the Markdown library, which wants a function of its own.
+    formulas: std::rc::Rc<std::cell::RefCell<formulas::Formulas>>,
     conversation: conversation::Conversation,
     composer: composer::Composer,
     renaming: Option<(Id, String)>,
@@ -75,6 +78,7 @@ impl App {
             panel: None,
             sheet: None,
             blocks: blocks::Blocks::default(),
+            formulas: std::rc::Rc::default(),
             conversation: conversation::Conversation::default(),
             composer: composer::Composer::default(),
             renaming: None,

@@ -74,7 +74,7 @@ impl App {
     }
 
     /// How the next model is loaded.
-    fn loading_options(&mut self, ui: &mut Ui) {
+    pub(super) fn loading_options(&mut self, ui: &mut Ui) {
         let settings = &mut self.state.settings;
         ui.strong("How models are loaded");
         egui::Grid::new("loading").num_columns(2).spacing([12.0, 8.0]).show(ui, |ui| {

@@ -35,9 +35,15 @@ impl App {
                 ui.radio_value(overflow, Overflow::Ask, "Stop, and ask me");
                 ui.radio_value(overflow, Overflow::DropOldest, "Leave out the oldest messages, and say so");
                 ui.separator();
+                self.loading_options(ui);
+                ui.separator();
                 self.device(ui);
                 ui.separator();
                 self.looks(ui);
+                ui.separator();
+                if ui.button("Privacy…").clicked() {
+                    self.sheet = Some(super::Sheet::Privacy);
+                }
             });
         });
         if close {

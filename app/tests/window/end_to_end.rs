@@ -25,7 +25,7 @@ fn a_question_is_answered_and_found_again() {
     let chats = data.path().join("lapidary/chats.sqlite");
 
     let mut program = display.start(data.path());
-    display.type_text("How do I open a Gemma-2 model?");
+    display.type_text("How do I open a model?");
     display.key("Return");
     let first = wait_for("the guide answers", || answered(&chats, 1));
     assert!(first.last().unwrap().text.contains("gguf"), "{first:?}");
@@ -34,7 +34,7 @@ fn a_question_is_answered_and_found_again() {
 
     let mut program = display.start(data.path());
     display.key("ctrl+f");
-    display.type_text("gemma");
+    display.type_text("open a");
     std::thread::sleep(Duration::from_millis(500));
     display.key("Tab");
     display.key("space");
@@ -99,7 +99,7 @@ struct Display {
 
 impl Display {
     fn open() -> Option<Self> {
-        Command::new("xdotool").arg("version").stdout(Stdio::null()).status().ok()?;
+        Command::new("xdotool").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
         // The server writes the number that it found free.
         let mut server = Command::new("Xvfb")
             .args(["-displayfd", "1", "-screen", "0", "1080x760x24", "-nolisten", "tcp"])

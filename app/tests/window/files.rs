@@ -1,5 +1,8 @@
 //! The list of chats, search, export and import, and finding everything after a restart.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use egui::{Key, Modifiers};
 use lapidary_app::worker::Order;
 
@@ -109,17 +112,31 @@ fn chats_are_exported_and_imported() {
     assert_eq!(window.harness.state().state.listed().len(), 2);
 }
 
+/// A file as the system drops it.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("nobody reads it through here".into())
+    }
+}
+
 #[test]
 fn dropped_files_are_taken_for_what_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("note.rs");
     std::fs::write(&note, "fn main() {}\n").unwrap();
     let mut window = Window::new();
-    window.harness.state_mut().state.take_file(note);
+    window.harness.input_mut().dropped_files.push(Arc::new(Dropped(note)));
     window.settle();
     assert_eq!(window.harness.state().state.draft(), "note.rs:\n```rs\nfn main() {}\n```\n");
     let model = folder.path().join("gemma.gguf");
-    window.harness.state_mut().state.take_file(model.clone());
+    window.harness.input_mut().dropped_files.push(Arc::new(Dropped(model.clone())));
     window.settle();
     let script = window.script();
     let load = script.orders.iter().rev().find_map(|order| match order {

@@ -1,0 +1,104 @@
+//! Formulas in TeX, drawn by RaTeX: the only library for Rust that lays out what KaTeX does, draws without a browser or a
+//! JavaScript engine, brings its fonts, and bounds its work on hostile input. What it cannot draw stays as its source.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use egui::{Color32, ColorImage, RichText, TextureHandle, TextureOptions, Ui};
+use ratex_layout::{LayoutOptions, layout, to_display_list, validate_layout};
+use ratex_render::{RenderOptions, render_to_png};
+use ratex_types::color::Color;
+use ratex_types::math_style::MathStyle;
+
+/// Formulas that are kept drawn.
+const MOST: usize = 512;
+/// Longer sources are no formulas that a person reads.
+const LONGEST: usize = 4000;
+
+/// What was drawn, by source, whether on its own line, and pixels a point in hundredths.
+#[derive(Default)]
+pub(super) struct Formulas(HashMap<(String, bool, u32), Option<TextureHandle>>);
+
+impl Formulas {
+    /// Shows a formula, in a line of text or on a line of its own.
+    pub(super) fn show(&mut self, ui: &mut Ui, tex: &str, inline: bool) {
+        let tex = tex.trim();
+        let scale = ui.ctx().pixels_per_point();
+        let key = (tex.to_owned(), inline, (100.0 * scale) as u32);
+        if self.0.len() >= MOST && !self.0.contains_key(&key) {
+            self.0.clear();
+        }
+        let size = egui::TextStyle::Body.resolve(ui.style()).size * 1.2;
+        let drawn = self.0.entry(key).or_insert_with(|| {
+            let image = draw(tex, inline, size, scale)?;
+            Some(ui.ctx().load_texture("formula", image, TextureOptions::LINEAR))
+        });
+        let Some(texture) = drawn else {
+            let source = RichText::new(tex).monospace().background_color(ui.visuals().code_bg_color);
+            ui.label(source);
+            return;
+        };
+        // It is drawn in white, so that one picture serves both themes.
+        let colour = ui.visuals().text_color();
+        let image = egui::Image::new((texture.id(), texture.size_vec2() / scale)).tint(colour).alt_text(tex);
+        if inline {
+            ui.add(image);
+        } else {
+            ui.vertical_centered(|ui| ui.add(image));
+        }
+    }
+}
+
+/// A formula in white on nothing.
+fn draw(tex: &str, inline: bool, size: f32, scale: f32) -> Option<ColorImage> {
+    if tex.len() > LONGEST {
+        return None;
+    }
+    // It is a young parser, and what it parses comes from a model: a panic in it must not take the window along.
+    let png = catch_unwind(AssertUnwindSafe(|| {
+        let formula = ratex_parser::parse(tex).ok()?;
+        let style = if inline { MathStyle::Text } else { MathStyle::Display };
+        let laid_out = layout(&formula, &LayoutOptions::default().with_style(style).with_color(Color::WHITE));
+        validate_layout(&laid_out).ok()?;
+        let options = RenderOptions {
+            font_size: size,
+            padding: 2.0,
+            background_color: Color::new(1.0, 1.0, 1.0, 0.0),
+            device_pixel_ratio: scale,
+            ..RenderOptions::default()
+        };
+        render_to_png(&to_display_list(&laid_out), &options).ok()
+    }))
+    .ok()
+    .flatten()?;
+    decode(&png)
+}
+
+fn decode(png: &[u8]) -> Option<ColorImage> {
+    let mut reader = png::Decoder::new(png).read_info().ok()?;
+    let mut bytes = vec![0; reader.output_buffer_size()];
+    let info = reader.next_frame(&mut bytes).ok()?;
+    if (info.color_type, info.bit_depth) != (png::ColorType::Rgba, png::BitDepth::Eight) {
+        return None;
+    }
+    let pixels = bytes[..info.buffer_size()].chunks_exact(4);
+    let pixels = pixels.map(|p| Color32::from_rgba_unmultiplied(p[0], p[1], p[2], p[3])).collect();
+    Some(ColorImage::new([info.width as usize, info.height as usize], pixels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_are_drawn_and_what_is_none_is_not() {
+        let image = draw(r"\frac{1}{2} + \sqrt{x_i^2}", false, 18.0, 1.0).unwrap();
+        assert!(image.size[1] > 20, "a fraction is higher than a line: {:?}", image.size);
+        assert!(image.pixels.iter().any(|pixel| pixel.a() > 200), "it is empty");
+        let twice = draw(r"\frac{1}{2} + \sqrt{x_i^2}", false, 18.0, 2.0).unwrap();
+        assert!(twice.size[0] > image.size[0] * 3 / 2);
+        for source in [r"\frac{a}{", r"\nosuchcommand{x}", &"{".repeat(3000), &"x".repeat(5000)] {
+            assert!(draw(source, true, 18.0, 1.0).is_none(), "{source:.40}");
+        }
+    }
+}
