@@ -55,7 +55,8 @@ pub fn open() -> Result<(), NoWindow> {
             Ok(Box::new(First { app: App::new(state), started: Some(started), _lock: lock.and_then(Result::ok) }))
         }),
     );
-    app.map_err(|error| NoWindow::Display(error.to_string()))
+    // The library's own words begin with the place in its source.
+    app.map_err(|error| NoWindow::Display(error.to_string().rsplit(": ").next().unwrap_or_default().to_owned()))
 }
 
 /// Locks the data folder as long as the file is open.

@@ -122,6 +122,9 @@ fn rename(entry: &mut Entry) {
     entry.chat.id = new_id();
     entry.chat.leaf = entry.chat.leaf.and_then(|leaf| names.get(&leaf).copied());
     entry.chat.deleted = None;
+    if entry.chat.title.trim().is_empty() {
+        entry.chat.title = "Untitled".into();
+    }
 }
 
 #[cfg(test)]

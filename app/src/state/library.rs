@@ -1,9 +1,11 @@
 //! The list of chats.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::{Notice, State};
 use crate::chats::{Chat, Id, Tree, now};
+use crate::worker::{Order, Taken};
 
 impl State {
     /// The chats outside of the trash, latest first; the empty one is not among them.
@@ -55,6 +57,8 @@ impl State {
         if let Some(chat) = self.chat_mut(self.open) {
             chat.draft = text;
         }
+        self.counts.draft_changed(self.open);
+        self.draft_changed.get_or_insert_with(Instant::now);
     }
 
     /// Shows a chat.
@@ -120,10 +124,18 @@ impl State {
 
     /// Saves what is typed in the open chat.
     pub(super) fn save_draft(&mut self) {
+        self.draft_changed = None;
         if let Some(chat) = self.chats.iter().find(|chat| chat.id == self.open)
-            && !chat.title.is_empty()
+            && !(chat.title.is_empty() && chat.draft.is_empty())
         {
             self.store.save_chat(chat);
+        }
+    }
+
+    /// Saves what is typed about a second after it was.
+    pub(super) fn save_draft_in_time(&mut self) {
+        if self.draft_changed.is_some_and(|since| since.elapsed() >= Duration::from_secs(1)) {
+            self.save_draft();
         }
     }
 
@@ -168,7 +180,7 @@ impl State {
         }
         self.change_chat(id, |chat| chat.deleted = Some(now()));
         let Some(title) = self.chat(id).map(|chat| chat.shown_title().to_owned()) else { return };
-        let until = std::time::Instant::now() + super::NOTICE;
+        let until = Instant::now() + super::NOTICE;
         let text = format!("“{title}” is in the trash.");
         self.notices.push(Notice { text, undo: Some(id), bad: false, until });
         if self.open == id {
@@ -215,47 +227,25 @@ impl State {
         self.store.import(path);
     }
 
-    /// What to do with a file that was dropped or chosen: a model is opened, a text goes into the draft, an export is
+    /// Takes a file that was dropped or chosen for what it is: a model is opened, a text goes into the draft, an export is
     /// imported.
     pub fn take_file(&mut self, path: PathBuf) {
-        const MOST_TEXT: u64 = 1 << 20;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
-        if path.is_dir() || end == "gguf" {
-            self.load_model(Some(path));
-            return;
-        }
-        if end == "safetensors" {
-            // The model is the folder around it.
-            self.load_model(path.parent().map(PathBuf::from));
-            return;
-        }
-        // Dropped files are few and small; what is larger than this is refused before it is read.
-        let size = std::fs::metadata(&path).map(|metadata| metadata.len());
-        let text = match size {
-            Ok(size) if size > MOST_TEXT => {
-                self.complain(&format!("{name} is larger than 1 MiB; drop a shorter text, or a model."));
-                return;
-            }
-            Ok(_) => std::fs::read(&path),
-            Err(error) => Err(error),
-        };
-        match text.map(String::from_utf8) {
-            Ok(Ok(text)) if end == "json" && text.contains("\"lapidary-chats\"") => self.import(path),
-            Ok(Ok(text)) => {
-                let fence = if text.contains("```") { "````" } else { "```" };
+        self.worker.tell(Order::Look(path));
+    }
+
+    pub(super) fn taken(&mut self, taken: Taken) {
+        match taken {
+            Taken::Model(path) => self.load_model(Some(path)),
+            Taken::Chats(path) => self.import(path),
+            Taken::Text { name, text } => {
                 let mut draft = self.draft().to_owned();
                 if !draft.is_empty() && !draft.ends_with('\n') {
                     draft.push('\n');
                 }
-                draft.push_str(&format!("{name}:\n{fence}{end}\n{}\n{fence}\n", text.trim_end()));
-                self.set_draft(draft);
+                self.set_draft(draft + &text);
                 self.say(&format!("{name} was added to your message."));
             }
-            Ok(Err(_)) => self.complain(&format!(
-                "{name} is neither a text nor a model; models are .gguf files and folders with safetensors."
-            )),
-            Err(error) => self.complain(&format!("{name} cannot be read: {error}.")),
+            Taken::Nothing(reason) => self.complain(&reason),
         }
     }
 }

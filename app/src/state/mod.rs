@@ -139,6 +139,8 @@ pub struct State {
     pub models: Option<Vec<FoundModel>>,
     prices: Vec<(Load, Option<Result<Price, String>>)>,
     counts: tokens::Counts,
+    /// When what is typed changed and was not saved since.
+    draft_changed: Option<Instant>,
 }
 
 impl State {
@@ -170,6 +172,7 @@ impl State {
             models: None,
             prices: Vec::new(),
             counts: tokens::Counts::default(),
+            draft_changed: None,
         }
     }
 
@@ -193,6 +196,7 @@ impl State {
         if due {
             self.save_reply();
         }
+        self.save_draft_in_time();
         if self.saved_settings.as_ref().is_some_and(|saved| *saved != self.settings) {
             self.store.save_settings(self.settings.to_json());
             self.saved_settings = Some(self.settings.clone());
@@ -207,7 +211,16 @@ impl State {
                 self.settings = settings.as_deref().map(Settings::from_json).unwrap_or_default();
                 self.saved_settings = Some(self.settings.clone());
                 self.opened = Some(Ok(()));
-                // What was typed before the database was open stays first.
+                // A thought that was typed and never sent waits where it was typed.
+                let thought = chats.iter().find(|chat| chat.title.is_empty()).map(|chat| chat.id);
+                let idle = self.draft().is_empty() && self.tree().is_some_and(|tree| tree.path().is_empty());
+                for chat in chats.iter().filter(|chat| chat.title.is_empty()) {
+                    self.trees.insert(chat.id, Tree::default());
+                }
+                if let Some(thought) = thought.filter(|_| idle) {
+                    self.chats.clear();
+                    self.open = thought;
+                }
                 self.chats.extend(chats);
                 self.load_model(self.load.model.clone());
             }
@@ -292,6 +305,8 @@ impl State {
             Event::Profile(profile) => self.profile = Some(Some(profile)),
             Event::Devices(devices) => self.devices = Some(devices),
             Event::Models(models) => self.models = Some(models),
+            Event::Counts(counts) => self.counts.learn(counts),
+            Event::Taken(taken) => self.taken(taken),
             Event::Price(load, price) => {
                 if let Some((_, slot)) = self.prices.iter_mut().find(|(asked, _)| *asked == load) {
                     *slot = Some(price);
@@ -315,6 +330,7 @@ impl State {
     /// How long nothing will happen by itself.
     pub fn idle(&self) -> Duration {
         match (&self.reply, self.notices.is_empty()) {
+            _ if self.draft_changed.is_some() => SAVE,
             (Some(_), _) => SAVE,
             (None, false) => Duration::from_millis(500),
             (None, true) => Duration::from_secs(3600),

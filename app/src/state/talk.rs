@@ -252,7 +252,7 @@ impl State {
         let Some(tree) = self.trees.get_mut(&chat) else { return };
         // An answer is younger than its question, also within a millisecond: messages are read back in this order.
         let question = message.parent.and_then(|parent| tree.get(parent));
-        message.created = message.created.max(question.map_or(0, |question| question.created + 1));
+        message.created = message.created.max(question.map_or(0, |question| question.created.saturating_add(1)));
         let text = message.text.clone();
         tree.add(message.clone());
         let leaf = tree.leaf();
@@ -260,7 +260,7 @@ impl State {
             chat.leaf = leaf;
             chat.updated = now();
             if chat.title.is_empty() {
-                chat.title = title_of(&text);
+                chat.title = Some(title_of(&text)).filter(|title| !title.is_empty()).unwrap_or("Untitled".into());
             }
             self.store.save_chat(chat);
         }

@@ -1,25 +1,38 @@
-//! How much of the context a chat takes.
+//! How much of the context a chat takes. Texts are counted by the worker, and what it said last is shown meanwhile.
 
 use std::collections::HashMap;
 
 use super::State;
-use crate::chats::Id;
-use crate::worker::TURN_TOKENS;
+use crate::worker::{Counted, Order, TURN_TOKENS};
 
-/// Texts grow by this many bytes before they are counted again.
-const GROWTH: usize = 64;
+/// Replies grow by this many bytes before they are counted again.
+const GROWTH: usize = 256;
 
-/// Tokens of texts, as they were when they were counted.
+/// Bytes and tokens of texts, as they were when they were counted.
 #[derive(Default)]
 pub(super) struct Counts {
-    messages: HashMap<Id, (usize, usize)>,
-    draft: (String, usize),
+    known: HashMap<Counted, (usize, usize)>,
+    /// Whether the worker is counting: it gets the next texts when it is done.
+    asked: bool,
 }
 
 impl Counts {
     /// Forgets all: another model has another tokenizer.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        self.known.clear();
+        self.asked = false;
+    }
+
+    pub(super) fn learn(&mut self, counts: Vec<(Counted, usize, usize)>) {
+        self.asked = false;
+        self.known.extend(counts.into_iter().map(|(name, bytes, tokens)| (name, (bytes, tokens))));
+    }
+
+    /// The draft may change without changing its length.
+    pub(super) fn draft_changed(&mut self, chat: crate::chats::Id) {
+        if let Some((bytes, _)) = self.known.get_mut(&Counted::Draft(chat)) {
+            *bytes = usize::MAX;
+        }
     }
 }
 
@@ -38,41 +51,32 @@ impl State {
     /// How much of the context the open chat takes with its draft; none before a model is loaded.
     pub fn meter(&mut self) -> Option<Meter> {
         let context = self.loaded()?.context;
-        let mut used = 1;
-        let path: Vec<Id> = self.tree().map(|tree| tree.path().to_vec()).unwrap_or_default();
-        for id in path {
-            let Some(message) = self.trees.get(&self.open).and_then(|tree| tree.get(id)) else { continue };
-            let length = message.text.len();
-            let counted = self.counts.messages.get(&id).copied();
-            let tokens = match counted {
-                Some((at, tokens)) if at == length || (length > at && length - at < GROWTH && self.is_writing(id)) => {
-                    tokens
-                }
-                _ => {
-                    let tokens = self.worker.count(&message.text)?;
-                    self.counts.messages.insert(id, (length, tokens));
-                    tokens
-                }
-            };
-            used += tokens + TURN_TOKENS;
-        }
-        let system = self.open().map(|chat| chat.system.clone()).unwrap_or_default();
-        if !system.is_empty() {
-            used += self.worker.count(&system)?;
-        }
-        let text = self.draft();
-        let draft = if text.is_empty() {
-            0
-        } else if self.counts.draft.0 == text {
-            self.counts.draft.1
-        } else {
-            let tokens = self.worker.count(text)?;
-            self.counts.draft = (text.to_owned(), tokens);
-            tokens
+        let (mut used, mut draft) = (1, 0);
+        let mut stale = Vec::new();
+        let chat = self.open()?;
+        let known = &self.counts.known;
+        let mut tokens = |name: Counted, text: &str, growing: bool| {
+            let counted = known.get(&name);
+            let fresh = counted.is_some_and(|(bytes, _)| {
+                *bytes == text.len() || (growing && text.len().checked_sub(*bytes).is_some_and(|more| more < GROWTH))
+            });
+            if !fresh && !text.is_empty() {
+                stale.push((name, text.to_owned()));
+            }
+            if text.is_empty() { 0 } else { counted.map_or(0, |(_, tokens)| *tokens) }
         };
-        if draft > 0 {
+        for message in self.tree().into_iter().flat_map(|tree| tree.branch()) {
+            used += tokens(Counted::Message(message.id), &message.text, self.is_writing(message.id)) + TURN_TOKENS;
+        }
+        used += tokens(Counted::System(chat.id), &chat.system, false);
+        if !chat.draft.is_empty() {
+            draft = tokens(Counted::Draft(chat.id), &chat.draft, false);
             // The turn of the draft and the opening of the reply.
             used += draft + 2 * TURN_TOKENS;
+        }
+        if !stale.is_empty() && !self.counts.asked {
+            self.counts.asked = true;
+            self.worker.tell(Order::Count(stale));
         }
         Some(Meter { used, draft, context })
     }

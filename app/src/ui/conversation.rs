@@ -20,7 +20,7 @@ const MARGIN: f32 = 300.0;
 pub(super) struct Conversation {
     /// The width and zoom for which the heights hold.
     shape: (f32, f32),
-    heights: HashMap<(Id, usize), (f32, usize)>,
+    heights: HashMap<(Id, usize), f32>,
     pub(super) markdown: egui_commonmark::CommonMarkCache,
     chat: Option<Id>,
 }
@@ -31,8 +31,6 @@ struct Row {
     /// Its place in the message.
     index: usize,
     piece: Piece,
-    /// The length of the text it shows, for which its height holds.
-    length: usize,
     height: f32,
 }
 
@@ -89,7 +87,7 @@ impl App {
                 if (height - row.height).abs() > 0.5 {
                     settled = false;
                 }
-                self.conversation.heights.insert((row.message, row.index), (height, row.length));
+                self.conversation.heights.insert((row.message, row.index), height);
             }
             if !settled {
                 ui.ctx().request_repaint();
@@ -109,26 +107,23 @@ impl App {
         let editing = self.state.editing.as_ref().map(|(id, _)| *id);
         for id in path {
             let Some(message) = self.state.tree().and_then(|tree| tree.get(*id)) else { continue };
-            let mut add = |index: usize, piece: Piece, length: usize, guess: f32| {
-                let height = match self.conversation.heights.get(&(*id, index)) {
-                    // While a block grows its last height is the best guess.
-                    Some((height, _)) => *height,
-                    None => guess,
-                };
-                rows.push(Row { message: *id, index, piece, length, height });
+            let mut add = |index: usize, piece: Piece, guess: f32| {
+                // While a block grows its last height is the best guess.
+                let height = self.conversation.heights.get(&(*id, index)).copied().unwrap_or(guess);
+                rows.push(Row { message: *id, index, piece, height });
             };
-            add(0, Piece::Head, 0, 34.0);
+            add(0, Piece::Head, 34.0);
             if editing == Some(*id) {
-                add(usize::MAX - 1, Piece::Editor, 0, 120.0);
+                add(usize::MAX - 1, Piece::Editor, 120.0);
                 continue;
             }
             let blocks: Vec<Block> = self.blocks.of(*id, &message.text).to_vec();
             for (index, block) in blocks.into_iter().enumerate() {
                 let guess = guess_height(&message.text[block.range.clone()], &block.kind, width);
-                add(index + 1, Piece::Block(block.clone()), block.range.len(), guess);
+                add(index + 1, Piece::Block(block), guess);
             }
             let tail = if message.role == Role::Model { 40.0 } else { 36.0 };
-            add(usize::MAX, Piece::Foot, 0, tail);
+            add(usize::MAX, Piece::Foot, tail);
         }
         // What is not shown any more need not be remembered for ever.
         if self.conversation.heights.len() > 4 * rows.len() + 4096 {

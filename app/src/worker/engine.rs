@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -16,7 +16,7 @@ use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{DeviceOptions, Engine, Error, ModelFiles, Result, Session};
 
 use super::generate::{self, Told};
-use super::{Event, Load, Loaded, Order, Price, Problem, Worker, cache_format};
+use super::{Counted, Event, Load, Loaded, Order, Price, Problem, Worker, cache_format, look_at};
 use crate::{guide, last_model, models};
 
 /// How soon a stop is noticed.
@@ -24,7 +24,9 @@ const NOTICE: Duration = Duration::from_millis(20);
 
 /// The engine's thread, as the window has it.
 pub struct EngineWorker {
-    orders: Option<Sender<Order>>,
+    orders: Option<Sender<(u64, Order)>>,
+    /// How many orders were sent.
+    sent: u64,
     say: Say,
     events: Receiver<Event>,
     shared: Arc<Shared>,
@@ -49,14 +51,25 @@ impl Say {
 /// What both threads look at.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// Whether to stop what is under way: a load or a reply.
-    stop: AtomicBool,
+    /// The number of the order under way.
+    current: AtomicU64,
+    /// Orders up to this one are to be stopped, whether they have begun or not.
+    stop_up_to: AtomicU64,
     tokenizer: Mutex<Option<Arc<Tokenizer>>>,
 }
 
 impl Shared {
     pub(super) fn stopped(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+        self.current.load(Ordering::SeqCst) <= self.stop_up_to.load(Ordering::SeqCst)
+    }
+
+    /// The bytes and tokens of texts; none without a tokenizer.
+    fn count(&self, texts: Vec<(Counted, String)>) -> Vec<(Counted, usize, usize)> {
+        let tokenizer = self.tokenizer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(tokenizer) = tokenizer else { return Vec::new() };
+        let count =
+            |(name, text): (Counted, String)| Some((name, text.len(), tokenizer.encode_plain(&text).ok()?.len()));
+        texts.into_iter().filter_map(count).collect()
     }
 
     /// Waits for the engine, but not after a stop: a future that is dropped is cancelled.
@@ -91,12 +104,18 @@ impl EngineWorker {
         let shared = Arc::new(Shared::default());
         let mut desk = Desk { say: say.clone(), shared: shared.clone(), ready: None };
         let work = move || {
-            for order in inbox {
+            for (number, order) in inbox {
+                desk.shared.current.store(number, Ordering::SeqCst);
                 desk.follow(order);
             }
         };
         let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(work).ok();
-        Self { orders: Some(orders), say, events, shared, thread }
+        Self { orders: Some(orders), sent: 0, say, events, shared, thread }
+    }
+
+    /// Stops everything that was ordered so far.
+    fn stop(&self) {
+        self.shared.stop_up_to.store(self.sent, Ordering::SeqCst);
     }
 
     /// Answers what needs no device, on a thread of its own: it may have to wait for a disk.
@@ -112,7 +131,7 @@ impl EngineWorker {
 impl Worker for EngineWorker {
     fn tell(&mut self, order: Order) {
         match order {
-            Order::Stop | Order::CancelLoad => self.shared.stop.store(true, Ordering::SeqCst),
+            Order::Stop | Order::CancelLoad => self.stop(),
             Order::FindDevices => self
                 .aside(|| Event::Devices(adapters_blocking().iter().map(|adapter| adapter.get_info().name).collect())),
             Order::FindModels => self.aside(|| Event::Models(models::found())),
@@ -120,14 +139,20 @@ impl Worker for EngineWorker {
                 let price = price(&load).map_err(|error| Problem::from(&error).sentence);
                 Event::Price(load, price)
             }),
+            Order::Count(texts) => {
+                let shared = self.shared.clone();
+                self.aside(move || Event::Counts(shared.count(texts)));
+            }
+            Order::Look(path) => self.aside(move || Event::Taken(look_at(&path))),
             Order::Load(_) | Order::Generate { .. } | Order::Alternatives { .. } | Order::Profile => {
                 // Another model is wanted: the one that is loading is not.
                 if matches!(order, Order::Load(_)) {
-                    self.shared.stop.store(true, Ordering::SeqCst);
+                    self.stop();
                 }
+                self.sent += 1;
                 if let Some(orders) = &self.orders {
                     // It only fails if the thread panicked, which the panic has said.
-                    let _ = orders.send(order);
+                    let _ = orders.send((self.sent, order));
                 }
             }
         }
@@ -136,17 +161,12 @@ impl Worker for EngineWorker {
     fn event(&mut self) -> Option<Event> {
         self.events.try_recv().ok()
     }
-
-    fn count(&self, text: &str) -> Option<usize> {
-        let tokenizer = self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        tokenizer.encode_plain(text).ok().map(|ids| ids.len())
-    }
 }
 
 /// Waits for the thread: the device must not be dropped while the program ends.
 impl Drop for EngineWorker {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
+        self.stop();
         self.orders = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -169,7 +189,6 @@ struct Ready {
 
 impl Desk {
     fn follow(&mut self, order: Order) {
-        self.shared.stop.store(false, Ordering::SeqCst);
         match order {
             Order::Load(load) => self.load(load),
             Order::Generate { reply, turns, system, sampling, overflow } => {
@@ -199,7 +218,7 @@ impl Desk {
                     .map_err(|error| Problem::from(&error).sentence);
                 self.say.event(Event::Profile(profile));
             }
-            Order::Stop | Order::CancelLoad | Order::FindDevices | Order::FindModels | Order::Price(_) => {}
+            _ => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod engine;
 mod generate;
+mod taken;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use crate::chats::{Id, Role};
 use crate::guide;
 
 pub use engine::EngineWorker;
+pub use taken::{Taken, look_at};
 
 /// An engine behind the window. [`EngineWorker`] is the real one; tests have one that follows a script.
 pub trait Worker {
@@ -18,8 +20,6 @@ pub trait Worker {
     fn tell(&mut self, order: Order);
     /// What happened since it was last asked.
     fn event(&mut self) -> Option<Event>;
-    /// Tokens of a text, if the model's tokenizer is loaded.
-    fn count(&self, text: &str) -> Option<usize>;
 }
 
 /// Which model, and how to load it.
@@ -83,6 +83,21 @@ pub enum Order {
     FindModels,
     /// What a model would take of the device's memory.
     Price(Load),
+    /// The tokens of texts.
+    Count(Vec<(Counted, String)>),
+    /// A file that was dropped or chosen: what is it?
+    Look(PathBuf),
+}
+
+/// A text whose tokens are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// A message.
+    Message(Id),
+    /// What a chat's model knows first.
+    System(Id),
+    /// What is typed in a chat.
+    Draft(Id),
 }
 
 /// What happened.
@@ -124,6 +139,10 @@ pub enum Event {
     Models(Vec<FoundModel>),
     /// An answer to [`Order::Price`].
     Price(Load, Result<Price, String>),
+    /// Which texts were counted, their bytes, and their tokens; empty without a tokenizer.
+    Counts(Vec<(Counted, usize, usize)>),
+    /// An answer to [`Order::Look`].
+    Taken(Taken),
 }
 
 /// A model that is loaded.

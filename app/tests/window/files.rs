@@ -33,6 +33,20 @@ fn everything_is_as_it_was_after_a_restart() {
 }
 
 #[test]
+fn a_thought_that_was_never_sent_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    {
+        let mut window = Window::over(Some(path.clone()));
+        window.write("Message", "I was about to say");
+    }
+    let mut window = Window::over(Some(path));
+    window.until("it is there", |app| app.state.draft() == "I was about to say");
+    window.key(Modifiers::NONE, Key::Enter);
+    window.until("it is said", |app| app.state.tree().unwrap().path().len() == 2);
+}
+
+#[test]
 fn a_deleted_chat_is_in_the_trash_until_that_is_emptied() {
     let mut window = Window::new();
     window.exchange("Old talk", "Yes");

@@ -11,7 +11,7 @@ use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::{Role, Store};
 use lapidary_app::state::{Model, State};
 use lapidary_app::ui::{App, apply_style};
-use lapidary_app::worker::{Event, Load, Loaded, Order, Price, Problem, WayOn, Worker};
+use lapidary_app::worker::{Counted, Event, Load, Loaded, Order, Price, Problem, WayOn, Worker, look_at};
 use lapidary_engine::{Finish, Timings};
 
 /// What the engine was told, and what it will say.
@@ -93,6 +93,11 @@ impl Worker for Scripted {
                 let price = Price { weights: 2_700_000_000, cache: 436_000_000, memory: None };
                 script.events.push_back(Event::Price(load, Ok(price)));
             }
+            Order::Count(texts) => {
+                let count = |(name, text): (Counted, String)| (name, text.len(), text.split_whitespace().count());
+                script.events.push_back(Event::Counts(texts.into_iter().map(count).collect()));
+            }
+            Order::Look(path) => script.events.push_back(Event::Taken(look_at(&path))),
             Order::CancelLoad => {}
         }
     }
@@ -120,10 +125,6 @@ impl Worker for Scripted {
         let rest = text.split_off(end);
         script.speaking = Some((reply, rest));
         Some(Event::Piece(reply, text))
-    }
-
-    fn count(&self, text: &str) -> Option<usize> {
-        Some(text.split_whitespace().count())
     }
 }
 

@@ -222,7 +222,8 @@ fn settings_reach_the_engine_and_presets_bring_them_back() {
     window.press("mine");
     window.exchange("Hello", "Hi");
     let script = window.script();
-    let Some(Order::Generate { system, sampling, overflow, .. }) = script.orders.last() else { panic!() };
+    let last = script.orders.iter().rfind(|order| matches!(order, Order::Generate { .. }));
+    let Some(Order::Generate { system, sampling, overflow, .. }) = last else { panic!() };
     assert_eq!((system.as_str(), sampling.seed, *overflow), ("Be brief.", Some(0), Overflow::DropOldest));
     assert_eq!(sampling.temperature, 1.0);
 }
