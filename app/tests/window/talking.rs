@@ -171,6 +171,7 @@ fn a_whole_chat_by_keyboard_alone() {
     // Tab leads to the first hit, Space opens it.
     window.key(Modifiers::NONE, Key::Tab);
     window.key(Modifiers::NONE, Key::Space);
+    window.until("its messages are read", |app| app.state.tree().is_some_and(|tree| !tree.path().is_empty()));
     assert_eq!(window.branch()[0], "Hello");
     // And to every button of a message.
     for _ in 0..60 {
