@@ -135,3 +135,33 @@ fn activations_as_integers_lose_no_more_than_in_llama_cpp() {
     let said = reply(&mut session, &ids(&golden["prompt_ids"]), &sampling);
     assert_eq!(said, ids(&golden["output_ids"])[..8]);
 }
+
+/// Divergence of q8_0 weights with float activations from f32, over the second half of the first window.
+#[test]
+fn weights_as_q8_0_are_close_to_f32() {
+    let Some(path) = model() else { return };
+    let mut window = ids(&json("ppl_ids.json"))[..512].to_vec();
+    window[0] = 2;
+    let logits = |format| {
+        let builder = Engine::builder(&path).context(512).weights(format).activations(Activations::Float);
+        let mut session = builder.build_blocking().unwrap().session_blocking().unwrap();
+        let mut rows: Vec<Vec<f32>> = Vec::new();
+        block_on(session.logits(&window, 256, |_, logits| {
+            rows.push(logits.to_vec());
+            true
+        }))
+        .unwrap();
+        rows
+    };
+    let (exact, rounded) = (logits(WeightFormat::F32), logits(WeightFormat::Q8_0));
+    let (mut divergence, mut agreed) = (0.0, 0);
+    let likeliest = |row: &[f32]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]));
+    for (p, q) in exact.iter().zip(&rounded) {
+        agreed += usize::from(likeliest(p) == likeliest(q));
+        let (p, q) = (log_softmax(p), log_softmax(q));
+        divergence += p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
+    }
+    let (mean, share) = (divergence / exact.len() as f64, agreed as f64 / exact.len() as f64);
+    println!("mean divergence {mean:.6} nats, the same likeliest token in {:.2} %", 100.0 * share);
+    assert!(mean <= 0.01 && share >= 0.97, "mean {mean}, share {share}");
+}

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::chats::store::Hit;
 use crate::chats::{Chat, Id, Message, Status, Store, StoreEvent, Tree};
 use crate::settings::Settings;
-use crate::worker::{Event, FoundModel, Load, Loaded, Order, Overflow, Price, Problem, WayOn, Worker};
+use crate::worker::{Event, FoundModel, Likely, Load, Loaded, Order, Overflow, Price, Problem, WayOn, Worker};
 
 pub use tokens::Meter;
 
@@ -94,7 +94,7 @@ pub struct Alternatives {
     /// The byte of its text where the token begins, once one is chosen.
     pub at: Option<usize>,
     /// The likeliest tokens there; none while they are computed.
-    pub list: Option<Result<Vec<(Option<String>, f32)>, String>>,
+    pub list: Option<Result<Vec<Likely>, String>>,
 }
 
 /// Kernels, how often they ran, and their milliseconds.

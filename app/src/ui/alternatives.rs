@@ -4,6 +4,7 @@ use egui::{Context, RichText, Ui};
 
 use super::App;
 use crate::chats::Id;
+use crate::worker::Likely;
 
 /// What a person chose.
 enum Choice {
@@ -94,7 +95,7 @@ fn lines(text: &str) -> Vec<Vec<(usize, &str)>> {
     lines
 }
 
-fn tokens(ui: &mut Ui, list: &[(Option<String>, f32)], choice: &mut Option<Choice>) {
+fn tokens(ui: &mut Ui, list: &[Likely], choice: &mut Option<Choice>) {
     egui::Grid::new("tokens").num_columns(3).spacing([12.0, 4.0]).show(ui, |ui| {
         for (token, share) in list {
             let name = match token {

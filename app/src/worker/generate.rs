@@ -7,7 +7,7 @@ use lapidary_engine::tokenizer::{TextStream, Tokenizer};
 use lapidary_engine::{Error, Result, Sampling, Session};
 
 use super::engine::{Say, Shared};
-use super::{Event, Overflow};
+use super::{Event, Likely, Overflow};
 use crate::chats::{Id, Role};
 
 /// Tokens that a reply should have room for before old turns are dropped.
@@ -93,7 +93,7 @@ pub(super) fn reply(
 }
 
 /// The likeliest tokens after what was said, with their probabilities at temperature 1.
-pub(super) fn alternatives(session: &mut Session, shared: &Shared, told: &Told) -> Result<Vec<(Option<String>, f32)>> {
+pub(super) fn alternatives(session: &mut Session, shared: &Shared, told: &Told) -> Result<Vec<Likely>> {
     let engine = session.engine().clone();
     let tokenizer = engine.tokenizer()?;
     let ids = told.ids(tokenizer)?;

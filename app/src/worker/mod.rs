@@ -129,8 +129,8 @@ pub enum Event {
     },
     /// A reply could not be finished.
     Failed(Id, Problem),
-    /// Texts of tokens and their probabilities, the likeliest first; `None` for the end of the reply.
-    Alternatives(Result<Vec<(Option<String>, f32)>, String>),
+    /// The likeliest tokens.
+    Alternatives(Result<Vec<Likely>, String>),
     /// Kernels, how often they ran, and their milliseconds, the longest first.
     Profile(Result<Vec<(&'static str, usize, f64)>, String>),
     /// Names of the adapters, the fastest first.
@@ -144,6 +144,9 @@ pub enum Event {
     /// An answer to [`Order::Look`].
     Taken(Taken),
 }
+
+/// A token's text, `None` for the end of the reply, and its probability; in lists the likeliest first.
+pub type Likely = (Option<String>, f32);
 
 /// A model that is loaded.
 #[derive(Clone, Debug, Default, PartialEq)]

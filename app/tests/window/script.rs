@@ -11,7 +11,7 @@ use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::{Role, Store};
 use lapidary_app::state::{Model, State};
 use lapidary_app::ui::{App, apply_style};
-use lapidary_app::worker::{Counted, Event, Load, Loaded, Order, Price, Problem, WayOn, Worker, look_at};
+use lapidary_app::worker::{Counted, Event, Likely, Load, Loaded, Order, Price, Problem, WayOn, Worker, look_at};
 use lapidary_engine::{Finish, Timings};
 
 /// What the engine was told, and what it will say.
@@ -28,7 +28,7 @@ pub(crate) struct Script {
     /// What the next reply ends in, after all of its text.
     pub(crate) reply_problem: Option<Problem>,
     /// Alternatives that it gives.
-    pub(crate) alternatives: Vec<(Option<String>, f32)>,
+    pub(crate) alternatives: Vec<Likely>,
     pub(crate) events: VecDeque<Event>,
     /// What it is saying.
     pub(crate) speaking: Option<(i64, String)>,
