@@ -32,6 +32,10 @@ WRAPPERS = [
     "sorry, {}", "{} thanks", "can you help me? {}", "I was wondering: {}", "now {}", "next question: {}", "hi guide, {}", "just curious, {}", "well, {}",
 ]
 
+ASIDES = [
+    "I write about {}. {}", "my friend {} asks: {}", "it is for {}. {}", "I am new to this, like {}. {}", "never mind {}. {}", "back to {} later. {}", "no more {}. {}", "I know {}, but {}",
+]
+
 PARAPHRASES = [
     (r"^How do I ", ["How can I ", "How could I ", "How to ", "How would I ", "What is the way to ", "Can you tell me how to ", "Tell me how to ",
                      "I want to know how to ", "Is there a way to ", "How does one ", "I want to ", "I'd like to ", "Show me how to ", "What do I do to ", "how do you "]),
@@ -155,10 +159,34 @@ def vary(text, rng, bare=False):
 
 
 
+ONSETS = "b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr qu r s sc sh sl sn sp st str t th tr v w wh y z".split()
+VOWELS = "a e i o u ai ea ee oa oo ou".split()
+ENDINGS = "b ck d ft g ll m mp n nd ng nk nt p r rd rn rt s ss st t th x".split() + [""] * 8
+SUFFIXES = ["", "", "", "", "s", "s", "er", "ing", "ed", "y", "al", "ism", "ology", "ment", "ness"]
+
+
+def invented(rng):
+    """A word that sounds English and is not in any list, or two."""
+    word = "".join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(ENDINGS) for _ in range(rng.choice([1, 1, 2, 2, 3])))
+    word += rng.choice(SUFFIXES)
+    return word + " " + invented(rng) if rng.random() < 0.15 else word
+
+
+def sum_or_year(rng):
+    a, b = rng.randint(2, 2000), rng.randint(2, 99)
+    return rng.choice([
+        f"What is {a} {rng.choice(['+', '-', 'times', 'plus', 'minus', 'divided by', 'x', '/', '*'])} {b}?", f"{a} {rng.choice('+-*/')} {b}",
+        f"What happened in {rng.randint(800, 2020)}?", f"Who was king in {rng.randint(800, 1900)}?", f"What is the {rng.choice(['square root', 'sine', 'logarithm', 'cube', 'tangent'])} of {a}?",
+        f"How many {invented(rng)} are in {a} {invented(rng)}?", f"Is {a} a prime number?", f"What is {b} percent of {a}?", f"Who won in {rng.randint(1900, 2024)}?"])
+
+
 class Dialogues:
     """Draws dialogues: lists of (question, answer)."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, strange=0.32, foreign=0.03, written=0.6):
+        """`strange` of the questions are off-topic, `foreign` in other languages; of the others, `written` are written out
+        rather than made by frames."""
+        self.strange, self.foreign, self.share_written = strange, foreign, written
         self.rng = random.Random(seed)
         self.topics, self.off = load()
         self.train = {t["id"]: split(t)[0] for t in self.topics}
@@ -171,27 +199,42 @@ class Dialogues:
 
     def off_topic(self):
         rng = self.rng
-        if rng.random() < 0.45:
+        kind = rng.random()
+        if kind < 0.25:
             return vary(rng.choice(self.off["ask"]), rng)
+        if kind < 0.31:
+            return vary(sum_or_year(rng), rng)
         frame = rng.choice(self.off["frames"])
-        pool = self.off["nouns"] if rng.random() < 0.6 else self.bare_nouns
-        return vary(frame.format(*(rng.choice(pool) for _ in range(frame.count("{}")))), rng)
+        # The world has more words than any list: what the guide does not know at all, it should refuse, so half of the
+        # nouns are invented, and some of the rest.
+        if rng.random() < 0.5:
+            thing = lambda: rng.choice(["", "", "a ", "the ", "my "]) + invented(rng)
+        else:
+            pool = self.off["nouns"] if rng.random() < 0.6 else self.bare_nouns
+            thing = lambda: rng.choice(pool)
+        word = lambda slot: invented(rng) if rng.random() < 0.15 else rng.choice(self.off[slot[1]])
+        frame = re.sub("<([a-z]+)>", word, frame)
+        return vary(frame.format(*(thing() for _ in range(frame.count("{}")))), rng)
 
     def turns(self):
         """One question and its answer, with a follow-up or two where the topic has them."""
         rng = self.rng
         kind = rng.random()
-        if kind < 0.25:
+        if kind < self.strange:
             yield self.off_topic(), rng.choice(self.off["answers"])
             return
-        if kind < 0.28:
+        if kind < self.strange + self.foreign:
             other = self.off["other_languages"]
             yield vary(rng.choice(other["ask"]), rng, bare=True), other["answer"]
             return
-        topic = rng.choice(self.small if kind < 0.36 else self.large)
+        topic = rng.choice(self.small if kind < self.strange + self.foreign + 0.08 else self.large)
         # What is written out is worth more than what frames make, of which there is more.
-        pool = self.written if rng.random() < 0.6 and self.written[topic["id"]] else self.train
-        yield vary(rng.choice(pool[topic["id"]]), rng, topic.get("bare", False)), topic["answer"]
+        pool = self.written if rng.random() < self.share_written and self.written[topic["id"]] else self.train
+        ask = rng.choice(pool[topic["id"]])
+        if not topic.get("bare") and rng.random() < 0.05:
+            # A strange word beside a question that it knows is no reason to refuse.
+            ask = rng.choice(ASIDES).format(rng.choice(self.off["nouns"]) if rng.random() < 0.5 else invented(rng), ask)
+        yield vary(ask, rng, topic.get("bare", False)), topic["answer"]
         if topic.get("follow") and rng.random() < 0.5:
             follow = rng.choice(topic["follow"])
             yield vary(rng.choice(follow["ask"]), rng, bare=True), follow["answer"]

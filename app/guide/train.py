@@ -2,7 +2,7 @@
 """Trains Lapidary's guide from scratch: a small Gemma-2 that answers questions about Lapidary, Gemma 2 and GPUs.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
-    venv/bin/python train.py                 # about an hour on two cores; writes model/, loss.png, evaluation.json, goldens
+    venv/bin/python train.py                 # a good hour on two cores; writes model/, loss.png, evaluation.json, goldens
     venv/bin/python train.py --evaluate      # only evaluates what is in model/
 
 The architecture is Hugging Face's own Gemma2ForCausalLM with everything that Gemma 2 has: both caps, local and global layers
@@ -104,9 +104,9 @@ class Encoder:
         return ids, weight
 
 
-def batches(encoder, tokens, seed):
+def batches(encoder, tokens, seed, **mixture):
     """Endless batches of packed dialogues: in sixteen, one of longer rows, one with a long dialogue a row."""
-    dialogues, rng = corpus.Dialogues(seed), random.Random(seed + 1)
+    dialogues, rng = corpus.Dialogues(seed, **mixture), random.Random(seed + 1)
     step = 0
     while True:
         length, turns = {3: (256, [2, 3, 4, 6]), 15: (CONTEXT, [40])}.get(step % 16, (128, [1, 1, 1, 2]))
@@ -123,11 +123,19 @@ def batches(encoder, tokens, seed):
         yield torch.from_numpy(ids).long(), torch.from_numpy(weights)
 
 
-def train(steps, tokens, peak):
-    torch.manual_seed(SEED)
-    tokenizer = train_tokenizer()
+def train(steps, tokens, peak, record=None):
+    """From scratch; or, given the record of that, the second part: it goes on from what was saved, with fewer strange
+    questions, so that answers become sharp once refusals are learned."""
+    seed = SEED + (1 if record else 0)
+    torch.manual_seed(seed)
+    if record:
+        model, tokenizer = load()
+        model.train()
+    else:
+        tokenizer = train_tokenizer()
+        model = Gemma2ForCausalLM(Gemma2Config(**CONFIG, attn_implementation="eager")).train()
     encoder = Encoder(tokenizer)
-    model = Gemma2ForCausalLM(Gemma2Config(**CONFIG, attn_implementation="eager")).train()
+    mixture = dict(strange=0.2, foreign=0.05, written=0.75) if record else {}
     count = sum(p.numel() for p in model.parameters())
     print(f"{count:,} parameters, {count * 2 / 1e6:.1f} MB in bf16", flush=True)
     matrices = [p for p in model.parameters() if p.ndim > 1]
@@ -137,7 +145,7 @@ def train(steps, tokens, peak):
     model.model.embed_tokens.register_forward_hook(lambda module, given, out: F.dropout(out, DROPOUT, module.training))
     body = torch.compile(model.model, dynamic=False)
     losses, seen, start = [], 0, time.time()
-    for step, (ids, weights) in zip(range(steps), batches(encoder, tokens, SEED + 10)):
+    for step, (ids, weights) in zip(range(steps), batches(encoder, tokens, seed + 10, **mixture)):
         warm = min(1.0, (step + 1) / 100)
         rate = peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
         for group in optimizer.param_groups:
@@ -164,8 +172,12 @@ def train(steps, tokens, peak):
             print(f"step {step} loss {loss.item():.4f} answers {losses[-1][2]:.4f} tokens/s {seen / spent:.0f} minutes {spent / 60:.1f}", flush=True)
         if step % 500 == 499 or step == steps - 1:
             save(model, tokenizer)
-    plot(losses)
-    return dict(parameters=count, steps=steps, tokens=seen, minutes=round((time.time() - start) / 60), final_answer_loss=float(np.mean([l[2] for l in losses[-50:]])))
+    if not record:
+        plot(losses)
+    minutes, final = round((time.time() - start) / 60), float(np.mean([l[2] for l in losses[-50:]]))
+    if record:
+        return record | dict(second_steps=steps, second_minutes=minutes, final_answer_loss=final)
+    return dict(parameters=count, steps=steps, minutes=minutes, tokens=seen, final_answer_loss=final)
 
 
 def save(model, tokenizer):
@@ -298,12 +310,17 @@ def main():
     parser.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=2e-3, help="the peak learning rate")
     parser.add_argument("--sample", type=int, default=150, help="held-out questions of the framed kind to evaluate")
+    parser.add_argument("--second-steps", type=int, default=1000)
+    parser.add_argument("--second", action="store_true", help="only the second part, from what is in model/")
     parser.add_argument("--evaluate", action="store_true", help="do not train")
     options = parser.parse_args()
     record = HERE / "training.json"
-    if not options.evaluate:
-        write(record, train(options.steps, options.tokens, options.rate))
     result = json.loads(record.read_text()) if record.exists() else {}
+    if not options.evaluate:
+        if not options.second:
+            result = train(options.steps, options.tokens, options.rate)
+            write(record, result)
+        result = train(options.second_steps, options.tokens, options.rate / 3, result)
     result["evaluation"] = evaluate(options.sample)
     write(record, result)
     export_tests()

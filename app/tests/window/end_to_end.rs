@@ -35,7 +35,8 @@ fn a_question_is_answered_and_found_again() {
     let mut program = display.start(data.path());
     display.key("ctrl+f");
     display.type_text("open a");
-    std::thread::sleep(Duration::from_millis(500));
+    // Tab leads to the hits once they are there.
+    std::thread::sleep(Duration::from_secs(2));
     display.key("Tab");
     display.key("space");
     std::thread::sleep(Duration::from_millis(500));
