@@ -27,7 +27,8 @@ const NEEDS: &[(&str, &str)] = &[("native_f16", "kv_f16")];
 const EXCLUDES: &[(&str, &str)] = &[("subgroups", "solo")];
 
 /// Flags in the order in which they appear in names.
-const FLAGS: &[&str] = &["kv_f16", "qk_norm", "native_f16", "broadcast", "split", "int8_out", "solo", "subgroups"];
+const FLAGS: &[&str] =
+    &["kv_f16", "qk_norm", "native_f16", "broadcast", "split", "int8_out", "geglu", "solo", "subgroups"];
 
 fn main() {
     println!("cargo::rerun-if-changed=wgsl");

@@ -232,9 +232,9 @@ fn bench_measures() {
         let number = |key: &str| speed[key].as_f64().unwrap();
         assert!(0.0 < number("min") && number("min") <= number("median") && number("median") <= number("max"));
     }
-    // Ten for each of four layers, and six around them.
-    assert_eq!(object["dispatches_per_token"], 46);
-    assert_eq!(object["planned_dispatches_per_token"], 46);
+    // Eight for each of four layers, and six around them.
+    assert_eq!(object["dispatches_per_token"], 38);
+    assert_eq!(object["planned_dispatches_per_token"], 38);
 }
 
 #[cfg(unix)]

@@ -116,7 +116,7 @@ impl Session {
         let inner = &self.engine.inner;
         // The head's input is rounded apart from the norm before it.
         let rounding = inner.kernels.matvec != Matvec::Float && inner.weights.embedding.format().is_integer();
-        2 + 10 * inner.config.num_layers + 4 + usize::from(rounding)
+        2 + 8 * inner.config.num_layers + 4 + usize::from(rounding)
     }
 
     /// Makes the session hold this many tokens that it never computed, to measure how fast it is at that depth. What their

@@ -4,7 +4,7 @@ use lapidary_shaders::twins;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
-use crate::rope::side_by_side;
+use crate::rope::{cached, side_by_side};
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -22,7 +22,7 @@ prop_compose! {
     fn case()(
         group in 1usize..6,
         kv_heads in 1usize..4,
-        head_dim in prop::sample::select(vec![4usize, 24, 32, 128, 256]),
+        head_dim in prop::sample::select(vec![8usize, 24, 32, 128, 256]),
         tokens in prop_oneof![Just(1usize), 2usize..40],
         position in prop_oneof![Just(0usize), 1usize..200],
         window in prop::option::of(1usize..150),
@@ -84,19 +84,107 @@ fn check(case: &Case) {
                 ops::attention(r, numbers, &q, &cache, &out).await.unwrap();
             });
             assert_close(&format!("{name}, {format:?}, {case:?}"), &read(gpu, &out, tokens), &twin, tolerance);
-            if tokens > 1 {
-                continue;
-            }
-            let out = dirty(gpu, tokens, heads * head_dim);
+        }
+    }
+}
+
+/// A step of one token: rotated where it is attended to, with the keys and values before it in the cache.
+#[derive(Clone, Debug)]
+struct Split {
+    group: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    position: usize,
+    window: Option<usize>,
+    soft_cap: Option<f32>,
+    normed: bool,
+    seed: u64,
+}
+
+prop_compose! {
+    fn split()(
+        // Eight and more rows take a workgroup or two.
+        group in prop_oneof![1usize..6, 7usize..11],
+        kv_heads in 1usize..4,
+        head_dim in prop::sample::select(vec![8usize, 24, 32, 128, 256]),
+        position in prop_oneof![Just(0usize), 1usize..200, 600usize..700],
+        window in prop::option::of(1usize..150),
+        soft_cap in prop::option::of(2f32..50.0),
+        normed: bool,
+        seed: u64,
+    ) -> Split {
+        Split { group, kv_heads, head_dim, position, window, soft_cap, normed, seed }
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::cases(12))]
+    #[test]
+    fn attention_split(case in split()) {
+        check_split(&case);
+    }
+}
+
+#[test]
+fn attention_split_at_the_edge_of_the_window() {
+    for (position, window) in
+        [(14, 16), (15, 16), (16, 16), (63, 64), (64, 64), (65, 64), (130, 65), (127, 1), (512, 512)]
+    {
+        let (window, soft_cap) = (Some(window), Some(50.0));
+        check_split(&Split { group: 2, kv_heads: 1, head_dim: 32, position, window, soft_cap, normed: true, seed: 1 });
+    }
+}
+
+fn check_split(case: &Split) {
+    let Split { group, kv_heads, head_dim, position, window, soft_cap, normed, seed } = *case;
+    let heads = group * kv_heads;
+    let q = gaussian(seed, heads * head_dim);
+    let before = |seed| gaussian(seed, position * kv_heads * head_dim);
+    let (old_k, old_v) = (before(seed ^ 1), before(seed ^ 2));
+    let new = gaussian(seed ^ 3, 2 * kv_heads * head_dim);
+    let (k, v) = new.split_at(kv_heads * head_dim);
+    let weight = gaussian(seed ^ 4, 2 * head_dim);
+    let (q_weight, k_weight) = weight.split_at(head_dim);
+    let (theta, position_scale, eps) = (10_000.0, 8.0, 1e-6);
+    // Scores of some size, so that cap and softmax bite.
+    let query_scale = 8.0 / (head_dim as f32).sqrt();
+    let rotated = |x: &[f32], weight, scale| {
+        let rope = twins::Rope { head_dim, theta, position_scale, scale, eps };
+        twins::rope(rope, x, 1, position, normed.then_some(weight))
+    };
+    let new_k = rotated(k, k_weight, 1.0);
+    let numbers = twins::Attention { heads, kv_heads, head_dim, window, soft_cap };
+    let twin = twins::attention(
+        numbers,
+        &rotated(&q, q_weight, query_scale),
+        &[&old_k[..], &new_k].concat(),
+        &[&old_v[..], v].concat(),
+        position,
+    );
+    for (name, gpu) in devices() {
+        for (format, tolerance) in [(CacheFormat::F32, 5.0 * F32), (CacheFormat::F16, 4.0 * F16_CACHE)] {
+            let what = format!("{name}, {format:?}, {case:?}");
+            let cache = filled(gpu, format, kv_heads, head_dim, position, &old_k, &old_v);
+            let qkv = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &[&q[..], k, v].concat());
+            let weight = normed.then(|| tensor(gpu, 2 * head_dim, &weight));
+            let table = block_on(ops::cos_sin_table(gpu, cache.capacity(), head_dim, theta, position_scale)).unwrap();
             let partials = block_on(Partials::new(gpu, heads, head_dim)).unwrap();
             let nonsense = vec![777.0f32; partials.buffer().size() as usize / 4];
             gpu.queue().write_buffer(partials.buffer(), 0, bytemuck::cast_slice(&nonsense));
-            run(gpu, step(tokens, position), async |r| {
-                ops::attention_split(r, numbers, &q, &cache, &partials).await.unwrap();
+            let out = dirty(gpu, 1, heads * head_dim);
+            let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap };
+            let rope = Rope { heads, kv_heads, head_dim, query_scale, eps };
+            run(gpu, step(1, position), async |r| {
+                ops::attention_split(r, numbers, rope, &qkv, &table, weight.as_ref(), &cache, &partials).await.unwrap();
                 ops::attention_merge(r, &partials, Factor::Float(&out)).await.unwrap();
             });
-            let what = format!("{name}, {format:?}, split, {case:?}");
-            assert_close(&what, &read(gpu, &out, tokens), &twin, tolerance);
+            assert_close(&what, &read(gpu, &out, 1), &twin, tolerance);
+            // The cache has the new position, the old ones as they were, and nothing behind.
+            let positions = position + 1;
+            let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, cache.capacity(), 0..positions);
+            let cache_tolerance = if format == CacheFormat::F32 { 5.0 * F32 } else { F16_CACHE };
+            assert_close(&what, &rows(cache.key_buffer()), &[&old_k[..], &new_k].concat(), cache_tolerance);
+            assert_close(&what, &rows(cache.value_buffer()), &[&old_v[..], v].concat(), cache_tolerance);
         }
     }
 }
@@ -113,6 +201,9 @@ fn filled(
 ) -> CacheLayer {
     let capacity = positions + 3;
     let cache = block_on(CacheLayer::new(gpu, format, kv_heads, capacity, head_dim)).unwrap();
+    if positions == 0 {
+        return cache;
+    }
     let q = vec![777.0; positions * head_dim];
     let qkv = tensor(gpu, (1 + 2 * kv_heads) * head_dim, &side_by_side(&[&q, k, v], positions));
     let still: Vec<f32> = [1.0, 0.0].repeat(capacity * head_dim / 2);

@@ -39,3 +39,23 @@ fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) 
         }
     }
 }
+
+proptest! {
+    #![proptest_config(crate::cases(5))]
+    #[test]
+    fn matvec_geglu(hidden in 1usize..150, cols in 1usize..700, tokens in 1usize..3, seed: u64) {
+        let values = gaussian(seed, 2 * hidden * cols);
+        let x = gaussian(seed ^ 1, tokens * cols);
+        for format in WeightFormat::ALL {
+            for (name, gpu) in devices() {
+                let (weights, held) = matrix(gpu, format, cols, &values, u64::MAX);
+                let both = twins::matvec(&held, &x[(tokens - 1) * cols..]);
+                let twin = twins::geglu(&both[..hidden], &both[hidden..]);
+                let x = tensor(gpu, cols, &x);
+                let out = dirty(gpu, 1, hidden);
+                run(gpu, step(tokens, 0), async |r| ops::matvec_geglu(r, &weights, &x, &out).await.unwrap());
+                assert_close(&format!("{name}, {format}"), &read(gpu, &out, 1), &twin, 2.0 * F32);
+            }
+        }
+    }
+}

@@ -46,3 +46,31 @@ fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) 
         }
     }
 }
+
+proptest! {
+    #![proptest_config(crate::cases(3))]
+    #[test]
+    fn matvec_int8_geglu(groups in 1usize..9, cols in 1usize..700, tokens in 1usize..3, seed: u64) {
+        let hidden = 32 * groups;
+        let values = gaussian(seed, 2 * hidden * cols);
+        let x = gaussian(seed ^ 1, tokens * cols);
+        for format in WeightFormat::ALL.into_iter().filter(|format| format.is_integer()) {
+            for (name, gpu) in devices() {
+                let (weights, held) = matrix(gpu, format, cols, &values, u64::MAX);
+                let both = twins::matvec(&held, &twins::quantize(&x[(tokens - 1) * cols..], cols));
+                let twin = twins::quantize(&twins::geglu(&both[..hidden], &both[hidden..]), hidden);
+                let x = tensor(gpu, cols, &x);
+                let int8 = block_on(Int8Tensor::new(gpu, "test", tokens, cols)).unwrap();
+                for sharing in [Sharing::Solo, Sharing::Subgroup] {
+                    let out = block_on(Int8Tensor::new(gpu, "test", 1, hidden)).unwrap();
+                    run(gpu, step(tokens, 0), async |r| {
+                        ops::quantize(r, &x, &int8).await.unwrap();
+                        ops::matvec_int8_geglu(r, &weights, &int8, sharing, &out).await.unwrap();
+                    });
+                    let what = format!("{name}, {format}, {sharing:?}");
+                    assert_close(&what, &read_int8(gpu, &out, 1, hidden), &twin, INT8);
+                }
+            }
+        }
+    }
+}

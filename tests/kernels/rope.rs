@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use lapidary_engine::ops::{self, CacheFormat, CacheLayer, Rope};
 use lapidary_shaders::twins;
 use lapidary_tests::*;
@@ -46,7 +48,7 @@ proptest! {
                 // Keys and values stay as they were there.
                 let after = side_by_side(&[&twin_q, &k, &v], tokens);
                 assert_close(&what, &read(gpu, &qkv, tokens), &after, 5.0 * F32);
-                let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, position, tokens);
+                let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, CAPACITY, position..position + tokens);
                 assert_close(&what, &rows(cache.key_buffer()), &twin_k, tolerance.max(5.0 * F32));
                 assert_close(&what, &rows(cache.value_buffer()), &v, tolerance);
             }
@@ -60,26 +62,26 @@ pub(crate) fn side_by_side(matrices: &[&[f32]], rows: usize) -> Vec<f32> {
     (0..rows).flat_map(row).copied().collect()
 }
 
-/// Some positions of a cache as `[tokens, kv_heads * head_dim]`; everything else must still be zero.
-fn cached(
+/// Some positions of a cache as `[positions, kv_heads * head_dim]`; everything else must still be zero.
+pub(crate) fn cached(
     gpu: &lapidary_engine::Gpu,
     buffer: &lapidary_engine::wgpu::Buffer,
     format: CacheFormat,
     kv_heads: usize,
     head_dim: usize,
-    position: usize,
-    tokens: usize,
+    capacity: usize,
+    positions: Range<usize>,
 ) -> Vec<f32> {
     let bytes = block_on(gpu.read_buffer(buffer, buffer.size())).unwrap();
     let numbers: Vec<f32> = match format {
         CacheFormat::F32 => bytemuck::pod_collect_to_vec(&bytes),
         CacheFormat::F16 => bytes.chunks_exact(2).map(|b| half(u16::from_le_bytes([b[0], b[1]]))).collect(),
     };
-    let mut rows = vec![0.0; tokens * kv_heads * head_dim];
-    for (i, value) in numbers.into_iter().enumerate().take(kv_heads * CAPACITY * head_dim) {
-        let (head, at, d) = (i / head_dim / CAPACITY, i / head_dim % CAPACITY, i % head_dim);
-        if (position..position + tokens).contains(&at) {
-            rows[((at - position) * kv_heads + head) * head_dim + d] = value;
+    let mut rows = vec![0.0; positions.len() * kv_heads * head_dim];
+    for (i, value) in numbers.into_iter().enumerate().take(kv_heads * capacity * head_dim) {
+        let (head, at, d) = (i / head_dim / capacity, i / head_dim % capacity, i % head_dim);
+        if positions.contains(&at) {
+            rows[((at - positions.start) * kv_heads + head) * head_dim + d] = value;
         } else {
             assert_eq!(value, 0.0, "wrote position {at}, which is not the step's");
         }

@@ -22,12 +22,12 @@ fn objects(instance: &wgpu::Instance) -> [usize; 7] {
     ]
 }
 
-/// Dispatches of a greedy token: embedding and first norm; for a layer the product of queries, keys and values, rope,
-/// attention and its merge, the output product, the seam, gates and ups, GeGLU, down, the seam; the head's product, its
-/// finish, and two for the choice.
+/// Dispatches of a greedy token: embedding and first norm; for a layer the product of queries, keys and values, attention
+/// and its merge, the output product, the seam, gates and ups, down, the seam; the head's product, its finish, and two for
+/// the choice.
 fn planned(layers: usize, int8: bool) -> usize {
     // The head's input is rounded apart from the norm before it.
-    2 + 10 * layers + 4 + usize::from(int8)
+    2 + 8 * layers + 4 + usize::from(int8)
 }
 
 #[test]

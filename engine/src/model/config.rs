@@ -28,6 +28,8 @@ const MAX_VOCAB: usize = 64 * 65_535;
 const MAX_CONTEXT: usize = 16 << 20;
 /// Sizes of vectors must be multiples of this, which is how kernels load them.
 const VECTOR: usize = 4;
+/// The same for a head, the halves of which are rotated together.
+const HEAD: usize = 2 * VECTOR;
 
 /// The families of models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -172,13 +174,13 @@ impl Config {
             }
         }
         let vectors = [
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("head_dim", self.head_dim),
+            ("hidden_size", self.hidden_size, VECTOR),
+            ("intermediate_size", self.intermediate_size, VECTOR),
+            ("head_dim", self.head_dim, HEAD),
         ];
-        for (field, size) in vectors {
-            if size % VECTOR != 0 {
-                return Err(fail(field, format!("it is {size}, but must be a multiple of {VECTOR}")));
+        for (field, size, unit) in vectors {
+            if size % unit != 0 {
+                return Err(fail(field, format!("it is {size}, but must be a multiple of {unit}")));
             }
         }
         if !self.num_heads.is_multiple_of(self.num_kv_heads) {

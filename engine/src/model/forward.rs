@@ -56,7 +56,7 @@ pub async fn record_body(r: &mut Recorder<'_>, mode: Mode, model: Model<'_>, cac
             eps,
         };
         let table = tables.of(kind.rope_theta, kind.rope_scale);
-        rope(r, rotation, &s.qkv, table, layer.qk_norm.as_ref(), cache).await?;
+        let qk_norm = layer.qk_norm.as_ref();
         let numbers = Attention {
             heads: c.num_heads,
             kv_heads: c.num_kv_heads,
@@ -67,22 +67,29 @@ pub async fn record_body(r: &mut Recorder<'_>, mode: Mode, model: Model<'_>, cac
         let output = [(&layer.output, 0)];
         x = Factor::Float(&s.heads);
         if mode == Mode::Decode {
-            attention_split(r, numbers, &s.qkv, cache, &s.partials).await?;
+            attention_split(r, numbers, rotation, &s.qkv, table, qk_norm, cache, &s.partials).await?;
             if c.head_dim.is_multiple_of(32) {
                 x = products.factor(&output, &s.heads);
             }
             attention_merge(r, &s.partials, x).await?;
         } else {
+            rope(r, rotation, &s.qkv, table, qk_norm, cache).await?;
             attention(r, numbers, &s.qkv, cache, &s.heads).await?;
         }
         products.record(r, x, &output, &s.block).await?;
         let gate_up = layer.gate_up.placed();
         x = products.factor(&gate_up, &s.normed);
         add_rms_norm(r, &s.block, &layer.post_attention_norm, &s.residual, &layer.pre_ffn_norm, eps, x).await?;
-        products.record(r, x, &gate_up, &s.gate_up).await?;
         let down = [(&layer.down, 0)];
-        x = products.factor(&down, &s.hidden);
-        geglu(r, &s.gate_up, x).await?;
+        x = match products.record_geglu(r, x, &gate_up, &layer.down, &s.hidden, &s.hidden_int8).await? {
+            Some(hidden) => hidden,
+            None => {
+                products.record(r, x, &gate_up, &s.gate_up).await?;
+                let hidden = products.factor(&down, &s.hidden);
+                geglu(r, &s.gate_up, hidden).await?;
+                hidden
+            }
+        };
         products.record(r, x, &down, &s.block).await?;
         let next_norm;
         (next_norm, x) = match w.layers.get(i + 1) {

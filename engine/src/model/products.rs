@@ -2,7 +2,10 @@
 
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
-use crate::ops::{Factor, Int8Tensor, Sharing, matmul, matmul_coop, matmul_int8, matvec, matvec_int8, quantize};
+use crate::ops::{
+    Factor, Int8Tensor, Sharing, matmul, matmul_coop, matmul_int8, matvec, matvec_geglu, matvec_int8,
+    matvec_int8_geglu, quantize,
+};
 use crate::quant::{Matrix, WeightFormat};
 
 /// One token a step or many.
@@ -110,18 +113,21 @@ impl Products<'_> {
         matrices: &[(&Matrix, usize)],
         out: &Tensor,
     ) -> Result<()> {
-        if let Factor::Float(x) = x
-            && matrices.iter().any(|(weights, _)| self.wants_int8(weights))
-        {
-            quantize(r, x, self.int8).await?;
+        let mut int8 = self.int8;
+        match x {
+            Factor::Int8(x) => int8 = x,
+            Factor::Float(x) if matrices.iter().any(|(weights, _)| self.wants_int8(weights)) => {
+                quantize(r, x, int8).await?;
+            }
+            Factor::Float(_) => {}
         }
         for &(weights, first_out) in matrices {
             if self.wants_int8(weights) {
                 match (self.mode, self.kernels.matvec) {
                     (Mode::Decode, Matvec::Int8(sharing)) => {
-                        matvec_int8(r, weights, self.int8, sharing, out, first_out).await?;
+                        matvec_int8(r, weights, int8, sharing, out, first_out).await?;
                     }
-                    _ => matmul_int8(r, weights, self.int8, out, first_out).await?,
+                    _ => matmul_int8(r, weights, int8, out, first_out).await?,
                 }
                 continue;
             }
@@ -136,5 +142,37 @@ impl Products<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Gates, ups and GeGLU in one, as [`Self::record`] with `down` wants the result: to `float` or `int8`. `None` where they
+    /// cannot be one: in prefill, if gates and ups are of two formats or too large for a binding, or if one of the
+    /// products takes integers and the other does not.
+    ///
+    /// # Errors
+    /// The errors of [`Recorder`].
+    pub(crate) async fn record_geglu<'f>(
+        &self,
+        r: &mut Recorder<'_>,
+        x: Factor<'_>,
+        gate_up: &[(&Matrix, usize)],
+        down: &Matrix,
+        float: &'f Tensor,
+        int8: &'f Int8Tensor,
+    ) -> Result<Option<Factor<'f>>> {
+        let [(gate_up, _)] = gate_up else { return Ok(None) };
+        if self.mode != Mode::Decode || gate_up.shards.len() != 1 {
+            return Ok(None);
+        }
+        match (x, self.kernels.matvec) {
+            (Factor::Int8(x), Matvec::Int8(sharing)) if self.wants_int8(down) && gate_up.rows.is_multiple_of(64) => {
+                matvec_int8_geglu(r, gate_up, x, sharing, int8).await?;
+                Ok(Some(Factor::Int8(int8)))
+            }
+            (Factor::Float(x), _) if !self.wants_int8(gate_up) && !self.wants_int8(down) => {
+                matvec_geglu(r, gate_up, x, float).await?;
+                Ok(Some(Factor::Float(float)))
+            }
+            _ => Ok(None),
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct State {
     pub hidden: Tensor,
     /// The widest of these as integers, for the product that comes next.
     pub int8: Int8Tensor,
+    /// `[1, F]`: `hidden` as integers, where the product before it reads `int8` and makes these in one go.
+    pub hidden_int8: Int8Tensor,
     /// `[L, vocab]`: logits of the last token, or of all where a caller wants them.
     pub logits: Tensor,
     /// Scratch of the greedy choice.
@@ -67,6 +69,7 @@ impl State {
             gate_up: tensor("gate_up", gate_up_cols(config.intermediate_size)).await?,
             hidden: tensor("hidden", config.intermediate_size).await?,
             int8: Int8Tensor::new(gpu, "int8", max_tokens, widest).await?,
+            hidden_int8: Int8Tensor::new(gpu, "hidden_int8", 1, config.intermediate_size).await?,
             logits: Tensor::zeros(gpu, "logits", logit_rows, config.vocab_size).await?,
             best: gpu.buffer("best", 8 * ARGMAX_WORKGROUPS as u64, usage).await?,
             candidates: gpu.buffer("candidates", 8 * vocab, usage).await?,

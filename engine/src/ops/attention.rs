@@ -2,9 +2,9 @@
 
 use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
 
-use super::{CacheLayer, Partials, assert_cols, u32_of};
+use super::{CacheLayer, Partials, Rope, assert_cols, u32_of};
 use crate::error::Result;
-use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
+use crate::gpu::{Count, Grid, Recorder, Tensor};
 
 /// The numbers of an [`attention`].
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +13,7 @@ pub struct Attention {
     pub heads: usize,
     /// Key and value heads; divides `heads`.
     pub kv_heads: usize,
-    /// Numbers in a head, a multiple of 4 up to 256.
+    /// Numbers in a head, a multiple of 8 up to 256.
     pub head_dim: usize,
     /// Keys a query sees, itself included; all where `None`.
     pub window: Option<usize>,
@@ -35,25 +35,47 @@ pub async fn attention(
     out: &Tensor,
 ) -> Result<()> {
     assert_cols("out", out, attention.heads * attention.head_dim);
+    assert!(q.cols() >= attention.heads * attention.head_dim, "q has {} columns, too few", q.cols());
+    let params = Params { out_stride4: u32_of(out.stride() / 4), splits: 1, ..attention.params(q, cache) };
     let group = u32_of(attention.heads / attention.kv_heads);
     let blocks = Count::Tokens { per_token: group, per_group: 8 };
-    let out_stride4 = u32_of(out.stride() / 4);
-    dispatch(r, attention, q, cache, out.slice(), out_stride4, 1, blocks, &["rows_8"]).await
+    // What only `split` reads is not looked at, but WebGPU wants the slots filled.
+    let bindings = Bindings {
+        q: q.slice(),
+        k_cache: cache.keys(),
+        v_cache: cache.values(),
+        out: out.slice(),
+        cos_sin: q.slice(),
+        qk_weight: q.slice(),
+    };
+    let features = [&cache.features()[..], &["rows_8"]].concat();
+    let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
+    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
 }
 
-/// The same for a step of one token, shared by workgroups; [`attention_merge`](super::attention_merge) does the rest.
+/// [`rope`](super::rope) and attention for a step of one token, shared by workgroups;
+/// [`attention_merge`](super::attention_merge) does the rest.
+///
+/// `qkv`, `cos_sin` and `qk_weight` as for [`rope`](super::rope), except that `qkv` stays as it is.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
+#[expect(clippy::too_many_arguments, reason = "those of two kernels")]
 pub async fn attention_split(
     r: &mut Recorder<'_>,
     attention: Attention,
-    q: &Tensor,
+    rope: Rope,
+    qkv: &Tensor,
+    cos_sin: &Tensor,
+    qk_weight: Option<&Tensor>,
     cache: &CacheLayer,
     out: &Partials,
 ) -> Result<()> {
-    out.assert_shape(attention.heads, attention.head_dim);
-    let group = u32_of(attention.heads / attention.kv_heads);
+    let Attention { heads, kv_heads, head_dim, .. } = attention;
+    rope.assert_shape(qkv, cos_sin, cache);
+    assert!((rope.heads, rope.kv_heads, rope.head_dim) == (heads, kv_heads, head_dim), "{rope:?}, but {attention:?}");
+    out.assert_shape(heads, head_dim);
+    let group = u32_of(heads / kv_heads);
     // Rows that share a load of keys and values: no more than there are.
     let (rows, feature) = match group {
         1 => (1, "rows_1"),
@@ -61,39 +83,40 @@ pub async fn attention_split(
         3 | 4 => (4, "rows_4"),
         _ => (8, "rows_8"),
     };
-    let splits = u32_of(out.splits());
-    let blocks = Count::Fixed(group.div_ceil(rows) * splits);
-    dispatch(r, attention, q, cache, out.slice(), 0, splits, blocks, &["split", feature]).await
+    let params = Params {
+        splits: u32_of(out.splits()),
+        query_scale: rope.query_scale,
+        qk_norm: u32::from(qk_weight.is_some()),
+        eps: rope.eps,
+        ..attention.params(qkv, cache)
+    };
+    let bindings = Bindings {
+        q: qkv.slice(),
+        k_cache: cache.keys(),
+        v_cache: cache.values(),
+        out: out.slice(),
+        cos_sin: cos_sin.slice(),
+        qk_weight: qk_weight.unwrap_or(cos_sin).slice(),
+    };
+    let features = [&cache.features()[..], &["split", feature]].concat();
+    let grid = Grid::Xy(Count::Fixed(group.div_ceil(rows) * params.splits), Count::Fixed(params.kv_heads));
+    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
 }
 
-#[expect(clippy::too_many_arguments, reason = "what the two above differ in")]
-async fn dispatch(
-    r: &mut Recorder<'_>,
-    attention: Attention,
-    q: &Tensor,
-    cache: &CacheLayer,
-    out: Slice<'_>,
-    out_stride4: u32,
-    splits: u32,
-    blocks: Count,
-    flags: &[&'static str],
-) -> Result<()> {
-    let Attention { heads, kv_heads, head_dim, window, soft_cap } = attention;
-    assert!(q.cols() >= heads * head_dim, "q has {} columns, not {}", q.cols(), heads * head_dim);
-    assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
-    let params = Params {
-        heads: u32_of(heads),
-        kv_heads: u32_of(kv_heads),
-        head_dim4: u32_of(head_dim / 4),
-        q_stride4: u32_of(q.stride() / 4),
-        out_stride4,
-        capacity: u32_of(cache.capacity()),
-        window: u32_of(window.unwrap_or(cache.capacity()).min(cache.capacity())),
-        soft_cap: soft_cap.unwrap_or(0.0),
-        splits,
-    };
-    let bindings = Bindings { q: q.slice(), k_cache: cache.keys(), v_cache: cache.values(), out };
-    let features = [&cache.features()[..], flags].concat();
-    let grid = Grid::Xy(blocks, Count::Fixed(u32_of(kv_heads)));
-    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
+impl Attention {
+    /// What both kinds have in common.
+    fn params(self, q: &Tensor, cache: &CacheLayer) -> Params {
+        let Self { heads, kv_heads, head_dim, window, soft_cap } = self;
+        assert!(head_dim % 8 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
+        Params {
+            heads: u32_of(heads),
+            kv_heads: u32_of(kv_heads),
+            head_dim4: u32_of(head_dim / 4),
+            q_stride4: u32_of(q.stride() / 4),
+            capacity: u32_of(cache.capacity()),
+            window: u32_of(window.unwrap_or(cache.capacity()).min(cache.capacity())),
+            soft_cap: soft_cap.unwrap_or(0.0),
+            ..Params::default()
+        }
+    }
 }

@@ -32,6 +32,14 @@ impl Sharing {
             Self::Subgroup => 16,
         }
     }
+
+    /// Outputs of a workgroup with `geglu`, `OUTPUTS` of the kernel.
+    fn geglu_outputs(self) -> u32 {
+        match self {
+            Self::Solo => 64,
+            Self::Subgroup => 32,
+        }
+    }
 }
 
 /// `out[0, first_out..] = weights · x[last token]`, one dispatch a shard.
@@ -61,4 +69,27 @@ pub async fn matvec_int8(
         r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await?;
     }
     Ok(())
+}
+
+/// `out[0] = gelu(gates · x[last token]) · (ups · x[last token])`, rounded to 8-bit integers, in one dispatch.
+///
+/// `gate_up`: `[2n, cols]`, gates above ups, in one shard and in a format of integers, n a multiple of 32; `x`: `[T, cols]`, of which the step's
+/// last row counts; `out`: room for `[1, n]`, not where `x` is.
+///
+/// # Errors
+/// The errors of [`Recorder`].
+pub async fn matvec_int8_geglu(
+    r: &mut Recorder<'_>,
+    gate_up: &Matrix,
+    x: &Int8Tensor,
+    sharing: Sharing,
+    out: &Int8Tensor,
+) -> Result<()> {
+    let [shard] = &gate_up.shards[..] else { panic!("{} shards: gates and ups must be in one", gate_up.shards.len()) };
+    assert!((shard.rows / 2).is_multiple_of(32), "{} outputs do not fill groups of 32", shard.rows / 2);
+    let params = Params { rows: u32_of(shard.rows / 2), groups: u32_of(gate_up.groups()), first_out: 0 };
+    let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
+    let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(sharing.geglu_outputs())));
+    let features = [&[gate_up.format.name(), "geglu"][..], sharing.flags()].concat();
+    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
 }

@@ -21,6 +21,15 @@ pub struct Rope {
     pub eps: f32,
 }
 
+impl Rope {
+    pub(crate) fn assert_shape(self, qkv: &Tensor, cos_sin: &Tensor, cache: &CacheLayer) {
+        let Self { heads, kv_heads, head_dim, .. } = self;
+        assert_cols("qkv", qkv, (heads + 2 * kv_heads) * head_dim);
+        assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
+        assert!(cos_sin.cols() >= cache.capacity() * head_dim, "the table ends before the cache");
+    }
+}
+
 /// Rotates queries in place and scales them, and writes rotated keys and values to the cache at the step's position.
 ///
 /// `qkv`: `[T, (heads + 2 · kv_heads) · head_dim]`, queries, keys and values of a token side by side; `cos_sin`: from
@@ -37,9 +46,7 @@ pub async fn rope(
     cache: &CacheLayer,
 ) -> Result<()> {
     let Rope { heads, kv_heads, head_dim, query_scale, eps } = rope;
-    assert_cols("qkv", qkv, (heads + 2 * kv_heads) * head_dim);
-    assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
-    assert!(cos_sin.cols() >= cache.capacity() * head_dim, "the table ends before the cache");
+    rope.assert_shape(qkv, cos_sin, cache);
     let params = Params {
         heads: u32_of(heads),
         kv_heads: u32_of(kv_heads),
