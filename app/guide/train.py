@@ -3,6 +3,8 @@
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python train.py                 # a good hour on two cores; writes model/, loss.png, evaluation.json, goldens
+    venv/bin/python train.py --second        # the second part once more, from what is in model/
+    venv/bin/python train.py --mean A B C    # the mean of copies of model/
     venv/bin/python train.py --evaluate      # only evaluates what is in model/
 
 The architecture is Hugging Face's own Gemma2ForCausalLM with everything that Gemma 2 has: both caps, local and global layers
@@ -195,6 +197,13 @@ def save(model, tokenizer):
                                                 pad_token="<pad>", unk_token="<unk>", chat_template=template))
 
 
+def mean(folders):
+    """Of checkpoints along the way: their mean errs less than each (Izmailov et al. 2018)."""
+    models = [load_file(folder / "model.safetensors") for folder in folders]
+    tensors = {name: (sum(m[name].float() for m in models) / len(models)).to(torch.bfloat16) for name in models[0]}
+    save_file(tensors, MODEL / "model.safetensors", metadata={"format": "pt"})
+
+
 def write(path, value):
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -242,31 +251,39 @@ def holds(answer, keys):
 REFUSAL, ENGLISH = ["only Lapidary's built-in guide"], ["only English"]
 
 
-def evaluate(sample):
+@torch.no_grad()
+def answers(model, tokenizer, prompts):
+    """Greedy answers, 48 prompts of like length at a time."""
+    order, said = sorted(range(len(prompts)), key=lambda i: len(prompts[i])), {}
+    for at in range(0, len(order), 48):
+        part = order[at:at + 48]
+        longest = max(len(prompts[i]) for i in part)
+        ids = torch.tensor([[PAD] * (longest - len(prompts[i])) + prompts[i] for i in part])
+        out = model.generate(input_ids=ids, attention_mask=(ids != PAD).long(), max_new_tokens=120, do_sample=False,
+                             eos_token_id=[EOS, END], pad_token_id=PAD)
+        for i, row in zip(part, out):
+            said[i] = tokenizer.decode([int(id) for id in row[longest:] if int(id) not in (PAD, EOS, END)])
+    return [said[i] for i in range(len(prompts))]
+
+
+def evaluate():
     """Held-out questions, answered greedily; a right answer holds all of its topic's key terms."""
-    torch.manual_seed(SEED)
     model, tokenizer = load()
-    encoder, rng = Encoder(tokenizer), random.Random(SEED)
-    held = corpus.evaluation()
-    written = [q for q in held["on_topic"] if q["written"]]
-    framed = rng.sample([q for q in held["on_topic"] if not q["written"]], sample)
-    scores, wrong = {}, []
-    groups = dict(written=[([], q["ask"], q["keys"]) for q in written], framed=[([], q["ask"], q["keys"]) for q in framed],
-                  off_topic=[([], q["ask"], REFUSAL) for q in held["off_topic"]],
+    encoder, held = Encoder(tokenizer), corpus.evaluation()
+    on_topic = {written: [([], q["ask"], q["keys"]) for q in held["on_topic"] if q["written"] == written] for written in (True, False)}
+    groups = dict(written=on_topic[True], framed=on_topic[False], off_topic=[([], q["ask"], REFUSAL) for q in held["off_topic"]],
                   other_languages=[([], q["ask"], ENGLISH) for q in held["other_languages"]],
                   follow_ups=[([(q["first"], q["answer"])], q["ask"], q["keys"]) for q in held["follow_ups"]])
+    scores, wrong = {}, []
     for name, questions in groups.items():
-        right = 0
-        for turns, ask, keys in questions:
-            answer = tokenizer.decode(greedy(model, encoder.prompt(turns, ask)))
-            good = holds(answer, keys)
-            right += good
-            if not good:
-                wrong.append(dict(group=name, ask=ask, answer=answer))
+        said = answers(model, tokenizer, [encoder.prompt(turns, ask) for turns, ask, _ in questions])
+        missed = [(ask, answer) for (_, ask, keys), answer in zip(questions, said) if not holds(answer, keys)]
+        wrong += [(name, *pair) for pair in missed]
+        right = len(questions) - len(missed)
         scores[name] = dict(right=right, of=len(questions), share=round(right / len(questions), 4))
         print(name, scores[name], flush=True)
-    for w in wrong:
-        print(f"  {w['group']}: {w['ask']!r} -> {w['answer'][:90]!r}")
+    for name, ask, answer in wrong:
+        print(f"  {name}: {ask!r} -> {answer[:90]!r}")
     return scores
 
 
@@ -309,19 +326,21 @@ def main():
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=2e-3, help="the peak learning rate")
-    parser.add_argument("--sample", type=int, default=150, help="held-out questions of the framed kind to evaluate")
     parser.add_argument("--second-steps", type=int, default=1000)
     parser.add_argument("--second", action="store_true", help="only the second part, from what is in model/")
+    parser.add_argument("--mean", type=Path, nargs="+", metavar="MODEL", help="only take the mean of these copies of model/")
     parser.add_argument("--evaluate", action="store_true", help="do not train")
     options = parser.parse_args()
     record = HERE / "training.json"
     result = json.loads(record.read_text()) if record.exists() else {}
-    if not options.evaluate:
+    if options.mean:
+        mean(options.mean)
+    elif not options.evaluate:
         if not options.second:
             result = train(options.steps, options.tokens, options.rate)
             write(record, result)
         result = train(options.second_steps, options.tokens, options.rate / 3, result)
-    result["evaluation"] = evaluate(options.sample)
+    result["evaluation"] = evaluate()
     write(record, result)
     export_tests()
 
