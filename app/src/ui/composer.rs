@@ -63,6 +63,13 @@ impl App {
     fn composer_area(&mut self, ui: &mut Ui) {
         let free = self.composer.follow(ui);
         let id = ui.make_persistent_id("draft");
+        // What is typed while nothing has the focus, after a click on some text, is meant for the model.
+        let typed =
+            |event: &Event| matches!(event, Event::Text(_) | Event::Paste(_) | Event::Ime(ImeEvent::Preedit { .. }));
+        let nowhere = self.sheet.is_none() && ui.ctx().memory(|memory| memory.focused().is_none());
+        if nowhere && ui.input(|input| input.events.iter().any(typed)) {
+            ui.ctx().memory_mut(|memory| memory.request_focus(id));
+        }
         let focused = ui.ctx().memory(|memory| memory.has_focus(id));
         let mut send = false;
         if focused && free {

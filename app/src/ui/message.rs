@@ -166,7 +166,8 @@ impl App {
                     speed.tokens
                 );
                 ui.add_space(8.0);
-                ui.label(RichText::new(text).weak().small());
+                // All of it on one line, where there is one.
+                ui.add(egui::Label::new(RichText::new(text).weak().small()).extend());
             }
         });
         ui.add_space(if message.role == Role::User { 4.0 } else { 10.0 });

@@ -160,20 +160,24 @@ impl App {
         if pressed(Modifiers::COMMAND, Key::Q) {
             ctx.send_viewport_cmd(egui::ViewportCommand::Close);
         }
-        // The innermost thing first.
+        // The innermost thing first. Whatever it is, typing goes on: egui takes the focus away at Escape.
         let escape = !self.composer.composing && ctx.input(|input| input.key_pressed(Key::Escape));
         if escape {
-            if self.sheet.take().is_some() || self.renaming.take().is_some() || self.files.close() {
-            } else if self.state.alternatives.take().is_some() || self.state.editing.take().is_some() {
-                self.composer.focus = true;
-            } else if self.state.reply().is_some() {
+            self.composer.focus = true;
+            let closed = self.sheet.take().is_some()
+                || self.renaming.take().is_some()
+                || self.files.close()
+                || self.state.alternatives.take().is_some()
+                || self.state.editing.take().is_some();
+            if closed {
+                return;
+            }
+            if self.state.reply().is_some() {
                 self.state.stop();
             } else if !self.state.search.text.is_empty() {
                 self.state.search_for("");
-                self.composer.focus = true;
             } else {
                 self.panel = None;
-                self.composer.focus = true;
             }
         }
     }

@@ -51,6 +51,22 @@ fn escape_stops_a_reply_and_keeps_what_was_said_which_goes_on_later() {
 }
 
 #[test]
+fn what_is_typed_reaches_the_draft_after_escape_and_with_the_focus_nowhere() {
+    let mut window = Window::new();
+    window.exchange("One", "First reply");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.harness.event(Event::Text("a".into()));
+    window.settle();
+    assert_eq!(window.harness.state().state.draft(), "a");
+    // A click on some text takes the focus away.
+    window.harness.ctx.memory_mut(|memory| memory.focused().map(|id| memory.surrender_focus(id)));
+    window.settle();
+    window.harness.event(Event::Text("b".into()));
+    window.settle();
+    assert_eq!(window.harness.state().state.draft(), "ab");
+}
+
+#[test]
 fn an_edit_makes_a_branch_and_the_first_is_walked_back_to() {
     let mut window = Window::new();
     window.exchange("One", "First reply");
