@@ -8,10 +8,14 @@ use std::time::Instant;
 use egui::ViewportBuilder;
 
 use crate::chats::Store;
+use crate::icon::icon;
 use crate::last_model;
 use crate::state::State;
 use crate::ui::{App, apply_style};
 use crate::worker::{EngineWorker, Load};
+
+/// Pixels of the window's icon in one direction.
+const ICON_SIZE: u32 = 64;
 
 /// Why there is no window.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ pub fn open() -> Result<(), NoWindow> {
         viewport: ViewportBuilder::default()
             .with_title("Lapidary")
             .with_app_id("lapidary")
-            .with_icon(icon())
+            .with_icon(egui::IconData { rgba: icon(ICON_SIZE), width: ICON_SIZE, height: ICON_SIZE })
             .with_inner_size([1080.0, 760.0])
             .with_min_inner_size([420.0, 320.0]),
         ..Default::default()
@@ -65,25 +69,6 @@ fn lock(folder: &Path) -> Result<File, TryLockError> {
     let file = File::create(folder.join("lock")).map_err(TryLockError::Error)?;
     file.try_lock()?;
     Ok(file)
-}
-
-/// A gem, drawn here: a file would have to be decoded.
-fn icon() -> egui::IconData {
-    const SIZE: u32 = 64;
-    let mut rgba = Vec::with_capacity((4 * SIZE * SIZE) as usize);
-    for y in 0..SIZE {
-        for x in 0..SIZE {
-            let (x, y) = (x as f32 - 31.5, y as f32 - 31.5);
-            // An octagon with facets of different light.
-            let inside = x.abs().max(y.abs()).max((x.abs() + y.abs()) * 0.72) < 28.0;
-            let table = x.abs().max(y.abs()).max((x.abs() + y.abs()) * 0.72) < 14.0;
-            let light = if table { 0.95 } else { 0.62 + 0.22 * ((-x - y) / 40.0).clamp(-1.0, 1.0) };
-            let colour = [60.0 + 40.0 * light, 120.0 * light + 40.0, 235.0 * light];
-            rgba.extend(colour.map(|channel| channel.min(255.0) as u8));
-            rgba.push(if inside { 255 } else { 0 });
-        }
-    }
-    egui::IconData { rgba, width: SIZE, height: SIZE }
 }
 
 struct First {
