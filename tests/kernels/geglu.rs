@@ -12,11 +12,13 @@ proptest! {
         let gate: Vec<f32> = gaussian(seed, rows * cols).iter().map(|v| v * scale).collect();
         let up = gaussian(seed ^ 1, rows * cols);
         let twin = twins::geglu(&gate, &up);
+        // GELU takes the tanh of a gate far below zero from 1, so that what is left is small.
+        let size = largest(&gate) * largest(&up);
         for (name, gpu) in devices() {
             let both = side_by_side(gpu, &gate, &up, cols);
             let out = dirty(gpu, rows, cols);
             run(gpu, step(rows, 0), async |r| ops::geglu(r, &both, Factor::Float(&out)).await.unwrap());
-            assert_close(name, &read(gpu, &out, rows), &twin, F32);
+            assert_close_for(name, &read(gpu, &out, rows), &twin, size, F32);
             let int8 = block_on(Int8Tensor::new(gpu, "test", rows, cols)).unwrap();
             run(gpu, step(rows, 0), async |r| ops::geglu(r, &both, Factor::Int8(&int8)).await.unwrap());
             assert_close(name, &read_int8(gpu, &int8, rows, cols), &twins::quantize(&twin, cols), INT8);

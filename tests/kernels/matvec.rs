@@ -35,7 +35,8 @@ fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) 
             let x = tensor(gpu, cols, &x);
             let out = dirty(gpu, 1, rows);
             run(gpu, step(tokens, 0), async |r| ops::matvec(r, &weights, &x, &out, 0).await.unwrap());
-            assert_close(&format!("{name}, {format}"), &read(gpu, &out, 1), &twin, F32);
+            let size = (cols as f64).sqrt();
+            assert_close_for(&format!("{name}, {format}"), &read(gpu, &out, 1), &twin, size, F32);
         }
     }
 }
@@ -51,10 +52,12 @@ proptest! {
                 let (weights, held) = matrix(gpu, format, cols, &values, u64::MAX);
                 let both = twins::matvec(&held, &x[(tokens - 1) * cols..]);
                 let twin = twins::geglu(&both[..hidden], &both[hidden..]);
+                // Sums of `cols` numbers from a bell curve are as large as its root, even where terms cancel.
+                let size = cols as f64;
                 let x = tensor(gpu, cols, &x);
                 let out = dirty(gpu, 1, hidden);
                 run(gpu, step(tokens, 0), async |r| ops::matvec_geglu(r, &weights, &x, &out).await.unwrap());
-                assert_close(&format!("{name}, {format}"), &read(gpu, &out, 1), &twin, 2.0 * F32);
+                assert_close_for(&format!("{name}, {format}"), &read(gpu, &out, 1), &twin, size, F32);
             }
         }
     }

@@ -173,16 +173,29 @@ pub fn gaussian(seed: u64, count: usize) -> Vec<f32> {
 ///
 /// Kernels sum in f32 in an order of their own; what that costs grows with the numbers summed, not with the result.
 pub fn worst_error(kernel: &[f32], twin: &[f32]) -> f64 {
+    worst_difference(kernel, twin) / largest(twin)
+}
+
+/// The largest magnitude, and never zero.
+pub fn largest(values: &[f32]) -> f64 {
+    values.iter().fold(1e-20, |m, v| f64::max(m, f64::from(v.abs())))
+}
+
+fn worst_difference(kernel: &[f32], twin: &[f32]) -> f64 {
     assert_eq!(kernel.len(), twin.len(), "lengths differ");
-    let largest = twin.iter().fold(1e-20, |m, v| f64::max(m, f64::from(v.abs())));
     let worst = kernel.iter().zip(twin).map(|(a, b)| f64::from((a - b).abs()));
     // NaN compares with nothing, so it must not be lost in a maximum.
-    worst.fold(0.0, |m, e| if e <= m { m } else { e }) / largest
+    worst.fold(0.0, |m, e| if e <= m { m } else { e })
 }
 
 /// Fails unless the kernel is as close to its twin as f32 sums allow.
 pub fn assert_close(what: &str, kernel: &[f32], twin: &[f32], tolerance: f64) {
-    let error = worst_error(kernel, twin);
+    assert_close_for(what, kernel, twin, largest(twin), tolerance);
+}
+
+/// The same for results that are small because large numbers cancel: `largest` is the size of those.
+pub fn assert_close_for(what: &str, kernel: &[f32], twin: &[f32], largest: f64, tolerance: f64) {
+    let error = worst_difference(kernel, twin) / largest;
     assert!(error <= tolerance, "{what}: off by {error:.2e} of the largest value, over {tolerance:.0e}");
 }
 

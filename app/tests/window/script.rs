@@ -284,8 +284,10 @@ impl Window {
         turns.expect("the engine was asked nothing")
     }
 
-    /// The texts of the branch that is shown.
-    pub(crate) fn branch(&self) -> Vec<String> {
+    /// The texts of the branch that is shown, once the store has read it.
+    #[track_caller]
+    pub(crate) fn branch(&mut self) -> Vec<String> {
+        self.until("the chat is read", |app| app.state.tree().is_some());
         let tree = self.harness.state().state.tree().unwrap();
         tree.branch().map(|message| message.text.clone()).collect()
     }
