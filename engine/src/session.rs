@@ -110,7 +110,7 @@ impl Session {
     }
 
     /// Dispatches of one greedily decoded token where the matrices of every layer share a format and each fits a binding:
-    /// ten a layer, two before and four after them. What [`Session::decode_kernels`] has beyond is owed to the file and the
+    /// eight a layer, two before and four after them. What [`Session::decode_kernels`] has beyond is owed to the file and the
     /// adapter.
     pub fn planned_dispatches(&self) -> usize {
         let inner = &self.engine.inner;

@@ -29,7 +29,7 @@ impl Role {
 pub struct Turn {
     /// Who speaks.
     pub role: Role,
-    /// What was said. White space around it is dropped.
+    /// What was said. White space around it is dropped, but for that at the end of a reply that goes on.
     pub text: String,
 }
 
@@ -54,7 +54,8 @@ pub fn render(tokenizer: &Tokenizer, system: Option<&str>, turns: &[Turn]) -> Re
     let mut ids = vec![tokenizer.bos_id()];
     for (index, turn) in turns.iter().enumerate() {
         let role = turn.role.name();
-        let text = turn.text.trim();
+        let open = index + 1 == turns.len() && turn.role == Role::Model;
+        let text = if open { turn.text.trim_start() } else { turn.text.trim() };
         let system = system.map(str::trim).filter(|system| index == 0 && !system.is_empty());
         // The role and the text are one string to the reference, and merges may cross from one into the other.
         let plain = match system {
@@ -64,7 +65,6 @@ pub fn render(tokenizer: &Tokenizer, system: Option<&str>, turns: &[Turn]) -> Re
         };
         ids.push(start);
         ids.extend(tokenizer.encode_plain(&plain)?);
-        let open = index + 1 == turns.len() && turn.role == Role::Model;
         if !open {
             ids.push(end);
             ids.extend(&newline);
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_begun_reply_stays_open() {
         let start = "<bos><start_of_turn>user\nhello<end_of_turn>\n<start_of_turn>model\n";
-        renders(None, &["hello", " world "], &format!("{start}world"));
+        renders(None, &["hello", " world\n"], &format!("{start}world\n"));
         renders(None, &["hello", ""], start);
     }
 

@@ -99,7 +99,6 @@ enum Write {
     Append(Id, String),
     Forget(Id),
     Settings(String),
-    Import(Book),
 }
 
 enum Ask {
@@ -263,56 +262,39 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
         }
         let mut tried = Instant::now();
         loop {
-            let ask = if self.waiting.is_empty() {
+            let first = if self.waiting.is_empty() {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
                 inbox.recv_timeout(RETRY.saturating_sub(tried.elapsed()))
             };
-            match ask {
-                Ok(Ask::Write(write)) => {
-                    self.waiting.push_back(write);
-                    // Everything that came meanwhile is one transaction; what failed waits for its time.
-                    if self.failing && tried.elapsed() < RETRY {
-                        continue;
-                    }
-                    let close = self.take_more(inbox);
-                    self.write();
-                    tried = Instant::now();
-                    if close {
-                        return;
-                    }
-                }
-                Ok(Ask::Close) | Err(RecvTimeoutError::Disconnected) => {
-                    self.write();
-                    // So that the next program finds one clean file.
-                    let _ = self.database.pragma_update(None, "wal_checkpoint", "TRUNCATE");
-                    return;
-                }
-                Ok(ask) => self.answer(ask),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.write();
-                    tried = Instant::now();
+            let mut close = matches!(first, Err(RecvTimeoutError::Disconnected));
+            // Everything that came meanwhile: what is to be written is one transaction, and goes before questions.
+            let mut questions = Vec::new();
+            for ask in first.into_iter().chain(inbox.try_iter().take(1000)) {
+                match ask {
+                    Ask::Write(write) => self.waiting.push_back(write),
+                    Ask::Close => close = true,
+                    question => questions.push(question),
                 }
             }
-        }
-    }
-
-    /// Takes further writes from the queue, as many as are there; whether the store is to be closed after them.
-    fn take_more(&mut self, inbox: &Receiver<Ask>) -> bool {
-        while self.waiting.len() < 1000 {
-            match inbox.try_recv() {
-                Ok(Ask::Write(write)) => self.waiting.push_back(write),
-                Ok(Ask::Close) => return true,
-                Ok(ask) => {
-                    // It may ask for what is about to be written.
-                    self.write();
-                    self.answer(ask);
-                    return false;
+            // What failed waits for its time.
+            if !self.failing || close || tried.elapsed() >= RETRY {
+                self.write();
+                tried = Instant::now();
+            }
+            // Who types looks for what stands there last.
+            let newest = questions.iter().rposition(|question| matches!(question, Ask::Search(..)));
+            for (i, question) in questions.into_iter().enumerate() {
+                if newest.is_none_or(|newest| newest == i) || !matches!(question, Ask::Search(..)) {
+                    self.answer(question);
                 }
-                Err(_) => return false,
+            }
+            if close {
+                // So that the next program finds one clean file.
+                let _ = self.database.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+                return;
             }
         }
-        false
     }
 
     fn opened(&self) -> rusqlite::Result<StoreEvent> {
@@ -325,12 +307,30 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
         Ok(StoreEvent::Opened { chats, settings })
     }
 
-    /// Writes what waits, all or nothing.
+    /// Writes what waits: all of it, or where the disk refuses, nothing. What the database itself refuses is dropped, so that it
+    /// does not keep the rest from being saved.
     fn write(&mut self) {
         if self.waiting.is_empty() {
             return;
         }
-        match apply(&mut self.database, &self.waiting) {
+        let mut result = apply(&mut self.database, self.waiting.iter());
+        if result.as_ref().is_err_and(|error| !may_pass(error)) {
+            result = Ok(());
+            while let Some(write) = self.waiting.front() {
+                match apply(&mut self.database, std::iter::once(write)) {
+                    Ok(()) => {}
+                    Err(error) if may_pass(&error) => {
+                        result = Err(error);
+                        break;
+                    }
+                    Err(error) => {
+                        (self.say)(StoreEvent::FileTrouble(format!("Something could not be saved: {error}.")))
+                    }
+                }
+                self.waiting.pop_front();
+            }
+        }
+        match result {
             Ok(()) => {
                 self.waiting.clear();
                 if std::mem::take(&mut self.failing) {
@@ -345,10 +345,38 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
         }
     }
 
+    /// A chat and its messages, as they will be once all that waits is written.
+    fn read(&self, id: Id) -> rusqlite::Result<(Option<Chat>, Vec<Message>)> {
+        let mut found = self.database.query_row("SELECT * FROM chats WHERE id = ?", [id], chat).optional()?;
+        let mut messages = messages(&self.database, id)?;
+        for write in &self.waiting {
+            match write {
+                Write::Chat(chat) if chat.id == id => found = Some(chat.clone()),
+                Write::Message(chat, message) if *chat == id => {
+                    match messages.iter_mut().find(|known| known.id == message.id) {
+                        Some(known) => *known = message.clone(),
+                        None => messages.push(message.clone()),
+                    }
+                }
+                Write::Append(message, piece) => {
+                    if let Some(known) = messages.iter_mut().find(|known| known.id == *message) {
+                        known.text.push_str(piece);
+                    }
+                }
+                Write::Forget(chat) if *chat == id => {
+                    found = None;
+                    messages.clear();
+                }
+                _ => {}
+            }
+        }
+        Ok((found, messages))
+    }
+
     fn answer(&mut self, ask: Ask) {
         let event = match ask {
-            Ask::Messages(id) => match messages(&self.database, id) {
-                Ok(messages) => StoreEvent::Messages(id, messages),
+            Ask::Messages(id) => match self.read(id) {
+                Ok((_, messages)) => StoreEvent::Messages(id, messages),
                 Err(error) => StoreEvent::FileTrouble(format!("The chat cannot be read: {error}")),
             },
             Ask::Search(number, text) => match search(&self.database, &text) {
@@ -360,12 +388,10 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
                 Err(reason) => StoreEvent::FileTrouble(format!("{} cannot be written: {reason}", path.display())),
             },
             Ask::Import(path) => match exchange::read(&path) {
-                Ok(book) => {
-                    let chats = book.chats.iter().map(|entry| entry.chat.clone()).collect();
-                    self.waiting.push_back(Write::Import(book));
-                    self.write();
-                    StoreEvent::Imported(chats)
-                }
+                Ok(book) => match import(&mut self.database, &book) {
+                    Ok(()) => StoreEvent::Imported(book.chats.into_iter().map(|entry| entry.chat).collect()),
+                    Err(error) => StoreEvent::FileTrouble(format!("{} cannot be imported: {error}.", path.display())),
+                },
                 Err(reason) => StoreEvent::FileTrouble(reason),
             },
             Ask::Write(_) | Ask::Close => return,
@@ -376,13 +402,7 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
     fn export(&self, chats: &[Id], path: &Path) -> Result<usize, String> {
         let mut book = Book::default();
         for id in chats {
-            let found = self
-                .database
-                .query_row("SELECT * FROM chats WHERE id = ?", [id], chat)
-                .optional()
-                .map_err(|error| error.to_string())?;
-            if let Some(chat) = found {
-                let messages = messages(&self.database, *id).map_err(|error| error.to_string())?;
+            if let (Some(chat), messages) = self.read(*id).map_err(|error| error.to_string())? {
                 book.add(chat, messages);
             }
         }
@@ -391,7 +411,16 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
     }
 }
 
-fn apply(database: &mut Connection, writes: &VecDeque<Write>) -> rusqlite::Result<()> {
+/// Whether what failed may go well later: the disk is full, or another program has the file.
+fn may_pass(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, ReadOnly, SystemIoFailure,
+    };
+    let passing = [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, ReadOnly, SystemIoFailure];
+    error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+}
+
+fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = &'w Write>) -> rusqlite::Result<()> {
     let transaction = database.transaction()?;
     for write in writes {
         match write {
@@ -406,14 +435,18 @@ fn apply(database: &mut Connection, writes: &VecDeque<Write>) -> rusqlite::Resul
             Write::Settings(settings) => {
                 transaction.execute("INSERT OR REPLACE INTO settings VALUES ('settings', ?)", [settings])?;
             }
-            Write::Import(book) => {
-                for entry in &book.chats {
-                    put_chat(&transaction, &entry.chat)?;
-                    for message in &entry.messages {
-                        put_message(&transaction, entry.chat.id, message)?;
-                    }
-                }
-            }
+        }
+    }
+    transaction.commit()
+}
+
+/// Writes chats of a file. Unlike what is said here they are not lost if that fails: they are still in the file.
+fn import(database: &mut Connection, book: &Book) -> rusqlite::Result<()> {
+    let transaction = database.transaction()?;
+    for entry in &book.chats {
+        put_chat(&transaction, &entry.chat)?;
+        for message in &entry.messages {
+            put_message(&transaction, entry.chat.id, message)?;
         }
     }
     transaction.commit()
@@ -622,33 +655,81 @@ mod tests {
         assert!(matches!(wait(&store), StoreEvent::Found(3, hits) if hits.is_empty()), "the trash is not searched");
     }
 
+    /// The thread's own, without the thread, over a database that may not grow; and what it says.
+    fn on_a_full_disk(path: &Path) -> (Keeper<impl Fn(StoreEvent) + use<>>, Receiver<StoreEvent>) {
+        let (events, heard) = mpsc::channel();
+        let say = move |event| events.send(event).unwrap();
+        let keeper = Keeper { database: open(Some(path)).unwrap(), say, waiting: VecDeque::new(), failing: false };
+        let pages: i64 = keeper.database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        limit(&keeper.database, pages);
+        (keeper, heard)
+    }
+
+    fn limit(database: &Connection, pages: i64) {
+        database.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, i64>(0)).unwrap();
+    }
+
     #[test]
     fn what_a_full_disk_refuses_is_kept_and_saved_later() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("chats.sqlite");
-        let database = open(Some(&path)).unwrap();
-        let (events, heard) = mpsc::channel();
-        let say = move |event| events.send(event).unwrap();
-        let mut keeper = Keeper { database, say, waiting: VecDeque::new(), failing: false };
-        let pages: i64 = keeper.database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-        let limit = |keeper: &Keeper<_>, pages: i64| {
-            let sql = format!("PRAGMA max_page_count = {pages}");
-            keeper.database.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap();
-        };
-        limit(&keeper, pages);
+        let (mut keeper, heard) = on_a_full_disk(&folder.path().join("chats.sqlite"));
         let (chat, mut messages) = sample();
         messages[1].text = "long ".repeat(10_000);
         keeper.waiting.push_back(Write::Chat(chat.clone()));
         keeper.waiting.extend(messages.iter().map(|message| Write::Message(chat.id, message.clone())));
+        keeper.waiting.push_back(Write::Append(messages[1].id, "and longer".into()));
         keeper.write();
         keeper.write();
         let StoreEvent::CannotSave(reason) = heard.try_recv().unwrap() else { panic!() };
         assert!(reason.contains("full"), "{reason}");
         assert!(heard.try_recv().is_err(), "it is said once");
-        limit(&keeper, 1 << 20);
+        // Whoever asks meanwhile sees all of it, and can take it to another disk.
+        keeper.answer(Ask::Messages(chat.id));
+        let StoreEvent::Messages(_, mut shown) = heard.try_recv().unwrap() else { panic!() };
+        shown.sort_by_key(|message| message.role == Role::Model);
+        assert!(shown.len() == 2 && shown[1].text.ends_with("long and longer"));
+        let rescued = folder.path().join("rescued.json");
+        keeper.answer(Ask::Export { chats: vec![chat.id], path: rescued.clone() });
+        assert!(matches!(heard.try_recv().unwrap(), StoreEvent::Exported(_, 1)));
+        assert!(std::fs::read_to_string(rescued).unwrap().contains("long and longer"));
+        limit(&keeper.database, 1 << 20);
         keeper.write();
         assert!(matches!(heard.try_recv().unwrap(), StoreEvent::SavedAgain));
-        assert_eq!(super::messages(&keeper.database, chat.id).unwrap().len(), 2);
+        let mut saved = super::messages(&keeper.database, chat.id).unwrap();
+        saved.sort_by_key(|message| message.role == Role::Model);
+        assert!(saved == shown);
+    }
+
+    #[test]
+    fn an_import_that_does_not_fit_is_told_and_keeps_nothing_else_from_being_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut keeper, heard) = on_a_full_disk(&folder.path().join("chats.sqlite"));
+        let (chat, mut messages) = sample();
+        messages[1].text = "long ".repeat(10_000);
+        let file = folder.path().join("large.json");
+        let mut book = Book::default();
+        book.add(chat, messages);
+        exchange::write(&book, &file).unwrap();
+        keeper.answer(Ask::Import(file));
+        let StoreEvent::FileTrouble(reason) = heard.try_recv().unwrap() else { panic!() };
+        assert!(reason.contains("large.json cannot be imported") && reason.contains("full"), "{reason}");
+        keeper.waiting.push_back(Write::Settings("{}".into()));
+        keeper.write();
+        assert!(keeper.waiting.is_empty() && heard.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_the_database_refuses_for_good_keeps_nothing_else_from_being_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut keeper, heard) = on_a_full_disk(&folder.path().join("chats.sqlite"));
+        limit(&keeper.database, 1 << 20);
+        let (chat, messages) = sample();
+        keeper.waiting.push_back(Write::Message(7, messages[0].clone()));
+        keeper.waiting.push_back(Write::Chat(chat.clone()));
+        keeper.write();
+        assert!(matches!(heard.try_recv().unwrap(), StoreEvent::FileTrouble(_)), "no chat 7 is there");
+        assert!(keeper.waiting.is_empty() && heard.try_recv().is_err());
+        assert_eq!(keeper.read(chat.id).unwrap().0, Some(chat));
     }
 
     #[test]

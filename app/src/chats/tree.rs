@@ -1,6 +1,6 @@
 //! The messages of a chat. Edits and retries make siblings, so nothing that was said is ever overwritten.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Id, Message, Role, Status};
 
@@ -18,17 +18,33 @@ pub struct Tree {
 
 impl Tree {
     /// The tree of a chat's messages, in any order, showing the branch that ends in `leaf`. A message whose parent is
-    /// missing becomes a first message rather than being lost; so does one of a cycle.
+    /// missing becomes a first message rather than being lost; so does one of each cycle.
     pub fn new(mut messages: Vec<Message>, leaf: Option<Id>) -> Self {
         messages.sort_by_key(|message| (message.created, message.id));
-        let mut tree = Self::default();
-        let known: HashMap<Id, Option<Id>> = messages.iter().map(|message| (message.id, message.parent)).collect();
-        for mut message in messages {
-            if !reaches_the_root(&known, message.id) {
-                message.parent = None;
+        let order: Vec<Id> = messages.iter().map(|message| message.id).collect();
+        let mut tree =
+            Self { messages: messages.into_iter().map(|message| (message.id, message)).collect(), ..Self::default() };
+        // Messages that are known to be below a first one.
+        let mut rooted: HashSet<Id> = HashSet::new();
+        for id in &order {
+            // Up to one of those, or to where there is no way on, which is made a first one.
+            let (mut way, mut at) = (HashSet::new(), *id);
+            while !rooted.contains(&at) && way.insert(at) {
+                let parent = tree.messages.get(&at).and_then(|message| message.parent);
+                match parent.filter(|parent| tree.messages.contains_key(parent) && !way.contains(parent)) {
+                    Some(parent) => at = parent,
+                    None => {
+                        if let Some(message) = tree.messages.get_mut(&at) {
+                            message.parent = None;
+                        }
+                    }
+                }
             }
-            tree.children.entry(message.parent).or_default().push(message.id);
-            tree.messages.insert(message.id, message);
+            rooted.extend(way);
+        }
+        for id in order {
+            let parent = tree.messages.get(&id).and_then(|message| message.parent);
+            tree.children.entry(parent).or_default().push(id);
         }
         let latest =
             tree.messages.values().max_by_key(|message| (message.created, message.id)).map(|message| message.id);
@@ -39,12 +55,25 @@ impl Tree {
     /// Adds a message and shows its branch, which ends with it.
     pub fn add(&mut self, message: Message) {
         let id = message.id;
-        self.children.entry(message.parent).or_default().push(id);
-        self.messages.insert(id, message);
+        self.add_unseen(message);
         self.show(Some(id));
     }
 
-    /// Moves what is queued behind a question to behind its reply; gives what was moved.
+    /// Adds a message without showing it.
+    pub fn add_unseen(&mut self, message: Message) {
+        self.children.entry(message.parent).or_default().push(message.id);
+        self.messages.insert(message.id, message);
+    }
+
+    /// Whether a question is shown and no reply to it.
+    pub fn waits(&self, question: Id) -> bool {
+        let mut below = self.path.iter().skip_while(|id| **id != question);
+        let queued = |id: &Id| self.messages.get(id).is_some_and(|message| message.status == Status::Queued);
+        below.next().is_some() && below.next().is_none_or(queued)
+    }
+
+    /// Moves what is queued behind a question to behind its reply, and shows it there if the reply is shown; gives what
+    /// was moved.
     pub fn queue_behind(&mut self, reply: Id) -> Vec<Id> {
         let Some(question) = self.messages.get(&reply).and_then(|message| message.parent) else { return Vec::new() };
         let queued = |id: &Id| {
@@ -59,13 +88,11 @@ impl Tree {
             }
             self.children.entry(Some(reply)).or_default().push(*id);
         }
-        if let Some(last) = moved.last() {
-            self.show(Some(reply));
-            let mut leaf = *last;
-            while let Some(next) = self.children.get(&Some(leaf)).and_then(|below| below.last()) {
-                leaf = *next;
-            }
-            self.show(Some(leaf));
+        if let Some(last) = moved.last()
+            && self.path.contains(&reply)
+        {
+            self.shown.insert(Some(reply), *last);
+            self.show_through(reply);
         }
         moved
     }
@@ -125,9 +152,16 @@ impl Tree {
         let Some(message) = self.messages.get(&id) else { return };
         let Some(siblings) = self.children.get(&message.parent) else { return };
         let Some(sibling) = place.checked_add_signed(step).and_then(|place| siblings.get(place)) else { return };
-        let mut leaf = *sibling;
+        self.show_through(*sibling);
+    }
+
+    /// Shows a message with what was last shown below it, or came last.
+    pub fn show_through(&mut self, id: Id) {
+        let mut leaf = id;
         while let Some(below) = self.children.get(&Some(leaf)) {
-            let Some(next) = self.shown.get(&Some(leaf)).or(below.last()) else { break };
+            let Some(next) = self.shown.get(&Some(leaf)).filter(|next| below.contains(next)).or(below.last()) else {
+                break;
+            };
             leaf = *next;
         }
         self.show(Some(leaf));
@@ -165,18 +199,6 @@ impl Tree {
         }
         turns
     }
-}
-
-fn reaches_the_root(parents: &HashMap<Id, Option<Id>>, id: Id) -> bool {
-    let mut at = id;
-    for _ in 0..=parents.len() {
-        match parents.get(&at) {
-            Some(Some(parent)) => at = *parent,
-            Some(None) => return true,
-            None => return false,
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -235,8 +257,31 @@ mod tests {
             message(4, Some(4), Role::User, "d"),
         ];
         let tree = Tree::new(messages, None);
-        assert_eq!(tree.messages().filter(|message| message.parent.is_none()).count(), 4);
-        assert_eq!(tree.place(1), (0, 4));
+        assert_eq!(tree.messages().filter(|message| message.parent.is_none()).count(), 3);
+        assert_eq!(tree.place(1), (0, 3));
+        assert_eq!(tree.path_to(2), [3, 2], "only one link of a cycle is cut");
+    }
+
+    #[test]
+    fn a_message_is_shown_with_what_follows_it() {
+        let mut tree = tree();
+        tree.show_through(2);
+        assert_eq!(tree.path(), [1, 2, 3, 4]);
+        tree.add_unseen(message(8, Some(6), Role::Model, "h"));
+        assert_eq!(tree.path(), [1, 2, 3, 4]);
+        tree.show_through(6);
+        assert_eq!(tree.path(), [6, 7], "what was shown last");
+    }
+
+    /// Looking for the root from every message would take minutes.
+    #[test]
+    fn a_long_chat_is_read_at_once() {
+        let count = 200_000;
+        let messages = (1..=count).rev().map(|id| message(id, Some(id - 1).filter(|id| *id > 0), Role::User, "a"));
+        let started = std::time::Instant::now();
+        let tree = Tree::new(messages.collect(), None);
+        assert_eq!(tree.path().len(), count as usize);
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 
     #[test]

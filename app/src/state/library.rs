@@ -66,8 +66,10 @@ impl State {
         if self.chat(id).is_none() {
             return;
         }
-        self.leave();
-        self.open = id;
+        if id != self.open {
+            self.leave();
+            self.enter(id);
+        }
         if !self.trees.contains_key(&id) {
             self.store.load(id);
         }
@@ -80,26 +82,30 @@ impl State {
         if let (Some(message), Some(tree)) = (message, self.trees.get_mut(&chat))
             && !tree.path().contains(&message)
         {
-            tree.show(Some(message));
+            tree.show_through(message);
         }
     }
 
     /// Shows an empty chat.
     pub fn new_chat(&mut self) {
         self.leave();
-        let system = self.settings.system.clone();
-        if let Some(empty) = self.chats.iter_mut().find(|chat| chat.title.is_empty() && chat.deleted.is_none()) {
-            empty.system = system;
-            self.open = empty.id;
-            return;
+        match self.chats.iter().find(|chat| chat.title.is_empty() && chat.deleted.is_none()).map(|chat| chat.id) {
+            Some(empty) => self.enter(empty),
+            None => self.add_chat(Chat { system: self.settings.system.clone(), ..Chat::new() }),
         }
-        self.add_chat(Chat { system, ..Chat::new() });
+    }
+
+    /// Gives empty chats that have the old system prompt of new chats the new one.
+    pub(super) fn default_system_changed(&mut self, old: &str) {
+        for chat in self.chats.iter_mut().filter(|chat| chat.title.is_empty() && chat.system == old) {
+            chat.system.clone_from(&self.settings.system);
+        }
     }
 
     /// Adds a chat and shows it.
     pub(super) fn add_chat(&mut self, chat: Chat) {
         self.leave();
-        self.open = chat.id;
+        self.enter(chat.id);
         self.trees.insert(chat.id, Tree::default());
         if !chat.title.is_empty() {
             self.store.save_chat(&chat);
@@ -107,12 +113,22 @@ impl State {
         self.chats.push(chat);
     }
 
+    fn enter(&mut self, id: Id) {
+        self.open = id;
+        self.editing = self.edits.remove(&id);
+    }
+
     /// Before another chat is shown.
     fn leave(&mut self) {
         self.save_draft();
-        self.editing = None;
+        if let Some(edit) = self.editing.take() {
+            self.edits.insert(self.open, edit);
+        }
         self.alternatives = None;
-        // Trees are read again when they are needed; those of replies under way are needed.
+        // Trees are read again when they are needed, if the database has all of them; those of replies under way are needed.
+        if self.cannot_save.is_some() || !matches!(self.opened, Some(Ok(()))) {
+            return;
+        }
         let keep: Vec<Id> = self.reply.iter().map(|reply| reply.chat).chain([self.open]).collect();
         let jobs = self.jobs.is_empty();
         let chats = &self.chats;
@@ -124,11 +140,13 @@ impl State {
 
     /// Saves what is typed in the open chat.
     pub(super) fn save_draft(&mut self) {
-        self.draft_changed = None;
-        if let Some(chat) = self.chats.iter().find(|chat| chat.id == self.open)
-            && !(chat.title.is_empty() && chat.draft.is_empty())
-        {
+        let changed = self.draft_changed.take().is_some();
+        let Some(chat) = self.chats.iter().find(|chat| chat.id == self.open) else { return };
+        if !(chat.title.is_empty() && chat.draft.is_empty()) {
             self.store.save_chat(chat);
+        } else if changed {
+            // What was typed first may have been saved.
+            self.store.forget(chat.id);
         }
     }
 
@@ -161,7 +179,6 @@ impl State {
         let Some(tree) = self.trees.get_mut(&self.open) else { return };
         tree.walk(message, step);
         let leaf = tree.leaf();
-        self.editing = None;
         self.change_chat(self.open, |chat| chat.leaf = leaf);
     }
 
@@ -176,8 +193,9 @@ impl State {
     /// Puts a chat into the trash.
     pub fn delete(&mut self, id: Id) {
         if self.reply.as_ref().is_some_and(|reply| reply.chat == id) {
-            self.stop();
+            self.stop_reply();
         }
+        self.drop_jobs(Some(id));
         self.change_chat(id, |chat| chat.deleted = Some(now()));
         let Some(title) = self.chat(id).map(|chat| chat.shown_title().to_owned()) else { return };
         let until = Instant::now() + super::NOTICE;
@@ -200,6 +218,7 @@ impl State {
         for chat in self.chats.iter().filter(|chat| chat.deleted.is_some()) {
             self.store.forget(chat.id);
             self.trees.remove(&chat.id);
+            self.edits.remove(&chat.id);
         }
         self.chats.retain(|chat| chat.deleted.is_none());
         self.notices.retain(|notice| notice.undo.is_none());

@@ -64,6 +64,14 @@ enum Job {
     Summary { chat: Id, question: Id, turns: Vec<(crate::chats::Role, String)> },
 }
 
+impl Job {
+    fn chat(&self) -> Id {
+        match self {
+            Self::Answer { chat, .. } | Self::GoOn { chat, .. } | Self::Summary { chat, .. } => *chat,
+        }
+    }
+}
+
 /// Something worth saying, for a while.
 #[derive(Clone, Debug)]
 pub struct Notice {
@@ -118,6 +126,8 @@ pub struct State {
     pub scroll_to: Option<Id>,
     /// A message being edited, and its new text.
     pub editing: Option<(Id, String)>,
+    /// What was being edited in chats that are not shown.
+    edits: HashMap<Id, (Id, String)>,
     /// How the model stands.
     pub model: Model,
     load: Load,
@@ -159,6 +169,7 @@ impl State {
             chats: vec![chat],
             scroll_to: None,
             editing: None,
+            edits: HashMap::new(),
             model: Model::None,
             load,
             reply: None,
@@ -197,9 +208,12 @@ impl State {
             self.save_reply();
         }
         self.save_draft_in_time();
-        if self.saved_settings.as_ref().is_some_and(|saved| *saved != self.settings) {
+        if let Some(saved) = self.saved_settings.take_if(|saved| *saved != self.settings) {
+            self.default_system_changed(&saved.system);
             self.store.save_settings(self.settings.to_json());
-            self.saved_settings = Some(self.settings.clone());
+        }
+        if matches!(self.opened, Some(Ok(()))) {
+            self.saved_settings.get_or_insert_with(|| self.settings.clone());
         }
         let now = Instant::now();
         self.notices.retain(|notice| notice.until > now);
@@ -208,8 +222,10 @@ impl State {
     fn stored(&mut self, event: StoreEvent) {
         match event {
             StoreEvent::Opened { chats, settings } => {
+                let before = std::mem::take(&mut self.settings).system;
                 self.settings = settings.as_deref().map(Settings::from_json).unwrap_or_default();
                 self.saved_settings = Some(self.settings.clone());
+                self.default_system_changed(&before);
                 self.opened = Some(Ok(()));
                 // A thought that was typed and never sent waits where it was typed.
                 let thought = chats.iter().find(|chat| chat.title.is_empty()).map(|chat| chat.id);
@@ -236,7 +252,7 @@ impl State {
                     && let Some(wanted) = self.scroll_to.filter(|wanted| tree.get(*wanted).is_some())
                     && !tree.path().contains(&wanted)
                 {
-                    tree.show(Some(wanted));
+                    tree.show_through(wanted);
                 }
                 self.trees.insert(chat, tree);
                 self.settle(chat);
@@ -297,8 +313,9 @@ impl State {
             }
             Event::Ended { reply, finish, timings } => self.ended(reply, finish, &timings),
             Event::Failed(reply, problem) => self.failed(reply, problem),
-            Event::Alternatives(list) => {
-                if let Some(alternatives) = &mut self.alternatives {
+            Event::Alternatives { message, at, list } => {
+                let asked = |known: &&mut Alternatives| (known.message, known.at) == (message, Some(at));
+                if let Some(alternatives) = self.alternatives.as_mut().filter(asked) {
                     alternatives.list = Some(list);
                 }
             }

@@ -1,5 +1,6 @@
 //! Saying things, and what becomes of them.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use lapidary_engine::{Finish, Timings};
@@ -41,7 +42,15 @@ impl State {
     /// Stops the reply. What was said stays; what waits in the queue does not go out by itself.
     pub fn stop(&mut self) {
         self.stop_reply();
-        for job in std::mem::take(&mut self.jobs) {
+        self.drop_jobs(None);
+    }
+
+    /// Forgets what waits in the queue, of one chat or of all.
+    pub(super) fn drop_jobs(&mut self, of: Option<Id>) {
+        let all = std::mem::take(&mut self.jobs);
+        let (dropped, kept): (VecDeque<Job>, _) = all.into_iter().partition(|job| of.is_none_or(|of| of == job.chat()));
+        self.jobs = kept;
+        for job in dropped {
             match job {
                 Job::Answer { question, .. } | Job::Summary { question, .. } => {
                     self.change_message(question, |message| message.status = Status::Done);
@@ -84,7 +93,9 @@ impl State {
     /// Loads the model again and goes on with a reply that lost its device.
     pub fn reload_and_go_on(&mut self, id: Id) {
         self.reload();
-        self.go_on(id, self.settings.overflow);
+        // What waits in the queue follows it.
+        self.jobs.push_front(Job::GoOn { chat: self.open, reply: id, overflow: self.settings.overflow });
+        self.next_job();
     }
 
     /// Begins to edit a message.
@@ -110,6 +121,10 @@ impl State {
             return;
         }
         match message.role {
+            // Nobody answered it yet.
+            Role::User if message.status == Status::Queued => {
+                self.change_message(id, |message| message.text = text.to_owned());
+            }
             Role::User => self.say_to_model(chat, message.parent, text.to_owned()),
             Role::Model => {
                 let mut edited = Message::new(message.parent, Role::Model, text, Status::Done);
@@ -134,7 +149,7 @@ impl State {
         }
         text.truncate(at);
         self.alternatives = Some(Alternatives { message, at: Some(at), list: None });
-        self.worker.tell(Order::Alternatives { turns, system });
+        self.worker.tell(Order::Alternatives { message, at, turns, system });
     }
 
     /// A new branch: the reply up to the chosen place, then the other token, then as the model goes on. No token is the
@@ -143,7 +158,7 @@ impl State {
         let chat = self.open;
         let Some(Alternatives { message, at: Some(at), .. }) = self.alternatives.take() else { return };
         let Some(old) = self.tree().and_then(|tree| tree.get(message)).cloned() else { return };
-        let mut text = old.text[..at].to_owned();
+        let Some(mut text) = old.text.get(..at).map(str::to_owned) else { return };
         let status = if token.is_some() { Status::Queued } else { Status::Done };
         text.push_str(token.unwrap_or_default());
         let mut branch = Message::new(old.parent, Role::Model, text, status);
@@ -210,9 +225,7 @@ impl State {
             }
             Job::GoOn { chat, reply, overflow: chosen } => {
                 overflow = chosen;
-                // The template drops white space at the end, and so must what is shown.
                 self.change_message(reply, |message| {
-                    message.text.truncate(message.text.trim_end().len());
                     message.status = Status::Writing;
                     message.note = None;
                 });
@@ -227,7 +240,7 @@ impl State {
         self.worker.tell(Order::Generate { reply, turns, system, sampling, overflow });
     }
 
-    /// An empty reply to a question.
+    /// An empty reply to a question, shown where that is.
     fn new_reply(&mut self, chat: Id, question: Id, model: Option<String>) -> Id {
         self.change_message(question, |message| message.status = Status::Done);
         let mut reply = Message::new(Some(question), Role::Model, "", Status::Writing);
@@ -247,14 +260,21 @@ impl State {
         id
     }
 
-    /// Adds a message to a chat and saves both.
+    /// Adds a message to a chat and saves both. It is shown, but for a reply that waited, if meanwhile another branch is: whoever
+    /// walked there is left in peace.
     fn add_message(&mut self, chat: Id, mut message: Message) {
         let Some(tree) = self.trees.get_mut(&chat) else { return };
         // An answer is younger than its question, also within a millisecond: messages are read back in this order.
         let question = message.parent.and_then(|parent| tree.get(parent));
         message.created = message.created.max(question.map_or(0, |question| question.created.saturating_add(1)));
         let text = message.text.clone();
-        tree.add(message.clone());
+        let unseen = message.status == Status::Writing && message.parent.is_some_and(|parent| !tree.waits(parent));
+        if unseen {
+            tree.add_unseen(message.clone());
+        } else {
+            tree.add(message.clone());
+            self.scroll_to = Some(message.id);
+        }
         let leaf = tree.leaf();
         if let Some(chat) = self.chats.iter_mut().find(|known| known.id == chat) {
             chat.leaf = leaf;
@@ -265,7 +285,6 @@ impl State {
             self.store.save_chat(chat);
         }
         self.store.save_message(chat, &message);
-        self.scroll_to = Some(message.id);
     }
 
     pub(super) fn ended(&mut self, id: Id, finish: Option<Finish>, timings: &Timings) {
@@ -289,13 +308,14 @@ impl State {
     pub(super) fn failed(&mut self, id: Id, problem: Problem) {
         let note = problem.sentence.clone();
         self.problems.insert(id, problem.way_on);
+        // First, so that nothing is asked of an engine that is not there.
+        if is_lost(&problem) {
+            self.model = Model::Failed(problem);
+        }
         self.close(id, |message| {
             message.status = Status::Failed;
             message.note = Some(note);
         });
-        if is_lost(&problem) {
-            self.model = Model::Failed(problem);
-        }
     }
 
     /// The end of a reply, whichever.

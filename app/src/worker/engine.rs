@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -13,7 +13,7 @@ use lapidary_engine::gpu::{AdapterChoice, adapters_blocking};
 use lapidary_engine::load::Part;
 use lapidary_engine::model::{KvCache, Weights};
 use lapidary_engine::tokenizer::Tokenizer;
-use lapidary_engine::{DeviceOptions, Engine, Error, ModelFiles, Result, Session};
+use lapidary_engine::{DeviceOptions, Engine, Error, ModelFiles, Result, Session, Timings};
 
 use super::generate::{self, Told};
 use super::{Counted, Event, Load, Loaded, Order, Price, Problem, Worker, cache_format, look_at};
@@ -52,15 +52,28 @@ impl Say {
 #[derive(Default)]
 pub(super) struct Shared {
     /// The number of the order under way.
-    current: AtomicU64,
-    /// Orders up to this one are to be stopped, whether they have begun or not.
+    pub(super) current: AtomicU64,
+    /// Whether that is to load a model.
+    loading: AtomicBool,
+    /// Orders up to this one are to be stopped, whether they have begun or not, but for loads.
     stop_up_to: AtomicU64,
+    /// The same of loads.
+    stop_loads_up_to: AtomicU64,
+    /// The number of the last load that was ordered.
+    last_load: AtomicU64,
     tokenizer: Mutex<Option<Arc<Tokenizer>>>,
 }
 
 impl Shared {
     pub(super) fn stopped(&self) -> bool {
-        self.current.load(Ordering::SeqCst) <= self.stop_up_to.load(Ordering::SeqCst)
+        let loading = self.loading.load(Ordering::SeqCst);
+        let up_to = if loading { &self.stop_loads_up_to } else { &self.stop_up_to };
+        self.current.load(Ordering::SeqCst) <= up_to.load(Ordering::SeqCst)
+    }
+
+    /// Whether another model is wanted by now.
+    fn outdated(&self) -> bool {
+        self.current.load(Ordering::SeqCst) < self.last_load.load(Ordering::SeqCst)
     }
 
     /// The bytes and tokens of texts; none without a tokenizer.
@@ -106,6 +119,7 @@ impl EngineWorker {
         let work = move || {
             for (number, order) in inbox {
                 desk.shared.current.store(number, Ordering::SeqCst);
+                desk.shared.loading.store(matches!(order, Order::Load(_)), Ordering::SeqCst);
                 desk.follow(order);
             }
         };
@@ -113,9 +127,14 @@ impl EngineWorker {
         Self { orders: Some(orders), sent: 0, say, events, shared, thread }
     }
 
-    /// Stops everything that was ordered so far.
+    /// Stops what was ordered so far, but for loads.
     fn stop(&self) {
         self.shared.stop_up_to.store(self.sent, Ordering::SeqCst);
+    }
+
+    /// Stops the loads that were ordered so far.
+    fn stop_loads(&self) {
+        self.shared.stop_loads_up_to.store(self.sent, Ordering::SeqCst);
     }
 
     /// Answers what needs no device, on a thread of its own: it may have to wait for a disk.
@@ -131,7 +150,8 @@ impl EngineWorker {
 impl Worker for EngineWorker {
     fn tell(&mut self, order: Order) {
         match order {
-            Order::Stop | Order::CancelLoad => self.stop(),
+            Order::Stop => self.stop(),
+            Order::CancelLoad => self.stop_loads(),
             Order::FindDevices => self
                 .aside(|| Event::Devices(adapters_blocking().iter().map(|adapter| adapter.get_info().name).collect())),
             Order::FindModels => self.aside(|| Event::Models(models::found())),
@@ -145,11 +165,16 @@ impl Worker for EngineWorker {
             }
             Order::Look(path) => self.aside(move || Event::Taken(look_at(&path))),
             Order::Load(_) | Order::Generate { .. } | Order::Alternatives { .. } | Order::Profile => {
-                // Another model is wanted: the one that is loading is not.
-                if matches!(order, Order::Load(_)) {
+                // Another model is wanted: the one that is loading is not, nor what the present one says.
+                let load = matches!(order, Order::Load(_));
+                if load {
                     self.stop();
+                    self.stop_loads();
                 }
                 self.sent += 1;
+                if load {
+                    self.shared.last_load.store(self.sent, Ordering::SeqCst);
+                }
                 if let Some(orders) = &self.orders {
                     // It only fails if the thread panicked, which the panic has said.
                     let _ = orders.send((self.sent, order));
@@ -167,6 +192,7 @@ impl Worker for EngineWorker {
 impl Drop for EngineWorker {
     fn drop(&mut self) {
         self.stop();
+        self.stop_loads();
         self.orders = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -196,19 +222,25 @@ impl Desk {
                 let (shared, say) = (self.shared.clone(), self.say.clone());
                 let result = self
                     .session()
-                    .and_then(|session| generate::reply(session, &shared, &say, reply, told, &sampling, overflow));
-                if let Err(error) = result {
-                    self.forget_if_lost(&error);
-                    self.say.event(Event::Failed(reply, Problem::from(&error)));
+                    .and_then(|session| generate::reply(session, &shared, &say, reply, &told, &sampling, overflow));
+                match result {
+                    Ok(()) => {}
+                    Err(Error::Cancelled) => {
+                        self.say.event(Event::Ended { reply, finish: None, timings: Timings::default() });
+                    }
+                    Err(error) => {
+                        self.forget_if_lost(&error);
+                        self.say.event(Event::Failed(reply, Problem::from(&error)));
+                    }
                 }
             }
-            Order::Alternatives { turns, system } => {
+            Order::Alternatives { message, at, turns, system } => {
                 let shared = self.shared.clone();
                 let list = self
                     .session()
                     .and_then(|session| generate::alternatives(session, &shared, &Told { turns, system }))
                     .map_err(|error| Problem::from(&error).sentence);
-                self.say.event(Event::Alternatives(list));
+                self.say.event(Event::Alternatives { message, at, list });
             }
             Order::Profile => {
                 let shared = self.shared.clone();
@@ -226,21 +258,28 @@ impl Desk {
         // First, so that there is room for the next.
         self.ready = None;
         *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        match self.build(&load) {
-            Ok((engine, loaded)) => {
+        let result = self.build(&load).and_then(|(engine, loaded)| {
+            let tokenizer = engine.tokenizer().ok().cloned();
+            *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = tokenizer;
+            self.ready = Some(Ready { engine, session: None });
+            // Its buffers and pipelines, before the first question asks for them.
+            self.session()?;
+            Ok(loaded)
+        });
+        if result.is_err() {
+            self.ready = None;
+        }
+        // Nobody waits for this one any more.
+        if self.shared.outdated() {
+            return;
+        }
+        match result {
+            Ok(loaded) => {
                 match &load.model {
                     Some(path) => last_model::remember(path),
                     None => last_model::forget(),
                 }
-                let tokenizer = engine.tokenizer().ok().cloned();
-                *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = tokenizer;
-                self.ready = Some(Ready { engine, session: None });
                 self.say.event(Event::Loaded(Box::new(loaded)));
-                // Its buffers and pipelines, before the first question asks for them.
-                if let Err(error) = self.session() {
-                    self.ready = None;
-                    self.say.event(Event::NotLoaded(Problem::from(&error)));
-                }
             }
             Err(error) => self.say.event(Event::NotLoaded(Problem::from(&error))),
         }
@@ -336,4 +375,23 @@ fn price_of(files: &ModelFiles, load: &Load) -> Result<Price> {
         cache: KvCache::bytes(config, cache_format(stored), context),
         memory: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stopping_a_reply_stops_no_load() {
+        let shared = Shared::default();
+        shared.current.store(3, Ordering::SeqCst);
+        shared.stop_up_to.store(3, Ordering::SeqCst);
+        assert!(shared.stopped());
+        shared.loading.store(true, Ordering::SeqCst);
+        assert!(!shared.stopped());
+        shared.stop_loads_up_to.store(3, Ordering::SeqCst);
+        assert!(shared.stopped() && !shared.outdated());
+        shared.last_load.store(4, Ordering::SeqCst);
+        assert!(shared.outdated());
+    }
 }

@@ -32,13 +32,24 @@ impl Told {
         template::render(tokenizer, Some(&self.system), &turns)
     }
 
-    /// Leaves out the oldest question with its reply; false where only the last is left.
-    fn drop_oldest(&mut self) -> bool {
-        if self.turns.len() <= 2 {
-            return false;
+    /// The ids without as many of the oldest questions and their replies as it takes for them to fit, and how many messages
+    /// that were. The last question stays in any case.
+    fn fit(&self, tokenizer: &Tokenizer, shared: &Shared, most: usize) -> Result<(Vec<u32>, usize)> {
+        let all = self.ids(tokenizer)?;
+        if all.len() <= most {
+            return Ok((all, 0));
         }
-        self.turns.drain(..2);
-        true
+        let without = |pairs: usize| Self { turns: self.turns[2 * pairs..].to_vec(), system: self.system.clone() };
+        // Leaving out more makes it shorter, so the least that is enough is found by halves.
+        let (mut too_few, mut enough) = (0, self.turns.len().saturating_sub(1) / 2);
+        while too_few + 1 < enough {
+            if shared.stopped() {
+                return Err(Error::Cancelled);
+            }
+            let half = (too_few + enough) / 2;
+            if without(half).ids(tokenizer)?.len() <= most { enough = half } else { too_few = half }
+        }
+        Ok((without(enough).ids(tokenizer)?, 2 * enough))
     }
 }
 
@@ -48,26 +59,22 @@ pub(super) fn reply(
     shared: &Shared,
     say: &Say,
     reply: Id,
-    mut told: Told,
+    told: &Told,
     sampling: &Sampling,
     overflow: Overflow,
 ) -> Result<()> {
     let engine = session.engine().clone();
     let tokenizer = engine.tokenizer()?.clone();
-    let mut ids = told.ids(&tokenizer)?;
     let context = engine.context();
-    let before = told.turns.len();
-    if overflow == Overflow::DropOldest {
-        let room = ROOM.min(context / 4);
-        while ids.len() + room > context && told.drop_oldest() {
-            ids = told.ids(&tokenizer)?;
-        }
-    }
+    let (ids, left_out) = match overflow {
+        Overflow::DropOldest => told.fit(&tokenizer, shared, context - ROOM.min(context / 4))?,
+        Overflow::Ask => (told.ids(&tokenizer)?, 0),
+    };
     if ids.len() >= context {
         return Err(Error::ContextFull { tokens: ids.len(), context });
     }
-    if told.turns.len() < before {
-        say.event(Event::LeftOut(reply, before - told.turns.len()));
+    if left_out > 0 {
+        say.event(Event::LeftOut(reply, left_out));
     }
     let mut stream = TextStream::new(tokenizer);
     let mut generation = session.generate(&ids, sampling)?;
@@ -128,4 +135,34 @@ pub(super) fn profile(session: &mut Session, shared: &Shared) -> Result<Vec<(&'s
     let mut list: Vec<_> = kernels.into_iter().map(|(kernel, (count, ms))| (kernel, count, ms)).collect();
     list.sort_by(|a, b| b.2.total_cmp(&a.2));
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::guide;
+
+    #[test]
+    fn as_few_of_the_oldest_turns_are_left_out_as_it_takes() {
+        let files = guide::files().unwrap();
+        let tokenizer = Tokenizer::load(files.tokenizer(), files.config().vocab_size).unwrap();
+        let shared = Shared::default();
+        shared.current.store(1, Ordering::SeqCst);
+        let turns = (0..41).map(|i| {
+            let role = if i % 2 == 0 { Role::User } else { Role::Model };
+            (role, "some words ".repeat(1 + i % 7))
+        });
+        let told = Told { turns: turns.collect(), system: "Be brief.".into() };
+        let all = told.ids(&tokenizer).unwrap().len();
+        for most in [0, 40, all / 3, all / 2, all - 1, all] {
+            let without = |pairs: usize| {
+                let rest = Told { turns: told.turns[2 * pairs..].to_vec(), system: told.system.clone() };
+                rest.ids(&tokenizer).unwrap()
+            };
+            let pairs = (0..20).find(|pairs| without(*pairs).len() <= most).unwrap_or(20);
+            assert_eq!(told.fit(&tokenizer, &shared, most).unwrap(), (without(pairs), 2 * pairs), "{most} of {all}");
+        }
+    }
 }

@@ -70,6 +70,10 @@ pub enum Order {
     Stop,
     /// The likeliest tokens after an open turn.
     Alternatives {
+        /// The message whose token it is.
+        message: Id,
+        /// The byte of its text where the token begins.
+        at: usize,
         /// What was said, up to the token.
         turns: Vec<(Role, String)>,
         /// What the model should know first.
@@ -129,8 +133,15 @@ pub enum Event {
     },
     /// A reply could not be finished.
     Failed(Id, Problem),
-    /// The likeliest tokens.
-    Alternatives(Result<Vec<Likely>, String>),
+    /// The likeliest tokens at a byte of a message.
+    Alternatives {
+        /// The message.
+        message: Id,
+        /// The byte.
+        at: usize,
+        /// The tokens, or why there are none.
+        list: Result<Vec<Likely>, String>,
+    },
     /// Kernels, how often they ran, and their milliseconds, the longest first.
     Profile(Result<Vec<(&'static str, usize, f64)>, String>),
     /// Names of the adapters, the fastest first.

@@ -62,6 +62,24 @@ fn a_device_lost_in_the_middle_of_a_reply() {
 }
 
 #[test]
+fn what_waits_when_the_device_is_lost_is_answered_after_the_reply_that_it_interrupted() {
+    let mut window = Window::new();
+    window.script().pace = 0;
+    window.script().replies.push_back("Half of the".into());
+    let lost = problem("The GPU device was lost (reset); load the model again to go on.", WayOn::Reload);
+    window.script().reply_problem = Some(lost);
+    window.say("Go");
+    window.say("Then this");
+    window.script().pace = 1 << 20;
+    window.sees("The GPU device was lost");
+    assert_eq!(window.branch(), ["Go", "Half of the", "Then this"]);
+    window.script().replies.push_back(" story".into());
+    window.press("Load the model again and continue");
+    window.until("all is answered", |app| app.state.tree().unwrap().path().len() == 4 && app.state.reply().is_none());
+    assert_eq!(window.branch(), ["Go", "Half of the story", "Then this", "Yes."]);
+}
+
+#[test]
 fn a_chat_that_outgrew_the_context() {
     let mut window = Window::new();
     window.exchange("One", "First");

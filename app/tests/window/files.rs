@@ -47,6 +47,76 @@ fn a_thought_that_was_never_sent_is_there_after_a_restart() {
 }
 
 #[test]
+fn a_thought_that_was_deleted_stays_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    {
+        let mut window = Window::over(Some(path.clone()));
+        window.write("Message", "secret");
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        window.settle();
+        window.write("Message", "");
+        window.key(Modifiers::NONE, Key::Backspace);
+        assert_eq!(window.harness.state().state.draft(), "");
+    }
+    let mut window = Window::over(Some(path));
+    window.until("it is open", |app| app.state.opened.is_some());
+    assert_eq!(window.harness.state().state.draft(), "");
+}
+
+#[test]
+fn an_edit_waits_while_another_chat_is_shown() {
+    let mut window = Window::new();
+    window.exchange("First chat", "Yes");
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    window.write("Edit the message", "First chat, at length");
+    window.key(Modifiers::COMMAND, Key::N);
+    window.sees("This is the built-in guide");
+    assert!(window.harness.state().state.editing.is_none());
+    window.press("First chat");
+    let edit = window.harness.state().state.editing.clone();
+    assert_eq!(edit.unwrap().1, "First chat, at length");
+}
+
+#[test]
+fn deleting_a_chat_leaves_what_waits_in_others() {
+    let mut window = Window::new();
+    window.script().pace = 0;
+    window.say("Of the first");
+    let first = window.harness.state().state.open_id();
+    window.say("Of the first, later");
+    window.key(Modifiers::COMMAND, Key::N);
+    window.say("Of the second");
+    window.harness.state_mut().state.delete(first);
+    window.settle();
+    window.let_it_speak();
+    window.until("it is answered", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
+    assert_eq!(window.branch(), ["Of the second", "Yes."]);
+    let asked = window.script().orders.iter().filter(|order| matches!(order, Order::Generate { .. })).count();
+    assert_eq!(asked, 2);
+}
+
+#[test]
+fn the_system_prompt_of_new_chats_is_also_that_of_the_first_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    {
+        let mut window = Window::over(Some(path.clone()));
+        window.until("it is open", |app| app.state.opened.is_some());
+        window.harness.state_mut().state.settings.system = "Answer in German.".into();
+        window.settle();
+        assert_eq!(window.harness.state().state.open().unwrap().system, "Answer in German.");
+    }
+    let mut window = Window::over(Some(path));
+    window.until("it is open", |app| app.state.opened.is_some());
+    assert_eq!(window.harness.state().state.open().unwrap().system, "Answer in German.");
+    // One that was given to an empty chat stays with it.
+    window.harness.state_mut().state.set_system("Answer in verse.".into());
+    window.key(Modifiers::COMMAND, Key::N);
+    assert_eq!(window.harness.state().state.open().unwrap().system, "Answer in verse.");
+}
+
+#[test]
 fn a_deleted_chat_is_in_the_trash_until_that_is_emptied() {
     let mut window = Window::new();
     window.exchange("Old talk", "Yes");
@@ -94,6 +164,10 @@ fn search_leads_to_the_message_on_its_branch() {
     let hit = window.harness.state().state.search.hits.as_ref().unwrap()[0].clone();
     window.harness.state_mut().state.open_message(hit.chat, hit.message);
     window.until("it is shown", |app| app.state.tree().is_some_and(|tree| !tree.path().is_empty()));
+    assert_eq!(window.branch(), ["About fruit", "A rare quince."]);
+    // The question stands before both replies: what was shown after it last stays.
+    let question = window.harness.state().state.tree().unwrap().path()[0];
+    window.harness.state_mut().state.open_message(hit.chat, Some(question));
     assert_eq!(window.branch(), ["About fruit", "A rare quince."]);
     window.write("Search chats", "nowhere to be found");
     window.sees("Nothing found.");

@@ -71,9 +71,9 @@ impl Worker for Scripted {
                     script.events.push_back(Event::Ended { reply, finish: None, timings: Timings::default() });
                 }
             }
-            Order::Alternatives { .. } => {
-                let list = script.alternatives.clone();
-                script.events.push_back(Event::Alternatives(Ok(list)));
+            Order::Alternatives { message, at, .. } => {
+                let list = Ok(script.alternatives.clone());
+                script.events.push_back(Event::Alternatives { message, at, list });
             }
             Order::Profile => {
                 script.events.push_back(Event::Profile(Ok(vec![("matvec", 182, 8.25), ("attention", 26, 1.5)])));

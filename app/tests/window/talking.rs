@@ -40,13 +40,13 @@ fn escape_stops_a_reply_and_keeps_what_was_said_which_goes_on_later() {
     window.key(Modifiers::NONE, Key::Escape);
     window.until("it stops", |app| app.state.reply().is_none());
     window.sees("Stopped.");
-    let said = window.branch()[1].trim_end().to_owned();
+    let said = window.branch()[1].clone();
     assert!(!said.is_empty());
     window.script().pace = 1 << 20;
-    window.script().replies.push_back(" and the rest".into());
+    window.script().replies.push_back("and the rest".into());
     window.press("Continue");
     window.until("it goes on", |app| app.state.reply().is_none());
-    assert_eq!(window.branch()[1], format!("{said} and the rest"));
+    assert_eq!(window.branch()[1], format!("{said}and the rest"));
     assert_eq!(window.last_turns().last(), Some(&model(&said)), "the turn was left open");
 }
 
@@ -120,6 +120,42 @@ fn messages_sent_during_a_reply_wait_their_turn_in_order() {
     assert_eq!(window.last_turns().len(), 5);
     let statuses: Vec<_> = window.harness.state().state.tree().unwrap().branch().map(|m| m.status).collect();
     assert_eq!(statuses, [Status::Done; 6]);
+}
+
+#[test]
+fn a_message_that_waits_is_edited_in_place() {
+    let mut window = Window::new();
+    window.script().pace = 0;
+    window.say("one");
+    window.say("teh second");
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    window.write("Edit the message", "the second");
+    window.key(Modifiers::COMMAND, Key::Enter);
+    window.let_it_speak();
+    window.until("all are answered", |app| app.state.tree().unwrap().path().len() == 4 && app.state.reply().is_none());
+    assert_eq!(window.branch(), ["one", "Yes.", "the second", "Yes."]);
+    assert!(!window.shows("1/2"));
+}
+
+#[test]
+fn a_reply_that_waited_leaves_whoever_reads_another_branch_in_peace() {
+    let mut window = Window::new();
+    window.exchange("one", "first");
+    window.press("Regenerate");
+    window.until("there is another", |app| app.state.reply().is_none());
+    window.script().pace = 0;
+    window.say("more");
+    let state = &mut window.harness.state_mut().state;
+    let replies: Vec<_> = state.tree().unwrap().path().to_vec();
+    state.regenerate(replies[1]);
+    state.walk(replies[1], -1);
+    assert_eq!(window.branch(), ["one", "first"]);
+    window.let_it_speak();
+    window.until("both are answered", |app| {
+        app.state.tree().unwrap().messages().count() == 6 && app.state.reply().is_none()
+    });
+    assert_eq!(window.branch(), ["one", "first"]);
+    window.sees("1/3");
 }
 
 #[test]
@@ -220,6 +256,14 @@ fn alternatives_are_shown_and_branched_from() {
     assert_eq!(window.last_turns(), [user("Say it"), model("the dog")]);
     window.press("Previous branch");
     assert_eq!(window.branch(), ["Say it", "the cat sat"]);
+    // An answer to another question is not shown under this one.
+    window.press("Alternatives");
+    window.press("sat");
+    let asked = window.harness.state().state.alternatives.clone().unwrap();
+    let late = WorkerEvent::Alternatives { message: asked.message, at: 0, list: Ok(vec![(Some("A".into()), 1.0)]) };
+    window.script().push(late);
+    window.settle();
+    assert_eq!(window.harness.state().state.alternatives.clone().unwrap().list.unwrap().unwrap().len(), 3);
 }
 
 #[test]

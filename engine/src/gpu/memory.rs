@@ -4,8 +4,9 @@ use super::context::Gpu;
 
 impl Gpu {
     /// Bytes of the device's own memory, free or not; `None` where the API does not tell (WebGPU has no such question).
+    /// A software adapter has what the computer has left, whatever it says of heaps (Mesa 22 says 2 GiB and gives more).
     pub fn memory_bytes(&self) -> Option<u64> {
-        self.vulkan_memory()
+        if self.info().device_type == wgpu::DeviceType::Cpu { available_memory() } else { self.vulkan_memory() }
     }
 
     /// The sum of the heaps that are the device's own.
@@ -26,4 +27,11 @@ impl Gpu {
     fn vulkan_memory(&self) -> Option<u64> {
         None
     }
+}
+
+/// Bytes that programs may still take without swapping; `None` where we do not know how to ask.
+fn available_memory() -> Option<u64> {
+    let report = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kib = report.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?.trim().strip_suffix(" kB")?;
+    Some(kib.parse::<u64>().ok()? << 10)
 }
