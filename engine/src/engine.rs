@@ -240,7 +240,8 @@ impl EngineBuilder {
             pieces,
             context,
             cache_format,
-            prefill_chunk: self.prefill_chunk.min(context),
+            // As many workgroups as a dimension of a grid has.
+            prefill_chunk: self.prefill_chunk.min(context).min(65_535),
             name: files.name(),
             tokenizer,
             config,

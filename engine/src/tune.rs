@@ -80,24 +80,28 @@ impl Tuning {
         allowed: Option<Activations>,
         folder: Option<&Path>,
     ) -> Result<Self> {
-        if let ([matvec], [matmul]) = (&candidates(gpu, format, allowed).0[..], &candidates(gpu, format, allowed).1[..])
-        {
+        let (matvecs, matmuls) = candidates(gpu, format, allowed);
+        if let ([matvec], [matmul]) = (&matvecs[..], &matmuls[..]) {
             return Ok(Self { kernels: Kernels { matvec: *matvec, matmul: *matmul }, measured: Vec::new() });
         }
         let info = gpu.info();
         let key = format!(
-            "{} | {} {} {} | {format} {} | {:016x}",
+            "{} | {} {} {} | {} | {format} {} | {:016x}",
             info.name,
             info.backend.to_str(),
             info.driver,
             info.driver_info,
+            // One adapter may be opened with fewer features than it has.
+            gpu.capabilities().shader_features().join(" "),
             if allowed.is_some() { "int8" } else { "any" },
             lapidary_shaders::kernels::HASH,
         )
         .replace(['\n', '\t'], " ");
         let file = folder.map(|folder| folder.join("tuning.tsv"));
         let known = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
-        if let Some(kernels) = known.lines().filter_map(|line| line.strip_prefix(&key)).find_map(parse) {
+        let there = |kernels: &Kernels| matvecs.contains(&kernels.matvec) && matmuls.contains(&kernels.matmul);
+        let lines = known.lines().filter_map(|line| line.strip_prefix(&key));
+        if let Some(kernels) = lines.filter_map(parse).find(there) {
             return Ok(Self { kernels, measured: Vec::new() });
         }
         let tuning = Self::run(gpu, format, allowed).await?;

@@ -5,6 +5,7 @@ mod devices;
 mod golden;
 mod guide;
 mod hidden;
+mod loading;
 mod real;
 mod sessions;
 mod steady;

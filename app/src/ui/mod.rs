@@ -95,8 +95,7 @@ impl App {
         self.shown.follow(&ctx, &self.state.settings);
         self.take_files(&ctx);
         self.keys(&ctx);
-        // There is not room for everything in a small window, or at a large size.
-        let room = self.panel.is_none() || ui.available_width() > 860.0;
+        let room = self.panel.is_none() || has_room(&ctx);
         if self.state.settings.sidebar && room {
             self.chat_list(ui);
         }
@@ -127,6 +126,9 @@ impl App {
         if pressed(Modifiers::COMMAND, Key::F) {
             self.state.settings.sidebar = true;
             self.focus_search = true;
+            if !has_room(ctx) {
+                self.panel = None;
+            }
         }
         if pressed(Modifiers::COMMAND, Key::O) {
             self.files.ask(Purpose::OpenModel, String::new());
@@ -202,6 +204,11 @@ impl App {
             self.sheet = None;
         }
     }
+}
+
+/// Whether there is room for a panel beside the list of chats: not in a small window, or at a large size.
+fn has_room(ctx: &Context) -> bool {
+    ctx.content_rect().width() > 860.0
 }
 
 /// A window in the middle, above everything; whether it should be closed.

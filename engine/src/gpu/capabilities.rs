@@ -28,8 +28,7 @@ impl Capabilities {
         let limits = device.limits();
         Self {
             // Also on a caller's own device: see `wanted`.
-            subgroups: Self::wanted(features).contains(wgpu::Features::SUBGROUP)
-                && device.adapter_info().subgroup_min_size >= MIN_SUBGROUP,
+            subgroups: Self::wanted(features).contains(wgpu::Features::SUBGROUP) && has_wide_subgroups(device),
             f16: features.contains(wgpu::Features::SHADER_F16),
             cooperative_size: if features
                 .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16)
@@ -79,6 +78,13 @@ impl Capabilities {
         let matrices = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
         adapter & (subgroups | wgpu::Features::SHADER_F16 | timestamps | matrices)
     }
+}
+
+/// Whether subgroups are wide enough for the kernels.
+fn has_wide_subgroups(device: &wgpu::Device) -> bool {
+    let info = device.adapter_info();
+    // For Metal wgpu says 4 to 64, which is what it knows; Apple's GPUs have 32, those of AMD and Intel 8 or more.
+    info.backend == wgpu::Backend::Metal || info.subgroup_min_size >= MIN_SUBGROUP
 }
 
 /// Whether square f16 matrices of this size are multiplied into f32.
