@@ -232,9 +232,10 @@ fn bench_measures() {
         let number = |key: &str| speed[key].as_f64().unwrap();
         assert!(0.0 < number("min") && number("min") <= number("median") && number("median") <= number("max"));
     }
-    // Eight for each of four layers, and six around them.
-    assert_eq!(object["dispatches_per_token"], 38);
-    assert_eq!(object["planned_dispatches_per_token"], 38);
+    // Seven for each of four layers, one more where attention is shared out and merged, and six around them.
+    let dispatches = object["dispatches_per_token"].as_u64().unwrap();
+    assert!([34, 38].contains(&dispatches), "{dispatches}");
+    assert_eq!(object["planned_dispatches_per_token"], dispatches);
 }
 
 #[cfg(unix)]

@@ -110,13 +110,15 @@ impl Session {
     }
 
     /// Dispatches of one greedily decoded token where the matrices of every layer share a format and each fits a binding:
-    /// eight a layer, two before and four after them. What [`Session::decode_kernels`] has beyond is owed to the file and the
+    /// seven a layer, or eight where workgroups share the keys of a head, two before and four after them. What
+    /// [`Session::decode_kernels`] has beyond is owed to the file and the
     /// adapter.
     pub fn planned_dispatches(&self) -> usize {
         let inner = &self.engine.inner;
         // The head's input is rounded apart from the norm before it.
         let rounding = inner.kernels.matvec != Matvec::Float && inner.weights.embedding.format().is_integer();
-        2 + 8 * inner.config.num_layers + 4 + usize::from(rounding)
+        let layer = if self.state.partials.is_some() { 8 } else { 7 };
+        2 + layer * inner.config.num_layers + 4 + usize::from(rounding)
     }
 
     /// Makes the session hold this many tokens that it never computed, to measure how fast it is at that depth. What their

@@ -1,5 +1,5 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Factor, Partials, Rope};
+use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Factor, Int8Tensor, Partials, Rope, Shares};
 use lapidary_shaders::twins;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -98,6 +98,7 @@ struct Split {
     window: Option<usize>,
     soft_cap: Option<f32>,
     normed: bool,
+    splits: usize,
     seed: u64,
 }
 
@@ -111,9 +112,10 @@ prop_compose! {
         window in prop::option::of(1usize..150),
         soft_cap in prop::option::of(2f32..50.0),
         normed: bool,
+        splits in prop_oneof![Just(1usize), 2usize..33],
         seed: u64,
     ) -> Split {
-        Split { group, kv_heads, head_dim, position, window, soft_cap, normed, seed }
+        Split { group, kv_heads, head_dim, position, window, soft_cap, normed, splits, seed }
     }
 }
 
@@ -130,13 +132,25 @@ fn attention_split_at_the_edge_of_the_window() {
     for (position, window) in
         [(14, 16), (15, 16), (16, 16), (63, 64), (64, 64), (65, 64), (130, 65), (127, 1), (512, 512)]
     {
-        let (window, soft_cap) = (Some(window), Some(50.0));
-        check_split(&Split { group: 2, kv_heads: 1, head_dim: 32, position, window, soft_cap, normed: true, seed: 1 });
+        let (window, soft_cap, normed) = (Some(window), Some(50.0), true);
+        for splits in [1, 2, 8] {
+            check_split(&Split {
+                group: 2,
+                kv_heads: 1,
+                head_dim: 32,
+                position,
+                window,
+                soft_cap,
+                normed,
+                splits,
+                seed: 1,
+            });
+        }
     }
 }
 
 fn check_split(case: &Split) {
-    let Split { group, kv_heads, head_dim, position, window, soft_cap, normed, seed } = *case;
+    let Split { group, kv_heads, head_dim, position, window, soft_cap, normed, splits, seed } = *case;
     let heads = group * kv_heads;
     let q = gaussian(seed, heads * head_dim);
     let before = |seed| gaussian(seed, position * kv_heads * head_dim);
@@ -168,17 +182,34 @@ fn check_split(case: &Split) {
             let qkv = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &[&q[..], k, v].concat());
             let weight = normed.then(|| tensor(gpu, 2 * head_dim, &weight));
             let table = block_on(ops::cos_sin_table(gpu, cache.capacity(), head_dim, theta, position_scale)).unwrap();
-            let partials = block_on(Partials::new(gpu, heads, head_dim)).unwrap();
-            let nonsense = vec![777.0f32; partials.buffer().size() as usize / 4];
-            gpu.queue().write_buffer(partials.buffer(), 0, bytemuck::cast_slice(&nonsense));
-            let out = dirty(gpu, 1, heads * head_dim);
+            let partials = (splits > 1).then(|| block_on(Partials::new(gpu, splits, heads, head_dim)).unwrap());
+            if let Some(partials) = &partials {
+                let nonsense = vec![777.0f32; partials.buffer().size() as usize / 4];
+                gpu.queue().write_buffer(partials.buffer(), 0, bytemuck::cast_slice(&nonsense));
+            }
             let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap };
             let rope = Rope { heads, kv_heads, head_dim, query_scale, eps };
-            run(gpu, step(1, position), async |r| {
-                ops::attention_split(r, numbers, rope, &qkv, &table, weight.as_ref(), &cache, &partials).await.unwrap();
-                ops::attention_merge(r, &partials, Factor::Float(&out)).await.unwrap();
-            });
-            assert_close(&what, &read(gpu, &out, 1), &twin, tolerance);
+            let into = |out: Factor<'_>| {
+                run(gpu, step(1, position), async |r| {
+                    let shares = partials.as_ref().map_or(Shares::One(out), Shares::Many);
+                    ops::attention_split(r, numbers, rope, &qkv, &table, weight.as_ref(), &cache, shares)
+                        .await
+                        .unwrap();
+                    if let Shares::Many(partials) = shares {
+                        ops::attention_merge(r, partials, out).await.unwrap();
+                    }
+                });
+            };
+            let cols = heads * head_dim;
+            let out = dirty(gpu, 1, cols);
+            into(Factor::Float(&out));
+            let found = read(gpu, &out, 1);
+            assert_close(&what, &found, &twin, tolerance);
+            if head_dim % 32 == 0 {
+                let int8 = block_on(Int8Tensor::new(gpu, "test", 1, cols)).unwrap();
+                into(Factor::Int8(&int8));
+                assert_close(&what, &read_int8(gpu, &int8, 1, cols), &twins::quantize(&found, cols), INT8);
+            }
             // The cache has the new position, the old ones as they were, and nothing behind.
             let positions = position + 1;
             let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, cache.capacity(), 0..positions);

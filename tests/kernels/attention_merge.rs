@@ -8,14 +8,14 @@ proptest! {
     #[test]
     fn attention_merge(
         heads in 1usize..6,
+        splits in 2usize..33,
         head_dim in prop::sample::select(vec![4usize, 24, 32, 128, 256]),
         // Shares without keys, which hold what an earlier step left.
         empty: u64,
         seed: u64,
     ) {
         for (name, gpu) in devices() {
-            let partials = block_on(Partials::new(gpu, heads, head_dim)).unwrap();
-            let splits = partials.splits();
+            let partials = block_on(Partials::new(gpu, splits, heads, head_dim)).unwrap();
             let numbers = gaussian(seed, heads * splits * (head_dim + 2));
             let found: Vec<Partial> = numbers
                 .chunks_exact(head_dim + 2)

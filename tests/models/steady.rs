@@ -23,11 +23,11 @@ fn objects(instance: &wgpu::Instance) -> [usize; 7] {
 }
 
 /// Dispatches of a greedy token: embedding and first norm; for a layer the product of queries, keys and values, attention
-/// and its merge, the output product, the seam, gates and ups, down, the seam; the head's product, its finish, and two for
-/// the choice.
-fn planned(layers: usize, int8: bool) -> usize {
+/// (and the merge of its `splits`), the output product, the seam, gates and ups, down, the seam; the head's product, its
+/// finish, and two for the choice.
+fn planned(layers: usize, splits: usize, int8: bool) -> usize {
     // The head's input is rounded apart from the norm before it.
-    2 + 8 * layers + 4 + usize::from(int8)
+    2 + (7 + usize::from(splits > 1)) * layers + 4 + usize::from(int8)
 }
 
 #[test]
@@ -43,8 +43,9 @@ fn a_token_creates_nothing_and_is_one_submit() {
         let builder = Engine::builder(path).weights(format).activations(activations).gpu(gpu.clone());
         let engine = builder.build_blocking().unwrap();
         let mut session = engine.session_blocking().unwrap();
-        let layers = engine.config().num_layers;
-        assert_eq!(session.decode_kernels().len(), planned(layers, activations == Activations::Int8), "{format}");
+        let (layers, kv_heads) = (engine.config().num_layers, engine.config().num_kv_heads);
+        let planned = planned(layers, gpu.capabilities().attention_splits(kv_heads), activations == Activations::Int8);
+        assert_eq!(session.decode_kernels().len(), planned, "{format}");
         assert_eq!(session.decode_kernels().len(), session.planned_dispatches(), "{format}");
 
         let sampling = Sampling { max_tokens: Some(TOKENS), stop_at_end: false, ..Sampling::greedy() };

@@ -43,9 +43,14 @@ impl Capabilities {
         }
     }
 
-    /// Workgroups that share the keys of a head in decode: enough to keep a device busy, few enough to merge.
-    pub fn attention_splits(&self) -> usize {
-        if self.software { 8 } else { 32 }
+    /// Workgroups that share the keys of each KV head in decode: enough to keep a device busy, few enough to merge; 1 where
+    /// a workgroup a head is enough.
+    pub fn attention_splits(&self, kv_heads: usize) -> usize {
+        if !self.software {
+            return 32;
+        }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        if kv_heads >= cores { 1 } else { 8 }
     }
 
     /// The `@if` flags of the shaders that these capabilities turn on.

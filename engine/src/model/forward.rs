@@ -10,8 +10,8 @@ use super::{Config, KvCache, State, Weights};
 use crate::error::Result;
 use crate::gpu::{Count, Recorder};
 use crate::ops::{
-    Attention, Emitted, Factor, Rope, add_rms_norm, argmax, attention, attention_merge, attention_split, embed, geglu,
-    logits, pick, rms_norm, rope, sample,
+    Attention, Emitted, Factor, Rope, Shares, add_rms_norm, argmax, attention, attention_merge, attention_split, embed,
+    geglu, logits, pick, rms_norm, rope, sample,
 };
 
 /// What stays the same from step to step.
@@ -67,11 +67,14 @@ pub async fn record_body(r: &mut Recorder<'_>, mode: Mode, model: Model<'_>, cac
         let output = [(&layer.output, 0)];
         x = Factor::Float(&s.heads);
         if mode == Mode::Decode {
-            attention_split(r, numbers, rotation, &s.qkv, table, qk_norm, cache, &s.partials).await?;
             if c.head_dim.is_multiple_of(32) {
                 x = products.factor(&output, &s.heads);
             }
-            attention_merge(r, &s.partials, x).await?;
+            let shares = s.partials.as_ref().map_or(Shares::One(x), Shares::Many);
+            attention_split(r, numbers, rotation, &s.qkv, table, qk_norm, cache, shares).await?;
+            if let Shares::Many(partials) = shares {
+                attention_merge(r, partials, x).await?;
+            }
         } else {
             rope(r, rotation, &s.qkv, table, qk_norm, cache).await?;
             attention(r, numbers, &s.qkv, cache, &s.heads).await?;

@@ -18,8 +18,8 @@ pub struct State {
     pub qkv: Tensor,
     /// `[T, Q · D]`: attention's result for each head.
     pub heads: Tensor,
-    /// Attention's shares in decode.
-    pub partials: Partials,
+    /// Attention's shares in decode; `None` where a workgroup has all keys of a KV head.
+    pub partials: Option<Partials>,
     /// `[T, H]`: a block's output, before its post-norm.
     pub block: Tensor,
     /// `[T, 2F]`, F padded: gates, then ups.
@@ -57,6 +57,7 @@ impl State {
         let query = config.num_heads * config.head_dim;
         let key = config.num_kv_heads * config.head_dim;
         let vocab = config.vocab_size as u64;
+        let splits = gpu.capabilities().attention_splits(config.num_kv_heads);
         let widest = config.hidden_size.max(query).max(config.intermediate_size);
         Ok(Self {
             tokens: gpu.buffer("tokens", 4 * max_tokens as u64, usage).await?,
@@ -64,7 +65,10 @@ impl State {
             normed: tensor("normed", config.hidden_size).await?,
             qkv: tensor("qkv", query + 2 * key).await?,
             heads: tensor("heads", query).await?,
-            partials: Partials::new(gpu, config.num_heads, config.head_dim).await?,
+            partials: match splits {
+                1 => None,
+                _ => Some(Partials::new(gpu, splits, config.num_heads, config.head_dim).await?),
+            },
             block: tensor("block", config.hidden_size).await?,
             gate_up: tensor("gate_up", gate_up_cols(config.intermediate_size)).await?,
             hidden: tensor("hidden", config.intermediate_size).await?,

@@ -2,7 +2,7 @@
 
 use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
 
-use super::{CacheLayer, Partials, Rope, assert_cols, u32_of};
+use super::{CacheLayer, Factor, Partials, Rope, assert_cols, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Tensor};
 
@@ -53,8 +53,17 @@ pub async fn attention(
     r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
 }
 
-/// [`rope`](super::rope) and attention for a step of one token, shared by workgroups;
-/// [`attention_merge`](super::attention_merge) does the rest.
+/// What workgroups of [`attention_split`] share.
+#[derive(Clone, Copy, Debug)]
+pub enum Shares<'a> {
+    /// Nothing: one has all keys of a KV head and writes the result, `[1, heads · head_dim]`; as integers only where
+    /// `head_dim` is a multiple of 32.
+    One(Factor<'a>),
+    /// The keys of a KV head; [`attention_merge`](super::attention_merge) does the rest.
+    Many(&'a Partials),
+}
+
+/// [`rope`](super::rope) and attention for a step of one token.
 ///
 /// `qkv`, `cos_sin` and `qk_weight` as for [`rope`](super::rope), except that `qkv` stays as it is.
 ///
@@ -69,12 +78,23 @@ pub async fn attention_split(
     cos_sin: &Tensor,
     qk_weight: Option<&Tensor>,
     cache: &CacheLayer,
-    out: &Partials,
+    shares: Shares<'_>,
 ) -> Result<()> {
     let Attention { heads, kv_heads, head_dim, .. } = attention;
     rope.assert_shape(qkv, cos_sin, cache);
     assert!((rope.heads, rope.kv_heads, rope.head_dim) == (heads, kv_heads, head_dim), "{rope:?}, but {attention:?}");
-    out.assert_shape(heads, head_dim);
+    let (out, splits, int8_out) = match shares {
+        Shares::One(out) => {
+            out.assert_cols(heads * head_dim);
+            let int8_out = matches!(out, Factor::Int8(_));
+            assert!(!int8_out || head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
+            (out.slice(), 1, int8_out)
+        }
+        Shares::Many(partials) => {
+            partials.assert_shape(heads, head_dim);
+            (partials.slice(), partials.splits(), false)
+        }
+    };
     let group = u32_of(heads / kv_heads);
     // Rows that share a load of keys and values: no more than there are.
     let (rows, feature) = match group {
@@ -84,7 +104,8 @@ pub async fn attention_split(
         _ => (8, "rows_8"),
     };
     let params = Params {
-        splits: u32_of(out.splits()),
+        splits: u32_of(splits),
+        int8_out: u32::from(int8_out),
         query_scale: rope.query_scale,
         qk_norm: u32::from(qk_weight.is_some()),
         eps: rope.eps,
@@ -94,7 +115,7 @@ pub async fn attention_split(
         q: qkv.slice(),
         k_cache: cache.keys(),
         v_cache: cache.values(),
-        out: out.slice(),
+        out,
         cos_sin: cos_sin.slice(),
         qk_weight: qk_weight.unwrap_or(cos_sin).slice(),
     };

@@ -16,12 +16,12 @@ pub struct Partials {
 }
 
 impl Partials {
-    /// Room for a token's heads.
+    /// Room for a token's heads, whose keys this many workgroups share: two or more.
     ///
     /// # Errors
     /// The errors of buffers.
-    pub async fn new(gpu: &Gpu, heads: usize, head_dim: usize) -> Result<Self> {
-        let splits = gpu.capabilities().attention_splits();
+    pub async fn new(gpu: &Gpu, splits: usize, heads: usize, head_dim: usize) -> Result<Self> {
+        assert!(splits > 1, "a workgroup that shares with nobody leaves nothing to merge");
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let bytes = 4 * (heads * splits * (head_dim + 4)) as u64;
         Ok(Self { buffer: gpu.buffer("partials", bytes, usage).await?, heads, head_dim, splits })

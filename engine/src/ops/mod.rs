@@ -24,7 +24,7 @@ mod sample;
 
 pub use add_rms_norm::add_rms_norm;
 pub use argmax::{ARGMAX_WORKGROUPS, argmax};
-pub use attention::{Attention, attention, attention_split};
+pub use attention::{Attention, Shares, attention, attention_split};
 pub use attention_merge::{Partials, attention_merge};
 pub use cache::{CacheFormat, CacheLayer};
 pub use embed::embed;
