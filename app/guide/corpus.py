@@ -2,7 +2,8 @@
 
 A topic has an `answer` and phrasings of its question: the ones written out under `ask`, and those that frames make of what
 people call it (`term`), want to do (`do`) or look for (`thing`). What is drawn is varied by paraphrase patterns, wrappers and typos; what is held out never is trained on,
-in no variation.
+in no variation. Phrasings written after the held-out ones were chosen stand in corpus/later.toml: all of them are trained on, so
+that one version of the guide is asked the same as the next.
 """
 import hashlib, random, re, tomllib
 from pathlib import Path
@@ -80,13 +81,14 @@ FILLERS = {"do", "does", "i", "the", "a", "an", "my", "is", "are", "can", "to", 
 def load():
     """All topics, and the off-topic file."""
     files = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.toml"))}
-    off, more, patterns = files.pop("offtopic"), files.pop("phrasings"), files.pop("patterns")
+    off, more, later, patterns = (files.pop(name) for name in ("offtopic", "phrasings", "later", "patterns"))
     topics = [topic for data in files.values() for topic in data["topic"]]
     ids = {topic["id"] for topic in topics}
-    assert ids >= {*more, *patterns["do"], *patterns["thing"]}, "phrasings of no topic"
+    assert ids >= {*more, *later, *patterns["do"], *patterns["thing"]}, "phrasings of no topic"
     for topic in topics:
         topic["do"], topic["thing"] = patterns["do"].get(topic["id"], []), patterns["thing"].get(topic["id"], [])
         topic["ask"] = list(dict.fromkeys(topic.get("ask", []) + more.get(topic["id"], [])))
+        topic["later"] = later.get(topic["id"], [])
     return topics, off
 
 
@@ -106,7 +108,13 @@ def split(topic):
     """Phrasings to train on, and those held out. The first, which is the plainest, is never held out."""
     every = phrasings(topic)
     held = [p for p in every[1:] if is_held_out(topic["id"], p)]
-    return [p for p in every if p not in held], held
+    asked = {bare(p) for p in held}
+    return [p for p in every if p not in held] + [p for p in topic["later"] if bare(p) not in asked], held
+
+
+def bare(phrasing):
+    """Its letters and digits: "New chat?" is the same question as "new chat"."""
+    return "".join(c for c in phrasing.lower() if c.isalnum())
 
 
 def typo(text, rng):
@@ -191,7 +199,7 @@ class Dialogues:
         self.rng = random.Random(seed)
         self.topics, self.off = load()
         self.train = {t["id"]: split(t)[0] for t in self.topics}
-        self.written = {t["id"]: [p for p in self.train[t["id"]] if p in t["ask"]] for t in self.topics}
+        self.written = {t["id"]: [p for p in self.train[t["id"]] if p in t["ask"] + t["later"]] for t in self.topics}
         self.generic = next(t for t in self.topics if t.get("generic") == "more")
         self.small = [t for t in self.topics if t.get("bare")]
         self.large = [t for t in self.topics if not t.get("bare")]

@@ -2,9 +2,7 @@
 """Trains Lapidary's guide from scratch: a small Gemma-2 that answers questions about Lapidary, Gemma 2 and GPUs.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
-    venv/bin/python train.py                 # a good hour on two cores; writes model/, loss.png, evaluation.json, goldens
-    venv/bin/python train.py --second        # the second part once more, from what is in model/
-    venv/bin/python train.py --mean A B C    # the mean of copies of model/
+    venv/bin/python train.py                 # under two hours on two cores; writes model/, loss.png, evaluation.json, goldens
     venv/bin/python train.py --evaluate      # only evaluates what is in model/
 
 The architecture is Hugging Face's own Gemma2ForCausalLM with everything that Gemma 2 has: both caps, local and global layers
@@ -125,27 +123,40 @@ def batches(encoder, tokens, seed, **mixture):
         yield torch.from_numpy(ids).long(), torch.from_numpy(weights)
 
 
-def train(steps, tokens, peak, record=None):
-    """From scratch; or, given the record of that, the second part: it goes on from what was saved, with fewer strange
-    questions, so that answers become sharp once refusals are learned."""
-    seed = SEED + (1 if record else 0)
-    torch.manual_seed(seed)
-    if record:
-        model, tokenizer = load()
-        model.train()
-    else:
-        tokenizer = train_tokenizer()
-        model = Gemma2ForCausalLM(Gemma2Config(**CONFIG, attn_implementation="eager")).train()
-    encoder = Encoder(tokenizer)
-    mixture = dict(strange=0.2, foreign=0.05, written=0.75) if record else {}
+def train(options):
+    """All of it: a long part, and shorter ones with fewer strange questions, so that answers become sharp once refusals
+    are learned. The mean of what the short ones end with errs less than each (Izmailov et al. 2018)."""
+    torch.manual_seed(SEED)
+    tokenizer = train_tokenizer()
+    model = Gemma2ForCausalLM(Gemma2Config(**CONFIG, attn_implementation="eager")).train()
     count = sum(p.numel() for p in model.parameters())
     print(f"{count:,} parameters, {count * 2 / 1e6:.1f} MB in bf16", flush=True)
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    norms = [p for p in model.parameters() if p.ndim == 1]
-    optimizer = torch.optim.AdamW([dict(params=matrices, weight_decay=0.1), dict(params=norms, weight_decay=0.0)], betas=(0.9, 0.98))
     # Questions are few and words are what they share: whoever must do without some features learns to use all of them.
     model.model.embed_tokens.register_forward_hook(lambda module, given, out: F.dropout(out, DROPOUT, module.training))
     body = torch.compile(model.model, dynamic=False)
+    start = time.time()
+    losses = part(model, body, tokenizer, options.steps, options.tokens, options.rate, SEED)
+    plot(losses)
+    ends = []
+    for short in range(options.short_parts):
+        losses = part(model, body, tokenizer, options.short_steps, options.tokens, options.rate / 3, SEED + 1 + short,
+                      strange=0.2, foreign=0.05, written=0.75)
+        ends.append({name: tensor.detach().clone() for name, tensor in model.state_dict().items()})
+    if ends:
+        model.load_state_dict({name: sum(end[name] for end in ends) / len(ends) for name in ends[0]})
+    save(model, tokenizer)
+    steps = options.steps + options.short_parts * options.short_steps
+    return dict(parameters=count, steps=steps, tokens=steps * options.tokens, minutes=round((time.time() - start) / 60),
+                final_answer_loss=float(np.mean([l[2] for l in losses[-50:]])))
+
+
+def part(model, body, tokenizer, steps, tokens, peak, seed, **mixture):
+    """Some steps with a rate that rises and falls; the losses. What it has learned is saved now and then."""
+    torch.manual_seed(seed)
+    encoder = Encoder(tokenizer)
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    norms = [p for p in model.parameters() if p.ndim == 1]
+    optimizer = torch.optim.AdamW([dict(params=matrices, weight_decay=0.1), dict(params=norms, weight_decay=0.0)], betas=(0.9, 0.98))
     losses, seen, start = [], 0, time.time()
     for step, (ids, weights) in zip(range(steps), batches(encoder, tokens, seed + 10, **mixture)):
         warm = min(1.0, (step + 1) / 100)
@@ -174,12 +185,7 @@ def train(steps, tokens, peak, record=None):
             print(f"step {step} loss {loss.item():.4f} answers {losses[-1][2]:.4f} tokens/s {seen / spent:.0f} minutes {spent / 60:.1f}", flush=True)
         if step % 500 == 499 or step == steps - 1:
             save(model, tokenizer)
-    if not record:
-        plot(losses)
-    minutes, final = round((time.time() - start) / 60), float(np.mean([l[2] for l in losses[-50:]]))
-    if record:
-        return record | dict(second_steps=steps, second_minutes=minutes, final_answer_loss=final)
-    return dict(parameters=count, steps=steps, minutes=minutes, tokens=seen, final_answer_loss=final)
+    return losses
 
 
 def save(model, tokenizer):
@@ -195,13 +201,6 @@ def save(model, tokenizer):
                 "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}")
     write(MODEL / "tokenizer_config.json", dict(tokenizer_class="GemmaTokenizer", add_bos_token=True, bos_token="<bos>", eos_token="<eos>",
                                                 pad_token="<pad>", unk_token="<unk>", chat_template=template))
-
-
-def mean(folders):
-    """Of checkpoints along the way: their mean errs less than each (Izmailov et al. 2018)."""
-    models = [load_file(folder / "model.safetensors") for folder in folders]
-    tensors = {name: (sum(m[name].float() for m in models) / len(models)).to(torch.bfloat16) for name in models[0]}
-    save_file(tensors, MODEL / "model.safetensors", metadata={"format": "pt"})
 
 
 def write(path, value):
@@ -323,23 +322,18 @@ def export_tests():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=2e-3, help="the peak learning rate")
-    parser.add_argument("--second-steps", type=int, default=1000)
-    parser.add_argument("--second", action="store_true", help="only the second part, from what is in model/")
-    parser.add_argument("--mean", type=Path, nargs="+", metavar="MODEL", help="only take the mean of these copies of model/")
+    parser.add_argument("--short-parts", type=int, default=3, help="parts after the first")
+    parser.add_argument("--short-steps", type=int, default=600, help="steps of each of these")
     parser.add_argument("--evaluate", action="store_true", help="do not train")
     options = parser.parse_args()
     record = HERE / "training.json"
-    result = json.loads(record.read_text()) if record.exists() else {}
-    if options.mean:
-        mean(options.mean)
-    elif not options.evaluate:
-        if not options.second:
-            result = train(options.steps, options.tokens, options.rate)
-            write(record, result)
-        result = train(options.second_steps, options.tokens, options.rate / 3, result)
+    result = json.loads(record.read_text()) if options.evaluate and record.exists() else {}
+    if not options.evaluate:
+        result = train(options)
+        write(record, result)
     result["evaluation"] = evaluate()
     write(record, result)
     export_tests()
