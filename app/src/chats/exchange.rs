@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +48,10 @@ impl Book {
     }
 }
 
-/// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: whole or not at all.
-pub fn write(book: &Book, path: &Path) -> Result<(), String> {
+/// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: whole or not at all. Where there is a
+/// file of that name already, it stays, and the new one gets a number. Gives the name of the new one.
+pub fn write(book: &Book, path: &Path) -> Result<PathBuf, String> {
+    let path = free(path);
     let markdown = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("md"));
     let text = if markdown {
         book.chats.iter().map(to_markdown).collect::<Vec<_>>().join("\n---\n\n")
@@ -58,12 +60,29 @@ pub fn write(book: &Book, path: &Path) -> Result<(), String> {
     };
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
-    let written = fs::write(&part, text).and_then(|()| fs::rename(&part, path));
-    written.map_err(|error| {
-        // It may never have got that far.
-        let _ = fs::remove_file(&part);
-        error.to_string()
-    })
+    match fs::write(&part, text).and_then(|()| fs::rename(&part, &path)) {
+        Ok(()) => Ok(path),
+        Err(error) => {
+            // It may never have got that far.
+            let _ = fs::remove_file(&part);
+            Err(error.to_string())
+        }
+    }
+}
+
+/// The path, or the first like it that is free: `name.md`, `name (2).md`, …
+fn free(path: &Path) -> PathBuf {
+    let (Some(stem), false) = (path.file_stem(), path.is_dir()) else { return path.to_owned() };
+    let numbered = (2..).map(|number| {
+        let mut name = stem.to_owned();
+        name.push(format!(" ({number})"));
+        if let Some(end) = path.extension() {
+            name.push(".");
+            name.push(end);
+        }
+        path.with_file_name(name)
+    });
+    std::iter::once(path.to_owned()).chain(numbered).find(|path| !path.exists()).unwrap_or_default()
 }
 
 /// The branch that is shown, as Markdown.
@@ -155,6 +174,17 @@ mod tests {
         let expected = "# Fruit\n\n> Be brief.\n> Be kind.\n\n## You\n\nName one\n\n## gemma\n\nAn apple.\n";
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a part of a file was left behind");
+    }
+
+    #[test]
+    fn no_file_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fruit.md");
+        fs::write(&path, "mine").unwrap();
+        assert_eq!(write(&book(), &path), Ok(folder.path().join("fruit (2).md")));
+        assert_eq!(write(&book(), &path), Ok(folder.path().join("fruit (3).md")));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        assert!(write(&book(), folder.path()).is_err());
     }
 
     #[test]

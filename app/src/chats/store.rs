@@ -175,7 +175,8 @@ impl Store {
         self.ask(Ask::Search(number, text.to_owned()));
     }
 
-    /// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: [`StoreEvent::Exported`].
+    /// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: [`StoreEvent::Exported`]. No file is
+    /// written over: the new one gets a number instead.
     pub fn export(&self, chats: Vec<Id>, path: PathBuf) {
         self.ask(Ask::Export { chats, path });
     }
@@ -384,7 +385,7 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
                 Err(error) => StoreEvent::FileTrouble(format!("The chats cannot be searched: {error}")),
             },
             Ask::Export { chats, path } => match self.export(&chats, &path) {
-                Ok(count) => StoreEvent::Exported(path, count),
+                Ok((written, count)) => StoreEvent::Exported(written, count),
                 Err(reason) => StoreEvent::FileTrouble(format!("{} cannot be written: {reason}", path.display())),
             },
             Ask::Import(path) => match exchange::read(&path) {
@@ -399,15 +400,14 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
         (self.say)(event);
     }
 
-    fn export(&self, chats: &[Id], path: &Path) -> Result<usize, String> {
+    fn export(&self, chats: &[Id], path: &Path) -> Result<(PathBuf, usize), String> {
         let mut book = Book::default();
         for id in chats {
             if let (Some(chat), messages) = self.read(*id).map_err(|error| error.to_string())? {
                 book.add(chat, messages);
             }
         }
-        exchange::write(&book, path)?;
-        Ok(book.chats.len())
+        Ok((exchange::write(&book, path)?, book.chats.len()))
     }
 }
 

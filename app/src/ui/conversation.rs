@@ -159,8 +159,11 @@ impl App {
             ui.add_space(12.0);
             for ask in asks {
                 if ui.button(*ask).clicked() {
+                    // What was being typed is not given up for it.
+                    let draft = self.state.draft().to_owned();
                     self.state.set_draft((*ask).to_owned());
                     self.state.send();
+                    self.state.set_draft(draft);
                     self.composer.focus = true;
                 }
             }

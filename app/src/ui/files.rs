@@ -176,7 +176,7 @@ impl App {
             });
         });
         if done && !path.trim().is_empty() {
-            let path = PathBuf::from(path.trim());
+            let path = typed(path.trim());
             match purpose {
                 Purpose::OpenModel => self.state.load_model(Some(path)),
                 Purpose::Export { all } => self.state.export(all, path),
@@ -193,5 +193,29 @@ impl App {
         if let Some(folder) = browse {
             self.files.browse(ctx, purpose, folder);
         }
+    }
+}
+
+/// A path as people write it: `~` is their own folder, and some file managers copy it with quotes around it.
+fn typed(text: &str) -> PathBuf {
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    match (text.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::typed;
+
+    #[test]
+    fn paths_are_taken_as_people_write_them() {
+        assert_eq!(typed("/a b.gguf"), PathBuf::from("/a b.gguf"));
+        assert_eq!(typed("\"C:\\a b.gguf\""), PathBuf::from("C:\\a b.gguf"));
+        assert_eq!(typed("~/a.gguf"), std::env::home_dir().unwrap().join("a.gguf"));
+        assert_eq!(typed("\""), PathBuf::from("\""));
     }
 }

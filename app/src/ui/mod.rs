@@ -164,7 +164,8 @@ impl App {
         }
         // The innermost thing first. Whatever it is, typing goes on: egui takes the focus away at Escape.
         let escape = !self.composer.composing && ctx.input(|input| input.key_pressed(Key::Escape));
-        if escape {
+        // A menu closes itself; what is under it stays.
+        if escape && !egui::Popup::is_any_open(ctx) {
             self.composer.focus = true;
             let closed = self.sheet.take().is_some()
                 || self.renaming.take().is_some()

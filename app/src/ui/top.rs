@@ -13,7 +13,8 @@ impl App {
             ui.horizontal(|ui| {
                 let sidebar = self.state.settings.sidebar;
                 let label = if sidebar { "Hide chats" } else { "Chats" };
-                if ui.button(label).on_hover_text("Ctrl+B").clicked() {
+                if ui.button(label).on_hover_text(ui.ctx().format_modifiers(egui::Modifiers::COMMAND) + "+B").clicked()
+                {
                     self.state.settings.sidebar = !sidebar;
                 }
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {

@@ -101,9 +101,10 @@ struct Display {
 impl Display {
     fn open() -> Option<Self> {
         Command::new("xdotool").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
-        // The server writes the number that it found free.
+        // The server writes the number that it found free. It must not begin anew whenever its last client leaves, because
+        // meanwhile it takes no other.
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1080x760x24", "-nolisten", "tcp"])
+            .args(["-displayfd", "1", "-screen", "0", "1080x760x24", "-nolisten", "tcp", "-noreset"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -125,8 +126,11 @@ impl Display {
 
     /// Starts the program and waits until its window is there and takes keys.
     fn start(&self, data: &Path) -> Child {
-        let program = self.spawn(data);
-        wait_for("the window opens", || self.window());
+        let mut program = self.spawn(data);
+        wait_for("the window opens", || {
+            assert_eq!(program.try_wait().unwrap(), None, "the program ended");
+            self.window()
+        });
         // There is no window manager to do it.
         std::thread::sleep(Duration::from_secs(1));
         self.focus();

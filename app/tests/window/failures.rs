@@ -1,5 +1,8 @@
 //! What goes wrong, as a person meets it: a sentence and a way on.
 
+use std::time::{Duration, Instant};
+
+use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::Status;
 use lapidary_app::state::Model;
@@ -150,4 +153,43 @@ fn files_that_cannot_be_used_get_a_sentence() {
     assert_eq!(notices, 2);
     window.press("Close the notice");
     assert_eq!(window.harness.get_all_by_label("Close the notice").count(), 1);
+}
+
+/// A model may say anything, and what it said is there at every start.
+#[test]
+fn no_markdown_brings_the_window_down() {
+    let columns = format!("|{}\n|{}\n|{}\n", "a|".repeat(500), "-|".repeat(500), "1|".repeat(500));
+    let deep: String = (0..300).map(|level| format!("{}- level\n", "  ".repeat(level))).collect();
+    let texts = [
+        ">".repeat(20_000),
+        "- ".repeat(3_000),
+        "1. > ".repeat(3_000),
+        deep,
+        columns,
+        "[".repeat(20_000),
+        "[a](".repeat(5_000),
+        "![](".repeat(5_000),
+        "*_".repeat(10_000),
+        "**a ".repeat(5_000),
+        "`".repeat(20_001),
+        "```\n".repeat(2_001),
+        "$".repeat(20_001),
+        format!("$${}$$", r"\frac{".repeat(500)),
+        "<div>".repeat(5_000),
+        "<".repeat(20_000),
+        "[^1]: ".repeat(2_000),
+        "a\n: ".repeat(2_000),
+        "\u{202e}\u{0}\u{7f}\u{feff}".repeat(1_000),
+        "a".repeat(100_000),
+        "# ".repeat(5_000),
+        "\\".repeat(20_001),
+    ];
+    let mut window = Window::new();
+    for text in texts {
+        let began = Instant::now();
+        window.exchange("Go on", &text);
+        window.key(Modifiers::COMMAND, Key::N);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(10), "{:?} took {took:?}", text.get(..40));
+    }
 }

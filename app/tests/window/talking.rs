@@ -67,6 +67,30 @@ fn what_is_typed_reaches_the_draft_after_escape_and_with_the_focus_nowhere() {
 }
 
 #[test]
+fn escape_closes_a_menu_and_leaves_the_reply_alone() {
+    let mut window = Window::new();
+    window.script().pace = 0;
+    window.say("Talk");
+    window.press("More");
+    window.sees("Import chats…");
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(!window.shows("Import chats…"), "the menu is still open");
+    assert!(window.harness.state().state.reply().is_some(), "the reply was stopped too");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.until("it stops", |app| app.state.reply().is_none());
+}
+
+#[test]
+fn a_proposed_question_leaves_what_was_being_typed() {
+    let mut window = Window::new();
+    window.write("Message", "I wonder");
+    window.press("What is a sliding window?");
+    window.until("the reply ends", |app| app.state.reply().is_none());
+    assert_eq!(window.branch()[0], "What is a sliding window?");
+    assert_eq!(window.harness.state().state.draft(), "I wonder");
+}
+
+#[test]
 fn an_edit_makes_a_branch_and_the_first_is_walked_back_to() {
     let mut window = Window::new();
     window.exchange("One", "First reply");
