@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Compares what weight formats lose, in Lapidary and in llama.cpp: the same GGUF file, widened to f32 and shortened again by each.
+
+    python3 -m venv venv && venv/bin/pip install llama-cpp-python     # builds llama.cpp for this machine's processor
+    venv/bin/python tests/scripts/compare-llama-quality.py MODEL.gguf TEXT [--lapidary target/release/lapidary]
+
+Prints a table: for each format the KL divergence of the next token's probabilities from those with f32 weights, in nats, mean
+over the second halves of the text's windows, and how often the likeliest token is the same. llama.cpp's backend for CPUs rounds
+activations to 8-bit integers where it multiplies quantised weights, as Lapidary does with `--activations int8`.
+"""
+import argparse, ctypes, json, os, subprocess, tempfile
+
+FORMATS = {"q8_0": 7, "q6_k": 18, "q5_0": 8, "q4_k": 14, "q4_0": 2}
+F32 = 0
+
+
+def shortened(llama_cpp, model, ftype, folder):
+    """A copy of the file with every matrix in one format."""
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype, params.allow_requantize, params.pure = ftype, True, True
+    path = os.path.join(folder, f"{ftype}.gguf")
+    if llama_cpp.llama_model_quantize(model.encode(), path.encode(), ctypes.byref(params)) != 0:
+        raise SystemExit(f"llama.cpp cannot shorten {model}")
+    return path
+
+
+def windows_of(llama, text, ctx, most):
+    bos = llama.token_bos()
+    ids = [bos] + llama.tokenize(text.encode(), add_bos=False, special=False)
+    starts = range(0, len(ids) - ctx + 1, ctx)[:most]
+    return [[bos] + ids[at + 1:at + ctx] for at in starts]
+
+
+def log_probabilities(llama, window, np):
+    """Of the token after each position of the second half."""
+    llama.reset()
+    llama.eval(window)
+    logits = llama.scores[len(window) // 2:len(window) - 1].astype(np.float32)
+    logits -= logits.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits, dtype=np.float32).sum(axis=1, keepdims=True, dtype=np.float64)).astype(np.float32)
+
+
+def divergence(np, p, q):
+    kl = (np.exp(p) * (p - q)).sum(axis=1, dtype=np.float64)
+    return kl.tolist(), (p.argmax(axis=1) == q.argmax(axis=1)).tolist()
+
+
+def lapidary(program, options, weights, activations):
+    command = [program, "perplexity", "-m", options.model, "--file", options.text, "--ctx", str(options.ctx), "--weights", weights,
+               "--activations", activations, "--kl-against", "f32", "--json"]
+    command += ["--windows", str(options.windows)] if options.windows else []
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        return result.stderr.strip().splitlines()[-1]
+    kl = json.loads(result.stdout)["kl"]
+    return f"{kl['mean']:.5f}, {100 * kl['top1_agreement']:.2f} %"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("text")
+    parser.add_argument("--lapidary", default="target/release/lapidary")
+    parser.add_argument("--ctx", type=int, default=512)
+    parser.add_argument("--windows", type=int, help="only the first of them")
+    parser.add_argument("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS))
+    options = parser.parse_args()
+    import llama_cpp
+    import numpy as np
+
+    def load(path):
+        return llama_cpp.Llama(path, n_ctx=options.ctx, n_batch=options.ctx, n_threads=os.cpu_count(),
+                               n_threads_batch=os.cpu_count(), logits_all=True, verbose=False)
+
+    text = open(options.text, encoding="utf-8").read()
+    with tempfile.TemporaryDirectory() as folder:
+        reference = load(shortened(llama_cpp, options.model, F32, folder))
+        windows = windows_of(reference, text, options.ctx, options.windows or None)
+        print(f"{len(windows)} windows of {options.ctx} tokens; KL divergence in nats a token, same likeliest token\n")
+        print("| weights | llama.cpp | Lapidary, int8 activations | Lapidary, float activations |\n|---|---|---|---|", flush=True)
+        for name in options.formats:
+            path = shortened(llama_cpp, options.model, FORMATS[name], folder)
+            model = load(path)
+            divergences, agreed = [], []
+            for window in windows:
+                kl, same = divergence(np, log_probabilities(reference, window, np), log_probabilities(model, window, np))
+                divergences += kl
+                agreed += same
+            del model
+            os.remove(path)
+            theirs = f"{np.mean(divergences):.5f}, {100 * np.mean(agreed):.2f} %"
+            ours = [lapidary(options.lapidary, options, name, kind) for kind in ("int8", "float")]
+            print(f"| {name} | {theirs} | {ours[0]} | {ours[1]} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
