@@ -17,6 +17,7 @@ mod quantize;
 mod rms_norm;
 mod rope;
 mod sample;
+mod shortlist;
 
 use proptest::test_runner::Config;
 

@@ -6,28 +6,34 @@ use proptest::prelude::*;
 proptest! {
     #![proptest_config(crate::cases(12))]
     #[test]
-    fn pick(draw in 0u32..1000, seed: u64) {
-        let finds: Vec<(f32, u32)> = gaussian(seed, ARGMAX_WORKGROUPS)
+    fn pick(draw in 0u32..1000, missing in 0usize..4, seed: u64) {
+        let finds: Vec<Option<(f32, u32)>> = gaussian(seed, ARGMAX_WORKGROUPS)
             .iter()
             .enumerate()
-            .map(|(i, v)| ((v * 2.0).round(), 3 * i as u32))
+            .map(|(i, v)| (missing == 0 || i % missing != 0).then(|| ((v * 2.0).round() + 0.5, 3 * i as u32)))
             .collect();
-        let token = twins::pick(&finds);
-        for (name, gpu) in devices() {
-            let best: Vec<u32> = finds.iter().flat_map(|(value, token)| [value.to_bits(), *token]).collect();
-            let (best, tokens) = (words(gpu, &best), words(gpu, &[9; 4]));
-            let (results, seen) = (words(gpu, &[9; 16]), words(gpu, &[0; 8]));
-            let mut step = step(1, 0);
-            step.draw = draw;
-            let emitted = Emitted { tokens: &tokens, results: &results, seen: &seen };
-            run(gpu, step, async |r| ops::pick(r, &best, emitted).await.unwrap());
-            prop_assert_eq!(read_words(gpu, &tokens, 4), vec![token, 9, 9, 9], "{}", name);
-            let mut ring = vec![9; 16];
-            ring[draw as usize % 16] = token;
-            prop_assert_eq!(read_words(gpu, &results, 16), ring, "{}", name);
-            let mut bits = vec![0; 8];
-            bits[token as usize / 32] |= 1 << (token % 32);
-            prop_assert_eq!(read_words(gpu, &seen, 8), bits, "{}", name);
-        }
+        check(&finds, draw);
+    }
+}
+
+/// What a model of damaged weights makes.
+#[test]
+fn pick_of_nothing() {
+    check(&[None; ARGMAX_WORKGROUPS], 5);
+}
+
+fn check(finds: &[Option<(f32, u32)>], draw: u32) {
+    let token = twins::pick(finds);
+    for (name, gpu) in devices() {
+        let best: Vec<u32> =
+            finds.iter().flat_map(|find| find.map_or([0, 0], |(value, token)| [key(value), token])).collect();
+        let best = words(gpu, &best);
+        let emitted = emitted(gpu, 8 * 32);
+        let mut step = step(1, 0);
+        step.draw = draw;
+        let [tokens, results, seen] = &emitted;
+        let out = Emitted { tokens, results, seen };
+        run(gpu, step, async |r| ops::pick(r, &best, out).await.unwrap());
+        assert_emitted(name, gpu, &emitted, draw, token);
     }
 }

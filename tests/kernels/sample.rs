@@ -1,4 +1,5 @@
-use lapidary_engine::ops::{self, Emitted};
+use lapidary_engine::Gpu;
+use lapidary_engine::ops::{self, Emitted, Shortlist};
 use lapidary_shaders::twins::{self, Sample};
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -41,22 +42,8 @@ fn check(s: Sample, logits: &[f32]) {
     let probabilities = twins::probabilities(s, logits);
     let target = f64::from(twins::random(s.seed, s.draw));
     for (name, gpu) in devices() {
-        let tensor = tensor(gpu, logits.len(), logits);
-        let candidates = words(gpu, &vec![0; 2 * logits.len()]);
-        let (tokens, results) = (words(gpu, &[9; 4]), words(gpu, &[9; 64]));
-        let seen = words(gpu, &vec![0; logits.len().div_ceil(32)]);
-        let mut step = step(1, 0);
-        step.draw = s.draw;
-        step.seed = s.seed;
-        step.temperature = s.temperature;
-        step.top_k = s.top_k as u32;
-        step.top_p = s.top_p;
-        step.min_p = s.min_p;
-        let emitted = Emitted { tokens: &tokens, results: &results, seen: &seen };
-        run(gpu, step, async |r| ops::sample(r, &tensor, logits.len(), &candidates, emitted).await.unwrap());
-        let token = read_words(gpu, &tokens, 1)[0] as usize;
-        assert_eq!(read_words(gpu, &results, 64)[s.draw as usize % 64] as usize, token, "{name}");
-
+        let token = draw(gpu, s, logits);
+        let token = token.unwrap_or_else(|| panic!("{name}: {s:?}: chose nothing")) as usize;
         // The same token as the twin's, unless the random number falls within rounding of the border between two.
         let before: f64 = probabilities[..token].iter().sum();
         let slack = 1e-5;
@@ -66,5 +53,48 @@ fn check(s: Sample, logits: &[f32]) {
             before + probabilities[token],
             twins::sample(s, logits),
         );
+    }
+}
+
+/// Draws from the shortlist of some logits, and checks that the token is where it should be.
+fn draw(gpu: &Gpu, s: Sample, logits: &[f32]) -> Option<u32> {
+    let vocab = logits.len();
+    let tensor = tensor(gpu, vocab, logits);
+    let shortlist = block_on(Shortlist::new(gpu, vocab)).unwrap();
+    let candidates = words(gpu, &vec![777; shortlist.lists().size() as usize / 4]);
+    let emitted = emitted(gpu, vocab);
+    let mut step = step(1, 0);
+    step.draw = s.draw;
+    step.seed = s.seed;
+    step.temperature = s.temperature;
+    step.top_k = s.top_k as u32;
+    step.top_p = s.top_p;
+    step.min_p = s.min_p;
+    let [tokens, results, seen] = &emitted;
+    let out = Emitted { tokens, results, seen };
+    run(gpu, step, async |r| {
+        ops::shortlist(r, &tensor, vocab, &shortlist).await.unwrap();
+        ops::sample(r, &shortlist, vocab, &candidates, out).await.unwrap();
+    });
+    let word = read_words(gpu, results, s.draw as usize % 16 + 1)[s.draw as usize % 16];
+    let token = (word != u32::MAX).then_some(word);
+    assert_emitted("sample", gpu, &emitted, s.draw, token);
+    token
+}
+
+/// What a model of damaged weights makes: logits that are no numbers are never drawn, and of nothing else nothing is.
+#[test]
+fn sample_of_what_is_no_number() {
+    for top_k in [0, 1, 64] {
+        let s = Sample { temperature: 1.0, top_k, top_p: 0.9, min_p: 0.0, seed: 1, draw: 3 };
+        let mut logits = vec![f32::NAN; 5000];
+        logits[7] = f32::INFINITY;
+        for (name, gpu) in devices() {
+            assert_eq!(draw(gpu, s, &logits), None, "{name}");
+        }
+        logits[4321] = -3.0;
+        for (name, gpu) in devices() {
+            assert_eq!(draw(gpu, s, &logits), Some(4321), "{name}");
+        }
     }
 }

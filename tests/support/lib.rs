@@ -71,6 +71,36 @@ pub fn read(gpu: &Gpu, tensor: &Tensor, rows: usize) -> Vec<f32> {
     block_on(tensor.read(gpu, rows)).expect("a tensor can be read")
 }
 
+/// A finite float as an integer of the same order: `shaders/wgsl/lib/order.wesl`.
+pub fn key(x: f32) -> u32 {
+    let bits = x.to_bits();
+    bits ^ if bits >> 31 == 1 { u32::MAX } else { 1 << 31 }
+}
+
+/// Buffers of [`Emitted`](lapidary_engine::ops::Emitted) for a vocabulary: tokens, a ring of 16 results, and what was seen.
+pub fn emitted(gpu: &Gpu, vocab: usize) -> [lapidary_engine::wgpu::Buffer; 3] {
+    [words(gpu, &[9; 4]), words(gpu, &[9; 16]), words(gpu, &vec![0; vocab.div_ceil(32)])]
+}
+
+/// Checks that a draw wrote its token where it belongs and nothing else; for `None` that the host learns of it.
+pub fn assert_emitted(
+    what: &str,
+    gpu: &Gpu,
+    [tokens, results, seen]: &[lapidary_engine::wgpu::Buffer; 3],
+    draw: u32,
+    token: Option<u32>,
+) {
+    assert_eq!(read_words(gpu, tokens, 4), [token.unwrap_or(0), 9, 9, 9], "{what}");
+    let mut ring = vec![9; 16];
+    ring[draw as usize % 16] = token.unwrap_or(u32::MAX);
+    assert_eq!(read_words(gpu, results, 16), ring, "{what}");
+    let mut bits = vec![0; seen.size() as usize / 4];
+    if let Some(token) = token {
+        bits[token as usize / 32] |= 1 << (token % 32);
+    }
+    assert_eq!(read_words(gpu, seen, bits.len()), bits, "{what}");
+}
+
 /// A buffer of words.
 pub fn words(gpu: &Gpu, words: &[u32]) -> lapidary_engine::wgpu::Buffer {
     use lapidary_engine::wgpu::BufferUsages as Usage;

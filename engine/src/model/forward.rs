@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::gpu::{Count, Recorder};
 use crate::ops::{
     Attention, Emitted, Factor, Rope, Shares, add_rms_norm, argmax, attention, attention_merge, attention_split, embed,
-    geglu, logits, pick, rms_norm, rope, sample,
+    geglu, logits, pick, rms_norm, rope, sample, shortlist,
 };
 
 /// What stays the same from step to step.
@@ -136,6 +136,7 @@ pub async fn record_head(r: &mut Recorder<'_>, head: Head, model: Model<'_>, s: 
         argmax(r, &s.logits, pieces, &s.best).await?;
         pick(r, &s.best, emitted).await
     } else {
-        sample(r, &s.logits, pieces, &s.candidates, emitted).await
+        shortlist(r, &s.logits, pieces, &s.shortlist).await?;
+        sample(r, &s.shortlist, pieces, &s.candidates, emitted).await
     }
 }

@@ -3,7 +3,7 @@
 use super::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
-use crate::ops::{ARGMAX_WORKGROUPS, Int8Tensor, Partials, gate_up_cols};
+use crate::ops::{ARGMAX_WORKGROUPS, Int8Tensor, Partials, Shortlist, gate_up_cols};
 
 /// Buffers that a forward pass of up to `T` tokens works in, reused by every layer. Names and letters as in `Weights`.
 #[derive(Debug)]
@@ -34,7 +34,9 @@ pub struct State {
     pub logits: Tensor,
     /// Scratch of the greedy choice.
     pub best: wgpu::Buffer,
-    /// Scratch of sampling: 8 bytes a token of the vocabulary.
+    /// What sampling draws from.
+    pub shortlist: Shortlist,
+    /// Scratch of sampling, as large as the lists.
     pub candidates: wgpu::Buffer,
     /// A bit a token: what the repetition penalty knows.
     pub seen: wgpu::Buffer,
@@ -58,6 +60,7 @@ impl State {
         let key = config.num_kv_heads * config.head_dim;
         let vocab = config.vocab_size as u64;
         let splits = gpu.capabilities().attention_splits(config.num_kv_heads);
+        let shortlist = Shortlist::new(gpu, config.vocab_size).await?;
         let widest = config.hidden_size.max(query).max(config.intermediate_size);
         Ok(Self {
             tokens: gpu.buffer("tokens", 4 * max_tokens as u64, usage).await?,
@@ -76,7 +79,8 @@ impl State {
             hidden_int8: Int8Tensor::new(gpu, "hidden_int8", 1, config.intermediate_size).await?,
             logits: Tensor::zeros(gpu, "logits", logit_rows, config.vocab_size).await?,
             best: gpu.buffer("best", 8 * ARGMAX_WORKGROUPS as u64, usage).await?,
-            candidates: gpu.buffer("candidates", 8 * vocab, usage).await?,
+            candidates: gpu.buffer("candidates", shortlist.lists().size(), usage).await?,
+            shortlist,
             seen: gpu.buffer("seen", 4 * vocab.div_ceil(32), usage).await?,
             results: gpu.buffer("results", 4 * Self::RESULTS as u64, usage).await?,
         })

@@ -21,6 +21,7 @@ mod quantize;
 mod rms_norm;
 mod rope;
 mod sample;
+mod shortlist;
 
 pub use add_rms_norm::add_rms_norm;
 pub use argmax::{ARGMAX_WORKGROUPS, argmax};
@@ -40,6 +41,7 @@ pub use quantize::{Factor, Int8Tensor, quantize};
 pub use rms_norm::rms_norm;
 pub use rope::{Rope, cos_sin_table, rope};
 pub use sample::sample;
+pub use shortlist::{LISTS, Shortlist, shortlist};
 
 use crate::gpu::Tensor;
 
@@ -50,5 +52,6 @@ fn assert_cols(name: &str, tensor: &Tensor, cols: usize) {
 
 /// Sizes are checked when a model's configuration is read; none comes near the limit.
 fn u32_of(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
+    assert!(n <= u32::MAX as usize, "{n} is no size that kernels can count");
+    n as u32
 }

@@ -2,27 +2,28 @@
 
 use lapidary_shaders::kernels::sample::{Bindings, KERNEL, Params};
 
-use super::{Emitted, u32_of};
+use super::{Emitted, Shortlist};
 use crate::error::Result;
-use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
+use crate::gpu::{Count, Grid, Recorder, Slice};
 
-/// Draws a token from finished logits with the step's temperature, top-k, top-p, min-p, seed and draw.
+/// Draws a token of the shortlist with the step's temperature, top-k, top-p, min-p, seed and draw.
 ///
-/// `logits`: `[1, vocab]`, of which the first `pieces` can be drawn; `candidates`: scratch, 8 bytes a token.
+/// `shortlist`: of the first `pieces` logits; `candidates`: scratch, as large as the lists.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
 pub async fn sample(
     r: &mut Recorder<'_>,
-    logits: &Tensor,
+    shortlist: &Shortlist,
     pieces: usize,
     candidates: &wgpu::Buffer,
     emitted: Emitted<'_>,
 ) -> Result<()> {
-    assert!(pieces <= logits.cols() && candidates.size() >= 8 * pieces as u64, "too few logits or candidates");
-    let params = Params { vocab_size: u32_of(pieces) };
+    assert!(candidates.size() >= shortlist.lists().size(), "too few candidates");
+    let params = Params { stretch: shortlist.stretch(pieces) };
     let bindings = Bindings {
-        logits: logits.slice(),
+        lists: Slice::all(shortlist.lists()),
+        lengths: Slice::all(shortlist.lengths()),
         candidates: Slice::all(candidates),
         tokens: Slice::all(emitted.tokens),
         results: Slice::all(emitted.results),

@@ -1,16 +1,17 @@
-/// The largest logit of each stretch of `stretch` logits and its token, the lowest on a tie.
-pub fn argmax(logits: &[f32], stretch: usize) -> Vec<(f32, u32)> {
+/// The largest logit of each stretch of `stretch` logits and its token, the lowest on a tie; `None` where no logit of the
+/// stretch is a number.
+pub fn argmax(logits: &[f32], stretch: usize) -> Vec<Option<(f32, u32)>> {
     logits
         .chunks(stretch)
         .enumerate()
         .map(|(i, chunk)| {
-            let mut best = (chunk[0], 0);
-            for (j, logit) in chunk.iter().enumerate() {
-                if *logit > best.0 {
-                    best = (*logit, j);
+            let mut best: Option<(f32, u32)> = None;
+            for (j, logit) in chunk.iter().enumerate().filter(|(_, logit)| logit.is_finite()) {
+                if best.is_none_or(|best| *logit > best.0) {
+                    best = Some((*logit, (i * stretch + j) as u32));
                 }
             }
-            (best.0, (i * stretch + best.1) as u32)
+            best
         })
         .collect()
 }

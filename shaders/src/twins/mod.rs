@@ -17,6 +17,7 @@ mod quantize;
 mod rms_norm;
 mod rope;
 mod sample;
+mod shortlist;
 
 pub use add_rms_norm::add_rms_norm;
 pub use argmax::argmax;
@@ -32,6 +33,7 @@ pub use quantize::quantize;
 pub use rms_norm::rms_norm;
 pub use rope::{Rope, rope};
 pub use sample::{Sample, probabilities, random, sample};
+pub use shortlist::shortlist;
 
 /// Dot product, accumulated in `f64`.
 fn dot(a: &[f32], b: &[f32]) -> f64 {

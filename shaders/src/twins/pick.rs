@@ -1,10 +1,10 @@
-/// The token of the largest find, the first on a tie.
-pub fn pick(best: &[(f32, u32)]) -> u32 {
-    let mut choice = best[0];
-    for find in best {
-        if find.0 > choice.0 {
-            choice = *find;
+/// The token of the largest find, the lowest on a tie; `None` where there is no find.
+pub fn pick(best: &[Option<(f32, u32)>]) -> Option<u32> {
+    let mut choice: Option<(f32, u32)> = None;
+    for find in best.iter().flatten() {
+        if choice.is_none_or(|choice| find.0 > choice.0 || find.0 == choice.0 && find.1 < choice.1) {
+            choice = Some(*find);
         }
     }
-    choice.1
+    choice.map(|(_, token)| token)
 }

@@ -1,0 +1,42 @@
+use lapidary_engine::ops::{self, LISTS, Shortlist};
+use lapidary_shaders::twins;
+use lapidary_tests::*;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(crate::cases(16))]
+    #[test]
+    fn shortlist(
+        vocab in prop_oneof![1usize..700, 700usize..40_000],
+        top_k in prop_oneof![Just(0usize), 1usize..100, 100usize..1000],
+        levels in 1u32..100,
+        broken: bool,
+        seed: u64,
+    ) {
+        // Few distinct values, so that ties abound.
+        let mut logits: Vec<f32> =
+            gaussian(seed, vocab).iter().map(|v| (v * levels as f32).round() / levels as f32 + 0.5).collect();
+        if broken {
+            logits.iter_mut().step_by(5).for_each(|logit| *logit = f32::NAN);
+        }
+        let stretch = vocab.div_ceil(LISTS);
+        let twin = twins::shortlist(&logits, stretch, top_k);
+        for (name, gpu) in devices() {
+            // Padding must not be listed, however large.
+            let padded = [logits.as_slice(), &[99.0; 7]].concat();
+            let logits = tensor(gpu, vocab + 7, &padded);
+            let shortlist = block_on(Shortlist::new(gpu, vocab)).unwrap();
+            let mut step = step(1, 0);
+            step.top_k = top_k as u32;
+            run(gpu, step, async |r| ops::shortlist(r, &logits, vocab, &shortlist).await.unwrap());
+            let lists = read_words(gpu, shortlist.lists(), 2 * LISTS * stretch);
+            let lengths = read_words(gpu, shortlist.lengths(), LISTS);
+            for (i, length) in lengths.iter().enumerate() {
+                let list = &lists[2 * i * stretch..][..2 * *length as usize];
+                let expected = twin.get(i).map_or(&[][..], Vec::as_slice);
+                let expected: Vec<u32> = expected.iter().flat_map(|(token, logit)| [*token, key(*logit)]).collect();
+                prop_assert_eq!(list, expected, "{}: list {}", name, i);
+            }
+        }
+    }
+}
