@@ -196,7 +196,7 @@ fn check_split(case: &Split) {
                         .await
                         .unwrap();
                     if let Shares::Many(partials) = shares {
-                        ops::attention_merge(r, partials, out).await.unwrap();
+                        ops::attention_merge(r, numbers, partials, out).await.unwrap();
                     }
                 });
             };

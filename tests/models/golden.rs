@@ -61,6 +61,16 @@ fn logits_and_greedy_tokens_with_safe_shaders() {
     });
 }
 
+/// Among others, attention that workgroups share.
+#[test]
+fn logits_and_greedy_tokens_with_kernels_for_gpus() {
+    check("kernels for GPUs", |b| {
+        let mut options = DeviceOptions::from_env();
+        options.hardware_kernels = true;
+        b.device(options)
+    });
+}
+
 #[test]
 fn logits_and_greedy_tokens_in_chunks_of_seven() {
     check("chunks of 7", |b| b.prefill_chunk(7));

@@ -73,7 +73,7 @@ pub async fn record_body(r: &mut Recorder<'_>, mode: Mode, model: Model<'_>, cac
             let shares = s.partials.as_ref().map_or(Shares::One(x), Shares::Many);
             attention_split(r, numbers, rotation, &s.qkv, table, qk_norm, cache, shares).await?;
             if let Shares::Many(partials) = shares {
-                attention_merge(r, partials, x).await?;
+                attention_merge(r, numbers, partials, x).await?;
             }
         } else {
             rope(r, rotation, &s.qkv, table, qk_norm, cache).await?;

@@ -83,12 +83,12 @@ pub async fn attention_split(
     let Attention { heads, kv_heads, head_dim, .. } = attention;
     rope.assert_shape(qkv, cos_sin, cache);
     assert!((rope.heads, rope.kv_heads, rope.head_dim) == (heads, kv_heads, head_dim), "{rope:?}, but {attention:?}");
-    let (out, splits, int8_out) = match shares {
+    let (out, splits, rounded) = match shares {
         Shares::One(out) => {
             out.assert_cols(heads * head_dim);
-            let int8_out = matches!(out, Factor::Int8(_));
-            assert!(!int8_out || head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
-            (out.slice(), 1, int8_out)
+            let rounded = matches!(out, Factor::Int8(_));
+            assert!(!rounded || head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
+            (out.slice(), 1, rounded)
         }
         Shares::Many(partials) => {
             partials.assert_shape(heads, head_dim);
@@ -105,7 +105,7 @@ pub async fn attention_split(
     };
     let params = Params {
         splits: u32_of(splits),
-        int8_out: u32::from(int8_out),
+        rounded: u32::from(rounded),
         query_scale: rope.query_scale,
         qk_norm: u32::from(qk_weight.is_some()),
         eps: rope.eps,
@@ -125,9 +125,15 @@ pub async fn attention_split(
 }
 
 impl Attention {
+    /// The window, or more keys than there can be; kernels add it to positions.
+    pub(super) fn window_or_all(self) -> u32 {
+        const ALL: u32 = 1 << 30;
+        self.window.map_or(ALL, |window| u32_of(window).min(ALL))
+    }
+
     /// What both kinds have in common.
     fn params(self, q: &Tensor, cache: &CacheLayer) -> Params {
-        let Self { heads, kv_heads, head_dim, window, soft_cap } = self;
+        let Self { heads, kv_heads, head_dim, soft_cap, .. } = self;
         assert!(head_dim % 8 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
         Params {
             heads: u32_of(heads),
@@ -135,7 +141,7 @@ impl Attention {
             head_dim4: u32_of(head_dim / 4),
             q_stride4: u32_of(q.stride() / 4),
             capacity: u32_of(cache.capacity()),
-            window: u32_of(window.unwrap_or(cache.capacity()).min(cache.capacity())),
+            window: self.window_or_all(),
             soft_cap: soft_cap.unwrap_or(0.0),
             ..Params::default()
         }

@@ -2,7 +2,7 @@
 
 use lapidary_shaders::kernels::attention_merge::{Bindings, KERNEL, Params};
 
-use super::{Factor, u32_of};
+use super::{Attention, Factor, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Gpu, Grid, Recorder, Slice};
 
@@ -49,14 +49,25 @@ impl Partials {
 
 /// One result from the shares of [`attention_split`](super::attention_split).
 ///
-/// `out`: `[1, heads · head_dim]`; as integers only where `head_dim` is a multiple of 32.
+/// `attention`: as there; `out`: `[1, heads · head_dim]`; as integers only where `head_dim` is a multiple of 32.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn attention_merge(r: &mut Recorder<'_>, partials: &Partials, out: Factor<'_>) -> Result<()> {
-    let (heads, head_dim) = (partials.heads, partials.head_dim);
+pub async fn attention_merge(
+    r: &mut Recorder<'_>,
+    attention: Attention,
+    partials: &Partials,
+    out: Factor<'_>,
+) -> Result<()> {
+    let Attention { heads, head_dim, .. } = attention;
+    partials.assert_shape(heads, head_dim);
     out.assert_cols(heads * head_dim);
-    let params = Params { heads: u32_of(heads), head_dim4: u32_of(head_dim / 4), splits: u32_of(partials.splits) };
+    let params = Params {
+        heads: u32_of(heads),
+        head_dim4: u32_of(head_dim / 4),
+        splits: u32_of(partials.splits),
+        window: attention.window_or_all(),
+    };
     let groups = match out {
         Factor::Float(_) => u32_of(heads * head_dim / 4).div_ceil(64),
         Factor::Int8(_) => {

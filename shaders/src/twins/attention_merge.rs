@@ -5,16 +5,15 @@ pub struct Partial {
     pub sums: Vec<f32>,
     /// The largest score.
     pub highest: f32,
-    /// The sum of the weights; 0 for a share without keys.
+    /// The sum of the weights.
     pub total: f32,
 }
 
-/// One head's result from its shares.
+/// One head's result from its shares that have keys.
 pub fn attention_merge(partials: &[Partial]) -> Vec<f32> {
-    let found = || partials.iter().filter(|partial| partial.total > 0.0);
-    let highest = found().map(|partial| f64::from(partial.highest)).fold(f64::NEG_INFINITY, f64::max);
+    let highest = partials.iter().map(|partial| f64::from(partial.highest)).fold(f64::NEG_INFINITY, f64::max);
     let weight = |partial: &Partial| (f64::from(partial.highest) - highest).exp();
-    let total: f64 = found().map(|partial| weight(partial) * f64::from(partial.total)).sum();
-    let sum = |i: usize| found().map(|partial| weight(partial) * f64::from(partial.sums[i])).sum::<f64>();
+    let total: f64 = partials.iter().map(|partial| weight(partial) * f64::from(partial.total)).sum();
+    let sum = |i: usize| partials.iter().map(|partial| weight(partial) * f64::from(partial.sums[i])).sum::<f64>();
     (0..partials[0].sums.len()).map(|i| (sum(i) / total) as f32).collect()
 }
