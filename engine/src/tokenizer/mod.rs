@@ -38,6 +38,8 @@ use stream::Detokenizer;
 const SPACE_MARK: &str = "▁";
 /// Longer pieces than this are never looked for in a text, and the real ones stay under 50 bytes.
 const MAX_PIECE: usize = 256;
+/// Bytes of a `tokenizer.json`; Gemma-3's takes 33 MB.
+const MAX_JSON_BYTES: usize = 256 << 20;
 
 /// The tokenizer of a model. Share it behind an [`Arc`](std::sync::Arc).
 pub struct Tokenizer {
@@ -71,6 +73,10 @@ impl Tokenizer {
     /// where it is not of Gemma's kind.
     pub fn load(source: &TokenizerSource, vocab_size: usize) -> Result<Self> {
         let parts = match source {
+            TokenizerSource::Json { path, bytes } if bytes.len() > MAX_JSON_BYTES => {
+                let reason = format!("it takes more than {} MiB, which no tokenizer needs", MAX_JSON_BYTES >> 20);
+                return Err(bad(path, reason));
+            }
             TokenizerSource::Json { path, bytes } => json::parts(path, bytes, vocab_size)?,
             TokenizerSource::Gguf { path, vocab } => gguf::parts(path, vocab)?,
             TokenizerSource::Missing { looked_for } => {

@@ -16,6 +16,9 @@ const MAX_KEYS: u64 = 65_536;
 const MAX_ELEMENTS: u64 = 16 << 20;
 /// Lists of lists of lists have no use.
 const MAX_DEPTH: u32 = 4;
+/// Bytes of all metadata; the largest vocabularies take some 10 MB. Values may take eight times as much memory as they take in
+/// the file.
+const MAX_BYTES: usize = 128 << 20;
 
 /// The metadata of a model, and the tensors that its files list.
 #[derive(Debug)]
@@ -246,11 +249,19 @@ pub(super) fn read_values(reader: &mut Reader<'_>, count: usize) -> Result<HashM
         let what = format!("the value of {}", shorten(key));
         let kind = reader.u32(&what)?;
         let value = read_value(reader, kind, &what, 0)?;
+        check_size(reader)?;
         if values.insert(key.to_owned(), value).is_some() {
             return Err(bad(reader.path, format!("the metadata key {} is there twice", shorten(key))));
         }
     }
     Ok(values)
+}
+
+fn check_size(reader: &Reader<'_>) -> Result<()> {
+    if reader.position() <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(bad(reader.path, format!("its metadata takes more than {} MiB, which no model needs", MAX_BYTES >> 20)))
 }
 
 /// The types of values, as GGUF numbers them.
@@ -309,6 +320,7 @@ fn read_list(reader: &mut Reader<'_>, what: &str, depth: u32) -> Result<Value> {
             let mut list = Vec::with_capacity(count);
             for _ in 0..count {
                 list.push(reader.string(u64::MAX, what)?.to_owned());
+                check_size(reader)?;
             }
             return Ok(Value::Texts(list));
         }

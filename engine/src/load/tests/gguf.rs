@@ -93,6 +93,9 @@ fn metadata_that_lies() {
     for (value, words) in cases {
         fails(spoilt(|file| file.set("x.y", value)), &[words]);
     }
+    // A list of one text, of 129 MiB.
+    let long = [&(129u64 << 20).to_le_bytes()[..], &vec![b'a'; 129 << 20]].concat();
+    fails(spoilt(|file| file.set("x.y", list(8, 1, &long))), &["metadata", "128 MiB"]);
     let nested = list(9, 2, &list_head(4, 0).repeat(2));
     assert!(spoilt(|file| file.set("x.y", nested)).is_ok());
     let twice = spoilt(|file| file.keys.push(("general.name".to_owned(), Value::U32(1))));
