@@ -69,6 +69,8 @@ fn main() {
         writeln!(generated, "    &{kernel}::KERNEL,").unwrap();
     }
     writeln!(generated, "];").unwrap();
+    writeln!(generated, "/// Flags that mean nothing beside another.").unwrap();
+    writeln!(generated, "pub static EXCLUDES: &[(&str, &str)] = &{EXCLUDES:?};").unwrap();
     writeln!(generated, "/// The weight formats, by the name of their `dequant` module.").unwrap();
     writeln!(generated, "pub static WEIGHT_FORMATS: &[&str] = &{formats:?};").unwrap();
     fs::write(out_dir.join("kernels.rs"), generated).expect("OUT_DIR is writable");

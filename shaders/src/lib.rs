@@ -60,9 +60,13 @@ impl Kernel {
     pub fn variant(&self, wanted: &[&str]) -> Option<&'static Variant> {
         let formats =
             |features: &[&'static str]| features.iter().copied().find(|f| kernels::WEIGHT_FORMATS.contains(f));
+        let knows = |flag: &str| self.flags.contains(&flag) && wanted.contains(&flag);
+        let meant = |flag: &str| {
+            wanted.contains(&flag) && !kernels::EXCLUDES.iter().any(|(excluded, other)| *excluded == flag && knows(other))
+        };
         let fits = |variant: &&Variant| {
             formats(variant.features).is_none_or(|format| wanted.contains(&format))
-                && variant.features.iter().all(|f| wanted.contains(f))
+                && variant.features.iter().all(|f| meant(f))
         };
         self.variants.iter().filter(fits).max_by_key(|variant| variant.features.len())
     }

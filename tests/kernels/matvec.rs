@@ -1,4 +1,4 @@
-use lapidary_engine::ops;
+use lapidary_engine::ops::{self, Rows};
 use lapidary_engine::quant::WeightFormat;
 use lapidary_shaders::twins;
 use lapidary_tests::*;
@@ -33,10 +33,12 @@ fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) 
             let (weights, held) = matrix(gpu, format, cols, &values, shard);
             let twin = twins::matvec(&held, &x[(tokens - 1) * cols..]);
             let x = tensor(gpu, cols, &x);
-            let out = dirty(gpu, 1, rows);
-            run(gpu, step(tokens, 0), async |r| ops::matvec(r, &weights, &x, &out, 0).await.unwrap());
             let size = (cols as f64).sqrt();
-            assert_close_for(&format!("{name}, {format}"), &read(gpu, &out, 1), &twin, size, F32);
+            for dealt in [Rows::Eight, Rows::ThirtyTwo] {
+                let out = dirty(gpu, 1, rows);
+                run(gpu, step(tokens, 0), async |r| ops::matvec(r, &weights, &x, dealt, &out, 0).await.unwrap());
+                assert_close_for(&format!("{name}, {format}, {dealt:?}"), &read(gpu, &out, 1), &twin, size, F32);
+            }
         }
     }
 }
@@ -55,9 +57,12 @@ proptest! {
                 // Sums of `cols` numbers from a bell curve are as large as its root, even where terms cancel.
                 let size = cols as f64;
                 let x = tensor(gpu, cols, &x);
-                let out = dirty(gpu, 1, hidden);
-                run(gpu, step(tokens, 0), async |r| ops::matvec_geglu(r, &weights, &x, &out).await.unwrap());
-                assert_close_for(&format!("{name}, {format}"), &read(gpu, &out, 1), &twin, size, F32);
+                for dealt in [Rows::Eight, Rows::ThirtyTwo] {
+                    let out = dirty(gpu, 1, hidden);
+                    let record = async |r: &mut _| ops::matvec_geglu(r, &weights, &x, dealt, &out).await.unwrap();
+                    run(gpu, step(tokens, 0), record);
+                    assert_close_for(&format!("{name}, {format}, {dealt:?}"), &read(gpu, &out, 1), &twin, size, F32);
+                }
             }
         }
     }

@@ -35,7 +35,7 @@ fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) 
             let twin = twins::matvec(&held, &twins::quantize(&x[(tokens - 1) * cols..], cols));
             let x = tensor(gpu, cols, &x);
             let int8 = block_on(Int8Tensor::new(gpu, "test", tokens, cols)).unwrap();
-            for sharing in [Sharing::Solo, Sharing::Subgroup] {
+            for sharing in Sharing::ALL {
                 let out = dirty(gpu, 1, rows);
                 run(gpu, step(tokens, 0), async |r| {
                     ops::quantize(r, &x, &int8).await.unwrap();
@@ -61,7 +61,7 @@ proptest! {
                 let twin = twins::quantize(&twins::geglu(&both[..hidden], &both[hidden..]), hidden);
                 let x = tensor(gpu, cols, &x);
                 let int8 = block_on(Int8Tensor::new(gpu, "test", tokens, cols)).unwrap();
-                for sharing in [Sharing::Solo, Sharing::Subgroup] {
+                for sharing in Sharing::ALL {
                     let out = block_on(Int8Tensor::new(gpu, "test", 1, hidden)).unwrap();
                     run(gpu, step(tokens, 0), async |r| {
                         ops::quantize(r, &x, &int8).await.unwrap();

@@ -1,7 +1,8 @@
 //! Every variant of every kernel to the languages of Vulkan, Metal and Direct3D 12.
 
 use lapidary_shaders::{Variant, kernels};
-use naga::back::{hlsl, msl, spv};
+use naga::back::pipeline_constants::process_overrides;
+use naga::back::{PipelineConstants, hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
 /// Runs `translate` on every variant that the language is `meant` to have, and lists all that fail.
@@ -19,6 +20,9 @@ fn for_every_variant(
                     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
                         .validate(&module)
                         .map_err(|e| e.emit_to_string(variant.wgsl))?;
+                    // A pipeline has numbers in their place.
+                    let (module, info) = process_overrides(&module, &info, None, &PipelineConstants::default())
+                        .map_err(|e| e.to_string())?;
                     translate(&module, &info)
                 });
             count += 1;

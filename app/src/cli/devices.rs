@@ -8,6 +8,8 @@ use lapidary_engine::wgpu::AdapterInfo;
 use lapidary_engine::{DeviceOptions, Gpu, Tuning, WeightFormat};
 use serde_json::{Value, json};
 
+use lapidary_app::last_model;
+
 use super::args;
 use super::failure::{Failure, harmless};
 use super::interrupt::Busy;
@@ -60,14 +62,14 @@ pub(crate) fn devices(arguments: &args::Devices) -> Result<(), Failure> {
 /// Measures the kernels for the weight formats that most models come in.
 fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     for format in [WeightFormat::Q4_0, WeightFormat::Q4K, WeightFormat::Q8_0] {
-        let tuning = busy.wait(Tuning::run(gpu, format, None))?;
+        let tuning = busy.wait(Tuning::run(gpu, format, None, last_model::folder().as_deref()))?;
         if !json {
             writeln!(out, "\n{format} on {}", harmless(&gpu.info().name))?;
         }
         for (mode, kernel, ms) in &tuning.measured {
             let (what, chosen) = match mode {
                 Mode::Decode => ("one token", *kernel == tuning.kernels.matvec.name()),
-                Mode::Prefill => ("64 tokens", *kernel == tuning.kernels.matmul.name()),
+                Mode::Prefill => ("many tokens", *kernel == tuning.kernels.matmul.name()),
             };
             if json {
                 let line = json!({"format": format.name(), "step": what, "kernel": kernel, "ms": ms, "chosen": chosen});

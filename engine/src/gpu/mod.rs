@@ -18,6 +18,7 @@ pub use adapter::adapters_blocking;
 pub use adapter::{AdapterChoice, adapters};
 pub use capabilities::Capabilities;
 pub use context::{DeviceOptions, Gpu};
+pub(crate) use pipelines::Constants;
 pub use plan::{Count, Grid, Plan, Recorder, Slice, StepRing, StepUniform};
 pub(crate) use readback::Mapping;
 pub use readback::Readback;

@@ -16,10 +16,13 @@ pub(crate) struct Pipeline {
     pub(crate) layout: wgpu::BindGroupLayout,
 }
 
+/// Values for a kernel's `override`s.
+pub(crate) type Constants = &'static [(&'static str, u32)];
+
 /// The pipelines of a device.
 pub(crate) struct Pipelines {
     safe_shaders: bool,
-    made: Mutex<HashMap<&'static str, Pipeline>>,
+    made: Mutex<HashMap<(&'static str, Constants), Pipeline>>,
 }
 
 impl Pipelines {
@@ -29,19 +32,29 @@ impl Pipelines {
 }
 
 impl Gpu {
+    /// Whether shaders keep their bounds checks.
+    pub fn checks_shaders(&self) -> bool {
+        self.inner.pipelines.safe_shaders
+    }
+
     /// Makes the pipeline of a kernel's variant, if it is not there yet.
     ///
     /// # Errors
     /// [`Error::Gpu`] if the kernel has no such variant.
     pub fn prepare(&self, kernel: &'static Kernel, features: &[&str]) -> Result<()> {
-        self.pipeline(kernel, features).map(|_| ())
+        self.pipeline(kernel, features, &[]).map(|_| ())
     }
 
     /// The pipeline of a kernel's variant for `features` (weight format, cache type, …) and what the device can do.
     ///
     /// # Errors
     /// [`Error::Gpu`] if the kernel has no such variant.
-    pub(crate) fn pipeline(&self, kernel: &'static Kernel, features: &[&str]) -> Result<Pipeline> {
+    pub(crate) fn pipeline(
+        &self,
+        kernel: &'static Kernel,
+        features: &[&str],
+        constants: Constants,
+    ) -> Result<Pipeline> {
         let mut wanted = self.inner.capabilities.shader_features();
         wanted.extend(features.iter().copied().filter_map(|f| {
             // Kernels know their features as static names.
@@ -52,10 +65,11 @@ impl Gpu {
         })?;
         let pipelines = &self.inner.pipelines;
         let mut made = pipelines.made.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(made.entry(variant.file).or_insert_with(|| self.make_pipeline(kernel, variant)).clone())
+        let make = || self.make_pipeline(kernel, variant, constants);
+        Ok(made.entry((variant.file, constants)).or_insert_with(make).clone())
     }
 
-    fn make_pipeline(&self, kernel: &Kernel, variant: &Variant) -> Pipeline {
+    fn make_pipeline(&self, kernel: &Kernel, variant: &Variant, constants: Constants) -> Pipeline {
         let device = &self.inner.device;
         let name = variant.name();
         let buffer = |slot, ty, dynamic, size| wgpu::BindGroupLayoutEntry {
@@ -97,6 +111,7 @@ impl Gpu {
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect::<Vec<_>>(),
                 // Kernels write workgroup memory before they read it.
                 zero_initialize_workgroup_memory: safe,
                 ..Default::default()

@@ -7,6 +7,7 @@
 use lapidary_shaders::Kernel;
 
 use super::context::Gpu;
+use super::pipelines::Constants;
 use crate::error::Result;
 
 /// Bytes of [`StepUniform`] on the device.
@@ -264,7 +265,20 @@ impl<'g> Recorder<'g> {
         bindings: Vec<(u32, Slice<'_>)>,
         grid: Grid,
     ) -> Result<()> {
-        let pipeline = self.gpu.pipeline(kernel, features)?;
+        self.dispatch_with(kernel, features, &[], params, bindings, grid).await
+    }
+
+    /// The same, with values for the kernel's overrides.
+    pub(crate) async fn dispatch_with(
+        &mut self,
+        kernel: &'static Kernel,
+        features: &[&str],
+        constants: Constants,
+        params: Vec<u32>,
+        bindings: Vec<(u32, Slice<'_>)>,
+        grid: Grid,
+    ) -> Result<()> {
+        let pipeline = self.gpu.pipeline(kernel, features, constants)?;
         let (params_buffer, offset) = self.store_params(&params).await?;
         let uniform = |buffer, offset, size| wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) };
         let mut entries = vec![

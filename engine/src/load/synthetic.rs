@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::names::Part;
-use super::{Bytes, Located, ModelFiles, TokenizerSource};
+use super::{Bytes, Located, ModelFiles, TensorView, TokenizerSource, Uploader};
+use crate::error::Result;
+use crate::gpu::Gpu;
 use crate::model::config::Config;
-use crate::quant::WeightFormat;
+use crate::quant::{Matrix, WeightFormat};
 
 /// Rows that are made for each width; a matrix repeats them. Enough that neighbours differ.
 const ROWS: usize = 16;
@@ -29,12 +31,7 @@ impl ModelFiles {
                 let count = if part.is_norm() { 1 } else { ROWS };
                 // Norms near 1, and projections that keep the size of what they are given.
                 let (mean, spread) = if part.is_norm() { (1.0, 0.1) } else { (0.0, 1.7 / (cols as f32).sqrt()) };
-                let mut noise = Noise(cols as u64);
-                let mut bytes = Vec::new();
-                for _ in 0..count {
-                    let row: Vec<f32> = (0..cols).map(|_| mean + spread * noise.next()).collect();
-                    format.quantize(&row, &mut bytes);
-                }
+                let bytes = noise_rows(format, count, cols, mean, spread);
                 let range = 0..bytes.len();
                 files.push(bytes.into());
                 Located { name: String::new(), format, shape: [count, cols], file: files.len() - 1, range }
@@ -51,6 +48,30 @@ impl ModelFiles {
             files,
             norm_offset: 0.0,
         }
+    }
+}
+
+/// Rows of evenly spread numbers, `spread` to both sides of `mean`.
+fn noise_rows(format: WeightFormat, rows: usize, cols: usize, mean: f32, spread: f32) -> Vec<u8> {
+    let mut noise = Noise(cols as u64);
+    let mut bytes = Vec::new();
+    for _ in 0..rows {
+        let row: Vec<f32> = (0..cols).map(|_| mean + spread * noise.next()).collect();
+        format.quantize(&row, &mut bytes);
+    }
+    bytes
+}
+
+impl Matrix {
+    /// A matrix of noise, whose columns are whole blocks of the format.
+    ///
+    /// # Errors
+    /// The errors of buffers.
+    pub(crate) async fn noise(gpu: &Gpu, format: WeightFormat, rows: usize, cols: usize) -> Result<Self> {
+        let bytes = noise_rows(format, ROWS, cols, 0.0, 1.0);
+        let view = TensorView { name: "noise".into(), format, rows, cols, bytes: &bytes };
+        let mut ignore = |_, _| true;
+        Uploader::new(gpu, u64::MAX, 0, &mut ignore).matrix(&[view], format).await
     }
 }
 

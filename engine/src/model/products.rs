@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::ops::{
-    Factor, Int8Tensor, Sharing, matmul, matmul_coop, matmul_int8, matvec, matvec_geglu, matvec_int8,
+    Factor, Int8Tensor, Rows, Sharing, matmul, matmul_coop, matmul_int8, matvec, matvec_geglu, matvec_int8,
     matvec_int8_geglu, quantize,
 };
 use crate::quant::{Matrix, WeightFormat};
@@ -21,21 +21,44 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Matvec {
     /// Activations stay f32.
-    Float,
+    Float(Rows),
     /// Weights that are integers meet activations of 8 bits; others as with `Float`.
     Int8(Sharing),
 }
 
 impl Matvec {
     /// Every kernel.
-    pub const ALL: [Self; 3] = [Self::Float, Self::Int8(Sharing::Solo), Self::Int8(Sharing::Subgroup)];
+    pub const ALL: [Self; 6] = [
+        Self::Float(Rows::ThirtyTwo),
+        Self::Float(Rows::Eight),
+        Self::Int8(Sharing::Solo),
+        Self::Int8(Sharing::Workgroup64),
+        Self::Int8(Sharing::Workgroup128),
+        Self::Int8(Sharing::Workgroup256),
+    ];
+
+    /// Whether it rounds activations to 8-bit integers.
+    pub fn rounds(self) -> bool {
+        matches!(self, Self::Int8(_))
+    }
 
     /// For people and files.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Float => "float",
+            Self::Float(Rows::ThirtyTwo) => "float",
+            Self::Float(Rows::Eight) => "float, 8 rows",
             Self::Int8(Sharing::Solo) => "int8 solo",
-            Self::Int8(Sharing::Subgroup) => "int8 subgroup",
+            Self::Int8(Sharing::Workgroup64) => "int8 by 64",
+            Self::Int8(Sharing::Workgroup128) => "int8 by 128",
+            Self::Int8(Sharing::Workgroup256) => "int8 by 256",
+        }
+    }
+
+    /// How floats are multiplied, also beside integers: matrices of a model may be of several formats.
+    fn rows(self) -> Rows {
+        match self {
+            Self::Float(rows) => rows,
+            Self::Int8(_) => Rows::Eight,
         }
     }
 }
@@ -75,8 +98,10 @@ pub struct Kernels {
 }
 
 impl Kernels {
+    /// What floats are multiplied with where nothing was measured.
+    pub const ROWS: Rows = Rows::ThirtyTwo;
     /// Nothing is rounded.
-    pub const FLOAT: Self = Self { matvec: Matvec::Float, matmul: Matmul::Float };
+    pub const FLOAT: Self = Self { matvec: Matvec::Float(Self::ROWS), matmul: Matmul::Float };
 }
 
 /// Products of a step's activations with weights.
@@ -90,7 +115,7 @@ pub(crate) struct Products<'a> {
 impl Products<'_> {
     fn wants_int8(&self, weights: &Matrix) -> bool {
         let kernel = match self.mode {
-            Mode::Decode => self.kernels.matvec != Matvec::Float,
+            Mode::Decode => self.kernels.matvec.rounds(),
             Mode::Prefill => self.kernels.matmul == Matmul::Int8,
         };
         kernel && weights.format().is_integer()
@@ -136,7 +161,7 @@ impl Products<'_> {
             };
             let coop = self.kernels.matmul == Matmul::Coop && weights.format() != WeightFormat::F32;
             match self.mode {
-                Mode::Decode => matvec(r, weights, x, out, first_out).await?,
+                Mode::Decode => matvec(r, weights, x, self.kernels.matvec.rows(), out, first_out).await?,
                 Mode::Prefill if coop => matmul_coop(r, weights, x, out, first_out).await?,
                 Mode::Prefill => matmul(r, weights, x, out, first_out).await?,
             }
@@ -169,7 +194,7 @@ impl Products<'_> {
                 Ok(Some(Factor::Int8(int8)))
             }
             (Factor::Float(x), _) if !self.wants_int8(gate_up) && !self.wants_int8(down) => {
-                matvec_geglu(r, gate_up, x, float).await?;
+                matvec_geglu(r, gate_up, x, self.kernels.matvec.rows(), float).await?;
                 Ok(Some(Factor::Float(float)))
             }
             _ => Ok(None),

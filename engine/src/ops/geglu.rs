@@ -8,8 +8,8 @@ use crate::gpu::{Count, Grid, ROW_ALIGN, Recorder, Tensor};
 
 /// `out = gelu(gate) · up`, number by number, with the tanh approximation of GELU.
 ///
-/// `out`: `[T, n]`, or so many groups of integers; `gate_up`: [`gate_up_cols`]`(n)` columns, the gates from the first on, the ups from [`first_up`]`(n)` on,
-/// zeros between.
+/// `out`: `[T, n]`, or so many groups of integers; `gate_up`: [`gate_up_cols`]`(n)` columns, the gates from the first on, the
+/// ups from [`first_up`]`(n)` on, zeros between.
 ///
 /// # Errors
 /// The errors of [`Recorder`].

@@ -4,7 +4,7 @@ use lapidary_shaders::kernels::matvec_int8::{Bindings, KERNEL, Params};
 
 use super::{Int8Tensor, u32_of};
 use crate::error::Result;
-use crate::gpu::{Count, Grid, Recorder, Tensor};
+use crate::gpu::{Constants, Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
 
 /// Who goes through the columns of a row.
@@ -12,39 +12,46 @@ use crate::quant::Matrix;
 pub enum Sharing {
     /// One invocation, all of them.
     Solo,
-    /// A subgroup, or a workgroup where there are no subgroups.
-    Subgroup,
+    /// A workgroup of 64 invocations, those of 16 rows.
+    Workgroup64,
+    /// The same with 128.
+    Workgroup128,
+    /// The same with 256.
+    Workgroup256,
 }
 
 impl Sharing {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::Solo, Self::Workgroup64, Self::Workgroup128, Self::Workgroup256];
+
     fn flags(self) -> &'static [&'static str] {
+        if self == Self::Solo { &["solo"] } else { &[] }
+    }
+
+    fn constants(self) -> Constants {
         match self {
-            Self::Solo => &["solo"],
-            Self::Subgroup => &[],
+            Self::Solo => &[],
+            Self::Workgroup64 => &[("width", 64)],
+            Self::Workgroup128 => &[("width", 128)],
+            Self::Workgroup256 => &[("width", 256)],
         }
     }
 
-    /// Rows that a workgroup of the kernel makes: eight for each of 16 lanes, `ROWS_A_WORKGROUP`, or 16 without subgroups.
-    fn rows(self, subgroups: bool) -> u32 {
-        match self {
-            Self::Solo => 16 * 8,
-            Self::Subgroup if subgroups => 64,
-            Self::Subgroup => 16,
-        }
+    /// Outputs of a workgroup of the kernel: eight for each of 16 lanes that are alone, else 16.
+    fn outputs(self) -> u32 {
+        if self == Self::Solo { 16 * 8 } else { 16 }
     }
 
-    /// Outputs of a workgroup with `geglu`, `OUTPUTS` of the kernel.
+    /// The same with `geglu`, `OUTPUTS` of the kernel.
     fn geglu_outputs(self) -> u32 {
-        match self {
-            Self::Solo => 64,
-            Self::Subgroup => 32,
-        }
+        if self == Self::Solo { 64 } else { 32 }
     }
 }
 
 /// `out[0, first_out..] = weights · x[last token]`, one dispatch a shard.
 ///
-/// `weights`: `[m, n]`, in a format of integers; `x`: `[T, n]`, of which the step's last row counts; `out`: `[1, first_out + m]` or more columns.
+/// `weights`: `[m, n]`, in a format of integers; `x`: `[T, n]`, of which the step's last row counts; `out`:
+/// `[1, first_out + m]` or more columns.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
@@ -64,17 +71,17 @@ pub async fn matvec_int8(
             first_out: u32_of(first_out + shard.first_row),
         };
         let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
-        let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(sharing.rows(r.gpu.capabilities().subgroups))));
+        let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(sharing.outputs())));
         let features = [&[weights.format.name()][..], sharing.flags()].concat();
-        r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await?;
+        r.dispatch_with(&KERNEL, &features, sharing.constants(), params.words(), bindings.slots(), grid).await?;
     }
     Ok(())
 }
 
 /// `out[0] = gelu(gates · x[last token]) · (ups · x[last token])`, rounded to 8-bit integers, in one dispatch.
 ///
-/// `gate_up`: `[2n, cols]`, gates above ups, in one shard and in a format of integers, n a multiple of 32; `x`: `[T, cols]`, of which the step's
-/// last row counts; `out`: room for `[1, n]`, not where `x` is.
+/// `gate_up`: `[2n, cols]`, gates above ups, in one shard and in a format of integers, n a multiple of 32; `x`: `[T, cols]`,
+/// of which the step's last row counts; `out`: room for `[1, n]`, not where `x` is.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
@@ -91,5 +98,5 @@ pub async fn matvec_int8_geglu(
     let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
     let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(sharing.geglu_outputs())));
     let features = [&[gate_up.format.name(), "geglu"][..], sharing.flags()].concat();
-    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
+    r.dispatch_with(&KERNEL, &features, sharing.constants(), params.words(), bindings.slots(), grid).await
 }

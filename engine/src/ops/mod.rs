@@ -34,7 +34,7 @@ pub use logits::logits;
 pub use matmul::matmul;
 pub use matmul_coop::matmul_coop;
 pub use matmul_int8::matmul_int8;
-pub use matvec::{matvec, matvec_geglu};
+pub use matvec::{Rows, matvec, matvec_geglu};
 pub use matvec_int8::{Sharing, matvec_int8, matvec_int8_geglu};
 pub use pick::{Emitted, pick};
 pub use quantize::{Factor, Int8Tensor, quantize};

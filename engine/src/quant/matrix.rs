@@ -29,15 +29,6 @@ pub(crate) struct Shard {
 pub(crate) const BINDING_ALIGN: u64 = 256;
 
 impl Matrix {
-    /// A matrix of zeros in one shard.
-    ///
-    /// # Errors
-    /// The errors of buffers.
-    pub(crate) async fn zeros(gpu: &Gpu, format: WeightFormat, rows: usize, cols: usize) -> Result<Self> {
-        let shard = Shard::new(gpu, "zeros", format, cols, 0, rows).await?;
-        Ok(Self { format, rows, cols, shards: vec![shard] })
-    }
-
     /// How its values are stored.
     pub fn format(&self) -> WeightFormat {
         self.format
