@@ -64,7 +64,8 @@ impl Chat {
 /// A reply under way: call [`Reply::next`] until it returns `None`.
 pub struct Reply<'c> {
     chat: &'c mut Chat,
-    /// Until there is something to keep: an empty reply would stand before the model as an answer of its own.
+    /// Until there is something to keep, if only that the model said nothing: a reply given up before its first word would
+    /// stand before the model as an answer of its own.
     question: Option<String>,
     job: Job,
     stream: TextStream,

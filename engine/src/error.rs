@@ -108,6 +108,12 @@ pub enum Error {
         /// What wgpu said, with the kernel's name where it is known.
         reason: String,
     },
+    /// No logit of the model is a number, so there is no next token.
+    #[error("{model} computes values that are no numbers; its file is probably damaged, so get it again")]
+    NoToken {
+        /// The model's name.
+        model: String,
+    },
     /// The prompt holds no token.
     #[error("the prompt is empty; type something")]
     EmptyPrompt,

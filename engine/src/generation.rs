@@ -41,8 +41,6 @@ pub struct Timings {
     pub decode_tokens: usize,
     /// Milliseconds from the first token to the last.
     pub decode_ms: f64,
-    /// Milliseconds of it that the host spent on encoding steps.
-    pub host_ms: f64,
 }
 
 /// A generation under way: call [`Generation::next`] until it returns `None`.
@@ -98,6 +96,8 @@ pub(crate) struct Job {
     /// never needed, so it may lie one past the end of the cache.
     most_steps: usize,
     pub(crate) finish: Option<Finish>,
+    /// After an error nothing follows: what is in flight came after the token that is missing.
+    failed: bool,
     pub(crate) timings: Timings,
     started: Instant,
     first: Option<Instant>,
@@ -114,6 +114,7 @@ impl Job {
             generated: Vec::new(),
             submitted: 0,
             finish: None,
+            failed: false,
             timings: Timings::default(),
             started: Instant::now(),
             first: None,
@@ -121,9 +122,15 @@ impl Job {
     }
 
     pub(crate) async fn next(&mut self, session: &mut Session) -> Result<Option<u32>> {
-        if self.finish.is_some() {
+        if self.finish.is_some() || self.failed {
             return Ok(None);
         }
+        let next = self.advance(session).await;
+        self.failed = next.is_err();
+        next
+    }
+
+    async fn advance(&mut self, session: &mut Session) -> Result<Option<u32>> {
         if self.generated.len() == self.most_steps {
             let by_caller = self.sampling.max_tokens == Some(self.most_steps);
             self.finish = Some(if by_caller { Finish::MaxTokens } else { Finish::ContextFull });
@@ -180,10 +187,7 @@ impl Job {
         step.n_tokens = n_tokens as u32;
         step.position = position as u32;
         step.draw = self.submitted as u32;
-        let encode_ms = session.submit_step(&step, with_body, self.sampling.is_greedy());
-        if self.submitted > 0 {
-            self.timings.host_ms += encode_ms;
-        }
+        session.submit_step(&step, with_body, self.sampling.is_greedy());
         self.submitted += 1;
     }
 

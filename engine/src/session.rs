@@ -9,13 +9,15 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::gpu::{Mapping, Plan, Readback, Recorder, StepRing, StepUniform};
-use crate::model::{Head, KvCache, Matvec, Mode, State, record_body, record_head};
+use crate::model::{Head, KvCache, Mode, State, record_body, record_head};
 use crate::sampling::Sampling;
 
 /// Rows of logits made at once when a caller wants all of them.
 const LOGIT_ROWS: usize = 32;
 /// Steps that may run on the device while the host still waits for an earlier token.
 pub(crate) const IN_FLIGHT: usize = 2;
+/// `NO_TOKEN` of `shaders/wgsl/lib/emit.wesl`.
+const NO_TOKEN: u32 = u32::MAX;
 /// A submit should take no longer than this, in milliseconds: drivers kill long ones, desktops freeze, and a caller who
 /// cancels waits for it.
 const SUBMIT_MS: f64 = 60.0;
@@ -49,6 +51,8 @@ pub(crate) struct InFlight {
 struct Pace {
     parts: usize,
     tokens: usize,
+    /// Milliseconds of the fastest part of the chunk under way: the first dispatches compile pipelines.
+    part_ms: f64,
 }
 
 impl Session {
@@ -77,7 +81,7 @@ impl Session {
             readbacks.push(Readback::new(gpu, 4).await?);
         }
         gpu.check()?;
-        let pace = Pace { parts: 1, tokens: inner.prefill_chunk.min(32) };
+        let pace = Pace { parts: 1, tokens: inner.prefill_chunk.min(32), part_ms: f64::INFINITY };
         Ok(Self {
             engine: engine.clone(),
             state,
@@ -111,12 +115,11 @@ impl Session {
 
     /// Dispatches of one greedily decoded token where the matrices of every layer share a format and each fits a binding:
     /// seven a layer, or eight where workgroups share the keys of a head, two before and four after them. What
-    /// [`Session::decode_kernels`] has beyond is owed to the file and the
-    /// adapter.
+    /// [`Session::decode_kernels`] has beyond is owed to the file and the adapter.
     pub fn planned_dispatches(&self) -> usize {
         let inner = &self.engine.inner;
         // The head's input is rounded apart from the norm before it.
-        let rounding = inner.kernels.matvec != Matvec::Float && inner.weights.embedding.format().is_integer();
+        let rounding = inner.kernels.matvec.rounds() && inner.weights.embedding.format().is_integer();
         let layer = if self.state.partials.is_some() { 8 } else { 7 };
         2 + layer * inner.config.num_layers + 4 + usize::from(rounding)
     }
@@ -156,6 +159,19 @@ impl Session {
         gpu.profile(&mut self.ring, &[&self.decode, &self.greedy], &step).await
     }
 
+    /// Microseconds that the host takes to encode the steps of some greedy tokens, the device idle; one entry a token.
+    ///
+    /// # Errors
+    /// If the device is lost.
+    pub async fn host_us(&mut self, tokens: usize) -> Result<Vec<f64>> {
+        self.drain().await?;
+        // The step after the last that there is room for would do no harm either, as it does not run.
+        let step = StepUniform { position: self.ids.len() as u32, ..StepUniform::default() };
+        let gpu = &self.engine.inner.gpu;
+        let plans = [&self.decode, &self.greedy];
+        Ok((0..tokens).map(|_| 1e3 * gpu.encode_ms(&mut self.ring, &plans, &step)).collect())
+    }
+
     /// Forgets all tokens from `len` on. Free: what is in the cache beyond stays unseen.
     pub fn rewind(&mut self, len: usize) {
         self.ids.truncate(len);
@@ -174,6 +190,15 @@ impl Session {
         gpu.finish(submission).await?;
         fork.ids.clone_from(&self.ids);
         Ok(fork)
+    }
+
+    /// [`Session::fork`], blocking.
+    ///
+    /// # Errors
+    /// As for `fork`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn fork_blocking(&self) -> Result<Self> {
+        pollster::block_on(self.fork())
     }
 
     /// Continues `prompt` as `sampling` says. Tokens that the session holds already are not computed again: a second turn
@@ -197,6 +222,15 @@ impl Session {
         let sampling = Sampling { max_tokens: Some(1), ..Sampling::greedy() };
         self.generate(prompt, &sampling)?.next().await?;
         self.state.logits.read(&self.engine.inner.gpu, 1).await
+    }
+
+    /// [`Session::next_logits`], blocking.
+    ///
+    /// # Errors
+    /// As for `next_logits`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn next_logits_blocking(&mut self, prompt: &[u32]) -> Result<Vec<f32>> {
+        pollster::block_on(self.next_logits(prompt))
     }
 
     /// Logits of every position of `tokens` from `first` on, from an empty cache: `sink` gets each position's row of the
@@ -292,7 +326,7 @@ impl Session {
     /// Waits for steps that an earlier generation left running.
     pub(crate) async fn drain(&mut self) -> Result<()> {
         while !self.in_flight.is_empty() {
-            self.take_token().await?;
+            self.take_result().await?;
         }
         Ok(())
     }
@@ -319,9 +353,10 @@ impl Session {
                 let parts = part..self.prefill.parts().min(part + self.pace.parts);
                 let started = Instant::now();
                 gpu.run_parts(&mut self.ring, &self.prefill, parts.clone(), &step).await?;
-                self.pace.learn(started.elapsed().as_secs_f64() * 1e3, &parts, chunk.len(), &engine);
+                self.pace.learn(started.elapsed().as_secs_f64() * 1e3, &parts, self.prefill.parts());
                 part = parts.end;
             }
+            self.pace.end_chunk(chunk.len(), engine.inner.prefill_chunk);
             if end == prompt.len() {
                 return Ok(Prefilled { computed, last: start..end, body_done: true });
             }
@@ -329,24 +364,36 @@ impl Session {
         }
     }
 
-    /// Submits a step that ends in a token; gives the milliseconds that it took to encode.
-    pub(crate) fn submit_step(&mut self, step: &StepUniform, with_body: bool, greedy: bool) -> f64 {
+    /// Submits a step that ends in a token.
+    pub(crate) fn submit_step(&mut self, step: &StepUniform, with_body: bool, greedy: bool) {
         let head = if greedy { &self.greedy } else { &self.sample };
         let plans: &[_] = if with_body { &[&self.decode, head] } else { &[head] };
         let readback = step.draw as usize % IN_FLIGHT;
         let offset = 4 * (step.draw as usize % State::RESULTS) as u64;
         let gpu = &self.engine.inner.gpu;
-        let (submission, encode_ms) = gpu.submit(&mut self.ring, plans, step, |encoder| {
+        let submission = gpu.submit(&mut self.ring, plans, step, |encoder| {
             self.readbacks[readback].copy(encoder, &self.state.results, offset, 4);
         });
         let mapping = self.readbacks[readback].request(4);
         self.in_flight.push_back(InFlight { submission, readback, mapping });
-        encode_ms
     }
 
-    /// The token of the oldest step in flight. A step leaves the queue only once its readback is free again, so a caller may
-    /// give up waiting at any time.
+    /// The token of the oldest step in flight.
     pub(crate) async fn take_token(&mut self) -> Result<u32> {
+        let token = self.take_result().await?;
+        let vocab_size = self.engine.inner.config.vocab_size;
+        match token {
+            NO_TOKEN => Err(Error::NoToken { model: self.engine.name().to_owned() }),
+            _ if token as usize >= vocab_size => {
+                Err(Error::Gpu { reason: format!("it chose the token {token} out of {vocab_size}") })
+            }
+            _ => Ok(token),
+        }
+    }
+
+    /// What the oldest step in flight chose. A step leaves the queue only once its readback is free again, so a caller may
+    /// give up waiting at any time.
+    async fn take_result(&mut self) -> Result<u32> {
         let Some(step) = self.in_flight.front_mut() else {
             return Err(Error::Gpu { reason: "no step is in flight".into() });
         };
@@ -355,10 +402,6 @@ impl Session {
             .take(gpu, step.submission.clone(), &mut step.mapping, bytemuck::pod_read_unaligned::<u32>)
             .await?;
         self.in_flight.pop_front();
-        let vocab_size = self.engine.inner.config.vocab_size;
-        if token as usize >= vocab_size {
-            return Err(Error::Gpu { reason: format!("it chose the token {token} out of {vocab_size}") });
-        }
         Ok(token)
     }
 
@@ -384,23 +427,31 @@ pub(crate) struct Prefilled {
 }
 
 impl Pace {
-    /// Aims at [`SUBMIT_MS`]: first by the number of parts, then by the number of tokens.
-    fn learn(&mut self, ms: f64, parts: &Range<usize>, tokens: usize, engine: &Engine) {
-        let all = engine.inner.config.num_layers + 1;
-        let full_chunk = tokens == self.tokens;
-        // The first part is only the embedding, and the first dispatches compile pipelines; both mislead, but not for long.
+    /// Aims at [`SUBMIT_MS`] by the number of parts.
+    fn learn(&mut self, ms: f64, parts: &Range<usize>, all: usize) {
+        // The first part is only the embedding.
+        if parts.start > 0 {
+            self.part_ms = self.part_ms.min(ms / parts.len() as f64);
+        }
         if ms > SUBMIT_MS {
-            if self.parts > 1 {
-                self.parts = (self.parts / 2).max(1);
-            } else if full_chunk && parts.start > 0 && ms > 2.0 * SUBMIT_MS {
-                self.tokens = (self.tokens / 2).max(32).min(engine.inner.prefill_chunk);
-            }
+            self.parts = (self.parts / 2).max(1);
         } else if ms < SUBMIT_MS / 3.0 && parts.len() == self.parts {
-            if self.parts < all {
-                self.parts = (self.parts * 2).min(all);
-            } else if full_chunk {
-                self.tokens = (self.tokens * 2).min(engine.inner.prefill_chunk);
-            }
+            self.parts = (self.parts * 2).min(all);
+        }
+    }
+
+    /// Chooses the tokens of the next chunk: the more, the more often each weight that is read gets used, as long as one part
+    /// stays short.
+    fn end_chunk(&mut self, tokens: usize, most: usize) {
+        let part_ms = std::mem::replace(&mut self.part_ms, f64::INFINITY);
+        if tokens < self.tokens || part_ms.is_infinite() {
+            return;
+        }
+        if part_ms > 2.0 * SUBMIT_MS {
+            self.tokens = (self.tokens / 2).max(32).min(most);
+        } else if part_ms < SUBMIT_MS / 3.0 {
+            self.tokens = (self.tokens * 2).min(most);
+            self.parts = (self.parts / 2).max(1);
         }
     }
 }

@@ -13,6 +13,8 @@ use super::interrupt::Busy;
 use super::load::{engine, open};
 use super::profile::{Kernel, PROFILES, profile};
 
+/// Tokens that are encoded to measure what that takes.
+const ENCODES: usize = 64;
 /// Where `--sweep` measures.
 const SWEEP: [usize; 3] = [0, 2048, 6144];
 
@@ -90,7 +92,7 @@ struct Measured {
     decode: Spread,
     /// Milliseconds to the first token.
     first_ms: Spread,
-    /// Microseconds of the host's a token.
+    /// Microseconds that the host takes to encode a token, the device idle.
     host_us: Spread,
     bytes_per_token: u64,
     bandwidth_share: f64,
@@ -106,7 +108,7 @@ impl Measured {
         busy: &Busy,
     ) -> Result<Self, Failure> {
         let (prompt, generate, runs) = (arguments.prompt, arguments.generate, arguments.runs);
-        let (mut prefill, mut decode, mut first_ms, mut host_us) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut prefill, mut decode, mut first_ms) = (Vec::new(), Vec::new(), Vec::new());
         // The first run warms up: drivers compile each kernel when it first runs.
         for run in 0..=runs {
             let timings = measure(session, depth, prompt, generate, busy)?;
@@ -114,7 +116,6 @@ impl Measured {
                 prefill.push(timings.prefill_tokens as f64 / timings.prefill_ms * 1e3);
                 decode.push(timings.decode_tokens as f64 / timings.decode_ms * 1e3);
                 first_ms.push(timings.prefill_ms);
-                host_us.push(timings.host_ms * 1e3 / timings.decode_tokens as f64);
             }
         }
         let decode = Spread::of(decode);
@@ -126,7 +127,7 @@ impl Measured {
             generate,
             prefill: Spread::of(prefill),
             first_ms: Spread::of(first_ms),
-            host_us: Spread::of(host_us),
+            host_us: Spread::of(busy.wait(session.host_us(ENCODES))?),
             bytes_per_token,
             bandwidth_share: bytes_per_token as f64 * decode.median / bandwidth,
             decode,

@@ -25,7 +25,7 @@ pub struct DeviceOptions {
 
 impl DeviceOptions {
     /// The options that the environment asks for: `LAPIDARY_ADAPTER` (a name, a number, `software`, …),
-    /// `LAPIDARY_LIMITS=webgpu` and `LAPIDARY_SAFE_SHADERS=1`.
+    /// `LAPIDARY_LIMITS=webgpu`, `LAPIDARY_SAFE_SHADERS=1` and `LAPIDARY_HARDWARE_KERNELS=1`.
     pub fn from_env() -> Self {
         let text = |name| std::env::var(name).unwrap_or_default();
         Self {

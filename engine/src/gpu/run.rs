@@ -9,17 +9,26 @@ use super::plan::{Plan, StepRing, StepUniform};
 use crate::error::Result;
 
 impl Gpu {
-    /// Submits all of some plans for one step, in one pass, and returns without waiting. `after` may add copies. Also gives
-    /// the milliseconds that encoding took; what the driver does in a submit is its own affair (Mesa's software adapter
-    /// does all of the work there).
+    /// Submits all of some plans for one step, in one pass, and returns without waiting. `after` may add copies.
     pub(crate) fn submit(
         &self,
         ring: &mut StepRing,
         plans: &[&Plan],
         step: &StepUniform,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
-    ) -> (wgpu::SubmissionIndex, f64) {
-        let started = Instant::now();
+    ) -> wgpu::SubmissionIndex {
+        let commands = self.encode(ring, plans, step, after);
+        self.submit_commands([commands])
+    }
+
+    /// What [`Gpu::submit`] submits.
+    fn encode(
+        &self,
+        ring: &mut StepRing,
+        plans: &[&Plan],
+        step: &StepUniform,
+        after: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> wgpu::CommandBuffer {
         let slot = ring.write(self, step);
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
@@ -29,9 +38,17 @@ impl Gpu {
             }
         }
         after(&mut encoder);
-        let commands = encoder.finish();
-        let encode_ms = started.elapsed().as_secs_f64() * 1e3;
-        (self.submit_commands([commands]), encode_ms)
+        encoder.finish()
+    }
+
+    /// Milliseconds that the host takes to encode some plans for one step, which then does not run. With the device idle,
+    /// or a software adapter would be measured with it, which takes the processor for itself.
+    pub(crate) fn encode_ms(&self, ring: &mut StepRing, plans: &[&Plan], step: &StepUniform) -> f64 {
+        let started = Instant::now();
+        let commands = self.encode(ring, plans, step, |_| {});
+        let ms = started.elapsed().as_secs_f64() * 1e3;
+        drop(commands);
+        ms
     }
 
     /// Submits some parts of a plan and waits for them.

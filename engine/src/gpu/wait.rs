@@ -7,6 +7,8 @@ use futures_channel::oneshot;
 
 /// Turns "this submission is done" into a future.
 pub(crate) struct Waiter {
+    #[cfg(not(target_arch = "wasm32"))]
+    device: wgpu::Device,
     /// `None` only while it is dropped.
     #[cfg(not(target_arch = "wasm32"))]
     jobs: Option<std::sync::mpsc::Sender<(wgpu::SubmissionIndex, oneshot::Sender<()>)>>,
@@ -33,28 +35,39 @@ impl Drop for Waiter {
 impl Waiter {
     pub(crate) fn new(device: &wgpu::Device) -> Self {
         let (jobs, inbox) = std::sync::mpsc::channel::<(wgpu::SubmissionIndex, oneshot::Sender<()>)>();
-        let device = device.clone();
-        // The thread ends when the `Waiter` is dropped. Should the system give us no thread, `wait` still returns: its
-        // receiver sees the closed channel, and the health check that follows every wait reports what is wrong.
+        let polled = device.clone();
+        // The thread ends when the `Waiter` is dropped.
         let thread = std::thread::Builder::new().name("lapidary-gpu".into()).spawn(move || {
             for (submission, done) in inbox {
-                let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-                if let Err(error) = device.poll(poll) {
-                    log::error!("waiting for the GPU: {error}");
-                }
+                poll(&polled, submission);
                 // Nobody listens any more if the caller gave up; that is fine.
                 let _ = done.send(());
             }
         });
-        Self { jobs: Some(jobs), thread: thread.ok() }
+        Self { device: device.clone(), jobs: Some(jobs), thread: thread.ok() }
     }
 
     /// Resolves when the submission is done and its callbacks have run, or the device is lost.
     pub(crate) async fn wait(&self, _queue: &wgpu::Queue, submission: wgpu::SubmissionIndex) {
         let (sender, receiver) = oneshot::channel();
-        if self.jobs.as_ref().is_some_and(|jobs| jobs.send((submission, sender)).is_ok()) {
-            let _ = receiver.await;
+        match &self.jobs {
+            Some(jobs) if jobs.send((submission.clone(), sender)).is_ok() => {
+                let _ = receiver.await;
+            }
+            // Should the system give us no thread, the caller has to wait here.
+            _ => poll(&self.device, submission),
         }
+    }
+}
+
+/// Blocks until the submission is done.
+#[cfg(not(target_arch = "wasm32"))]
+fn poll(device: &wgpu::Device, submission: wgpu::SubmissionIndex) {
+    let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+    if let Err(error) = device.poll(wait) {
+        log::error!("waiting for the GPU: {error}");
+        // What was refused will never be done, but mappings that wait for it are, or somebody would wait for them for ever.
+        let _ = device.poll(wgpu::PollType::Poll);
     }
 }
 
