@@ -62,7 +62,8 @@ impl Kernel {
             |features: &[&'static str]| features.iter().copied().find(|f| kernels::WEIGHT_FORMATS.contains(f));
         let knows = |flag: &str| self.flags.contains(&flag) && wanted.contains(&flag);
         let meant = |flag: &str| {
-            wanted.contains(&flag) && !kernels::EXCLUDES.iter().any(|(excluded, other)| *excluded == flag && knows(other))
+            wanted.contains(&flag)
+                && !kernels::EXCLUDES.iter().any(|(excluded, other)| *excluded == flag && knows(other))
         };
         let fits = |variant: &&Variant| {
             formats(variant.features).is_none_or(|format| wanted.contains(&format))

@@ -25,3 +25,18 @@ proptest! {
         }
     }
 }
+
+/// What a model of damaged weights makes must not look like a logit behind the cap.
+#[test]
+fn logits_that_are_no_numbers() {
+    let values = [1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -3.0];
+    let twin = twins::logits(&values, Some(30.0), &[false; 5], 1.0);
+    for (name, gpu) in devices() {
+        let logits = tensor(gpu, 5, &values);
+        let seen = words(gpu, &[0]);
+        run(gpu, step(1, 0), async |r| ops::logits(r, &logits, Count::EACH_TOKEN, Some(30.0), &seen).await.unwrap());
+        for (found, expected) in read(gpu, &logits, 1).iter().zip(&twin) {
+            assert!((found - expected).abs() < 1e-4 || found.to_bits() == expected.to_bits(), "{name}: {found}");
+        }
+    }
+}

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lapidary_engine::{Engine, WeightFormat};
+use lapidary_engine::{Engine, Sampling, WeightFormat};
 use lapidary_tests::gaussian;
 use serde_json::json;
+
+use crate::golden_path;
 
 const VOCAB: usize = 256_000;
 const HIDDEN: usize = 2304;
@@ -18,6 +20,33 @@ const LAYERS: usize = 26;
 const HEADS: usize = 8;
 const KV_HEADS: usize = 4;
 const HEAD_DIM: usize = 256;
+
+/// A model whose last norm is no number, as a bad download or a failed conversion makes them: its logits are none either.
+#[test]
+fn weights_that_are_no_numbers_end_a_reply_with_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(golden_path("tiny-random-gemma2-f32")).unwrap() {
+        let path = file.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let (first, end) = metadata.info("model.norm.weight").unwrap().data_offsets;
+    for word in bytes[8 + header..][first..end].as_chunks_mut::<4>().0 {
+        *word = f32::NAN.to_le_bytes();
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let engine = Engine::builder(folder.path()).build_blocking().unwrap();
+    let mut session = engine.session_blocking().unwrap();
+    // Greedy and drawn, and once more: what was in flight must not be in the way.
+    for sampling in [Sampling::greedy(), Sampling::default(), Sampling::greedy()] {
+        let mut generation = session.generate(&[2, 3, 4], &sampling).unwrap();
+        let error = generation.next_blocking().unwrap_err();
+        assert!(error.to_string().contains("no numbers"), "{error}");
+        assert_eq!(generation.next_blocking().unwrap(), None);
+    }
+}
 
 /// A checkpoint of noise in the shape and the layout of Gemma-2-2B on the hub, but in one file; gives its bytes.
 fn write_checkpoint(folder: &Path) -> u64 {

@@ -47,7 +47,9 @@ pub fn run<'g>(gpu: &'g Gpu, step: StepUniform, record: impl AsyncFnOnce(&mut Re
         let mut recorder = Recorder::new(gpu, &ring);
         record(&mut recorder).await;
         let plan: Plan = recorder.finish();
-        gpu.run(&mut ring, &plan, &step).await.expect("the plan runs");
+        // SAFETY: tests give every operation the shapes that it asks for; those that get it wrong on the devices that check
+        // bounds differ from their twins there.
+        unsafe { gpu.run_plan(&mut ring, &plan, 0..plan.parts(), &step) }.await.expect("the plan runs");
     });
 }
 

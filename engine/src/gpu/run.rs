@@ -51,11 +51,29 @@ impl Gpu {
         ms
     }
 
+    /// Submits some parts of a plan and waits for them. For who records plans of their own; sessions check what they run.
+    ///
+    /// # Safety
+    /// Shaders check no bounds. Every buffer of the plan must have the shape that its operation asks for, with at least
+    /// `step.n_tokens` rows, and every cache room for as many positions from `step.position` on.
+    ///
+    /// # Errors
+    /// If the device is lost or refuses a command.
+    pub async unsafe fn run_plan(
+        &self,
+        ring: &mut StepRing,
+        plan: &Plan,
+        parts: Range<usize>,
+        step: &StepUniform,
+    ) -> Result<()> {
+        self.run_parts(ring, plan, parts, step).await
+    }
+
     /// Submits some parts of a plan and waits for them.
     ///
     /// # Errors
     /// If the device is lost or refuses a command.
-    pub async fn run_parts(
+    pub(crate) async fn run_parts(
         &self,
         ring: &mut StepRing,
         plan: &Plan,
@@ -76,7 +94,7 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device is lost or refuses a command.
-    pub async fn run(&self, ring: &mut StepRing, plan: &Plan, step: &StepUniform) -> Result<()> {
+    pub(crate) async fn run(&self, ring: &mut StepRing, plan: &Plan, step: &StepUniform) -> Result<()> {
         self.run_parts(ring, plan, 0..plan.parts(), step).await
     }
 }

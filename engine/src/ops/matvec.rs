@@ -67,13 +67,7 @@ pub async fn matvec(
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn matvec_geglu(
-    r: &mut Recorder<'_>,
-    gate_up: &Matrix,
-    x: &Tensor,
-    rows: Rows,
-    out: &Tensor,
-) -> Result<()> {
+pub async fn matvec_geglu(r: &mut Recorder<'_>, gate_up: &Matrix, x: &Tensor, rows: Rows, out: &Tensor) -> Result<()> {
     let subgroups = r.gpu.capabilities().subgroups;
     assert_cols("x", x, gate_up.cols);
     assert_cols("out", out, gate_up.rows / 2);

@@ -1,7 +1,8 @@
 //! The operations of the layer graph: one file a kernel, each with typed arguments, its shapes, and its dispatch.
 //!
 //! Every function records one or more dispatches into a [`Recorder`](crate::gpu::Recorder). Shapes are given as
-//! `[rows, cols]` with `T` the tokens of a step; a caller that gets one wrong meets an assertion, not a wrong answer.
+//! `[rows, cols]` with `T` the tokens of a step. Columns are asserted; that there are rows and positions enough for a step is
+//! up to who runs the plan ([`Gpu::run_plan`](crate::gpu::Gpu::run_plan)).
 
 mod add_rms_norm;
 mod argmax;

@@ -1,9 +1,12 @@
-/// Soft-cap, then the repetition penalty for tokens that were seen. `logits`: `[vocab]`; `seen`: `[vocab]`.
+/// Soft-cap, then the repetition penalty for tokens that were seen; what is no number stays as it is. `logits`: `[vocab]`; `seen`: `[vocab]`.
 pub fn logits(logits: &[f32], soft_cap: Option<f32>, seen: &[bool], penalty: f32) -> Vec<f32> {
     logits
         .iter()
         .zip(seen)
         .map(|(logit, seen)| {
+            if !logit.is_finite() {
+                return *logit;
+            }
             let mut x = f64::from(*logit);
             if let Some(cap) = soft_cap {
                 x = f64::from(cap) * (x / f64::from(cap)).tanh();
