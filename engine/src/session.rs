@@ -371,9 +371,10 @@ impl Session {
         let readback = step.draw as usize % IN_FLIGHT;
         let offset = 4 * (step.draw as usize % State::RESULTS) as u64;
         let gpu = &self.engine.inner.gpu;
-        let submission = gpu.submit(&mut self.ring, plans, step, |encoder| {
+        let commands = gpu.encode(&mut self.ring, plans, step, |encoder| {
             self.readbacks[readback].copy(encoder, &self.state.results, offset, 4);
         });
+        let submission = gpu.submit_commands([commands]);
         let mapping = self.readbacks[readback].request(4);
         self.in_flight.push_back(InFlight { submission, readback, mapping });
     }

@@ -274,7 +274,8 @@ impl Bench {
         let mut best = f64::INFINITY;
         for run in 0..=RUNS {
             let started = Instant::now();
-            let submission = gpu.submit(&mut ring, &vec![&plan; repeats], &self.step(), |_| {});
+            let commands = gpu.encode(&mut ring, &vec![&plan; repeats], &self.step(), |_| {});
+            let submission = gpu.submit_commands([commands]);
             gpu.finish(submission).await?;
             let ms = started.elapsed().as_secs_f64() * 1e3 / repeats as f64;
             if run == 0 {

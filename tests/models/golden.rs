@@ -38,6 +38,13 @@ pub(crate) fn floats(bytes: &[u8], name: &str) -> Vec<f32> {
     bytemuck::pod_collect_to_vec(file.tensor(name).unwrap().data())
 }
 
+/// What the environment asks for, changed.
+fn device(change: impl Fn(&mut DeviceOptions)) -> DeviceOptions {
+    let mut options = DeviceOptions::from_env();
+    change(&mut options);
+    options
+}
+
 #[test]
 fn logits_and_greedy_tokens() {
     check("as built", |b| b);
@@ -45,30 +52,18 @@ fn logits_and_greedy_tokens() {
 
 #[test]
 fn logits_and_greedy_tokens_with_webgpu_limits() {
-    check("WebGPU limits", |b| {
-        let mut options = DeviceOptions::from_env();
-        options.webgpu_limits = true;
-        b.device(options)
-    });
+    check("WebGPU limits", |b| b.device(device(|options| options.webgpu_limits = true)));
 }
 
 #[test]
 fn logits_and_greedy_tokens_with_safe_shaders() {
-    check("safe shaders", |b| {
-        let mut options = DeviceOptions::from_env();
-        options.safe_shaders = true;
-        b.device(options)
-    });
+    check("safe shaders", |b| b.device(device(|options| options.safe_shaders = true)));
 }
 
 /// Among others, attention that workgroups share.
 #[test]
 fn logits_and_greedy_tokens_with_kernels_for_gpus() {
-    check("kernels for GPUs", |b| {
-        let mut options = DeviceOptions::from_env();
-        options.hardware_kernels = true;
-        b.device(options)
-    });
+    check("kernels for GPUs", |b| b.device(device(|options| options.hardware_kernels = true)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lapidary_engine::{Activations, Engine, Gpu, Sampling, WeightFormat, wgpu};
+use lapidary_engine::{Activations, Engine, Gpu, Sampling, Session, WeightFormat, wgpu};
 use lapidary_tests::block_on;
 
 const TOKENS: usize = 500;
@@ -48,26 +48,36 @@ fn a_token_creates_nothing_and_is_one_submit() {
         assert_eq!(session.decode_kernels().len(), planned, "{format}");
         assert_eq!(session.decode_kernels().len(), session.planned_dispatches(), "{format}");
 
-        let sampling = Sampling { max_tokens: Some(TOKENS), stop_at_end: false, ..Sampling::greedy() };
-        let before = objects(&instance);
-        let mut generation = session.generate(&[2, 5, 6, 7], &sampling).unwrap();
-        let (mut said, mut submits, mut reserved) = (0, 0, 0);
-        while generation.next_blocking().unwrap().is_some() {
-            said += 1;
-            // While later steps are in flight, what they might have made is alive.
-            assert_eq!(objects(&instance), before, "{format}: something was made for token {said}");
-            let memory = gpu.device().generate_allocator_report().map_or(0, |report| report.total_reserved_bytes);
-            // The first tokens fill the ring of steps in flight.
-            match said {
-                10 => (submits, reserved) = (gpu.submits(), memory),
-                _ if said > 10 => assert_eq!(memory, reserved, "{format}: the device's memory changed at token {said}"),
-                _ => {}
-            }
+        for sampling in [Sampling::greedy(), Sampling::default()] {
+            let sampling = Sampling { max_tokens: Some(TOKENS), stop_at_end: false, ..sampling };
+            check(&format!("{format}, temperature {}", sampling.temperature), &instance, &gpu, &mut session, &sampling);
         }
-        assert_eq!(said, TOKENS);
-        // The last steps were in flight when token 10 came.
-        let steps = (TOKENS - 10) as u64;
-        let submitted = gpu.submits() - submits;
-        assert!((steps - 2..=steps).contains(&submitted), "{format}: {submitted} submits for {steps} tokens");
     }
+}
+
+fn check(what: &str, instance: &wgpu::Instance, gpu: &Gpu, session: &mut Session, sampling: &Sampling) {
+    let before = objects(instance);
+    session.rewind(0);
+    let mut generation = session.generate(&[2, 5, 6, 7], sampling).unwrap();
+    let (mut said, mut submits, mut writes, mut reserved) = (0, 0, 0, 0);
+    while generation.next_blocking().unwrap().is_some() {
+        said += 1;
+        // While later steps are in flight, what they might have made is alive.
+        assert_eq!(objects(instance), before, "{what}: something was made for token {said}");
+        let memory = gpu.device().generate_allocator_report().map_or(0, |report| report.total_reserved_bytes);
+        // The first tokens fill the ring of steps in flight.
+        match said {
+            10 => (submits, writes, reserved) = (gpu.submits(), gpu.step_writes(), memory),
+            _ if said > 10 => assert_eq!(memory, reserved, "{what}: the device's memory changed at token {said}"),
+            _ => {}
+        }
+    }
+    assert_eq!(said, TOKENS);
+    // The last steps were in flight when token 10 came.
+    let steps = (TOKENS - 10) as u64;
+    let submitted = gpu.submits() - submits;
+    assert!((steps - 2..=steps).contains(&submitted), "{what}: {submitted} submits for {steps} tokens");
+    // Steps are foreseen by the dozen.
+    let written = gpu.step_writes() - writes;
+    assert!(written <= steps / 30 + 1, "{what}: steps were written {written} times for {steps} tokens");
 }

@@ -51,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) pipelines: Pipelines,
     pub(crate) waiter: Waiter,
     submits: AtomicU64,
+    step_writes: AtomicU64,
     health: Arc<Health>,
 }
 
@@ -136,6 +137,7 @@ impl Gpu {
             waiter: Waiter::new(&device),
             capabilities,
             submits: AtomicU64::new(0),
+            step_writes: AtomicU64::new(0),
             device,
             queue,
             health,
@@ -196,6 +198,16 @@ impl Gpu {
     /// How often the engine has submitted commands to this device.
     pub fn submits(&self) -> u64 {
         self.inner.submits.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn write_steps(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) {
+        self.inner.step_writes.fetch_add(1, Ordering::Relaxed);
+        self.inner.queue.write_buffer(buffer, offset, bytes);
+    }
+
+    /// How often the engine has written what differs from step to step, for which wgpu makes a staging buffer each time.
+    pub fn step_writes(&self) -> u64 {
+        self.inner.step_writes.load(Ordering::Relaxed)
     }
 
     /// Waits until all that was submitted before is done.

@@ -4,6 +4,8 @@
 //! What differs from walk to walk (how many tokens, at which position, how to sample) is in one small uniform at a dynamic
 //! offset, [`StepUniform`]; grids scale with the number of tokens.
 
+use std::collections::VecDeque;
+
 use lapidary_shaders::Kernel;
 
 use super::context::Gpu;
@@ -188,11 +190,16 @@ impl Plan {
 /// A ring of [`StepUniform`]s.
 pub struct StepRing {
     buffer: wgpu::Buffer,
-    next: u64,
+    /// The slot of the next step.
+    next: usize,
+    /// What the slots from `next` on hold already.
+    ahead: VecDeque<StepUniform>,
 }
 
 impl StepRing {
-    const SLOTS: u64 = 64;
+    const SLOTS: usize = 64;
+    /// Steps that are written at once: wgpu makes a staging buffer for every write, and a token should not need one.
+    const AHEAD: usize = 32;
 
     /// An empty ring.
     ///
@@ -200,16 +207,39 @@ impl StepRing {
     /// The errors of buffers.
     pub async fn new(gpu: &Gpu) -> Result<Self> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        Ok(Self { buffer: gpu.buffer("steps", Self::SLOTS * UNIFORM_ALIGN, usage).await?, next: 0 })
+        let buffer = gpu.buffer("steps", Self::SLOTS as u64 * UNIFORM_ALIGN, usage).await?;
+        Ok(Self { buffer, next: 0, ahead: VecDeque::with_capacity(Self::AHEAD) })
     }
 
-    /// Writes a uniform for the next submit; the slot's offset goes to [`Plan::encode`].
+    /// Writes a uniform for the next submit, if it is not the one that was foreseen; the slot's offset goes to
+    /// [`Plan::encode`].
     pub(crate) fn write(&mut self, gpu: &Gpu, step: &StepUniform) -> u32 {
-        let offset = self.next % Self::SLOTS * UNIFORM_ALIGN;
-        self.next += 1;
-        gpu.queue().write_buffer(&self.buffer, offset, bytemuck::cast_slice(&step.words()));
+        if self.ahead.pop_front() != Some(*step) {
+            self.write_ahead(gpu, step);
+        }
+        let slot = self.next;
+        self.next = (slot + 1) % Self::SLOTS;
         // Less than 64 slots of 256 bytes.
-        offset as u32
+        slot as u32 * UNIFORM_ALIGN as u32
+    }
+
+    /// Writes a step and, where it is one token, those that will follow if nobody stops. Steps in flight keep what they have:
+    /// writes take their turn among submits.
+    fn write_ahead(&mut self, gpu: &Gpu, step: &StepUniform) {
+        let steps = if step.n_tokens == 1 { Self::AHEAD.min(Self::SLOTS - self.next) } else { 1 };
+        let mut bytes = [0; Self::AHEAD * UNIFORM_ALIGN as usize];
+        self.ahead.clear();
+        for (i, slot) in bytes.chunks_exact_mut(UNIFORM_ALIGN as usize).take(steps).enumerate() {
+            let i = i as u32;
+            let step =
+                StepUniform { position: step.position.wrapping_add(i), draw: step.draw.wrapping_add(i), ..*step };
+            slot[..STEP_BYTES as usize].copy_from_slice(bytemuck::cast_slice(&step.words()));
+            if i > 0 {
+                self.ahead.push_back(step);
+            }
+        }
+        let offset = self.next as u64 * UNIFORM_ALIGN;
+        gpu.write_steps(&self.buffer, offset, &bytes[..steps * UNIFORM_ALIGN as usize]);
     }
 }
 

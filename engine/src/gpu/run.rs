@@ -9,20 +9,8 @@ use super::plan::{Plan, StepRing, StepUniform};
 use crate::error::Result;
 
 impl Gpu {
-    /// Submits all of some plans for one step, in one pass, and returns without waiting. `after` may add copies.
-    pub(crate) fn submit(
-        &self,
-        ring: &mut StepRing,
-        plans: &[&Plan],
-        step: &StepUniform,
-        after: impl FnOnce(&mut wgpu::CommandEncoder),
-    ) -> wgpu::SubmissionIndex {
-        let commands = self.encode(ring, plans, step, after);
-        self.submit_commands([commands])
-    }
-
-    /// What [`Gpu::submit`] submits.
-    fn encode(
+    /// Encodes all of some plans for one step, in one pass. `after` may add copies. Nothing runs before it is submitted.
+    pub(crate) fn encode(
         &self,
         ring: &mut StepRing,
         plans: &[&Plan],

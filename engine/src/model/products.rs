@@ -58,7 +58,7 @@ impl Matvec {
     fn rows(self) -> Rows {
         match self {
             Self::Float(rows) => rows,
-            Self::Int8(_) => Rows::Eight,
+            Self::Int8(_) => Kernels::ROWS,
         }
     }
 }
