@@ -1,11 +1,14 @@
 """The guide's corpus: reads corpus/*.toml, holds out a tenth of the phrasings, and draws dialogues for training.
 
 A topic has an `answer` and phrasings of its question: the ones written out under `ask`, and those that frames make of what
-people call it (`term`), want to do (`do`) or look for (`thing`). What is drawn is varied by paraphrase patterns, wrappers and typos; what is held out never is trained on,
-in no variation. Phrasings written after the held-out ones were chosen stand in corpus/later.toml: all of them are trained on, so
-that one version of the guide is asked the same as the next.
+people call it (`term`), want to do (`do`) or look for (`thing`). What is drawn is varied by paraphrase patterns, synonyms,
+wrappers and typos. What is held out is not drawn, nor varied, but a variation of what is drawn may equal it. Phrasings written
+after the held-out ones were chosen stand in corpus/later.toml: all of them are trained on but those that a held-out one equals,
+so that one version of the guide is asked the same as the next.
+
+    python corpus.py    # writes evaluation.json
 """
-import hashlib, random, re, tomllib
+import hashlib, json, random, re, tomllib
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -74,8 +77,17 @@ SYNONYMS = [
 ]
 SYNONYM = {word: [other for other in group if other != word] for group in SYNONYMS for word in group if " " not in word}
 
+CONTRACTIONS = [
+    ("can't", "can not"), ("won't", "will not"), ("n't", " not"), ("'s", " is"), ("'m", " am"), ("'re", " are"), ("'ve", " have"), ("'ll", " will"), ("'d", " would"),
+]
+
 # What hurried people leave out.
 FILLERS = {"do", "does", "i", "the", "a", "an", "my", "is", "are", "can", "to", "it", "of", "you", "please", "me", "be", "that", "this", "in"}
+
+QUESTION_WORDS = set(
+    "what which who where when why how and or but if so than then there here its these those for with from on at by as into about have has had "
+    "did was were be been am not no yes please tell explain want need know like get any some would could will should we they he one us our your "
+    "s t m re ve ll d don".split())
 
 
 def load():
@@ -104,17 +116,41 @@ def is_held_out(topic_id, phrasing):
     return hashlib.sha256(f"{topic_id}|{phrasing}".encode()).digest()[0] % 10 == 0
 
 
-def split(topic):
-    """Phrasings to train on, and those held out. The first, which is the plainest, is never held out."""
+def chosen_by_hash(topic):
+    """Phrasings to train on, and those that the hash kept from it. The first, which is the plainest, always is trained on."""
     every = phrasings(topic)
     held = [p for p in every[1:] if is_held_out(topic["id"], p)]
     asked = {bare(p) for p in held}
     return [p for p in every if p not in held] + [p for p in topic["later"] if bare(p) not in asked], held
 
 
+def split(topic):
+    """Phrasings to train on, and those held out: of what the hash kept, what no trained phrasing says in the same words."""
+    trained, held = chosen_by_hash(topic)
+    said = {in_full(p) for p in trained}
+    return trained, [p for p in held if in_full(p) not in said]
+
+
 def bare(phrasing):
     """Its letters and digits: "New chat?" is the same question as "new chat"."""
     return "".join(c for c in phrasing.lower() if c.isalnum())
+
+
+def in_full(phrasing):
+    """`bare`, without contractions: "What's RoPE?" is the same question as "what is rope"."""
+    text = phrasing.lower().replace("’", "'")
+    for short, full in CONTRACTIONS:
+        text = text.replace(short, full)
+    return bare(text)
+
+
+def newness(topic, phrasing):
+    """How a phrasing's words meet those that its topic trains on, beside question words: all `same` as those of one phrasing,
+    all `known`, some `new`, or `none` known."""
+    words = lambda text: {word for word in re.findall(r"\w+", text.lower().replace("'", " ")) if word not in FILLERS | QUESTION_WORDS}
+    mine, theirs = words(phrasing), [words(p) for p in split(topic)[0]]
+    known = set().union(*theirs)
+    return "same" if mine in theirs else "known" if mine <= known else "new" if mine & known else "none"
 
 
 def typo(text, rng):
@@ -258,15 +294,59 @@ class Dialogues:
         return dialogue
 
 
+def can_be_drawn(off):
+    """Tells of an off-topic question whether training can draw it, be it with other numbers: it is in the list, or is a frame
+    filled with listed words."""
+    nouns = off["nouns"] + [re.sub(r"^(a|an|the|my) ", "", n) for n in off["nouns"]]
+    fill = lambda slot: "(?:" + "|".join({bare(word) for word in (nouns if slot == "{}" else off[slot[1:-1]])}) + ")"
+    parts = [re.split("({}|<[a-z]+>)", frame) for frame in off["frames"]]
+    frames = [re.compile("".join(fill(part) if i % 2 else bare(part) for i, part in enumerate(frame))) for frame in parts]
+    rng = random.Random(0)
+    listed = {bare(q) for q in off["ask"]} | {re.sub(r"\d+", "0", bare(sum_or_year(rng))) for _ in range(2000)}
+
+    def drawn(question):
+        question = bare(question)
+        return question in listed or re.sub(r"\d+", "0", question) in listed or any(frame.fullmatch(question) for frame in frames)
+
+    return drawn
+
+
 def evaluation():
-    """What is held out: on-topic questions with their key terms, off-topic ones, and two-turn dialogues."""
+    """What is held out: on-topic questions with their key terms, off-topic ones, and those in other languages. And
+    follow-ups: only what they follow is held out, where the topic has such a phrasing; they themselves are trained on."""
     topics, off = load()
     on = [dict(topic=t["id"], ask=p, keys=t["keys"], written=p in t.get("ask", [])) for t in topics for p in split(t)[1]]
-    refuse = [dict(ask=p) for p in off["held_out"]]
-    foreign = [dict(ask=p) for p in off["other_languages"]["held_out"]]
+    drawn, foreign = can_be_drawn(off), off["other_languages"]
+    asked = {bare(p) for p in foreign["ask"]}
     follow = []
     for t in topics:
         for f in t.get("follow", []):
             held = split(t)[1] or t["ask"][:1]
             follow.append(dict(topic=t["id"], first=held[0], answer=t["answer"], ask=f["ask"][0], keys=f["keys"]))
-    return dict(on_topic=on, off_topic=refuse, other_languages=foreign, follow_ups=follow)
+    return dict(on_topic=on, off_topic=[dict(ask=p) for p in off["held_out"] if not drawn(p)],
+                other_languages=[dict(ask=p) for p in foreign["held_out"] if bare(p) not in asked], follow_ups=follow)
+
+
+REFUSAL, ENGLISH = ["only Lapidary's built-in guide"], ["only English"]
+
+
+def holds(answer, keys):
+    """Whether an answer has all key terms, or one of the alternatives between their bars, as whole words: "IME" is not in "time"."""
+    return all(any(has_term(answer.lower(), term.lower()) for term in key.split("|")) for key in keys)
+
+
+def has_term(text, term):
+    before, after = (r"(?<![^\W_])" if term[0].isalnum() else ""), (r"(?![^\W_])" if term[-1].isalnum() else "")
+    return re.search(before + re.escape(term) + after, text) is not None
+
+
+def export():
+    """Writes what train.py and the Rust tests ask."""
+    held = evaluation()
+    held["refusal"], held["english"] = REFUSAL, ENGLISH
+    (FOLDER.parent / "evaluation.json").write_text("{\n" + ",\n".join(
+        f'"{name}": [\n' + ",\n".join(json.dumps(item, ensure_ascii=False) for item in items) + "\n]" for name, items in held.items()) + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    export()

@@ -86,7 +86,7 @@ fn reply(session: &mut Session, ids: &[u32]) -> Vec<u32> {
     said
 }
 
-/// What was held out of training.
+/// What was held out of training, and follow-up questions, which are trained on.
 #[derive(Deserialize)]
 struct Evaluation {
     on_topic: Vec<Question>,
@@ -136,15 +136,45 @@ type Asked<'a> = (Vec<(String, String)>, &'a str, &'a [String]);
 
 /// The share of right answers to all questions about its topics.
 const ON_TOPIC: f64 = 0.9;
-/// The same to questions that somebody wrote out, which are worded unlike all in the corpus: a quarter of them, and the hard
-/// ones. This keeps what was reached, 0.58 of all.
-const WRITTEN: f64 = 0.55;
+/// The same to questions that somebody wrote out: a quarter of them, and the hard ones. This keeps what was reached, 0.64 of
+/// all.
+const WRITTEN: f64 = 0.6;
 /// The same to questions that a frame made from a term; 0.99 of all.
 const FRAMED: f64 = 0.95;
-/// The share of refusals of questions that are not the guide's; 0.94 of all.
+/// The share of refusals of questions that are not the guide's; 0.93 of all.
 const OFF_TOPIC: f64 = 0.9;
 
-/// Asks every `every`th question of each kind.
+/// Whether an answer has all terms, or one of the alternatives between their bars. Both are in lower case.
+fn holds(answer: &str, keys: &[String]) -> bool {
+    keys.iter().all(|key| key.to_lowercase().split('|').any(|term| has_term(answer, term)))
+}
+
+/// Whether a text has a term as whole words: "ime" is not in "time".
+fn has_term(text: &str, term: &str) -> bool {
+    let inside = |edge: Option<char>, beside: Option<char>| {
+        edge.is_some_and(char::is_alphanumeric) && beside.is_some_and(char::is_alphanumeric)
+    };
+    text.match_indices(term).any(|(at, _)| {
+        let (before, after) = (text[..at].chars().next_back(), text[at + term.len()..].chars().next());
+        !inside(term.chars().next(), before) && !inside(term.chars().next_back(), after)
+    })
+}
+
+#[test]
+fn terms_are_whole_words() {
+    for (text, term) in
+        [("with an ime.", "ime"), ("press ctrl+o", "ctrl+o"), ("a .gguf file", ".gguf"), ("(q4_0)", "q4_0")]
+    {
+        assert!(has_term(text, term), "{term} in {text}");
+    }
+    for (text, term) in [("this time", "ime"), ("dropping it", "drop"), ("ctrl+open", "ctrl+o"), ("q4_01", "q4_0")] {
+        assert!(!has_term(text, term), "{term} in {text}");
+    }
+    // The second may be a word where the first is not.
+    assert!(has_term("time for an ime", "ime"));
+}
+
+/// Asks every `every`th question about its topics, fewer of those that frames made, and all others.
 fn evaluate(every: usize) {
     let engine = Engine::builder(place("model")).build_blocking().unwrap();
     let mut session = engine.session_blocking().unwrap();
@@ -155,7 +185,7 @@ fn evaluate(every: usize) {
         for (turns, question, keys) in questions {
             let said = reply(&mut session, &prompt(&engine, &turns, question));
             let answer = engine.tokenizer().unwrap().decode(&said).unwrap().to_lowercase();
-            if keys.iter().all(|key| key.split('|').any(|key| answer.contains(&key.to_lowercase()))) {
+            if holds(&answer, keys) {
                 right += 1;
             } else {
                 println!("{what}: {question:?} got {answer:?}");
@@ -163,30 +193,28 @@ fn evaluate(every: usize) {
         }
         println!("{what}: {right} of {count}");
         assert!(f64::from(right) >= least * count as f64, "{what}: only {right} of {count} answers are right");
-        right
+        f64::from(right) / count as f64
     };
     let on_topic = |written: bool| {
         let those = held_out.on_topic.iter().filter(move |question| question.written == written);
         those.step_by(every).map(|q| (vec![], q.ask.as_str(), q.keys.as_slice())).collect()
     };
-    let mut right = ask("written questions", WRITTEN, on_topic(true));
+    let written = ask("written questions", WRITTEN, on_topic(true));
     let framed: Vec<_> = on_topic(false);
     // There are many of these, and they are alike.
-    right += ask("framed questions", FRAMED, if every > 1 { framed.into_iter().step_by(8).collect() } else { framed });
-    if every == 1 {
-        let count = held_out.on_topic.len();
-        println!("questions about its topics: {right} of {count}");
-        assert!(f64::from(right) >= ON_TOPIC * count as f64, "only {right} of {count} answers are right");
-    }
+    let framed =
+        ask("framed questions", FRAMED, if every > 1 { framed.into_iter().step_by(8).collect() } else { framed });
+    // Of each kind as many as are held out, however many were asked.
+    let share_written =
+        held_out.on_topic.iter().filter(|question| question.written).count() as f64 / held_out.on_topic.len() as f64;
+    let right = written * share_written + framed * (1.0 - share_written);
+    println!("questions about its topics: {:.1} %", 100.0 * right);
+    assert!(right >= ON_TOPIC, "only {:.1} % of the answers are right", 100.0 * right);
+    // All of these: they are few, and a sample of them would tell little of a share this near to the least.
     ask(
         "off-topic questions",
         OFF_TOPIC,
-        held_out
-            .off_topic
-            .iter()
-            .step_by(every)
-            .map(|q| (vec![], q.ask.as_str(), held_out.refusal.as_slice()))
-            .collect(),
+        held_out.off_topic.iter().map(|q| (vec![], q.ask.as_str(), held_out.refusal.as_slice())).collect(),
     );
     let follow_ups = held_out.follow_ups.iter();
     let follow_ups = follow_ups.map(|q| (vec![(q.first.clone(), q.answer.clone())], q.ask.as_str(), q.keys.as_slice()));
