@@ -6,9 +6,10 @@ wrappers and typos. What is held out is not drawn, nor varied, but a variation o
 after the held-out ones were chosen stand in corpus/later.toml: all of them are trained on but those that a held-out one equals,
 so that one version of the guide is asked the same as the next.
 
-    python corpus.py    # writes evaluation.json
+    python corpus.py             # prints what is wrong with the corpus; what is left waits for the next training
+    python corpus.py --export    # writes evaluation.json, too
 """
-import hashlib, json, random, re, tomllib
+import hashlib, json, random, re, sys, tomllib
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -328,6 +329,8 @@ def evaluation():
 
 
 REFUSAL, ENGLISH = ["only Lapidary's built-in guide"], ["only English"]
+# Where a refusal is a right answer: it says who speaks and what that one cannot do.
+REFUSAL_ANSWERS = {"who-are-you", "guide-limits"}
 
 
 def holds(answer, keys):
@@ -348,5 +351,33 @@ def export():
         f'"{name}": [\n' + ",\n".join(json.dumps(item, ensure_ascii=False) for item in items) + "\n]" for name, items in held.items()) + "\n}\n", encoding="utf-8")
 
 
+def findings():
+    """What a training should mend first: each would teach, or let pass, what is wrong."""
+    topics, off = load()
+    refusals = [*off["answers"], off["other_languages"]["answer"]]
+    for t in topics:
+        for part in [t, *t.get("follow", [])]:
+            if not holds(part["answer"], part["keys"]):
+                yield f"{t['id']}: {part['answer'][:40]!r}... does not hold its own key terms {part['keys']}"
+            for refusal in refusals if t["id"] not in REFUSAL_ANSWERS else []:
+                if holds(refusal, part["keys"]):
+                    yield f"{t['id']}: {refusal[:40]!r}... would count as right, as it holds {part['keys']}"
+    places = {}
+    lists = [("off-topic", off["ask"] + off["held_out"]), ("other languages", off["other_languages"]["ask"] + off["other_languages"]["held_out"])]
+    for place, asked in [(t["id"], phrasings(t) + t["later"]) for t in topics] + lists:
+        for phrasing in asked:
+            places.setdefault(bare(phrasing) or phrasing, {}).setdefault(place, phrasing)
+    for found in places.values():
+        if len(found) > 1:
+            yield f"{next(iter(found.values()))!r} is asked of {', '.join(found)}"
+    for word in SYNONYM:
+        groups = [group for group in SYNONYMS if word in group]
+        if len(groups) > 1:
+            yield f"synonyms of {word!r}: only the last of {len(groups)} groups counts, {groups[-1]}"
+
+
 if __name__ == "__main__":
-    export()
+    if sys.argv[1:] == ["--export"]:
+        export()
+    for finding in findings():
+        print(finding)

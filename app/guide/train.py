@@ -127,6 +127,8 @@ def train(options):
     """All of it: a long part, and shorter ones with fewer strange questions, so that answers become sharp once refusals
     are learned. The mean of what the short ones end with errs less than each (Izmailov et al. 2018)."""
     torch.manual_seed(SEED)
+    for finding in corpus.findings():
+        print("corpus:", finding)
     tokenizer = train_tokenizer()
     model = Gemma2ForCausalLM(Gemma2Config(**CONFIG, attn_implementation="eager")).train()
     count = sum(p.numel() for p in model.parameters())
