@@ -6,7 +6,8 @@
 
 Prints a table: for each format the KL divergence of the next token's probabilities from those with f32 weights, in nats, mean
 over the second halves of the text's windows, and how often the likeliest token is the same. llama.cpp's backend for CPUs rounds
-activations to 8-bit integers where it multiplies quantised weights, as Lapidary does with `--activations int8`.
+activations to 8-bit integers where it multiplies quantised weights, as Lapidary does with `--activations int8`. Keys and values
+are kept as f32 beside weights of f32, else as f16, in both.
 """
 import argparse, ctypes, json, os, subprocess, tempfile
 
@@ -68,19 +69,19 @@ def main():
     import llama_cpp
     import numpy as np
 
-    def load(path):
-        return llama_cpp.Llama(path, n_ctx=options.ctx, n_batch=options.ctx, n_threads=os.cpu_count(),
-                               n_threads_batch=os.cpu_count(), logits_all=True, verbose=False)
+    def load(path, cache):
+        return llama_cpp.Llama(path, n_ctx=options.ctx, n_batch=options.ctx, n_threads=os.cpu_count(), n_threads_batch=os.cpu_count(),
+                               type_k=cache, type_v=cache, logits_all=True, verbose=False)
 
     text = open(options.text, encoding="utf-8").read()
     with tempfile.TemporaryDirectory() as folder:
-        reference = load(shortened(llama_cpp, options.model, F32, folder))
+        reference = load(shortened(llama_cpp, options.model, F32, folder), llama_cpp.GGML_TYPE_F32)
         windows = windows_of(reference, text, options.ctx, options.windows or None)
         print(f"{len(windows)} windows of {options.ctx} tokens; KL divergence in nats a token, same likeliest token\n")
         print("| weights | llama.cpp | Lapidary, int8 activations | Lapidary, float activations |\n|---|---|---|---|", flush=True)
         for name in options.formats:
             path = shortened(llama_cpp, options.model, FORMATS[name], folder)
-            model = load(path)
+            model = load(path, llama_cpp.GGML_TYPE_F16)
             divergences, agreed = [], []
             for window in windows:
                 kl, same = divergence(np, log_probabilities(reference, window, np), log_probabilities(model, window, np))
