@@ -114,7 +114,6 @@ impl Gpu {
                 constants: &constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect::<Vec<_>>(),
                 // Kernels write workgroup memory before they read it.
                 zero_initialize_workgroup_memory: safe,
-                ..Default::default()
             },
             cache: None,
         });
