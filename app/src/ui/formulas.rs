@@ -29,8 +29,13 @@ impl Formulas {
             self.0.clear();
         }
         let size = egui::TextStyle::Body.resolve(ui.style()).size * 1.2;
+        // The device refuses a larger picture, and egui takes that for the end of the window.
+        let most = ui.input(|input| input.max_texture_side);
         let drawn = self.0.entry(key).or_insert_with(|| {
             let image = draw(tex, inline, size, scale)?;
+            if image.size.iter().any(|side| *side > most) {
+                return None;
+            }
             Some(ui.ctx().load_texture("formula", image, TextureOptions::LINEAR))
         });
         let Some(texture) = drawn else {
@@ -99,6 +104,18 @@ mod tests {
         assert!(twice.size[0] > image.size[0] * 3 / 2);
         for source in [r"\frac{a}{", r"\nosuchcommand{x}", &"{".repeat(3000), &"x".repeat(5000)] {
             assert!(draw(source, true, 18.0, 1.0).is_none(), "{source:.40}");
+        }
+    }
+
+    #[test]
+    fn a_formula_wider_than_the_device_can_hold_stays_as_its_source() {
+        let (ctx, mut formulas) = (egui::Context::default(), Formulas::default());
+        let long = "x+".repeat(800) + "x";
+        for (most, drawn) in [(2048, false), (1 << 20, true)] {
+            let input = egui::RawInput { max_texture_side: Some(most), ..egui::RawInput::default() };
+            let _ = ctx.run_ui(input, |ui| formulas.show(ui, &long, false));
+            assert_eq!(formulas.0.values().all(Option::is_some), drawn, "{most}");
+            formulas.0.clear();
         }
     }
 }
