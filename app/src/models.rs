@@ -8,8 +8,9 @@ use lapidary_engine::ModelFiles;
 use crate::last_model;
 use crate::worker::FoundModel;
 
-/// The models that Lapidary can open, the guide first. Reads their headers, so it may take a moment.
-pub fn found() -> Vec<FoundModel> {
+/// The models that Lapidary can open, the guide first, and of those used before what is still there. Reads their headers, so
+/// it may take a moment.
+pub fn found(used: &[PathBuf]) -> Vec<FoundModel> {
     let last = last_model::last_model();
     let mut found = vec![FoundModel {
         name: "Lapidary's guide".into(),
@@ -23,10 +24,18 @@ pub fn found() -> Vec<FoundModel> {
         let note = "the last one used, the default";
         found.push(FoundModel { name: files.name(), path: last.clone(), note, bytes: bytes(path) });
     }
+    for path in used {
+        if found.iter().all(|known| known.path.as_ref() != Some(path))
+            && let Ok(files) = ModelFiles::open(path)
+        {
+            let name = repository(path).unwrap_or_else(|| files.name());
+            found.push(FoundModel { name, path: Some(path.clone()), note: "used before", bytes: bytes(path) });
+        }
+    }
     if let Some(cache) = hub_cache() {
         for path in cached(&cache) {
             // What is no Gemma is of no use here.
-            if last.as_ref() != Some(&path)
+            if found.iter().all(|known| known.path.as_ref() != Some(&path))
                 && let Ok(files) = ModelFiles::open(&path)
             {
                 let name = repository(&path).unwrap_or_else(|| files.name());

@@ -1,5 +1,7 @@
 //! What a person can set, and what is kept of it.
 
+use std::path::Path;
+
 use lapidary_engine::{Sampling, WeightFormat};
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +95,12 @@ pub struct Settings {
     pub reduced_motion: bool,
     /// Whether the list of chats is shown.
     pub sidebar: bool,
+    /// Files and folders of models that were used, the last first.
+    pub models: Vec<String>,
 }
+
+/// How many of [`Settings::models`] are remembered.
+const MOST_MODELS: usize = 24;
 
 /// Smallest and largest [`Settings::zoom`].
 pub const ZOOM: std::ops::RangeInclusive<f32> = 0.5..=3.0;
@@ -112,6 +119,7 @@ impl Default for Settings {
             zoom: 1.0,
             reduced_motion: false,
             sidebar: true,
+            models: Vec::new(),
         }
     }
 }
@@ -139,6 +147,15 @@ impl Settings {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// Remembers a model that was used. One whose path is not Unicode cannot be.
+    pub fn remember_model(&mut self, path: &Path) {
+        if let Some(path) = path.to_str() {
+            self.models.retain(|known| known != path);
+            self.models.insert(0, path.to_owned());
+            self.models.truncate(MOST_MODELS);
+        }
+    }
+
     /// The weights' format, if one is chosen.
     pub fn weight_format(&self) -> Option<WeightFormat> {
         self.weights.as_deref()?.parse().ok()
@@ -155,6 +172,16 @@ mod tests {
         settings.drawing.seed = Some(7);
         settings.presets.push(Preset { name: "calm".into(), drawing: Drawing::default(), system: "Be calm.".into() });
         assert_eq!(Settings::from_json(&settings.to_json()), settings);
+    }
+
+    #[test]
+    fn the_models_used_last_are_remembered_once_each() {
+        let mut settings = Settings::default();
+        for number in (0..40).chain([30]) {
+            settings.remember_model(Path::new(&format!("/{number}.gguf")));
+        }
+        assert_eq!(settings.models.len(), MOST_MODELS);
+        assert_eq!(settings.models[..3], ["/30.gguf", "/39.gguf", "/38.gguf"]);
     }
 
     #[test]

@@ -63,6 +63,19 @@ pub fn open() -> Result<(), NoWindow> {
     app.map_err(|error| NoWindow::Display(error.to_string().rsplit(": ").next().unwrap_or_default().to_owned()))
 }
 
+/// Says in a dialog of the system why there is no window, as far as the system has dialogs without one.
+pub fn say_why_not(reason: &str) {
+    rfd::MessageDialog::new()
+        .set_level(rfd::MessageLevel::Error)
+        .set_title("Lapidary")
+        .set_description(format!(
+            "The window cannot be opened: {reason}.\n\nIt needs a graphics driver with Vulkan, Metal or Direct3D 12. Install or \
+             update the driver of your graphics card; on Linux without one, Mesa's software driver will do (the package \
+             mesa-vulkan-drivers). In a terminal, `lapidary chat` works without a window."
+        ))
+        .show();
+}
+
 /// Locks the data folder as long as the file is open.
 fn lock(folder: &Path) -> Result<File, TryLockError> {
     std::fs::create_dir_all(folder).map_err(TryLockError::Error)?;
@@ -79,8 +92,8 @@ struct First {
 }
 
 impl eframe::App for First {
-    fn logic(&mut self, _ctx: &egui::Context, _frame: &mut eframe::Frame) {
-        self.app.state.tick();
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.app.tick(ctx);
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {

@@ -49,9 +49,10 @@ impl Book {
 }
 
 /// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: whole or not at all. Where there is a
-/// file of that name already, it stays, and the new one gets a number. Gives the name of the new one.
-pub fn write(book: &Book, path: &Path) -> Result<PathBuf, String> {
-    let path = free(path);
+/// file of that name already, it stays unless it is to be written over, and the new one gets a number. Gives the name of the
+/// new one.
+pub fn write(book: &Book, path: &Path, over: bool) -> Result<PathBuf, String> {
+    let path = if over { path.to_owned() } else { free(path) };
     let markdown = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("md"));
     let text = if markdown {
         book.chats.iter().map(to_markdown).collect::<Vec<_>>().join("\n---\n\n")
@@ -170,7 +171,7 @@ mod tests {
     fn markdown_holds_the_branch_that_is_shown() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fruit.md");
-        write(&book(), &path).unwrap();
+        write(&book(), &path, false).unwrap();
         let expected = "# Fruit\n\n> Be brief.\n> Be kind.\n\n## You\n\nName one\n\n## gemma\n\nAn apple.\n";
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a part of a file was left behind");
@@ -181,10 +182,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fruit.md");
         fs::write(&path, "mine").unwrap();
-        assert_eq!(write(&book(), &path), Ok(folder.path().join("fruit (2).md")));
-        assert_eq!(write(&book(), &path), Ok(folder.path().join("fruit (3).md")));
+        assert_eq!(write(&book(), &path, false), Ok(folder.path().join("fruit (2).md")));
+        assert_eq!(write(&book(), &path, false), Ok(folder.path().join("fruit (3).md")));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
-        assert!(write(&book(), folder.path()).is_err());
+        // Whoever chose it in the system's dialog was asked there.
+        assert_eq!(write(&book(), &path, true), Ok(path.clone()));
+        assert_ne!(fs::read_to_string(&path).unwrap(), "mine");
+        assert!(write(&book(), folder.path(), false).is_err());
     }
 
     #[test]
@@ -192,7 +196,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fruit.json");
         let written = book();
-        write(&written, &path).unwrap();
+        write(&written, &path, false).unwrap();
         let read = read(&path).unwrap();
         let (old, new) = (&written.chats[0], &read.chats[0]);
         assert_eq!(new.messages.len(), 3);

@@ -173,6 +173,11 @@ impl Chat {
         }
     }
 
+    /// Whether anything was said in it.
+    pub fn is_begun(&self) -> bool {
+        !self.title.is_empty()
+    }
+
     /// What the list calls it.
     pub fn shown_title(&self) -> &str {
         if self.title.is_empty() { "New chat" } else { &self.title }

@@ -4,6 +4,7 @@
 //! is in WAL mode and every transaction reaches the disk before the next, so that neither a killed program nor a power
 //! failure takes more than what was still in the queue.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::{Chat, Id, Message, Role, Speed, Status};
 /// How long to wait before what the disk refused is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 /// Hits that a search gives at most.
-const MOST_HITS: usize = 200;
+pub const MOST_HITS: usize = 200;
 
 /// The steps from an empty database to the present one. Steps are only ever appended.
 const MIGRATIONS: &[&str] = &["
@@ -75,7 +76,7 @@ pub enum StoreEvent {
         /// What was saved last by [`Store::save_settings`].
         settings: Option<String>,
     },
-    /// The database cannot be opened; nothing is saved.
+    /// The database cannot be opened; chats are kept only until the end of the program.
     NotOpened(String),
     /// The messages of a chat.
     Messages(Id, Vec<Message>),
@@ -102,10 +103,15 @@ enum Write {
 }
 
 enum Ask {
-    Write(Write),
+    /// All of it is there after a crash, or nothing.
+    Write(Vec<Write>),
     Messages(Id),
     Search(u64, String),
-    Export { chats: Vec<Id>, path: PathBuf },
+    Export {
+        chats: Vec<Id>,
+        path: PathBuf,
+        over: bool,
+    },
     Import(PathBuf),
     Close,
 }
@@ -115,6 +121,8 @@ pub struct Store {
     asks: Sender<Ask>,
     events: Receiver<StoreEvent>,
     thread: Option<JoinHandle<()>>,
+    /// Whether the thread is known to be gone, and whether that is still to be said.
+    gone: Cell<(bool, bool)>,
 }
 
 impl Store {
@@ -127,42 +135,65 @@ impl Store {
             let _ = outbox.send(event);
             wake();
         };
-        let work = move || match open(path.as_deref()) {
-            Ok(database) => Keeper { database, say, waiting: VecDeque::new(), failing: false }.run(&inbox),
-            Err(reason) => say(StoreEvent::NotOpened(reason)),
+        let work = move || {
+            let opened = open(path.as_deref()).and_then(|database| match all_chats(&database) {
+                Ok(event) => Ok((database, event)),
+                Err(error) => Err(format!("The chats cannot be read: {error}")),
+            });
+            // Without it chats can still be found, and written to files.
+            let opened =
+                opened.or_else(|reason| Ok((open(None).map_err(|_| reason.clone())?, StoreEvent::NotOpened(reason))));
+            match opened {
+                Ok((database, event)) => {
+                    say(event);
+                    Keeper { database, say, waiting: VecDeque::new(), failing: false }.run(&inbox);
+                }
+                Err(reason) => say(StoreEvent::NotOpened(reason)),
+            }
         };
         let thread = std::thread::Builder::new().name("lapidary-store".into()).spawn(work).ok();
-        Self { asks, events, thread }
+        Self { asks, events, thread, gone: Cell::default() }
     }
 
     /// What happened since it was last asked.
     pub fn event(&self) -> Option<StoreEvent> {
-        self.events.try_recv().ok()
+        let event = self.events.try_recv().ok();
+        if event.is_some() {
+            return event;
+        }
+        let (gone, tell) = self.gone.replace((self.gone.get().0, false));
+        (gone && tell).then(|| StoreEvent::CannotSave("what writes them has ended; start Lapidary again".into()))
     }
 
     /// Saves a chat's own fields.
     pub fn save_chat(&self, chat: &Chat) {
-        self.ask(Ask::Write(Write::Chat(chat.clone())));
+        self.ask(Ask::Write(vec![Write::Chat(chat.clone())]));
+    }
+
+    /// Saves a chat's own fields and messages of it, all of them or nothing.
+    pub fn save_chat_with(&self, chat: &Chat, messages: &[Message]) {
+        let messages = messages.iter().map(|message| Write::Message(chat.id, message.clone()));
+        self.ask(Ask::Write(std::iter::once(Write::Chat(chat.clone())).chain(messages).collect()));
     }
 
     /// Saves a message of a chat.
     pub fn save_message(&self, chat: Id, message: &Message) {
-        self.ask(Ask::Write(Write::Message(chat, message.clone())));
+        self.ask(Ask::Write(vec![Write::Message(chat, message.clone())]));
     }
 
     /// Saves what came to a message's text.
     pub fn append(&self, message: Id, piece: String) {
-        self.ask(Ask::Write(Write::Append(message, piece)));
+        self.ask(Ask::Write(vec![Write::Append(message, piece)]));
     }
 
     /// Removes a chat and its messages for good.
     pub fn forget(&self, chat: Id) {
-        self.ask(Ask::Write(Write::Forget(chat)));
+        self.ask(Ask::Write(vec![Write::Forget(chat)]));
     }
 
     /// Saves the settings.
     pub fn save_settings(&self, settings: String) {
-        self.ask(Ask::Write(Write::Settings(settings)));
+        self.ask(Ask::Write(vec![Write::Settings(settings)]));
     }
 
     /// Asks for a chat's messages: [`StoreEvent::Messages`].
@@ -176,9 +207,9 @@ impl Store {
     }
 
     /// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: [`StoreEvent::Exported`]. No file is
-    /// written over: the new one gets a number instead.
-    pub fn export(&self, chats: Vec<Id>, path: PathBuf) {
-        self.ask(Ask::Export { chats, path });
+    /// written over unless `over` says so: the new one gets a number instead.
+    pub fn export(&self, chats: Vec<Id>, path: PathBuf, over: bool) {
+        self.ask(Ask::Export { chats, path, over });
     }
 
     /// Reads chats from a JSON file: [`StoreEvent::Imported`]. Those that are there already come a second time.
@@ -187,8 +218,10 @@ impl Store {
     }
 
     fn ask(&self, ask: Ask) {
-        // It only fails where the database did not open, which was said.
-        let _ = self.asks.send(ask);
+        // It fails where there is no thread, or it panicked. Who types should know at once, not at the next start.
+        if self.asks.send(ask).is_err() && !self.gone.get().0 {
+            self.gone.set((true, true));
+        }
     }
 }
 
@@ -244,6 +277,15 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// What there is at the start.
+fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
+    let mut statement = database.prepare("SELECT * FROM chats ORDER BY updated DESC")?;
+    let chats = statement.query_map([], chat)?.collect::<rusqlite::Result<_>>()?;
+    let sql = "SELECT value FROM settings WHERE name = 'settings'";
+    let settings = database.query_row(sql, [], |row| row.get(0)).optional()?;
+    Ok(StoreEvent::Opened { chats, settings })
+}
+
 /// The thread's own.
 struct Keeper<S: Fn(StoreEvent)> {
     database: Connection,
@@ -254,13 +296,6 @@ struct Keeper<S: Fn(StoreEvent)> {
 
 impl<S: Fn(StoreEvent)> Keeper<S> {
     fn run(mut self, inbox: &Receiver<Ask>) {
-        match self.opened() {
-            Ok(event) => (self.say)(event),
-            Err(error) => {
-                (self.say)(StoreEvent::NotOpened(format!("The chats cannot be read: {error}")));
-                return;
-            }
-        }
         let mut tried = Instant::now();
         loop {
             let first = if self.waiting.is_empty() {
@@ -273,7 +308,7 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
             let mut questions = Vec::new();
             for ask in first.into_iter().chain(inbox.try_iter().take(1000)) {
                 match ask {
-                    Ask::Write(write) => self.waiting.push_back(write),
+                    Ask::Write(writes) => self.waiting.extend(writes),
                     Ask::Close => close = true,
                     question => questions.push(question),
                 }
@@ -296,16 +331,6 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
                 return;
             }
         }
-    }
-
-    fn opened(&self) -> rusqlite::Result<StoreEvent> {
-        let mut statement = self.database.prepare("SELECT * FROM chats ORDER BY updated DESC")?;
-        let chats = statement.query_map([], chat)?.collect::<rusqlite::Result<_>>()?;
-        let settings = self
-            .database
-            .query_row("SELECT value FROM settings WHERE name = 'settings'", [], |row| row.get(0))
-            .optional()?;
-        Ok(StoreEvent::Opened { chats, settings })
     }
 
     /// Writes what waits: all of it, or where the disk refuses, nothing. What the database itself refuses is dropped, so that it
@@ -384,7 +409,7 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
                 Ok(hits) => StoreEvent::Found(number, hits),
                 Err(error) => StoreEvent::FileTrouble(format!("The chats cannot be searched: {error}")),
             },
-            Ask::Export { chats, path } => match self.export(&chats, &path) {
+            Ask::Export { chats, path, over } => match self.export(&chats, &path, over) {
                 Ok((written, count)) => StoreEvent::Exported(written, count),
                 Err(reason) => StoreEvent::FileTrouble(format!("{} cannot be written: {reason}", path.display())),
             },
@@ -400,23 +425,35 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
         (self.say)(event);
     }
 
-    fn export(&self, chats: &[Id], path: &Path) -> Result<(PathBuf, usize), String> {
+    fn export(&self, chats: &[Id], path: &Path, over: bool) -> Result<(PathBuf, usize), String> {
         let mut book = Book::default();
         for id in chats {
             if let (Some(chat), messages) = self.read(*id).map_err(|error| error.to_string())? {
                 book.add(chat, messages);
             }
         }
-        Ok((exchange::write(&book, path)?, book.chats.len()))
+        Ok((exchange::write(&book, path, over)?, book.chats.len()))
     }
 }
 
-/// Whether what failed may go well later: the disk is full, or another program has the file.
+/// Whether it is the file that refuses, not what is to be written: the disk is full, another program has the file, or it is
+/// damaged. That may pass; until then what waits must not be dropped.
 fn may_pass(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{
-        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, ReadOnly, SystemIoFailure,
+        CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory, ReadOnly,
+        SystemIoFailure,
     };
-    let passing = [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, ReadOnly, SystemIoFailure];
+    let passing = [
+        CannotOpen,
+        DatabaseBusy,
+        DatabaseCorrupt,
+        DatabaseLocked,
+        DiskFull,
+        NotADatabase,
+        OutOfMemory,
+        ReadOnly,
+        SystemIoFailure,
+    ];
     error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
 }
 
@@ -549,10 +586,14 @@ fn search(database: &Connection, text: &str) -> rusqlite::Result<Vec<Hit>> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = "SELECT chats.id, NULL, title FROM chats WHERE deleted IS NULL AND holds(title, ?1)
-        UNION ALL
-        SELECT chats.id, messages.id, text FROM messages JOIN chats ON chats.id = messages.chat
-        WHERE deleted IS NULL AND holds(text, ?1) LIMIT ?2";
+    let sql = "SELECT * FROM (
+            SELECT chats.id, NULL AS message, title, updated AS at FROM chats
+            WHERE deleted IS NULL AND holds(title, ?1)
+            UNION ALL
+            SELECT chats.id, messages.id AS message, text, messages.created AS at
+            FROM messages JOIN chats ON chats.id = messages.chat
+            WHERE deleted IS NULL AND holds(text, ?1)
+        ) ORDER BY message IS NOT NULL, at DESC LIMIT ?2";
     let mut statement = database.prepare_cached(sql)?;
     let hits = statement.query_map(params![wanted, MOST_HITS as i64], |row| {
         let text: String = row.get(2)?;
@@ -689,7 +730,7 @@ mod tests {
         shown.sort_by_key(|message| message.role == Role::Model);
         assert!(shown.len() == 2 && shown[1].text.ends_with("long and longer"));
         let rescued = folder.path().join("rescued.json");
-        keeper.answer(Ask::Export { chats: vec![chat.id], path: rescued.clone() });
+        keeper.answer(Ask::Export { chats: vec![chat.id], path: rescued.clone(), over: false });
         assert!(matches!(heard.try_recv().unwrap(), StoreEvent::Exported(_, 1)));
         assert!(std::fs::read_to_string(rescued).unwrap().contains("long and longer"));
         limit(&keeper.database, 1 << 20);
@@ -709,7 +750,7 @@ mod tests {
         let file = folder.path().join("large.json");
         let mut book = Book::default();
         book.add(chat, messages);
-        exchange::write(&book, &file).unwrap();
+        exchange::write(&book, &file, false).unwrap();
         keeper.answer(Ask::Import(file));
         let StoreEvent::FileTrouble(reason) = heard.try_recv().unwrap() else { panic!() };
         assert!(reason.contains("large.json cannot be imported") && reason.contains("full"), "{reason}");
@@ -741,6 +782,60 @@ mod tests {
         std::fs::write(&path, "this is no database, whatever its name says").unwrap();
         assert!(open(Some(&path)).unwrap_err().contains("cannot be opened"));
         assert_eq!(std::fs::read(&path).unwrap().len(), 43);
+    }
+
+    #[test]
+    fn of_too_many_hits_the_newest_are_given() {
+        let store = Store::open(None, quiet());
+        wait(&store);
+        let (chat, _) = sample();
+        let messages: Vec<Message> = (0..MOST_HITS as i64 + 50)
+            .map(|created| Message { created, ..Message::new(None, Role::User, "hay", Status::Done) })
+            .collect();
+        store.save_chat_with(&chat, &messages);
+        store.search(1, "hay");
+        let StoreEvent::Found(1, hits) = wait(&store) else { panic!() };
+        let newest: Vec<_> = messages.iter().rev().take(MOST_HITS).map(|message| Some(message.id)).collect();
+        assert_eq!(hits.iter().map(|hit| hit.message).collect::<Vec<_>>(), newest);
+    }
+
+    #[test]
+    fn chats_of_a_database_that_does_not_open_are_found_and_exported_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chats.sqlite");
+        std::fs::write(&path, "this is no database, whatever its name says").unwrap();
+        let store = Store::open(Some(path.clone()), quiet());
+        assert!(matches!(wait(&store), StoreEvent::NotOpened(_)));
+        let (chat, messages) = sample();
+        keep(&store, &chat, &messages);
+        store.search(1, "seven");
+        assert!(matches!(wait(&store), StoreEvent::Found(1, hits) if hits.len() == 1));
+        store.export(vec![chat.id], folder.path().join("saved.json"), false);
+        assert!(matches!(wait(&store), StoreEvent::Exported(_, 1)));
+        drop(store);
+        assert_eq!(std::fs::read(&path).unwrap().len(), 43);
+    }
+
+    #[test]
+    fn that_nothing_is_saved_any_more_is_said_once() {
+        let (asks, inbox) = mpsc::channel();
+        let (_, events) = mpsc::channel();
+        drop(inbox);
+        let store = Store { asks, events, thread: None, gone: Cell::default() };
+        assert!(store.event().is_none());
+        store.save_settings("{}".into());
+        store.save_settings("{}".into());
+        assert!(matches!(store.event(), Some(StoreEvent::CannotSave(_))));
+        store.save_settings("{}".into());
+        assert!(store.event().is_none());
+    }
+
+    #[test]
+    fn what_waits_is_kept_while_it_is_the_file_that_refuses() {
+        let refused = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        use rusqlite::ffi::{SQLITE_CONSTRAINT, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB};
+        assert!([SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB].into_iter().all(|code| may_pass(&refused(code))));
+        assert!(!may_pass(&refused(SQLITE_CONSTRAINT)));
     }
 
     #[test]

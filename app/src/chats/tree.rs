@@ -72,6 +72,12 @@ impl Tree {
         below.next().is_some() && below.next().is_none_or(queued)
     }
 
+    /// Whether messages follow a message, but for those that wait for it.
+    pub fn is_followed(&self, id: Id) -> bool {
+        let said = |id: &Id| self.messages.get(id).is_some_and(|message| message.status != Status::Queued);
+        self.children.get(&Some(id)).is_some_and(|below| below.iter().any(said))
+    }
+
     /// Moves what is queued behind a question to behind its reply, and shows it there if the reply is shown; gives what
     /// was moved.
     pub fn queue_behind(&mut self, reply: Id) -> Vec<Id> {

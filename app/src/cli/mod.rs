@@ -14,7 +14,7 @@ mod profile;
 mod run;
 mod tokenize;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -69,7 +69,11 @@ fn window_or_chat() -> Result<(), Failure> {
         match lapidary_app::window::open() {
             Ok(()) => return Ok(()),
             Err(NoWindow::Display(reason)) => {
-                complain(&format!("no window can be opened ({reason}); chatting here instead"))
+                complain(&format!("no window can be opened ({reason}); chatting here instead"));
+                // Whoever started it by its icon sees none of that, and has nowhere to chat.
+                if !std::io::stderr().is_terminal() && !std::io::stdin().is_terminal() {
+                    lapidary_app::window::say_why_not(&reason);
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use super::args;
 use super::failure::{Failure, harmless};
 
 pub(crate) fn models(arguments: &args::Models) -> Result<(), Failure> {
-    let found = models::found();
+    let found = models::found(&[]);
     // What to give to -m.
     let name = |model: &lapidary_app::worker::FoundModel| {
         model.path.as_ref().map_or(guide::NAME.to_owned(), |path| path.display().to_string())

@@ -70,7 +70,7 @@ impl State {
             self.leave();
             self.enter(id);
         }
-        if !self.trees.contains_key(&id) {
+        if !self.trees.contains_key(&id) && self.reading.insert(id) {
             self.store.load(id);
         }
     }
@@ -142,7 +142,11 @@ impl State {
     pub(super) fn save_draft(&mut self) {
         let changed = self.draft_changed.take().is_some();
         let Some(chat) = self.chats.iter().find(|chat| chat.id == self.open) else { return };
-        if !(chat.title.is_empty() && chat.draft.is_empty()) {
+        // Its system prompt is its own, unless it is that of new chats or was until a moment ago.
+        let default = |system: &str| {
+            system == self.settings.system || self.saved_settings.as_ref().is_some_and(|saved| system == saved.system)
+        };
+        if chat.is_begun() || !chat.draft.is_empty() || !default(&chat.system) {
             self.store.save_chat(chat);
         } else if changed {
             // What was typed first may have been saved.
@@ -172,6 +176,8 @@ impl State {
     /// Sets what the model should know before the first message of the open chat.
     pub fn set_system(&mut self, system: String) {
         self.change_chat(self.open, |chat| chat.system = system);
+        // That of an empty chat is saved as what is typed there.
+        self.draft_changed.get_or_insert_with(Instant::now);
     }
 
     /// Walks to a sibling of a message; see [`Tree::walk`].
@@ -195,12 +201,12 @@ impl State {
         if self.reply.as_ref().is_some_and(|reply| reply.chat == id) {
             self.stop_reply();
         }
-        self.drop_jobs(Some(id));
+        self.drop_jobs(id);
         self.change_chat(id, |chat| chat.deleted = Some(now()));
         let Some(title) = self.chat(id).map(|chat| chat.shown_title().to_owned()) else { return };
         let until = Instant::now() + super::NOTICE;
         let text = format!("“{title}” is in the trash.");
-        self.notices.push(Notice { text, undo: Some(id), bad: false, until });
+        self.notice(Notice { text, undo: Some(id), bad: false, until });
         if self.open == id {
             self.new_chat();
         }
@@ -234,11 +240,11 @@ impl State {
         }
     }
 
-    /// Writes the open chat, or all, to a file.
-    pub fn export(&mut self, all: bool, path: PathBuf) {
+    /// Writes the open chat, or all, to a file; over one that is there only if `over` says so.
+    pub fn export(&mut self, all: bool, path: PathBuf, over: bool) {
         self.save_reply();
         let chats = if all { self.listed().iter().rev().map(|chat| chat.id).collect() } else { Vec::from([self.open]) };
-        self.store.export(chats, path);
+        self.store.export(chats, path, over);
     }
 
     /// Reads chats from a file.

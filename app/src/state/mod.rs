@@ -7,12 +7,12 @@ mod library;
 mod talk;
 mod tokens;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::chats::store::Hit;
-use crate::chats::{Chat, Id, Message, Status, Store, StoreEvent, Tree};
+use crate::chats::{Chat, Id, Message, Role, Status, Store, StoreEvent, Tree};
 use crate::settings::Settings;
 use crate::worker::{Event, FoundModel, Likely, Load, Loaded, Order, Overflow, Price, Problem, WayOn, Worker};
 
@@ -20,6 +20,8 @@ pub use tokens::Meter;
 
 /// How long a notice stays.
 const NOTICE: Duration = Duration::from_secs(8);
+/// How many are shown.
+const MOST_NOTICES: usize = 5;
 /// How often the text of a reply is saved while it grows: at most this much of it can be lost.
 const SAVE: Duration = Duration::from_millis(250);
 
@@ -56,18 +58,16 @@ pub struct Reply {
 /// What the engine has to do next.
 #[derive(Clone, Debug)]
 enum Job {
-    /// Answer a message of a chat.
-    Answer { chat: Id, question: Id },
+    /// Answer a message of a chat, where the branch of another reply is left for it if that is still shown.
+    Answer { chat: Id, question: Id, replaces: Option<Id> },
     /// Go on with a reply of a chat.
     GoOn { chat: Id, reply: Id, overflow: Overflow },
-    /// Answer a message with the turns of another chat before it.
-    Summary { chat: Id, question: Id, turns: Vec<(crate::chats::Role, String)> },
 }
 
 impl Job {
     fn chat(&self) -> Id {
         match self {
-            Self::Answer { chat, .. } | Self::GoOn { chat, .. } | Self::Summary { chat, .. } => *chat,
+            Self::Answer { chat, .. } | Self::GoOn { chat, .. } => *chat,
         }
     }
 }
@@ -121,6 +121,8 @@ pub struct State {
     pub cannot_save: Option<String>,
     chats: Vec<Chat>,
     trees: HashMap<Id, Tree>,
+    /// Chats whose messages were asked for. Asked twice, the second answer could undo what was said after the first.
+    reading: HashSet<Id>,
     open: Id,
     /// A message to be scrolled to.
     pub scroll_to: Option<Id>,
@@ -128,9 +130,15 @@ pub struct State {
     pub editing: Option<(Id, String)>,
     /// What was being edited in chats that are not shown.
     edits: HashMap<Id, (Id, String)>,
+    /// What was written in edits that were left, by message.
+    escaped: HashMap<Id, String>,
+    /// The turns of other chats that are summed up, by the question that asks for it.
+    summed_up: HashMap<Id, Vec<(Role, String)>>,
     /// How the model stands.
     pub model: Model,
     load: Load,
+    /// What is to be loaded if its files look as if it could be.
+    checked: Option<Load>,
     reply: Option<Reply>,
     jobs: VecDeque<Job>,
     /// The ways on from replies that failed.
@@ -166,12 +174,16 @@ impl State {
             cannot_save: None,
             open: chat.id,
             trees: HashMap::from([(chat.id, Tree::default())]),
+            reading: HashSet::new(),
             chats: vec![chat],
             scroll_to: None,
             editing: None,
             edits: HashMap::new(),
+            escaped: HashMap::new(),
+            summed_up: HashMap::new(),
             model: Model::None,
             load,
+            checked: None,
             reply: None,
             jobs: VecDeque::new(),
             problems: HashMap::new(),
@@ -245,6 +257,11 @@ impl State {
                 self.load_model(self.load.model.clone());
             }
             StoreEvent::Messages(chat, messages) => {
+                self.reading.remove(&chat);
+                // What is here is newer.
+                if self.trees.contains_key(&chat) {
+                    return;
+                }
                 let leaf = self.chat(chat).and_then(|chat| chat.leaf);
                 let mut tree = Tree::new(messages, leaf);
                 // A search may have led to a message on another branch.
@@ -282,15 +299,28 @@ impl State {
                     self.open_chat(first);
                 }
             }
-            StoreEvent::FileTrouble(reason) => self.complain(&reason),
+            StoreEvent::FileTrouble(reason) => {
+                // It may have been a chat that could not be read: the next time it is asked for again.
+                self.reading.clear();
+                self.complain(&reason);
+            }
         }
     }
 
     fn heard(&mut self, event: Event) {
         match event {
             Event::Loading { name, share } => self.model = Model::Loading { name, share },
+            // One that was given up for another, and came all the same.
+            Event::Loaded(loaded) if loaded.load != self.load => {}
             Event::Loaded(loaded) => {
                 self.counts.clear();
+                if let Some(path) = &loaded.load.model {
+                    self.settings.remember_model(path);
+                    // A list that was read before may lack it.
+                    if self.models.is_some() {
+                        self.find_models();
+                    }
+                }
                 self.load = loaded.load.clone();
                 self.model = Model::Ready(loaded);
                 self.next_job();
@@ -324,6 +354,16 @@ impl State {
             Event::Models(models) => self.models = Some(models),
             Event::Counts(counts) => self.counts.learn(counts),
             Event::Taken(taken) => self.taken(taken),
+            Event::Checked(load, result) => {
+                if self.checked.take_if(|wanted| *wanted == load).is_some() {
+                    match result {
+                        Ok(()) => self.load_now(load),
+                        Err(problem) => {
+                            self.complain(&format!("{} The model that is open stays.", problem.sentence));
+                        }
+                    }
+                }
+            }
             Event::Price(load, price) => {
                 if let Some((_, slot)) = self.prices.iter_mut().find(|(asked, _)| *asked == load) {
                     *slot = Some(price);
@@ -334,14 +374,22 @@ impl State {
 
     /// Says something that is worth knowing.
     pub fn say(&mut self, text: &str) {
-        self.notices.push(Notice { text: text.to_owned(), undo: None, bad: false, until: Instant::now() + NOTICE });
+        self.notice(Notice { text: text.to_owned(), undo: None, bad: false, until: Instant::now() + NOTICE });
+    }
+
+    /// Shows a notice, in place of one that says the same; of many, the last.
+    fn notice(&mut self, notice: Notice) {
+        self.notices.retain(|known| known.text != notice.text || known.undo != notice.undo);
+        self.notices.push(notice);
+        let surplus = self.notices.len().saturating_sub(MOST_NOTICES);
+        self.notices.drain(..surplus);
     }
 
     /// Says that something went wrong.
     pub fn complain(&mut self, text: &str) {
         // What is wrong should be seen also by who looks away for a moment.
         let until = Instant::now() + 3 * NOTICE;
-        self.notices.push(Notice { text: text.to_owned(), undo: None, bad: true, until });
+        self.notice(Notice { text: text.to_owned(), undo: None, bad: true, until });
     }
 
     /// How long nothing will happen by itself.
@@ -356,9 +404,21 @@ impl State {
 
     /// Loads a model with the settings' weights, context and adapter; none is the guide.
     pub fn load_model(&mut self, model: Option<PathBuf>) {
+        let load = self.load_of(model);
+        self.checked = None;
+        // What works is not given up, nor a reply stopped, for a file that is no model.
+        if load.model.is_some() && matches!(self.model, Model::Ready(_) | Model::Loading { .. }) {
+            self.checked = Some(load.clone());
+            self.worker.tell(Order::Check(load));
+        } else {
+            self.load_now(load);
+        }
+    }
+
+    fn load_now(&mut self, load: Load) {
         // What waits in the queue waits for the new model.
         self.stop_reply();
-        self.load = self.load_of(model);
+        self.load = load;
         self.model = Model::Loading { name: crate::worker::short_name(self.load.model.as_deref()), share: 0.0 };
         self.worker.tell(Order::Load(self.load.clone()));
     }
@@ -390,6 +450,18 @@ impl State {
         self.worker.tell(Order::CancelLoad);
     }
 
+    /// Why to close now would lose what was said, if it would.
+    pub fn would_lose(&self) -> Option<String> {
+        if let Some(reason) = &self.cannot_save {
+            return Some(format!("Chats cannot be saved at present ({reason})."));
+        }
+        let said = self.chats.iter().any(|chat| !chat.title.is_empty() || !chat.draft.trim().is_empty());
+        match &self.opened {
+            Some(Err(reason)) if said => Some(format!("{}.", reason.trim_end_matches('.'))),
+            _ => None,
+        }
+    }
+
     /// The loaded model.
     pub fn loaded(&self) -> Option<&Loaded> {
         match &self.model {
@@ -411,16 +483,26 @@ impl State {
         None
     }
 
-    /// Looks for adapters and models, if that was not done yet.
+    /// What a model would take with other settings, as far as it was asked: better than nothing while those are changed.
+    pub fn last_price(&self, model: Option<&PathBuf>) -> Option<Result<Price, String>> {
+        let priced = |(load, price): &(Load, Option<Result<Price, String>>)| {
+            price.clone().filter(|_| load.model.as_ref() == model)
+        };
+        self.prices.iter().rev().find_map(priced)
+    }
+
+    /// Looks for adapters, if that was not done yet, and for models, which come and go.
     pub fn look_around(&mut self) {
         if self.devices.is_none() {
             self.devices = Some(Vec::new());
             self.worker.tell(Order::FindDevices);
         }
-        if self.models.is_none() {
-            self.models = Some(Vec::new());
-            self.worker.tell(Order::FindModels);
-        }
+        self.find_models();
+    }
+
+    fn find_models(&mut self) {
+        let used = self.settings.models.iter().map(PathBuf::from).collect();
+        self.worker.tell(Order::FindModels(used));
     }
 
     /// Measures the kernels of one token.

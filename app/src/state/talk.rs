@@ -6,7 +6,7 @@ use std::time::Instant;
 use lapidary_engine::{Finish, Timings};
 
 use super::{Alternatives, Job, Model, Reply, State, is_lost};
-use crate::chats::{Chat, Id, Message, Role, Speed, Status, now, title_of};
+use crate::chats::{Chat, Id, Message, Role, Speed, Status, Tree, now, title_of};
 use crate::worker::{Order, Overflow, Problem};
 
 impl State {
@@ -35,24 +35,40 @@ impl State {
         let message = Message::new(parent, Role::User, text, status);
         let id = message.id;
         self.add_message(chat, message);
-        self.jobs.push_back(Job::Answer { chat, question: id });
+        self.jobs.push_back(Job::Answer { chat, question: id, replaces: None });
         self.next_job();
     }
 
-    /// Stops the reply. What was said stays; what waits in the queue does not go out by itself.
+    /// Stops the reply of the open chat. What was said stays; what waits there does not go out by itself. Other chats are
+    /// left alone.
     pub fn stop(&mut self) {
-        self.stop_reply();
-        self.drop_jobs(None);
+        if self.writes_here() {
+            self.stop_reply();
+            self.drop_jobs(self.open);
+        }
     }
 
-    /// Forgets what waits in the queue, of one chat or of all.
-    pub(super) fn drop_jobs(&mut self, of: Option<Id>) {
+    /// Whether a reply of the open chat is under way.
+    pub fn writes_here(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| reply.chat == self.open)
+    }
+
+    /// Whether something is to be done with a message once the engine has time.
+    pub fn waits(&self, message: Id) -> bool {
+        self.jobs.iter().any(|job| match job {
+            Job::Answer { question, replaces, .. } => *question == message || *replaces == Some(message),
+            Job::GoOn { reply, .. } => *reply == message,
+        })
+    }
+
+    /// Forgets what waits in the queue of a chat.
+    pub(super) fn drop_jobs(&mut self, of: Id) {
         let all = std::mem::take(&mut self.jobs);
-        let (dropped, kept): (VecDeque<Job>, _) = all.into_iter().partition(|job| of.is_none_or(|of| of == job.chat()));
+        let (dropped, kept): (VecDeque<Job>, _) = all.into_iter().partition(|job| of == job.chat());
         self.jobs = kept;
         for job in dropped {
             match job {
-                Job::Answer { question, .. } | Job::Summary { question, .. } => {
+                Job::Answer { question, .. } => {
                     self.change_message(question, |message| message.status = Status::Done);
                 }
                 Job::GoOn { reply, .. } => self.change_message(reply, |message| message.status = Status::Stopped),
@@ -75,24 +91,40 @@ impl State {
             Role::Model => message.parent,
         };
         let Some(question) = question else { return };
-        // Nothing is below the question on the new branch.
-        if let Some(tree) = self.trees.get_mut(&chat) {
-            tree.show(Some(question));
+        if self.waits(id) || matches!(self.model, Model::Failed(_)) {
+            return;
         }
-        self.jobs.push_back(Job::Answer { chat, question });
+        // The reply that is there stays in sight until the other begins.
+        self.jobs.push_back(Job::Answer { chat, question, replaces: Some(id).filter(|id| *id != question) });
         self.next_job();
     }
 
-    /// Goes on with a reply that ended too soon, or tries again where it said nothing.
+    /// Goes on with a reply that ended too soon, or tries again where it said nothing: on a branch of its own where other
+    /// messages follow it, for they follow what it says now.
     pub fn go_on(&mut self, id: Id, overflow: Overflow) {
         let chat = self.open;
-        self.jobs.push_back(Job::GoOn { chat, reply: id, overflow });
+        let Some(tree) = self.tree() else { return };
+        let Some(message) = tree.get(id).cloned() else { return };
+        if self.waits(id) || self.is_writing(id) {
+            return;
+        }
+        let mut reply = id;
+        if tree.is_followed(id) {
+            let mut branch = Message::new(message.parent, Role::Model, message.text, Status::Queued);
+            branch.model = message.model;
+            reply = branch.id;
+            self.add_message(chat, branch);
+        }
+        self.jobs.push_back(Job::GoOn { chat, reply, overflow });
         self.next_job();
     }
 
     /// Loads the model again and goes on with a reply that lost its device.
     pub fn reload_and_go_on(&mut self, id: Id) {
-        self.reload();
+        // It may be there already, for another reply that was lost with it.
+        if !matches!(self.model, Model::Ready(_)) {
+            self.reload();
+        }
         // What waits in the queue follows it.
         self.jobs.push_front(Job::GoOn { chat: self.open, reply: id, overflow: self.settings.overflow });
         self.next_job();
@@ -100,7 +132,18 @@ impl State {
 
     /// Begins to edit a message.
     pub fn edit(&mut self, id: Id) {
-        self.editing = self.tree().and_then(|tree| tree.get(id)).map(|message| (id, message.text.clone()));
+        self.escape_edit();
+        let Some(message) = self.trees.get(&self.open).and_then(|tree| tree.get(id)) else { return };
+        let text = self.escaped.remove(&id).unwrap_or_else(|| message.text.clone());
+        self.editing = Some((id, text));
+        self.scroll_to = Some(id);
+    }
+
+    /// Stops editing; whether something was edited. What was written is there again at the next edit of the same message.
+    pub fn escape_edit(&mut self) -> bool {
+        let Some((id, text)) = self.editing.take() else { return false };
+        self.escaped.insert(id, text);
+        true
     }
 
     /// Begins to edit the last message that the person sent.
@@ -183,14 +226,37 @@ impl State {
         let ask = "Sum up our conversation so far, with all that is needed to go on.";
         let message = Message::new(None, Role::User, ask, Status::Queued);
         let question = message.id;
+        self.summed_up.insert(question, turns);
         self.add_message(id, message);
-        self.jobs.push_back(Job::Summary { chat: id, question, turns });
+        self.jobs.push_back(Job::Answer { chat: id, question, replaces: None });
         self.next_job();
     }
 
     /// What the model is told for a message that it answers or goes on with.
     fn told(&self, chat: Id, last: Id) -> Option<(Vec<(Role, String)>, String)> {
-        Some((self.trees.get(&chat)?.turns(last), self.chat(chat)?.system.clone()))
+        let tree = self.trees.get(&chat)?;
+        let mut turns = tree.turns(last);
+        if let Some(before) = self.summed_up_by(tree, last) {
+            let mut all = before.clone();
+            for (role, text) in turns {
+                match all.last_mut() {
+                    // Two turns of one side are one.
+                    Some((before, said)) if *before == role => {
+                        said.push_str("\n\n");
+                        said.push_str(&text);
+                    }
+                    _ => all.push((role, text)),
+                }
+            }
+            turns = all;
+        }
+        Some((turns, self.chat(chat)?.system.clone()))
+    }
+
+    /// The turns of another chat that a message sums up, or asks to.
+    fn summed_up_by(&self, tree: &Tree, message: Id) -> Option<&Vec<(Role, String)>> {
+        let parent = tree.get(message).and_then(|message| message.parent);
+        self.summed_up.get(&message).or_else(|| self.summed_up.get(&parent?))
     }
 
     /// Does what waits, if the engine has time.
@@ -204,22 +270,20 @@ impl State {
     fn start(&mut self, job: Job) {
         let mut overflow = self.settings.overflow;
         let model = self.loaded().map(|loaded| loaded.name.clone());
+        let (chat, last) = match &job {
+            Job::Answer { chat, question, .. } => (*chat, *question),
+            Job::GoOn { chat, reply, .. } => (*chat, *reply),
+        };
+        // Whoever asked for a summary wants one, however much of it fits.
+        let sums_up = self.trees.get(&chat).is_some_and(|tree| self.summed_up_by(tree, last).is_some());
         let (chat, turns, reply) = match job {
-            Job::Answer { chat, question } => {
+            Job::Answer { chat, question, replaces } => {
                 let Some((turns, _)) = self.told(chat, question) else { return };
-                (chat, turns, self.new_reply(chat, question, model))
-            }
-            Job::Summary { chat, question, mut turns } => {
-                overflow = Overflow::DropOldest;
-                let Some((asked, _)) = self.told(chat, question) else { return };
-                // Two turns of one side are one.
-                match (turns.last_mut(), asked.into_iter().next()) {
-                    (Some((Role::User, text)), Some((_, ask))) => {
-                        text.push_str("\n\n");
-                        text.push_str(&ask);
-                    }
-                    (_, Some(ask)) => turns.push(ask),
-                    _ => return,
+                if let Some(tree) = self.trees.get_mut(&chat)
+                    && replaces.is_some_and(|old| tree.path().contains(&old))
+                {
+                    // Nothing is below the question on the new branch.
+                    tree.show(Some(question));
                 }
                 (chat, turns, self.new_reply(chat, question, model))
             }
@@ -233,6 +297,9 @@ impl State {
                 (chat, turns, reply)
             }
         };
+        if sums_up {
+            overflow = Overflow::DropOldest;
+        }
         let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
         let guide = self.loaded().is_some_and(|loaded| loaded.is_guide());
         let sampling = self.settings.drawing.sampling(guide);
@@ -250,12 +317,9 @@ impl State {
         let Some(tree) = self.trees.get_mut(&chat) else { return id };
         let moved: Vec<Message> = tree.queue_behind(id).into_iter().filter_map(|id| tree.get(id).cloned()).collect();
         let leaf = tree.leaf();
-        for message in moved {
-            self.store.save_message(chat, &message);
-        }
         if let Some(chat) = self.chats.iter_mut().find(|known| known.id == chat) {
             chat.leaf = leaf;
-            self.store.save_chat(chat);
+            self.store.save_chat_with(chat, &moved);
         }
         id
     }
@@ -282,9 +346,9 @@ impl State {
             if chat.title.is_empty() {
                 chat.title = Some(title_of(&text)).filter(|title| !title.is_empty()).unwrap_or("Untitled".into());
             }
-            self.store.save_chat(chat);
+            // At once: the draft is gone where the message is there.
+            self.store.save_chat_with(chat, &[message]);
         }
-        self.store.save_message(chat, &message);
     }
 
     pub(super) fn ended(&mut self, id: Id, finish: Option<Finish>, timings: &Timings) {

@@ -54,13 +54,13 @@ impl State {
         let (mut used, mut draft) = (1, 0);
         let mut stale = Vec::new();
         let chat = self.open()?;
-        let known = &self.counts.known;
+        let (known, asked) = (&self.counts.known, self.counts.asked);
         let mut tokens = |name: Counted, text: &str, growing: bool| {
             let counted = known.get(&name);
             let fresh = counted.is_some_and(|(bytes, _)| {
                 *bytes == text.len() || (growing && text.len().checked_sub(*bytes).is_some_and(|more| more < GROWTH))
             });
-            if !fresh && !text.is_empty() {
+            if !asked && !fresh && !text.is_empty() {
                 stale.push((name, text.to_owned()));
             }
             if text.is_empty() { 0 } else { counted.map_or(0, |(_, tokens)| *tokens) }
@@ -74,7 +74,7 @@ impl State {
             // The turn of the draft and the opening of the reply.
             used += draft + 2 * TURN_TOKENS;
         }
-        if !stale.is_empty() && !self.counts.asked {
+        if !stale.is_empty() {
             self.counts.asked = true;
             self.worker.tell(Order::Count(stale));
         }

@@ -4,7 +4,7 @@ use egui::{Context, RichText, Ui};
 
 use super::App;
 use crate::chats::Id;
-use crate::worker::Likely;
+use crate::worker::{Likely, Next};
 
 /// What a person chose.
 enum Choice {
@@ -99,14 +99,22 @@ fn tokens(ui: &mut Ui, list: &[Likely], choice: &mut Option<Choice>) {
     egui::Grid::new("tokens").num_columns(3).spacing([12.0, 4.0]).show(ui, |ui| {
         for (token, share) in list {
             let name = match token {
-                None => "(the end)".to_owned(),
-                Some(token) => format!("“{}”", token.replace('\n', "⏎")),
+                Next::End => "(the end)".to_owned(),
+                Next::Piece(piece) => piece.clone(),
+                Next::Text(text) => format!("“{}”", text.replace('\n', "⏎")),
+            };
+            let branch = match token {
+                Next::End => Some(None),
+                Next::Piece(_) => None,
+                Next::Text(text) => Some(Some(text.clone())),
             };
             let bar = egui::ProgressBar::new(*share).desired_width(120.0).text(format!("{:.1} %", share * 100.0));
             ui.add(bar).accessible_name(format!("Probability of {name}"));
             ui.monospace(&name);
-            if ui.button("Branch").accessible_name(format!("Branch with {name}")).clicked() {
-                *choice = Some(Choice::Branch(token.clone()));
+            if let Some(token) = branch
+                && ui.button("Branch").accessible_name(format!("Branch with {name}")).clicked()
+            {
+                *choice = Some(Choice::Branch(token));
             }
             ui.end_row();
         }

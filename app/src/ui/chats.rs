@@ -4,6 +4,7 @@ use egui::{Context, RichText, Ui};
 
 use super::{App, Purpose, Sheet, sheet};
 use crate::chats::Id;
+use crate::chats::store::MOST_HITS;
 
 enum Choice {
     Open(Id),
@@ -150,6 +151,10 @@ impl App {
         }
         let mut chosen = None;
         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            if hits.len() >= MOST_HITS {
+                let text = format!("The newest {MOST_HITS} are shown; more words find less.");
+                ui.label(RichText::new(text).weak().small());
+            }
             for hit in hits {
                 let title = self.state.chat(hit.chat).map(|chat| chat.shown_title().to_owned()).unwrap_or_default();
                 let text = if hit.message.is_some() {
@@ -186,6 +191,7 @@ impl App {
         let chats: Vec<(Id, String)> =
             self.state.trash().iter().map(|chat| (chat.id, chat.shown_title().to_owned())).collect();
         let (mut restore, mut empty) = (None, false);
+        let emptying = &mut self.emptying;
         let close = sheet(ctx, "Trash", |ui| {
             if chats.is_empty() {
                 ui.label("The trash is empty.");
@@ -200,13 +206,24 @@ impl App {
                 });
             }
             ui.separator();
-            empty = ui.button("Empty the trash").on_hover_text("This cannot be undone").clicked();
+            if *emptying {
+                let what =
+                    if chats.len() == 1 { "this chat".to_owned() } else { format!("these {} chats", chats.len()) };
+                ui.label(format!("Remove {what} for good? It cannot be undone."));
+                ui.horizontal(|ui| {
+                    empty = ui.button("Remove for good").clicked();
+                    *emptying &= !ui.button("Keep").clicked();
+                });
+            } else {
+                *emptying = ui.button("Empty the trash").clicked();
+            }
         });
         if let Some(id) = restore {
             self.state.restore(id);
             return true;
         }
         if empty {
+            self.emptying = false;
             self.state.empty_trash();
         }
         close

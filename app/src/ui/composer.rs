@@ -12,11 +12,13 @@ pub(super) struct Composer {
     pub(super) focus: bool,
     /// Whether an input method is composing, to which Enter and Escape belong then.
     pub(super) composing: bool,
+    /// The field, once it was drawn.
+    pub(super) field: Option<egui::Id>,
 }
 
 impl Default for Composer {
     fn default() -> Self {
-        Self { focus: true, composing: false }
+        Self { focus: true, composing: false, field: None }
     }
 }
 
@@ -36,6 +38,8 @@ impl Composer {
                         self.composing = false;
                         free = false;
                     }
+                    // Some systems do not say that the input method is gone with the window's focus.
+                    Event::WindowFocused(false) => self.composing = false,
                     _ => {}
                 }
             }
@@ -63,10 +67,13 @@ impl App {
     fn composer_area(&mut self, ui: &mut Ui) {
         let free = self.composer.follow(ui);
         let id = ui.make_persistent_id("draft");
+        self.composer.field = Some(id);
         // What is typed while nothing has the focus, after a click on some text, is meant for the model.
         let typed =
             |event: &Event| matches!(event, Event::Text(_) | Event::Paste(_) | Event::Ime(ImeEvent::Preedit { .. }));
-        let nowhere = self.sheet.is_none() && ui.ctx().memory(|memory| memory.focused().is_none());
+        let nowhere = self.sheet.is_none()
+            && self.state.editing.is_none()
+            && ui.ctx().memory(|memory| memory.focused().is_none());
         if nowhere && ui.input(|input| input.events.iter().any(typed)) {
             ui.ctx().memory_mut(|memory| memory.request_focus(id));
         }
@@ -89,7 +96,6 @@ impl App {
         };
         let frame = egui::Frame::new()
             .fill(ui.visuals().extreme_bg_color)
-            .stroke(ui.visuals().widgets.inactive.bg_stroke)
             .stroke(egui::Stroke::new(1.0, ui.visuals().widgets.noninteractive.bg_stroke.color))
             .corner_radius(10)
             .inner_margin(egui::Margin::symmetric(10, 8));
@@ -123,7 +129,7 @@ impl App {
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     let writing = self.state.reply().is_some();
                     let empty = self.state.draft().trim().is_empty();
-                    if writing && empty {
+                    if self.state.writes_here() && empty {
                         if ui.button("Stop").on_hover_text("Stop the reply (Esc)").clicked() {
                             self.state.stop();
                         }
@@ -140,7 +146,9 @@ impl App {
             self.composer.focus = true;
         }
         if let Some(meter) = self.state.meter() {
-            show_meter(ui, meter);
+            let elsewhere = self.state.reply().filter(|_| !self.state.writes_here()).map(|reply| reply.chat);
+            let elsewhere = elsewhere.and_then(|chat| self.state.chat(chat)).map(|chat| chat.shown_title().to_owned());
+            show_meter(ui, meter, elsewhere);
         } else {
             ui.label(RichText::new(" ").small());
         }
@@ -158,7 +166,7 @@ fn take_enter(ui: &Ui) -> bool {
     })
 }
 
-fn show_meter(ui: &mut Ui, meter: Meter) {
+fn show_meter(ui: &mut Ui, meter: Meter, elsewhere: Option<String>) {
     let share = meter.used as f32 / meter.context.max(1) as f32;
     ui.horizontal(|ui| {
         let over = meter.used > meter.context;
@@ -174,6 +182,10 @@ fn show_meter(ui: &mut Ui, meter: Meter) {
         }
         let text = RichText::new(text).small();
         ui.label(if over { text.color(colour) } else { text.weak() });
+        if let Some(title) = elsewhere {
+            let text = RichText::new(format!("The reply in “{title}” comes first.")).weak().small();
+            ui.add(egui::Label::new(text).truncate());
+        }
     });
 }
 

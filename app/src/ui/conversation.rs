@@ -14,6 +14,21 @@ use crate::state::Model;
 
 /// How far beyond the edges is drawn, so that the keyboard reaches what is just out of sight.
 const MARGIN: f32 = 300.0;
+/// How much of a page is passed at once, so that a line or two are seen before and after.
+const PAGE: f32 = 0.9;
+
+/// Where keys lead.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Turn {
+    /// A page up.
+    Up,
+    /// A page down.
+    Down,
+    /// To the first message.
+    First,
+    /// To the last message.
+    Last,
+}
 
 /// What drawing remembers of conversations.
 #[derive(Default)]
@@ -23,6 +38,10 @@ pub(super) struct Conversation {
     heights: HashMap<(Id, usize), f32>,
     pub(super) markdown: egui_commonmark::CommonMarkCache,
     chat: Option<Id>,
+    /// Where a key leads, and whether what is there has been measured.
+    pub(super) turn: Option<(Turn, bool)>,
+    /// Where the next frame begins, when what is above it came to be higher or lower than it was thought.
+    offset: Option<f32>,
 }
 
 /// A row of the conversation.
@@ -32,6 +51,17 @@ struct Row {
     index: usize,
     piece: Piece,
     height: f32,
+}
+
+impl Row {
+    /// Whether the keyboard has something to do in it.
+    fn has_controls(&self) -> bool {
+        match &self.piece {
+            Piece::Foot | Piece::Editor => true,
+            Piece::Block(block) => matches!(block.kind, Kind::Code { .. }),
+            Piece::Head => false,
+        }
+    }
 }
 
 impl App {
@@ -50,9 +80,17 @@ impl App {
         let chat = self.state.open_id();
         let switched = self.conversation.chat.replace(chat) != Some(chat);
         let target = self.state.scroll_to;
+        let editing = self.state.editing.as_ref().map(|(id, _)| *id);
+        let turn = self.conversation.turn.take();
+        // How much what is above came to be higher than it was thought.
+        let mut grown = 0.0;
         let area =
             egui::ScrollArea::vertical().id_salt(("conversation", chat)).auto_shrink(false).stick_to_bottom(true);
-        area.show_viewport(ui, |ui, viewport| {
+        let area = match self.conversation.offset.take().filter(|_| !switched) {
+            Some(offset) => area.vertical_scroll_offset(offset),
+            None => area,
+        };
+        let shown = area.show_viewport(ui, |ui, viewport| {
             let left = ui.max_rect().left() + ((ui.available_width() - COLUMN) / 2.0).max(8.0);
             let width = (ui.available_width() - 16.0).min(COLUMN);
             let shape = (width.round(), ui.ctx().zoom_factor());
@@ -64,18 +102,41 @@ impl App {
             let total: f32 = rows.iter().map(|row| row.height).sum();
             let top = ui.max_rect().top();
             ui.set_min_size(vec2(ui.available_width(), total + 16.0));
-            let (from, to) = (viewport.min.y - MARGIN, viewport.max.y + MARGIN);
+            let page = viewport.height() * PAGE;
+            let margin = if turn.is_some() { MARGIN.max(page) } else { MARGIN };
+            match turn {
+                // What is there is drawn first, for its true height.
+                Some((turn, false)) => {
+                    self.conversation.turn = Some((turn, true));
+                    ui.ctx().request_repaint();
+                }
+                Some((turn, true)) => {
+                    let way = match turn {
+                        Turn::Up => page,
+                        Turn::Down => -page,
+                        Turn::First => viewport.min.y,
+                        Turn::Last => viewport.max.y - total - 16.0,
+                    };
+                    ui.scroll_with_delta_animation(vec2(0.0, way), egui::style::ScrollAnimation::none());
+                }
+                None => {}
+            }
+            let (from, to) = (viewport.min.y - margin, viewport.max.y + margin);
+            let near = nearest(&rows, from, to);
             let mut y = 8.0;
             let mut settled = true;
-            for row in rows {
+            for (place, row) in rows.into_iter().enumerate() {
                 let begins = y;
                 y += row.height;
                 if target == Some(row.message) && row.index == 0 {
-                    let place = Rect::from_min_size(pos2(left, top + begins), vec2(width, 40.0));
+                    let height = if editing == target { 200.0 } else { 40.0 };
+                    let place = Rect::from_min_size(pos2(left, top + begins), vec2(width, height));
                     let align = if switched { Some(egui::Align::Center) } else { None };
                     ui.scroll_to_rect(place, align);
                 }
-                if y < from || begins > to {
+                // An editor that is not drawn would lose the cursor, and what is typed next with it.
+                let kept = near.contains(&Some(place)) || matches!(row.piece, Piece::Editor);
+                if (y < from || begins > to) && !kept {
                     continue;
                 }
                 let place = Rect::from_min_size(pos2(left, top + begins), vec2(width, row.height.max(1.0)));
@@ -86,6 +147,9 @@ impl App {
                 let height = child.min_rect().height() + child.spacing().item_spacing.y;
                 if (height - row.height).abs() > 0.5 {
                     settled = false;
+                    if y <= viewport.min.y {
+                        grown += height - row.height;
+                    }
                 }
                 self.conversation.heights.insert((row.message, row.index), height);
             }
@@ -93,6 +157,8 @@ impl App {
                 ui.ctx().request_repaint();
             }
         });
+        // What is read stays where it is.
+        self.conversation.offset = (grown != 0.0).then(|| (shown.state.unclamped_offset().y + grown).max(0.0));
         if target.is_some() && !switched {
             self.state.scroll_to = None;
         } else if target.is_some() {
@@ -107,23 +173,29 @@ impl App {
         let editing = self.state.editing.as_ref().map(|(id, _)| *id);
         for id in path {
             let Some(message) = self.state.tree().and_then(|tree| tree.get(*id)) else { continue };
-            let mut add = |index: usize, piece: Piece, guess: f32| {
+            let guess = |piece: &Piece| match piece {
+                Piece::Head => 34.0,
+                Piece::Editor => 120.0,
+                Piece::Foot if message.role == Role::Model => 40.0,
+                Piece::Foot => 36.0,
+                Piece::Block(block) => guess_height(&message.text[block.range.clone()], &block.kind, width),
+            };
+            let mut add = |index: usize, piece: Piece| {
                 // While a block grows its last height is the best guess.
-                let height = self.conversation.heights.get(&(*id, index)).copied().unwrap_or(guess);
+                let known = self.conversation.heights.get(&(*id, index)).copied();
+                let height = known.unwrap_or_else(|| guess(&piece));
                 rows.push(Row { message: *id, index, piece, height });
             };
-            add(0, Piece::Head, 34.0);
+            add(0, Piece::Head);
             if editing == Some(*id) {
-                add(usize::MAX - 1, Piece::Editor, 120.0);
+                add(usize::MAX - 1, Piece::Editor);
                 continue;
             }
             let blocks: Vec<Block> = self.blocks.of(*id, &message.text).to_vec();
             for (index, block) in blocks.into_iter().enumerate() {
-                let guess = guess_height(&message.text[block.range.clone()], &block.kind, width);
-                add(index + 1, Piece::Block(block), guess);
+                add(index + 1, Piece::Block(block));
             }
-            let tail = if message.role == Role::Model { 40.0 } else { 36.0 };
-            add(usize::MAX, Piece::Foot, tail);
+            add(usize::MAX, Piece::Foot);
         }
         // What is not shown any more need not be remembered for ever.
         if self.conversation.heights.len() > 4 * rows.len() + 4096 {
@@ -172,6 +244,26 @@ impl App {
             }
         });
     }
+}
+
+/// The last row with controls above `from`, and the first below `to`: from one to the next the keyboard walks the whole chat.
+fn nearest(rows: &[Row], from: f32, to: f32) -> [Option<usize>; 2] {
+    let (mut above, mut below) = (None, None);
+    let mut y = 8.0;
+    for (place, row) in rows.iter().enumerate() {
+        let begins = y;
+        y += row.height;
+        if !row.has_controls() {
+            continue;
+        }
+        if y < from {
+            above = Some(place);
+        } else if begins > to {
+            below = Some(place);
+            break;
+        }
+    }
+    [above, below]
 }
 
 /// How high a block that was never seen may be.

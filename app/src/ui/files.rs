@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use egui::{Context, RichText};
 
 use super::App;
+use crate::chats::Chat;
 
 /// What a path is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +54,14 @@ impl Purpose {
 /// The prompt for a path, and the dialogs of the system that are open.
 pub(super) struct Files {
     prompt: Option<(Purpose, String)>,
+    /// What the system's dialog gave, which asks before a file is written over.
+    agreed: Option<PathBuf>,
     picked: (Sender<PathBuf>, Receiver<PathBuf>),
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { prompt: None, picked: mpsc::channel() }
+        Self { prompt: None, agreed: None, picked: mpsc::channel() }
     }
 }
 
@@ -66,6 +69,12 @@ impl Files {
     /// Asks for a path.
     pub(super) fn ask(&mut self, purpose: Purpose, proposal: String) {
         self.prompt = Some((purpose, proposal));
+        self.agreed = None;
+    }
+
+    /// Whether a path is asked for.
+    pub(super) fn is_open(&self) -> bool {
+        self.prompt.is_some()
     }
 
     /// Closes the prompt; whether it was open.
@@ -107,6 +116,11 @@ impl Files {
 impl App {
     /// Asks where to write chats.
     pub(super) fn ask_export(&mut self, all: bool) {
+        let empty = if all { self.state.listed().is_empty() } else { !self.state.open().is_some_and(Chat::is_begun) };
+        if empty {
+            self.state.say("There is nothing to export yet.");
+            return;
+        }
         let title = if all {
             "Lapidary chats".to_owned()
         } else {
@@ -115,6 +129,8 @@ impl App {
         let harmless = |c: char| if c.is_alphanumeric() || " -_".contains(c) { c } else { ' ' };
         let name: String = title.chars().map(harmless).collect();
         let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+        // A name of dots and signs only would leave none.
+        let name = if name.is_empty() { "Chat".to_owned() } else { name };
         let folder = std::env::home_dir().unwrap_or_default();
         let folder = Some(folder.join("Documents")).filter(|folder| folder.is_dir()).unwrap_or(folder);
         let path = folder.join(format!("{name}.{}", if all { "json" } else { "md" }));
@@ -146,6 +162,7 @@ impl App {
         while let Ok(path) = self.files.picked.1.try_recv() {
             if let Some((_, text)) = &mut self.files.prompt {
                 *text = path.display().to_string();
+                self.files.agreed = Some(path);
             }
         }
         let Some((purpose, mut path)) = self.files.prompt.take() else { return };
@@ -179,7 +196,10 @@ impl App {
             let path = typed(path.trim());
             match purpose {
                 Purpose::OpenModel => self.state.load_model(Some(path)),
-                Purpose::Export { all } => self.state.export(all, path),
+                Purpose::Export { all } => {
+                    let over = self.files.agreed.as_ref() == Some(&path);
+                    self.state.export(all, path, over);
+                }
                 Purpose::Import => self.state.import(path),
             }
             self.composer.focus = true;

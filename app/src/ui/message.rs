@@ -1,12 +1,13 @@
 //! The parts of a message.
 
 use egui::text::LayoutJob;
-use egui::{Align, Color32, Layout, RichText, Ui};
+use egui::{Align, Color32, Layout, Response, RichText, Ui};
 use egui_commonmark::CommonMarkViewer;
 
 use super::blocks::{Block, Kind};
 use super::{App, style};
 use crate::chats::{Id, Message, Role, Status};
+use crate::state::Model;
 use crate::worker::{Overflow, WayOn};
 
 /// A part of a message that is drawn apart from the others.
@@ -67,7 +68,7 @@ impl App {
         ui.add_space(4.0);
         ui.horizontal(|ui| {
             ui.add(egui::Label::new(RichText::new(name).strong().size(13.5)).truncate());
-            if message.status == Status::Queued {
+            if message.status == Status::Queued || (message.role == Role::Model && self.state.waits(id)) {
                 ui.label(RichText::new("waits its turn").weak().small());
             }
         });
@@ -102,14 +103,17 @@ impl App {
 
     fn foot(&mut self, ui: &mut Ui, id: Id) {
         let writing = self.state.is_writing(id);
-        let busy = self.state.reply().is_some();
+        let busy = self.state.writes_here();
         let Some(tree) = self.state.tree() else { return };
         let Some(message) = tree.get(id) else { return };
         let last = tree.leaf() == Some(id);
+        // Neither twice, nor where nobody can answer: the old reply would make way for nothing.
+        let can = !self.state.waits(id) && !matches!(self.state.model, Model::Failed(_));
         let (place, count) = tree.place(id);
         let mut choice = None;
         if message.role == Role::Model {
-            choice = state_of_reply(ui, message, writing, self.state.problems.get(&id).copied());
+            let problem = self.state.problems.get(&id).copied();
+            choice = state_of_reply(ui, message, writing, problem, self.state.settings.overflow);
         }
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
@@ -141,24 +145,26 @@ impl App {
             }
             match message.role {
                 Role::Model => {
-                    if small(ui, "Regenerate", "Another reply, as a branch") {
+                    // What was imported may answer no question.
+                    if message.parent.is_some() && small_if(ui, can, "Regenerate", "Another reply, as a branch") {
                         choice = Some(Choice::Again);
                     }
-                    if small(ui, "Continue", "Let the model go on with this reply") {
-                        choice = Some(Choice::GoOn(Overflow::Ask));
+                    if small_if(ui, can, "Continue", "Let the model go on with this reply") {
+                        choice = Some(Choice::GoOn(self.state.settings.overflow));
                     }
                     if !message.text.is_empty() && small(ui, "Alternatives", "What else the model might have said") {
                         choice = Some(Choice::Alternatives);
                     }
                 }
                 Role::User if last && !busy => {
-                    if small(ui, "Answer", "Let the model answer this") {
+                    if small_if(ui, can, "Answer", "Let the model answer this") {
                         choice = Some(Choice::Again);
                     }
                 }
                 Role::User => {}
             }
-            if let Some(speed) = message.speed {
+            // One that was stopped before its first word has no speed.
+            if let Some(speed) = message.speed.filter(|speed| speed.tokens > 0) {
                 let text = format!(
                     "{:.1} tokens/s · first after {:.2} s · {} tokens",
                     speed.tokens_per_s,
@@ -205,8 +211,8 @@ impl App {
         }
         let (mut done, mut cancel) = (false, false);
         ui.horizontal(|ui| {
-            done = ui.button(if user { "Send" } else { "Save" }).clicked();
-            cancel = ui.button("Cancel").clicked();
+            done = in_sight(ui.button(if user { "Send" } else { "Save" })).clicked();
+            cancel = in_sight(ui.button("Cancel")).clicked();
             ui.label(RichText::new("The old version stays as a branch.").weak().small());
         });
         let enter = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, egui::Key::Enter);
@@ -224,7 +230,13 @@ impl App {
 }
 
 /// What is to be said of a reply that did not simply end, and the ways on.
-fn state_of_reply(ui: &mut Ui, message: &Message, writing: bool, way_on: Option<WayOn>) -> Option<Choice> {
+fn state_of_reply(
+    ui: &mut Ui,
+    message: &Message,
+    writing: bool,
+    way_on: Option<WayOn>,
+    overflow: Overflow,
+) -> Option<Choice> {
     let text = match message.status {
         Status::Stopped if message.note.is_none() => Some("Stopped."),
         Status::MaxTokens => Some("The reply reached the limit of tokens in the settings."),
@@ -243,34 +255,28 @@ fn state_of_reply(ui: &mut Ui, message: &Message, writing: bool, way_on: Option<
     }
     ui.horizontal_wrapped(|ui| match way_on {
         _ if full => {
-            if ui
-                .button("Drop the oldest messages")
-                .on_hover_text("The model is not told them; they stay here")
-                .clicked()
-            {
+            let drop = in_sight(ui.button("Drop the oldest messages"));
+            if drop.on_hover_text("The model is not told them; they stay here").clicked() {
                 choice = Some(Choice::GoOn(Overflow::DropOldest));
             }
-            if ui
-                .button("Start from a summary")
-                .on_hover_text("A new chat that begins with a summary of this one")
-                .clicked()
-            {
+            let sum_up = in_sight(ui.button("Start from a summary"));
+            if sum_up.on_hover_text("A new chat that begins with a summary of this one").clicked() {
                 choice = Some(Choice::Summary);
             }
         }
         Some(WayOn::Reload) => {
-            if ui.button("Load the model again and continue").clicked() {
+            if in_sight(ui.button("Load the model again and continue")).clicked() {
                 choice = Some(Choice::Reload);
             }
         }
         Some(WayOn::Smaller | WayOn::OtherFile | WayOn::Driver) => {
-            if ui.button("Choose another model").clicked() {
+            if in_sight(ui.button("Choose another model")).clicked() {
                 choice = Some(Choice::Models);
             }
         }
         _ => {
-            if ui.button("Try again").clicked() {
-                choice = Some(Choice::GoOn(Overflow::Ask));
+            if in_sight(ui.button("Try again")).clicked() {
+                choice = Some(Choice::GoOn(overflow));
             }
         }
     });
@@ -280,17 +286,28 @@ fn state_of_reply(ui: &mut Ui, message: &Message, writing: bool, way_on: Option<
 /// A small arrow to another branch.
 fn arrow(ui: &mut Ui, enabled: bool, sign: &str, label: &str) -> bool {
     let button = ui.add_enabled(enabled, egui::Button::new(sign).small().frame_when_inactive(false));
-    button.accessible_name(label).on_hover_text(label).clicked()
+    in_sight(button).accessible_name(label).on_hover_text(label).clicked()
 }
 
 /// A button that does not shout.
 fn small(ui: &mut Ui, text: &str, hover: &str) -> bool {
+    small_if(ui, true, text, hover)
+}
+
+/// One that may be out of use.
+fn small_if(ui: &mut Ui, enabled: bool, text: &str, hover: &str) -> bool {
     let colour = ui.visuals().weak_text_color();
-    let response = ui.add(egui::Button::new(RichText::new(text).color(colour).size(12.5)).frame_when_inactive(false));
+    let button = egui::Button::new(RichText::new(text).color(colour).size(12.5)).frame_when_inactive(false);
+    let response = ui.add_enabled(enabled, button);
+    in_sight(response).on_hover_text(hover).clicked()
+}
+
+/// A control that is scrolled to when the keyboard comes to it.
+fn in_sight(response: Response) -> Response {
     if response.gained_focus() {
         response.scroll_to_me(None);
     }
-    response.on_hover_text(hover).clicked()
+    response
 }
 
 /// Code with its language and a button that copies it. While it still grows it is not coloured: that would be done anew

@@ -4,6 +4,7 @@ mod about;
 mod alternatives;
 mod blocks;
 mod chats;
+mod closing;
 mod composer;
 mod conversation;
 mod files;
@@ -18,6 +19,8 @@ mod style;
 mod top;
 
 use egui::{Context, Key, Modifiers, Ui};
+
+use conversation::Turn;
 
 use crate::chats::Id;
 use crate::settings::ZOOM;
@@ -68,6 +71,9 @@ pub struct App {
     focus_search: bool,
     shown: style::Shown,
     new_preset: String,
+    closing: closing::Closing,
+    /// Whether it is asked if the trash should be emptied.
+    emptying: bool,
 }
 
 impl App {
@@ -86,7 +92,15 @@ impl App {
             focus_search: false,
             shown: style::Shown::default(),
             new_preset: String::new(),
+            closing: closing::Closing::default(),
+            emptying: false,
         }
+    }
+
+    /// Takes in what happened. To be called before every frame, and where the window is not drawn too.
+    pub fn tick(&mut self, ctx: &Context) {
+        self.state.tick();
+        self.hold_open(ctx);
     }
 
     /// Draws everything and takes what the person does.
@@ -112,6 +126,7 @@ impl App {
         self.alternatives_window(&ctx);
         self.file_prompt(&ctx);
         self.rename_prompt(&ctx);
+        self.closing_prompt(&ctx);
         self.notice_area(&ctx);
         ctx.request_repaint_after(self.state.idle());
     }
@@ -148,6 +163,9 @@ impl App {
         if pressed(Modifiers::NONE, Key::F1) || pressed(Modifiers::COMMAND, Key::Slash) {
             self.sheet = if self.sheet == Some(Sheet::Shortcuts) { None } else { Some(Sheet::Shortcuts) };
         }
+        if let Some(turn) = self.turn(ctx) {
+            self.conversation.turn = Some((turn, false));
+        }
         let zoom = &mut self.state.settings.zoom;
         let (least, most) = (*ZOOM.start(), *ZOOM.end());
         if pressed(Modifiers::COMMAND, Key::Plus) || pressed(Modifiers::COMMAND, Key::Equals) {
@@ -167,21 +185,44 @@ impl App {
         // A menu closes itself; what is under it stays.
         if escape && !egui::Popup::is_any_open(ctx) {
             self.composer.focus = true;
-            let closed = self.sheet.take().is_some()
+            let closed = std::mem::take(&mut self.closing) == closing::Closing::Asked
+                || self.sheet.take().is_some()
                 || self.renaming.take().is_some()
                 || self.files.close()
                 || self.state.alternatives.take().is_some()
-                || self.state.editing.take().is_some();
+                || self.state.escape_edit();
             if closed {
                 return;
             }
-            if self.state.reply().is_some() {
+            if self.state.writes_here() {
                 self.state.stop();
             } else if !self.state.search.text.is_empty() {
                 self.state.search_for("");
             } else {
                 self.panel = None;
             }
+        }
+    }
+
+    /// Where a key leads in the conversation, but for what a field needs for its own text.
+    fn turn(&self, ctx: &Context) -> Option<Turn> {
+        let asked = self.closing == closing::Closing::Asked;
+        if asked || self.sheet.is_some() || self.renaming.is_some() || self.files.is_open() {
+            return None;
+        }
+        let pressed = |modifiers: Modifiers, key: Key| ctx.input_mut(|input| input.consume_key(modifiers, key));
+        let draft = ctx.memory(|memory| memory.focused()).is_some_and(|id| self.composer.field == Some(id));
+        let free = (draft && self.state.draft().is_empty()) || !ctx.text_edit_focused();
+        if pressed(Modifiers::NONE, Key::PageUp) {
+            Some(Turn::Up)
+        } else if pressed(Modifiers::NONE, Key::PageDown) {
+            Some(Turn::Down)
+        } else if free && pressed(Modifiers::COMMAND, Key::Home) {
+            Some(Turn::First)
+        } else if free && pressed(Modifiers::COMMAND, Key::End) {
+            Some(Turn::Last)
+        } else {
+            None
         }
     }
 
@@ -203,6 +244,9 @@ impl App {
         };
         if close {
             self.sheet = None;
+        }
+        if self.sheet.is_none() {
+            self.emptying = false;
         }
     }
 }

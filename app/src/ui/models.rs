@@ -9,6 +9,9 @@ use super::{App, Panel, Purpose, style};
 use crate::state::Model;
 use crate::worker::{FoundModel, Price};
 
+/// Weights without a choice of the person.
+const AS_STORED: &str = "auto (as in the file)";
+
 impl App {
     pub(super) fn models_panel(&mut self, ui: &mut Ui) {
         let mut open: Option<Option<PathBuf>> = None;
@@ -79,10 +82,10 @@ impl App {
         ui.strong("How models are loaded");
         egui::Grid::new("loading").num_columns(2).spacing([12.0, 8.0]).show(ui, |ui| {
             ui.label("Weights");
-            let shown = settings.weights.clone().unwrap_or_else(|| "as in the file".into());
+            let shown = settings.weights.clone().unwrap_or_else(|| AS_STORED.into());
             let combo = egui::ComboBox::from_id_salt("weights").selected_text(shown);
             let response = combo.show_ui(ui, |ui| {
-                ui.selectable_value(&mut settings.weights, None, "as in the file");
+                ui.selectable_value(&mut settings.weights, None, AS_STORED);
                 for format in WeightFormat::ALL {
                     ui.selectable_value(&mut settings.weights, Some(format.name().to_owned()), format.name());
                 }
@@ -92,11 +95,12 @@ impl App {
             ui.label("Context");
             ui.horizontal(|ui| {
                 let mut own = settings.context.is_none();
-                if ui.checkbox(&mut own, "the model's own").changed() {
+                if ui.checkbox(&mut own, "auto (the model's own)").changed() {
                     settings.context = if own { None } else { Some(4096) };
                 }
                 if let Some(context) = &mut settings.context {
-                    let value = egui::DragValue::new(context).range(256..=131_072).speed(64);
+                    let value =
+                        egui::DragValue::new(context).range(256..=131_072).speed(64).update_while_editing(false);
                     ui.add(value.suffix(" tokens")).accessible_name("Tokens of context");
                 }
             });
@@ -113,7 +117,10 @@ impl App {
         let loaded = self.state.loaded().is_some_and(|loaded| loaded.load.model == model.path);
         let memory = self.state.loaded().and_then(|loaded| loaded.price.memory);
         let load = self.state.load_of(model.path.clone());
-        let price = self.state.price(&load);
+        // Not for every value that a pointer passes.
+        let dragged = ui.ctx().dragged_id().is_some();
+        let asked = if dragged { None } else { self.state.price(&load) };
+        let price = asked.or_else(|| self.state.last_price(model.path.as_ref()));
         egui::Frame::group(ui.style()).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.horizontal(|ui| {

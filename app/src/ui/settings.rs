@@ -18,6 +18,8 @@ impl App {
                 });
             });
             egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                self.model_line(ui);
+                ui.separator();
                 ui.strong("Replies");
                 if self.state.loaded().is_some_and(|loaded| loaded.is_guide()) {
                     ui.label(
@@ -49,6 +51,20 @@ impl App {
         if close {
             self.toggle(Panel::Settings);
         }
+    }
+
+    fn model_line(&mut self, ui: &mut Ui) {
+        ui.horizontal(|ui| {
+            ui.strong("Model");
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                if ui.button("Choose…").accessible_name("Choose a model").clicked() {
+                    self.toggle(Panel::Models);
+                }
+                ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                    ui.add(egui::Label::new(self.model_name()).truncate());
+                });
+            });
+        });
     }
 
     fn system_prompts(&mut self, ui: &mut Ui) {
@@ -83,7 +99,10 @@ impl App {
         }
         if let Some(preset) = chosen {
             self.state.settings.drawing = preset.drawing;
-            self.state.set_system(preset.system);
+            // One without a prompt is about the rest.
+            if !preset.system.is_empty() {
+                self.state.set_system(preset.system);
+            }
         }
         if let Some(place) = removed {
             self.state.settings.presets.remove(place);
@@ -149,7 +168,7 @@ impl App {
                 settings.zoom = 1.0;
             }
         });
-        ui.checkbox(&mut settings.reduced_motion, "Nothing moves by itself");
+        ui.checkbox(&mut settings.reduced_motion, "Reduce motion");
     }
 }
 
@@ -182,12 +201,12 @@ fn drawing(ui: &mut Ui, drawing: &mut Drawing) {
     });
     ui.horizontal(|ui| {
         let mut limited = drawing.max_tokens.is_some();
-        if ui.checkbox(&mut limited, "Limit replies").changed() {
+        if ui.checkbox(&mut limited, "Max tokens").changed() {
             drawing.max_tokens = limited.then_some(1024);
         }
         if let Some(most) = &mut drawing.max_tokens {
             ui.add(egui::DragValue::new(most).range(1..=131_072).suffix(" tokens"))
-                .accessible_name("Most tokens of a reply");
+                .accessible_name("Max tokens of a reply");
         }
     });
     if *drawing != Drawing::default() && ui.button("As recommended").clicked() {

@@ -18,6 +18,8 @@ const SHORTCUTS: &[(&str, &str)] = &[
     ("Ctrl+B", "Show or hide the list of chats"),
     ("Ctrl++  Ctrl+-  Ctrl+0", "Larger, smaller, normal size"),
     ("Ctrl+Q", "Quit; everything is saved"),
+    ("PageUp  PageDown", "A page up, a page down"),
+    ("Ctrl+Home  Ctrl+End", "To the first message, to the last, where nothing is typed"),
     ("Tab  Shift+Tab", "To the next control, to the one before"),
     ("F1  Ctrl+/", "This sheet"),
 ];

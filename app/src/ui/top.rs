@@ -21,14 +21,8 @@ impl App {
                     if ui.selectable_label(self.panel == Some(Panel::Settings), "Settings").clicked() {
                         self.toggle(Panel::Settings);
                     }
-                    let name = match &self.state.model {
-                        Model::Ready(loaded) if loaded.is_guide() => "Guide (built in)".to_owned(),
-                        Model::Ready(loaded) => loaded.name.clone(),
-                        Model::Loading { name, share } => format!("Loading {name} … {:.0} %", share * 100.0),
-                        Model::Failed(_) => "No model".to_owned(),
-                        Model::None => "…".to_owned(),
-                    };
-                    let button = egui::Button::selectable(self.panel == Some(Panel::Models), name).truncate();
+                    let button =
+                        egui::Button::selectable(self.panel == Some(Panel::Models), self.model_name()).truncate();
                     let button = ui.add_sized([(ui.available_width() * 0.45).min(240.0), 26.0], button);
                     if button.on_hover_text("Models").clicked() {
                         self.toggle(Panel::Models);
@@ -44,10 +38,22 @@ impl App {
         });
     }
 
+    /// What is said of the model in a line.
+    pub(super) fn model_name(&self) -> String {
+        match &self.state.model {
+            Model::Ready(loaded) if loaded.is_guide() => "Guide (built in)".to_owned(),
+            Model::Ready(loaded) => loaded.name.clone(),
+            Model::Loading { name, share } => format!("Loading {name} … {:.0} %", share * 100.0),
+            Model::Failed(_) => "No model".to_owned(),
+            Model::None => "…".to_owned(),
+        }
+    }
+
     fn banners(&mut self, ui: &mut Ui) {
         let bad = style::bad(ui.visuals());
         if let Some(Err(reason)) = &self.state.opened {
-            let text = format!("{reason}. You can chat, but nothing will be saved.");
+            let reason = reason.trim_end_matches('.');
+            let text = format!("{reason}. You can chat, but nothing will be saved. Export what you want to keep.");
             ui.label(RichText::new(text).color(bad));
         }
         if let Some(reason) = &self.state.cannot_save {
@@ -57,10 +63,13 @@ impl App {
             ui.label(RichText::new(text).color(bad));
         }
         if let Model::Failed(problem) = self.state.model.clone() {
-            ui.label(RichText::new(&problem.sentence).color(bad));
+            let cancelled = problem.way_on == WayOn::Resume;
+            let colour = if cancelled { ui.visuals().weak_text_color() } else { bad };
+            ui.label(RichText::new(&problem.sentence).color(colour));
             ui.horizontal_wrapped(|ui| {
                 let again = match problem.way_on {
                     WayOn::Reload => "Load the model again",
+                    WayOn::Resume => "Load it after all",
                     _ => "Try again",
                 };
                 if problem.way_on == WayOn::Driver {

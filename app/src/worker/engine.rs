@@ -1,9 +1,10 @@
 //! The real engine, on a thread and a device of its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
@@ -16,7 +17,7 @@ use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{DeviceOptions, Engine, Error, ModelFiles, Result, Session, Timings};
 
 use super::generate::{self, Told};
-use super::{Counted, Event, Load, Loaded, Order, Price, Problem, Worker, cache_format, look_at};
+use super::{Counted, Event, Load, Loaded, Order, Price, Problem, WayOn, Worker, cache_format, look_at};
 use crate::{guide, last_model, models};
 
 /// How soon a stop is noticed.
@@ -120,7 +121,12 @@ impl EngineWorker {
             for (number, order) in inbox {
                 desk.shared.current.store(number, Ordering::SeqCst);
                 desk.shared.loading.store(matches!(order, Order::Load(_)), Ordering::SeqCst);
-                desk.follow(order);
+                if let Some(event) = guarded(order, |order| desk.follow(order)) {
+                    // What it left half done is not to be trusted, nor to panic again while it is dropped.
+                    let ready = desk.ready.take();
+                    let _ = catch_unwind(AssertUnwindSafe(|| drop(ready)));
+                    desk.say.event(event);
+                }
             }
         };
         let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(work).ok();
@@ -152,9 +158,8 @@ impl Worker for EngineWorker {
         match order {
             Order::Stop => self.stop(),
             Order::CancelLoad => self.stop_loads(),
-            Order::FindDevices => self
-                .aside(|| Event::Devices(adapters_blocking().iter().map(|adapter| adapter.get_info().name).collect())),
-            Order::FindModels => self.aside(|| Event::Models(models::found())),
+            Order::FindDevices => self.aside(|| Event::Devices(adapter_names())),
+            Order::FindModels(used) => self.aside(move || Event::Models(models::found(&used))),
             Order::Price(load) => self.aside(move || {
                 let price = price(&load).map_err(|error| Problem::from(&error).sentence);
                 Event::Price(load, price)
@@ -164,6 +169,15 @@ impl Worker for EngineWorker {
                 self.aside(move || Event::Counts(shared.count(texts)));
             }
             Order::Look(path) => self.aside(move || Event::Taken(look_at(&path))),
+            Order::Check(load) => self.aside(move || {
+                // The file comes from anywhere; whatever it does, the window is waiting for the answer.
+                let checked = catch_unwind(AssertUnwindSafe(|| price(&load)));
+                let checked = match checked {
+                    Ok(price) => price.map(|_| ()).map_err(|error| Problem::from(&error)),
+                    Err(_) => Err(Problem { sentence: "The model cannot be read.".into(), way_on: WayOn::OtherFile }),
+                };
+                Event::Checked(load, checked)
+            }),
             Order::Load(_) | Order::Generate { .. } | Order::Alternatives { .. } | Order::Profile => {
                 // Another model is wanted: the one that is loading is not, nor what the present one says.
                 let load = matches!(order, Order::Load(_));
@@ -175,9 +189,15 @@ impl Worker for EngineWorker {
                 if load {
                     self.shared.last_load.store(self.sent, Ordering::SeqCst);
                 }
-                if let Some(orders) = &self.orders {
-                    // It only fails if the thread panicked, which the panic has said.
-                    let _ = orders.send((self.sent, order));
+                let Some(orders) = &self.orders else { return };
+                // It fails where the system gave no thread.
+                if let Err(SendError((_, order))) = orders.send((self.sent, order)) {
+                    let sentence =
+                        "The system gives the engine no thread. Close other programs and start Lapidary again.";
+                    let problem = Problem { sentence: sentence.into(), way_on: WayOn::Retry };
+                    if let Some(event) = failure(&order, problem) {
+                        self.say.event(event);
+                    }
                 }
             }
         }
@@ -197,6 +217,27 @@ impl Drop for EngineWorker {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Follows an order; where that panics, what is to be said of it. Silence would look like an engine that still thinks.
+fn guarded(order: Order, follow: impl FnOnce(Order)) -> Option<Event> {
+    let way_on = if matches!(order, Order::Load(_)) { WayOn::Retry } else { WayOn::Reload };
+    let sentence = "The engine met an error of its own and had to give the model up; nothing that was said is lost.";
+    let event = failure(&order, Problem { sentence: sentence.into(), way_on });
+    catch_unwind(AssertUnwindSafe(|| follow(order))).err().and(event)
+}
+
+/// That an order came to nothing.
+fn failure(order: &Order, problem: Problem) -> Option<Event> {
+    match order {
+        Order::Load(_) => Some(Event::NotLoaded(problem)),
+        Order::Generate { reply, .. } => Some(Event::Failed(*reply, problem)),
+        Order::Alternatives { message, at, .. } => {
+            Some(Event::Alternatives { message: *message, at: *at, list: Err(problem.sentence) })
+        }
+        Order::Profile => Some(Event::Profile(Err(problem.sentence))),
+        _ => None,
     }
 }
 
@@ -281,6 +322,10 @@ impl Desk {
                 }
                 self.say.event(Event::Loaded(Box::new(loaded)));
             }
+            Err(Error::Cancelled) => {
+                let sentence = "Loading was cancelled, so there is no model.".into();
+                self.say.event(Event::NotLoaded(Problem { sentence, way_on: WayOn::Resume }));
+            }
             Err(error) => self.say.event(Event::NotLoaded(Problem::from(&error))),
         }
     }
@@ -356,9 +401,26 @@ fn open(path: Option<&Path>) -> Result<ModelFiles> {
 fn device(load: &Load) -> DeviceOptions {
     let mut options = DeviceOptions::from_env();
     if let Some(device) = &load.device {
-        options.adapter = AdapterChoice::Named(device.clone());
+        let numbered = device.rsplit_once(" #").is_some_and(|(_, number)| number.parse::<usize>().is_ok());
+        let place = if numbered { adapter_names().iter().position(|name| name == device) } else { None };
+        options.adapter = place.map_or_else(|| AdapterChoice::Named(device.clone()), AdapterChoice::Index);
     }
     options
+}
+
+/// The names of the adapters, the fastest first.
+fn adapter_names() -> Vec<String> {
+    distinct(adapters_blocking().iter().map(|adapter| adapter.get_info().name).collect())
+}
+
+/// Names with a number behind those that were there before: two cards of one kind are two.
+fn distinct(names: Vec<String>) -> Vec<String> {
+    let before = |place: usize| names[..place].iter().filter(|name| **name == names[place]).count();
+    let name = |place: usize| match before(place) {
+        0 => names[place].clone(),
+        before => format!("{} #{}", names[place], before + 1),
+    };
+    (0..names.len()).map(name).collect()
 }
 
 /// What a model would take. The device's memory is known only once it is open.
@@ -380,6 +442,25 @@ fn price_of(files: &ModelFiles, load: &Load) -> Result<Price> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_told_as_a_failure_with_a_way_on() {
+        let load = || Order::Load(Load::default());
+        let event = guarded(load(), |_| panic!("as a test"));
+        assert!(matches!(event, Some(Event::NotLoaded(Problem { way_on: WayOn::Retry, .. }))), "{event:?}");
+        let sampling = lapidary_engine::Sampling::default();
+        let (turns, system, overflow) = (Vec::new(), String::new(), super::super::Overflow::Ask);
+        let order = Order::Generate { reply: 7, turns, system, sampling, overflow };
+        let event = guarded(order, |_| panic!("as a test"));
+        assert!(matches!(event, Some(Event::Failed(7, Problem { way_on: WayOn::Reload, .. }))), "{event:?}");
+        assert!(guarded(load(), |_| {}).is_none());
+    }
+
+    #[test]
+    fn two_adapters_of_one_name_can_be_told_apart() {
+        let names = ["Card", "Other", "Card", "Card"].map(str::to_owned).to_vec();
+        assert_eq!(distinct(names), ["Card", "Other", "Card #2", "Card #3"]);
+    }
 
     #[test]
     fn stopping_a_reply_stops_no_load() {

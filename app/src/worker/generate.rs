@@ -7,7 +7,7 @@ use lapidary_engine::tokenizer::{TextStream, Tokenizer};
 use lapidary_engine::{Error, Result, Sampling, Session};
 
 use super::engine::{Say, Shared};
-use super::{Event, Likely, Overflow};
+use super::{Event, Likely, Next, Overflow};
 use crate::chats::{Id, Role};
 
 /// Tokens that a reply should have room for before old turns are dropped.
@@ -112,16 +112,26 @@ pub(super) fn alternatives(session: &mut Session, shared: &Shared, told: &Told) 
     let mut list = Vec::new();
     for id in order.into_iter().take(ALTERNATIVES) {
         let share = (f64::from(logits[id] - highest).exp() / sum) as f32;
-        let text = if engine.stop_ids().contains(&(id as u32)) {
-            None
+        let next = if engine.stop_ids().contains(&(id as u32)) {
+            Next::End
         } else {
             // Not `decode`, which may drop a space at the start.
             let Some(piece) = tokenizer.piece(id as u32) else { continue };
-            Some(piece.replace('▁', " "))
+            if tokenizer.is_control(id as u32) || is_byte(&piece) {
+                Next::Piece(piece)
+            } else {
+                Next::Text(piece.replace('▁', " "))
+            }
         };
-        list.push((text, share));
+        list.push((next, share));
     }
     Ok(list)
+}
+
+/// Whether a piece is a byte of a letter, as `<0xE2>`.
+fn is_byte(piece: &str) -> bool {
+    let digits = piece.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+    digits.is_some_and(|digits| digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// Kernels, how often they run for a token, and their milliseconds, the longest first.
@@ -143,6 +153,14 @@ mod tests {
 
     use super::*;
     use crate::guide;
+
+    #[test]
+    fn bytes_are_known_by_their_names() {
+        assert!(is_byte("<0xE2>") && is_byte("<0x0A>"));
+        for text in ["<0x>", "<0xE>", "<0xGG>", "<div>", "0xE2", ""] {
+            assert!(!is_byte(text), "{text}");
+        }
+    }
 
     #[test]
     fn as_few_of_the_oldest_turns_are_left_out_as_it_takes() {

@@ -83,14 +83,16 @@ pub enum Order {
     Profile,
     /// The adapters of this machine.
     FindDevices,
-    /// The models on this machine.
-    FindModels,
+    /// The models on this machine, among them those that were used before.
+    FindModels(Vec<PathBuf>),
     /// What a model would take of the device's memory.
     Price(Load),
     /// The tokens of texts.
     Count(Vec<(Counted, String)>),
     /// A file that was dropped or chosen: what is it?
     Look(PathBuf),
+    /// Whether a model's files can be loaded, as far as their headers tell.
+    Check(Load),
 }
 
 /// A text whose tokens are counted.
@@ -154,10 +156,23 @@ pub enum Event {
     Counts(Vec<(Counted, usize, usize)>),
     /// An answer to [`Order::Look`].
     Taken(Taken),
+    /// An answer to [`Order::Check`].
+    Checked(Load, Result<(), Problem>),
 }
 
-/// A token's text, `None` for the end of the reply, and its probability; in lists the likeliest first.
-pub type Likely = (Option<String>, f32);
+/// What a token adds to a reply.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// A text.
+    Text(String),
+    /// Nothing that can be said by itself: a part of a letter, or a mark of the template. Its name.
+    Piece(String),
+    /// The end.
+    End,
+}
+
+/// A token, and its probability; in lists the likeliest first.
+pub type Likely = (Next, f32);
 
 /// A model that is loaded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -233,6 +248,8 @@ pub enum WayOn {
     Reload,
     /// Make room in the context.
     MakeRoom,
+    /// Load the model after all: it was the person who cancelled it.
+    Resume,
 }
 
 impl From<&Error> for Problem {

@@ -111,6 +111,114 @@ fn a_chat_that_outgrew_the_context() {
 }
 
 #[test]
+fn a_summary_is_made_again_from_the_same_chat() {
+    let mut window = Window::new();
+    window.exchange("One", "First");
+    let full = problem("The prompt takes 1100 tokens, but the context holds 1024.", WayOn::MakeRoom);
+    window.script().reply_problem = Some(full);
+    window.exchange("Two", "");
+    window.script().replies.push_back("We talked of numbers.".into());
+    window.press("Start from a summary");
+    window.until("it is summed up", |app| app.state.reply().is_none());
+    let told = window.last_turns();
+    assert_eq!(told[..2].iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["One", "First"]);
+    window.press("Regenerate");
+    window.until("there is another", |app| app.state.reply().is_none());
+    assert_eq!(window.last_turns(), told);
+    assert_eq!(window.branch()[1], "Yes.");
+    window.press("Continue");
+    window.until("it goes on", |app| app.state.reply().is_none());
+    assert_eq!(window.last_turns()[..told.len()], told);
+    // What is said after it is told the summary only.
+    window.exchange("Three", "Third");
+    assert_eq!(window.last_turns().len(), 3);
+}
+
+#[test]
+fn a_file_that_is_no_model_leaves_the_one_that_is_open_and_its_reply() {
+    let mut window = Window::new();
+    window.script().pace = 0;
+    window.say("Talk");
+    window.script().check_problem = Some(problem("/x/notes: there is no config.json.", WayOn::OtherFile));
+    window.harness.state_mut().state.load_model(Some("/x/notes".into()));
+    window.sees("/x/notes: there is no config.json. The model that is open stays.");
+    assert!(window.harness.state().state.loaded().is_some_and(|loaded| loaded.is_guide()));
+    window.let_it_speak();
+    assert_eq!(window.branch(), ["Talk", "Yes."]);
+}
+
+#[test]
+fn without_a_model_nothing_makes_way_for_a_reply_that_cannot_come() {
+    let mut window = Window::new();
+    window.exchange("One", "First");
+    let reply = window.harness.state().state.tree().unwrap().path()[1];
+    let failed = problem("Out of GPU memory.", WayOn::Smaller);
+    window.script().push(lapidary_app::worker::Event::NotLoaded(failed));
+    window.sees("Out of GPU memory.");
+    window.harness.state_mut().state.regenerate(reply);
+    window.settle();
+    assert_eq!(window.branch(), ["One", "First"]);
+    assert!(!window.shows("waits its turn"));
+}
+
+#[test]
+fn a_load_that_was_cancelled_is_no_error() {
+    let mut window = failing("Loading was cancelled, so there is no model.", WayOn::Resume);
+    window.press("Load it after all");
+    window.until("it is loaded", |app| matches!(app.state.model, Model::Ready(_)));
+}
+
+#[test]
+fn the_window_does_not_close_over_what_is_not_saved_without_asking() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    std::fs::write(&path, "no database").unwrap();
+    let mut window = Window::over(Some(path));
+    let close = |window: &mut Window| {
+        let viewport = window.harness.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
+        viewport.events.push(egui::ViewportEvent::Close);
+        window.harness.step();
+        let commands = &window.harness.output().viewport_output[&egui::ViewportId::ROOT].commands;
+        let held = commands.contains(&egui::ViewportCommand::CancelClose);
+        window.harness.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default().events.clear();
+        window.settle();
+        held
+    };
+    assert!(!close(&mut window), "nothing was said yet");
+    window.exchange("Keep this", "Kept.");
+    assert!(close(&mut window));
+    window.sees("Not everything is saved");
+    window.press_last("Cancel");
+    assert!(!window.shows("Not everything is saved"));
+    assert!(close(&mut window));
+    window.press("Export…");
+    let json = folder.path().join("all.json");
+    window.write("Path", &json.display().to_string());
+    window.press("Save");
+    window.until("it is written", |_| json.exists());
+    assert!(std::fs::read_to_string(&json).unwrap().contains("Kept."));
+    assert!(close(&mut window));
+    window.press("Close anyway");
+    assert!(!close(&mut window));
+}
+
+#[test]
+fn what_is_said_again_is_shown_once() {
+    let mut window = Window::new();
+    for _ in 0..20 {
+        window.harness.state_mut().state.complain("The same again.");
+    }
+    window.settle();
+    assert_eq!(window.harness.get_all_by_label("Close the notice").count(), 1);
+    for number in 0..20 {
+        window.harness.state_mut().state.complain(&format!("Another, number {number}."));
+    }
+    window.settle();
+    assert_eq!(window.harness.get_all_by_label("Close the notice").count(), 5);
+    assert!(window.shows("Another, number 19."));
+}
+
+#[test]
 fn turns_that_were_left_out_are_told() {
     let mut window = Window::new();
     window.script().pace = 0;

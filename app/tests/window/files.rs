@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use egui::{Key, Modifiers};
+use egui_kittest::kittest::Queryable;
 use lapidary_app::worker::Order;
 
 use crate::script::Window;
@@ -135,6 +136,10 @@ fn a_deleted_chat_is_in_the_trash_until_that_is_emptied() {
     window.press("Delete");
     window.press("Trash (1)");
     window.press("Empty the trash");
+    window.press("Keep");
+    assert_eq!(window.harness.state().state.trash().len(), 1);
+    window.press("Empty the trash");
+    window.press("Remove for good");
     window.sees("The trash is empty.");
     assert!(window.harness.state().state.trash().is_empty());
 }
@@ -188,7 +193,7 @@ fn chats_are_exported_and_imported() {
         "# Keep this\n\n## You\n\nKeep this\n\n## Guide\n\nKept.\n"
     );
     let json = folder.path().join("all.json");
-    window.harness.state_mut().state.export(true, json.clone());
+    window.harness.state_mut().state.export(true, json.clone(), false);
     window.until("it is written", |_| json.exists());
     window.press("More");
     window.press("Import chats…");
@@ -198,6 +203,31 @@ fn chats_are_exported_and_imported() {
     window.until("it is shown", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
     assert_eq!(window.branch(), ["Keep this", "Kept."]);
     assert_eq!(window.harness.state().state.listed().len(), 2);
+}
+
+#[test]
+fn every_export_has_a_name_and_something_in_it() {
+    let mut window = Window::new();
+    window.key(Modifiers::COMMAND, Key::E);
+    window.sees("There is nothing to export yet.");
+    window.exchange("???", "Yes?");
+    window.key(Modifiers::COMMAND, Key::E);
+    let path = window.harness.get_by_label("Path").value().unwrap_or_default();
+    assert!(path.ends_with("Chat.md"), "{path}");
+}
+
+#[test]
+fn the_system_prompt_of_a_chat_that_is_still_empty_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    {
+        let mut window = Window::over(Some(path.clone()));
+        window.until("it is open", |app| app.state.opened.is_some());
+        window.harness.state_mut().state.set_system("Answer in verse.".into());
+    }
+    let mut window = Window::over(Some(path));
+    window.until("it is open", |app| app.state.opened.is_some());
+    assert_eq!(window.harness.state().state.open().unwrap().system, "Answer in verse.");
 }
 
 /// A file as the system drops it.

@@ -23,6 +23,8 @@ pub(crate) struct Script {
     pub(crate) replies: VecDeque<String>,
     /// How many bytes of a reply come at a time; 0 for none before [`Window::let_it_speak`].
     pub(crate) pace: usize,
+    /// Why the files of the next model will not do.
+    pub(crate) check_problem: Option<Problem>,
     /// What the next load ends in.
     pub(crate) load_problem: Option<Problem>,
     /// What the next reply ends in, after all of its text.
@@ -79,7 +81,7 @@ impl Worker for Scripted {
                 script.events.push_back(Event::Profile(Ok(vec![("matvec", 182, 8.25), ("attention", 26, 1.5)])));
             }
             Order::FindDevices => script.events.push_back(Event::Devices(vec!["Card".into(), "Other card".into()])),
-            Order::FindModels => {
+            Order::FindModels(_) => {
                 let model = |name: &str, path: Option<&str>| lapidary_app::worker::FoundModel {
                     name: name.into(),
                     path: path.map(PathBuf::from),
@@ -96,6 +98,10 @@ impl Worker for Scripted {
             Order::Count(texts) => {
                 let count = |(name, text): (Counted, String)| (name, text.len(), text.split_whitespace().count());
                 script.events.push_back(Event::Counts(texts.into_iter().map(count).collect()));
+            }
+            Order::Check(load) => {
+                let checked = script.check_problem.take().map_or(Ok(()), Err);
+                script.events.push_back(Event::Checked(load, checked));
             }
             Order::Look(path) => script.events.push_back(Event::Taken(look_at(&path))),
             Order::CancelLoad => {}
@@ -169,7 +175,7 @@ impl Window {
         let store = Store::open(path, Arc::new(|| {}));
         let state = State::new(Box::new(Scripted(script.clone())), store, Load::default());
         let draw = |ui: &mut egui::Ui, app: &mut App| {
-            app.state.tick();
+            app.tick(ui.ctx());
             app.show(ui);
         };
         let builder = Harness::builder().with_size([1080.0, 760.0]).with_theme(egui::Theme::Dark).with_max_steps(64);

@@ -3,7 +3,7 @@
 use egui::{Event, ImeEvent, Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::{Role, Status};
-use lapidary_app::worker::{Event as WorkerEvent, Order, Overflow};
+use lapidary_app::worker::{Event as WorkerEvent, Next, Order, Overflow};
 
 use crate::script::{Script, Window};
 
@@ -264,7 +264,12 @@ fn a_whole_chat_by_keyboard_alone() {
 fn alternatives_are_shown_and_branched_from() {
     let mut window = Window::new();
     window.exchange("Say it", "the cat sat");
-    window.script().alternatives = vec![(Some(" cat".into()), 0.6), (Some(" dog".into()), 0.3), (None, 0.1)];
+    window.script().alternatives = vec![
+        (Next::Text(" cat".into()), 0.6),
+        (Next::Text(" dog".into()), 0.2),
+        (Next::Piece("<0xE2>".into()), 0.1),
+        (Next::End, 0.1),
+    ];
     window.press("Alternatives");
     window.press("cat");
     window.sees("Branch with “ dog”");
@@ -284,10 +289,11 @@ fn alternatives_are_shown_and_branched_from() {
     window.press("Alternatives");
     window.press("sat");
     let asked = window.harness.state().state.alternatives.clone().unwrap();
-    let late = WorkerEvent::Alternatives { message: asked.message, at: 0, list: Ok(vec![(Some("A".into()), 1.0)]) };
+    let late =
+        WorkerEvent::Alternatives { message: asked.message, at: 0, list: Ok(vec![(Next::Text("A".into()), 1.0)]) };
     window.script().push(late);
     window.settle();
-    assert_eq!(window.harness.state().state.alternatives.clone().unwrap().list.unwrap().unwrap().len(), 3);
+    assert_eq!(window.harness.state().state.alternatives.clone().unwrap().list.unwrap().unwrap().len(), 4);
 }
 
 #[test]
@@ -345,4 +351,175 @@ fn the_profiler_lists_kernels() {
     window.press("Measure a token");
     window.sees("matvec × 182");
     window.sees("9.75 ms in all");
+}
+
+/// A reply of several screens.
+fn long() -> String {
+    (0..120).map(|number| format!("Paragraph {number}.\n\n")).collect()
+}
+
+#[test]
+fn pages_are_turned_by_keyboard_and_skip_nothing() {
+    let mut window = Window::new();
+    window.exchange("One", "First reply");
+    window.exchange("Two", &long());
+    let seen = |window: &Window| {
+        let sight = 60.0..640.0;
+        let inside = |number: &usize| {
+            let label = format!("Paragraph {number}.");
+            let mut labels = window.harness.query_all_by_label(&label);
+            labels.any(|node| sight.contains(&node.rect().min.y) && sight.contains(&node.rect().max.y))
+        };
+        (0..120).filter(inside).collect::<Vec<_>>()
+    };
+    assert!(!window.shows("First reply"));
+    let mut all = seen(&window);
+    for _ in 0..20 {
+        window.key(Modifiers::NONE, Key::PageUp);
+        all.extend(seen(&window));
+    }
+    all.sort();
+    all.dedup();
+    assert_eq!(all, (0..120).collect::<Vec<_>>());
+    assert!(window.shows("First reply"), "the first page is not shown");
+    window.key(Modifiers::NONE, Key::PageDown);
+    assert!(seen(&window).first().is_some_and(|first| *first > 0));
+    window.key(Modifiers::COMMAND, Key::End);
+    assert_eq!(seen(&window).last(), Some(&119));
+    window.key(Modifiers::COMMAND, Key::Home);
+    assert_eq!(seen(&window).first(), Some(&0));
+    // Where something is typed, these two keys belong to it.
+    window.write("Message", "a thought");
+    window.key(Modifiers::COMMAND, Key::End);
+    assert_eq!(seen(&window).first(), Some(&0));
+}
+
+#[test]
+fn the_keyboard_walks_past_a_reply_of_several_screens() {
+    let mut window = Window::new();
+    window.exchange("One", "First reply");
+    window.exchange("Two", &long());
+    assert!(!window.shows("First reply"));
+    for _ in 0..40 {
+        window.key(Modifiers::SHIFT, Key::Tab);
+        if window.shows("First reply") {
+            return;
+        }
+    }
+    panic!("Shift+Tab never came to the first reply");
+}
+
+#[test]
+fn what_is_typed_after_up_goes_into_the_edit_however_long_the_reply_is() {
+    let mut window = Window::new();
+    window.exchange("One", &long());
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    window.harness.event(Event::Text("!".into()));
+    window.settle();
+    assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "One!");
+    // Also from where it cannot be seen.
+    window.key(Modifiers::NONE, Key::PageDown);
+    window.key(Modifiers::NONE, Key::PageDown);
+    window.harness.event(Event::Text("?".into()));
+    window.settle();
+    assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "One!?");
+    assert_eq!(window.harness.state().state.draft(), "");
+    // An edit that was left is there again at the next one.
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(window.harness.state().state.editing.is_none());
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "One!?");
+    window.press("Cancel");
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "One");
+}
+
+#[test]
+fn the_old_reply_stays_in_sight_until_another_begins() {
+    let mut window = Window::new();
+    window.exchange("one", "first");
+    let reply = window.harness.state().state.tree().unwrap().path()[1];
+    window.key(Modifiers::COMMAND, Key::N);
+    window.script().pace = 0;
+    window.say("elsewhere");
+    window.press("one");
+    window.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
+    window.press("Regenerate");
+    window.sees("waits its turn");
+    assert_eq!(window.branch(), ["one", "first"]);
+    // A second press would not make a second reply.
+    window.harness.state_mut().state.regenerate(reply);
+    window.let_it_speak();
+    window.until("there is another", |app| app.state.tree().unwrap().messages().count() == 3);
+    window.until("it ends", |app| app.state.reply().is_none());
+    assert_eq!(window.branch(), ["one", "Yes."]);
+    assert_eq!(window.harness.state().state.tree().unwrap().messages().count(), 3);
+}
+
+#[test]
+fn escape_stops_no_reply_of_another_chat() {
+    let mut window = Window::new();
+    window.script().pace = 0;
+    window.say("Of the first");
+    window.key(Modifiers::COMMAND, Key::N);
+    window.say("Of the second");
+    window.sees("The reply in “Of the first” comes first.");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(window.harness.state().state.reply().is_some());
+    window.let_it_speak();
+    window.until("both are answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
+    window.press("Of the first");
+    window.until("it is read", |app| app.state.tree().is_some_and(|tree| !tree.path().is_empty()));
+    assert_eq!(window.branch(), ["Of the first", "Yes."]);
+}
+
+#[test]
+fn going_on_with_a_reply_that_others_follow_makes_a_branch() {
+    let mut window = Window::new();
+    window.harness.state_mut().state.settings.overflow = Overflow::DropOldest;
+    window.exchange("One", "First");
+    window.exchange("Two", "Second");
+    window.script().pace = 0;
+    window.script().replies.push_back(" and more".into());
+    window.press("Continue");
+    let first = window.harness.state().state.tree().unwrap().path()[1];
+    // Pressed again it does nothing more.
+    window.harness.state_mut().state.go_on(first, Overflow::Ask);
+    window.let_it_speak();
+    assert_eq!(window.branch(), ["One", "First and more"]);
+    let script = window.script();
+    let asked: Vec<_> = script.orders.iter().filter(|order| matches!(order, Order::Generate { .. })).collect();
+    assert_eq!(asked.len(), 3);
+    assert!(matches!(asked[2], Order::Generate { overflow: Overflow::DropOldest, .. }), "{:?}", asked[2]);
+    drop(script);
+    window.press("Previous branch");
+    assert_eq!(window.branch(), ["One", "First", "Two", "Second"]);
+}
+
+#[test]
+fn a_model_that_was_given_up_for_another_is_not_taken_for_it() {
+    let mut window = Window::new();
+    let late = window.harness.state().state.loaded().unwrap().clone();
+    window.harness.state_mut().state.load_model(Some("/models/2b.gguf".into()));
+    window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| loaded.name == "2b"));
+    window.script().push(WorkerEvent::Loaded(Box::new(late)));
+    window.settle();
+    assert_eq!(window.harness.state().state.loaded().unwrap().name, "2b");
+    // What was used is looked for when models are listed.
+    window.key(Modifiers::COMMAND, Key::M);
+    let script = window.script();
+    let used = script.orders.iter().rev().find_map(|order| match order {
+        Order::FindModels(used) => Some(used.clone()),
+        _ => None,
+    });
+    assert_eq!(used.unwrap(), [std::path::PathBuf::from("/models/2b.gguf")]);
+}
+
+#[test]
+fn the_settings_name_the_model_and_lead_to_the_others() {
+    let mut window = Window::new();
+    window.key(Modifiers::COMMAND, Key::Comma);
+    window.press("Choose a model");
+    window.sees("On this machine");
 }

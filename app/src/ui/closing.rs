@@ -1,0 +1,70 @@
+//! The question before the window closes, where something that was said would be lost with it.
+
+use egui::{Context, RichText, ViewportCommand};
+
+use super::{App, style};
+
+/// How far closing has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// Nobody wants it.
+    #[default]
+    No,
+    /// It is asked about.
+    Asked,
+    /// It is what the person wants, whatever is lost.
+    Anyway,
+}
+
+impl App {
+    /// Keeps the window open for the question. It may be minimised, where nothing is drawn.
+    pub(super) fn hold_open(&mut self, ctx: &Context) {
+        let wanted = ctx.input(|input| input.viewport().close_requested());
+        if !wanted || self.closing == Closing::Anyway || self.state.would_lose().is_none() {
+            return;
+        }
+        self.closing = Closing::Asked;
+        for command in [ViewportCommand::CancelClose, ViewportCommand::Minimized(false), ViewportCommand::Focus] {
+            ctx.send_viewport_cmd(command);
+        }
+    }
+
+    pub(super) fn closing_prompt(&mut self, ctx: &Context) {
+        if self.closing != Closing::Asked {
+            return;
+        }
+        // What could not be saved may be saved by now.
+        let Some(reason) = self.state.would_lose() else {
+            self.closing = Closing::No;
+            return;
+        };
+        let (mut export, mut anyway, mut cancel) = (false, false, false);
+        let modal = egui::Modal::new(egui::Id::unique("closing")).show(ctx, |ui| {
+            ui.set_width(420.0_f32.min(ctx.content_rect().width() - 60.0));
+            ui.heading("Not everything is saved");
+            ui.add_space(4.0);
+            ui.label(RichText::new(reason).color(style::bad(ui.visuals())));
+            ui.label("What is not saved is lost when Lapidary closes. You can write all chats to a file first.");
+            ui.add_space(6.0);
+            ui.horizontal(|ui| {
+                let button = ui.button("Export…");
+                if !ui.ctx().memory(|memory| memory.focused().is_some()) {
+                    button.request_focus();
+                }
+                export = button.clicked();
+                anyway = ui.button("Close anyway").clicked();
+                cancel = ui.button("Cancel").clicked();
+            });
+        });
+        if anyway {
+            self.closing = Closing::Anyway;
+            ctx.send_viewport_cmd(ViewportCommand::Close);
+        } else if export || cancel || modal.should_close() {
+            self.closing = Closing::No;
+            self.composer.focus = !export;
+        }
+        if export {
+            self.ask_export(true);
+        }
+    }
+}
