@@ -75,6 +75,8 @@ pub enum StoreEvent {
         chats: Vec<Chat>,
         /// What was saved last by [`Store::save_settings`].
         settings: Option<String>,
+        /// What was saved last by [`Store::save_edits`].
+        edits: Option<String>,
     },
     /// The database cannot be opened; chats are kept only until the end of the program.
     NotOpened(String),
@@ -100,6 +102,7 @@ enum Write {
     Append(Id, String),
     Forget(Id),
     Settings(String),
+    Edits(String),
 }
 
 enum Ask {
@@ -196,6 +199,11 @@ impl Store {
         self.ask(Ask::Write(vec![Write::Settings(settings)]));
     }
 
+    /// Saves the edits that are not finished.
+    pub fn save_edits(&self, edits: String) {
+        self.ask(Ask::Write(vec![Write::Edits(edits)]));
+    }
+
     /// Asks for a chat's messages: [`StoreEvent::Messages`].
     pub fn load(&self, chat: Id) {
         self.ask(Ask::Messages(chat));
@@ -281,9 +289,11 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
 fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
     let mut statement = database.prepare("SELECT * FROM chats ORDER BY updated DESC")?;
     let chats = statement.query_map([], chat)?.collect::<rusqlite::Result<_>>()?;
-    let sql = "SELECT value FROM settings WHERE name = 'settings'";
-    let settings = database.query_row(sql, [], |row| row.get(0)).optional()?;
-    Ok(StoreEvent::Opened { chats, settings })
+    let value = |name: &str| {
+        let sql = "SELECT value FROM settings WHERE name = ?";
+        database.query_row(sql, [name], |row| row.get(0)).optional()
+    };
+    Ok(StoreEvent::Opened { chats, settings: value("settings")?, edits: value("edits")? })
 }
 
 /// The thread's own.
@@ -469,9 +479,8 @@ fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = &'w Write>)
             Write::Forget(chat) => {
                 transaction.execute("DELETE FROM chats WHERE id = ?", [chat])?;
             }
-            Write::Settings(settings) => {
-                transaction.execute("INSERT OR REPLACE INTO settings VALUES ('settings', ?)", [settings])?;
-            }
+            Write::Settings(value) => put_value(&transaction, "settings", value)?,
+            Write::Edits(value) => put_value(&transaction, "edits", value)?,
         }
     }
     transaction.commit()
@@ -487,6 +496,11 @@ fn import(database: &mut Connection, book: &Book) -> rusqlite::Result<()> {
         }
     }
     transaction.commit()
+}
+
+fn put_value(database: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
+    database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", [name, value])?;
+    Ok(())
 }
 
 fn put_chat(database: &Connection, chat: &Chat) -> rusqlite::Result<()> {
@@ -656,13 +670,15 @@ mod tests {
         let (chat, messages) = sample();
         {
             let store = Store::open(Some(path.clone()), quiet());
-            assert!(matches!(wait(&store), StoreEvent::Opened { chats, settings: None } if chats.is_empty()));
+            assert!(
+                matches!(wait(&store), StoreEvent::Opened { chats, settings: None, edits: None } if chats.is_empty())
+            );
             keep(&store, &chat, &messages);
             store.append(messages[1].id, " Or eight.".into());
             store.save_settings("{}".into());
         }
         let store = Store::open(Some(path), quiet());
-        let StoreEvent::Opened { chats, settings } = wait(&store) else { panic!() };
+        let StoreEvent::Opened { chats, settings, .. } = wait(&store) else { panic!() };
         assert_eq!((chats, settings.as_deref()), (vec![chat.clone()], Some("{}")));
         store.load(chat.id);
         let StoreEvent::Messages(_, mut found) = wait(&store) else { panic!() };

@@ -1,5 +1,6 @@
 //! The list of chats.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -138,8 +139,9 @@ impl State {
         });
     }
 
-    /// Saves what is typed in the open chat.
+    /// Saves what is typed in the open chat, and what is edited in any.
     pub(super) fn save_draft(&mut self) {
+        self.save_edits();
         let changed = self.draft_changed.take().is_some();
         let Some(chat) = self.chats.iter().find(|chat| chat.id == self.open) else { return };
         // Its system prompt is its own, unless it is that of new chats or was until a moment ago.
@@ -152,6 +154,32 @@ impl State {
             // What was typed first may have been saved.
             self.store.forget(chat.id);
         }
+    }
+
+    /// Saves the edits that are not finished, where they changed.
+    fn save_edits(&mut self) {
+        let open = self.editing.iter().chain(self.edits.values());
+        let edits: BTreeMap<Id, &String> =
+            self.escaped.iter().map(|(id, text)| (*id, text)).chain(open.map(|(id, text)| (*id, text))).collect();
+        let edits = if edits.is_empty() { String::new() } else { serde_json::to_string(&edits).unwrap_or_default() };
+        if edits != self.saved_edits {
+            self.store.save_edits(edits.clone());
+            self.saved_edits = edits;
+        }
+    }
+
+    /// Takes the edits of the last time: each is there again when its message is edited.
+    pub(super) fn read_edits(&mut self, saved: Option<&str>) {
+        let saved = saved.unwrap_or_default();
+        // What is unreadable was written by another version; it is no reason to keep anything else from being shown.
+        let edits: BTreeMap<Id, String> = serde_json::from_str(saved).unwrap_or_default();
+        self.escaped.extend(edits);
+        self.saved_edits = saved.to_owned();
+    }
+
+    /// To be called when the text of an edit changed.
+    pub fn edit_changed(&mut self) {
+        self.draft_changed.get_or_insert_with(Instant::now);
     }
 
     /// Saves what is typed about a second after it was.

@@ -132,6 +132,8 @@ pub struct State {
     edits: HashMap<Id, (Id, String)>,
     /// What was written in edits that were left, by message.
     escaped: HashMap<Id, String>,
+    /// The edits as they were saved last.
+    saved_edits: String,
     /// The turns of other chats that are summed up, by the question that asks for it.
     summed_up: HashMap<Id, Vec<(Role, String)>>,
     /// How the model stands.
@@ -180,6 +182,7 @@ impl State {
             editing: None,
             edits: HashMap::new(),
             escaped: HashMap::new(),
+            saved_edits: String::new(),
             summed_up: HashMap::new(),
             model: Model::None,
             load,
@@ -233,12 +236,13 @@ impl State {
 
     fn stored(&mut self, event: StoreEvent) {
         match event {
-            StoreEvent::Opened { chats, settings } => {
+            StoreEvent::Opened { chats, settings, edits } => {
                 let before = std::mem::take(&mut self.settings).system;
                 self.settings = settings.as_deref().map(Settings::from_json).unwrap_or_default();
                 self.saved_settings = Some(self.settings.clone());
                 self.default_system_changed(&before);
                 self.opened = Some(Ok(()));
+                self.read_edits(edits.as_deref());
                 // A thought that was typed and never sent waits where it was typed.
                 let thought = chats.iter().find(|chat| chat.title.is_empty()).map(|chat| chat.id);
                 let idle = self.draft().is_empty() && self.tree().is_some_and(|tree| tree.path().is_empty());

@@ -142,7 +142,9 @@ impl State {
     /// Stops editing; whether something was edited. What was written is there again at the next edit of the same message.
     pub fn escape_edit(&mut self) -> bool {
         let Some((id, text)) = self.editing.take() else { return false };
-        self.escaped.insert(id, text);
+        if self.tree().and_then(|tree| tree.get(id)).is_some_and(|message| message.text != text) {
+            self.escaped.insert(id, text);
+        }
         true
     }
 
@@ -158,6 +160,7 @@ impl State {
     pub fn finish_edit(&mut self) {
         let chat = self.open;
         let Some((id, text)) = self.editing.take() else { return };
+        self.edit_changed();
         let Some(message) = self.tree().and_then(|tree| tree.get(id)).cloned() else { return };
         let text = text.trim();
         if text.is_empty() || text == message.text.trim() {

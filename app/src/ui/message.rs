@@ -206,6 +206,9 @@ impl App {
                 .margin(8.0),
         );
         let response = response.accessible_name("Edit the message");
+        if response.changed() {
+            self.state.edit_changed();
+        }
         if !ui.ctx().memory(|memory| memory.focused().is_some()) {
             response.request_focus();
         }
@@ -224,6 +227,7 @@ impl App {
             self.composer.focus = true;
         } else if cancel {
             self.state.editing = None;
+            self.state.edit_changed();
             self.composer.focus = true;
         }
     }

@@ -230,6 +230,36 @@ fn the_system_prompt_of_a_chat_that_is_still_empty_is_kept() {
     assert_eq!(window.harness.state().state.open().unwrap().system, "Answer in verse.");
 }
 
+#[test]
+fn an_edit_that_was_not_finished_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    {
+        let mut window = Window::over(Some(path.clone()));
+        window.exchange("A question", "Yes");
+        window.key(Modifiers::NONE, Key::ArrowUp);
+        window.write("Edit the message", "A question, better put");
+    }
+    for _ in 0..2 {
+        let mut window = Window::over(Some(path.clone()));
+        window.press("A question");
+        window.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
+        window.key(Modifiers::NONE, Key::ArrowUp);
+        assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "A question, better put");
+    }
+    let mut window = Window::over(Some(path.clone()));
+    window.press("A question");
+    window.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    window.press("Cancel");
+    drop(window);
+    let mut window = Window::over(Some(path));
+    window.press("A question");
+    window.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "A question");
+}
+
 /// A file as the system drops it.
 #[derive(Debug)]
 struct Dropped(PathBuf);

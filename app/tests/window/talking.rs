@@ -353,10 +353,13 @@ fn the_profiler_lists_kernels() {
     window.sees("9.75 ms in all");
 }
 
-/// A reply of several screens.
+/// A reply of several screens, in blocks whose heights cannot be guessed well.
 fn long() -> String {
-    (0..120).map(|number| format!("Paragraph {number}.\n\n")).collect()
+    let block = "# A heading\n\n| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n";
+    (0..PARAGRAPHS).map(|number| format!("Paragraph {number}.\n\n{block}\n")).collect()
 }
+
+const PARAGRAPHS: usize = 60;
 
 #[test]
 fn pages_are_turned_by_keyboard_and_skip_nothing() {
@@ -370,22 +373,22 @@ fn pages_are_turned_by_keyboard_and_skip_nothing() {
             let mut labels = window.harness.query_all_by_label(&label);
             labels.any(|node| sight.contains(&node.rect().min.y) && sight.contains(&node.rect().max.y))
         };
-        (0..120).filter(inside).collect::<Vec<_>>()
+        (0..PARAGRAPHS).filter(inside).collect::<Vec<_>>()
     };
     assert!(!window.shows("First reply"));
     let mut all = seen(&window);
-    for _ in 0..20 {
+    for _ in 0..PARAGRAPHS {
         window.key(Modifiers::NONE, Key::PageUp);
         all.extend(seen(&window));
     }
     all.sort();
     all.dedup();
-    assert_eq!(all, (0..120).collect::<Vec<_>>());
+    assert_eq!(all, (0..PARAGRAPHS).collect::<Vec<_>>());
     assert!(window.shows("First reply"), "the first page is not shown");
     window.key(Modifiers::NONE, Key::PageDown);
     assert!(seen(&window).first().is_some_and(|first| *first > 0));
     window.key(Modifiers::COMMAND, Key::End);
-    assert_eq!(seen(&window).last(), Some(&119));
+    assert_eq!(seen(&window).last(), Some(&(PARAGRAPHS - 1)));
     window.key(Modifiers::COMMAND, Key::Home);
     assert_eq!(seen(&window).first(), Some(&0));
     // Where something is typed, these two keys belong to it.
