@@ -77,6 +77,8 @@ pub enum StoreEvent {
         settings: Option<String>,
         /// What was saved last by [`Store::save_edits`].
         edits: Option<String>,
+        /// What was saved last by [`Store::save_sources`].
+        sources: Option<String>,
     },
     /// The database cannot be opened; chats are kept only until the end of the program.
     NotOpened(String),
@@ -103,6 +105,7 @@ enum Write {
     Forget(Id),
     Settings(String),
     Edits(String),
+    Sources(String),
 }
 
 enum Ask {
@@ -204,6 +207,11 @@ impl Store {
         self.ask(Ask::Write(vec![Write::Edits(edits)]));
     }
 
+    /// Saves what summaries were made from.
+    pub fn save_sources(&self, sources: String) {
+        self.ask(Ask::Write(vec![Write::Sources(sources)]));
+    }
+
     /// Asks for a chat's messages: [`StoreEvent::Messages`].
     pub fn load(&self, chat: Id) {
         self.ask(Ask::Messages(chat));
@@ -293,7 +301,8 @@ fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
         let sql = "SELECT value FROM settings WHERE name = ?";
         database.query_row(sql, [name], |row| row.get(0)).optional()
     };
-    Ok(StoreEvent::Opened { chats, settings: value("settings")?, edits: value("edits")? })
+    let (settings, edits, sources) = (value("settings")?, value("edits")?, value("sources")?);
+    Ok(StoreEvent::Opened { chats, settings, edits, sources })
 }
 
 /// The thread's own.
@@ -481,6 +490,7 @@ fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = &'w Write>)
             }
             Write::Settings(value) => put_value(&transaction, "settings", value)?,
             Write::Edits(value) => put_value(&transaction, "edits", value)?,
+            Write::Sources(value) => put_value(&transaction, "sources", value)?,
         }
     }
     transaction.commit()
@@ -670,9 +680,7 @@ mod tests {
         let (chat, messages) = sample();
         {
             let store = Store::open(Some(path.clone()), quiet());
-            assert!(
-                matches!(wait(&store), StoreEvent::Opened { chats, settings: None, edits: None } if chats.is_empty())
-            );
+            assert!(matches!(wait(&store), StoreEvent::Opened { chats, settings: None, .. } if chats.is_empty()));
             keep(&store, &chat, &messages);
             store.append(messages[1].id, " Or eight.".into());
             store.save_settings("{}".into());

@@ -255,6 +255,13 @@ impl State {
             self.edits.remove(&chat.id);
         }
         self.chats.retain(|chat| chat.deleted.is_none());
+        // What was said in a chat that is gone is not kept elsewhere.
+        let kept = |id: &Id| self.chats.iter().any(|chat| chat.id == *id);
+        let before = self.sources.len();
+        self.sources.retain(|_, source| source.chats.iter().all(kept));
+        if self.sources.len() != before {
+            self.save_sources();
+        }
         self.notices.retain(|notice| notice.undo.is_none());
     }
 

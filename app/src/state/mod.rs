@@ -11,6 +11,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::chats::store::Hit;
 use crate::chats::{Chat, Id, Message, Role, Status, Store, StoreEvent, Tree};
 use crate::settings::Settings;
@@ -70,6 +72,15 @@ impl Job {
             Self::Answer { chat, .. } | Self::GoOn { chat, .. } => *chat,
         }
     }
+}
+
+/// What a summary is made from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Source {
+    /// The chat that is summed up, and the one that begins with its summary.
+    chats: [Id; 2],
+    /// What was said in the first.
+    turns: Vec<(Role, String)>,
 }
 
 /// Something worth saying, for a while.
@@ -134,8 +145,8 @@ pub struct State {
     escaped: HashMap<Id, String>,
     /// The edits as they were saved last.
     saved_edits: String,
-    /// The turns of other chats that are summed up, by the question that asks for it.
-    summed_up: HashMap<Id, Vec<(Role, String)>>,
+    /// What summaries are made from, by the question that asks for one.
+    sources: HashMap<Id, Source>,
     /// How the model stands.
     pub model: Model,
     load: Load,
@@ -183,7 +194,7 @@ impl State {
             edits: HashMap::new(),
             escaped: HashMap::new(),
             saved_edits: String::new(),
-            summed_up: HashMap::new(),
+            sources: HashMap::new(),
             model: Model::None,
             load,
             checked: None,
@@ -236,13 +247,15 @@ impl State {
 
     fn stored(&mut self, event: StoreEvent) {
         match event {
-            StoreEvent::Opened { chats, settings, edits } => {
+            StoreEvent::Opened { chats, settings, edits, sources } => {
                 let before = std::mem::take(&mut self.settings).system;
                 self.settings = settings.as_deref().map(Settings::from_json).unwrap_or_default();
                 self.saved_settings = Some(self.settings.clone());
                 self.default_system_changed(&before);
                 self.opened = Some(Ok(()));
                 self.read_edits(edits.as_deref());
+                let sources = sources.and_then(|text| serde_json::from_str::<HashMap<Id, Source>>(&text).ok());
+                self.sources.extend(sources.unwrap_or_default());
                 // A thought that was typed and never sent waits where it was typed.
                 let thought = chats.iter().find(|chat| chat.title.is_empty()).map(|chat| chat.id);
                 let idle = self.draft().is_empty() && self.tree().is_some_and(|tree| tree.path().is_empty());

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use lapidary_engine::{Finish, Timings};
 
-use super::{Alternatives, Job, Model, Reply, State, is_lost};
+use super::{Alternatives, Job, Model, Reply, Source, State, is_lost};
 use crate::chats::{Chat, Id, Message, Role, Speed, Status, Tree, now, title_of};
 use crate::worker::{Order, Overflow, Problem};
 
@@ -229,7 +229,8 @@ impl State {
         let ask = "Sum up our conversation so far, with all that is needed to go on.";
         let message = Message::new(None, Role::User, ask, Status::Queued);
         let question = message.id;
-        self.summed_up.insert(question, turns);
+        self.sources.insert(question, Source { chats: [old.id, id], turns });
+        self.save_sources();
         self.add_message(id, message);
         self.jobs.push_back(Job::Answer { chat: id, question, replaces: None });
         self.next_job();
@@ -239,8 +240,8 @@ impl State {
     fn told(&self, chat: Id, last: Id) -> Option<(Vec<(Role, String)>, String)> {
         let tree = self.trees.get(&chat)?;
         let mut turns = tree.turns(last);
-        if let Some(before) = self.summed_up_by(tree, last) {
-            let mut all = before.clone();
+        if let Some(source) = self.source(tree, last) {
+            let mut all = source.turns.clone();
             for (role, text) in turns {
                 match all.last_mut() {
                     // Two turns of one side are one.
@@ -256,10 +257,15 @@ impl State {
         Some((turns, self.chat(chat)?.system.clone()))
     }
 
-    /// The turns of another chat that a message sums up, or asks to.
-    fn summed_up_by(&self, tree: &Tree, message: Id) -> Option<&Vec<(Role, String)>> {
+    /// What a message sums up, or asks to.
+    fn source(&self, tree: &Tree, message: Id) -> Option<&Source> {
         let parent = tree.get(message).and_then(|message| message.parent);
-        self.summed_up.get(&message).or_else(|| self.summed_up.get(&parent?))
+        self.sources.get(&message).or_else(|| self.sources.get(&parent?))
+    }
+
+    pub(super) fn save_sources(&self) {
+        // Ids and texts can always be spelt in JSON.
+        self.store.save_sources(serde_json::to_string(&self.sources).unwrap_or_default());
     }
 
     /// Does what waits, if the engine has time.
@@ -278,7 +284,7 @@ impl State {
             Job::GoOn { chat, reply, .. } => (*chat, *reply),
         };
         // Whoever asked for a summary wants one, however much of it fits.
-        let sums_up = self.trees.get(&chat).is_some_and(|tree| self.summed_up_by(tree, last).is_some());
+        let sums_up = self.trees.get(&chat).is_some_and(|tree| self.source(tree, last).is_some());
         let (chat, turns, reply) = match job {
             Job::Answer { chat, question, replaces } => {
                 let Some((turns, _)) = self.told(chat, question) else { return };

@@ -112,7 +112,10 @@ fn a_chat_that_outgrew_the_context() {
 
 #[test]
 fn a_summary_is_made_again_from_the_same_chat() {
-    let mut window = Window::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    let mut window = Window::over(Some(path.clone()));
+    window.until("it is open", |app| app.state.opened.is_some());
     window.exchange("One", "First");
     let full = problem("The prompt takes 1100 tokens, but the context holds 1024.", WayOn::MakeRoom);
     window.script().reply_problem = Some(full);
@@ -132,6 +135,13 @@ fn a_summary_is_made_again_from_the_same_chat() {
     // What is said after it is told the summary only.
     window.exchange("Three", "Third");
     assert_eq!(window.last_turns().len(), 3);
+    drop(window);
+    let mut window = Window::over(Some(path));
+    window.press("One (continued)");
+    window.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 4));
+    window.press("Regenerate");
+    window.until("there is another", |app| app.state.reply().is_none());
+    assert_eq!(window.last_turns(), told);
 }
 
 #[test]
