@@ -211,8 +211,9 @@ impl App {
                     if chats.len() == 1 { "this chat".to_owned() } else { format!("these {} chats", chats.len()) };
                 ui.label(format!("Remove {what} for good? It cannot be undone."));
                 ui.horizontal(|ui| {
-                    empty = ui.button("Remove for good").clicked();
+                    // First, where a second click of a double click may fall.
                     *emptying &= !ui.button("Keep").clicked();
+                    empty = ui.button("Remove for good").clicked();
                 });
             } else {
                 *emptying = ui.button("Empty the trash").clicked();

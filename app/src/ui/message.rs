@@ -156,7 +156,7 @@ impl App {
                         choice = Some(Choice::Alternatives);
                     }
                 }
-                Role::User if last && !busy => {
+                Role::User if last && !busy && message.status != Status::Queued => {
                     if small_if(ui, can, "Answer", "Let the model answer this") {
                         choice = Some(Choice::Again);
                     }

@@ -19,7 +19,7 @@ const SHORTCUTS: &[(&str, &str)] = &[
     ("Ctrl++  Ctrl+-  Ctrl+0", "Larger, smaller, normal size"),
     ("Ctrl+Q", "Quit; everything is saved"),
     ("PageUp  PageDown", "A page up, a page down"),
-    ("Ctrl+Home  Ctrl+End", "To the first message, to the last, where nothing is typed"),
+    ("Ctrl+Home  Ctrl+End", "To the first message, to the last"),
     ("Tab  Shift+Tab", "To the next control, to the one before"),
     ("F1  Ctrl+/", "This sheet"),
 ];
@@ -27,7 +27,7 @@ const SHORTCUTS: &[(&str, &str)] = &[
 pub(super) fn sheet(ctx: &Context) -> bool {
     let mac = ctx.os() == egui::os::OperatingSystem::Mac;
     super::sheet(ctx, "Shortcuts", |ui| {
-        egui::Grid::new("shortcuts").num_columns(2).spacing([24.0, 8.0]).show(ui, |ui| {
+        egui::Grid::new("shortcuts").num_columns(2).spacing([24.0, 2.0]).show(ui, |ui| {
             for (keys, what) in SHORTCUTS {
                 let keys = if mac { keys.replace("Ctrl", "Cmd") } else { (*keys).to_owned() };
                 ui.strong(keys);

@@ -114,6 +114,9 @@ fn read(path: &std::path::Path) -> (usize, usize) {
     let Some(chat) = chats.first() else { return (0, 0) };
     store.load(chat.id);
     let StoreEvent::Messages(_, messages) = wait() else { panic!("the messages cannot be read") };
+    // A chat is saved with the message that ends it, or neither is.
+    let ends = |leaf| messages.iter().any(|message| message.id == leaf);
+    assert!(chat.leaf.is_none_or(ends), "the last message is missing");
     let tree = Tree::new(messages, chat.leaf);
     let sent = tree.messages().filter(|message| message.role == Role::User).count();
     let reply =
