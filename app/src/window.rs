@@ -53,14 +53,22 @@ pub fn open() -> Result<(), NoWindow> {
             }
             let ctx = creation.egui_ctx.clone();
             let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || ctx.request_repaint());
-            let store = Store::open(folder.map(|folder| folder.join("chats.sqlite")), wake.clone());
+            let store = match folder {
+                Some(folder) => Store::open(Some(folder.join("chats.sqlite")), wake.clone()),
+                None => Store::nowhere("This system names no folder where chats could be kept".into(), wake.clone()),
+            };
             let load = Load { model: last_model::last_model(), ..Load::default() };
             let state = State::new(Box::new(EngineWorker::start(wake)), store, load);
             Ok(Box::new(First { app: App::new(state), started: Some(started), _lock: lock.and_then(Result::ok) }))
         }),
     );
-    // The library's own words begin with the place in its source.
-    app.map_err(|error| NoWindow::Display(error.to_string().rsplit(": ").next().unwrap_or_default().to_owned()))
+    app.map_err(|error| NoWindow::Display(reason(&error.to_string())))
+}
+
+/// Why, without the place in the library's source with which its words begin. Of drivers that are not there it lists none.
+fn reason(error: &str) -> String {
+    let last = error.rsplit(": ").next().filter(|last| last.contains(char::is_alphabetic));
+    last.unwrap_or("no graphics driver can draw it").to_owned()
 }
 
 /// Says in a dialog of the system why there is no window, as far as the system has dialogs without one.
@@ -122,5 +130,17 @@ impl eframe::App for Second {
                 }
             });
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn reasons_are_in_words() {
+        assert_eq!(reason("winit: src/x11.rs:12: no display"), "no display");
+        let none = "WGPU error: Failed to create surface for any enabled backend: {}";
+        assert_eq!(reason(none), "no graphics driver can draw it");
     }
 }

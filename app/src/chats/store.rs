@@ -134,6 +134,15 @@ pub struct Store {
 impl Store {
     /// Opens the database at `path`, or one in memory, in the background. `wake` is called after each event.
     pub fn open(path: Option<PathBuf>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self::start(Ok(path), wake)
+    }
+
+    /// Keeps chats only until the end of the program, and says why.
+    pub fn nowhere(reason: String, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self::start(Err(reason), wake)
+    }
+
+    fn start(path: Result<Option<PathBuf>, String>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         let (asks, inbox) = mpsc::channel();
         let (outbox, events) = mpsc::channel();
         let say = move |event| {
@@ -142,7 +151,7 @@ impl Store {
             wake();
         };
         let work = move || {
-            let opened = open(path.as_deref()).and_then(|database| match all_chats(&database) {
+            let opened = path.and_then(|path| open(path.as_deref())).and_then(|database| match all_chats(&database) {
                 Ok(event) => Ok((database, event)),
                 Err(error) => Err(format!("The chats cannot be read: {error}")),
             });
@@ -838,6 +847,12 @@ mod tests {
         assert!(matches!(wait(&store), StoreEvent::Exported(_, 1)));
         drop(store);
         assert_eq!(std::fs::read(&path).unwrap().len(), 43);
+        // As where there is no folder for it.
+        let store = Store::nowhere("No folder".into(), quiet());
+        assert!(matches!(wait(&store), StoreEvent::NotOpened(reason) if reason == "No folder"));
+        keep(&store, &chat, &messages);
+        store.search(1, "seven");
+        assert!(matches!(wait(&store), StoreEvent::Found(1, hits) if hits.len() == 1));
     }
 
     #[test]

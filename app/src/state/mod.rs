@@ -464,6 +464,7 @@ impl State {
 
     /// Stops loading.
     pub fn cancel_load(&mut self) {
+        self.checked = None;
         self.worker.tell(Order::CancelLoad);
     }
 
