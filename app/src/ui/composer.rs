@@ -12,13 +12,15 @@ pub(super) struct Composer {
     pub(super) focus: bool,
     /// Whether an input method is composing, to which Enter and Escape belong then.
     pub(super) composing: bool,
+    /// Whether no input method has a claim to this frame's Enter.
+    pub(super) enter_sends: bool,
     /// The field, once it was drawn.
     pub(super) field: Option<egui::Id>,
 }
 
 impl Default for Composer {
     fn default() -> Self {
-        Self { focus: true, composing: false, field: None }
+        Self { focus: true, composing: false, enter_sends: true, field: None }
     }
 }
 
@@ -65,7 +67,7 @@ impl App {
     }
 
     fn composer_area(&mut self, ui: &mut Ui) {
-        let free = self.composer.follow(ui);
+        self.composer.enter_sends = self.composer.follow(ui);
         let id = ui.make_persistent_id("draft");
         self.composer.field = Some(id);
         // What is typed while nothing has the focus, after a click on some text, is meant for the model.
@@ -79,7 +81,7 @@ impl App {
         }
         let focused = ui.ctx().memory(|memory| memory.has_focus(id));
         let mut send = false;
-        if focused && free {
+        if focused && self.composer.enter_sends {
             send = take_enter(ui);
             let empty = self.state.draft().is_empty();
             if empty && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::ArrowUp)) {
@@ -156,7 +158,7 @@ impl App {
 }
 
 /// Takes an Enter that was pressed alone. `consume_key` would take one with Shift, too.
-fn take_enter(ui: &Ui) -> bool {
+pub(super) fn take_enter(ui: &Ui) -> bool {
     ui.input_mut(|input| {
         let count = input.events.len();
         input.events.retain(|event| {

@@ -5,7 +5,7 @@ use egui::{Align, Color32, Layout, Response, RichText, Ui};
 use egui_commonmark::CommonMarkViewer;
 
 use super::blocks::{Block, Kind};
-use super::{App, style};
+use super::{App, composer, style};
 use crate::chats::{Id, Message, Role, Status};
 use crate::state::Model;
 use crate::worker::{Overflow, WayOn};
@@ -198,9 +198,15 @@ impl App {
     fn editor(&mut self, ui: &mut Ui, id: Id) {
         let Some((_, mut text)) = self.state.editing.take() else { return };
         let user = self.state.tree().and_then(|tree| tree.get(id)).is_some_and(|message| message.role == Role::User);
+        let field = ui.make_persistent_id(("edit", id));
+        let focused = ui.ctx().memory(|memory| memory.has_focus(field));
+        // One's own message is sent as any other. A reply is text with many lines, which Enter starts.
+        let sent = user && focused && self.composer.enter_sends && composer::take_enter(ui);
+        let new_line = if user { egui::Modifiers::SHIFT } else { egui::Modifiers::NONE };
         let response = ui.add(
             egui::TextEdit::multiline(&mut text)
-                .id_salt(("edit", id))
+                .id(field)
+                .return_key(egui::KeyboardShortcut::new(new_line, egui::Key::Enter))
                 .desired_width(f32::INFINITY)
                 .desired_rows(3)
                 .margin(8.0),
@@ -212,9 +218,9 @@ impl App {
         if !ui.ctx().memory(|memory| memory.focused().is_some()) {
             response.request_focus();
         }
-        let (mut done, mut cancel) = (false, false);
+        let (mut done, mut cancel) = (sent, false);
         ui.horizontal(|ui| {
-            done = in_sight(ui.button(if user { "Send" } else { "Save" })).clicked();
+            done |= in_sight(ui.button(if user { "Send" } else { "Save" })).clicked();
             cancel = in_sight(ui.button("Cancel")).clicked();
             ui.label(RichText::new("The old version stays as a branch.").weak().small());
         });

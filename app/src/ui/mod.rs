@@ -256,6 +256,16 @@ fn has_room(ctx: &Context) -> bool {
     ctx.content_rect().width() > 860.0
 }
 
+/// The head of a panel; whether it should be closed.
+fn panel_head(ui: &mut Ui, title: &str) -> bool {
+    ui.add_space(4.0);
+    ui.horizontal(|ui| {
+        ui.heading(title);
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| ui.button("Close").clicked()).inner
+    })
+    .inner
+}
+
 /// A window in the middle, above everything; whether it should be closed.
 fn sheet(ctx: &Context, title: &str, content: impl FnOnce(&mut Ui)) -> bool {
     let mut close = false;

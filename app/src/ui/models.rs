@@ -17,13 +17,7 @@ impl App {
         let mut open: Option<Option<PathBuf>> = None;
         let mut close = false;
         egui::Panel::right("models").default_size(380.0).size_range(300.0..=560.0).show(ui, |ui| {
-            ui.add_space(4.0);
-            ui.horizontal(|ui| {
-                ui.heading("Models");
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    close = ui.button("Close").clicked();
-                });
-            });
+            close = super::panel_head(ui, "Models");
             egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
                 self.present(ui);
                 ui.separator();

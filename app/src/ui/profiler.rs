@@ -8,14 +8,10 @@ impl App {
     pub(super) fn profiler_panel(&mut self, ui: &mut Ui) {
         let (mut measure, mut close) = (false, false);
         egui::Panel::right("profiler").default_size(340.0).size_range(280.0..=520.0).show(ui, |ui| {
-            ui.add_space(4.0);
-            ui.heading("Profiler");
+            close = super::panel_head(ui, "Profiler");
             ui.label(RichText::new("Milliseconds that the device spends on one token, by kernel.").weak());
-            ui.horizontal(|ui| {
-                let ready = self.state.loaded().is_some() && self.state.reply().is_none();
-                measure = ui.add_enabled(ready, egui::Button::new("Measure a token")).clicked();
-                close = ui.button("Close").clicked();
-            });
+            let ready = self.state.loaded().is_some() && self.state.reply().is_none();
+            measure = ui.add_enabled(ready, egui::Button::new("Measure a token")).clicked();
             ui.add_space(6.0);
             match &self.state.profile {
                 None => {}

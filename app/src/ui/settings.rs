@@ -10,13 +10,7 @@ impl App {
     pub(super) fn settings_panel(&mut self, ui: &mut Ui) {
         let mut close = false;
         egui::Panel::right("settings").default_size(340.0).size_range(300.0..=520.0).show(ui, |ui| {
-            ui.add_space(4.0);
-            ui.horizontal(|ui| {
-                ui.heading("Settings");
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    close = ui.button("Close").clicked();
-                });
-            });
+            close = super::panel_head(ui, "Settings");
             egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
                 self.model_line(ui);
                 ui.separator();

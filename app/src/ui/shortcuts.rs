@@ -4,11 +4,11 @@ use egui::Context;
 
 /// Keys, and what they do. `Ctrl` is Cmd on a Mac.
 const SHORTCUTS: &[(&str, &str)] = &[
-    ("Enter", "Send"),
+    ("Enter", "Send, also what was edited"),
     ("Shift+Enter", "New line"),
     ("Esc", "Stop the reply, or close what is open"),
-    ("Up", "Edit the last message, where nothing is typed"),
-    ("Ctrl+Enter", "Send what was edited"),
+    ("Up", "Edit the last message, if nothing is typed"),
+    ("Ctrl+Enter", "Save an edited reply"),
     ("Ctrl+N", "New chat"),
     ("Ctrl+F", "Search"),
     ("Ctrl+O", "Open a model"),
@@ -27,7 +27,7 @@ const SHORTCUTS: &[(&str, &str)] = &[
 pub(super) fn sheet(ctx: &Context) -> bool {
     let mac = ctx.os() == egui::os::OperatingSystem::Mac;
     super::sheet(ctx, "Shortcuts", |ui| {
-        egui::Grid::new("shortcuts").num_columns(2).spacing([24.0, 2.0]).show(ui, |ui| {
+        egui::Grid::new("shortcuts").num_columns(2).spacing([16.0, 2.0]).show(ui, |ui| {
             for (keys, what) in SHORTCUTS {
                 let keys = if mac { keys.replace("Ctrl", "Cmd") } else { (*keys).to_owned() };
                 ui.strong(keys);

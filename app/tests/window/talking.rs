@@ -100,7 +100,7 @@ fn an_edit_makes_a_branch_and_the_first_is_walked_back_to() {
     window.settle();
     window.key(Modifiers::NONE, Key::ArrowUp);
     window.write("Edit the message", "Two, but better");
-    window.key(Modifiers::COMMAND, Key::Enter);
+    window.key(Modifiers::NONE, Key::Enter);
     window.until("it is answered", |app| app.state.reply().is_none());
     assert_eq!(window.branch(), ["One", "First reply", "Two, but better", "Yes."]);
     assert!(window.shows("2/2"));
@@ -210,7 +210,15 @@ fn an_input_method_that_composes_never_sends() {
     window.settle();
     assert!(window.harness.state().state.draft().contains("日本"));
     window.key(Modifiers::NONE, Key::Enter);
-    window.until("it is sent", |app| app.state.tree().unwrap().path().len() == 2);
+    window.until("it is sent", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
+    // The same where a message is edited.
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    window.harness.get_by_label("Edit the message").focus();
+    window.settle();
+    window.harness.event(Event::Ime(ImeEvent::Preedit { text: "ご".into(), active_range_chars: None }));
+    window.settle();
+    window.key(Modifiers::NONE, Key::Enter);
+    assert!(window.harness.state().state.editing.is_some(), "Enter belongs to the input method");
 }
 
 #[test]
