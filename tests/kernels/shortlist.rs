@@ -20,7 +20,13 @@ proptest! {
             logits.iter_mut().step_by(5).for_each(|logit| *logit = f32::NAN);
         }
         let stretch = vocab.div_ceil(LISTS);
+        // The twin leaves out nothing that top-k keeps.
+        let mut sorted: Vec<f32> = logits.iter().copied().filter(|logit| logit.is_finite()).collect();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        let least = top_k.checked_sub(1).and_then(|last| sorted.get(last)).copied().unwrap_or(f32::MIN);
         let twin = twins::shortlist(&logits, stretch, top_k);
+        let listed = twin.iter().flatten().filter(|(_, logit)| *logit >= least).count();
+        prop_assert_eq!(listed, sorted.iter().filter(|logit| **logit >= least).count());
         for (name, gpu) in devices() {
             // Padding must not be listed, however large.
             let padded = [logits.as_slice(), &[99.0; 7]].concat();
