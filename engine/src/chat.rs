@@ -86,7 +86,10 @@ impl Reply<'_> {
         }
         let Some(session) = &mut self.chat.session else { return Ok(None) };
         loop {
-            let piece = match self.job.next(session).await? {
+            let next = self.job.next(session).await;
+            // After an error there is nothing more to say, and no empty reply to keep.
+            self.ended |= next.is_err();
+            let piece = match next? {
                 Some(id) => self.stream.push(id)?,
                 None => {
                     self.ended = true;

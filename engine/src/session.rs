@@ -165,11 +165,14 @@ impl Session {
     /// If the device is lost.
     pub async fn host_us(&mut self, tokens: usize) -> Result<Vec<f64>> {
         self.drain().await?;
-        // The step after the last that there is room for would do no harm either, as it does not run.
-        let step = StepUniform { position: self.ids.len() as u32, ..StepUniform::default() };
-        let gpu = &self.engine.inner.gpu;
+        let (gpu, first) = (&self.engine.inner.gpu, self.ids.len());
         let plans = [&self.decode, &self.greedy];
-        Ok((0..tokens).map(|_| 1e3 * gpu.encode_ms(&mut self.ring, &plans, &step)).collect())
+        let encode = |i: usize| {
+            // Steps after the last that there is room for do no harm, as none runs.
+            let step = StepUniform { position: (first + i) as u32, draw: i as u32, ..StepUniform::default() };
+            1e3 * gpu.encode_ms(&mut self.ring, &plans, &step)
+        };
+        Ok((0..tokens).map(encode).collect())
     }
 
     /// Forgets all tokens from `len` on. Free: what is in the cache beyond stays unseen.
@@ -401,9 +404,12 @@ impl Session {
         let gpu = &self.engine.inner.gpu;
         let token = self.readbacks[step.readback]
             .take(gpu, step.submission.clone(), &mut step.mapping, bytemuck::pod_read_unaligned::<u32>)
-            .await?;
-        self.in_flight.pop_front();
-        Ok(token)
+            .await;
+        // Until then its buffer cannot be asked for anything else.
+        if step.mapping.is_over() {
+            self.in_flight.pop_front();
+        }
+        token
     }
 
     /// What the repetition penalty knows at the start of a reply.
@@ -431,8 +437,9 @@ impl Pace {
     /// Aims at [`SUBMIT_MS`] by the number of parts.
     fn learn(&mut self, ms: f64, parts: &Range<usize>, all: usize) {
         // The first part is only the embedding.
-        if parts.start > 0 {
-            self.part_ms = self.part_ms.min(ms / parts.len() as f64);
+        let layers = parts.end - parts.start.max(1).min(parts.end);
+        if layers > 0 {
+            self.part_ms = self.part_ms.min(ms / layers as f64);
         }
         if ms > SUBMIT_MS {
             self.parts = (self.parts / 2).max(1);
@@ -450,9 +457,53 @@ impl Pace {
         }
         if part_ms > 2.0 * SUBMIT_MS {
             self.tokens = (self.tokens / 2).max(32).min(most);
-        } else if part_ms < SUBMIT_MS / 3.0 {
+        } else if part_ms < SUBMIT_MS / 3.0 && self.tokens < most {
             self.tokens = (self.tokens * 2).min(most);
             self.parts = (self.parts / 2).max(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fast device: a layer takes 0.2 ms, whatever the chunk.
+    fn chunk(pace: &mut Pace, tokens: usize) {
+        let all = 27;
+        let mut part = 0;
+        while part < all {
+            let parts = part..all.min(part + pace.parts);
+            pace.learn(0.2 * parts.len() as f64, &parts, all);
+            part = parts.end;
+        }
+        pace.end_chunk(tokens, 512);
+    }
+
+    #[test]
+    fn chunks_grow_also_after_short_ones() {
+        let mut pace = Pace { parts: 1, tokens: 32, part_ms: f64::INFINITY };
+        for _ in 0..4 {
+            chunk(&mut pace, 20);
+        }
+        assert_eq!((pace.tokens, pace.parts), (32, 27));
+        for _ in 0..5 {
+            let tokens = pace.tokens;
+            chunk(&mut pace, tokens);
+        }
+        assert_eq!(pace.tokens, 512);
+        // A chunk is one submit again.
+        chunk(&mut pace, 512);
+        assert_eq!(pace.parts, 27);
+    }
+
+    #[test]
+    fn chunks_shrink_where_a_layer_is_slow() {
+        let mut pace = Pace { parts: 4, tokens: 128, part_ms: f64::INFINITY };
+        for part in (0..27).step_by(4) {
+            pace.learn(1000.0, &(part..27.min(part + 4)), 27);
+        }
+        pace.end_chunk(128, 512);
+        assert_eq!((pace.tokens, pace.parts), (64, 1));
     }
 }

@@ -1,9 +1,9 @@
 //! Which kernels multiply fastest on an adapter, measured once and remembered.
 //!
 //! There is no telling from an adapter's name: some multiply packed bytes in one instruction, some emulate it; some want many
-//! small workgroups, some few; some (software) want every invocation alone. So each candidate runs on matrices of noise, as
-//! large as a layer's and together larger than most caches, long enough that waiting for the device does not count, and what
-//! it computes is compared: a driver that multiplies wrongly must not win by being quick.
+//! small workgroups, some few; some (software) want every invocation alone. So each candidate runs on matrices of noise as
+//! large as a layer's (for one token on so many that no cache holds them), long enough that waiting for the device does not
+//! count, and what it computes is compared: a driver that multiplies wrongly must not win by being quick.
 
 use std::path::Path;
 
@@ -55,8 +55,8 @@ impl Tuning {
         allowed: Option<Activations>,
         folder: Option<&Path>,
     ) -> Result<Self> {
-        let mut tuning = Self { kernels: Kernels::FLOAT, measured: Vec::new() };
         let (matvecs, matmuls) = candidates(gpu, format, allowed);
+        let mut tuning = Self { kernels: first(&matvecs, &matmuls), measured: Vec::new() };
         let mut best = f64::INFINITY;
         let bench = Bench::new(gpu, format, Mode::Decode).await?;
         for matvec in matvecs {
@@ -89,7 +89,7 @@ impl Tuning {
     /// What was remembered for this adapter, driver, format and version of the kernels; measured where nothing was.
     ///
     /// # Errors
-    /// If the device is lost. Where it has no memory left to measure in, floats it is, this time.
+    /// If the device is lost. Where it has no memory left to measure in, the plainest kernels it is, this time.
     pub async fn remembered(
         gpu: &Gpu,
         format: WeightFormat,
@@ -111,12 +111,7 @@ impl Tuning {
         match Self::run(gpu, format, allowed, folder).await {
             Err(Error::OutOfMemory { what }) => {
                 log::debug!("no memory to tune in: {what}");
-                // The first of each is the one that is never wrong.
-                let first = |kernels: Kernels| Kernels {
-                    matvec: matvecs.first().copied().unwrap_or(kernels.matvec),
-                    matmul: matmuls.first().copied().unwrap_or(kernels.matmul),
-                };
-                Ok(Self { kernels: first(Kernels::FLOAT), measured: Vec::new() })
+                Ok(Self { kernels: first(&matvecs, &matmuls), measured: Vec::new() })
             }
             other => other,
         }
@@ -141,6 +136,14 @@ fn candidates(gpu: &Gpu, format: WeightFormat, allowed: Option<Activations>) -> 
         Matmul::Coop => coop,
     });
     (matvecs.collect(), matmuls.collect())
+}
+
+/// The plainest candidates: floats, unless the caller wants integers.
+fn first(matvecs: &[Matvec], matmuls: &[Matmul]) -> Kernels {
+    Kernels {
+        matvec: matvecs.first().copied().unwrap_or(Kernels::FLOAT.matvec),
+        matmul: matmuls.first().copied().unwrap_or(Kernels::FLOAT.matmul),
+    }
 }
 
 /// Where choices are remembered: a line each, its key, and the kernels of both modes.

@@ -12,6 +12,8 @@ are kept as f32 beside weights of f32, else as f16, in both.
 import argparse, ctypes, json, os, subprocess, tempfile
 
 FORMATS = {"q8_0": 7, "q6_k": 18, "q5_0": 8, "q4_k": 14, "q4_0": 2}
+# Rows of a k-quant are whole blocks of so many columns. Lapidary pads others; llama.cpp takes a larger format for them.
+K_BLOCK = 256
 F32 = 0
 
 
@@ -79,7 +81,11 @@ def main():
         windows = windows_of(reference, text, options.ctx, options.windows or None)
         print(f"{len(windows)} windows of {options.ctx} tokens; KL divergence in nats a token, same likeliest token\n")
         print("| weights | llama.cpp | Lapidary, int8 activations | Lapidary, float activations |\n|---|---|---|---|", flush=True)
+        width = reference.n_embd()
         for name in options.formats:
+            if name.endswith("_k") and width % K_BLOCK:
+                print(f"| {name} | (a width of {width} is no multiple of {K_BLOCK}: llama.cpp would take a larger format) | | |")
+                continue
             path = shortened(llama_cpp, options.model, FORMATS[name], folder)
             model = load(path, llama_cpp.GGML_TYPE_F16)
             divergences, agreed = [], []

@@ -72,7 +72,7 @@ fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), 
                 Mode::Prefill => ("many tokens", *kernel == tuning.kernels.matmul.name()),
             };
             if json {
-                let line = json!({"format": format.name(), "step": what, "kernel": kernel, "ms": ms, "chosen": chosen});
+                let line = json!({"format": format.name(), "step": what, "kernel": kernel, "ms": ms, "chosen": chosen, "wrong": ms.is_infinite()});
                 writeln!(out, "{line}")?;
             } else {
                 let mark = if chosen { "  chosen" } else { "" };

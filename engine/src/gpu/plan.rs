@@ -223,8 +223,8 @@ impl StepRing {
         slot as u32 * UNIFORM_ALIGN as u32
     }
 
-    /// Writes a step and, where it is one token, those that will follow if nobody stops. Steps in flight keep what they have:
-    /// writes take their turn among submits.
+    /// Writes a step and, where it is one token, those that follow if it is one of a reply. Steps in flight keep what they
+    /// have: writes take their turn among submits.
     fn write_ahead(&mut self, gpu: &Gpu, step: &StepUniform) {
         let steps = if step.n_tokens == 1 { Self::AHEAD.min(Self::SLOTS - self.next) } else { 1 };
         let mut bytes = [0; Self::AHEAD * UNIFORM_ALIGN as usize];

@@ -27,7 +27,7 @@ impl Readback {
         self.staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
             let _ = sender.send(result);
         });
-        Mapping { receiver, bytes }
+        Mapping { receiver, bytes, over: false }
     }
 
     /// Waits for the submission and hands over what it copied. May be dropped while it waits, and called again.
@@ -41,15 +41,15 @@ impl Readback {
         gpu.finish(submission).await?;
         // Whoever polls or submits first runs the callbacks, on any thread, so ours may be about to run there.
         let result = (&mut mapping.receiver).await.ok();
+        mapping.over = true;
         match result {
             Some(Ok(())) => {
-                let view = self.staging.slice(..mapping.bytes).get_mapped_range();
-                let value = match view {
-                    Ok(view) => read(&view),
-                    Err(error) => return Err(Error::Gpu { reason: error.to_string() }),
+                let value = match self.staging.slice(..mapping.bytes).get_mapped_range() {
+                    Ok(view) => Ok(read(&view)),
+                    Err(error) => Err(Error::Gpu { reason: error.to_string() }),
                 };
                 self.staging.unmap();
-                Ok(value)
+                value
             }
             Some(Err(error)) => {
                 gpu.check()?;
@@ -67,6 +67,14 @@ impl Readback {
 pub(crate) struct Mapping {
     receiver: oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
     bytes: u64,
+    over: bool,
+}
+
+impl Mapping {
+    /// Whether the buffer was mapped and is free again, or never will be.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
 }
 
 impl Gpu {
