@@ -8,16 +8,21 @@ use lapidary_engine::ModelFiles;
 use crate::last_model;
 use crate::worker::FoundModel;
 
+/// The guide, which is always there.
+pub fn guide(note: &'static str) -> FoundModel {
+    FoundModel {
+        name: "Lapidary's guide".into(),
+        path: None,
+        note,
+        bytes: include_bytes!("../guide/model/model.safetensors").len() as u64,
+    }
+}
+
 /// The models that Lapidary can open, the guide first, and of those used before what is still there. Reads their headers, so
 /// it may take a moment.
 pub fn found(used: &[PathBuf]) -> Vec<FoundModel> {
     let last = last_model::last_model();
-    let mut found = vec![FoundModel {
-        name: "Lapidary's guide".into(),
-        path: None,
-        note: if last.is_none() { "built in, the default" } else { "built in" },
-        bytes: include_bytes!("../guide/model/model.safetensors").len() as u64,
-    }];
+    let mut found = vec![guide(if last.is_none() { "built in, the default" } else { "built in" })];
     if let Some(path) = &last
         && let Ok(files) = ModelFiles::open(path)
     {

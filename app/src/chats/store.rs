@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ use super::{Chat, Id, Message, Role, Speed, Status};
 
 /// How long to wait before what the disk refused is tried again.
 const RETRY: Duration = Duration::from_secs(2);
+/// Why nothing can be asked any more, as the end of a sentence.
+pub const ENDED: &str = "what reads and writes chats has ended; start Lapidary again";
 /// Hits that a search gives at most.
 pub const MOST_HITS: usize = 200;
 
@@ -90,6 +92,8 @@ pub enum StoreEvent {
     CannotSave(String),
     /// What could not be saved is saved now.
     SavedAgain,
+    /// The thread is gone: nothing is saved, read or written to files any more.
+    Ended,
     /// Chats were written to a file.
     Exported(PathBuf, usize),
     /// Chats were read from a file.
@@ -127,8 +131,18 @@ pub struct Store {
     asks: Sender<Ask>,
     events: Receiver<StoreEvent>,
     thread: Option<JoinHandle<()>>,
-    /// Whether the thread is known to be gone, and whether that is still to be said.
-    gone: Cell<(bool, bool)>,
+    said: Cell<Said>,
+}
+
+/// What is known of the thread.
+#[derive(Clone, Copy)]
+enum Said {
+    /// Not yet whether the database is open.
+    Nothing,
+    /// Whether it is open.
+    Opened,
+    /// That the thread is gone.
+    Ended,
 }
 
 impl Store {
@@ -167,17 +181,29 @@ impl Store {
             }
         };
         let thread = std::thread::Builder::new().name("lapidary-store".into()).spawn(work).ok();
-        Self { asks, events, thread, gone: Cell::default() }
+        Self { asks, events, thread, said: Cell::new(Said::Nothing) }
     }
 
     /// What happened since it was last asked.
     pub fn event(&self) -> Option<StoreEvent> {
-        let event = self.events.try_recv().ok();
-        if event.is_some() {
-            return event;
+        match (self.events.try_recv(), self.said.get()) {
+            (Ok(event), _) => {
+                if matches!(event, StoreEvent::Opened { .. } | StoreEvent::NotOpened(_)) {
+                    self.said.set(Said::Opened);
+                }
+                Some(event)
+            }
+            // The system gave no thread, or it panicked. Who types should know at once, not at the next start.
+            (Err(TryRecvError::Disconnected), Said::Nothing) => {
+                self.said.set(Said::Opened);
+                Some(StoreEvent::NotOpened(format!("The chats cannot be opened: {ENDED}")))
+            }
+            (Err(TryRecvError::Disconnected), Said::Opened) => {
+                self.said.set(Said::Ended);
+                Some(StoreEvent::Ended)
+            }
+            (Err(_), _) => None,
         }
-        let (gone, tell) = self.gone.replace((self.gone.get().0, false));
-        (gone && tell).then(|| StoreEvent::CannotSave("what writes them has ended; start Lapidary again".into()))
     }
 
     /// Saves a chat's own fields.
@@ -232,21 +258,20 @@ impl Store {
     }
 
     /// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: [`StoreEvent::Exported`]. No file is
-    /// written over unless `over` says so: the new one gets a number instead.
-    pub fn export(&self, chats: Vec<Id>, path: PathBuf, over: bool) {
-        self.ask(Ask::Export { chats, path, over });
+    /// written over unless `over` says so: the new one gets a number instead. Whether it could be asked for.
+    pub fn export(&self, chats: Vec<Id>, path: PathBuf, over: bool) -> bool {
+        self.ask(Ask::Export { chats, path, over })
     }
 
-    /// Reads chats from a JSON file: [`StoreEvent::Imported`]. Those that are there already come a second time.
-    pub fn import(&self, path: PathBuf) {
-        self.ask(Ask::Import(path));
+    /// Reads chats from a JSON file: [`StoreEvent::Imported`]. Those that are there already come a second time. Whether it
+    /// could be asked for.
+    pub fn import(&self, path: PathBuf) -> bool {
+        self.ask(Ask::Import(path))
     }
 
-    fn ask(&self, ask: Ask) {
-        // It fails where there is no thread, or it panicked. Who types should know at once, not at the next start.
-        if self.asks.send(ask).is_err() && !self.gone.get().0 {
-            self.gone.set((true, true));
-        }
+    /// It fails where the thread is gone, which [`Store::event`] says.
+    fn ask(&self, ask: Ask) -> bool {
+        self.asks.send(ask).is_ok()
     }
 }
 
@@ -860,13 +885,12 @@ mod tests {
         let (asks, inbox) = mpsc::channel();
         let (_, events) = mpsc::channel();
         drop(inbox);
-        let store = Store { asks, events, thread: None, gone: Cell::default() };
-        assert!(store.event().is_none());
-        store.save_settings("{}".into());
-        store.save_settings("{}".into());
-        assert!(matches!(store.event(), Some(StoreEvent::CannotSave(_))));
+        let store = Store { asks, events, thread: None, said: Cell::new(Said::Nothing) };
+        assert!(matches!(store.event(), Some(StoreEvent::NotOpened(_))), "the window waits for it to load a model");
+        assert!(matches!(store.event(), Some(StoreEvent::Ended)));
         store.save_settings("{}".into());
         assert!(store.event().is_none());
+        assert!(!store.export(vec![1], "chats.json".into(), false));
     }
 
     #[test]

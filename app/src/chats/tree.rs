@@ -78,16 +78,25 @@ impl Tree {
         self.children.get(&Some(id)).is_some_and(|below| below.iter().any(said))
     }
 
-    /// Moves what is queued behind a question to behind its reply, and shows it there if the reply is shown; gives what
-    /// was moved.
-    pub fn queue_behind(&mut self, reply: Id) -> Vec<Id> {
+    /// Whether anything follows a message, be it that it waits for it.
+    pub fn has_below(&self, id: Id) -> bool {
+        self.children.get(&Some(id)).is_some_and(|below| !below.is_empty())
+    }
+
+    /// Moves what is queued behind a question, and behind a reply that makes way, to behind the new reply, and shows it there
+    /// if that is shown; gives what was moved.
+    pub fn queue_behind(&mut self, reply: Id, replaced: Option<Id>) -> Vec<Id> {
         let Some(question) = self.messages.get(&reply).and_then(|message| message.parent) else { return Vec::new() };
         let queued = |id: &Id| {
             self.messages.get(id).is_some_and(|message| message.status == Status::Queued && message.role == Role::User)
         };
-        let children = self.children.get(&Some(question)).cloned().unwrap_or_default();
-        let (moved, rest): (Vec<Id>, Vec<Id>) = children.into_iter().partition(queued);
-        self.children.insert(Some(question), rest);
+        let mut moved = Vec::new();
+        for from in [Some(question), replaced].into_iter().flatten() {
+            let children = self.children.get(&Some(from)).cloned().unwrap_or_default();
+            let (waiting, rest): (Vec<Id>, Vec<Id>) = children.into_iter().partition(queued);
+            self.children.insert(Some(from), rest);
+            moved.extend(waiting);
+        }
         for id in &moved {
             if let Some(message) = self.messages.get_mut(id) {
                 message.parent = Some(reply);
@@ -309,8 +318,15 @@ mod tests {
         tree.add(queued(2, 1));
         tree.add(queued(3, 2));
         tree.add(message(4, Some(1), Role::Model, ""));
-        assert_eq!(tree.queue_behind(4), [2]);
+        assert_eq!(tree.queue_behind(4, None), [2]);
         assert_eq!(tree.path(), [1, 4, 2, 3]);
         assert_eq!(tree.place(4), (0, 1));
+        // And the reply that takes its place.
+        assert!(tree.has_below(4) && !tree.is_followed(4));
+        tree.show(Some(1));
+        tree.add(message(5, Some(1), Role::Model, ""));
+        assert_eq!(tree.queue_behind(5, Some(4)), [2]);
+        assert_eq!(tree.path(), [1, 5, 2, 3]);
+        assert!(!tree.has_below(4));
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Notice, State};
-use crate::chats::{Chat, Id, Tree, now};
+use crate::chats::{Chat, Id, Tree, now, store};
 use crate::worker::{Order, Taken};
 
 impl State {
@@ -127,7 +127,7 @@ impl State {
         }
         self.alternatives = None;
         // Trees are read again when they are needed, if the database has all of them; those of replies under way are needed.
-        if self.cannot_save.is_some() || !matches!(self.opened, Some(Ok(()))) {
+        if self.cannot_save.is_some() || self.store_ended || !matches!(self.opened, Some(Ok(()))) {
             return;
         }
         let keep: Vec<Id> = self.reply.iter().map(|reply| reply.chat).chain([self.open]).collect();
@@ -158,9 +158,11 @@ impl State {
 
     /// Saves the edits that are not finished, where they changed.
     fn save_edits(&mut self) {
-        let open = self.editing.iter().chain(self.edits.values());
-        let edits: BTreeMap<Id, &String> =
-            self.escaped.iter().map(|(id, text)| (*id, text)).chain(open.map(|(id, text)| (*id, text))).collect();
+        let open = self.editing.iter().map(|edit| (self.open, edit));
+        let open = open.chain(self.edits.iter().map(|(chat, edit)| (*chat, edit)));
+        let escaped = self.escaped.iter().map(|(id, (chat, text))| (*id, (*chat, text)));
+        let edits: BTreeMap<Id, (Id, &String)> =
+            escaped.chain(open.map(|(chat, (id, text))| (*id, (chat, text)))).collect();
         let edits = if edits.is_empty() { String::new() } else { serde_json::to_string(&edits).unwrap_or_default() };
         if edits != self.saved_edits {
             self.store.save_edits(edits.clone());
@@ -172,7 +174,7 @@ impl State {
     pub(super) fn read_edits(&mut self, saved: Option<&str>) {
         let saved = saved.unwrap_or_default();
         // What is unreadable was written by another version; it is no reason to keep anything else from being shown.
-        let edits: BTreeMap<Id, String> = serde_json::from_str(saved).unwrap_or_default();
+        let edits: BTreeMap<Id, (Id, String)> = serde_json::from_str(saved).unwrap_or_default();
         self.escaped.extend(edits);
         self.saved_edits = saved.to_owned();
     }
@@ -262,6 +264,8 @@ impl State {
         if self.sources.len() != before {
             self.save_sources();
         }
+        self.escaped.retain(|_, edit| kept(&edit.0));
+        self.save_edits();
         self.notices.retain(|notice| notice.undo.is_none());
     }
 
@@ -279,12 +283,18 @@ impl State {
     pub fn export(&mut self, all: bool, path: PathBuf, over: bool) {
         self.save_reply();
         let chats = if all { self.listed().iter().rev().map(|chat| chat.id).collect() } else { Vec::from([self.open]) };
-        self.store.export(chats, path, over);
+        let name = path.display().to_string();
+        if !self.store.export(chats, path, over) {
+            self.complain(&format!("{name} cannot be written: {}.", store::ENDED));
+        }
     }
 
     /// Reads chats from a file.
     pub fn import(&mut self, path: PathBuf) {
-        self.store.import(path);
+        let name = path.display().to_string();
+        if !self.store.import(path) {
+            self.complain(&format!("{name} cannot be imported: {}.", store::ENDED));
+        }
     }
 
     /// Takes a file that was dropped or chosen for what it is: a model is opened, a text goes into the draft, an export is

@@ -130,6 +130,8 @@ pub struct State {
     pub opened: Option<Result<(), String>>,
     /// Why chats cannot be saved at present.
     pub cannot_save: Option<String>,
+    /// Whether what saves chats has ended: until the next start nothing is saved, nor written to files.
+    pub store_ended: bool,
     chats: Vec<Chat>,
     trees: HashMap<Id, Tree>,
     /// Chats whose messages were asked for. Asked twice, the second answer could undo what was said after the first.
@@ -141,8 +143,8 @@ pub struct State {
     pub editing: Option<(Id, String)>,
     /// What was being edited in chats that are not shown.
     edits: HashMap<Id, (Id, String)>,
-    /// What was written in edits that were left, by message.
-    escaped: HashMap<Id, String>,
+    /// What was written in edits that were left, by message, and the chat of each.
+    escaped: HashMap<Id, (Id, String)>,
     /// The edits as they were saved last.
     saved_edits: String,
     /// What summaries are made from, by the question that asks for one.
@@ -185,6 +187,7 @@ impl State {
             saved_settings: None,
             opened: None,
             cannot_save: None,
+            store_ended: false,
             open: chat.id,
             trees: HashMap::from([(chat.id, Tree::default())]),
             reading: HashSet::new(),
@@ -297,6 +300,7 @@ impl State {
                 }
             }
             StoreEvent::CannotSave(reason) => self.cannot_save = Some(reason),
+            StoreEvent::Ended => self.store_ended = true,
             StoreEvent::SavedAgain => {
                 self.cannot_save = None;
                 self.say("Everything is saved again.");
@@ -376,7 +380,9 @@ impl State {
                     match result {
                         Ok(()) => self.load_now(load),
                         Err(problem) => {
-                            self.complain(&format!("{} The model that is open stays.", problem.sentence));
+                            let open = matches!(self.model, Model::Ready(_));
+                            let stays = if open { " The model that is open stays." } else { "" };
+                            self.complain(&format!("{}{stays}", problem.sentence));
                         }
                     }
                 }
@@ -470,10 +476,13 @@ impl State {
 
     /// Why to close now would lose what was said, if it would.
     pub fn would_lose(&self) -> Option<String> {
+        let said = self.chats.iter().any(|chat| !chat.title.is_empty() || !chat.draft.trim().is_empty());
+        if self.store_ended && said {
+            return Some("Chats are not saved any more.".into());
+        }
         if let Some(reason) = &self.cannot_save {
             return Some(format!("Chats cannot be saved at present ({reason})."));
         }
-        let said = self.chats.iter().any(|chat| !chat.title.is_empty() || !chat.draft.trim().is_empty());
         match &self.opened {
             Some(Err(reason)) if said => Some(format!("{}.", reason.trim_end_matches('.'))),
             _ => None,

@@ -25,15 +25,20 @@ impl State {
             return;
         }
         let parent = self.tree().and_then(|tree| tree.leaf());
-        self.say_to_model(chat, parent, text.trim().to_owned());
+        self.say_to_model(chat, parent, text.trim().to_owned(), None);
     }
 
-    /// Adds a person's message to a chat and has it answered.
-    fn say_to_model(&mut self, chat: Id, parent: Option<Id>, text: String) {
+    /// Adds a person's message to a chat, or what one was edited to, and has it answered.
+    fn say_to_model(&mut self, chat: Id, parent: Option<Id>, text: String, edited: Option<Id>) {
         let waits = self.reply.is_some() || !self.jobs.is_empty() || !matches!(self.model, Model::Ready(_));
         let status = if waits { Status::Queued } else { Status::Done };
         let message = Message::new(parent, Role::User, text, status);
         let id = message.id;
+        // In other words it asks for a summary of the same.
+        if let Some(source) = edited.and_then(|edited| self.sources.get(&edited).cloned()) {
+            self.sources.insert(id, source);
+            self.save_sources();
+        }
         self.add_message(chat, message);
         self.jobs.push_back(Job::Answer { chat, question: id, replaces: None });
         self.next_job();
@@ -44,13 +49,19 @@ impl State {
     pub fn stop(&mut self) {
         if self.writes_here() {
             self.stop_reply();
-            self.drop_jobs(self.open);
         }
+        self.drop_jobs(self.open);
     }
 
     /// Whether a reply of the open chat is under way.
     pub fn writes_here(&self) -> bool {
         self.reply.as_ref().is_some_and(|reply| reply.chat == self.open)
+    }
+
+    /// Whether what was said in the open chat waits for the reply of another.
+    pub fn waits_here(&self) -> bool {
+        let elsewhere = self.reply.as_ref().is_some_and(|reply| reply.chat != self.open);
+        elsewhere && self.jobs.iter().any(|job| job.chat() == self.open)
     }
 
     /// Whether something is to be done with a message once the engine has time.
@@ -102,39 +113,49 @@ impl State {
     /// Goes on with a reply that ended too soon, or tries again where it said nothing: on a branch of its own where other
     /// messages follow it, for they follow what it says now.
     pub fn go_on(&mut self, id: Id, overflow: Overflow) {
-        let chat = self.open;
-        let Some(tree) = self.tree() else { return };
-        let Some(message) = tree.get(id).cloned() else { return };
-        if self.waits(id) || self.is_writing(id) {
-            return;
-        }
-        let mut reply = id;
-        if tree.is_followed(id) {
-            let mut branch = Message::new(message.parent, Role::Model, message.text, Status::Queued);
-            branch.model = message.model;
-            reply = branch.id;
-            self.add_message(chat, branch);
-        }
-        self.jobs.push_back(Job::GoOn { chat, reply, overflow });
+        // What waits behind it is answered first.
+        let followed = self.tree().is_some_and(|tree| tree.has_below(id));
+        let Some(job) = self.going_on(id, overflow, followed) else { return };
+        self.jobs.push_back(job);
         self.next_job();
     }
 
     /// Loads the model again and goes on with a reply that lost its device.
     pub fn reload_and_go_on(&mut self, id: Id) {
-        // It may be there already, for another reply that was lost with it.
-        if !matches!(self.model, Model::Ready(_)) {
+        let followed = self.tree().is_some_and(|tree| tree.is_followed(id));
+        let Some(job) = self.going_on(id, self.settings.overflow, followed) else { return };
+        // It may be there already, or on its way, for another reply that was lost with it.
+        if matches!(self.model, Model::Failed(_)) {
             self.reload();
         }
         // What waits in the queue follows it.
-        self.jobs.push_front(Job::GoOn { chat: self.open, reply: id, overflow: self.settings.overflow });
+        self.jobs.push_front(job);
         self.next_job();
+    }
+
+    /// What is to be done to go on with a reply, on a branch of its own where it is followed; nothing where that is under
+    /// way already.
+    fn going_on(&mut self, id: Id, overflow: Overflow, followed: bool) -> Option<Job> {
+        let chat = self.open;
+        let message = self.tree()?.get(id)?.clone();
+        if self.waits(id) || self.is_writing(id) {
+            return None;
+        }
+        let mut reply = id;
+        if followed {
+            let mut branch = Message::new(message.parent, Role::Model, message.text, Status::Queued);
+            branch.model = message.model;
+            reply = branch.id;
+            self.add_message(chat, branch);
+        }
+        Some(Job::GoOn { chat, reply, overflow })
     }
 
     /// Begins to edit a message.
     pub fn edit(&mut self, id: Id) {
         self.escape_edit();
         let Some(message) = self.trees.get(&self.open).and_then(|tree| tree.get(id)) else { return };
-        let text = self.escaped.remove(&id).unwrap_or_else(|| message.text.clone());
+        let text = self.escaped.remove(&id).map_or_else(|| message.text.clone(), |(_, text)| text);
         self.editing = Some((id, text));
         self.scroll_to = Some(id);
     }
@@ -143,7 +164,7 @@ impl State {
     pub fn escape_edit(&mut self) -> bool {
         let Some((id, text)) = self.editing.take() else { return false };
         if self.tree().and_then(|tree| tree.get(id)).is_some_and(|message| message.text != text) {
-            self.escaped.insert(id, text);
+            self.escaped.insert(id, (self.open, text));
         }
         true
     }
@@ -171,7 +192,7 @@ impl State {
             Role::User if message.status == Status::Queued => {
                 self.change_message(id, |message| message.text = text.to_owned());
             }
-            Role::User => self.say_to_model(chat, message.parent, text.to_owned()),
+            Role::User => self.say_to_model(chat, message.parent, text.to_owned(), Some(id)),
             Role::Model => {
                 let mut edited = Message::new(message.parent, Role::Model, text, Status::Done);
                 edited.model = message.model;
@@ -294,7 +315,7 @@ impl State {
                     // Nothing is below the question on the new branch.
                     tree.show(Some(question));
                 }
-                (chat, turns, self.new_reply(chat, question, model))
+                (chat, turns, self.new_reply(chat, question, replaces, model))
             }
             Job::GoOn { chat, reply, overflow: chosen } => {
                 overflow = chosen;
@@ -316,15 +337,16 @@ impl State {
         self.worker.tell(Order::Generate { reply, turns, system, sampling, overflow });
     }
 
-    /// An empty reply to a question, shown where that is.
-    fn new_reply(&mut self, chat: Id, question: Id, model: Option<String>) -> Id {
+    /// An empty reply to a question, shown where that is. What was said meanwhile to one that makes way follows it.
+    fn new_reply(&mut self, chat: Id, question: Id, replaces: Option<Id>, model: Option<String>) -> Id {
         self.change_message(question, |message| message.status = Status::Done);
         let mut reply = Message::new(Some(question), Role::Model, "", Status::Writing);
         reply.model = model;
         let id = reply.id;
         self.add_message(chat, reply);
         let Some(tree) = self.trees.get_mut(&chat) else { return id };
-        let moved: Vec<Message> = tree.queue_behind(id).into_iter().filter_map(|id| tree.get(id).cloned()).collect();
+        let moved = tree.queue_behind(id, replaces);
+        let moved: Vec<Message> = moved.into_iter().filter_map(|id| tree.get(id).cloned()).collect();
         let leaf = tree.leaf();
         if let Some(chat) = self.chats.iter_mut().find(|known| known.id == chat) {
             chat.leaf = leaf;

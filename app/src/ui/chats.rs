@@ -152,7 +152,7 @@ impl App {
         let mut chosen = None;
         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             if hits.len() >= MOST_HITS {
-                let text = format!("The newest {MOST_HITS} are shown; more words find less.");
+                let text = format!("The newest {MOST_HITS} are shown; type more to narrow the search.");
                 ui.label(RichText::new(text).weak().small());
             }
             for hit in hits {

@@ -38,22 +38,29 @@ impl App {
             self.closing = Closing::No;
             return;
         };
+        let ended = self.state.store_ended;
         let (mut export, mut anyway, mut cancel) = (false, false, false);
         let modal = egui::Modal::new(egui::Id::unique("closing")).show(ctx, |ui| {
             ui.set_width(420.0_f32.min(ctx.content_rect().width() - 60.0));
             ui.heading("Not everything is saved");
             ui.add_space(4.0);
             ui.label(RichText::new(reason).color(style::bad(ui.visuals())));
-            ui.label("What is not saved is lost when Lapidary closes. You can write all chats to a file first.");
+            ui.label(if ended {
+                "What is not saved is lost when Lapidary closes. Copy what you want to keep first."
+            } else {
+                "What is not saved is lost when Lapidary closes. You can write all chats to a file first."
+            });
             ui.add_space(6.0);
             ui.horizontal(|ui| {
-                let button = ui.button("Export…");
-                if !ui.ctx().memory(|memory| memory.focused().is_some()) {
-                    button.request_focus();
-                }
-                export = button.clicked();
+                // Nobody could write it.
+                let file = if ended { None } else { Some(ui.button("Export…")) };
                 anyway = ui.button("Close anyway").clicked();
-                cancel = ui.button("Cancel").clicked();
+                let back = ui.button("Cancel");
+                export = file.as_ref().is_some_and(egui::Response::clicked);
+                cancel = back.clicked();
+                if !ui.ctx().memory(|memory| memory.focused().is_some()) {
+                    file.unwrap_or(back).request_focus();
+                }
             });
         });
         if anyway {

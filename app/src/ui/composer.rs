@@ -73,9 +73,10 @@ impl App {
         // What is typed while nothing has the focus, after a click on some text, is meant for the model.
         let typed =
             |event: &Event| matches!(event, Event::Text(_) | Event::Paste(_) | Event::Ime(ImeEvent::Preedit { .. }));
-        let nowhere = self.sheet.is_none()
-            && self.state.editing.is_none()
-            && ui.ctx().memory(|memory| memory.focused().is_none());
+        // An edit takes it where it is shown, not on another branch.
+        let path = self.state.tree().map_or(&[][..], |tree| tree.path());
+        let edits = self.state.editing.as_ref().is_some_and(|(edited, _)| path.contains(edited));
+        let nowhere = self.sheet.is_none() && !edits && ui.ctx().memory(|memory| memory.focused().is_none());
         if nowhere && ui.input(|input| input.events.iter().any(typed)) {
             ui.ctx().memory_mut(|memory| memory.request_focus(id));
         }
@@ -131,8 +132,10 @@ impl App {
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     let writing = self.state.reply().is_some();
                     let empty = self.state.draft().trim().is_empty();
-                    if self.state.writes_here() && empty {
-                        if ui.button("Stop").on_hover_text("Stop the reply (Esc)").clicked() {
+                    let here = self.state.writes_here();
+                    if (here || self.state.waits_here()) && empty {
+                        let hover = if here { "Stop the reply (Esc)" } else { "Take back what waits (Esc)" };
+                        if ui.button("Stop").on_hover_text(hover).clicked() {
                             self.state.stop();
                         }
                     } else {

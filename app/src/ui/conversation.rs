@@ -67,6 +67,8 @@ impl Row {
 impl App {
     /// The middle of the window.
     pub(super) fn conversation_area(&mut self, ui: &mut Ui) {
+        // Where there is nothing to turn, it is not kept for the next chat.
+        let turn = self.conversation.turn.take();
         let Some(tree) = self.state.tree() else {
             ui.centered_and_justified(|ui| ui.spinner());
             return;
@@ -81,7 +83,6 @@ impl App {
         let switched = self.conversation.chat.replace(chat) != Some(chat);
         let target = self.state.scroll_to;
         let editing = self.state.editing.as_ref().map(|(id, _)| *id);
-        let turn = self.conversation.turn.take();
         // How much what is above came to be higher than it was thought.
         let mut grown = 0.0;
         let area =

@@ -51,12 +51,15 @@ impl Purpose {
     }
 }
 
+/// What a dialog of the system gave, and what for.
+type Picked = (Purpose, PathBuf);
+
 /// The prompt for a path, and the dialogs of the system that are open.
 pub(super) struct Files {
     prompt: Option<(Purpose, String)>,
     /// What the system's dialog gave, which asks before a file is written over.
     agreed: Option<PathBuf>,
-    picked: (Sender<PathBuf>, Receiver<PathBuf>),
+    picked: (Sender<Picked>, Receiver<Picked>),
 }
 
 impl Default for Files {
@@ -90,7 +93,7 @@ impl Files {
             let work = move || {
                 if let Some(file) = pollster::block_on(future) {
                     // Nobody listens once the window is closed.
-                    let _ = answer.send(file.path().to_owned());
+                    let _ = answer.send((purpose, file.path().to_owned()));
                     ctx.request_repaint();
                 }
             };
@@ -159,8 +162,11 @@ impl App {
     }
 
     pub(super) fn file_prompt(&mut self, ctx: &Context) {
-        while let Ok(path) = self.files.picked.1.try_recv() {
-            if let Some((_, text)) = &mut self.files.prompt {
+        while let Ok((purpose, path)) = self.files.picked.1.try_recv() {
+            // What was chosen for something else was not agreed to be written over.
+            if let Some((wanted, text)) = &mut self.files.prompt
+                && *wanted == purpose
+            {
                 *text = path.display().to_string();
                 self.files.agreed = Some(path);
             }

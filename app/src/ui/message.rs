@@ -199,7 +199,13 @@ impl App {
         let Some((_, mut text)) = self.state.editing.take() else { return };
         let user = self.state.tree().and_then(|tree| tree.get(id)).is_some_and(|message| message.role == Role::User);
         let field = ui.make_persistent_id(("edit", id));
-        let focused = ui.ctx().memory(|memory| memory.has_focus(field));
+        // Under a dialog every key belongs to that.
+        let layer = ui.layer_id();
+        let reachable = ui.ctx().memory(|memory| memory.allows_interaction(layer));
+        if !reachable {
+            ui.ctx().memory_mut(|memory| memory.surrender_focus(field));
+        }
+        let focused = reachable && ui.ctx().memory(|memory| memory.has_focus(field));
         // One's own message is sent as any other. A reply is text with many lines, which Enter starts.
         let sent = user && focused && self.composer.enter_sends && composer::take_enter(ui);
         let new_line = if user { egui::Modifiers::SHIFT } else { egui::Modifiers::NONE };
@@ -215,7 +221,7 @@ impl App {
         if response.changed() {
             self.state.edit_changed();
         }
-        if !ui.ctx().memory(|memory| memory.focused().is_some()) {
+        if reachable && !ui.ctx().memory(|memory| memory.focused().is_some()) {
             response.request_focus();
         }
         let (mut done, mut cancel) = (sent, false);
@@ -225,7 +231,7 @@ impl App {
             ui.label(RichText::new("The old version stays as a branch.").weak().small());
         });
         let enter = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, egui::Key::Enter);
-        done |= response.has_focus() && ui.input_mut(|input| input.consume_shortcut(&enter));
+        done |= reachable && response.has_focus() && ui.input_mut(|input| input.consume_shortcut(&enter));
         ui.add_space(6.0);
         self.state.editing = Some((id, text));
         if done {

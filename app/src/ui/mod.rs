@@ -194,7 +194,7 @@ impl App {
             if closed {
                 return;
             }
-            if self.state.writes_here() {
+            if self.state.writes_here() || self.state.waits_here() {
                 self.state.stop();
             } else if !self.state.search.text.is_empty() {
                 self.state.search_for("");

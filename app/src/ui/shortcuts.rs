@@ -17,7 +17,7 @@ const SHORTCUTS: &[(&str, &str)] = &[
     ("Ctrl+E", "Export this chat"),
     ("Ctrl+B", "Show or hide the list of chats"),
     ("Ctrl++  Ctrl+-  Ctrl+0", "Larger, smaller, normal size"),
-    ("Ctrl+Q", "Quit; everything is saved"),
+    ("Ctrl+Q", "Quit"),
     ("PageUp  PageDown", "A page up, a page down"),
     ("Ctrl+Home  Ctrl+End", "To the first message, to the last"),
     ("Tab  Shift+Tab", "To the next control, to the one before"),

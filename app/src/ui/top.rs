@@ -51,12 +51,16 @@ impl App {
 
     fn banners(&mut self, ui: &mut Ui) {
         let bad = style::bad(ui.visuals());
-        if let Some(Err(reason)) = &self.state.opened {
+        if self.state.store_ended {
+            let text = "Chats are not saved any more: what writes them has ended. Copy what you want to keep, and start Lapidary \
+                        again.";
+            ui.label(RichText::new(text).color(bad));
+        } else if let Some(Err(reason)) = &self.state.opened {
             let reason = reason.trim_end_matches('.');
             let text = format!("{reason}. You can chat, but nothing will be saved. Export what you want to keep.");
             ui.label(RichText::new(text).color(bad));
         }
-        if let Some(reason) = &self.state.cannot_save {
+        if let Some(reason) = self.state.cannot_save.as_ref().filter(|_| !self.state.store_ended) {
             let text = format!(
                 "Chats cannot be saved at present ({reason}). Make room on the disk; Lapidary keeps trying, and loses nothing while it runs."
             );

@@ -17,11 +17,15 @@ use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{DeviceOptions, Engine, Error, ModelFiles, Result, Session, Timings};
 
 use super::generate::{self, Told};
-use super::{Counted, Event, Load, Loaded, Order, Price, Problem, WayOn, Worker, cache_format, look_at};
+use super::{
+    Counted, Event, Load, Loaded, Order, Price, Problem, Taken, WayOn, Worker, cache_format, look_at, short_name,
+};
 use crate::{guide, last_model, models};
 
 /// How soon a stop is noticed.
 const NOTICE: Duration = Duration::from_millis(20);
+/// What is said of a file that brings down whoever reads it.
+const UNREADABLE: &str = "The model cannot be read.";
 
 /// The engine's thread, as the window has it.
 pub struct EngineWorker {
@@ -143,12 +147,14 @@ impl EngineWorker {
         self.shared.stop_loads_up_to.store(self.sent, Ordering::SeqCst);
     }
 
-    /// Answers what needs no device, on a thread of its own: it may have to wait for a disk.
-    fn aside(&self, work: impl FnOnce() -> Event + Send + 'static) {
-        let say = self.say.clone();
-        let spawned = thread::Builder::new().name("lapidary-aside".into()).spawn(move || say.event(work()));
-        if let Err(error) = spawned {
+    /// Answers what needs no device, on a thread of its own: it may have to wait for a disk. Files come from anywhere;
+    /// whatever they do, the window is waiting for the answer, which is `failed` where there is no other.
+    fn aside(&self, failed: Event, work: impl FnOnce() -> Event + Send + 'static) {
+        let (say, no_thread) = (self.say.clone(), failed.clone());
+        let work = move || say.event(catch_unwind(AssertUnwindSafe(work)).unwrap_or(failed));
+        if let Err(error) = thread::Builder::new().name("lapidary-aside".into()).spawn(work) {
             log::error!("the system gives no thread: {error}");
+            self.say.event(no_thread);
         }
     }
 }
@@ -158,26 +164,38 @@ impl Worker for EngineWorker {
         match order {
             Order::Stop => self.stop(),
             Order::CancelLoad => self.stop_loads(),
-            Order::FindDevices => self.aside(|| Event::Devices(adapter_names())),
-            Order::FindModels(used) => self.aside(move || Event::Models(models::found(&used))),
-            Order::Price(load) => self.aside(move || {
-                let price = price(&load).map_err(|error| Problem::from(&error).sentence);
-                Event::Price(load, price)
-            }),
-            Order::Count(texts) => {
-                let shared = self.shared.clone();
-                self.aside(move || Event::Counts(shared.count(texts)));
+            Order::FindDevices => self.aside(Event::Devices(Vec::new()), || Event::Devices(adapter_names())),
+            Order::FindModels(used) => {
+                let failed = Event::Models(vec![models::guide("built in")]);
+                self.aside(failed, move || Event::Models(models::found(&used)));
             }
-            Order::Look(path) => self.aside(move || Event::Taken(look_at(&path))),
-            Order::Check(load) => self.aside(move || {
-                // The file comes from anywhere; whatever it does, the window is waiting for the answer.
-                let checked = catch_unwind(AssertUnwindSafe(|| price(&load)));
-                let checked = match checked {
-                    Ok(price) => price.map(|_| ()).map_err(|error| Problem::from(&error)),
-                    Err(_) => Err(Problem { sentence: "The model cannot be read.".into(), way_on: WayOn::OtherFile }),
-                };
-                Event::Checked(load, checked)
-            }),
+            Order::Price(load) => {
+                let failed = Event::Price(load.clone(), Err(UNREADABLE.into()));
+                self.aside(failed, move || {
+                    let price = price(&load).map_err(|error| Problem::from(&error).sentence);
+                    Event::Price(load, price)
+                });
+            }
+            Order::Count(texts) => {
+                // A guess: without any number it would be asked for again at once, and for ever.
+                let guess = |(name, text): &(Counted, String)| (*name, text.len(), text.len() / 4);
+                let failed = Event::Counts(texts.iter().map(guess).collect());
+                let shared = self.shared.clone();
+                self.aside(failed, move || Event::Counts(shared.count(texts)));
+            }
+            Order::Look(path) => {
+                let name = short_name(Some(path.as_path()));
+                let failed = Event::Taken(Taken::Nothing(format!("{name} cannot be read.")));
+                self.aside(failed, move || Event::Taken(look_at(&path)));
+            }
+            Order::Check(load) => {
+                let problem = Problem { sentence: UNREADABLE.into(), way_on: WayOn::OtherFile };
+                let failed = Event::Checked(load.clone(), Err(problem));
+                self.aside(failed, move || {
+                    let checked = price(&load).map(|_| ()).map_err(|error| Problem::from(&error));
+                    Event::Checked(load, checked)
+                });
+            }
             Order::Load(_) | Order::Generate { .. } | Order::Alternatives { .. } | Order::Profile => {
                 // Another model is wanted: the one that is loading is not, nor what the present one says.
                 let load = matches!(order, Order::Load(_));
@@ -454,6 +472,14 @@ mod tests {
         let event = guarded(order, |_| panic!("as a test"));
         assert!(matches!(event, Some(Event::Failed(7, Problem { way_on: WayOn::Reload, .. }))), "{event:?}");
         assert!(guarded(load(), |_| {}).is_none());
+    }
+
+    #[test]
+    fn what_panics_aside_is_answered_all_the_same() {
+        let worker = EngineWorker::start(Arc::new(|| {}));
+        worker.aside(Event::Devices(vec!["fallback".into()]), || panic!("as a test"));
+        let event = worker.events.recv_timeout(Duration::from_secs(20));
+        assert!(matches!(&event, Ok(Event::Devices(names)) if *names == ["fallback"]), "{event:?}");
     }
 
     #[test]

@@ -65,6 +65,25 @@ fn a_device_lost_in_the_middle_of_a_reply() {
 }
 
 #[test]
+fn a_lost_reply_is_gone_on_with_once() {
+    let mut window = Window::new();
+    let lost = problem("The GPU device was lost (reset); load the model again to go on.", WayOn::Reload);
+    window.script().reply_problem = Some(lost);
+    window.exchange("Go", "Half of the");
+    let reply = window.harness.state().state.tree().unwrap().path()[1];
+    window.script().replies.push_back(" story".into());
+    let state = &mut window.harness.state_mut().state;
+    state.reload_and_go_on(reply);
+    state.reload_and_go_on(reply);
+    window.until("it goes on", |app| app.state.tree().unwrap().branch().last().unwrap().status == Status::Done);
+    window.settle();
+    assert_eq!(window.branch(), ["Go", "Half of the story"]);
+    let script = window.script();
+    assert_eq!(script.orders.iter().filter(|order| matches!(order, Order::Load(_))).count(), 2);
+    assert_eq!(script.orders.iter().filter(|order| matches!(order, Order::Generate { .. })).count(), 2);
+}
+
+#[test]
 fn what_waits_when_the_device_is_lost_is_answered_after_the_reply_that_it_interrupted() {
     let mut window = Window::new();
     window.script().pace = 0;
@@ -135,6 +154,18 @@ fn a_summary_is_made_again_from_the_same_chat() {
     // What is said after it is told the summary only.
     window.exchange("Three", "Third");
     assert_eq!(window.last_turns().len(), 3);
+    // In other words it is still asked of the same chat.
+    let question = window.harness.state().state.tree().unwrap().path()[0];
+    let state = &mut window.harness.state_mut().state;
+    state.edit(question);
+    state.editing = Some((question, "Sum up in a line.".into()));
+    state.finish_edit();
+    window.until("there is another", |app| app.state.reply().is_none());
+    assert_eq!(window.last_turns()[..2], told[..2]);
+    assert_eq!(window.branch(), ["Sum up in a line.", "Yes."]);
+    let edited = window.harness.state().state.tree().unwrap().path()[0];
+    window.harness.state_mut().state.walk(edited, -1);
+    window.settle();
     drop(window);
     let mut window = Window::over(Some(path));
     window.press("One (continued)");
@@ -255,6 +286,15 @@ fn a_full_disk_is_told_until_there_is_room() {
     let mut window = Window::new();
     window.harness.state_mut().state.cannot_save = Some("database or disk is full".into());
     window.sees("Make room on the disk; Lapidary keeps trying");
+}
+
+#[test]
+fn that_nothing_is_saved_any_more_is_told_with_what_can_be_done() {
+    let mut window = Window::new();
+    window.harness.state_mut().state.store_ended = true;
+    window.harness.state_mut().state.cannot_save = Some("database or disk is full".into());
+    window.sees("Chats are not saved any more");
+    assert!(!window.shows("Make room on the disk"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
+use lapidary_app::chats::{Store, StoreEvent};
 use lapidary_app::worker::Order;
 
 use crate::script::Window;
@@ -258,6 +259,37 @@ fn an_edit_that_was_not_finished_is_there_after_a_restart() {
     window.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
     window.key(Modifiers::NONE, Key::ArrowUp);
     assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "A question");
+}
+
+#[test]
+fn what_was_edited_in_a_chat_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    {
+        let mut window = Window::over(Some(path.clone()));
+        window.until("it is open", |app| app.state.opened.is_some());
+        window.exchange("A chat that stays", "Yes");
+        window.key(Modifiers::NONE, Key::ArrowUp);
+        window.write("Edit the message", "A thought that stays");
+        window.key(Modifiers::NONE, Key::Escape);
+        window.key(Modifiers::COMMAND, Key::N);
+        window.exchange("A chat that goes", "Yes");
+        window.key(Modifiers::NONE, Key::ArrowUp);
+        window.write("Edit the message", "A thought that goes");
+        window.key(Modifiers::NONE, Key::Escape);
+        let state = &mut window.harness.state_mut().state;
+        state.delete(state.open_id());
+        state.empty_trash();
+    }
+    let store = Store::open(Some(path), Arc::new(|| {}));
+    let event = loop {
+        match store.event() {
+            Some(event) => break event,
+            None => std::thread::sleep(std::time::Duration::from_millis(2)),
+        }
+    };
+    let StoreEvent::Opened { edits: Some(edits), .. } = event else { panic!() };
+    assert!(edits.contains("A thought that stays") && !edits.contains("A thought that goes"), "{edits}");
 }
 
 /// A file as the system drops it.

@@ -468,6 +468,27 @@ fn the_old_reply_stays_in_sight_until_another_begins() {
 }
 
 #[test]
+fn what_is_sent_while_another_reply_waits_follows_that() {
+    let mut window = Window::new();
+    window.exchange("one", "first");
+    window.key(Modifiers::COMMAND, Key::N);
+    window.script().pace = 0;
+    window.say("elsewhere");
+    window.press("one");
+    window.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
+    window.press("Regenerate");
+    window.say("more");
+    assert_eq!(window.branch(), ["one", "first", "more"]);
+    window.script().replies.extend(["second".into(), "third".into()]);
+    window.let_it_speak();
+    window.until("all are answered", |app| {
+        app.state.tree().unwrap().messages().count() == 5 && app.state.reply().is_none()
+    });
+    assert_eq!(window.branch(), ["one", "second", "more", "third"]);
+    assert_eq!(window.last_turns(), [user("one"), model("second"), user("more")]);
+}
+
+#[test]
 fn escape_stops_no_reply_of_another_chat() {
     let mut window = Window::new();
     window.script().pace = 0;
@@ -475,9 +496,13 @@ fn escape_stops_no_reply_of_another_chat() {
     window.key(Modifiers::COMMAND, Key::N);
     window.say("Of the second");
     window.sees("The reply in “Of the first” comes first.");
+    // It takes back what waits here.
+    assert!(window.shows("waits its turn"));
     window.key(Modifiers::NONE, Key::Escape);
     window.key(Modifiers::NONE, Key::Escape);
     assert!(window.harness.state().state.reply().is_some());
+    assert!(!window.shows("waits its turn"));
+    window.press("Answer");
     window.let_it_speak();
     window.until("both are answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
     window.press("Of the first");
@@ -506,6 +531,102 @@ fn going_on_with_a_reply_that_others_follow_makes_a_branch() {
     drop(script);
     window.press("Previous branch");
     assert_eq!(window.branch(), ["One", "First", "Two", "Second"]);
+}
+
+#[test]
+fn going_on_with_a_reply_that_a_message_waits_behind_makes_a_branch_too() {
+    let mut window = Window::new();
+    window.exchange("one", "first");
+    window.key(Modifiers::COMMAND, Key::N);
+    window.script().pace = 0;
+    window.say("elsewhere");
+    window.press("one");
+    window.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
+    window.say("more");
+    window.script().replies.extend(["second".into(), " and more".into()]);
+    window.press("Continue");
+    window.let_it_speak();
+    window.until("all is said", |app| app.state.tree().unwrap().messages().count() == 5 && app.state.reply().is_none());
+    assert_eq!(window.branch(), ["one", "first and more"]);
+    window.press("Previous branch");
+    assert_eq!(window.branch(), ["one", "first", "more", "second"]);
+}
+
+#[test]
+fn a_dialog_has_the_keyboard_while_a_message_is_edited() {
+    let mut window = Window::new();
+    window.exchange("One", "First reply");
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    window.harness.event(Event::Text("!".into()));
+    window.settle();
+    window.key(Modifiers::COMMAND, Key::O);
+    window.harness.event(Event::Text("/models/2b.gguf".into()));
+    window.settle();
+    assert_eq!(window.harness.get_by_label("Path").value().unwrap_or_default(), "/models/2b.gguf");
+    window.key(Modifiers::COMMAND, Key::Enter);
+    window.key(Modifiers::NONE, Key::Enter);
+    window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| loaded.name == "2b"));
+    assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "One!");
+    assert_eq!(window.branch(), ["One", "First reply"]);
+}
+
+#[test]
+fn what_is_typed_reaches_the_draft_where_the_edit_is_on_another_branch() {
+    let mut window = Window::new();
+    window.exchange("One", "First reply");
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    window.write("Edit the message", "Uno");
+    window.key(Modifiers::NONE, Key::Enter);
+    window.until("it is answered", |app| app.state.reply().is_none());
+    window.key(Modifiers::NONE, Key::ArrowUp);
+    let edited = window.harness.state().state.tree().unwrap().path()[0];
+    window.harness.state_mut().state.walk(edited, -1);
+    window.settle();
+    assert_eq!(window.branch(), ["One", "First reply"]);
+    window.harness.event(Event::Text("a".into()));
+    window.settle();
+    assert_eq!(window.harness.state().state.draft(), "a");
+    assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "Uno");
+}
+
+/// The paragraphs of a long reply that are in sight, or nearly.
+fn paragraphs(window: &Window) -> Vec<usize> {
+    (0..PARAGRAPHS).filter(|number| window.shows(&format!("Paragraph {number}."))).collect()
+}
+
+#[test]
+fn a_long_chat_opens_at_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.sqlite");
+    {
+        let mut window = Window::over(Some(path.clone()));
+        window.exchange("One", "First reply");
+        window.exchange("Two", &long());
+    }
+    let mut window = Window::over(Some(path));
+    window.until("the chats are there", |app| !app.state.listed().is_empty());
+    window.press("One");
+    window.until("its messages are there", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 4));
+    window.settle();
+    let shown = paragraphs(&window);
+    assert!(shown.contains(&(PARAGRAPHS - 1)) && !shown.contains(&0), "{shown:?}");
+}
+
+#[test]
+fn a_page_is_not_turned_later_where_there_was_none() {
+    let mut window = Window::new();
+    window.exchange("One", "First reply");
+    window.exchange("Two", &long());
+    window.settle();
+    let at_the_end = paragraphs(&window);
+    assert!(at_the_end.contains(&(PARAGRAPHS - 1)), "{at_the_end:?}");
+    window.key(Modifiers::COMMAND, Key::N);
+    window.sees("This is the built-in guide");
+    window.key(Modifiers::NONE, Key::PageUp);
+    window.press("One");
+    window.until("it is read", |app| app.state.tree().is_some_and(|tree| !tree.path().is_empty()));
+    window.settle();
+    assert_eq!(paragraphs(&window), at_the_end);
 }
 
 #[test]
