@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
 target=wasm32-unknown-unknown
+# A folder of its own: a standard library from source would have everything else built anew, too.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/check-wasm
 
 has_target() {
     [ -d "$(rustc --print target-libdir --target $target)" ]

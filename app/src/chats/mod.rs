@@ -1,5 +1,6 @@
 //! Conversations: trees of messages, and where they are kept.
 
+mod database;
 pub mod exchange;
 pub mod store;
 pub mod tree;

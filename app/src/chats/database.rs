@@ -1,0 +1,322 @@
+//! The database of chats: its tables, and what is written to and read from them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::exchange::Book;
+use super::store::StoreEvent;
+use super::{Chat, Id, Message, Role, Speed, Status};
+
+/// Hits that a search gives at most.
+pub const MOST_HITS: usize = 200;
+
+/// The steps from an empty database to the present one. Steps are only ever appended.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE chats (
+        id INTEGER PRIMARY KEY,
+        title TEXT NOT NULL,
+        named INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        updated INTEGER NOT NULL,
+        deleted INTEGER,
+        system TEXT NOT NULL,
+        leaf INTEGER,
+        draft TEXT NOT NULL
+    );
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY,
+        chat INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
+        parent INTEGER,
+        role TEXT NOT NULL,
+        text TEXT NOT NULL,
+        status TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        model TEXT,
+        tokens INTEGER,
+        first_token_ms REAL,
+        tokens_per_s REAL,
+        note TEXT
+    );
+    CREATE INDEX messages_of_chat ON messages (chat);
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"];
+
+/// A search's hit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The chat.
+    pub chat: Id,
+    /// The message that holds the text, or none where the title does.
+    pub message: Option<Id>,
+    /// The text around it.
+    pub excerpt: String,
+}
+
+/// What is to be written.
+pub(super) enum Write {
+    Chat(Chat),
+    Message(Id, Message),
+    Append(Id, String),
+    Forget(Id),
+    Settings(String),
+    Edits(String),
+    Sources(String),
+}
+
+/// Opens a database and brings it to the present form.
+pub(super) fn open(path: Option<&Path>) -> Result<Connection, String> {
+    let place = path.map_or("memory".into(), |path| path.display().to_string());
+    let say = |error: &dyn std::fmt::Display| format!("The chats in {place} cannot be opened: {error}");
+    if let Some(folder) = path.and_then(Path::parent) {
+        std::fs::create_dir_all(folder).map_err(|error| say(&error))?;
+    }
+    let database = match path {
+        Some(path) => Connection::open(path),
+        None => Connection::open_in_memory(),
+    };
+    let mut database = database.map_err(|error| say(&error))?;
+    prepare(&mut database).map_err(|error| say(&error))?;
+    let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| say(&error))?;
+    if version as usize > MIGRATIONS.len() {
+        return Err(say(&"they were written by a newer Lapidary; use that one"));
+    }
+    Ok(database)
+}
+
+fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
+    database.busy_timeout(Duration::from_secs(5))?;
+    database.pragma_update(None, "journal_mode", "WAL")?;
+    database.pragma_update(None, "synchronous", "FULL")?;
+    database.pragma_update(None, "foreign_keys", true)?;
+    // LIKE knows only the case of ASCII letters.
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    database.create_scalar_function("holds", 2, flags, |arguments| {
+        let (text, wanted): (String, String) = (arguments.get(0)?, arguments.get(1)?);
+        Ok(text.to_lowercase().contains(&wanted))
+    })?;
+    let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    for (step, migration) in MIGRATIONS.iter().enumerate().skip(version.max(0) as usize) {
+        let transaction = database.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", step as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// What there is at the start.
+pub(super) fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
+    let mut statement = database.prepare("SELECT * FROM chats ORDER BY updated DESC")?;
+    let chats = statement.query_map([], chat)?.collect::<rusqlite::Result<_>>()?;
+    let value = |name: &str| {
+        let sql = "SELECT value FROM settings WHERE name = ?";
+        database.query_row(sql, [name], |row| row.get(0)).optional()
+    };
+    let (settings, edits, sources) = (value("settings")?, value("edits")?, value("sources")?);
+    Ok(StoreEvent::Opened { chats, settings, edits, sources })
+}
+
+/// Whether it is the file that refuses, not what is to be written: the disk is full, another program has the file, or it is
+/// damaged. That may pass; until then what waits must not be dropped.
+pub(super) fn may_pass(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory, ReadOnly,
+        SystemIoFailure,
+    };
+    let passing = [
+        CannotOpen,
+        DatabaseBusy,
+        DatabaseCorrupt,
+        DatabaseLocked,
+        DiskFull,
+        NotADatabase,
+        OutOfMemory,
+        ReadOnly,
+        SystemIoFailure,
+    ];
+    error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+}
+
+pub(super) fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = &'w Write>) -> rusqlite::Result<()> {
+    let transaction = database.transaction()?;
+    for write in writes {
+        match write {
+            Write::Chat(chat) => put_chat(&transaction, chat)?,
+            Write::Message(chat, message) => put_message(&transaction, *chat, message)?,
+            Write::Append(message, piece) => {
+                transaction.execute("UPDATE messages SET text = text || ? WHERE id = ?", params![piece, message])?;
+            }
+            Write::Forget(chat) => {
+                transaction.execute("DELETE FROM chats WHERE id = ?", [chat])?;
+            }
+            Write::Settings(value) => put_value(&transaction, "settings", value)?,
+            Write::Edits(value) => put_value(&transaction, "edits", value)?,
+            Write::Sources(value) => put_value(&transaction, "sources", value)?,
+        }
+    }
+    transaction.commit()
+}
+
+/// Writes chats of a file. Unlike what is said here they are not lost if that fails: they are still in the file.
+pub(super) fn import(database: &mut Connection, book: &Book) -> rusqlite::Result<()> {
+    let transaction = database.transaction()?;
+    for entry in &book.chats {
+        put_chat(&transaction, &entry.chat)?;
+        for message in &entry.messages {
+            put_message(&transaction, entry.chat.id, message)?;
+        }
+    }
+    transaction.commit()
+}
+
+fn put_value(database: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
+    database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", [name, value])?;
+    Ok(())
+}
+
+fn put_chat(database: &Connection, chat: &Chat) -> rusqlite::Result<()> {
+    // Not REPLACE, which deletes the row first and its messages with it.
+    let sql = "INSERT INTO chats (id, title, named, created, updated, deleted, system, leaf, draft)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        ON CONFLICT (id) DO UPDATE SET title = ?2, named = ?3, updated = ?5, deleted = ?6, system = ?7, leaf = ?8, draft = ?9";
+    let Chat { id, title, named, created, updated, deleted, system, leaf, draft } = chat;
+    database.prepare_cached(sql)?.execute(params![id, title, named, created, updated, deleted, system, leaf, draft])?;
+    Ok(())
+}
+
+fn put_message(database: &Connection, chat: Id, message: &Message) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO messages
+        (id, chat, parent, role, text, status, created, model, tokens, first_token_ms, tokens_per_s, note)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+        ON CONFLICT (id) DO UPDATE
+        SET parent = ?3, text = ?5, status = ?6, model = ?8, tokens = ?9, first_token_ms = ?10, tokens_per_s = ?11, note = ?12";
+    let role = match message.role {
+        Role::User => "user",
+        Role::Model => "model",
+    };
+    let speed = message.speed;
+    database.prepare_cached(sql)?.execute(params![
+        message.id,
+        chat,
+        message.parent,
+        role,
+        message.text,
+        message.status.name(),
+        message.created,
+        message.model,
+        speed.map(|speed| speed.tokens),
+        speed.map(|speed| speed.first_token_ms),
+        speed.map(|speed| speed.tokens_per_s),
+        message.note,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
+    Ok(Chat {
+        id: row.get("id")?,
+        title: row.get("title")?,
+        named: row.get("named")?,
+        created: row.get("created")?,
+        updated: row.get("updated")?,
+        deleted: row.get("deleted")?,
+        system: row.get("system")?,
+        leaf: row.get("leaf")?,
+        draft: row.get("draft")?,
+    })
+}
+
+pub(super) fn messages(database: &Connection, chat: Id) -> rusqlite::Result<Vec<Message>> {
+    let mut statement = database.prepare_cached("SELECT * FROM messages WHERE chat = ?")?;
+    statement.query_map([chat], message)?.collect()
+}
+
+fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let named = |column: &str| {
+        let text: String = row.get(column)?;
+        Ok::<_, rusqlite::Error>(text)
+    };
+    let wrong = |text: String| {
+        let reason = format!("{text:?} is unknown");
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, reason.into())
+    };
+    let (role, status) = (named("role")?, named("status")?);
+    let tokens: Option<u32> = row.get("tokens")?;
+    Ok(Message {
+        id: row.get("id")?,
+        parent: row.get("parent")?,
+        role: match role.as_str() {
+            "user" => Role::User,
+            "model" => Role::Model,
+            _ => return Err(wrong(role)),
+        },
+        text: row.get("text")?,
+        status: Status::ALL.into_iter().find(|known| known.name() == status).ok_or_else(|| wrong(status))?,
+        created: row.get("created")?,
+        model: row.get("model")?,
+        speed: match tokens {
+            Some(tokens) => Some(Speed {
+                tokens,
+                first_token_ms: row.get::<_, Option<f64>>("first_token_ms")?.unwrap_or_default(),
+                tokens_per_s: row.get::<_, Option<f64>>("tokens_per_s")?.unwrap_or_default(),
+            }),
+            None => None,
+        },
+        note: row.get("note")?,
+    })
+}
+
+pub(super) fn search(database: &Connection, text: &str) -> rusqlite::Result<Vec<Hit>> {
+    let wanted = text.trim().to_lowercase();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT * FROM (
+            SELECT chats.id, NULL AS message, title, updated AS at FROM chats
+            WHERE deleted IS NULL AND holds(title, ?1)
+            UNION ALL
+            SELECT chats.id, messages.id AS message, text, messages.created AS at
+            FROM messages JOIN chats ON chats.id = messages.chat
+            WHERE deleted IS NULL AND holds(text, ?1)
+        ) ORDER BY message IS NOT NULL, at DESC LIMIT ?2";
+    let mut statement = database.prepare_cached(sql)?;
+    let hits = statement.query_map(params![wanted, MOST_HITS as i64], |row| {
+        let text: String = row.get(2)?;
+        Ok(Hit { chat: row.get(0)?, message: row.get(1)?, excerpt: excerpt(&text, &wanted) })
+    })?;
+    hits.collect()
+}
+
+/// The words around the first place where `wanted` is found.
+fn excerpt(text: &str, wanted: &str) -> String {
+    const BEFORE: usize = 24;
+    const LONG: usize = 90;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Lower case may be longer than upper; counting characters is near enough for an excerpt.
+    let at = words.to_lowercase().find(wanted).map_or(0, |at| words.to_lowercase()[..at].chars().count());
+    let from = at.saturating_sub(BEFORE);
+    let mut short: String = words.chars().skip(from).take(LONG).collect();
+    if from > 0 {
+        short.insert(0, '…');
+    }
+    if words.chars().count() > from + LONG {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_show_what_was_sought() {
+        let text = format!("{} needle {}", "hay ".repeat(50), "stack ".repeat(50));
+        let short = excerpt(&text, "needle");
+        assert!(short.starts_with('…') && short.contains("needle") && short.ends_with('…'), "{short}");
+    }
+}
