@@ -63,6 +63,7 @@ pub struct EngineBuilder {
     cache: Option<CacheFormat>,
     context: Option<usize>,
     activations: Option<Activations>,
+    kernels: Option<Kernels>,
     cache_folder: Option<PathBuf>,
     device: DeviceOptions,
     gpu: Option<Gpu>,
@@ -85,6 +86,7 @@ impl EngineBuilder {
             cache: None,
             context: None,
             activations: None,
+            kernels: None,
             cache_folder: None,
             device: DeviceOptions::from_env(),
             gpu: None,
@@ -120,6 +122,13 @@ impl EngineBuilder {
     /// always multiplied exactly.
     pub fn activations(mut self, activations: Activations) -> Self {
         self.activations = Some(activations);
+        self
+    }
+
+    /// Multiplies with these kernels, without finding out which are the fastest: those that [`Engine::kernels`] told of once,
+    /// or to compare. What one cannot do is done by the plainest.
+    pub fn kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = Some(kernels);
         self
     }
 
@@ -224,11 +233,12 @@ impl EngineBuilder {
         let mut report = |done, total| progress(Progress { done, total });
         let weights = Weights::load(&gpu, &files, self.weights, self.max_shard_bytes, &mut report).await?;
         let tables = RopeTables::new(&gpu, &config, context).await?;
-        let kernels = match weights.narrow_format() {
-            Some(format) => {
+        let kernels = match (self.kernels, weights.narrow_format()) {
+            (Some(kernels), _) => kernels,
+            (None, Some(format)) => {
                 Tuning::remembered(&gpu, format, self.activations, self.cache_folder.as_deref()).await?.kernels
             }
-            None => Kernels::FLOAT,
+            (None, None) => Kernels::FLOAT,
         };
         gpu.check()?;
         let inner = Inner {

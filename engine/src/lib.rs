@@ -46,5 +46,5 @@ pub use ops::CacheFormat;
 pub use quant::WeightFormat;
 pub use sampling::Sampling;
 pub use session::Session;
-pub use tune::{Activations, Tuning};
+pub use tune::{Activations, Choice, Tuning};
 pub use wgpu;

@@ -114,13 +114,14 @@ impl Session {
     }
 
     /// Dispatches of one greedily decoded token where the matrices of every layer share a format and each fits a binding:
-    /// seven a layer, or eight where workgroups share the keys of a head, two before and four after them. What
+    /// seven a layer (one less where the seam is folded into the product behind it, one more where workgroups share the keys
+    /// of a head and what they found is merged), two before and four after them. What
     /// [`Session::decode_kernels`] has beyond is owed to the file and the adapter.
     pub fn planned_dispatches(&self) -> usize {
         let inner = &self.engine.inner;
         // The head's input is rounded apart from the norm before it.
         let rounding = inner.kernels.matvec.rounds() && inner.weights.embedding.format().is_integer();
-        let layer = if self.state.partials.is_some() { 8 } else { 7 };
+        let layer = 7 + usize::from(self.state.partials.is_some()) - usize::from(inner.kernels.folds_seam);
         2 + layer * inner.config.num_layers + 4 + usize::from(rounding)
     }
 

@@ -1,4 +1,4 @@
-use lapidary_engine::ops::{self, Factor, Int8Tensor};
+use lapidary_engine::ops::{self, Factor, Int8Tensor, Seam};
 use lapidary_shaders::twins;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -15,16 +15,18 @@ proptest! {
         for (name, gpu) in devices() {
             let (y, residual) = (tensor(gpu, cols, &y), tensor(gpu, cols, &before));
             let (post, next) = (tensor(gpu, cols, &post), tensor(gpu, cols, &next));
+            let mut seam = Seam { y: &y, post_weight: &post, residual: &residual, next_weight: &next, eps: 1e-6 };
             let out = dirty(gpu, rows, cols);
             run(gpu, step(rows, 0), async |r| {
-                ops::add_rms_norm(r, &y, &post, &residual, &next, 1e-6, Factor::Float(&out)).await.unwrap();
+                ops::add_rms_norm(r, seam, Factor::Float(&out)).await.unwrap();
             });
             assert_close(name, &read(gpu, &residual, rows), &twin_residual, F32);
             assert_close(name, &read(gpu, &out, rows), &twin, F32);
             let again = tensor(gpu, cols, &before);
+            seam.residual = &again;
             let int8 = block_on(Int8Tensor::new(gpu, "test", rows, cols)).unwrap();
             run(gpu, step(rows, 0), async |r| {
-                ops::add_rms_norm(r, &y, &post, &again, &next, 1e-6, Factor::Int8(&int8)).await.unwrap();
+                ops::add_rms_norm(r, seam, Factor::Int8(&int8)).await.unwrap();
             });
             assert_close(name, &read(gpu, &again, rows), &twin_residual, F32);
             assert_close(name, &read_int8(gpu, &int8, rows, cols), &twins::quantize(&twin, cols), INT8);

@@ -5,6 +5,8 @@ mod argmax;
 mod attention;
 mod attention_merge;
 mod embed;
+mod gate_up;
+mod gate_up_int8;
 mod geglu;
 mod logits;
 mod matmul;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lapidary_engine::gpu::DeviceOptions;
+use lapidary_engine::model::Kernels;
 use lapidary_engine::{Engine, EngineBuilder, Sampling, Session, WeightFormat};
 use lapidary_tests::{block_on, reply};
 use safetensors::SafeTensors;
@@ -64,6 +65,12 @@ fn logits_and_greedy_tokens_with_safe_shaders() {
 #[test]
 fn logits_and_greedy_tokens_with_kernels_for_gpus() {
     check("kernels for GPUs", |b| b.device(device(|options| options.hardware_kernels = true)));
+}
+
+#[test]
+fn logits_and_greedy_tokens_with_folded_seams() {
+    let kernels = Kernels { folds_seam: true, ..Kernels::FLOAT };
+    check("folded seams", |b| b.kernels(kernels).device(device(|options| options.hardware_kernels = true)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use lapidary_engine::model::Config;
-use lapidary_engine::{ModelFiles, Sampling, Session, Timings, WeightFormat};
+use lapidary_engine::{Choice, ModelFiles, Sampling, Session, Timings, WeightFormat};
 use serde_json::{Value, json};
 
 use super::args;
@@ -49,8 +49,8 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
         writeln!(out, "{}, weights {weights}", harmless(engine.name()))?;
         let (name, driver) = (harmless(&info.name), driver(info));
         writeln!(out, "{name} ({}, {})", info.backend.to_str(), harmless(&driver))?;
-        let (matmul, matvec) = (kernels.matmul.name(), kernels.matvec.name());
-        writeln!(out, "kernels: prefill {matmul}, decode {matvec}")?;
+        let [matmul, matvec, seam] = [Choice::ManyTokens, Choice::OneToken, Choice::Seam].map(|c| c.of(kernels));
+        writeln!(out, "kernels: prefill {matmul}, decode {matvec}, seams {seam}")?;
     }
     let dispatches = session.decode_kernels().len();
     for depth in depths {
@@ -63,7 +63,11 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
                 "driver": driver(info),
                 "model": engine.name(),
                 "weights": weights,
-                "kernels": {"prefill": kernels.matmul.name(), "decode": kernels.matvec.name()},
+                "kernels": {
+                    "prefill": kernels.matmul.name(),
+                    "decode": kernels.matvec.name(),
+                    "seams": Choice::Seam.of(kernels),
+                },
                 "dispatches_per_token": dispatches,
                 "planned_dispatches_per_token": session.planned_dispatches(),
                 "copy_bytes_per_s": bandwidth,

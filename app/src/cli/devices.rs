@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 
 use lapidary_engine::gpu::{AdapterChoice, Capabilities, adapters_blocking};
-use lapidary_engine::model::Mode;
 use lapidary_engine::wgpu::AdapterInfo;
-use lapidary_engine::{DeviceOptions, Gpu, Tuning, WeightFormat};
+use lapidary_engine::{Choice, DeviceOptions, Gpu, Tuning, WeightFormat};
 use serde_json::{Value, json};
 
 use lapidary_app::last_model;
@@ -66,17 +65,19 @@ fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), 
         if !json {
             writeln!(out, "\n{format} on {}", harmless(&gpu.info().name))?;
         }
-        for (mode, kernel, ms) in &tuning.measured {
-            let (what, chosen) = match mode {
-                Mode::Decode => ("one token", *kernel == tuning.kernels.matvec.name()),
-                Mode::Prefill => ("many tokens", *kernel == tuning.kernels.matmul.name()),
+        for (choice, kernel, ms) in &tuning.measured {
+            let what = match choice {
+                Choice::OneToken => "one token",
+                Choice::Seam => "norms and gates",
+                Choice::ManyTokens => "many tokens",
             };
+            let chosen = *kernel == choice.of(tuning.kernels);
             if json {
                 let line = json!({"format": format.name(), "step": what, "kernel": kernel, "ms": ms, "chosen": chosen, "wrong": ms.is_infinite()});
                 writeln!(out, "{line}")?;
             } else {
                 let mark = if chosen { "  chosen" } else { "" };
-                writeln!(out, "   {what}   {kernel:<14} {ms:9.3} ms{mark}")?;
+                writeln!(out, "   {what:<15}   {kernel:<14} {ms:9.3} ms{mark}")?;
             }
         }
     }

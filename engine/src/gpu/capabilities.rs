@@ -14,6 +14,8 @@ pub struct Capabilities {
     pub software: bool,
     /// Bytes that one storage binding may span; larger matrices are split by rows.
     pub max_binding_bytes: u64,
+    /// Bytes that a workgroup's memory holds.
+    pub max_workgroup_bytes: usize,
     /// Bytes of the largest buffer.
     pub max_buffer_bytes: u64,
 }
@@ -38,6 +40,7 @@ impl Capabilities {
                 None
             },
             software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size as usize,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
         }

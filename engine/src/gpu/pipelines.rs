@@ -17,12 +17,15 @@ pub(crate) struct Pipeline {
 }
 
 /// Values for a kernel's `override`s.
-pub(crate) type Constants = &'static [(&'static str, u32)];
+pub(crate) type Constants<'a> = &'a [(&'static str, u32)];
+
+/// A variant's file, and values for its overrides.
+type Key = (&'static str, Vec<(&'static str, u32)>);
 
 /// The pipelines of a device.
 pub(crate) struct Pipelines {
     safe_shaders: bool,
-    made: Mutex<HashMap<(&'static str, Constants), Pipeline>>,
+    made: Mutex<HashMap<Key, Pipeline>>,
 }
 
 impl Pipelines {
@@ -53,7 +56,7 @@ impl Gpu {
         &self,
         kernel: &'static Kernel,
         features: &[&str],
-        constants: Constants,
+        constants: Constants<'_>,
     ) -> Result<Pipeline> {
         let mut wanted = self.inner.capabilities.shader_features();
         wanted.extend(features.iter().copied().filter_map(|f| {
@@ -66,10 +69,10 @@ impl Gpu {
         let pipelines = &self.inner.pipelines;
         let mut made = pipelines.made.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || self.make_pipeline(kernel, variant, constants);
-        Ok(made.entry((variant.file, constants)).or_insert_with(make).clone())
+        Ok(made.entry((variant.file, constants.to_vec())).or_insert_with(make).clone())
     }
 
-    fn make_pipeline(&self, kernel: &Kernel, variant: &Variant, constants: Constants) -> Pipeline {
+    fn make_pipeline(&self, kernel: &Kernel, variant: &Variant, constants: Constants<'_>) -> Pipeline {
         let device = &self.inner.device;
         let name = variant.name();
         let buffer = |slot, ty, dynamic, size| wgpu::BindGroupLayoutEntry {

@@ -303,7 +303,7 @@ impl<'g> Recorder<'g> {
         &mut self,
         kernel: &'static Kernel,
         features: &[&str],
-        constants: Constants,
+        constants: Constants<'_>,
         params: Vec<u32>,
         bindings: Vec<(u32, Slice<'_>)>,
         grid: Grid,

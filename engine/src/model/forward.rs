@@ -2,16 +2,17 @@
 //!
 //! Gemma 2 (Gemma Team 2024, section 2): `x += post_attention_norm(attention(input_norm(x)))`, then
 //! `x += post_ffn_norm(ffn(pre_ffn_norm(x)))`. The seams between blocks are fused: [`add_rms_norm`] adds one block's output
-//! and norms the next one's input.
+//! and norms the next one's input, and in decode the product of gates and ups may make the seam before it.
 
+use super::feed_forward::{FeedForward, record_hidden};
 use super::products::{Kernels, Mode, Products};
 use super::weights::RopeTables;
 use super::{Config, KvCache, State, Weights};
 use crate::error::Result;
 use crate::gpu::{Count, Recorder};
 use crate::ops::{
-    Attention, Emitted, Factor, Rope, Shares, add_rms_norm, argmax, attention, attention_merge, attention_split, embed,
-    geglu, logits, pick, rms_norm, rope, sample, shortlist,
+    Attention, Emitted, Factor, Rope, Seam, Shares, add_rms_norm, argmax, attention, attention_merge, attention_split,
+    embed, logits, pick, rms_norm, rope, sample, shortlist,
 };
 
 /// What stays the same from step to step.
@@ -44,6 +45,8 @@ pub async fn record_body(r: &mut Recorder<'_>, mode: Mode, model: Model<'_>, cac
         x = products.factor(&first.qkv.placed(), &s.normed);
         rms_norm(r, &s.residual, &first.input_norm, eps, x).await?;
     }
+    // Where the residual stream is, and where it goes next if it goes elsewhere.
+    let (mut residual, mut new_residual) = (&s.residual, &s.new_residual);
     for (i, (layer, cache)) in w.layers.iter().zip(&cache.layers).enumerate() {
         let kind = &c.layers[i];
         r.begin_part();
@@ -80,27 +83,36 @@ pub async fn record_body(r: &mut Recorder<'_>, mode: Mode, model: Model<'_>, cac
             attention(r, numbers, &s.qkv, cache, &s.heads).await?;
         }
         products.record(r, x, &output, &s.block).await?;
-        let gate_up = layer.gate_up.placed();
-        x = products.factor(&gate_up, &s.normed);
-        add_rms_norm(r, &s.block, &layer.post_attention_norm, &s.residual, &layer.pre_ffn_norm, eps, x).await?;
-        let down = [(&layer.down, 0)];
-        x = match products.record_geglu(r, x, &gate_up, &layer.down, &s.hidden, &s.hidden_int8).await? {
-            Some(hidden) => hidden,
-            None => {
-                products.record(r, x, &gate_up, &s.gate_up).await?;
-                let hidden = products.factor(&down, &s.hidden);
-                geglu(r, &s.gate_up, hidden).await?;
-                hidden
-            }
+        let seam = Seam {
+            y: &s.block,
+            post_weight: &layer.post_attention_norm,
+            residual,
+            next_weight: &layer.pre_ffn_norm,
+            eps,
         };
-        products.record(r, x, &down, &s.block).await?;
-        let next_norm;
-        (next_norm, x) = match w.layers.get(i + 1) {
+        let block = FeedForward {
+            seam,
+            new_residual,
+            gate_up: layer.gate_up.placed(),
+            down: &layer.down,
+            normed: &s.normed,
+            gates_ups: &s.gate_up,
+            hidden: &s.hidden,
+            hidden_int8: &s.hidden_int8,
+        };
+        let hidden = record_hidden(r, &products, &block).await?;
+        if hidden.moved {
+            std::mem::swap(&mut residual, &mut new_residual);
+        }
+        products.record(r, hidden.factor, &[(&layer.down, 0)], &s.block).await?;
+        let next_weight;
+        (next_weight, x) = match w.layers.get(i + 1) {
             Some(next) => (&next.input_norm, products.factor(&next.qkv.placed(), &s.normed)),
             // The head is recorded apart and may multiply otherwise.
             None => (&w.final_norm, Factor::Float(&s.normed)),
         };
-        add_rms_norm(r, &s.block, &layer.post_ffn_norm, &s.residual, next_norm, eps, x).await?;
+        let seam = Seam { y: &s.block, post_weight: &layer.post_ffn_norm, residual, next_weight, eps };
+        add_rms_norm(r, seam, x).await?;
     }
     Ok(())
 }

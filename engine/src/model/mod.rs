@@ -1,6 +1,7 @@
 //! Gemma: configuration, weights and the layer graph.
 
 pub mod config;
+mod feed_forward;
 mod forward;
 mod kv_cache;
 mod products;
@@ -9,6 +10,7 @@ mod state;
 mod weights;
 
 pub use config::{Architecture, Config, LayerAttention};
+pub(crate) use feed_forward::{FeedForward, record_hidden};
 pub use forward::{Head, Model, record_body, record_head};
 pub use kv_cache::KvCache;
 pub(crate) use products::Products;

@@ -2,10 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
-use crate::ops::{
-    Factor, Int8Tensor, Rows, Sharing, matmul, matmul_coop, matmul_int8, matvec, matvec_geglu, matvec_int8,
-    matvec_int8_geglu, quantize,
-};
+use crate::ops::{Factor, Int8Tensor, Rows, Sharing, matmul, matmul_coop, matmul_int8, matvec, matvec_int8, quantize};
 use crate::quant::{Matrix, WeightFormat};
 
 /// One token a step or many.
@@ -54,8 +51,13 @@ impl Matvec {
         }
     }
 
+    /// Whether a workgroup can make the seam before gates and ups.
+    pub fn can_fold(self) -> bool {
+        self != Self::Int8(Sharing::Solo)
+    }
+
     /// How floats are multiplied, also beside integers: matrices of a model may be of several formats.
-    fn rows(self) -> Rows {
+    pub(crate) fn rows(self) -> Rows {
         match self {
             Self::Float(rows) => rows,
             Self::Int8(_) => Kernels::ROWS,
@@ -95,13 +97,15 @@ pub struct Kernels {
     pub matvec: Matvec,
     /// For many.
     pub matmul: Matmul,
+    /// Whether the product of gates and ups makes the seam before it, for one token: a dispatch less, and more work in all.
+    pub folds_seam: bool,
 }
 
 impl Kernels {
     /// What floats are multiplied with where nothing was measured.
     pub const ROWS: Rows = Rows::ThirtyTwo;
     /// Nothing is rounded.
-    pub const FLOAT: Self = Self { matvec: Matvec::Float(Self::ROWS), matmul: Matmul::Float };
+    pub const FLOAT: Self = Self { matvec: Matvec::Float(Self::ROWS), matmul: Matmul::Float, folds_seam: false };
 }
 
 /// Products of a step's activations with weights.
@@ -112,8 +116,8 @@ pub(crate) struct Products<'a> {
     pub(crate) int8: &'a Int8Tensor,
 }
 
-impl Products<'_> {
-    fn wants_int8(&self, weights: &Matrix) -> bool {
+impl<'a> Products<'a> {
+    pub(crate) fn wants_int8(&self, weights: &Matrix) -> bool {
         let kernel = match self.mode {
             Mode::Decode => self.kernels.matvec.rounds(),
             Mode::Prefill => self.kernels.matmul == Matmul::Int8,
@@ -122,7 +126,7 @@ impl Products<'_> {
     }
 
     /// How the kernel before products with these matrices should write: as integers if all want them, else to `float`.
-    pub(crate) fn factor<'f>(&'f self, matrices: &[(&Matrix, usize)], float: &'f Tensor) -> Factor<'f> {
+    pub(crate) fn factor(&self, matrices: &[(&Matrix, usize)], float: &'a Tensor) -> Factor<'a> {
         let all = matrices.iter().all(|(weights, _)| self.wants_int8(weights));
         if all { Factor::Int8(self.int8) } else { Factor::Float(float) }
     }
@@ -167,37 +171,5 @@ impl Products<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Gates, ups and GeGLU in one, as [`Self::record`] with `down` wants the result: to `float` or `int8`. `None` where they
-    /// cannot be one: in prefill, if gates and ups are of two formats or too large for a binding, or if one of the
-    /// products takes integers and the other does not.
-    ///
-    /// # Errors
-    /// The errors of [`Recorder`].
-    pub(crate) async fn record_geglu<'f>(
-        &self,
-        r: &mut Recorder<'_>,
-        x: Factor<'_>,
-        gate_up: &[(&Matrix, usize)],
-        down: &Matrix,
-        float: &'f Tensor,
-        int8: &'f Int8Tensor,
-    ) -> Result<Option<Factor<'f>>> {
-        let [(gate_up, _)] = gate_up else { return Ok(None) };
-        if self.mode != Mode::Decode || gate_up.shards.len() != 1 {
-            return Ok(None);
-        }
-        match (x, self.kernels.matvec) {
-            (Factor::Int8(x), Matvec::Int8(sharing)) if self.wants_int8(down) && gate_up.rows.is_multiple_of(64) => {
-                matvec_int8_geglu(r, gate_up, x, sharing, int8).await?;
-                Ok(Some(Factor::Int8(int8)))
-            }
-            (Factor::Float(x), _) if !self.wants_int8(gate_up) && !self.wants_int8(down) => {
-                matvec_geglu(r, gate_up, x, self.kernels.matvec.rows(), float).await?;
-                Ok(Some(Factor::Float(float)))
-            }
-            _ => Ok(None),
-        }
     }
 }

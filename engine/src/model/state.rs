@@ -12,6 +12,8 @@ pub struct State {
     pub tokens: wgpu::Buffer,
     /// `[T, H]`: the residual stream.
     pub residual: Tensor,
+    /// `[1, H]`: takes turns with `residual` in decode, where the seam is folded into the product behind it.
+    pub new_residual: Tensor,
     /// `[T, H]`: a block's normalised input.
     pub normed: Tensor,
     /// `[T, (Q + 2K) · D]`: queries, keys and values.
@@ -65,6 +67,7 @@ impl State {
         Ok(Self {
             tokens: gpu.buffer("tokens", 4 * max_tokens as u64, usage).await?,
             residual: tensor("residual", config.hidden_size).await?,
+            new_residual: Tensor::zeros(gpu, "new_residual", 1, config.hidden_size).await?,
             normed: tensor("normed", config.hidden_size).await?,
             qkv: tensor("qkv", query + 2 * key).await?,
             heads: tensor("heads", query).await?,

@@ -17,7 +17,7 @@ pub enum Rows {
 }
 
 impl Rows {
-    fn constants(self, subgroups: bool) -> Constants {
+    fn constants(self, subgroups: bool) -> Constants<'static> {
         match self {
             Self::Eight if subgroups => &[("rows_per_workgroup", 8)],
             _ => &[],

@@ -28,7 +28,7 @@ impl Sharing {
         if self == Self::Solo { &["solo"] } else { &[] }
     }
 
-    fn constants(self) -> Constants {
+    pub(super) fn constants(self) -> Constants<'static> {
         match self {
             Self::Solo => &[],
             Self::Workgroup64 => &[("width", 64)],

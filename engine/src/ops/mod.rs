@@ -10,6 +10,8 @@ mod attention;
 mod attention_merge;
 mod cache;
 mod embed;
+mod gate_up;
+mod gate_up_int8;
 mod geglu;
 mod logits;
 mod matmul;
@@ -24,12 +26,14 @@ mod rope;
 mod sample;
 mod shortlist;
 
-pub use add_rms_norm::add_rms_norm;
+pub use add_rms_norm::{Seam, add_rms_norm};
 pub use argmax::{ARGMAX_WORKGROUPS, argmax};
 pub use attention::{Attention, Shares, attention, attention_split};
 pub use attention_merge::{Partials, attention_merge};
 pub use cache::{CacheFormat, CacheLayer};
 pub use embed::embed;
+pub use gate_up::{gate_up, gate_up_fits};
+pub use gate_up_int8::{gate_up_int8, gate_up_int8_fits};
 pub use geglu::{first_up, gate_up_cols, geglu};
 pub use logits::logits;
 pub use matmul::matmul;
@@ -44,6 +48,7 @@ pub use rope::{Rope, cos_sin_table, rope};
 pub use sample::sample;
 pub use shortlist::{LISTS, Shortlist, shortlist};
 
+use self::rms_norm::norm_width;
 use crate::gpu::Tensor;
 
 /// Whether a kernel that reads `[T, cols]` may read this tensor.

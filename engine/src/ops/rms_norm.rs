@@ -4,7 +4,7 @@ use lapidary_shaders::kernels::rms_norm::{Bindings, KERNEL, Params};
 
 use super::{Factor, assert_cols, u32_of};
 use crate::error::Result;
-use crate::gpu::{Count, Grid, Recorder, Tensor};
+use crate::gpu::{Capabilities, Constants, Count, Grid, Recorder, Tensor};
 
 /// `out = x / sqrt(mean(x²) + eps) · weight`, row by row.
 ///
@@ -18,5 +18,11 @@ pub async fn rms_norm(r: &mut Recorder<'_>, x: &Tensor, weight: &Tensor, eps: f3
     let params = Params { cols: u32_of(x.cols()), stride4: u32_of(x.stride() / 4), eps };
     let bindings = Bindings { x: x.slice(), weight: weight.slice(), out: out.slice() };
     let grid = Grid::Xy(Count::EACH_TOKEN, Count::Fixed(1));
-    r.dispatch(&KERNEL, out.flags(), params.words(), bindings.slots(), grid).await
+    let constants = norm_width(r.gpu.capabilities());
+    r.dispatch_with(&KERNEL, out.flags(), constants, params.words(), bindings.slots(), grid).await
+}
+
+/// Invocations that share a token's norm: on a GPU many, so that all of the row is loaded at once. Software runs them in turn.
+pub(super) fn norm_width(capabilities: &Capabilities) -> Constants<'static> {
+    if capabilities.software { &[("width", 64)] } else { &[("width", 256)] }
 }

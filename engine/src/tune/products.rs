@@ -1,0 +1,88 @@
+//! Times products.
+
+use super::{agree, time};
+use crate::error::Result;
+use crate::gpu::{Gpu, Plan, Recorder, StepRing, StepUniform, Tensor};
+use crate::model::{Kernels, Mode, Products};
+use crate::ops::{Factor, Int8Tensor};
+use crate::quant::{Matrix, WeightFormat};
+
+/// Products to time: of one vector with some matrices, or of many with one.
+pub(super) struct ProductBench {
+    mode: Mode,
+    weights: Vec<Matrix>,
+    x: Tensor,
+    int8: Int8Tensor,
+    out: Tensor,
+    tokens: usize,
+    /// What floats make of the first matrix.
+    expected: Vec<f32>,
+}
+
+impl ProductBench {
+    /// As in a layer of the 2B; a whole number of every format's blocks.
+    const ROWS: usize = 2048;
+    const COLS: usize = 2048;
+    /// More than most caches hold. Software adapters are slow enough to be measured with less.
+    const BYTES: u64 = 96 << 20;
+    const SOFTWARE_BYTES: u64 = 12 << 20;
+
+    pub(super) async fn new(gpu: &Gpu, format: WeightFormat, mode: Mode) -> Result<Self> {
+        let software = gpu.capabilities().software;
+        let tokens = match mode {
+            Mode::Decode => 1,
+            Mode::Prefill if software => 64,
+            Mode::Prefill => 512,
+        };
+        let mut weights = vec![Matrix::noise(gpu, format, Self::ROWS, Self::COLS).await?];
+        if mode == Mode::Decode {
+            let bytes = if software { Self::SOFTWARE_BYTES } else { Self::BYTES };
+            for _ in 1..bytes.div_ceil(weights[0].bytes()) {
+                weights.push(Matrix::noise(gpu, format, Self::ROWS, Self::COLS).await?);
+            }
+        }
+        // Any numbers of differing sizes do.
+        let x: Vec<f32> = (0..tokens * Self::COLS).map(|i| (i as f32 * 0.7).sin() * (1 + i % 7) as f32).collect();
+        let mut bench = Self {
+            mode,
+            weights,
+            x: Tensor::from_rows(gpu, "x", Self::COLS, &x).await?,
+            int8: Int8Tensor::new(gpu, "int8", tokens, Self::COLS).await?,
+            out: Tensor::zeros(gpu, "out", tokens, Self::ROWS).await?,
+            tokens,
+            expected: Vec::new(),
+        };
+        let mut ring = StepRing::new(gpu).await?;
+        let plan = bench.plan(gpu, &ring, Kernels::FLOAT, 1).await?;
+        gpu.run(&mut ring, &plan, &bench.step()).await?;
+        bench.expected = bench.out.read(gpu, tokens).await?;
+        Ok(bench)
+    }
+
+    fn step(&self) -> StepUniform {
+        StepUniform { n_tokens: self.tokens as u32, ..StepUniform::default() }
+    }
+
+    /// The products with the first `matrices`.
+    async fn plan(&self, gpu: &Gpu, ring: &StepRing, kernels: Kernels, matrices: usize) -> Result<Plan> {
+        let mut r = Recorder::new(gpu, ring);
+        let products = Products { mode: self.mode, kernels, int8: &self.int8 };
+        for weights in &self.weights[..matrices] {
+            products.record(&mut r, Factor::Float(&self.x), &[(weights, 0)], &self.out).await?;
+        }
+        Ok(r.finish())
+    }
+
+    /// Milliseconds of the products, infinite if they are wrong.
+    pub(super) async fn run(&self, gpu: &Gpu, kernels: Kernels) -> Result<f64> {
+        let mut ring = StepRing::new(gpu).await?;
+        let first = self.plan(gpu, &ring, kernels, 1).await?;
+        gpu.run(&mut ring, &first, &self.step()).await?;
+        if !agree(&self.out.read(gpu, self.tokens).await?, &self.expected) {
+            log::warn!("{} computes wrong products with {kernels:?}", gpu.info().name);
+            return Ok(f64::INFINITY);
+        }
+        let plan = self.plan(gpu, &ring, kernels, self.weights.len()).await?;
+        time(gpu, &mut ring, &plan, &self.step()).await
+    }
+}
