@@ -9,7 +9,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::gpu::{Mapping, Plan, Readback, Recorder, StepRing, StepUniform};
-use crate::model::{Head, KvCache, Mode, State, record_body, record_head};
+use crate::model::{Few, Head, KvCache, Mode, State, record_body, record_head};
+use crate::ops::FEW_TOKENS;
 use crate::sampling::Sampling;
 
 /// Rows of logits made at once when a caller wants all of them.
@@ -29,6 +30,8 @@ pub struct Session {
     cache: KvCache,
     pub(crate) ring: StepRing,
     prefill: Plan,
+    /// The same for a few tokens, where there are kernels for those.
+    few: Option<Plan>,
     pub(crate) decode: Plan,
     pub(crate) greedy: Plan,
     pub(crate) sample: Plan,
@@ -66,6 +69,13 @@ impl Session {
         let mut r = Recorder::new(gpu, &ring);
         record_body(&mut r, Mode::Prefill, inner.model(), &cache, &state).await?;
         let prefill = r.finish();
+        let few = if inner.kernels.few == Few::AsMany {
+            None
+        } else {
+            let mut r = Recorder::new(gpu, &ring);
+            record_body(&mut r, Mode::Few, inner.model(), &cache, &state).await?;
+            Some(r.finish())
+        };
         let mut r = Recorder::new(gpu, &ring);
         record_body(&mut r, Mode::Decode, inner.model(), &cache, &state).await?;
         let decode = r.finish();
@@ -88,6 +98,7 @@ impl Session {
             cache,
             ring,
             prefill,
+            few,
             decode,
             greedy,
             sample,
@@ -352,12 +363,14 @@ impl Session {
                 return Ok(Prefilled { computed, last: start..end, body_done: false });
             }
             let step = StepUniform { n_tokens: chunk.len() as u32, position: start as u32, ..StepUniform::default() };
+            let few = self.few.as_ref().filter(|_| chunk.len() <= FEW_TOKENS);
+            let plan = few.unwrap_or(&self.prefill);
             let mut part = 0;
-            while part < self.prefill.parts() {
-                let parts = part..self.prefill.parts().min(part + self.pace.parts);
+            while part < plan.parts() {
+                let parts = part..plan.parts().min(part + self.pace.parts);
                 let started = Instant::now();
-                gpu.run_parts(&mut self.ring, &self.prefill, parts.clone(), &step).await?;
-                self.pace.learn(started.elapsed().as_secs_f64() * 1e3, &parts, self.prefill.parts());
+                gpu.run_parts(&mut self.ring, plan, parts.clone(), &step).await?;
+                self.pace.learn(started.elapsed().as_secs_f64() * 1e3, &parts, plan.parts());
                 part = parts.end;
             }
             self.pace.end_chunk(chunk.len(), engine.inner.prefill_chunk);

@@ -1,4 +1,4 @@
-use lapidary_engine::ops::{self, Int8Tensor, Seam, Sharing};
+use lapidary_engine::ops::{self, Int8Tensor, Seam, Sharing, Width};
 use lapidary_engine::quant::WeightFormat;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -20,22 +20,22 @@ proptest! {
             for (name, gpu) in devices() {
                 let (weights, _) = matrix(gpu, format, cols, &values, u64::MAX);
                 let tensors = || [&y, &before, &post, &next].map(|row| tensor(gpu, cols, row));
-                for sharing in Sharing::ALL.into_iter().filter(|sharing| *sharing != Sharing::Solo) {
-                    let what = format!("{name}, {format}, {sharing:?}");
+                for width in Width::ALL {
+                    let what = format!("{name}, {format}, {width:?}");
                     let int8 = block_on(Int8Tensor::new(gpu, "test", 1, cols)).unwrap();
                     let [apart, folded] = [0; 2].map(|_| block_on(Int8Tensor::new(gpu, "test", 1, hidden)).unwrap());
                     let [y, residual, post, next] = tensors();
                     let seam = Seam { y: &y, post_weight: &post, residual: &residual, next_weight: &next, eps: 1e-6 };
                     let new_residual = dirty(gpu, 1, cols);
                     run(gpu, step(1, 0), async |r| {
-                        ops::gate_up_int8(r, seam, &new_residual, &weights, sharing, &folded).await.unwrap();
+                        ops::gate_up_int8(r, seam, &new_residual, &weights, width, &folded).await.unwrap();
                     });
                     assert_eq!(read(gpu, &residual, 1), before, "{what}");
                     // What the seam rounds may fall either way, so that a twin would be as far off as a byte of every group
                     // makes. The kernels that are compared with twins of their own sum the norms in the same order.
                     run(gpu, step(1, 0), async |r| {
                         ops::add_rms_norm(r, seam, ops::Factor::Int8(&int8)).await.unwrap();
-                        ops::matvec_int8_geglu(r, &weights, &int8, sharing, &apart).await.unwrap();
+                        ops::matvec_int8_geglu(r, &weights, &int8, Sharing::Workgroup(width), &apart).await.unwrap();
                     });
                     assert_close(&what, &read(gpu, &new_residual, 1), &read(gpu, &residual, 1), F32);
                     let twin = read_int8(gpu, &apart, 1, hidden);

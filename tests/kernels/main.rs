@@ -11,6 +11,8 @@ mod geglu;
 mod logits;
 mod matmul;
 mod matmul_coop;
+mod matmul_few;
+mod matmul_few_int8;
 mod matmul_int8;
 mod matvec;
 mod matvec_int8;

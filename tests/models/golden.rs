@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use lapidary_engine::gpu::DeviceOptions;
-use lapidary_engine::model::Kernels;
+use lapidary_engine::model::{Few, Kernels};
+use lapidary_engine::ops::Width;
 use lapidary_engine::{Engine, EngineBuilder, Sampling, Session, WeightFormat};
 use lapidary_tests::{block_on, reply};
 use safetensors::SafeTensors;
@@ -71,6 +72,12 @@ fn logits_and_greedy_tokens_with_kernels_for_gpus() {
 fn logits_and_greedy_tokens_with_folded_seams() {
     let kernels = Kernels { folds_seam: true, ..Kernels::FLOAT };
     check("folded seams", |b| b.kernels(kernels).device(device(|options| options.hardware_kernels = true)));
+}
+
+#[test]
+fn logits_and_greedy_tokens_a_few_at_a_time() {
+    let kernels = Kernels { few: Few::Float(Width::W64), ..Kernels::FLOAT };
+    check("a few at a time", |b| b.kernels(kernels).prefill_chunk(7));
 }
 
 #[test]

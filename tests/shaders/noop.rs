@@ -1,8 +1,8 @@
 //! wgpu's noop backend validates everything and computes nothing: every pipeline, and a whole model's plan, without a GPU.
 
 use lapidary_engine::gpu::Gpu;
-use lapidary_engine::model::{Config, Kernels, Matmul, Matvec};
-use lapidary_engine::ops::Sharing;
+use lapidary_engine::model::{Config, Kernels, Matvec};
+use lapidary_engine::ops::{Sharing, Width};
 use lapidary_engine::{Engine, ModelFiles, Sampling, WeightFormat, wgpu};
 use lapidary_shaders::kernels;
 
@@ -58,7 +58,7 @@ fn encoding_a_token_takes_little_of_the_host() {
     (config.hidden_size, config.intermediate_size, config.vocab_size) = (256, 256, 4096);
     let files = ModelFiles::synthetic(config, WeightFormat::Q4_0, "narrow");
     let gpu = noop(wgpu::Features::SUBGROUP);
-    let kernels = Kernels { matvec: Matvec::Int8(Sharing::Workgroup64), matmul: Matmul::Int8, folds_seam: true };
+    let kernels = Kernels { matvec: Matvec::Int8(Sharing::Workgroup(Width::W64)), folds_seam: true, ..Kernels::FLOAT };
     let engine = Engine::from_files(files).kernels(kernels).gpu(gpu).build_blocking().unwrap();
     let mut session = engine.session_blocking().unwrap();
     // wgpu calls this backend a CPU. Two before the layers, four after them, and one that rounds what the head takes.

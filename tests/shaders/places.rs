@@ -19,9 +19,12 @@ fn names(folder: &str, ending: &str, others: &[&str]) -> BTreeSet<String> {
 fn every_kernel_has_a_twin_an_operation_and_a_test() {
     let kernels = names("shaders/wgsl", "wesl", &[]);
     assert!(kernels.contains("matvec"), "the folder of kernels was not found: {kernels:?}");
-    // Products in other arithmetic have the twin of any product.
-    let computations =
-        kernels.iter().map(|name| name.trim_end_matches("_int8").trim_end_matches("_coop").to_owned()).collect();
+    // Products in other arithmetic or of other shapes have the twin of any product.
+    let plain = |name: &String| {
+        let ways = ["_int8", "_coop", "_few"];
+        ways.iter().fold(name.as_str(), |name, way| name.trim_end_matches(way)).to_owned()
+    };
+    let computations = kernels.iter().map(plain).collect();
     assert_eq!(names("shaders/src/twins", "rs", &["mod"]), computations, "twins");
     assert_eq!(names("engine/src/ops", "rs", &["mod", "cache"]), kernels, "operations");
     assert_eq!(names("tests/kernels", "rs", &["main"]), kernels, "tests");

@@ -49,8 +49,9 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
         writeln!(out, "{}, weights {weights}", harmless(engine.name()))?;
         let (name, driver) = (harmless(&info.name), driver(info));
         writeln!(out, "{name} ({}, {})", info.backend.to_str(), harmless(&driver))?;
-        let [matmul, matvec, seam] = [Choice::ManyTokens, Choice::OneToken, Choice::Seam].map(|c| c.of(kernels));
-        writeln!(out, "kernels: prefill {matmul}, decode {matvec}, seams {seam}")?;
+        let [many, few, one, seam] =
+            [Choice::ManyTokens, Choice::FewTokens, Choice::OneToken, Choice::Seam].map(|c| c.of(kernels));
+        writeln!(out, "kernels: prefill {many}, of a few tokens {few}, decode {one}, seams {seam}")?;
     }
     let dispatches = session.decode_kernels().len();
     for depth in depths {
@@ -65,6 +66,7 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
                 "weights": weights,
                 "kernels": {
                     "prefill": kernels.matmul.name(),
+                    "few_tokens": kernels.few.name(),
                     "decode": kernels.matvec.name(),
                     "seams": Choice::Seam.of(kernels),
                 },

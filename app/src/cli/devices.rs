@@ -69,6 +69,7 @@ fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), 
             let what = match choice {
                 Choice::OneToken => "one token",
                 Choice::Seam => "norms and gates",
+                Choice::FewTokens => "a few tokens",
                 Choice::ManyTokens => "many tokens",
             };
             let chosen = *kernel == choice.of(tuning.kernels);

@@ -73,10 +73,10 @@ async fn with_seam<'a>(
     let &FeedForward { seam, new_residual, down, hidden, hidden_int8, .. } = block;
     let (capabilities, cols) = (r.gpu.capabilities(), weights.cols);
     match (products.wants_int8(weights), products.wants_int8(down), products.kernels.matvec) {
-        (true, true, Matvec::Int8(sharing))
-            if sharing != Sharing::Solo && weights.rows.is_multiple_of(64) && gate_up_int8_fits(capabilities, cols) =>
+        (true, true, Matvec::Int8(Sharing::Workgroup(width)))
+            if weights.rows.is_multiple_of(64) && gate_up_int8_fits(capabilities, cols) =>
         {
-            gate_up_int8(r, seam, new_residual, weights, sharing, hidden_int8).await?;
+            gate_up_int8(r, seam, new_residual, weights, width, hidden_int8).await?;
             Ok(Some(Factor::Int8(hidden_int8)))
         }
         (false, false, _) if gate_up_fits(capabilities, cols) => {

@@ -14,7 +14,7 @@ pub(crate) use feed_forward::{FeedForward, record_hidden};
 pub use forward::{Head, Model, record_body, record_head};
 pub use kv_cache::KvCache;
 pub(crate) use products::Products;
-pub use products::{Kernels, Matmul, Matvec, Mode};
+pub use products::{Few, Kernels, Matmul, Matvec, Mode};
 pub use shapes::SHAPES;
 pub use state::State;
 pub use weights::{LayerWeights, RopeTables, Stack, Weights};

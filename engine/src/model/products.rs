@@ -2,7 +2,10 @@
 
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
-use crate::ops::{Factor, Int8Tensor, Rows, Sharing, matmul, matmul_coop, matmul_int8, matvec, matvec_int8, quantize};
+use crate::ops::{
+    Factor, Int8Tensor, Rows, Sharing, Width, matmul, matmul_coop, matmul_few, matmul_few_int8, matmul_int8, matvec,
+    matvec_int8, quantize,
+};
 use crate::quant::{Matrix, WeightFormat};
 
 /// One token a step or many.
@@ -10,6 +13,8 @@ use crate::quant::{Matrix, WeightFormat};
 pub enum Mode {
     /// One token a step: mat-vec.
     Decode,
+    /// Up to [`FEW_TOKENS`](crate::ops::FEW_TOKENS) a step.
+    Few,
     /// Up to a chunk of tokens a step: tiled matmul.
     Prefill,
 }
@@ -29,9 +34,9 @@ impl Matvec {
         Self::Float(Rows::ThirtyTwo),
         Self::Float(Rows::Eight),
         Self::Int8(Sharing::Solo),
-        Self::Int8(Sharing::Workgroup64),
-        Self::Int8(Sharing::Workgroup128),
-        Self::Int8(Sharing::Workgroup256),
+        Self::Int8(Sharing::Workgroup(Width::W64)),
+        Self::Int8(Sharing::Workgroup(Width::W128)),
+        Self::Int8(Sharing::Workgroup(Width::W256)),
     ];
 
     /// Whether it rounds activations to 8-bit integers.
@@ -45,9 +50,9 @@ impl Matvec {
             Self::Float(Rows::ThirtyTwo) => "float",
             Self::Float(Rows::Eight) => "float, 8 rows",
             Self::Int8(Sharing::Solo) => "int8 solo",
-            Self::Int8(Sharing::Workgroup64) => "int8 by 64",
-            Self::Int8(Sharing::Workgroup128) => "int8 by 128",
-            Self::Int8(Sharing::Workgroup256) => "int8 by 256",
+            Self::Int8(Sharing::Workgroup(Width::W64)) => "int8 by 64",
+            Self::Int8(Sharing::Workgroup(Width::W128)) => "int8 by 128",
+            Self::Int8(Sharing::Workgroup(Width::W256)) => "int8 by 256",
         }
     }
 
@@ -90,11 +95,50 @@ impl Matmul {
     }
 }
 
+/// What multiplies weights by a few tokens' activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Few {
+    /// What multiplies many.
+    AsMany,
+    /// Activations stay f32.
+    Float(Width),
+    /// Weights that are integers meet activations of 8 bits; others as with `Float`.
+    Int8(Width),
+}
+
+impl Few {
+    /// Every kernel.
+    pub const ALL: [Self; 7] = [
+        Self::AsMany,
+        Self::Float(Width::W64),
+        Self::Float(Width::W128),
+        Self::Float(Width::W256),
+        Self::Int8(Width::W64),
+        Self::Int8(Width::W128),
+        Self::Int8(Width::W256),
+    ];
+
+    /// For people and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AsMany => "as many",
+            Self::Float(Width::W64) => "float by 64",
+            Self::Float(Width::W128) => "float by 128",
+            Self::Float(Width::W256) => "float by 256",
+            Self::Int8(Width::W64) => "int8 by 64",
+            Self::Int8(Width::W128) => "int8 by 128",
+            Self::Int8(Width::W256) => "int8 by 256",
+        }
+    }
+}
+
 /// The kernel of each mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kernels {
     /// For one token.
     pub matvec: Matvec,
+    /// For a few.
+    pub few: Few,
     /// For many.
     pub matmul: Matmul,
     /// Whether the product of gates and ups makes the seam before it, for one token: a dispatch less, and more work in all.
@@ -105,7 +149,8 @@ impl Kernels {
     /// What floats are multiplied with where nothing was measured.
     pub const ROWS: Rows = Rows::ThirtyTwo;
     /// Nothing is rounded.
-    pub const FLOAT: Self = Self { matvec: Matvec::Float(Self::ROWS), matmul: Matmul::Float, folds_seam: false };
+    pub const FLOAT: Self =
+        Self { matvec: Matvec::Float(Self::ROWS), few: Few::AsMany, matmul: Matmul::Float, folds_seam: false };
 }
 
 /// Products of a step's activations with weights.
@@ -120,7 +165,8 @@ impl<'a> Products<'a> {
     pub(crate) fn wants_int8(&self, weights: &Matrix) -> bool {
         let kernel = match self.mode {
             Mode::Decode => self.kernels.matvec.rounds(),
-            Mode::Prefill => self.kernels.matmul == Matmul::Int8,
+            Mode::Few if self.kernels.few != Few::AsMany => matches!(self.kernels.few, Few::Int8(_)),
+            Mode::Few | Mode::Prefill => self.kernels.matmul == Matmul::Int8,
         };
         kernel && weights.format().is_integer()
     }
@@ -152,9 +198,12 @@ impl<'a> Products<'a> {
         }
         for &(weights, first_out) in matrices {
             if self.wants_int8(weights) {
-                match (self.mode, self.kernels.matvec) {
-                    (Mode::Decode, Matvec::Int8(sharing)) => {
+                match (self.mode, self.kernels.matvec, self.kernels.few) {
+                    (Mode::Decode, Matvec::Int8(sharing), _) => {
                         matvec_int8(r, weights, int8, sharing, out, first_out).await?;
+                    }
+                    (Mode::Few, _, Few::Int8(width)) => {
+                        matmul_few_int8(r, weights, int8, width, out, first_out).await?
                     }
                     _ => matmul_int8(r, weights, int8, out, first_out).await?,
                 }
@@ -164,10 +213,13 @@ impl<'a> Products<'a> {
                 unreachable!("`factor` asks for integers only if every matrix wants them")
             };
             let coop = self.kernels.matmul == Matmul::Coop && weights.format() != WeightFormat::F32;
-            match self.mode {
-                Mode::Decode => matvec(r, weights, x, self.kernels.matvec.rows(), out, first_out).await?,
-                Mode::Prefill if coop => matmul_coop(r, weights, x, out, first_out).await?,
-                Mode::Prefill => matmul(r, weights, x, out, first_out).await?,
+            match (self.mode, self.kernels.few) {
+                (Mode::Decode, _) => matvec(r, weights, x, self.kernels.matvec.rows(), out, first_out).await?,
+                (Mode::Few, Few::Float(width) | Few::Int8(width)) => {
+                    matmul_few(r, weights, x, width, out, first_out).await?;
+                }
+                _ if coop => matmul_coop(r, weights, x, out, first_out).await?,
+                _ => matmul(r, weights, x, out, first_out).await?,
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use lapidary_shaders::kernels::gate_up_int8::{Bindings, KERNEL, Params};
 
-use super::{Int8Tensor, Seam, Sharing, assert_cols, u32_of};
+use super::{Int8Tensor, Seam, Width, assert_cols, u32_of};
 use crate::error::Result;
 use crate::gpu::{Capabilities, Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
@@ -14,7 +14,7 @@ const OUTPUTS: u32 = 32;
 /// integers. The new residual stream goes to `new_residual`.
 ///
 /// `gate_up`: `[2n, cols]`, gates above ups, in one shard and in a format of integers, n a multiple of 32; the seam's
-/// tensors: `[1, cols]`; `new_residual`: `[1, cols]`, not the seam's; `out`: room for `[1, n]`; `sharing`: by a workgroup.
+/// tensors: `[1, cols]`; `new_residual`: `[1, cols]`, not the seam's; `out`: room for `[1, n]`.
 /// The device's workgroups must be [large enough](gate_up_int8_fits).
 ///
 /// # Errors
@@ -24,12 +24,11 @@ pub async fn gate_up_int8(
     seam: Seam<'_>,
     new_residual: &Tensor,
     gate_up: &Matrix,
-    sharing: Sharing,
+    width: Width,
     out: &Int8Tensor,
 ) -> Result<()> {
     seam.assert_cols(gate_up.cols);
     assert_cols("new_residual", new_residual, gate_up.cols);
-    assert!(sharing != Sharing::Solo, "the seam takes a workgroup");
     let [shard] = &gate_up.shards[..] else { panic!("{} shards: gates and ups must be in one", gate_up.shards.len()) };
     assert!((shard.rows / 2).is_multiple_of(32), "{} outputs do not fill groups of 32", shard.rows / 2);
     let groups = u32_of(gate_up.groups());
@@ -45,7 +44,7 @@ pub async fn gate_up_int8(
         next_weight: seam.next_weight.slice(),
     };
     let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(OUTPUTS)));
-    let constants = [sharing.constants(), &[("x_vec4s", 3 * groups)]].concat();
+    let constants = [width.constants(), &[("x_vec4s", 3 * groups)]].concat();
     r.dispatch_with(&KERNEL, &[gate_up.format.name()], &constants, params.words(), bindings.slots(), grid).await
 }
 

@@ -7,39 +7,60 @@ use crate::error::Result;
 use crate::gpu::{Constants, Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
 
+/// Invocations of a workgroup that shares the columns of 16 rows, `lib/shares.wesl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Width {
+    /// 64
+    W64,
+    /// 128
+    W128,
+    /// 256
+    W256,
+}
+
+impl Width {
+    /// Every width.
+    pub const ALL: [Self; 3] = [Self::W64, Self::W128, Self::W256];
+    /// Rows that the workgroup shares.
+    pub(super) const ROWS: u32 = 16;
+
+    pub(super) fn constants(self) -> Constants<'static> {
+        match self {
+            Self::W64 => &[("width", 64)],
+            Self::W128 => &[("width", 128)],
+            Self::W256 => &[("width", 256)],
+        }
+    }
+}
+
 /// Who goes through the columns of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sharing {
     /// One invocation, all of them.
     Solo,
-    /// A workgroup of 64 invocations, those of 16 rows.
-    Workgroup64,
-    /// The same with 128.
-    Workgroup128,
-    /// The same with 256.
-    Workgroup256,
+    /// A workgroup.
+    Workgroup(Width),
 }
 
 impl Sharing {
     /// Every way.
-    pub const ALL: [Self; 4] = [Self::Solo, Self::Workgroup64, Self::Workgroup128, Self::Workgroup256];
+    pub const ALL: [Self; 4] =
+        [Self::Solo, Self::Workgroup(Width::W64), Self::Workgroup(Width::W128), Self::Workgroup(Width::W256)];
 
     fn flags(self) -> &'static [&'static str] {
         if self == Self::Solo { &["solo"] } else { &[] }
     }
 
-    pub(super) fn constants(self) -> Constants<'static> {
+    fn constants(self) -> Constants<'static> {
         match self {
             Self::Solo => &[],
-            Self::Workgroup64 => &[("width", 64)],
-            Self::Workgroup128 => &[("width", 128)],
-            Self::Workgroup256 => &[("width", 256)],
+            Self::Workgroup(width) => width.constants(),
         }
     }
 
-    /// Outputs of a workgroup of the kernel: eight for each of 16 lanes that are alone, else 16.
+    /// Outputs of a workgroup of the kernel: with `solo` eight for each of 16 lanes.
     fn outputs(self) -> u32 {
-        if self == Self::Solo { 16 * 8 } else { 16 }
+        if self == Self::Solo { 16 * 8 } else { Width::ROWS }
     }
 
     /// The same with `geglu`, `OUTPUTS` of the kernel.

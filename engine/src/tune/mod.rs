@@ -18,7 +18,7 @@ use self::remembered::{key, recall, remember};
 use self::seam::SeamBench;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Plan, StepRing, StepUniform};
-use crate::model::{Kernels, Matmul, Matvec, Mode};
+use crate::model::{Few, Kernels, Matmul, Matvec, Mode};
 use crate::ops::Sharing;
 use crate::quant::WeightFormat;
 
@@ -48,6 +48,8 @@ pub enum Choice {
     OneToken,
     /// Who makes the seam before the feed-forward block of one token.
     Seam,
+    /// What multiplies a few tokens.
+    FewTokens,
     /// What multiplies many tokens.
     ManyTokens,
 }
@@ -59,6 +61,7 @@ impl Choice {
             Self::OneToken => kernels.matvec.name(),
             Self::Seam if kernels.folds_seam => "folded",
             Self::Seam => "apart",
+            Self::FewTokens => kernels.few.name(),
             Self::ManyTokens => kernels.matmul.name(),
         }
     }
@@ -118,6 +121,21 @@ impl Tuning {
                 tuning.kernels.matmul = matmul;
             }
         }
+        drop(bench);
+        if candidates.fews.len() > 1 {
+            best = f64::INFINITY;
+            let bench = ProductBench::new(gpu, format, Mode::Few).await?;
+            for few in candidates.fews {
+                let kernels = Kernels { few, matmul: tuning.kernels.matmul, ..Kernels::FLOAT };
+                let ms = tuning.measure(Choice::FewTokens, kernels, bench.run(gpu, kernels).await?);
+                let rounds = matches!(few, Few::Int8(_)) || few == Few::AsMany && kernels.matmul != Matmul::Float;
+                let cost = if rounds { ms * WORTH_ROUNDING } else { ms };
+                if cost < best {
+                    best = cost;
+                    tuning.kernels.few = few;
+                }
+            }
+        }
         log::info!("tuned for {}: {:?}", key(gpu, format, allowed), tuning.measured);
         if let Some(folder) = folder {
             remember(folder, &key(gpu, format, allowed), tuning.kernels);
@@ -164,6 +182,7 @@ struct Candidates {
     matvecs: Vec<Matvec>,
     /// Whether seams may be folded.
     folds: bool,
+    fews: Vec<Few>,
     matmuls: Vec<Matmul>,
 }
 
@@ -186,8 +205,18 @@ impl Candidates {
             Matmul::Int8 => int8,
             Matmul::Coop => coop,
         });
-        // Nor for work that is done twice.
-        Self { matvecs: matvecs.collect(), folds: !capabilities.software, matmuls: matmuls.collect() }
+        let fews = Few::ALL.into_iter().filter(|few| match few {
+            Few::AsMany => true,
+            Few::Float(_) => float && !capabilities.software,
+            Few::Int8(_) => int8 && !capabilities.software,
+        });
+        Self {
+            matvecs: matvecs.collect(),
+            // Nor for work that is done twice.
+            folds: !capabilities.software,
+            fews: fews.collect(),
+            matmuls: matmuls.collect(),
+        }
     }
 
     /// The plainest: floats, unless the caller wants integers.
@@ -195,18 +224,19 @@ impl Candidates {
         Kernels {
             matvec: self.matvecs.first().copied().unwrap_or(Kernels::FLOAT.matvec),
             matmul: self.matmuls.first().copied().unwrap_or(Kernels::FLOAT.matmul),
-            folds_seam: false,
+            ..Kernels::FLOAT
         }
     }
 
     /// Whether there is nothing to choose.
     fn are_one(&self) -> bool {
-        self.matvecs.len() == 1 && self.matmuls.len() == 1 && !self.folds
+        self.matvecs.len() == 1 && self.matmuls.len() == 1 && self.fews.len() == 1 && !self.folds
     }
 
     fn have(&self, kernels: &Kernels) -> bool {
         let folds = self.folds && kernels.matvec.can_fold();
         self.matvecs.contains(&kernels.matvec)
+            && self.fews.contains(&kernels.few)
             && self.matmuls.contains(&kernels.matmul)
             && (folds || !kernels.folds_seam)
     }

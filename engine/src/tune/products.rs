@@ -4,7 +4,7 @@ use super::{agree, time};
 use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Recorder, StepRing, StepUniform, Tensor};
 use crate::model::{Kernels, Mode, Products};
-use crate::ops::{Factor, Int8Tensor};
+use crate::ops::{FEW_TOKENS, Factor, Int8Tensor};
 use crate::quant::{Matrix, WeightFormat};
 
 /// Products to time: of one vector with some matrices, or of many with one.
@@ -31,11 +31,12 @@ impl ProductBench {
         let software = gpu.capabilities().software;
         let tokens = match mode {
             Mode::Decode => 1,
+            Mode::Few => FEW_TOKENS,
             Mode::Prefill if software => 64,
             Mode::Prefill => 512,
         };
         let mut weights = vec![Matrix::noise(gpu, format, Self::ROWS, Self::COLS).await?];
-        if mode == Mode::Decode {
+        if mode != Mode::Prefill {
             let bytes = if software { Self::SOFTWARE_BYTES } else { Self::BYTES };
             for _ in 1..bytes.div_ceil(weights[0].bytes()) {
                 weights.push(Matrix::noise(gpu, format, Self::ROWS, Self::COLS).await?);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Activations, Choice};
 use crate::gpu::Gpu;
-use crate::model::{Kernels, Matmul, Matvec};
+use crate::model::{Few, Kernels, Matmul, Matvec};
 use crate::quant::WeightFormat;
 
 /// Its name.
@@ -12,7 +12,7 @@ const FILE: &str = "tuning.tsv";
 /// Lines that it keeps: drivers and kernels come and go.
 const MAX_LINES: usize = 100;
 /// What stands in a line behind the key, in order.
-const CHOICES: [Choice; 3] = [Choice::OneToken, Choice::Seam, Choice::ManyTokens];
+const CHOICES: [Choice; 4] = [Choice::OneToken, Choice::Seam, Choice::FewTokens, Choice::ManyTokens];
 
 /// All that a choice depends on.
 pub(super) fn key(gpu: &Gpu, format: WeightFormat, allowed: Option<Activations>) -> String {
@@ -64,6 +64,7 @@ fn parse(line: &str) -> Option<Kernels> {
     let kernels = Kernels {
         matvec: names.next().and_then(|name| Matvec::ALL.into_iter().find(|kernel| kernel.name() == name))?,
         folds_seam: names.next()? == Choice::Seam.of(Kernels { folds_seam: true, ..Kernels::FLOAT }),
+        few: names.next().and_then(|name| Few::ALL.into_iter().find(|kernel| kernel.name() == name))?,
         matmul: names.next().and_then(|name| Matmul::ALL.into_iter().find(|kernel| kernel.name() == name))?,
     };
     names.next().is_none().then_some(kernels)
@@ -76,19 +77,22 @@ mod tests {
     #[test]
     fn what_is_remembered_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        for matvec in Matvec::ALL {
-            for (matmul, folds_seam) in Matmul::ALL.into_iter().flat_map(|matmul| [(matmul, false), (matmul, true)]) {
-                let kernels = Kernels { matvec, matmul, folds_seam };
-                assert_eq!(parse(&unparse(kernels)), Some(kernels));
-                remember(folder.path(), "an adapter", kernels);
-                remember(folder.path(), "another", Kernels::FLOAT);
-                let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
-                assert_eq!(text.lines().count(), 2, "an old choice was kept");
-                assert!(text.contains(&format!("an adapter{}\n", unparse(kernels))));
-            }
+        let of = |matvec, few, matmul, folds_seam| Kernels { matvec, few, matmul, folds_seam };
+        let matvecs = Matvec::ALL.map(|matvec| of(matvec, Few::AsMany, Matmul::Int8, false));
+        let fews = Few::ALL.map(|few| of(Matvec::Float(Kernels::ROWS), few, Matmul::Float, true));
+        let matmuls = Matmul::ALL.map(|matmul| of(Matvec::Float(Kernels::ROWS), Few::AsMany, matmul, false));
+        for kernels in [&matvecs[..], &fews, &matmuls].concat() {
+            assert_eq!(parse(&unparse(kernels)), Some(kernels));
+            remember(folder.path(), "an adapter", kernels);
+            remember(folder.path(), "another", Kernels::FLOAT);
+            let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+            assert_eq!(text.lines().count(), 2, "an old choice was kept");
+            assert!(text.contains(&format!("an adapter{}\n", unparse(kernels))));
+            assert_eq!(recall(folder.path(), "an adapter", |_| true), Some(kernels));
+            assert_eq!(recall(folder.path(), "an adapter", |_| false), None);
         }
         assert_eq!(parse("\tint8 solo"), None);
-        assert_eq!(parse("\tint8 solo\tapart\tnever heard of"), None);
-        assert_eq!(parse("\tint8 solo\tapart\tfloat\tfloat"), None);
+        assert_eq!(parse("\tint8 solo\tapart\tas many\tnever heard of"), None);
+        assert_eq!(parse("\tint8 solo\tapart\tas many\tfloat\tfloat"), None);
     }
 }
