@@ -20,15 +20,11 @@ use wesl::{FileResolver, ManglerKind, ModulePath, ResolveError, Resolver, Wesl};
 /// `@if` flags that exclude each other: a variant sets exactly one of them. Every other flag stands alone.
 const CHOICES: &[&[&str]] = &[&["rows_1", "rows_2", "rows_4", "rows_8"], &["coop_8", "coop_16"]];
 
-/// Flags that mean nothing without another.
-const NEEDS: &[(&str, &str)] = &[("native_f16", "kv_f16")];
-
 /// Flags that mean nothing beside another.
 const EXCLUDES: &[(&str, &str)] = &[("subgroups", "solo")];
 
 /// Flags in the order in which they appear in names.
-const FLAGS: &[&str] =
-    &["kv_f16", "qk_norm", "native_f16", "broadcast", "split", "int8_out", "geglu", "solo", "subgroups"];
+const FLAGS: &[&str] = &["kv_f16", "qk_norm", "broadcast", "split", "int8_out", "geglu", "solo", "subgroups"];
 
 fn main() {
     println!("cargo::rerun-if-changed=wgsl");
@@ -171,7 +167,6 @@ impl Sources {
             }
         }
         let has = |features: &[String], flag: &str| features.iter().any(|f| f == flag);
-        list.retain(|f| NEEDS.iter().all(|(flag, needed)| !has(f, flag) || has(f, needed)));
         list.retain(|f| EXCLUDES.iter().all(|(flag, other)| !has(f, flag) || !has(f, other)));
         list
     }

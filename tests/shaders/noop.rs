@@ -21,8 +21,7 @@ fn every_pipeline_of_every_kernel_is_valid() {
         let mut count = 0;
         for kernel in kernels::ALL {
             for variant in kernel.variants {
-                let needs_a_feature =
-                    variant.features.iter().any(|f| ["subgroups", "broadcast", "native_f16"].contains(f));
+                let needs_a_feature = variant.features.iter().any(|f| ["subgroups", "broadcast"].contains(f));
                 // wgpu wants consent to cooperative matrices; they are tested where a driver has them.
                 let cooperative = variant.features.iter().any(|f| f.starts_with("coop_"));
                 if features.is_empty() && needs_a_feature || cooperative {

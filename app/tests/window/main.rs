@@ -8,3 +8,4 @@ mod frames;
 mod looks;
 mod script;
 mod talking;
+mod waiting;

@@ -269,6 +269,17 @@ impl Window {
         self.until("the reply ends", |app| app.state.reply().is_none());
     }
 
+    /// A chat of one exchange, in sight, while a reply in another chat keeps the engine busy.
+    #[track_caller]
+    pub(crate) fn wait_behind_another_chat(&mut self, text: &str, reply: &str) {
+        self.exchange(text, reply);
+        self.key(Modifiers::COMMAND, Key::N);
+        self.script().pace = 0;
+        self.say("elsewhere");
+        self.press(text);
+        self.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
+    }
+
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap()
     }
@@ -296,4 +307,14 @@ impl Window {
         let tree = self.harness.state().state.tree().unwrap();
         tree.branch().map(|message| message.text.clone()).collect()
     }
+}
+
+/// A turn as the engine gets it.
+pub(crate) fn user(text: &str) -> (Role, String) {
+    (Role::User, text.to_owned())
+}
+
+/// A turn as the engine gets it.
+pub(crate) fn model(text: &str) -> (Role, String) {
+    (Role::Model, text.to_owned())
 }

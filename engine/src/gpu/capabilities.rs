@@ -62,10 +62,6 @@ impl Capabilities {
         if self.subgroups {
             features.push("subgroups");
         }
-        // Two halves in a word are one load.
-        if self.f16 && !self.software {
-            features.push("native_f16");
-        }
         match self.cooperative_size {
             Some(16) => features.push("coop_16"),
             Some(_) => features.push("coop_8"),

@@ -211,36 +211,45 @@ impl StepRing {
         Ok(Self { buffer, next: 0, ahead: VecDeque::with_capacity(Self::AHEAD) })
     }
 
-    /// Writes a uniform for the next submit, if it is not the one that was foreseen; the slot's offset goes to
-    /// [`Plan::encode`].
+    /// Writes a uniform for the next submit; the slot's offset goes to [`Plan::encode`].
     pub(crate) fn write(&mut self, gpu: &Gpu, step: &StepUniform) -> u32 {
+        self.ahead.clear();
+        self.write_slots(gpu, step, 1);
+        self.take_slot()
+    }
+
+    /// The same for a step of a reply, if it is not the one that was foreseen: those that follow are written with it.
+    pub(crate) fn write_reply(&mut self, gpu: &Gpu, step: &StepUniform) -> u32 {
         if self.ahead.pop_front() != Some(*step) {
-            self.write_ahead(gpu, step);
+            let steps = Self::AHEAD.min(Self::SLOTS - self.next);
+            self.ahead.clear();
+            self.ahead.extend((1..steps as u32).map(|i| after(step, i)));
+            self.write_slots(gpu, step, steps);
         }
+        self.take_slot()
+    }
+
+    /// Writes a step and those after it. Steps in flight keep what they have: writes take their turn among submits.
+    fn write_slots(&self, gpu: &Gpu, step: &StepUniform, steps: usize) {
+        let mut bytes = [0; Self::AHEAD * UNIFORM_ALIGN as usize];
+        for (i, slot) in bytes.chunks_exact_mut(UNIFORM_ALIGN as usize).take(steps).enumerate() {
+            slot[..STEP_BYTES as usize].copy_from_slice(bytemuck::cast_slice(&after(step, i as u32).words()));
+        }
+        let offset = self.next as u64 * UNIFORM_ALIGN;
+        gpu.write_steps(&self.buffer, offset, &bytes[..steps * UNIFORM_ALIGN as usize]);
+    }
+
+    fn take_slot(&mut self) -> u32 {
         let slot = self.next;
         self.next = (slot + 1) % Self::SLOTS;
         // Less than 64 slots of 256 bytes.
         slot as u32 * UNIFORM_ALIGN as u32
     }
+}
 
-    /// Writes a step and, where it is one token, those that follow if it is one of a reply. Steps in flight keep what they
-    /// have: writes take their turn among submits.
-    fn write_ahead(&mut self, gpu: &Gpu, step: &StepUniform) {
-        let steps = if step.n_tokens == 1 { Self::AHEAD.min(Self::SLOTS - self.next) } else { 1 };
-        let mut bytes = [0; Self::AHEAD * UNIFORM_ALIGN as usize];
-        self.ahead.clear();
-        for (i, slot) in bytes.chunks_exact_mut(UNIFORM_ALIGN as usize).take(steps).enumerate() {
-            let i = i as u32;
-            let step =
-                StepUniform { position: step.position.wrapping_add(i), draw: step.draw.wrapping_add(i), ..*step };
-            slot[..STEP_BYTES as usize].copy_from_slice(bytemuck::cast_slice(&step.words()));
-            if i > 0 {
-                self.ahead.push_back(step);
-            }
-        }
-        let offset = self.next as u64 * UNIFORM_ALIGN;
-        gpu.write_steps(&self.buffer, offset, &bytes[..steps * UNIFORM_ALIGN as usize]);
-    }
+/// The step `i` tokens later in a reply.
+fn after(step: &StepUniform, i: u32) -> StepUniform {
+    StepUniform { position: step.position.wrapping_add(i), draw: step.draw.wrapping_add(i), ..*step }
 }
 
 /// A range of a buffer, to bind.

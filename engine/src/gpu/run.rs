@@ -9,7 +9,8 @@ use super::plan::{Plan, StepRing, StepUniform};
 use crate::error::Result;
 
 impl Gpu {
-    /// Encodes all of some plans for one step, in one pass. `after` may add copies. Nothing runs before it is submitted.
+    /// Encodes all of some plans for one step of a reply, in one pass. `after` may add copies. Nothing runs before it is
+    /// submitted.
     pub(crate) fn encode(
         &self,
         ring: &mut StepRing,
@@ -17,7 +18,7 @@ impl Gpu {
         step: &StepUniform,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> wgpu::CommandBuffer {
-        let slot = ring.write(self, step);
+        let slot = ring.write_reply(self, step);
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());

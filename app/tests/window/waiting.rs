@@ -1,0 +1,74 @@
+//! Replies that wait for another chat's.
+
+use egui::{Key, Modifiers};
+
+use crate::script::{Window, model, user};
+
+#[test]
+fn the_old_reply_stays_in_sight_until_another_begins() {
+    let mut window = Window::new();
+    window.wait_behind_another_chat("one", "first");
+    let reply = window.harness.state().state.tree().unwrap().path()[1];
+    window.press("Regenerate");
+    window.sees("waits its turn");
+    assert_eq!(window.branch(), ["one", "first"]);
+    // A second press would not make a second reply.
+    window.harness.state_mut().state.regenerate(reply);
+    window.let_it_speak();
+    window.until("there is another", |app| app.state.tree().unwrap().messages().count() == 3);
+    window.until("it ends", |app| app.state.reply().is_none());
+    assert_eq!(window.branch(), ["one", "Yes."]);
+    assert_eq!(window.harness.state().state.tree().unwrap().messages().count(), 3);
+}
+
+#[test]
+fn what_is_sent_while_another_reply_waits_follows_that() {
+    let mut window = Window::new();
+    window.wait_behind_another_chat("one", "first");
+    window.press("Regenerate");
+    window.say("more");
+    assert_eq!(window.branch(), ["one", "first", "more"]);
+    window.script().replies.extend(["second".into(), "third".into()]);
+    window.let_it_speak();
+    window.until("all are answered", |app| {
+        app.state.tree().unwrap().messages().count() == 5 && app.state.reply().is_none()
+    });
+    assert_eq!(window.branch(), ["one", "second", "more", "third"]);
+    assert_eq!(window.last_turns(), [user("one"), model("second"), user("more")]);
+}
+
+#[test]
+fn escape_stops_no_reply_of_another_chat() {
+    let mut window = Window::new();
+    window.script().pace = 0;
+    window.say("Of the first");
+    window.key(Modifiers::COMMAND, Key::N);
+    window.say("Of the second");
+    window.sees("The reply in “Of the first” comes first.");
+    // It takes back what waits here.
+    assert!(window.shows("waits its turn"));
+    window.key(Modifiers::NONE, Key::Escape);
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(window.harness.state().state.reply().is_some());
+    assert!(!window.shows("waits its turn"));
+    window.press("Answer");
+    window.let_it_speak();
+    window.until("both are answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
+    window.press("Of the first");
+    window.until("it is read", |app| app.state.tree().is_some_and(|tree| !tree.path().is_empty()));
+    assert_eq!(window.branch(), ["Of the first", "Yes."]);
+}
+
+#[test]
+fn going_on_with_a_reply_that_a_message_waits_behind_makes_a_branch_too() {
+    let mut window = Window::new();
+    window.wait_behind_another_chat("one", "first");
+    window.say("more");
+    window.script().replies.extend(["second".into(), " and more".into()]);
+    window.press("Continue");
+    window.let_it_speak();
+    window.until("all is said", |app| app.state.tree().unwrap().messages().count() == 5 && app.state.reply().is_none());
+    assert_eq!(window.branch(), ["one", "first and more"]);
+    window.press("Previous branch");
+    assert_eq!(window.branch(), ["one", "first", "more", "second"]);
+}
