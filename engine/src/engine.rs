@@ -125,8 +125,9 @@ impl EngineBuilder {
         self
     }
 
-    /// Multiplies with these kernels, without finding out which are the fastest: those that [`Engine::kernels`] told of once,
-    /// or to compare. What one cannot do is done by the plainest.
+    /// Multiplies with these kernels, whatever [`EngineBuilder::activations`] says and without finding out which are the
+    /// fastest: those that [`Engine::kernels`] told of once, or to compare. What they cannot do with some weights or on this
+    /// device is done by the plainest.
     pub fn kernels(mut self, kernels: Kernels) -> Self {
         self.kernels = Some(kernels);
         self

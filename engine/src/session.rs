@@ -9,8 +9,9 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::gpu::{Mapping, Plan, Readback, Recorder, StepRing, StepUniform};
-use crate::model::{Few, Head, KvCache, Mode, State, record_body, record_head};
+use crate::model::{Few, Head, KvCache, Mode, State, folds_seam, record_body, record_head};
 use crate::ops::FEW_TOKENS;
+use crate::quant::Matrix;
 use crate::sampling::Sampling;
 
 /// Rows of logits made at once when a caller wants all of them.
@@ -130,10 +131,19 @@ impl Session {
     /// [`Session::decode_kernels`] has beyond is owed to the file and the adapter.
     pub fn planned_dispatches(&self) -> usize {
         let inner = &self.engine.inner;
+        let (config, kernels) = (&inner.config, inner.kernels);
+        let rounds = |weights: &Matrix| kernels.matvec.rounds() && weights.format().is_integer();
         // The head's input is rounded apart from the norm before it.
-        let rounding = inner.kernels.matvec.rounds() && inner.weights.embedding.format().is_integer();
-        let layer = 7 + usize::from(self.state.partials.is_some()) - usize::from(inner.kernels.folds_seam);
-        2 + layer * inner.config.num_layers + 4 + usize::from(rounding)
+        let rounding = rounds(&inner.weights.embedding);
+        let int8 = inner.weights.layers.first().is_some_and(|layer| rounds(&layer.down));
+        let folds = folds_seam(kernels, int8, inner.gpu.capabilities(), config.hidden_size);
+        let layer = 7 + usize::from(self.state.partials.is_some()) - usize::from(folds);
+        2 + layer * config.num_layers + 4 + usize::from(rounding)
+    }
+
+    /// The kernels of a step of so many tokens of a prompt, one entry a dispatch.
+    pub fn prefill_kernels(&self, tokens: usize) -> Vec<&'static str> {
+        prefill_plan(&self.prefill, &self.few, tokens).kernels().collect()
     }
 
     /// Makes the session hold this many tokens that it never computed, to measure how fast it is at that depth. What their
@@ -363,8 +373,7 @@ impl Session {
                 return Ok(Prefilled { computed, last: start..end, body_done: false });
             }
             let step = StepUniform { n_tokens: chunk.len() as u32, position: start as u32, ..StepUniform::default() };
-            let few = self.few.as_ref().filter(|_| chunk.len() <= FEW_TOKENS);
-            let plan = few.unwrap_or(&self.prefill);
+            let plan = prefill_plan(&self.prefill, &self.few, chunk.len());
             let mut part = 0;
             while part < plan.parts() {
                 let parts = part..plan.parts().min(part + self.pace.parts);
@@ -388,7 +397,8 @@ impl Session {
         let readback = step.draw as usize % IN_FLIGHT;
         let offset = 4 * (step.draw as usize % State::RESULTS) as u64;
         let gpu = &self.engine.inner.gpu;
-        let commands = gpu.encode(&mut self.ring, plans, step, |encoder| {
+        let slot = self.ring.write_reply(gpu, step);
+        let commands = gpu.encode(plans, step.n_tokens, slot, |encoder| {
             self.readbacks[readback].copy(encoder, &self.state.results, offset, 4);
         });
         let submission = gpu.submit_commands([commands]);
@@ -435,6 +445,11 @@ impl Session {
         }
         inner.gpu.queue().write_buffer(&self.state.seen, 0, bytemuck::cast_slice(&seen));
     }
+}
+
+/// The plan of a step of so many tokens of a prompt.
+fn prefill_plan<'p>(prefill: &'p Plan, few: &'p Option<Plan>, tokens: usize) -> &'p Plan {
+    few.as_ref().filter(|_| tokens <= FEW_TOKENS).unwrap_or(prefill)
 }
 
 /// What [`Session::prefill`] left.

@@ -4,8 +4,8 @@ use lapidary_shaders::twins;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
-/// Drivers compile the kernel anew for every width. This one has more groups than a workgroup of 64, a last one that is not full,
-/// and more quads than a workgroup of 256.
+/// Drivers compile the kernel anew for every width. This one has more quads than a workgroup of 256, and a last group that is not
+/// full.
 const COLS: usize = 2100;
 
 proptest! {
@@ -36,7 +36,7 @@ proptest! {
     }
 }
 
-/// As many activations as fit in the memory of a workgroup by WebGPU's limits, and more than one pass of rows.
+/// As many activations as are said to fit: devices refuse a kernel that takes more than WebGPU's 16 KiB.
 #[test]
 fn gate_up_fits_as_it_says() {
     for (name, gpu) in devices() {

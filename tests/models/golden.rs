@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use lapidary_engine::gpu::DeviceOptions;
-use lapidary_engine::model::{Few, Kernels};
-use lapidary_engine::ops::Width;
+use lapidary_engine::model::{Few, Kernels, Matmul, Matvec};
+use lapidary_engine::ops::{FEW_TOKENS, Sharing, Width};
 use lapidary_engine::{Engine, EngineBuilder, Sampling, Session, WeightFormat};
-use lapidary_tests::{block_on, reply};
+use lapidary_tests::{block_on, reply, worst_error};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -71,13 +71,15 @@ fn logits_and_greedy_tokens_with_kernels_for_gpus() {
 #[test]
 fn logits_and_greedy_tokens_with_folded_seams() {
     let kernels = Kernels { folds_seam: true, ..Kernels::FLOAT };
-    check("folded seams", |b| b.kernels(kernels).device(device(|options| options.hardware_kernels = true)));
+    check_with("folded seams", &["gate_up"], |b| {
+        b.kernels(kernels).device(device(|options| options.hardware_kernels = true))
+    });
 }
 
 #[test]
 fn logits_and_greedy_tokens_a_few_at_a_time() {
     let kernels = Kernels { few: Few::Float(Width::W64), ..Kernels::FLOAT };
-    check("a few at a time", |b| b.kernels(kernels).prefill_chunk(7));
+    check_with("a few at a time", &["matmul_few"], |b| b.kernels(kernels).prefill_chunk(7));
 }
 
 #[test]
@@ -91,15 +93,50 @@ fn logits_and_greedy_tokens_in_small_shards() {
 }
 
 fn check(setting: &str, configure: impl Fn(EngineBuilder) -> EngineBuilder) {
+    check_with(setting, &[], configure);
+}
+
+/// The same, and that these kernels have a part in it.
+fn check_with(setting: &str, kernels: &[&str], configure: impl Fn(EngineBuilder) -> EngineBuilder) {
     for model in TINY {
         let engine = configure(builder(model)).build_blocking().unwrap();
         let bytes = std::fs::read(golden_path(model).join("logits_f32.safetensors")).unwrap();
         let mut session = engine.session_blocking().unwrap();
+        let used = [session.decode_kernels(), session.prefill_kernels(FEW_TOKENS)].concat();
+        // Gates and ups that do not fill groups of 32 are two matrices.
+        let odd = !engine.config().intermediate_size.is_multiple_of(32);
+        let meant = |kernel: &&str| used.contains(kernel) || odd && *kernel == "gate_up";
+        assert!(kernels.iter().all(meant), "{model}, {setting}: {used:?}");
         for prompt in prompts(model) {
             let what = format!("{model}, {setting}, {}", prompt.name);
             check_logits(&what, &mut session, &prompt, &floats(&bytes, &format!("{}.all", prompt.name)));
             check_greedy(&what, &mut session, &prompt);
         }
+    }
+}
+
+/// The same products of integers, made otherwise: only where the seam rounds a number up or down may they differ.
+#[test]
+fn kernels_of_integers_agree() {
+    let plain = Kernels { matvec: Matvec::Int8(Sharing::Solo), matmul: Matmul::Int8, ..Kernels::FLOAT };
+    let shared = Kernels { matvec: Matvec::Int8(Sharing::Workgroup(Width::W64)), ..plain };
+    let logits = |kernels: Kernels, used: &[&str]| {
+        let builder = Engine::builder(golden_path("tiny-random-gemma2")).weights(WeightFormat::Q8_0);
+        let engine = builder.kernels(kernels).prefill_chunk(7).build_blocking().unwrap();
+        let mut session = engine.session_blocking().unwrap();
+        let recorded = [session.decode_kernels(), session.prefill_kernels(FEW_TOKENS)].concat();
+        assert!(used.iter().all(|kernel| recorded.contains(kernel)), "{kernels:?}: {recorded:?}");
+        // The last step is one token.
+        (9..13).flat_map(|last| session.next_logits_blocking(&(2..last).collect::<Vec<u32>>()).unwrap()).collect()
+    };
+    let expected: Vec<f32> = logits(plain, &["matvec_int8", "matmul_int8"]);
+    for (kernels, used) in [
+        (shared, &["matvec_int8"]),
+        (Kernels { folds_seam: true, ..shared }, &["gate_up_int8"]),
+        (Kernels { few: Few::Int8(Width::W64), ..plain }, &["matmul_few_int8"]),
+    ] {
+        let error = worst_error(&logits(kernels, used), &expected);
+        assert!(error < 5e-3, "{kernels:?}: off by {error:.1e}");
     }
 }
 

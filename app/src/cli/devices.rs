@@ -102,9 +102,8 @@ impl Device {
             (smallest, largest) => format!("{smallest} to {largest}"),
         };
         let sums = if has.subgroups { format!("in subgroups of {sizes}") } else { "portable".into() };
-        let halves = if has.f16 { "native" } else { "portable" };
         let matrices = has.cooperative_size.map_or("no cooperative matrices".into(), |n| format!("{n}×{n} matrices"));
-        writeln!(out, "   kernels    sums {sums}, f16 {halves}, {matrices}")
+        writeln!(out, "   kernels    sums {sums}, {matrices}")
     }
 
     fn json(&self, index: usize) -> Value {
@@ -124,7 +123,6 @@ impl Device {
                 object["max_binding_mib"] = (has.max_binding_bytes >> 20).into();
                 object["max_buffer_mib"] = (has.max_buffer_bytes >> 20).into();
                 object["subgroups"] = has.subgroups.into();
-                object["f16"] = has.f16.into();
                 object["kernels"] = has.shader_features().into();
             }
             Err(reason) => object["error"] = reason.as_str().into(),

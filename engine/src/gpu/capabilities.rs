@@ -6,16 +6,15 @@
 pub struct Capabilities {
     /// Subgroup operations in compute shaders, in subgroups of at least eight.
     pub subgroups: bool,
-    /// 16-bit floats in shaders.
-    pub f16: bool,
     /// The side of the matrices that subgroups multiply together, f16 times f16 into f32, where the adapter can: 8 or 16.
     pub cooperative_size: Option<u32>,
     /// A CPU that plays a GPU: every load costs, and neighbours share nothing but registers.
     pub software: bool,
+    /// Subgroups are of 8 or 16, so that kernels which have lanes hear from their neighbours what all of a subgroup need may
+    /// rely on where a subgroup ends: `attention.wesl` gives 16 or 32 neighbours the same keys.
+    pub narrow_subgroups: bool,
     /// Bytes that one storage binding may span; larger matrices are split by rows.
     pub max_binding_bytes: u64,
-    /// Bytes that a workgroup's memory holds.
-    pub max_workgroup_bytes: usize,
     /// Bytes of the largest buffer.
     pub max_buffer_bytes: u64,
 }
@@ -31,7 +30,6 @@ impl Capabilities {
         Self {
             // Also on a caller's own device: see `wanted`.
             subgroups: Self::wanted(features).contains(wgpu::Features::SUBGROUP) && has_wide_subgroups(device),
-            f16: features.contains(wgpu::Features::SHADER_F16),
             cooperative_size: if features
                 .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16)
             {
@@ -39,8 +37,8 @@ impl Capabilities {
             } else {
                 None
             },
+            narrow_subgroups: device.adapter_info().subgroup_max_size <= 16,
             software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
-            max_workgroup_bytes: limits.max_compute_workgroup_storage_size as usize,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
         }
@@ -67,8 +65,8 @@ impl Capabilities {
             Some(_) => features.push("coop_8"),
             None => {}
         }
-        // Its subgroups are its vectors, eight wide or wider.
-        if self.subgroups && self.software {
+        // Its subgroups are its vectors.
+        if self.subgroups && self.narrow_subgroups && self.software {
             features.push("broadcast");
         }
         features

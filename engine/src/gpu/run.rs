@@ -9,32 +9,32 @@ use super::plan::{Plan, StepRing, StepUniform};
 use crate::error::Result;
 
 impl Gpu {
-    /// Encodes all of some plans for one step of a reply, in one pass. `after` may add copies. Nothing runs before it is
-    /// submitted.
+    /// Encodes all of some plans for one step, whose uniform is in `slot`, in one pass. `after` may add copies. Nothing runs
+    /// before it is submitted.
     pub(crate) fn encode(
         &self,
-        ring: &mut StepRing,
         plans: &[&Plan],
-        step: &StepUniform,
+        n_tokens: u32,
+        slot: u32,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> wgpu::CommandBuffer {
-        let slot = ring.write_reply(self, step);
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for plan in plans {
-                plan.encode(0..plan.parts(), &mut pass, step.n_tokens, slot);
+                plan.encode(0..plan.parts(), &mut pass, n_tokens, slot);
             }
         }
         after(&mut encoder);
         encoder.finish()
     }
 
-    /// Milliseconds that the host takes to encode some plans for one step, which then does not run. With the device idle,
-    /// or a software adapter would be measured with it, which takes the processor for itself.
+    /// Milliseconds that the host takes to encode some plans for one step of a reply, which then does not run. With the device
+    /// idle, or a software adapter would be measured with it, which takes the processor for itself.
     pub(crate) fn encode_ms(&self, ring: &mut StepRing, plans: &[&Plan], step: &StepUniform) -> f64 {
         let started = Instant::now();
-        let commands = self.encode(ring, plans, step, |_| {});
+        let slot = ring.write_reply(self, step);
+        let commands = self.encode(plans, step.n_tokens, slot, |_| {});
         let ms = started.elapsed().as_secs_f64() * 1e3;
         drop(commands);
         ms

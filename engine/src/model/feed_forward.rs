@@ -1,8 +1,8 @@
 //! The feed-forward block up to its last product: in as few dispatches as the weights and the kernels allow.
 
-use super::products::{Matvec, Mode, Products};
+use super::products::{Kernels, Matvec, Mode, Products};
 use crate::error::Result;
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Capabilities, Recorder, Tensor};
 use crate::ops::{
     Factor, Int8Tensor, Seam, Sharing, add_rms_norm, gate_up, gate_up_fits, gate_up_int8, gate_up_int8_fits, geglu,
     matvec_geglu, matvec_int8_geglu,
@@ -63,23 +63,32 @@ pub(crate) async fn record_hidden<'a>(
     Ok(Hidden { factor, moved: false })
 }
 
+/// Whether the seam is folded into the product of gates and ups where they are one matrix of `cols` columns; `int8` if both it
+/// and `down` take integers.
+pub(crate) fn folds_seam(kernels: Kernels, int8: bool, capabilities: &Capabilities, cols: usize) -> bool {
+    let fits =
+        if int8 { kernels.matvec.can_fold() && gate_up_int8_fits(cols) } else { gate_up_fits(capabilities, cols) };
+    kernels.folds_seam && fits
+}
+
 /// The seam, gates, ups and GeGLU in one. `None` where they cannot be, or the kernels do not want it.
 async fn with_seam<'a>(
     r: &mut Recorder<'_>,
     products: &Products<'_>,
     block: &FeedForward<'a>,
 ) -> Result<Option<Factor<'a>>> {
-    let Some(weights) = single(products, block).filter(|_| products.kernels.folds_seam) else { return Ok(None) };
+    let Some(weights) = single(products, block) else { return Ok(None) };
     let &FeedForward { seam, new_residual, down, hidden, hidden_int8, .. } = block;
-    let (capabilities, cols) = (r.gpu.capabilities(), weights.cols);
-    match (products.wants_int8(weights), products.wants_int8(down), products.kernels.matvec) {
-        (true, true, Matvec::Int8(Sharing::Workgroup(width)))
-            if weights.rows.is_multiple_of(64) && gate_up_int8_fits(capabilities, cols) =>
-        {
+    let int8 = products.wants_int8(weights);
+    if int8 != products.wants_int8(down) || !folds_seam(products.kernels, int8, r.gpu.capabilities(), weights.cols) {
+        return Ok(None);
+    }
+    match products.kernels.matvec {
+        Matvec::Int8(Sharing::Workgroup(width)) if int8 && weights.rows.is_multiple_of(64) => {
             gate_up_int8(r, seam, new_residual, weights, width, hidden_int8).await?;
             Ok(Some(Factor::Int8(hidden_int8)))
         }
-        (false, false, _) if gate_up_fits(capabilities, cols) => {
+        _ if !int8 => {
             gate_up(r, seam, new_residual, weights, hidden).await?;
             Ok(Some(Factor::Float(hidden)))
         }

@@ -10,7 +10,7 @@ mod state;
 mod weights;
 
 pub use config::{Architecture, Config, LayerAttention};
-pub(crate) use feed_forward::{FeedForward, record_hidden};
+pub(crate) use feed_forward::{FeedForward, Hidden, folds_seam, record_hidden};
 pub use forward::{Head, Model, record_body, record_head};
 pub use kv_cache::KvCache;
 pub(crate) use products::Products;

@@ -212,7 +212,9 @@ impl<'a> Products<'a> {
             let Factor::Float(x) = x else {
                 unreachable!("`factor` asks for integers only if every matrix wants them")
             };
-            let coop = self.kernels.matmul == Matmul::Coop && weights.format() != WeightFormat::F32;
+            let coop = self.kernels.matmul == Matmul::Coop
+                && weights.format() != WeightFormat::F32
+                && r.gpu.capabilities().cooperative_size.is_some();
             match (self.mode, self.kernels.few) {
                 (Mode::Decode, _) => matvec(r, weights, x, self.kernels.matvec.rows(), out, first_out).await?,
                 (Mode::Few, Few::Float(width) | Few::Int8(width)) => {

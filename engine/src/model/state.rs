@@ -30,7 +30,7 @@ pub struct State {
     pub hidden: Tensor,
     /// The widest of these as integers, for the product that comes next.
     pub int8: Int8Tensor,
-    /// `[1, F]`: `hidden` as integers, where the product before it reads `int8` and makes these in one go.
+    /// `[1, F]`: `hidden` as integers, where one dispatch makes it from `int8` or from further up.
     pub hidden_int8: Int8Tensor,
     /// `[L, vocab]`: logits of the last token, or of all where a caller wants them.
     pub logits: Tensor,

@@ -2,7 +2,7 @@
 
 use lapidary_shaders::kernels::gate_up::{Bindings, KERNEL, Params};
 
-use super::{Seam, assert_cols, u32_of};
+use super::{Seam, WORKGROUP_BYTES, assert_cols, u32_of};
 use crate::error::Result;
 use crate::gpu::{Capabilities, Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
@@ -14,7 +14,7 @@ const OUTPUTS: u32 = 32;
 /// `new_residual`.
 ///
 /// `gate_up`: `[2n, cols]`, gates above ups, in one shard; the seam's tensors: `[1, cols]`; `new_residual`: `[1, cols]`, not
-/// the seam's; `out`: `[1, n]`. The device's workgroups must be [large enough](gate_up_fits).
+/// the seam's; `out`: `[1, n]`. A workgroup must have [room](gate_up_fits).
 ///
 /// # Errors
 /// The errors of [`Recorder`].
@@ -50,5 +50,5 @@ pub async fn gate_up(
 pub fn gate_up_fits(capabilities: &Capabilities, cols: usize) -> bool {
     // Its x, what `lib/reduce.wesl` sums, and what lanes sum where there are no subgroups.
     let sums = if capabilities.subgroups { 4 * 256 } else { (4 + 16) * 256 };
-    128 * cols.div_ceil(32) + sums <= capabilities.max_workgroup_bytes
+    128 * cols.div_ceil(32) + sums <= WORKGROUP_BYTES
 }

@@ -2,9 +2,9 @@
 
 use lapidary_shaders::kernels::gate_up_int8::{Bindings, KERNEL, Params};
 
-use super::{Int8Tensor, Seam, Width, assert_cols, u32_of};
+use super::{Int8Tensor, Seam, WORKGROUP_BYTES, Width, assert_cols, u32_of};
 use crate::error::Result;
-use crate::gpu::{Capabilities, Count, Grid, Recorder, Tensor};
+use crate::gpu::{Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
 
 /// Outputs of a workgroup of the kernel.
@@ -15,7 +15,7 @@ const OUTPUTS: u32 = 32;
 ///
 /// `gate_up`: `[2n, cols]`, gates above ups, in one shard and in a format of integers, n a multiple of 32; the seam's
 /// tensors: `[1, cols]`; `new_residual`: `[1, cols]`, not the seam's; `out`: room for `[1, n]`.
-/// The device's workgroups must be [large enough](gate_up_int8_fits).
+/// A workgroup must have [room](gate_up_int8_fits).
 ///
 /// # Errors
 /// The errors of [`Recorder`].
@@ -49,7 +49,7 @@ pub async fn gate_up_int8(
 }
 
 /// Whether [`gate_up_int8`] has room for `cols` activations in a workgroup's memory.
-pub fn gate_up_int8_fits(capabilities: &Capabilities, cols: usize) -> bool {
+pub fn gate_up_int8_fits(cols: usize) -> bool {
     // Its x, what `lib/reduce.wesl` and `lib/shares.wesl` sum, and its outputs.
-    48 * cols.div_ceil(32) + (4 + 8) * 256 + 4 * 64 <= capabilities.max_workgroup_bytes
+    48 * cols.div_ceil(32) + (4 + 8) * 256 + 4 * 64 <= WORKGROUP_BYTES
 }

@@ -55,6 +55,9 @@ pub use shortlist::{LISTS, Shortlist, shortlist};
 use self::rms_norm::norm_width;
 use crate::gpu::Tensor;
 
+/// Bytes that every device has for a workgroup's memory.
+const WORKGROUP_BYTES: usize = 16 << 10;
+
 /// Whether a kernel that reads `[T, cols]` may read this tensor.
 fn assert_cols(name: &str, tensor: &Tensor, cols: usize) {
     assert!(tensor.cols() == cols, "{name} has {} columns, not {cols}", tensor.cols());

@@ -248,7 +248,8 @@ async fn time(gpu: &Gpu, ring: &mut StepRing, plan: &Plan, step: &StepUniform) -
     let mut best = f64::INFINITY;
     for run in 0..=RUNS {
         let started = Instant::now();
-        let commands = gpu.encode(ring, &vec![plan; repeats], step, |_| {});
+        let slot = ring.write(gpu, step);
+        let commands = gpu.encode(&vec![plan; repeats], step.n_tokens, slot, |_| {});
         let submission = gpu.submit_commands([commands]);
         gpu.finish(submission).await?;
         let ms = started.elapsed().as_secs_f64() * 1e3 / repeats as f64;
