@@ -19,7 +19,7 @@ use self::seam::SeamBench;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Plan, StepRing, StepUniform};
 use crate::model::{Few, Kernels, Matmul, Matvec, Mode};
-use crate::ops::Sharing;
+use crate::ops::{Sharing, Width};
 use crate::quant::WeightFormat;
 
 /// How activations meet weights.
@@ -207,7 +207,8 @@ impl Candidates {
         });
         let fews = Few::ALL.into_iter().filter(|few| match few {
             Few::AsMany => true,
-            Few::Float(_) => float && !capabilities.software,
+            // On a CPU eight tokens of integers are as good as many, but not of floats, whose matmul has tiles of 32.
+            Few::Float(width) => float && (!capabilities.software || !format.is_integer() && *width == Width::W64),
             Few::Int8(_) => int8 && !capabilities.software,
         });
         Self {
