@@ -5,7 +5,7 @@ use lapidary_tests::*;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(crate::cases(3))]
+    #![proptest_config(crate::cases(2))]
     #[test]
     fn matmul_few(rows in 1usize..150, cols in 1usize..700, tokens in 1..=FEW_TOKENS, shard_rows in 8usize..150, seed: u64) {
         let values = gaussian(seed, rows * cols);

@@ -118,6 +118,8 @@ impl Gpu {
                 // Kernels write workgroup memory before they read it.
                 zero_initialize_workgroup_memory: safe,
             },
+            // Drivers keep what they compiled on disk by themselves. wgpu's own cache, which only Vulkan has, would keep the same
+            // once more, and is unsafe on whatever its file may hold by then.
             cache: None,
         });
         Pipeline { pipeline, layout }

@@ -91,50 +91,32 @@ impl Tuning {
     ) -> Result<Self> {
         let candidates = Candidates::of(gpu, format, allowed);
         let mut tuning = Self { kernels: candidates.first(), measured: Vec::new() };
-        let mut best = f64::INFINITY;
         let bench = ProductBench::new(gpu, format, Mode::Decode).await?;
-        for matvec in candidates.matvecs {
-            let kernels = Kernels { matvec, ..Kernels::FLOAT };
-            let ms = tuning.measure(Choice::OneToken, kernels, bench.run(gpu, kernels).await?);
-            let cost = if matvec.rounds() { ms * WORTH_ROUNDING } else { ms };
-            if cost < best {
-                best = cost;
-                tuning.kernels.matvec = matvec;
-            }
-        }
+        let matvecs = candidates.matvecs.iter().map(|matvec| Kernels { matvec: *matvec, ..tuning.kernels });
+        let rounds = |kernels: Kernels| kernels.matvec.rounds();
+        tuning.choose(gpu, &bench, Choice::OneToken, matvecs.collect(), rounds).await?;
         drop(bench);
         if candidates.folds && tuning.kernels.matvec.can_fold() {
             let bench = SeamBench::new(gpu, format).await?;
             let [apart, folded] = [false, true].map(|folds_seam| Kernels { folds_seam, ..tuning.kernels });
-            let apart_ms = tuning.measure(Choice::Seam, apart, bench.run(gpu, apart).await?);
-            let folded_ms = tuning.measure(Choice::Seam, folded, bench.run(gpu, folded).await?);
+            let apart_ms = tuning.note(Choice::Seam, apart, bench.run(gpu, apart).await?);
+            let folded_ms = tuning.note(Choice::Seam, folded, bench.run(gpu, folded).await?);
             tuning.kernels.folds_seam = folded_ms < apart_ms;
         }
-        best = f64::INFINITY;
         let bench = ProductBench::new(gpu, format, Mode::Prefill).await?;
-        for matmul in candidates.matmuls {
-            let kernels = Kernels { matmul, ..Kernels::FLOAT };
-            let ms = tuning.measure(Choice::ManyTokens, kernels, bench.run(gpu, kernels).await?);
-            let cost = if matmul == Matmul::Float { ms } else { ms * WORTH_ROUNDING };
-            if cost < best {
-                best = cost;
-                tuning.kernels.matmul = matmul;
-            }
-        }
+        let matmuls = candidates.matmuls.iter().map(|matmul| Kernels { matmul: *matmul, ..tuning.kernels });
+        let rounds = |kernels: Kernels| kernels.matmul != Matmul::Float;
+        tuning.choose(gpu, &bench, Choice::ManyTokens, matmuls.collect(), rounds).await?;
         drop(bench);
         if candidates.fews.len() > 1 {
-            best = f64::INFINITY;
             let bench = ProductBench::new(gpu, format, Mode::Few).await?;
-            for few in candidates.fews {
-                let kernels = Kernels { few, matmul: tuning.kernels.matmul, ..Kernels::FLOAT };
-                let ms = tuning.measure(Choice::FewTokens, kernels, bench.run(gpu, kernels).await?);
-                let rounds = matches!(few, Few::Int8(_)) || few == Few::AsMany && kernels.matmul != Matmul::Float;
-                let cost = if rounds { ms * WORTH_ROUNDING } else { ms };
-                if cost < best {
-                    best = cost;
-                    tuning.kernels.few = few;
-                }
-            }
+            let fews = candidates.fews.iter().map(|few| Kernels { few: *few, ..tuning.kernels });
+            let rounds = |kernels: Kernels| match kernels.few {
+                Few::AsMany => kernels.matmul != Matmul::Float,
+                Few::Float(_) => false,
+                Few::Int8(_) => true,
+            };
+            tuning.choose(gpu, &bench, Choice::FewTokens, fews.collect(), rounds).await?;
         }
         log::info!("tuned for {}: {:?}", key(gpu, format, allowed), tuning.measured);
         if let Some(folder) = folder {
@@ -143,7 +125,28 @@ impl Tuning {
         Ok(tuning)
     }
 
-    fn measure(&mut self, choice: Choice, kernels: Kernels, ms: f64) -> f64 {
+    /// Measures candidates and keeps the one that costs least; the first if all are wrong.
+    async fn choose(
+        &mut self,
+        gpu: &Gpu,
+        bench: &ProductBench,
+        choice: Choice,
+        candidates: Vec<Kernels>,
+        rounds: impl Fn(Kernels) -> bool,
+    ) -> Result<()> {
+        let mut best = f64::INFINITY;
+        for kernels in candidates {
+            let ms = self.note(choice, kernels, bench.run(gpu, kernels).await?);
+            let cost = if rounds(kernels) { ms * WORTH_ROUNDING } else { ms };
+            if cost < best {
+                best = cost;
+                self.kernels = kernels;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, choice: Choice, kernels: Kernels, ms: f64) -> f64 {
         self.measured.push((choice, choice.of(kernels), ms));
         ms
     }
