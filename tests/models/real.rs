@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use lapidary_engine::model::Matmul;
-use lapidary_engine::{Activations, Engine, Sampling, Session, WeightFormat};
+use lapidary_engine::{Activations, Engine, EngineBuilder, Sampling, Session, WeightFormat};
 use lapidary_tests::{block_on, reply};
 use serde_json::Value;
 
@@ -115,53 +115,60 @@ fn weights_as_in_the_file_lose_nothing() {
     assert_eq!(said, ids(&golden["output_ids"])[..12]);
 }
 
+/// Decoding multiplies integers with another kernel than a prompt; it says the same, at least until a close call falls the other
+/// way.
 #[test]
-fn activations_as_integers_lose_no_more_than_in_llama_cpp() {
+fn activations_as_integers_say_the_same() {
     let Some(path) = model() else { return };
     let builder = Engine::builder(path).context(1024).activations(Activations::Int8);
     let engine = builder.build_blocking().unwrap();
     assert!(engine.kernels().matmul == Matmul::Int8 && engine.kernels().matvec.rounds());
     let mut session = engine.session_blocking().unwrap();
-    // Its defaults round activations to 8 bits too, and keys and values to f16.
-    let running = perplexity(&mut session, 2);
-    let reference = &json("perplexity.json")["llama_cpp_cpu_q4_k_m_defaults"]["running"];
-    for (ours, reference) in running.iter().zip(reference.as_array().unwrap()) {
-        let reference = reference.as_f64().unwrap();
-        assert!(*ours <= reference, "perplexity {ours}, llama.cpp's {reference}");
-    }
-    // Decoding multiplies with another kernel; it says the same, at least until a close call falls the other way.
     let golden = &json("greedy.json")["prompts"]["raw"];
     let sampling = Sampling { max_tokens: Some(8), stop_at_end: false, ..Sampling::greedy() };
     let said = reply(&mut session, &ids(&golden["prompt_ids"]), &sampling);
     assert_eq!(said, ids(&golden["output_ids"])[..8]);
 }
 
-/// Divergence of q8_0 weights with float activations from f32, over the second half of the first window.
+/// What rounding loses, as divergence from f32 over the second half of the first window. (Perplexities would not tell: there one
+/// token's luck makes up for another's, and the last bit of any sum changes all of them.)
 #[test]
-fn weights_as_q8_0_are_close_to_f32() {
+fn rounding_loses_no_more_than_in_llama_cpp() {
     let Some(path) = model() else { return };
+    let exact = logits(Engine::builder(&path).weights(WeightFormat::F32));
+    let float = Engine::builder(&path).weights(WeightFormat::Q8_0).activations(Activations::Float);
+    assert_close("q8_0 weights", &exact, &logits(float), 0.001);
+    // As llama.cpp's default, activations rounded to 8 bits and keys and values to f16; it loses 0.00442 nats and says the same
+    // token in 96.1 % (compare-llama-quality.py --windows 1 --formats auto).
+    let integers = Engine::builder(&path).activations(Activations::Int8);
+    assert_close("activations as integers", &exact, &logits(integers), 0.0025);
+}
+
+/// Those of the second half of the first window.
+fn logits(builder: EngineBuilder) -> Vec<Vec<f32>> {
     let mut window = ids(&json("ppl_ids.json"))[..512].to_vec();
     window[0] = 2;
-    let logits = |format| {
-        let builder = Engine::builder(&path).context(512).weights(format).activations(Activations::Float);
-        let mut session = builder.build_blocking().unwrap().session_blocking().unwrap();
-        let mut rows: Vec<Vec<f32>> = Vec::new();
-        block_on(session.logits(&window, 256, |_, logits| {
-            rows.push(logits.to_vec());
-            true
-        }))
-        .unwrap();
-        rows
-    };
-    let (exact, rounded) = (logits(WeightFormat::F32), logits(WeightFormat::Q8_0));
+    let mut session = builder.context(512).build_blocking().unwrap().session_blocking().unwrap();
+    let mut rows: Vec<Vec<f32>> = Vec::new();
+    block_on(session.logits(&window, 256, |_, logits| {
+        rows.push(logits.to_vec());
+        true
+    }))
+    .unwrap();
+    rows
+}
+
+/// Whether the mean divergence is at most so many nats and the likeliest token is the same in 97 %.
+fn assert_close(what: &str, exact: &[Vec<f32>], rounded: &[Vec<f32>], most: f64) {
     let (mut divergence, mut agreed) = (0.0, 0);
     let likeliest = |row: &[f32]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]));
-    for (p, q) in exact.iter().zip(&rounded) {
+    assert_eq!(exact.len(), rounded.len());
+    for (p, q) in exact.iter().zip(rounded) {
         agreed += usize::from(likeliest(p) == likeliest(q));
         let (p, q) = (log_softmax(p), log_softmax(q));
         divergence += p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
     }
     let (mean, share) = (divergence / exact.len() as f64, agreed as f64 / exact.len() as f64);
-    println!("mean divergence {mean:.6} nats, the same likeliest token in {:.2} %", 100.0 * share);
-    assert!(mean <= 0.01 && share >= 0.97, "mean {mean}, share {share}");
+    println!("{what}: mean divergence {mean:.6} nats, the same likeliest token in {:.2} %", 100.0 * share);
+    assert!(mean <= most && share >= 0.97, "{what}: mean {mean}, share {share}");
 }

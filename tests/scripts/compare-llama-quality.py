@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Compares what weight formats lose, in Lapidary and in llama.cpp: the same GGUF file, widened to f32 and shortened again by each.
+"""Compares what weight formats lose, in Lapidary and in llama.cpp: the same GGUF file as it is, or widened to f32 and shortened
+again by each.
 
     python3 -m venv venv && venv/bin/pip install llama-cpp-python     # builds llama.cpp for this machine's processor
     venv/bin/python tests/scripts/compare-llama-quality.py MODEL.gguf TEXT [--lapidary target/release/lapidary]
@@ -11,7 +12,8 @@ are kept as f32 beside weights of f32, else as f16, in both.
 """
 import argparse, ctypes, json, os, subprocess, tempfile
 
-FORMATS = {"q8_0": 7, "q6_k": 18, "q5_0": 8, "q4_k": 14, "q4_0": 2}
+# llama.cpp's numbers of formats; "auto" is the file as it is.
+FORMATS = {"auto": None, "q8_0": 7, "q6_k": 18, "q5_0": 8, "q4_k": 14, "q4_0": 2}
 # Rows of a k-quant are whole blocks of so many columns. Lapidary pads others; llama.cpp takes a larger format for them.
 K_BLOCK = 256
 F32 = 0
@@ -86,7 +88,7 @@ def main():
             if name.endswith("_k") and width % K_BLOCK:
                 print(f"| {name} | (a width of {width} is no multiple of {K_BLOCK}: llama.cpp would take a larger format) | | |")
                 continue
-            path = shortened(llama_cpp, options.model, FORMATS[name], folder)
+            path = options.model if name == "auto" else shortened(llama_cpp, options.model, FORMATS[name], folder)
             model = load(path, llama_cpp.GGML_TYPE_F16)
             divergences, agreed = [], []
             for window in windows:
@@ -94,7 +96,8 @@ def main():
                 divergences += kl
                 agreed += same
             del model
-            os.remove(path)
+            if path != options.model:
+                os.remove(path)
             theirs = f"{np.mean(divergences):.5f}, {100 * np.mean(agreed):.2f} %"
             ours = [lapidary(options.lapidary, options, name, kind) for kind in ("int8", "float")]
             print(f"| {name} | {theirs} | {ours[0]} | {ours[1]} |", flush=True)
