@@ -137,11 +137,11 @@ fn rounding_loses_no_more_than_in_llama_cpp() {
     let Some(path) = model() else { return };
     let exact = logits(Engine::builder(&path).weights(WeightFormat::F32));
     let float = Engine::builder(&path).weights(WeightFormat::Q8_0).activations(Activations::Float);
-    assert_close("q8_0 weights", &exact, &logits(float), 0.001);
+    assert_close("q8_0 weights", &exact, &logits(float), 0.001, 0.97);
     // As llama.cpp's default, activations rounded to 8 bits and keys and values to f16; it loses 0.00442 nats and says the same
     // token in 96.1 % (compare-llama-quality.py --windows 1 --formats auto).
     let integers = Engine::builder(&path).activations(Activations::Int8);
-    assert_close("activations as integers", &exact, &logits(integers), 0.0025);
+    assert_close("activations as integers", &exact, &logits(integers), 0.0025, 0.961);
 }
 
 /// Those of the second half of the first window.
@@ -158,8 +158,8 @@ fn logits(builder: EngineBuilder) -> Vec<Vec<f32>> {
     rows
 }
 
-/// Whether the mean divergence is at most so many nats and the likeliest token is the same in 97 %.
-fn assert_close(what: &str, exact: &[Vec<f32>], rounded: &[Vec<f32>], most: f64) {
+/// Whether the mean divergence is at most so many nats, and the share of positions with the same likeliest token large enough.
+fn assert_close(what: &str, exact: &[Vec<f32>], rounded: &[Vec<f32>], most: f64, least: f64) {
     let (mut divergence, mut agreed) = (0.0, 0);
     let likeliest = |row: &[f32]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]));
     assert_eq!(exact.len(), rounded.len());
@@ -170,5 +170,5 @@ fn assert_close(what: &str, exact: &[Vec<f32>], rounded: &[Vec<f32>], most: f64)
     }
     let (mean, share) = (divergence / exact.len() as f64, agreed as f64 / exact.len() as f64);
     println!("{what}: mean divergence {mean:.6} nats, the same likeliest token in {:.2} %", 100.0 * share);
-    assert!(mean <= most && share >= 0.97, "{what}: mean {mean}, share {share}");
+    assert!(mean <= most && share >= least, "{what}: mean {mean}, share {share}");
 }

@@ -217,7 +217,7 @@ fn worst_difference(kernel: &[f32], twin: &[f32]) -> f64 {
     assert_eq!(kernel.len(), twin.len(), "lengths differ");
     let worst = kernel.iter().zip(twin).map(|(a, b)| f64::from((a - b).abs()));
     // NaN compares with nothing, so it must not be lost in a maximum.
-    worst.fold(0.0, |m, e| if e <= m { m } else { e })
+    worst.fold(0.0, |m, e| if e <= m || m.is_nan() { m } else { e })
 }
 
 /// Fails unless the kernel is as close to its twin as f32 sums allow.
