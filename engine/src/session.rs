@@ -67,25 +67,21 @@ impl Session {
         let state = State::new(gpu, &inner.config, inner.prefill_chunk.max(1), 1).await?;
         let ring = StepRing::new(gpu).await?;
 
-        let mut r = Recorder::new(gpu, &ring);
-        record_body(&mut r, Mode::Prefill, inner.model(), &cache, &state).await?;
-        let prefill = r.finish();
-        let few = if inner.kernels.few == Few::AsMany {
-            None
-        } else {
+        let body = async |mode| {
             let mut r = Recorder::new(gpu, &ring);
-            record_body(&mut r, Mode::Few, inner.model(), &cache, &state).await?;
-            Some(r.finish())
+            record_body(&mut r, mode, inner.model(), &cache, &state).await?;
+            Ok::<_, Error>(r.finish())
         };
-        let mut r = Recorder::new(gpu, &ring);
-        record_body(&mut r, Mode::Decode, inner.model(), &cache, &state).await?;
-        let decode = r.finish();
-        let mut r = Recorder::new(gpu, &ring);
-        record_head(&mut r, Head::Greedy, inner.model(), &state, inner.pieces).await?;
-        let greedy = r.finish();
-        let mut r = Recorder::new(gpu, &ring);
-        record_head(&mut r, Head::Sample, inner.model(), &state, inner.pieces).await?;
-        let sample = r.finish();
+        let head = async |head| {
+            let mut r = Recorder::new(gpu, &ring);
+            record_head(&mut r, head, inner.model(), &state, inner.pieces).await?;
+            Ok::<_, Error>(r.finish())
+        };
+        let prefill = body(Mode::Prefill).await?;
+        let few = if inner.kernels.few == Few::AsMany { None } else { Some(body(Mode::Few).await?) };
+        let decode = body(Mode::Decode).await?;
+        let greedy = head(Head::Greedy).await?;
+        let sample = head(Head::Sample).await?;
 
         let mut readbacks = Vec::new();
         for _ in 0..IN_FLIGHT {

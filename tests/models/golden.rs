@@ -6,7 +6,7 @@ use lapidary_engine::gpu::DeviceOptions;
 use lapidary_engine::model::{Few, Kernels, Matmul, Matvec};
 use lapidary_engine::ops::{FEW_TOKENS, Sharing, Width};
 use lapidary_engine::{Engine, EngineBuilder, Sampling, Session, WeightFormat};
-use lapidary_tests::{block_on, reply, worst_error};
+use lapidary_tests::{block_on, largest_difference, reply, worst_error};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -145,9 +145,7 @@ fn check_logits(what: &str, session: &mut Session, prompt: &Prompt, golden: &[f3
     let mut errors = Vec::new();
     block_on(session.logits(&prompt.ids, 0, |position, logits| {
         let golden = &golden[position * vocab..][..vocab];
-        let worst = logits.iter().zip(golden).map(|(a, b)| (a - b).abs());
-        // NaN compares with nothing, so it must not be lost in a maximum.
-        errors.push(worst.fold(0.0f32, |m, e| if e <= m || m.is_nan() { m } else { e }));
+        errors.push(largest_difference(logits, golden));
         true
     }))
     .unwrap();

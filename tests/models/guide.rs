@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use lapidary_engine::template::{Role, Turn, render};
 use lapidary_engine::{Engine, Sampling, Session, WeightFormat};
-use lapidary_tests::block_on;
+use lapidary_tests::{block_on, largest_difference};
 use serde::Deserialize;
 
 use crate::golden::floats;
@@ -48,8 +48,7 @@ fn logits_and_greedy_replies() {
         session
             .logits_blocking(&golden.ids, 0, |position, logits| {
                 if let Some((_, expected)) = expected.next_if(|(at, _)| **at == position) {
-                    let worst = logits.iter().zip(expected).map(|(a, b)| (a - b).abs());
-                    errors.push(worst.fold(0.0f32, |m, e| if e <= m || m.is_nan() { m } else { e }));
+                    errors.push(largest_difference(logits, expected));
                 }
                 true
             })

@@ -215,9 +215,13 @@ pub fn largest(values: &[f32]) -> f64 {
 
 fn worst_difference(kernel: &[f32], twin: &[f32]) -> f64 {
     assert_eq!(kernel.len(), twin.len(), "lengths differ");
-    let worst = kernel.iter().zip(twin).map(|(a, b)| f64::from((a - b).abs()));
-    // NaN compares with nothing, so it must not be lost in a maximum.
-    worst.fold(0.0, |m, e| if e <= m || m.is_nan() { m } else { e })
+    f64::from(largest_difference(kernel, twin))
+}
+
+/// The largest difference between numbers; NaN if any is, which compares with nothing and must not be lost in a maximum.
+pub fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, |most, next| if next <= most || most.is_nan() { most } else { next })
 }
 
 /// Fails unless the kernel is as close to its twin as f32 sums allow.

@@ -91,11 +91,9 @@ impl Tuning {
     ) -> Result<Self> {
         let candidates = Candidates::of(gpu, format, allowed);
         let mut tuning = Self { kernels: candidates.first(), measured: Vec::new() };
-        let bench = ProductBench::new(gpu, format, Mode::Decode).await?;
         let matvecs = candidates.matvecs.iter().map(|matvec| Kernels { matvec: *matvec, ..tuning.kernels });
         let rounds = |kernels: Kernels| kernels.matvec.rounds();
-        tuning.choose(gpu, &bench, Choice::OneToken, matvecs.collect(), rounds).await?;
-        drop(bench);
+        tuning.choose(gpu, format, Mode::Decode, Choice::OneToken, matvecs.collect(), rounds).await?;
         if candidates.folds && tuning.kernels.matvec.can_fold() {
             let bench = SeamBench::new(gpu, format).await?;
             let [apart, folded] = [false, true].map(|folds_seam| Kernels { folds_seam, ..tuning.kernels });
@@ -103,21 +101,16 @@ impl Tuning {
             let folded_ms = tuning.note(Choice::Seam, folded, bench.run(gpu, folded).await?);
             tuning.kernels.folds_seam = folded_ms < apart_ms;
         }
-        let bench = ProductBench::new(gpu, format, Mode::Prefill).await?;
         let matmuls = candidates.matmuls.iter().map(|matmul| Kernels { matmul: *matmul, ..tuning.kernels });
         let rounds = |kernels: Kernels| kernels.matmul != Matmul::Float;
-        tuning.choose(gpu, &bench, Choice::ManyTokens, matmuls.collect(), rounds).await?;
-        drop(bench);
-        if candidates.fews.len() > 1 {
-            let bench = ProductBench::new(gpu, format, Mode::Few).await?;
-            let fews = candidates.fews.iter().map(|few| Kernels { few: *few, ..tuning.kernels });
-            let rounds = |kernels: Kernels| match kernels.few {
-                Few::AsMany => kernels.matmul != Matmul::Float,
-                Few::Float(_) => false,
-                Few::Int8(_) => true,
-            };
-            tuning.choose(gpu, &bench, Choice::FewTokens, fews.collect(), rounds).await?;
-        }
+        tuning.choose(gpu, format, Mode::Prefill, Choice::ManyTokens, matmuls.collect(), rounds).await?;
+        let fews = candidates.fews.iter().map(|few| Kernels { few: *few, ..tuning.kernels });
+        let rounds = |kernels: Kernels| match kernels.few {
+            Few::AsMany => kernels.matmul != Matmul::Float,
+            Few::Float(_) => false,
+            Few::Int8(_) => true,
+        };
+        tuning.choose(gpu, format, Mode::Few, Choice::FewTokens, fews.collect(), rounds).await?;
         log::info!("tuned for {}: {:?}", key(gpu, format, allowed), tuning.measured);
         if let Some(folder) = folder {
             remember(folder, &key(gpu, format, allowed), tuning.kernels);
@@ -125,15 +118,20 @@ impl Tuning {
         Ok(tuning)
     }
 
-    /// Measures candidates and keeps the one that costs least; the first if all are wrong.
+    /// Measures candidates and keeps the one that costs least; the first if all are wrong. One alone is not measured.
     async fn choose(
         &mut self,
         gpu: &Gpu,
-        bench: &ProductBench,
+        format: WeightFormat,
+        mode: Mode,
         choice: Choice,
         candidates: Vec<Kernels>,
         rounds: impl Fn(Kernels) -> bool,
     ) -> Result<()> {
+        if candidates.len() < 2 {
+            return Ok(());
+        }
+        let bench = ProductBench::new(gpu, format, mode).await?;
         let mut best = f64::INFINITY;
         for kernels in candidates {
             let ms = self.note(choice, kernels, bench.run(gpu, kernels).await?);
