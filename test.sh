@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs all tests, those of the real Gemma-3 270M among them, for which it downloads about 240 MB once.
-#   ./test.sh [ARG...]    the arguments go to cargo test
-# Ends on a line with the number of tests that passed, failed and were skipped.
+# Runs all tests. Those of the real Gemma-3 270M need a model of about 240 MB, which is downloaded once.
+#   ./test.sh [ARG...]    passes the arguments to cargo test
+# The last line has the number of tests that passed, failed and were skipped.
 set -euo pipefail
 root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=tests/scripts/setup.sh
@@ -47,7 +47,7 @@ trap 'rm -f "$log"' EXIT
 cd "$root"
 cargo test --release --workspace --no-fail-fast "$@" </dev/null | tee "$log" && status=0 || status=$?
 
-# Cargo ends every test program on "test result: ok. 3 passed; 0 failed; 1 ignored; ...".
+# Cargo ends the output of every test program with "test result: ok. 3 passed; 0 failed; 1 ignored; ...".
 read -r programs passed failed skipped < <(awk '
     { gsub(/\033\[[0-9;]*m/, "") }
     /^test result: / {

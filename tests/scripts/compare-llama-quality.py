@@ -1,31 +1,31 @@
 #!/usr/bin/env python3
-"""Compares what weight formats lose, in Lapidary and in llama.cpp: the same GGUF file as it is, or widened to f32 and shortened
-again by each.
+"""Compares the quality loss of weight formats in Lapidary and in llama.cpp. Each takes the same GGUF file as it is, or
+dequantizes it to f32 and quantizes it again.
 
     python3 -m venv venv && venv/bin/pip install llama-cpp-python     # builds llama.cpp for this machine's processor
     venv/bin/python tests/scripts/compare-llama-quality.py MODEL.gguf TEXT [--lapidary target/release/lapidary]
 
-Prints a table: for each format the KL divergence of the next token's probabilities from those with f32 weights, in nats, mean
-over the second halves of the text's windows, and how often the likeliest token is the same. llama.cpp's backend for CPUs rounds
-activations to 8-bit integers where it multiplies quantised weights, as Lapidary does with `--activations int8`. Keys and values
-are kept as f32 beside weights of f32, else as f16, in both.
+Prints a table. For each format it has the KL divergence of the next token's probabilities from those with f32 weights, in nats
+per token, as the mean over the second half of each window of the text. It also has how often the most likely token is the same.
+llama.cpp's CPU backend rounds activations to 8-bit integers where it multiplies quantized weights, as Lapidary does with
+`--activations int8`. Both programs store keys and values as f32 with f32 weights, and as f16 otherwise.
 """
 import argparse, ctypes, json, os, subprocess, tempfile
 
-# llama.cpp's numbers of formats; "auto" is the file as it is.
+# llama.cpp's numbers for the formats. "auto" is the file as it is.
 FORMATS = {"auto": None, "q8_0": 7, "q6_k": 18, "q5_0": 8, "q4_k": 14, "q4_0": 2}
-# Rows of a k-quant are whole blocks of so many columns. Lapidary pads others; llama.cpp takes a larger format for them.
+# Columns in a block of a k-quant. Lapidary pads rows to whole blocks. llama.cpp uses a larger format for rows that do not fit.
 K_BLOCK = 256
 F32 = 0
 
 
-def shortened(llama_cpp, model, ftype, folder):
-    """A copy of the file with every matrix in one format."""
+def quantized(llama_cpp, model, ftype, folder):
+    """Writes a copy of the file with every matrix in one format, and returns its path."""
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype, params.allow_requantize, params.pure = ftype, True, True
     path = os.path.join(folder, f"{ftype}.gguf")
     if llama_cpp.llama_model_quantize(model.encode(), path.encode(), ctypes.byref(params)) != 0:
-        raise SystemExit(f"llama.cpp cannot shorten {model}")
+        raise SystemExit(f"llama.cpp cannot quantize {model}")
     return path
 
 
@@ -37,7 +37,7 @@ def windows_of(llama, text, ctx, most):
 
 
 def log_probabilities(llama, window, np):
-    """Of the token after each position of the second half."""
+    """Log-probabilities of the next token, for each position in the second half of the window."""
     llama.reset()
     llama.eval(window)
     logits = llama.scores[len(window) // 2:len(window) - 1].astype(np.float32)
@@ -67,7 +67,7 @@ def main():
     parser.add_argument("text")
     parser.add_argument("--lapidary", default="target/release/lapidary")
     parser.add_argument("--ctx", type=int, default=512)
-    parser.add_argument("--windows", type=int, help="only the first of them")
+    parser.add_argument("--windows", type=int, help="use only the first N windows")
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS))
     options = parser.parse_args()
     import llama_cpp
@@ -79,16 +79,16 @@ def main():
 
     text = open(options.text, encoding="utf-8").read()
     with tempfile.TemporaryDirectory() as folder:
-        reference = load(shortened(llama_cpp, options.model, F32, folder), llama_cpp.GGML_TYPE_F32)
+        reference = load(quantized(llama_cpp, options.model, F32, folder), llama_cpp.GGML_TYPE_F32)
         windows = windows_of(reference, text, options.ctx, options.windows or None)
-        print(f"{len(windows)} windows of {options.ctx} tokens; KL divergence in nats a token, same likeliest token\n")
+        print(f"{len(windows)} windows of {options.ctx} tokens; KL divergence in nats per token, same most likely token\n")
         print("| weights | llama.cpp | Lapidary, int8 activations | Lapidary, float activations |\n|---|---|---|---|", flush=True)
         width = reference.n_embd()
         for name in options.formats:
             if name.endswith("_k") and width % K_BLOCK:
                 print(f"| {name} | (a width of {width} is no multiple of {K_BLOCK}: llama.cpp would take a larger format) | | |")
                 continue
-            path = options.model if name == "auto" else shortened(llama_cpp, options.model, FORMATS[name], folder)
+            path = options.model if name == "auto" else quantized(llama_cpp, options.model, FORMATS[name], folder)
             model = load(path, llama_cpp.GGML_TYPE_F16)
             divergences, agreed = [], []
             for window in windows:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Compares Lapidary's speed with llama.cpp's CPU backend: the same GGUF file, the same threads, runs in turn.
+"""Compares Lapidary's speed with llama.cpp's CPU backend: the same GGUF file, the same number of threads, alternate runs.
 
     python3 -m venv venv && venv/bin/pip install llama-cpp-python     # builds llama.cpp for this machine's processor
     venv/bin/python tests/scripts/compare-llama.py MODEL.gguf [--lapidary target/release/lapidary]
 
-Prints a table for the README: medians, with the smallest and largest in brackets, and Lapidary's share of llama.cpp. Speeds
-of a shared machine wander by the minute; that both programs are measured in turn makes the shares steadier than the speeds.
+Prints a table for tests/MEASUREMENTS.md: medians, with the smallest and largest value in brackets, and Lapidary's share of
+llama.cpp. The speed of a shared machine varies within minutes. Because the two programs run alternately, their ratio varies less
+than their speeds.
 """
 import argparse, json, os, statistics, subprocess, time
 
@@ -21,7 +22,7 @@ def llama_run(llama, ids):
     started = time.perf_counter()
     for _ in range(GENERATE):
         llama.eval([token])
-        scores = llama._ctx.get_logits()  # waits for the token and copies what a greedy choice reads
+        scores = llama._ctx.get_logits()  # waits for the token and copies the logits, which greedy sampling reads
         token = ids[0] if scores is None else ids[1]
     return prefill, GENERATE / (time.perf_counter() - started)
 
@@ -53,7 +54,7 @@ def main():
             for speed, all_speeds in zip(pair, speeds[name]):
                 all_speeds.append(speed)
     print(f"{result['model']} on {result['adapter']} ({result['driver']}), {options.threads} threads, "
-          f"llama-cpp-python {llama_cpp.__version__}; tokens a second, {options.rounds} rounds\n")
+          f"llama-cpp-python {llama_cpp.__version__}; tokens per second, {options.rounds} rounds\n")
     print(f"| | prefill({PROMPT}) | decode |\n|---|---|---|")
     for name, columns in speeds.items():
         print(f"| {name} | " + " | ".join(f"{statistics.median(c):.1f} ({min(c):.1f} to {max(c):.1f})" for c in columns) + " |")

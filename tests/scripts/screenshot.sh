@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the README's picture of the window: runs the end-to-end test, which opens the program on a display of its own, and
+# Takes the README's picture of the window. It runs the end-to-end test, which opens the program on a virtual display and
 # writes app/screenshot.png.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)

@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# What run.sh, test.sh and .ci/run need of the machine, and how they get it. Sourced, not run.
+# Installs what run.sh, test.sh and .ci/run need. Sourced, not run.
 #
-# On Debian and Ubuntu `set_up` installs what is missing, saying first what and why; elsewhere it says what is missing.
-# Where nothing is missing it prints nothing. Everything it prints goes to stderr.
+# On Debian and Ubuntu `set_up` installs missing packages, and first says which and why. On other systems it only says what is
+# missing. If nothing is missing it prints nothing. All of its output goes to stderr.
 
 say() {
     printf 'lapidary: %s\n' "$*" >&2
 }
 
-# Whether this is a system whose packages we know how to install.
+# Succeeds on a system whose packages this script can install.
 is_debian() {
     [ -e /etc/debian_version ] && command -v apt-get >/dev/null
 }
 
-# The two kinds of Linux whose package names we know but do not install.
+# Linux distributions for which this script names the packages but does not install them.
 is_fedora() {
     command -v dnf >/dev/null
 }
@@ -34,7 +34,7 @@ apt_get() {
 }
 
 # apt_install WHY PACKAGE...
-# The package lists are only fetched where they lack a package, or are so old that the package is no longer at its place.
+# Fetches the package lists only if they lack a package, or if the package is no longer at the address that they have.
 apt_install() {
     local why=$1 how='' log package listed=yes
     shift
@@ -61,7 +61,7 @@ apt_install() {
     fi
 }
 
-# any_file PATH... : whether one of the paths exists (a pattern that matches nothing stays as it is, and does not).
+# any_file PATH... : succeeds if one of the paths exists. (Bash leaves a pattern without matches as it is: no such file exists.)
 any_file() {
     local path
     for path in "$@"; do
@@ -77,14 +77,14 @@ has_vulkan_loader() {
     for folder in ${folders[@]+"${folders[@]}"}; do
         [ -z "$folder" ] || [ ! -e "$folder/libvulkan.so.1" ] || return 0
     done
-    # Its own path: /sbin is not on everybody's.
+    # ldconfig is often in /sbin, which is not in every user's PATH.
     case "$(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null)" in
     *libvulkan.so.1*) return 0 ;;
     esac
     return 1
 }
 
-# Looks where the loader looks for the files that name a driver.
+# Searches the folders in which the Vulkan loader searches for driver manifests.
 has_vulkan_driver() {
     local named=${VK_DRIVER_FILES:-${VK_ICD_FILENAMES:-}} search place places
     if [ -n "$named" ]; then
@@ -118,9 +118,9 @@ need_vulkan() {
         set -- libvulkan1
     fi
     local why="it is how programs find the GPU"
-    [ $driver = yes ] || why="this machine has no Vulkan driver, and this one also works without a GPU"
+    [ $driver = yes ] || why="this machine has no Vulkan driver, and Mesa's also works without a GPU"
     if is_debian; then
-        # A program that finds no driver says so itself; without the loader there is nothing to try.
+        # The program reports a missing driver itself. Without the loader it cannot run.
         apt_install "$why" "$@" || [ $loader = yes ] || exit 1
         return 0
     fi
@@ -154,7 +154,7 @@ need_c_compiler() {
 
 need_cargo() {
     ! command -v cargo >/dev/null || return 0
-    # Just installed, and this shell does not know it yet.
+    # Rust was just installed, and this shell's PATH lacks it.
     local bin=${CARGO_HOME:-$HOME/.cargo}/bin
     if [ -x "$bin/cargo" ]; then
         PATH=$bin:$PATH
@@ -164,12 +164,12 @@ need_cargo() {
     exit 1
 }
 
-# Mesa and wgpu complain without one. Everything in it is gone sooner or later, so /tmp will do.
+# Mesa and wgpu print warnings without XDG_RUNTIME_DIR. Its files are temporary, so a folder in /tmp is enough.
 need_runtime_dir() {
     [ -z "${XDG_RUNTIME_DIR:-}" ] || return 0
     local folder=${TMPDIR:-/tmp}/lapidary-$UID
     mkdir -m 700 "$folder" 2>/dev/null || true
-    # In a folder that all can write to, somebody else may have been first.
+    # Another user may have made this path first, because everybody can write to /tmp.
     if [ -L "$folder" ] || [ ! -d "$folder" ] || [ ! -O "$folder" ]; then
         folder=$(mktemp -d)
     fi
@@ -177,13 +177,13 @@ need_runtime_dir() {
     export XDG_RUNTIME_DIR=$folder
 }
 
-# What the test of the real window needs: a display that nobody sees, somebody who types, and the libraries that windows
-# load by name.
+# The test of the real window needs a virtual display, a program that sends key presses, and the libraries that windows load
+# by name.
 need_test_display() {
     [ "$(uname -s)" = Linux ] || return 0
     { ! command -v Xvfb || ! command -v xdotool; } >/dev/null 2>&1 || return 0
     if is_debian; then
-        apt_install "the test of the window opens it on a display of its own" xvfb xdotool libx11-xcb1 libxcursor1 libxi6 \
+        apt_install "the test of the window opens it on a virtual display" xvfb xdotool libx11-xcb1 libxcursor1 libxi6 \
             libxrandr2 libxkbcommon-x11-0 || true
     else
         say "Xvfb and xdotool are missing, so the window is not tested as a whole"
@@ -199,7 +199,7 @@ set_up() {
     need_runtime_dir
 }
 
-# Where nobody logged in, as on some build machines, there is no HOME; without it ~ is what the system says.
+# On some build machines nobody logged in and HOME is not set. Bash then expands ~ from the user database.
 if [ -z "${HOME:-}" ]; then
     unset HOME
     HOME=~

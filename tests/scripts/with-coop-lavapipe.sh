@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # with-coop-lavapipe.sh PROGRAM [ARG...]
-# Runs a program that was built outside on a Vulkan driver without a GPU that has cooperative matrices: the lavapipe of
-# Mesa 26 (8x8x8, f16 -> f16 and f16 -> f32), in a small root of Debian "forky". The lavapipe of Debian 12 has none.
+# Runs a program on a software Vulkan driver that has cooperative matrices: the lavapipe of Mesa 26 (8x8x8, f16 -> f16 and
+# f16 -> f32), in a small chroot of Debian "forky". The lavapipe of Debian 12 has none. The program is built outside.
 #
-# Inside, the program sees /tmp, this repository, the current folder, Cargo's target folder and every file that a LAPIDARY_
-# variable names; the environment stays as it is. So it also serves as Cargo's runner:
+# The program sees /tmp, this repository, the current folder, Cargo's target folder and every file that a LAPIDARY_ variable
+# names. It keeps the environment. So the script also serves as Cargo's runner:
 #   CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$PWD/tests/scripts/with-coop-lavapipe.sh cargo test --release
 #
-# Needs Debian and its root user. The first call makes the root in $COOP_ROOT, or else in
-# ~/.cache/lapidary/coop-lavapipe: 580 MB, half a minute.
+# Needs Debian and its root user. The first call makes the chroot in $COOP_ROOT, by default ~/.cache/lapidary/coop-lavapipe.
+# It takes 580 MB and half a minute.
 set -euo pipefail
 self=$(readlink -f "${BASH_SOURCE[0]}")
 # shellcheck source=tests/scripts/setup.sh
@@ -22,7 +22,7 @@ make_root() {
     if ! command -v debootstrap >/dev/null; then
         apt_install "makes the root with the newer Mesa" debootstrap
     fi
-    # The mirror that this machine's own packages come from.
+    # The mirror that this system's packages come from.
     mirror=$(apt-get indextargets --format "\$(REPO_URI)" 'Label: Debian' 'Component: main' | sed -n 1p)
     if [ -z "$mirror" ]; then
         apt_get update
@@ -35,7 +35,7 @@ make_root() {
     say "making a root with Mesa 26 in $root"
     mkdir -p "$(dirname "$root")"
     trap 'rm -rf "$new"' EXIT
-    # Older debootstraps do not know forky; it is made as sid is.
+    # Older versions of debootstrap have no script for forky. The script for sid works.
     debootstrap --variant=minbase --include=libvulkan1,mesa-vulkan-drivers \
         forky "$new" "$mirror" /usr/share/debootstrap/scripts/sid >"$root.log" 2>&1 || {
         tail -n 20 "$root.log" >&2
@@ -47,7 +47,8 @@ make_root() {
     trap - EXIT
 }
 
-# show PATH: the same path inside. Runs in a mount namespace of its own, which takes its mounts with it when it ends.
+# show PATH: mounts a path of the host at the same path in the chroot. It runs in a private mount namespace, whose mounts end
+# with it.
 show() {
     [ "$1" != / ] || return 0
     mkdir -p "$root$1"
@@ -72,7 +73,7 @@ enter() {
             ;;
         esac
     done
-    # What names places outside.
+    # These variables name paths outside the chroot.
     unset XDG_RUNTIME_DIR TMPDIR VK_ICD_FILENAMES VK_ADD_DRIVER_FILES
     need_runtime_dir
     local drivers=("$root"/usr/share/vulkan/icd.d/lvp_icd*.json)
