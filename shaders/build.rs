@@ -302,7 +302,11 @@ impl Reflection {
         writeln!(out, "    pub static KERNEL: crate::Kernel = crate::Kernel {{").unwrap();
         writeln!(out, "        name: {kernel:?},").unwrap();
         writeln!(out, "        params_size: {},", 4 * (self.params.len() + padding)).unwrap();
-        writeln!(out, "        storage: &[").unwrap();
+        writeln!(out, "        params: &[").unwrap();
+        for (name, kind) in &self.params {
+            writeln!(out, "            crate::Param {{ name: {name:?}, float: {} }},", *kind == "f32").unwrap();
+        }
+        writeln!(out, "        ],\n        storage: &[").unwrap();
         for (slot, name, writes) in &self.storage {
             writeln!(out, "            crate::Storage {{ slot: {slot}, name: {name:?}, writes: {writes} }},").unwrap();
         }

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::generation::{Finish, Job, Timings};
+use crate::generation::{Finish, Decoding, Timings};
 use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::template::{Role, Turn, render};
@@ -16,12 +16,15 @@ pub struct Chat {
     turns: Vec<Turn>,
 }
 
-impl Chat {
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, session: None, system: None, turns: Vec::new() }
+impl Engine {
+    /// A new conversation.
+    pub fn chat(&self) -> Chat {
+        Chat { engine: self.clone(), session: None, system: None, turns: Vec::new() }
     }
+}
 
-    /// What the model should know before the first turn. Gemma-2 has no system role; it is told at the head of the first
+impl Chat {
+    /// What the model should know before the first turn. Gemma-2 has no system role: the text goes to the head of the first
     /// turn.
     pub fn set_system(&mut self, text: impl Into<String>) {
         self.system = Some(text.into());
@@ -44,30 +47,25 @@ impl Chat {
     /// If the model has no tokenizer, the settings make no sense, or the conversation does not fit the context; then it is
     /// as if nothing had been said.
     pub fn send(&mut self, text: &str, sampling: &Sampling) -> Result<Reply<'_>> {
-        sampling.check()?;
         if text.trim().is_empty() {
             return Err(Error::EmptyPrompt);
         }
         let mut turns = self.turns.clone();
         turns.push(Turn { role: Role::User, text: text.to_owned() });
         let prompt = render(self.engine.tokenizer()?, self.system.as_deref(), &turns)?;
-        let context = self.engine.context();
-        if prompt.len() > context {
-            return Err(Error::ContextFull { tokens: prompt.len(), context });
-        }
         let stream = TextStream::new(self.engine.tokenizer()?.clone());
-        let job = Job::new(&self.engine, prompt, sampling.clone());
-        Ok(Reply { chat: self, question: Some(text.to_owned()), job, stream, ended: false })
+        let decoding = Decoding::new(&self.engine, &prompt, sampling)?;
+        Ok(Reply { chat: self, question: Some(text.to_owned()), decoding, stream, ended: false })
     }
 }
 
 /// A reply under way: call [`Reply::next`] until it returns `None`.
 pub struct Reply<'c> {
     chat: &'c mut Chat,
-    /// Until there is something to keep, if only that the model said nothing: a reply given up before its first word would
-    /// stand before the model as an answer of its own.
+    /// Taken once the reply has its first piece or has ended. A reply dropped earlier records no turn: the model would take an
+    /// empty one for an answer.
     question: Option<String>,
-    job: Job,
+    decoding: Decoding,
     stream: TextStream,
     ended: bool,
 }
@@ -86,7 +84,7 @@ impl Reply<'_> {
         }
         let Some(session) = &mut self.chat.session else { return Ok(None) };
         loop {
-            let next = self.job.next(session).await;
+            let next = self.decoding.next(&mut session.runner, &mut session.sequence).await;
             // After an error there is nothing more to say, and no empty reply to keep.
             self.ended |= next.is_err();
             let piece = match next? {
@@ -124,11 +122,11 @@ impl Reply<'_> {
 
     /// Why the reply ended, once it has.
     pub fn finish(&self) -> Option<Finish> {
-        self.job.finish
+        self.decoding.finish()
     }
 
     /// How long it took so far.
     pub fn timings(&self) -> Timings {
-        self.job.timings
+        self.decoding.timings()
     }
 }

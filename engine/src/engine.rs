@@ -3,16 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::chat::Chat;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
 use crate::load::{ModelFiles, Part, TokenizerSource};
-use crate::model::{Config, Kernels, KvCache, Model, RopeTables, Weights};
-use crate::ops::{CacheFormat, CacheLayer};
+use crate::model::{Config, Kernels, Model, RopeTables, SequenceState, Weights};
+use crate::ops::CacheFormat;
 use crate::quant::{Matrix, WeightFormat};
-use crate::session::Session;
 use crate::tokenizer::Tokenizer;
-use crate::tune::{Activations, Tuning};
+use crate::tune::{ActivationFormat, Tuning};
 
 /// The longest context that is chosen unasked.
 const DEFAULT_CONTEXT: usize = 8192;
@@ -33,7 +31,7 @@ pub(crate) struct Inner {
     pub(crate) kernels: Kernels,
     pub(crate) stop_ids: Vec<u32>,
     /// Tokens that a reply may hold: the vocabulary without padding.
-    pub(crate) pieces: usize,
+    pub(crate) usable_vocab: usize,
     pub(crate) context: usize,
     pub(crate) cache_format: CacheFormat,
     pub(crate) prefill_chunk: usize,
@@ -60,11 +58,11 @@ pub struct Progress {
 pub struct EngineBuilder {
     source: Source,
     weights: Option<WeightFormat>,
-    cache: Option<CacheFormat>,
+    kv_format: Option<CacheFormat>,
     context: Option<usize>,
-    activations: Option<Activations>,
+    activations: Option<ActivationFormat>,
     kernels: Option<Kernels>,
-    cache_folder: Option<PathBuf>,
+    tuning_folder: Option<PathBuf>,
     device: DeviceOptions,
     gpu: Option<Gpu>,
     memory_limit: Option<u64>,
@@ -83,11 +81,11 @@ impl EngineBuilder {
         Self {
             source,
             weights: None,
-            cache: None,
+            kv_format: None,
             context: None,
             activations: None,
             kernels: None,
-            cache_folder: None,
+            tuning_folder: None,
             device: DeviceOptions::from_env(),
             gpu: None,
             memory_limit: None,
@@ -106,8 +104,8 @@ impl EngineBuilder {
     }
 
     /// How the KV cache stores numbers. Unset: f32 with f32 weights, else f16.
-    pub fn cache(mut self, format: CacheFormat) -> Self {
-        self.cache = Some(format);
+    pub fn kv_format(mut self, format: CacheFormat) -> Self {
+        self.kv_format = Some(format);
         self
     }
 
@@ -120,22 +118,21 @@ impl EngineBuilder {
 
     /// How activations meet weights. Unset: whichever is fastest on the device, as a short run finds out; f32 weights are
     /// always multiplied exactly.
-    pub fn activations(mut self, activations: Activations) -> Self {
+    pub fn activations(mut self, activations: ActivationFormat) -> Self {
         self.activations = Some(activations);
         self
     }
 
-    /// Multiplies with these kernels, whatever [`EngineBuilder::activations`] says and without finding out which are the
-    /// fastest: those that [`Engine::kernels`] told of once, or to compare. What they cannot do with some weights or on this
-    /// device is done by the plainest.
+    /// Skips tuning and uses these kernels, for example those of an earlier [`Engine::kernels`]. Where one does not support a
+    /// format or the device, the way that it [falls back to](crate::ops::Way::or_fallback) multiplies.
     pub fn kernels(mut self, kernels: Kernels) -> Self {
         self.kernels = Some(kernels);
         self
     }
 
-    /// A folder in which to keep what was found out about the device, so that the next start is faster.
-    pub fn cache_folder(mut self, folder: impl AsRef<Path>) -> Self {
-        self.cache_folder = Some(folder.as_ref().to_owned());
+    /// A folder in which to keep the result of tuning, so that the next start is faster.
+    pub fn tuning_folder(mut self, folder: impl AsRef<Path>) -> Self {
+        self.tuning_folder = Some(folder.as_ref().to_owned());
         self
     }
 
@@ -197,7 +194,7 @@ impl EngineBuilder {
         if self.prefill_chunk == 0 {
             return Err(Error::Setting { field: "prefill chunk", value: "0".into(), expected: "at least 1" });
         }
-        let cache_format = self.cache.unwrap_or(match self.weights.unwrap_or(files.tensor(Part::Embedding)?.format) {
+        let cache_format = self.kv_format.unwrap_or(match self.weights.unwrap_or(files.tensor(Part::Embedding)?.format) {
             WeightFormat::F32 => CacheFormat::F32,
             _ => CacheFormat::F16,
         });
@@ -205,8 +202,10 @@ impl EngineBuilder {
             Some(gpu) => gpu,
             None => Gpu::open(&self.device).await?,
         };
+        let weights = Weights::new(&files, self.weights, self.max_shard_bytes, gpu.capabilities())?;
+        let state = SequenceState::new(&config, cache_format, context);
         if let Some(limit) = self.memory_limit.or_else(|| gpu.memory_bytes()) {
-            let needed = Weights::bytes(&files, self.weights)? + KvCache::bytes(&config, cache_format, context);
+            let needed = weights.bytes() + state.bytes();
             if needed > limit {
                 let mib = |bytes: u64| bytes.div_ceil(1 << 20);
                 let (name, needed, limit) = (files.name(), mib(needed), mib(limit));
@@ -215,14 +214,14 @@ impl EngineBuilder {
                 });
             }
         }
-        CacheLayer::check_size(&gpu, cache_format, config.num_kv_heads, context, config.head_dim)?;
+        state.cache.check_size(&gpu)?;
         // A tokenizer is not needed to compute; whoever needs it meets the error then.
         let tokenizer =
             Tokenizer::load(files.tokenizer(), config.vocab_size).map(Arc::new).map_err(|error| match error {
                 Error::Tokenizer { path, reason } => (path, reason),
                 other => (source_path(files.tokenizer()), other.to_string()),
             });
-        let pieces = tokenizer.as_ref().map_or(config.vocab_size, |tokenizer| tokenizer.len().min(config.vocab_size));
+        let usable_vocab = tokenizer.as_ref().map_or(config.vocab_size, |tokenizer| tokenizer.len().min(config.vocab_size));
         let mut stop_ids = config.stop_ids.clone();
         if let Ok(tokenizer) = &tokenizer
             && let Some(id) = tokenizer.end_of_turn_id()
@@ -232,12 +231,13 @@ impl EngineBuilder {
         }
         let mut progress = self.progress;
         let mut report = |done, total| progress(Progress { done, total });
-        let weights = Weights::load(&gpu, &files, self.weights, self.max_shard_bytes, &mut report).await?;
-        let tables = RopeTables::new(&gpu, &config, context).await?;
+        weights.upload(&gpu, &files, &mut report).await?;
+        let tables = RopeTables::new(&config, context);
+        tables.upload(&gpu).await?;
         let kernels = match (self.kernels, weights.narrow_format()) {
             (Some(kernels), _) => kernels,
             (None, Some(format)) => {
-                Tuning::remembered(&gpu, format, self.activations, self.cache_folder.as_deref()).await?.kernels
+                Tuning::load_or_run(&gpu, format, self.activations, self.tuning_folder.as_deref()).await?.kernels
             }
             (None, None) => Kernels::FLOAT,
         };
@@ -248,7 +248,7 @@ impl EngineBuilder {
             tables,
             kernels,
             stop_ids,
-            pieces,
+            usable_vocab,
             context,
             cache_format,
             // As many workgroups as a dimension of a grid has.
@@ -343,26 +343,22 @@ impl Engine {
             .map_err(|(path, reason)| Error::Tokenizer { path: path.clone(), reason: reason.clone() })
     }
 
-    /// A new, empty session.
+    /// Checks that these tokens can be the beginning of a sequence.
     ///
     /// # Errors
-    /// If there is no memory for its cache.
-    pub async fn session(&self) -> Result<Session> {
-        Session::new(self).await
-    }
-
-    /// [`Engine::session`], blocking.
-    ///
-    /// # Errors
-    /// As for `session`.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn session_blocking(&self) -> Result<Session> {
-        pollster::block_on(self.session())
-    }
-
-    /// A new conversation.
-    pub fn chat(&self) -> Chat {
-        Chat::new(self.clone())
+    /// [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`], [`Error::ContextFull`].
+    pub(crate) fn check_prompt(&self, tokens: &[u32]) -> Result<()> {
+        let (vocab_size, context) = (self.inner.config.vocab_size, self.inner.context);
+        if tokens.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        if let Some(&id) = tokens.iter().find(|id| **id as usize >= vocab_size) {
+            return Err(Error::TokenOutOfRange { id, vocab_size });
+        }
+        if tokens.len() > context {
+            return Err(Error::ContextFull { tokens: tokens.len(), context });
+        }
+        Ok(())
     }
 }
 

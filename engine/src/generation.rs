@@ -4,8 +4,10 @@ use web_time::Instant;
 
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::gpu::StepUniform;
+use crate::runner::Runner;
 use crate::sampling::Sampling;
-use crate::session::{IN_FLIGHT, Session};
+use crate::sequence::{IN_FLIGHT, Sequence};
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,108 +45,116 @@ pub struct Timings {
     pub decode_ms: f64,
 }
 
-/// A generation under way: call [`Generation::next`] until it returns `None`.
-pub struct Generation<'s> {
-    session: &'s mut Session,
-    job: Job,
-}
-
-impl<'s> Generation<'s> {
-    pub(crate) fn new(session: &'s mut Session, prompt: Vec<u32>, sampling: Sampling) -> Self {
-        let job = Job::new(&session.engine, prompt, sampling);
-        Self { session, job }
-    }
-
-    /// The next token, or `None` at the end; a stop token ends the generation and is not returned.
-    ///
-    /// # Errors
-    /// If the device is lost or refuses a command.
-    pub async fn next(&mut self) -> Result<Option<u32>> {
-        self.job.next(self.session).await
-    }
-
-    /// [`Generation::next`], blocking.
-    ///
-    /// # Errors
-    /// As for `next`.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn next_blocking(&mut self) -> Result<Option<u32>> {
-        pollster::block_on(self.next())
-    }
-
-    /// Why the generation ended, once it has.
-    pub fn finish(&self) -> Option<Finish> {
-        self.job.finish
-    }
-
-    /// How long it took so far.
-    pub fn timings(&self) -> Timings {
-        self.job.timings
-    }
-}
-
-/// A generation apart from its session.
-pub(crate) struct Job {
+/// A generation under way, apart from the [runner](Runner) and the [sequence](Sequence) that it works on. Generations of
+/// several sequences can take turns on one runner.
+pub struct Decoding {
     prompt: Vec<u32>,
     sampling: Sampling,
     seed: u64,
-    /// Tokens that the caller has been given, and the stop token.
-    generated: Vec<u32>,
     /// Steps submitted; each makes one token.
     submitted: usize,
+    /// Tokens that the host has seen, the stop token among them.
+    taken: usize,
     /// Steps that may be submitted in all: limited by the caller and by the context. The last token's keys and values are
     /// never needed, so it may lie one past the end of the cache.
     most_steps: usize,
-    pub(crate) finish: Option<Finish>,
+    finish: Option<Finish>,
     /// After an error nothing follows: what is in flight came after the token that is missing.
     failed: bool,
-    pub(crate) timings: Timings,
+    timings: Timings,
     started: Instant,
     first: Option<Instant>,
 }
 
-impl Job {
-    pub(crate) fn new(engine: &Engine, prompt: Vec<u32>, sampling: Sampling) -> Self {
+impl Decoding {
+    /// Nothing runs until [`Decoding::next`].
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting), and what [`Session::generate`](crate::Session::generate) says of prompts.
+    pub fn new(engine: &Engine, prompt: &[u32], sampling: &Sampling) -> Result<Self> {
+        sampling.check()?;
+        engine.check_prompt(prompt)?;
         let room = (engine.inner.context + 1).saturating_sub(prompt.len());
-        Self {
+        Ok(Self {
             most_steps: sampling.max_tokens.map_or(room, |max| max.min(room)),
             seed: sampling.seed_or_random(),
-            prompt,
-            sampling,
-            generated: Vec::new(),
+            prompt: prompt.to_vec(),
+            sampling: sampling.clone(),
             submitted: 0,
+            taken: 0,
             finish: None,
             failed: false,
             timings: Timings::default(),
             started: Instant::now(),
             first: None,
-        }
+        })
     }
 
-    pub(crate) async fn next(&mut self, session: &mut Session) -> Result<Option<u32>> {
+    /// The next token, or `None` at the end; a stop token ends the generation and is not returned. Every call is for the same
+    /// sequence, which belongs to the runner.
+    ///
+    /// # Errors
+    /// If the device is lost or refuses a command.
+    pub async fn next(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<u32>> {
         if self.finish.is_some() || self.failed {
             return Ok(None);
         }
-        let next = self.advance(session).await;
+        let next = self.advance(runner, sequence).await;
         self.failed = next.is_err();
         next
     }
 
-    async fn advance(&mut self, session: &mut Session) -> Result<Option<u32>> {
-        if self.generated.len() == self.most_steps {
+    /// Why the generation ended, once it has.
+    pub fn finish(&self) -> Option<Finish> {
+        self.finish
+    }
+
+    /// How long it took so far.
+    pub fn timings(&self) -> Timings {
+        self.timings
+    }
+
+    async fn advance(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<u32>> {
+        if self.taken == self.most_steps {
             let by_caller = self.sampling.max_tokens == Some(self.most_steps);
             self.finish = Some(if by_caller { Finish::MaxTokens } else { Finish::ContextFull });
             return Ok(None);
         }
+        let greedy = self.sampling.is_greedy();
         if self.submitted == 0 {
-            self.start(session).await?;
+            self.started = Instant::now();
+            sequence.drain().await?;
+            if self.sampling.repetition_penalty != 1.0 {
+                sequence.set_seen(&self.prompt);
+            }
+            let prefilled = runner.prefill(sequence, &self.prompt).await?;
+            self.timings.prefill_tokens = prefilled.computed;
+            let step = self.next_draw();
+            runner.submit_first(sequence, &self.prompt, &prefilled, &step, greedy);
         }
         // Keep the device busy: the next step needs nothing from the host.
-        while session.in_flight.len() < IN_FLIGHT && self.submitted < self.most_steps {
-            let position = self.prompt.len() + self.submitted - 1;
-            self.submit(session, 1, position, true);
+        while sequence.in_flight() < IN_FLIGHT && self.submitted < self.most_steps {
+            let step = self.next_draw();
+            runner.submit_next(sequence, &step, greedy);
         }
-        let token = session.take_token().await?;
+        let token = sequence.take_token().await?;
+        self.taken += 1;
+        self.take_time();
+        if self.sampling.stop_at_end && runner.engine.inner.stop_ids.contains(&token) {
+            self.finish = Some(Finish::Stop);
+            return Ok(None);
+        }
+        Ok(Some(token))
+    }
+
+    /// The sampling half of the next step's uniform.
+    fn next_draw(&mut self) -> StepUniform {
+        let draw = self.submitted as u32;
+        self.submitted += 1;
+        StepUniform { draw, ..self.sampling.step(self.seed) }
+    }
+
+    fn take_time(&mut self) {
         let now = Instant::now();
         match self.first {
             None => {
@@ -156,45 +166,5 @@ impl Job {
                 self.timings.decode_ms = (now - first).as_secs_f64() * 1e3;
             }
         }
-        self.generated.push(token);
-        self.sync(session);
-        if self.sampling.stop_at_end && session.engine.inner.stop_ids.contains(&token) {
-            self.finish = Some(Finish::Stop);
-            return Ok(None);
-        }
-        Ok(Some(token))
-    }
-
-    /// Feeds the prompt and submits the step that makes the first token.
-    async fn start(&mut self, session: &mut Session) -> Result<()> {
-        self.started = Instant::now();
-        session.drain().await?;
-        if self.sampling.repetition_penalty != 1.0 {
-            session.upload_seen(&self.prompt);
-        }
-        let prefilled = session.prefill(&self.prompt).await?;
-        self.timings.prefill_tokens = prefilled.computed;
-        // One token alone goes through the decode kernels, which have not run yet; of more, only the head is left.
-        let last = prefilled.last;
-        self.submit(session, last.len(), last.start, !prefilled.body_done);
-        session.ids.clone_from(&self.prompt);
-        Ok(())
-    }
-
-    fn submit(&mut self, session: &mut Session, n_tokens: usize, position: usize, with_body: bool) {
-        let mut step = self.sampling.step(self.seed);
-        // Contexts are far shorter than 2^32.
-        step.n_tokens = n_tokens as u32;
-        step.position = position as u32;
-        step.draw = self.submitted as u32;
-        session.submit_step(&step, with_body, self.sampling.is_greedy());
-        self.submitted += 1;
-    }
-
-    /// Tells the session which tokens its cache holds: of the generated ones, those that a later step has been fed.
-    fn sync(&self, session: &mut Session) {
-        let fed = self.generated.len().min(self.submitted.saturating_sub(1));
-        session.ids.truncate(self.prompt.len());
-        session.ids.extend_from_slice(&self.generated[..fed]);
     }
 }

@@ -20,6 +20,7 @@
 //! [`Engine`]. Below, [`model`] is the layer graph, [`ops`] one function a kernel, [`gpu`] the device; [`load`] and
 //! [`quant`] bring weights from files to the device. Those are public for tests and for the curious, and may change.
 
+pub mod check;
 pub mod gpu;
 pub mod load;
 pub mod model;
@@ -32,19 +33,25 @@ mod chat;
 mod engine;
 mod error;
 mod generation;
+mod measure;
+mod pace;
+mod runner;
 mod sampling;
+mod sequence;
 mod session;
 mod tune;
 
 pub use chat::{Chat, Reply};
 pub use engine::{Engine, EngineBuilder, Progress};
 pub use error::{Error, Result};
-pub use generation::{Finish, Generation, Timings};
+pub use generation::{Decoding, Finish, Timings};
 pub use gpu::{AdapterChoice, DeviceOptions, Gpu};
 pub use load::ModelFiles;
 pub use ops::CacheFormat;
 pub use quant::WeightFormat;
+pub use runner::Runner;
 pub use sampling::Sampling;
-pub use session::Session;
-pub use tune::{Activations, Choice, Tuning};
+pub use sequence::Sequence;
+pub use session::{Generation, Session};
+pub use tune::{ActivationFormat, Choice, Tuning};
 pub use wgpu;

@@ -1,5 +1,5 @@
-use lapidary_engine::ops::{self, Factor, Int8Tensor, Seam};
-use lapidary_shaders::twins;
+use lapidary_engine::ops::{self, Operand, Int8Tensor, ResidualNorm};
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -11,25 +11,25 @@ proptest! {
         let before = gaussian(seed ^ 1, rows * cols);
         let (post, next) = (gaussian(seed ^ 2, cols), gaussian(seed ^ 3, cols));
         let mut twin_residual = before.clone();
-        let twin = twins::add_rms_norm(&y, &post, &mut twin_residual, &next, 1e-6);
+        let twin = reference::add_rms_norm(&y, &post, &mut twin_residual, &next, 1e-6);
         for (name, gpu) in devices() {
             let (y, residual) = (tensor(gpu, cols, &y), tensor(gpu, cols, &before));
             let (post, next) = (tensor(gpu, cols, &post), tensor(gpu, cols, &next));
-            let mut seam = Seam { y: &y, post_weight: &post, residual: &residual, next_weight: &next, eps: 1e-6 };
+            let mut seam = ResidualNorm { y: &y, post_weight: &post, residual: &residual, next_weight: &next, eps: 1e-6 };
             let out = dirty(gpu, rows, cols);
-            run(gpu, step(rows, 0), async |r| {
-                ops::add_rms_norm(r, seam, Factor::Float(&out)).await.unwrap();
+            run(gpu, step(rows, 0), |r| {
+                ops::add_rms_norm(r, seam, Operand::Float(&out));
             });
             assert_close(name, &read(gpu, &residual, rows), &twin_residual, F32);
             assert_close(name, &read(gpu, &out, rows), &twin, F32);
             let again = tensor(gpu, cols, &before);
             seam.residual = &again;
-            let int8 = block_on(Int8Tensor::new(gpu, "test", rows, cols)).unwrap();
-            run(gpu, step(rows, 0), async |r| {
-                ops::add_rms_norm(r, seam, Factor::Int8(&int8)).await.unwrap();
+            let int8 = Int8Tensor::new("test", rows, cols);
+            run(gpu, step(rows, 0), |r| {
+                ops::add_rms_norm(r, seam, Operand::Int8(&int8));
             });
             assert_close(name, &read(gpu, &again, rows), &twin_residual, F32);
-            assert_close(name, &read_int8(gpu, &int8, rows, cols), &twins::quantize(&twin, cols), INT8);
+            assert_close(name, &read_int8(gpu, &int8, rows, cols), &reference::quantize(&twin, cols), INT8);
         }
     }
 }

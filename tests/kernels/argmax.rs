@@ -1,5 +1,5 @@
 use lapidary_engine::ops::{self, ARGMAX_WORKGROUPS};
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -15,13 +15,13 @@ proptest! {
             logits[at..(at + broken).min(vocab)].fill([f32::NAN, f32::INFINITY][at % 2]);
         }
         let stretch = vocab.div_ceil(ARGMAX_WORKGROUPS);
-        let twin = twins::argmax(&logits, stretch);
+        let twin = reference::argmax(&logits, stretch);
         for (name, gpu) in devices() {
             // Padding must not win, however large.
             let padded = [logits.as_slice(), &[99.0; 7]].concat();
             let logits = tensor(gpu, vocab + 7, &padded);
             let best = words(gpu, &[7; 2 * ARGMAX_WORKGROUPS]);
-            run(gpu, step(1, 0), async |r| ops::argmax(r, &logits, vocab, &best).await.unwrap());
+            run(gpu, step(1, 0), |r| ops::argmax(r, &logits, vocab, &best));
             let found = read_words(gpu, &best, 2 * ARGMAX_WORKGROUPS);
             for (i, find) in found.chunks_exact(2).enumerate() {
                 // Stretches past the end find nothing.

@@ -1,6 +1,6 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Factor, Int8Tensor, Partials, Rope, Shares};
-use lapidary_shaders::twins;
+use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Operand, Int8Tensor, Partials, Rope, KeySplits};
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -70,8 +70,8 @@ fn check(case: &Case) {
         gaussian(seed, tokens * heads * head_dim).iter().map(|v| v * 8.0 / (head_dim as f32).sqrt()).collect();
     let k = gaussian(seed ^ 1, positions * kv_heads * head_dim);
     let v = gaussian(seed ^ 2, positions * kv_heads * head_dim);
-    let numbers = twins::Attention { heads, kv_heads, head_dim, window, soft_cap };
-    let twin = twins::attention(numbers, &q, &k, &v, position);
+    let numbers = reference::Attention { heads, kv_heads, head_dim, window, soft_cap };
+    let twin = reference::attention(numbers, &q, &k, &v, position);
     for (name, gpu) in devices() {
         for (format, tolerance) in [(CacheFormat::F32, 3.0 * F32), (CacheFormat::F16, 4.0 * F16_CACHE)] {
             let cache = filled(gpu, format, kv_heads, head_dim, positions, &k, &v);
@@ -80,8 +80,8 @@ fn check(case: &Case) {
             let q = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &qkv);
             let out = dirty(gpu, tokens, heads * head_dim);
             let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap };
-            run(gpu, step(tokens, position), async |r| {
-                ops::attention(r, numbers, &q, &cache, &out).await.unwrap();
+            run(gpu, step(tokens, position), |r| {
+                ops::attention(r, numbers, &q, &cache, &out);
             });
             assert_close(&format!("{name}, {format:?}, {case:?}"), &read(gpu, &out, tokens), &twin, tolerance);
         }
@@ -163,12 +163,12 @@ fn check_split(case: &Split) {
     // Scores of some size, so that cap and softmax bite.
     let query_scale = 8.0 / (head_dim as f32).sqrt();
     let rotated = |x: &[f32], weight, scale| {
-        let rope = twins::Rope { head_dim, theta, position_scale, scale, eps };
-        twins::rope(rope, x, 1, position, normed.then_some(weight))
+        let rope = reference::Rope { head_dim, theta, position_scale, scale, eps };
+        reference::rope(rope, x, 1, position, normed.then_some(weight))
     };
     let new_k = rotated(k, k_weight, 1.0);
-    let numbers = twins::Attention { heads, kv_heads, head_dim, window, soft_cap };
-    let twin = twins::attention(
+    let numbers = reference::Attention { heads, kv_heads, head_dim, window, soft_cap };
+    let twin = reference::attention(
         numbers,
         &rotated(&q, q_weight, query_scale),
         &[&old_k[..], &new_k].concat(),
@@ -181,41 +181,42 @@ fn check_split(case: &Split) {
             let cache = filled(gpu, format, kv_heads, head_dim, position, &old_k, &old_v);
             let qkv = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &[&q[..], k, v].concat());
             let weight = normed.then(|| tensor(gpu, 2 * head_dim, &weight));
-            let table = block_on(ops::cos_sin_table(gpu, cache.capacity(), head_dim, theta, position_scale)).unwrap();
-            let partials = (splits > 1).then(|| block_on(Partials::new(gpu, splits, heads, head_dim)).unwrap());
+            let table = {
+                let angles = ops::cos_sin(cache.capacity(), head_dim, theta, position_scale);
+                tensor(gpu, angles.len(), &angles)
+            };
+            let partials = (splits > 1).then(|| Partials::new(splits, heads, head_dim));
             if let Some(partials) = &partials {
-                let nonsense = vec![777.0f32; partials.buffer().size() as usize / 4];
-                gpu.queue().write_buffer(partials.buffer(), 0, bytemuck::cast_slice(&nonsense));
+                let nonsense = vec![777.0f32; partials.buffer().bytes() as usize / 4];
+                fill(gpu, partials.buffer(), bytemuck::cast_slice(&nonsense));
             }
             let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap };
             let rope = Rope { heads, kv_heads, head_dim, query_scale, eps };
-            let into = |out: Factor<'_>| {
-                run(gpu, step(1, position), async |r| {
-                    let shares = partials.as_ref().map_or(Shares::One(out), Shares::Many);
-                    ops::attention_split(r, numbers, rope, &qkv, &table, weight.as_ref(), &cache, shares)
-                        .await
-                        .unwrap();
-                    if let Shares::Many(partials) = shares {
-                        ops::attention_merge(r, numbers, partials, out).await.unwrap();
+            let into = |out: Operand<'_>| {
+                run(gpu, step(1, position), |r| {
+                    let splits = partials.as_ref().map_or(KeySplits::One(out), KeySplits::Many);
+                    ops::attention_split(r, numbers, rope, &qkv, &table, weight.as_ref(), &cache, splits);
+                    if let KeySplits::Many(partials) = splits {
+                        ops::attention_merge(r, numbers, partials, out);
                     }
                 });
             };
             let cols = heads * head_dim;
             let out = dirty(gpu, 1, cols);
-            into(Factor::Float(&out));
+            into(Operand::Float(&out));
             let found = read(gpu, &out, 1);
             assert_close(&what, &found, &twin, tolerance);
             if head_dim % 32 == 0 {
-                let int8 = block_on(Int8Tensor::new(gpu, "test", 1, cols)).unwrap();
-                into(Factor::Int8(&int8));
-                assert_close(&what, &read_int8(gpu, &int8, 1, cols), &twins::quantize(&found, cols), INT8);
+                let int8 = Int8Tensor::new("test", 1, cols);
+                into(Operand::Int8(&int8));
+                assert_close(&what, &read_int8(gpu, &int8, 1, cols), &reference::quantize(&found, cols), INT8);
             }
             // The cache has the new position, the old ones as they were, and nothing behind.
             let positions = position + 1;
             let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, cache.capacity(), 0..positions);
             let cache_tolerance = if format == CacheFormat::F32 { 5.0 * F32 } else { F16_CACHE };
-            assert_close(&what, &rows(cache.key_buffer()), &[&old_k[..], &new_k].concat(), cache_tolerance);
-            assert_close(&what, &rows(cache.value_buffer()), &[&old_v[..], v].concat(), cache_tolerance);
+            assert_close(&what, &rows(cache.buffers()[0]), &[&old_k[..], &new_k].concat(), cache_tolerance);
+            assert_close(&what, &rows(cache.buffers()[1]), &[&old_v[..], v].concat(), cache_tolerance);
         }
     }
 }
@@ -231,7 +232,7 @@ fn filled(
     v: &[f32],
 ) -> CacheLayer {
     let capacity = positions + 3;
-    let cache = block_on(CacheLayer::new(gpu, format, kv_heads, capacity, head_dim)).unwrap();
+    let cache = CacheLayer::new(format, kv_heads, capacity, head_dim);
     if positions == 0 {
         return cache;
     }
@@ -240,8 +241,8 @@ fn filled(
     let still: Vec<f32> = [1.0, 0.0].repeat(capacity * head_dim / 2);
     let table = tensor(gpu, still.len(), &still);
     let numbers = Rope { heads: 1, kv_heads, head_dim, query_scale: 1.0, eps: 1e-6 };
-    run(gpu, step(positions, 0), async |r| {
-        ops::rope(r, numbers, &qkv, &table, None, &cache).await.unwrap();
+    run(gpu, step(positions, 0), |r| {
+        ops::rope(r, numbers, &qkv, &table, None, &cache);
     });
     cache
 }

@@ -1,5 +1,5 @@
-use lapidary_engine::ops::{self, Attention, Factor, Int8Tensor, Partials};
-use lapidary_shaders::twins::{self, Partial};
+use lapidary_engine::ops::{self, Attention, Operand, Int8Tensor, Partials};
+use lapidary_shaders::reference::{self, Partial};
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ proptest! {
         heads in 1usize..6,
         splits in 2usize..33,
         head_dim in prop::sample::select(vec![4usize, 24, 32, 128, 256]),
-        // Late shares may have no keys yet; they hold what an earlier step left.
+        // Late splits may have no keys yet; they hold what an earlier step left.
         position in 0usize..3000,
         window in prop::option::of(1usize..3000),
         seed: u64,
@@ -19,7 +19,7 @@ proptest! {
         let first_key = window.map_or(0, |window| (position + 1).saturating_sub(window));
         let with_keys = splits.min(position / 64 - first_key / 64 + 1);
         for (name, gpu) in devices() {
-            let partials = block_on(Partials::new(gpu, splits, heads, head_dim)).unwrap();
+            let partials = Partials::new(splits, heads, head_dim);
             let random = gaussian(seed, heads * splits * (head_dim + 2));
             let found: Vec<Partial> = random
                 .chunks_exact(head_dim + 2)
@@ -35,18 +35,18 @@ proptest! {
                 .collect();
             let rows: Vec<f32> =
                 found.iter().flat_map(|p| [&p.sums[..], &[p.highest, p.total, 777.0, 777.0]].concat()).collect();
-            gpu.queue().write_buffer(partials.buffer(), 0, bytemuck::cast_slice(&rows));
-            let twin: Vec<f32> = found.chunks_exact(splits).flat_map(|shares| twins::attention_merge(&shares[..with_keys])).collect();
+            fill(gpu, partials.buffer(), bytemuck::cast_slice(&rows));
+            let twin: Vec<f32> = found.chunks_exact(splits).flat_map(|splits| reference::attention_merge(&splits[..with_keys])).collect();
 
             let out = dirty(gpu, 1, heads * head_dim);
-            let merge = async |r: &mut _, out| ops::attention_merge(r, numbers, &partials, out).await.unwrap();
-            run(gpu, step(1, position), async |r| merge(r, Factor::Float(&out)).await);
+            let merge = |r: &mut _, out| ops::attention_merge(r, numbers, &partials, out);
+            run(gpu, step(1, position), |r| merge(r, Operand::Float(&out)));
             assert_close(name, &read(gpu, &out, 1), &twin, 2.0 * F32);
             if head_dim % 32 == 0 {
                 let cols = heads * head_dim;
-                let int8 = block_on(Int8Tensor::new(gpu, "test", 1, cols)).unwrap();
-                run(gpu, step(1, position), async |r| merge(r, Factor::Int8(&int8)).await);
-                assert_close(name, &read_int8(gpu, &int8, 1, cols), &twins::quantize(&twin, cols), INT8);
+                let int8 = Int8Tensor::new("test", 1, cols);
+                run(gpu, step(1, position), |r| merge(r, Operand::Int8(&int8)));
+                assert_close(name, &read_int8(gpu, &int8, 1, cols), &reference::quantize(&twin, cols), INT8);
             }
         }
     }

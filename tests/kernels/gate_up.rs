@@ -1,36 +1,60 @@
-use lapidary_engine::ops::{self, Seam};
+use lapidary_engine::Gpu;
+use lapidary_engine::ops::{self, Int8Tensor, Mode, Operand, ResidualNorm, Way};
 use lapidary_engine::quant::WeightFormat;
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
-/// Drivers compile the kernel anew for every width. This one has more quads than a workgroup of 256, and a last group that is not
-/// full.
+/// Drivers compile the kernel anew for every width. This one has more quads than a workgroup of 256, more groups than one of 64,
+/// and a last group that is not full.
 const COLS: usize = 2100;
+
+/// The ways that can fuse norms of so many columns, but each float kernel once.
+fn fusing(gpu: &Gpu, format: WeightFormat, cols: usize) -> impl Iterator<Item = &'static Way> {
+    Way::all(Mode::Decode).filter(move |way| {
+        let is_new = way.quantizes_activations() || *way == Way::FLOAT_DECODE;
+        is_new && way.supports(format, gpu.capabilities()) && way.can_fuse_norms(cols, gpu.capabilities())
+    })
+}
 
 proptest! {
     #![proptest_config(crate::cases(2))]
     #[test]
-    fn gate_up(hidden in 1usize..70, seed: u64) {
+    fn gate_up(groups in 1usize..4, odd in 0usize..32, seed: u64) {
         let cols = COLS;
-        let values = gaussian(seed, 2 * hidden * cols);
         let (y, before) = (gaussian(seed ^ 1, cols), gaussian(seed ^ 2, cols));
         let (post, next) = (gaussian(seed ^ 3, cols), gaussian(seed ^ 4, cols));
-        for format in WeightFormat::ALL {
-            for (name, gpu) in devices() {
-                let what = format!("{name}, {format}");
-                let (weights, held) = matrix(gpu, format, cols, &values, u64::MAX);
+        let values = gaussian(seed, 2 * 32 * groups * cols);
+        for (format, (name, gpu)) in WeightFormat::ALL.into_iter().flat_map(|f| devices().iter().map(move |d| (f, d))) {
+            for way in fusing(gpu, format, cols) {
+                let int8 = way.quantizes_activations();
+                let inner = if int8 { 32 * groups } else { 32 * groups - odd };
+                let what = format!("{name}, {format}, {way:?}");
+                let (weights, held) = matrix(gpu, format, cols, &values[..2 * inner * cols], u64::MAX);
                 let mut after = before.clone();
-                let twin = twins::gate_up(&y, &post, &mut after, &next, 1e-6, &held);
+                let expected = reference::gate_up(&y, &post, &mut after, &next, 1e-6, &held);
                 let [y, residual, post, next] = [&y, &before, &post, &next].map(|row| tensor(gpu, cols, row));
-                let seam = Seam { y: &y, post_weight: &post, residual: &residual, next_weight: &next, eps: 1e-6 };
-                let (new_residual, out) = (dirty(gpu, 1, cols), dirty(gpu, 1, hidden));
-                run(gpu, step(1, 0), async |r| ops::gate_up(r, seam, &new_residual, &weights, &out).await.unwrap());
+                let norm = ResidualNorm { y: &y, post_weight: &post, residual: &residual, next_weight: &next, eps: 1e-6 };
+                let (new_residual, out) = (dirty(gpu, 1, cols), dirty(gpu, 1, inner));
+                let [x_int8, apart, fused] = [cols, inner, inner].map(|cols| Int8Tensor::new("test", 1, cols));
+                let fused_out = if int8 { Operand::Int8(&fused) } else { Operand::Float(&out) };
+                run(gpu, step(1, 0), |r| ops::gate_up(r, way, norm, &new_residual, &weights, fused_out));
                 assert_close(&what, &read(gpu, &new_residual, 1), &after, F32);
                 // Other workgroups may read the old one until all are done.
                 assert_eq!(read(gpu, &residual, 1), before, "{what}");
-                // Sums of `cols` products, times such sums.
-                assert_close_for(&what, &read(gpu, &out, 1), &twin, cols as f64, F32);
+                if !int8 {
+                    // Sums of `cols` products, times such sums.
+                    assert_close_for(&what, &read(gpu, &out, 1), &expected, cols as f64, F32);
+                    continue;
+                }
+                // What is rounded after the norms may fall either way, so that a reference would be as far off as a byte of
+                // every group makes. The separate kernels sum the norms in the same order, and have references.
+                run(gpu, step(1, 0), |r| {
+                    ops::add_rms_norm(r, norm, Operand::Int8(&x_int8));
+                    ops::product_geglu(r, way, &weights, Operand::Int8(&x_int8), Operand::Int8(&apart));
+                });
+                let expected = read_int8(gpu, &apart, 1, inner);
+                assert_close(&what, &read_int8(gpu, &fused, 1, inner), &expected, INT8);
             }
         }
     }
@@ -39,15 +63,17 @@ proptest! {
 /// As many activations as are said to fit: devices refuse a kernel that takes more than WebGPU's 16 KiB.
 #[test]
 fn gate_up_fits_as_it_says() {
+    let way = Way::FLOAT_DECODE;
     for (name, gpu) in devices() {
-        let widest = (1..10_000).rev().find(|groups| ops::gate_up_fits(gpu.capabilities(), 32 * groups)).unwrap() * 32;
+        let fits = |groups: &usize| way.can_fuse_norms(32 * groups, gpu.capabilities());
+        let widest = (1..10_000).rev().find(fits).unwrap() * 32;
         assert!(widest >= 2816, "{name}: {widest}");
         let (weights, _) = matrix(gpu, WeightFormat::F32, widest, &vec![0.1; 2 * widest], u64::MAX);
         let row = tensor(gpu, widest, &vec![1.0; widest]);
-        let seam = Seam { y: &row, post_weight: &row, residual: &row, next_weight: &row, eps: 1e-6 };
+        let norm = ResidualNorm { y: &row, post_weight: &row, residual: &row, next_weight: &row, eps: 1e-6 };
         let (new_residual, out) = (dirty(gpu, 1, widest), dirty(gpu, 1, 1));
-        run(gpu, step(1, 0), async |r| ops::gate_up(r, seam, &new_residual, &weights, &out).await.unwrap());
+        run(gpu, step(1, 0), |r| ops::gate_up(r, way, norm, &new_residual, &weights, Operand::Float(&out)));
         let sum = 0.1 * widest as f32;
-        assert_close_for(name, &read(gpu, &out, 1), &twins::geglu(&[sum], &[sum]), f64::from(sum * sum), F32);
+        assert_close_for(name, &read(gpu, &out, 1), &reference::geglu(&[sum], &[sum]), f64::from(sum * sum), F32);
     }
 }

@@ -1,4 +1,4 @@
-//! Each kernel and variant against its twin, on every kind of device. One file a kernel, of the same name.
+//! Each kernel and variant against its reference, on every kind of device. One file a kernel, of the same name.
 
 mod add_rms_norm;
 mod argmax;
@@ -6,17 +6,10 @@ mod attention;
 mod attention_merge;
 mod embed;
 mod gate_up;
-mod gate_up_int8;
 mod geglu;
 mod logits;
-mod matmul;
-mod matmul_coop;
-mod matmul_few;
-mod matmul_few_int8;
-mod matmul_int8;
-mod matvec;
-mod matvec_int8;
 mod pick;
+mod product;
 mod quantize;
 mod rms_norm;
 mod rope;

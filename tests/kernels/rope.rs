@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use lapidary_engine::ops::{self, CacheFormat, CacheLayer, Rope};
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -27,8 +27,8 @@ proptest! {
         let weight = gaussian(seed ^ 3, 2 * head_dim);
         let (q_weight, k_weight) = weight.split_at(head_dim);
         let twin = |x: &[f32], weight, scale| {
-            let rope = twins::Rope { head_dim, theta, position_scale, scale, eps: 1e-6 };
-            twins::rope(rope, x, tokens, position, normed.then_some(weight))
+            let rope = reference::Rope { head_dim, theta, position_scale, scale, eps: 1e-6 };
+            reference::rope(rope, x, tokens, position, normed.then_some(weight))
         };
         let (twin_q, twin_k) = (twin(&q, q_weight, 0.3), twin(&k, k_weight, 1.0));
 
@@ -37,11 +37,14 @@ proptest! {
                 let qkv = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &side_by_side(&[&q, &k, &v], tokens));
                 let weight = normed.then(|| tensor(gpu, 2 * head_dim, &weight));
                 let table =
-                    block_on(ops::cos_sin_table(gpu, CAPACITY, head_dim, theta, position_scale)).unwrap();
-                let cache = block_on(CacheLayer::new(gpu, format, kv_heads, CAPACITY, head_dim)).unwrap();
+                    {
+                let angles = ops::cos_sin(CAPACITY, head_dim, theta, position_scale);
+                tensor(gpu, angles.len(), &angles)
+            };
+                let cache = CacheLayer::new(format, kv_heads, CAPACITY, head_dim);
                 let numbers = Rope { heads, kv_heads, head_dim, query_scale: 0.3, eps: 1e-6 };
-                run(gpu, step(tokens, position), async |r| {
-                    ops::rope(r, numbers, &qkv, &table, weight.as_ref(), &cache).await.unwrap();
+                run(gpu, step(tokens, position), |r| {
+                    ops::rope(r, numbers, &qkv, &table, weight.as_ref(), &cache);
                 });
                 // The angle is rounded to f32 as in the reference implementation, which far positions feel.
                 let what = format!("{name}, {format:?}");
@@ -49,8 +52,8 @@ proptest! {
                 let after = side_by_side(&[&twin_q, &k, &v], tokens);
                 assert_close(&what, &read(gpu, &qkv, tokens), &after, 5.0 * F32);
                 let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, CAPACITY, position..position + tokens);
-                assert_close(&what, &rows(cache.key_buffer()), &twin_k, tolerance.max(5.0 * F32));
-                assert_close(&what, &rows(cache.value_buffer()), &v, tolerance);
+                assert_close(&what, &rows(cache.buffers()[0]), &twin_k, tolerance.max(5.0 * F32));
+                assert_close(&what, &rows(cache.buffers()[1]), &v, tolerance);
             }
         }
     }
@@ -65,7 +68,7 @@ pub(crate) fn side_by_side(matrices: &[&[f32]], rows: usize) -> Vec<f32> {
 /// Some positions of a cache as `[positions, kv_heads * head_dim]`; everything else must still be zero.
 pub(crate) fn cached(
     gpu: &lapidary_engine::Gpu,
-    buffer: &lapidary_engine::wgpu::Buffer,
+    buffer: &lapidary_engine::gpu::Buffer,
     format: CacheFormat,
     kv_heads: usize,
     head_dim: usize,

@@ -1,6 +1,6 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, Emitted, Shortlist};
-use lapidary_shaders::twins::{self, Sample};
+use lapidary_engine::ops::{self, TokenSink, Shortlist};
+use lapidary_shaders::reference::{self, Sample};
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -39,8 +39,8 @@ fn sample_keeps_ties() {
 }
 
 fn check(s: Sample, logits: &[f32]) {
-    let probabilities = twins::probabilities(s, logits);
-    let target = f64::from(twins::random(s.seed, s.draw));
+    let probabilities = reference::probabilities(s, logits);
+    let target = f64::from(reference::random(s.seed, s.draw));
     for (name, gpu) in devices() {
         let token = draw(gpu, s, logits);
         let token = token.unwrap_or_else(|| panic!("{name}: {s:?}: chose nothing")) as usize;
@@ -51,7 +51,7 @@ fn check(s: Sample, logits: &[f32]) {
             probabilities[token] > 0.0 && before - slack <= target && target < before + probabilities[token] + slack,
             "{name}: {s:?}: chose {token} of {before}..{} for {target}; the twin chose {}",
             before + probabilities[token],
-            twins::sample(s, logits),
+            reference::sample(s, logits),
         );
     }
 }
@@ -60,9 +60,8 @@ fn check(s: Sample, logits: &[f32]) {
 fn draw(gpu: &Gpu, s: Sample, logits: &[f32]) -> Option<u32> {
     let vocab = logits.len();
     let tensor = tensor(gpu, vocab, logits);
-    let shortlist = block_on(Shortlist::new(gpu, vocab)).unwrap();
-    let candidates = words(gpu, &vec![777; shortlist.lists().size() as usize / 4]);
-    let emitted = emitted(gpu, vocab);
+    let shortlist = Shortlist::new(vocab);
+    let sink = dirty_sink(gpu, vocab);
     let mut step = step(1, 0);
     step.draw = s.draw;
     step.seed = s.seed;
@@ -70,21 +69,20 @@ fn draw(gpu: &Gpu, s: Sample, logits: &[f32]) -> Option<u32> {
     step.top_k = s.top_k as u32;
     step.top_p = s.top_p;
     step.min_p = s.min_p;
-    let [tokens, results, seen] = &emitted;
-    let out = Emitted { tokens, results, seen };
-    run(gpu, step, async |r| {
-        ops::shortlist(r, &tensor, vocab, &shortlist).await.unwrap();
-        ops::sample(r, &shortlist, vocab, &candidates, out).await.unwrap();
+    run(gpu, step, |r| {
+        ops::shortlist(r, &tensor, vocab, &shortlist);
+        ops::sample(r, &shortlist, vocab, &sink);
     });
-    let word = read_words(gpu, results, s.draw as usize % 16 + 1)[s.draw as usize % 16];
+    let place = s.draw as usize % TokenSink::RESULTS;
+    let word = read_words(gpu, &sink.results, place + 1)[place];
     let token = (word != u32::MAX).then_some(word);
-    assert_emitted("sample", gpu, &emitted, s.draw, token);
+    assert_emitted("sample", gpu, &sink, s.draw, token);
     token
 }
 
-/// What a model of damaged weights makes: logits that are no numbers are never drawn, and of nothing else nothing is.
+/// NaN logits (damaged weights) are never sampled; if every logit is NaN, no token is.
 #[test]
-fn sample_of_what_is_no_number() {
+fn sample_of_nan() {
     for top_k in [0, 1, 64] {
         let s = Sample { temperature: 1.0, top_k, top_p: 0.9, min_p: 0.0, seed: 1, draw: 3 };
         let mut logits = vec![f32::NAN; 5000];

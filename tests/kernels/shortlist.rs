@@ -1,5 +1,5 @@
 use lapidary_engine::ops::{self, LISTS, Shortlist};
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -24,17 +24,17 @@ proptest! {
         let mut sorted: Vec<f32> = logits.iter().copied().filter(|logit| logit.is_finite()).collect();
         sorted.sort_by(|a, b| b.total_cmp(a));
         let least = top_k.checked_sub(1).and_then(|last| sorted.get(last)).copied().unwrap_or(f32::MIN);
-        let twin = twins::shortlist(&logits, stretch, top_k);
+        let twin = reference::shortlist(&logits, stretch, top_k);
         let listed = twin.iter().flatten().filter(|(_, logit)| *logit >= least).count();
         prop_assert_eq!(listed, sorted.iter().filter(|logit| **logit >= least).count());
         for (name, gpu) in devices() {
             // Padding must not be listed, however large.
             let padded = [logits.as_slice(), &[99.0; 7]].concat();
             let logits = tensor(gpu, vocab + 7, &padded);
-            let shortlist = block_on(Shortlist::new(gpu, vocab)).unwrap();
+            let shortlist = Shortlist::new(vocab);
             let mut step = step(1, 0);
             step.top_k = top_k as u32;
-            run(gpu, step, async |r| ops::shortlist(r, &logits, vocab, &shortlist).await.unwrap());
+            run(gpu, step, |r| ops::shortlist(r, &logits, vocab, &shortlist));
             let lists = read_words(gpu, shortlist.lists(), 2 * LISTS * stretch);
             let lengths = read_words(gpu, shortlist.lengths(), LISTS);
             for (i, length) in lengths.iter().enumerate() {

@@ -1,7 +1,8 @@
 //! Activations of every layer against Hugging Face's implementation, so that a failure names the first wrong one.
 
-use lapidary_engine::gpu::{Plan, Recorder, StepRing, Tensor};
-use lapidary_engine::model::{Kernels, KvCache, Mode, Model, RopeTables, State, record_body};
+use lapidary_engine::gpu::{Recording, StepRing, Tensor};
+use lapidary_engine::model::{Activations, Kernels, Model, RopeTables, SequenceState, record_body};
+use lapidary_engine::ops::Mode;
 use lapidary_engine::{CacheFormat, Engine};
 use lapidary_tests::{block_on, step, worst_error};
 
@@ -21,36 +22,37 @@ fn hidden_states_layer_by_layer() {
     }
 }
 
-async fn check(model: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
+async fn check(name: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
     let (gpu, c) = (engine.gpu(), engine.config());
     let mut ring = StepRing::new(gpu).await.unwrap();
-    let cache = KvCache::new(gpu, c, CacheFormat::F32, 64).await.unwrap();
-    let tables = RopeTables::new(gpu, c, 64).await.unwrap();
-    let state = State::new(gpu, c, ids.len(), 1).await.unwrap();
-    let mut recorder = Recorder::new(gpu, &ring);
-    let numbers = Model { config: c, weights: engine.model_weights(), tables: &tables, kernels: Kernels::FLOAT };
-    record_body(&mut recorder, Mode::Prefill, numbers, &cache, &state).await.unwrap();
-    let plan: Plan = recorder.finish();
-    gpu.queue().write_buffer(&state.tokens, 0, bytemuck::cast_slice(ids));
+    let sequence = SequenceState::new(c, CacheFormat::F32, 64);
+    let tables = RopeTables::new(c, 64);
+    tables.upload(gpu).await.unwrap();
+    let activations = Activations::new(c, gpu.capabilities(), ids.len(), 1);
+    let mut recording = Recording::new(gpu.capabilities());
+    let model = Model { config: c, weights: engine.model_weights(), tables: &tables, kernels: Kernels::FLOAT };
+    record_body(&mut recording, Mode::Prefill, model, &sequence, &activations);
+    let plan = recording.finish(gpu, &ring).await.unwrap();
+    gpu.write(&activations.tokens, 0, bytemuck::cast_slice(ids));
 
-    let compare = async |name: &str, tensor: &Tensor| {
+    let compare = async |what: &str, tensor: &Tensor| {
         let ours = tensor.read(gpu, ids.len()).await.unwrap();
-        let error = worst_error(&ours, &floats(golden, name));
-        assert!(error < TOLERANCE, "{model}: {name} is off by {error:.1e}");
+        let error = worst_error(&ours, &floats(golden, what));
+        assert!(error < TOLERANCE, "{name}: {what} is off by {error:.1e}");
     };
-    for part in 0..plan.parts() {
+    for segment in 0..plan.segments() {
         let step = step(ids.len(), 0);
-        // SAFETY: the state has room for all ids, and the cache for as many positions.
-        unsafe { gpu.run_plan(&mut ring, &plan, part..part + 1, &step) }.await.unwrap();
-        match part.checked_sub(1) {
-            None => compare("embed", &state.residual).await,
+        // SAFETY: the activations have room for all ids, and the cache for as many positions.
+        unsafe { gpu.run_plan(&mut ring, &plan, segment..segment + 1, &step) }.await.unwrap();
+        match segment.checked_sub(1) {
+            None => compare("embed", &activations.residual).await,
             Some(layer) => {
-                compare(&format!("layer{layer}.mlp_out"), &state.block).await;
-                compare(&format!("layer{layer}.out"), &state.residual).await;
+                compare(&format!("layer{layer}.mlp_out"), &activations.block).await;
+                compare(&format!("layer{layer}.out"), &activations.residual).await;
             }
         }
-        // A part ends with the norm that the next one begins with.
-        let next = if part == c.num_layers { "final_norm".to_owned() } else { format!("layer{part}.attn_in") };
-        compare(&next, &state.normed).await;
+        // A segment ends with the norm that the next one begins with.
+        let next = if segment == c.num_layers { "final_norm".to_owned() } else { format!("layer{segment}.attn_in") };
+        compare(&next, &activations.normed).await;
     }
 }

@@ -25,7 +25,7 @@ fn every_kernel_has_a_twin_an_operation_and_a_test() {
         ways.iter().fold(name.as_str(), |name, way| name.trim_end_matches(way)).to_owned()
     };
     let computations = kernels.iter().map(plain).collect();
-    assert_eq!(names("shaders/src/twins", "rs", &["mod"]), computations, "twins");
+    assert_eq!(names("shaders/src/reference", "rs", &["mod"]), computations, "reference");
     assert_eq!(names("engine/src/ops", "rs", &["mod", "cache"]), kernels, "operations");
     assert_eq!(names("tests/kernels", "rs", &["main"]), kernels, "tests");
 }

@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use lapidary_engine::gpu::{DeviceOptions, Plan, Recorder, StepRing, StepUniform, Tensor};
+use lapidary_engine::gpu::{Buffer, DeviceOptions, Recording, StepRing, StepUniform, Tensor};
 use lapidary_engine::load::{TensorView, Uploader};
-use lapidary_engine::ops::Int8Tensor;
+use lapidary_engine::ops::{Int8Tensor, TokenSink};
 use lapidary_engine::quant::{Matrix, WeightFormat};
 use lapidary_engine::{Gpu, Sampling, Session};
 
@@ -41,15 +41,15 @@ pub fn device() -> &'static Gpu {
 }
 
 /// Records with `record`, runs it for one step and checks the device's health.
-pub fn run<'g>(gpu: &'g Gpu, step: StepUniform, record: impl AsyncFnOnce(&mut Recorder<'g>)) {
+pub fn run(gpu: &Gpu, step: StepUniform, record: impl FnOnce(&mut Recording)) {
     block_on(async {
         let mut ring = StepRing::new(gpu).await.expect("a ring");
-        let mut recorder = Recorder::new(gpu, &ring);
-        record(&mut recorder).await;
-        let plan: Plan = recorder.finish();
+        let mut recording = Recording::new(gpu.capabilities());
+        record(&mut recording);
+        let plan = recording.finish(gpu, &ring).await.expect("kernels that the device accepts");
         // SAFETY: tests give every operation the shapes that it asks for; those that get it wrong on the devices that check
-        // bounds differ from their twins there.
-        unsafe { gpu.run_plan(&mut ring, &plan, 0..plan.parts(), &step) }.await.expect("the plan runs");
+        // bounds differ from their references there.
+        unsafe { gpu.run_plan(&mut ring, &plan, 0..plan.segments(), &step) }.await.expect("the plan runs");
     });
 }
 
@@ -79,42 +79,45 @@ pub fn key(x: f32) -> u32 {
     bits ^ if bits >> 31 == 1 { u32::MAX } else { 1 << 31 }
 }
 
-/// Buffers of [`Emitted`](lapidary_engine::ops::Emitted) for a vocabulary: tokens, a ring of 16 results, and what was seen.
-pub fn emitted(gpu: &Gpu, vocab: usize) -> [lapidary_engine::wgpu::Buffer; 3] {
-    [words(gpu, &[9; 4]), words(gpu, &[9; 16]), words(gpu, &vec![0; vocab.div_ceil(32)])]
+/// A sink for tokens of a vocabulary whose buffers hold nonsense: nines, and nothing seen.
+pub fn dirty_sink(gpu: &Gpu, vocab: usize) -> TokenSink {
+    let sink = TokenSink::new(vocab);
+    for buffer in [&sink.token, &sink.results] {
+        fill(gpu, buffer, &vec![9; buffer.bytes() as usize / 4]);
+    }
+    block_on(gpu.allocate(&sink.seen)).expect("a buffer");
+    sink
 }
 
 /// Checks that a draw wrote its token where it belongs and nothing else; for `None` that the host learns of it.
-pub fn assert_emitted(
-    what: &str,
-    gpu: &Gpu,
-    [tokens, results, seen]: &[lapidary_engine::wgpu::Buffer; 3],
-    draw: u32,
-    token: Option<u32>,
-) {
-    assert_eq!(read_words(gpu, tokens, 4), [token.unwrap_or(0), 9, 9, 9], "{what}");
-    let mut ring = vec![9; 16];
-    ring[draw as usize % 16] = token.unwrap_or(u32::MAX);
-    assert_eq!(read_words(gpu, results, 16), ring, "{what}");
-    let mut bits = vec![0; seen.size() as usize / 4];
+pub fn assert_emitted(what: &str, gpu: &Gpu, sink: &TokenSink, draw: u32, token: Option<u32>) {
+    assert_eq!(read_words(gpu, &sink.token, 4), [token.unwrap_or(0), 9, 9, 9], "{what}");
+    let mut ring = vec![9; TokenSink::RESULTS];
+    ring[draw as usize % TokenSink::RESULTS] = token.unwrap_or(u32::MAX);
+    assert_eq!(read_words(gpu, &sink.results, ring.len()), ring, "{what}");
+    let mut bits = vec![0; sink.seen.bytes() as usize / 4];
     if let Some(token) = token {
         bits[token as usize / 32] |= 1 << (token % 32);
     }
-    assert_eq!(read_words(gpu, seen, bits.len()), bits, "{what}");
+    assert_eq!(read_words(gpu, &sink.seen, bits.len()), bits, "{what}");
 }
 
 /// A buffer of words.
-pub fn words(gpu: &Gpu, words: &[u32]) -> lapidary_engine::wgpu::Buffer {
-    use lapidary_engine::wgpu::BufferUsages as Usage;
-    let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
-    let buffer = block_on(gpu.buffer("test", 4 * words.len() as u64, usage)).expect("a buffer");
-    gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(words));
+pub fn words(gpu: &Gpu, words: &[u32]) -> Buffer {
+    let buffer = Buffer::new("test", 4 * words.len() as u64);
+    fill(gpu, &buffer, words);
     buffer
 }
 
+/// Gives a buffer memory and writes its first words.
+pub fn fill(gpu: &Gpu, buffer: &Buffer, words: &[u32]) {
+    block_on(gpu.allocate(buffer)).expect("a buffer");
+    gpu.write(buffer, 0, bytemuck::cast_slice(words));
+}
+
 /// The first words of a buffer.
-pub fn read_words(gpu: &Gpu, buffer: &lapidary_engine::wgpu::Buffer, count: usize) -> Vec<u32> {
-    let bytes = block_on(gpu.read_buffer(buffer, 4 * count as u64)).expect("a buffer can be read");
+pub fn read_words(gpu: &Gpu, buffer: &Buffer, count: usize) -> Vec<u32> {
+    let bytes = block_on(gpu.read(buffer, 4 * count as u64)).expect("a buffer can be read");
     bytemuck::pod_collect_to_vec(&bytes)
 }
 
@@ -154,12 +157,12 @@ pub fn matrix(
     let rows = values.len() / cols;
     let view =
         TensorView { name: "test".into(), format: WeightFormat::F32, rows, cols, bytes: bytemuck::cast_slice(values) };
+    let matrix = Matrix::new("test", format, [rows, cols], max_shard_bytes, gpu.capabilities());
     let mut progress = |_, _| true;
-    let matrix = block_on(async {
-        let mut uploader = Uploader::new(gpu, max_shard_bytes, 0, &mut progress);
-        let matrix = uploader.matrix(&[view], format).await.expect("an upload");
+    block_on(async {
+        let mut uploader = Uploader::new(gpu, 0, &mut progress);
+        uploader.fill(&matrix, &[view]).await.expect("an upload");
         uploader.finish().await.expect("an upload");
-        matrix
     });
     let held = values.chunks_exact(cols).flat_map(|row| {
         let mut blocks = Vec::new();
@@ -201,11 +204,11 @@ pub fn gaussian(seed: u64, count: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The worst difference, relative to the largest number of the twin's.
+/// The worst difference, relative to the largest number of the reference's.
 ///
 /// Kernels sum in f32 in an order of their own; what that costs grows with the numbers summed, not with the result.
-pub fn worst_error(kernel: &[f32], twin: &[f32]) -> f64 {
-    worst_difference(kernel, twin) / largest(twin)
+pub fn worst_error(kernel: &[f32], reference: &[f32]) -> f64 {
+    worst_difference(kernel, reference) / largest(reference)
 }
 
 /// The largest magnitude, and never zero.
@@ -213,9 +216,9 @@ pub fn largest(values: &[f32]) -> f64 {
     values.iter().fold(1e-20, |m, v| f64::max(m, f64::from(v.abs())))
 }
 
-fn worst_difference(kernel: &[f32], twin: &[f32]) -> f64 {
-    assert_eq!(kernel.len(), twin.len(), "lengths differ");
-    f64::from(largest_difference(kernel, twin))
+fn worst_difference(kernel: &[f32], reference: &[f32]) -> f64 {
+    assert_eq!(kernel.len(), reference.len(), "lengths differ");
+    f64::from(largest_difference(kernel, reference))
 }
 
 /// The largest difference between numbers; NaN if any is, which compares with nothing and must not be lost in a maximum.
@@ -224,18 +227,18 @@ pub fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     differences.fold(0.0, |most, next| if next <= most || most.is_nan() { most } else { next })
 }
 
-/// Fails unless the kernel is as close to its twin as f32 sums allow.
-pub fn assert_close(what: &str, kernel: &[f32], twin: &[f32], tolerance: f64) {
-    assert_close_for(what, kernel, twin, largest(twin), tolerance);
+/// Fails unless the kernel is as close to its reference as f32 sums allow.
+pub fn assert_close(what: &str, kernel: &[f32], reference: &[f32], tolerance: f64) {
+    assert_close_for(what, kernel, reference, largest(reference), tolerance);
 }
 
 /// The same for results that are small because large numbers cancel: `largest` is the size of those.
-pub fn assert_close_for(what: &str, kernel: &[f32], twin: &[f32], largest: f64, tolerance: f64) {
-    let error = worst_difference(kernel, twin) / largest;
+pub fn assert_close_for(what: &str, kernel: &[f32], reference: &[f32], largest: f64, tolerance: f64) {
+    let error = worst_difference(kernel, reference) / largest;
     assert!(error <= tolerance, "{what}: off by {error:.2e} of the largest value, over {tolerance:.0e}");
 }
 
-/// How far a kernel may be from its twin, relative to the largest value, when all of it is f32.
+/// How far a kernel may be from its reference, relative to the largest value, when all of it is f32.
 pub const F32: f64 = 4e-6;
 /// The same when keys and values are stored as f16, which rounds to 11 bits.
 pub const F16_CACHE: f64 = 2e-3;

@@ -8,10 +8,12 @@ pub struct Capabilities {
     pub subgroups: bool,
     /// The side of the matrices that subgroups multiply together, f16 times f16 into f32, where the adapter can: 8 or 16.
     pub cooperative_size: Option<u32>,
-    /// A CPU that plays a GPU: every load costs, and neighbours share nothing but registers.
+    /// A CPU in the place of a GPU: every load costs, and invocations share nothing but registers.
     pub software: bool,
-    /// Subgroups are of 8 or 16, so that kernels which have lanes hear from their neighbours what all of a subgroup need may
-    /// rely on where a subgroup ends: `attention.wesl` gives 16 or 32 neighbours the same keys.
+    /// Cores of the processor that a software adapter runs on.
+    pub cores: usize,
+    /// Subgroups have at most 16 lanes. Kernels that broadcast within a subgroup rely on it: `attention.wesl` gives 16 or 32
+    /// consecutive invocations the same keys.
     pub narrow_subgroups: bool,
     /// Bytes that one storage binding may span; larger matrices are split by rows.
     pub max_binding_bytes: u64,
@@ -38,20 +40,25 @@ impl Capabilities {
                 None
             },
             narrow_subgroups: device.adapter_info().subgroup_max_size <= 16,
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
         }
     }
 
-    /// Workgroups that share the keys of each KV head in decode: enough to keep a device busy, few enough to merge; 1 where
-    /// a workgroup a head is enough.
-    pub fn attention_splits(&self, kv_heads: usize) -> usize {
-        if !self.software {
-            return 32;
+    /// What every WebGPU device has, and nothing more: a base to describe devices that are not there.
+    pub fn webgpu() -> Self {
+        let limits = wgpu::Limits::default();
+        Self {
+            subgroups: false,
+            cooperative_size: None,
+            software: false,
+            cores: 1,
+            narrow_subgroups: false,
+            max_binding_bytes: limits.max_storage_buffer_binding_size,
+            max_buffer_bytes: limits.max_buffer_size,
         }
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        if kv_heads >= cores { 1 } else { 8 }
     }
 
     /// The `@if` flags of the shaders that these capabilities turn on.

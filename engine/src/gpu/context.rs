@@ -216,11 +216,11 @@ impl Gpu {
         self.check()
     }
 
-    /// A buffer of zeros.
+    /// A wgpu buffer of zeros, for uses other than storage; for storage there is [`Gpu::allocate`].
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], or [`Error::Adapter`] if it exceeds the adapter's limits.
-    pub async fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    pub(crate) async fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let size = bytes.max(16).next_multiple_of(16);
         let limit = self.inner.capabilities.max_buffer_bytes;
         if size > limit {

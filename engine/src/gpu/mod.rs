@@ -1,15 +1,19 @@
-//! The GPU, without a word about models: device, pipelines, tensors, plans, transfers.
+//! The GPU, without a word about models: device, buffers, pipelines, recordings and plans, transfers.
 
 mod adapter;
 mod bandwidth;
+mod buffer;
 mod capabilities;
 mod context;
+mod grid;
 mod memory;
 mod pipelines;
 mod plan;
 mod profile;
 mod readback;
+mod recording;
 mod run;
+mod step;
 mod tensor;
 mod wait;
 
@@ -18,9 +22,14 @@ pub use adapter::adapters_blocking;
 pub use adapter::{AdapterChoice, adapters};
 pub use capabilities::Capabilities;
 pub use context::{DeviceOptions, Gpu};
-pub(crate) use pipelines::Constants;
-pub use plan::{Count, Grid, Plan, Recorder, Slice, StepRing, StepUniform};
+pub(crate) use buffer::BINDING_ALIGN;
+pub use buffer::{Buffer, Slice};
+pub use grid::{Count, Grid};
+pub use plan::Plan;
 pub(crate) use readback::Mapping;
 pub use readback::Readback;
+pub(crate) use recording::Constants;
+pub use recording::{Dispatch, Recording};
+pub use step::{StepRing, StepUniform};
 pub(crate) use tensor::ROW_ALIGN;
 pub use tensor::Tensor;

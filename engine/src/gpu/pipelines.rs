@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use lapidary_shaders::{Kernel, Variant};
 
 use super::context::Gpu;
-use super::plan::STEP_BYTES;
+use super::recording::Constants;
+use super::step::STEP_BYTES;
 use crate::error::{Error, Result};
 
 /// A pipeline and the layout of its bind group.
@@ -15,9 +16,6 @@ pub(crate) struct Pipeline {
     pub(crate) pipeline: wgpu::ComputePipeline,
     pub(crate) layout: wgpu::BindGroupLayout,
 }
-
-/// Values for a kernel's `override`s.
-pub(crate) type Constants<'a> = &'a [(&'static str, u32)];
 
 /// A variant's file, and values for its overrides.
 type Key = (&'static str, Vec<(&'static str, u32)>);
@@ -43,33 +41,38 @@ impl Gpu {
     /// Makes the pipeline of a kernel's variant, if it is not there yet.
     ///
     /// # Errors
-    /// [`Error::Gpu`] if the kernel has no such variant.
-    pub fn prepare(&self, kernel: &'static Kernel, features: &[&str]) -> Result<()> {
-        self.pipeline(kernel, features, &[]).map(|_| ())
+    /// [`Error::Gpu`] if the kernel has no such variant, or the driver refuses it.
+    pub async fn prepare(&self, kernel: &'static Kernel, features: &[&str]) -> Result<()> {
+        self.pipeline(kernel, features, &[]).await.map(|_| ())
     }
 
-    /// The pipeline of a kernel's variant for `features` (weight format, cache type, …) and what the device can do.
+    /// The pipeline of a kernel's variant for `features` (weight format, cache type, what the device can do, …).
     ///
     /// # Errors
-    /// [`Error::Gpu`] if the kernel has no such variant.
-    pub(crate) fn pipeline(
+    /// [`Error::Gpu`] if the kernel has no such variant, or the driver refuses it.
+    pub(crate) async fn pipeline(
         &self,
         kernel: &'static Kernel,
         features: &[&str],
         constants: Constants<'_>,
     ) -> Result<Pipeline> {
-        let mut wanted = self.inner.capabilities.shader_features();
-        wanted.extend(features.iter().copied().filter_map(|f| {
-            // Kernels know their features as static names.
-            kernel.variants.iter().flat_map(|v| v.features).copied().find(|known| *known == f)
-        }));
-        let variant = kernel.variant(&wanted).ok_or_else(|| Error::Gpu {
+        let variant = kernel.variant(features).ok_or_else(|| Error::Gpu {
             reason: format!("the kernel {} has no variant for {features:?}", kernel.name),
         })?;
-        let pipelines = &self.inner.pipelines;
-        let mut made = pipelines.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || self.make_pipeline(kernel, variant, constants);
-        Ok(made.entry((variant.file, constants.to_vec())).or_insert_with(make).clone())
+        let key = (variant.file, constants.to_vec());
+        let made = || self.inner.pipelines.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = made().get(&key) {
+            return Ok(pipeline.clone());
+        }
+        // Validation errors are of our making, internal ones of the driver's.
+        let invalid = self.inner.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let internal = self.inner.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let pipeline = self.make_pipeline(kernel, variant, constants);
+        let (internal, invalid) = (internal.pop(), invalid.pop());
+        if let Some(error) = internal.await.or(invalid.await) {
+            return Err(Error::Gpu { reason: format!("the kernel {} is refused: {error}", variant.name()) });
+        }
+        Ok(made().entry(key).or_insert(pipeline).clone())
     }
 
     fn make_pipeline(&self, kernel: &Kernel, variant: &Variant, constants: Constants<'_>) -> Pipeline {
@@ -104,7 +107,7 @@ impl Gpu {
             device.create_shader_module(descriptor)
         } else {
             // SAFETY: every index of every kernel is in bounds for the sizes that `ops` asks for (tests compare each kernel
-            // with its twin with checks on and off, over odd shapes), positions, lengths and token ids are checked by the
+            // with its reference with checks on and off, over odd shapes), positions, lengths and token ids are checked by the
             // session before a submit, and by nobody else (`Gpu::run_plan` is unsafe); every loop counts towards a bound.
             unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };

@@ -1,7 +1,9 @@
 //! Milliseconds of each dispatch, by timestamp queries.
 
 use super::context::Gpu;
-use super::plan::{Plan, StepRing, StepUniform};
+use super::plan::Plan;
+use super::readback::Readback;
+use super::step::{StepRing, StepUniform};
 use crate::error::{Error, Result};
 
 /// Timestamps in one query set, at most.
@@ -44,7 +46,7 @@ impl Gpu {
             pass.write_timestamp(&queries, 0);
             let mut stamp = 0;
             for plan in plans {
-                plan.encode_each(0..plan.parts(), &mut pass, step.n_tokens, slot, |pass| {
+                plan.encode_each(0..plan.segments(), &mut pass, step.n_tokens, slot, |pass| {
                     stamp += 1;
                     pass.write_timestamp(&queries, stamp);
                 });
@@ -52,7 +54,8 @@ impl Gpu {
         }
         encoder.resolve_query_set(&queries, 0..stamps as u32, &resolved, 0);
         self.submit_commands([encoder.finish()]);
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&self.read_buffer(&resolved, bytes).await?);
+        let readback = Readback::new(self, bytes).await?;
+        let ticks: Vec<u64> = readback.read(self, &resolved, bytes, bytemuck::pod_collect_to_vec).await?;
         let ms = f64::from(self.queue().get_timestamp_period()) * 1e-6;
         let spans = ticks.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * ms);
         Ok(kernels.into_iter().zip(spans).collect())

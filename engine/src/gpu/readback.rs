@@ -2,6 +2,7 @@
 
 use futures_channel::oneshot;
 
+use super::buffer::Buffer;
 use super::context::Gpu;
 use crate::error::{Error, Result};
 
@@ -19,6 +20,21 @@ impl Readback {
     /// Records a copy of `bytes` bytes from `source` at `offset`.
     pub(crate) fn copy(&self, encoder: &mut wgpu::CommandEncoder, source: &wgpu::Buffer, offset: u64, bytes: u64) {
         encoder.copy_buffer_to_buffer(source, offset, &self.staging, 0, bytes);
+    }
+
+    /// Copies the first `bytes` bytes of `source` and hands them over.
+    pub(crate) async fn read<T>(
+        &self,
+        gpu: &Gpu,
+        source: &wgpu::Buffer,
+        bytes: u64,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.copy(&mut encoder, source, 0, bytes);
+        let submission = gpu.submit_commands([encoder.finish()]);
+        let mut mapping = self.request(bytes);
+        self.take(gpu, submission, &mut mapping, read).await
     }
 
     /// Asks for the mapping, right after the submit that copies into it.
@@ -78,16 +94,11 @@ impl Mapping {
 }
 
 impl Gpu {
-    /// The first `bytes` bytes of a buffer. Makes a staging buffer, so not for hot paths.
+    /// The first `bytes` bytes of a buffer that has memory. Makes a staging buffer, so not for hot paths.
     ///
     /// # Errors
     /// If the device is lost or out of memory.
-    pub async fn read_buffer(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>> {
-        let readback = Readback::new(self, bytes).await?;
-        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        readback.copy(&mut encoder, buffer, 0, bytes);
-        let submission = self.submit_commands([encoder.finish()]);
-        let mut mapping = readback.request(bytes);
-        readback.take(self, submission, &mut mapping, <[u8]>::to_vec).await
+    pub async fn read(&self, buffer: &Buffer, bytes: u64) -> Result<Vec<u8>> {
+        Readback::new(self, bytes).await?.read(self, buffer.memory(), bytes, <[u8]>::to_vec).await
     }
 }

@@ -1,19 +1,20 @@
-//! Walking a plan.
+//! Running a plan.
 
 use std::ops::Range;
 
 use web_time::Instant;
 
 use super::context::Gpu;
-use super::plan::{Plan, StepRing, StepUniform};
+use super::plan::Plan;
+use super::step::{StepRing, StepUniform};
 use crate::error::Result;
 
 impl Gpu {
-    /// Encodes all of some plans for one step, whose uniform is in `slot`, in one pass. `after` may add copies. Nothing runs
-    /// before it is submitted.
-    pub(crate) fn encode(
+    /// Encodes ranges of segments of some plans for one step, whose uniform is in `slot`, in one pass. `after` may add
+    /// copies. Nothing runs before it is submitted.
+    fn encode(
         &self,
-        plans: &[&Plan],
+        plans: &[(&Plan, Range<usize>)],
         n_tokens: u32,
         slot: u32,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
@@ -21,26 +22,50 @@ impl Gpu {
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for plan in plans {
-                plan.encode(0..plan.parts(), &mut pass, n_tokens, slot);
+            for (plan, segments) in plans {
+                plan.encode(segments.clone(), &mut pass, n_tokens, slot);
             }
         }
         after(&mut encoder);
         encoder.finish()
     }
 
+    /// Encodes and submits all of some plans for one step of a reply. `after` may add copies.
+    pub(crate) fn submit_step(
+        &self,
+        ring: &mut StepRing,
+        plans: &[&Plan],
+        step: &StepUniform,
+        after: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> wgpu::SubmissionIndex {
+        let commands = self.encode_step(ring, plans, step, after);
+        self.submit_commands([commands])
+    }
+
+    fn encode_step(
+        &self,
+        ring: &mut StepRing,
+        plans: &[&Plan],
+        step: &StepUniform,
+        after: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> wgpu::CommandBuffer {
+        let slot = ring.write_ahead(self, step);
+        let plans: Vec<_> = plans.iter().map(|plan| (*plan, 0..plan.segments())).collect();
+        self.encode(&plans, step.n_tokens, slot, after)
+    }
+
     /// Milliseconds that the host takes to encode some plans for one step of a reply, which then does not run. With the device
     /// idle, or a software adapter would be measured with it, which takes the processor for itself.
     pub(crate) fn encode_ms(&self, ring: &mut StepRing, plans: &[&Plan], step: &StepUniform) -> f64 {
         let started = Instant::now();
-        let slot = ring.write_reply(self, step);
-        let commands = self.encode(plans, step.n_tokens, slot, |_| {});
+        let commands = self.encode_step(ring, plans, step, |_| {});
         let ms = started.elapsed().as_secs_f64() * 1e3;
         drop(commands);
         ms
     }
 
-    /// Submits some parts of a plan and waits for them. For who records plans of their own; sessions check what they run.
+    /// Submits some segments of a plan and waits for them. For those who record plans themselves; sessions check what they
+    /// run.
     ///
     /// # Safety
     /// Shaders check no bounds. Every buffer of the plan must have the shape that its operation asks for, with at least
@@ -52,31 +77,24 @@ impl Gpu {
         &self,
         ring: &mut StepRing,
         plan: &Plan,
-        parts: Range<usize>,
+        segments: Range<usize>,
         step: &StepUniform,
     ) -> Result<()> {
-        self.run_parts(ring, plan, parts, step).await
+        self.run_segments(ring, plan, segments, step).await
     }
 
-    /// Submits some parts of a plan and waits for them.
+    /// Submits some segments of a plan and waits for them.
     ///
     /// # Errors
     /// If the device is lost or refuses a command.
-    pub(crate) async fn run_parts(
+    pub(crate) async fn run_segments(
         &self,
         ring: &mut StepRing,
         plan: &Plan,
-        parts: Range<usize>,
+        segments: Range<usize>,
         step: &StepUniform,
     ) -> Result<()> {
-        let slot = ring.write(self, step);
-        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            plan.encode(parts, &mut pass, step.n_tokens, slot);
-        }
-        let submission = self.submit_commands([encoder.finish()]);
-        self.finish(submission).await
+        self.run_repeatedly(ring, plan, segments, step, 1).await
     }
 
     /// Runs all of a plan for one step and waits for it.
@@ -84,6 +102,24 @@ impl Gpu {
     /// # Errors
     /// If the device is lost or refuses a command.
     pub(crate) async fn run(&self, ring: &mut StepRing, plan: &Plan, step: &StepUniform) -> Result<()> {
-        self.run_parts(ring, plan, 0..plan.parts(), step).await
+        self.run_segments(ring, plan, 0..plan.segments(), step).await
+    }
+
+    /// Submits some segments of a plan `times` times over, in one pass, and waits for them.
+    ///
+    /// # Errors
+    /// If the device is lost or refuses a command.
+    pub(crate) async fn run_repeatedly(
+        &self,
+        ring: &mut StepRing,
+        plan: &Plan,
+        segments: Range<usize>,
+        step: &StepUniform,
+        times: usize,
+    ) -> Result<()> {
+        let slot = ring.write(self, step);
+        let commands = self.encode(&vec![(plan, segments); times], step.n_tokens, slot, |_| {});
+        let submission = self.submit_commands([commands]);
+        self.finish(submission).await
     }
 }

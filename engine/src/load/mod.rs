@@ -70,6 +70,14 @@ pub struct TensorView<'a> {
     pub bytes: &'a [u8],
 }
 
+impl TensorView<'_> {
+    /// Its rows in order, `row_bytes` bytes each; those of a synthetic tensor repeat.
+    pub(crate) fn rows_of(&self, row_bytes: usize) -> impl Iterator<Item = &[u8]> {
+        let given = (self.bytes.len() / row_bytes).max(1);
+        (0..self.rows).map(move |row| &self.bytes[row % given * row_bytes..][..row_bytes])
+    }
+}
+
 /// Where the tokenizer comes from.
 #[derive(Clone, Debug)]
 pub enum TokenizerSource {

@@ -70,8 +70,10 @@ impl Matrix {
     pub(crate) async fn noise(gpu: &Gpu, format: WeightFormat, rows: usize, cols: usize) -> Result<Self> {
         let bytes = noise_rows(format, ROWS, cols, 0.0, 1.0);
         let view = TensorView { name: "noise".into(), format, rows, cols, bytes: &bytes };
+        let matrix = Self::new("noise", format, [rows, cols], u64::MAX, gpu.capabilities());
         let mut ignore = |_, _| true;
-        Uploader::new(gpu, u64::MAX, 0, &mut ignore).matrix(&[view], format).await
+        Uploader::new(gpu, 0, &mut ignore).fill(&matrix, &[view]).await?;
+        Ok(matrix)
     }
 }
 

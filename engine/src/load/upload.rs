@@ -3,8 +3,8 @@
 use super::TensorView;
 use super::convert::convert;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Tensor};
-use crate::quant::{BINDING_ALIGN, Matrix, ROW_GROUP, Shard, WeightFormat};
+use crate::gpu::{Buffer, Gpu, Tensor};
+use crate::quant::{Matrix, ROW_GROUP, Shard, WeightFormat};
 
 /// Bytes that may wait in wgpu's staging memory before a submit hands them to the device.
 const MAX_PENDING_BYTES: u64 = 64 << 20;
@@ -14,8 +14,6 @@ const BATCH_BYTES: usize = 4 << 20;
 /// Uploads tensors, reports progress and stops when asked to.
 pub struct Uploader<'a> {
     gpu: &'a Gpu,
-    /// Largest binding to make.
-    max_shard_bytes: u64,
     /// Bytes of the file that are done, of how many; returns whether to go on.
     progress: &'a mut (dyn FnMut(u64, u64) -> bool + Send),
     total: u64,
@@ -28,48 +26,23 @@ impl<'a> Uploader<'a> {
     /// returns whether to go on.
     pub fn new(
         gpu: &'a Gpu,
-        max_shard_bytes: u64,
         total: u64,
         progress: &'a mut (dyn FnMut(u64, u64) -> bool + Send),
     ) -> Self {
-        let max_shard_bytes = max_shard_bytes.min(gpu.capabilities().max_binding_bytes);
-        Self { gpu, max_shard_bytes, progress, total, done: 0, pending: 0 }
+        Self { gpu, progress, total, done: 0, pending: 0 }
     }
 
-    /// Uploads matrices below each other as one, in `format`, converting them row by row if the file has them otherwise.
-    /// All have the same columns and the same format in the file.
+    /// Fills a declared matrix with matrices of the file below each other, converting them row by row if the file has them in
+    /// another format. All have the matrix's columns and the same format in the file; their rows add up to the matrix's.
     ///
     /// # Errors
     /// [`Error::Cancelled`] if the progress callback said so, and the errors of buffers.
-    pub async fn matrix(&mut self, views: &[TensorView<'_>], format: WeightFormat) -> Result<Matrix> {
-        let Some(view) = views.first() else { return Ok(Matrix { format, rows: 0, cols: 0, shards: Vec::new() }) };
-        let total_rows: usize = views.iter().map(|view| view.rows).sum();
-        let layout = format.gpu_row(view.cols);
-        let (quant_bytes, scale_bytes) = (16 * layout.quant_vec4s as u64, 4 * layout.scale_words as u64);
-        // The scales of a shard are never larger than its quants, so the quants decide how many rows a binding holds; the
-        // buffer holds both.
-        let in_buffer =
-            self.gpu.capabilities().max_buffer_bytes.saturating_sub(BINDING_ALIGN) / (quant_bytes + scale_bytes).max(1);
-        let shard_rows = (self.max_shard_bytes / quant_bytes.max(1)).min(in_buffer) as usize / ROW_GROUP * ROW_GROUP;
-        if shard_rows == 0 {
-            return Err(Error::Adapter {
-                adapter: self.gpu.info().name.clone(),
-                reason: format!(
-                    "{ROW_GROUP} rows of {} take {quant_bytes} bytes each, more than a binding holds",
-                    view.name
-                ),
-            });
+    pub async fn fill(&mut self, matrix: &Matrix, views: &[TensorView<'_>]) -> Result<()> {
+        for shard in &matrix.shards {
+            self.gpu.allocate(&shard.buffer).await?;
+            self.shard(views, matrix.format, shard).await?;
         }
-        let mut shards = Vec::new();
-        let mut first_row = 0;
-        while first_row < total_rows {
-            let rows = shard_rows.min(total_rows - first_row);
-            let shard = Shard::new(self.gpu, &view.name, format, view.cols, first_row, rows).await?;
-            self.shard(views, format, &shard).await?;
-            shards.push(shard);
-            first_row += rows;
-        }
-        Ok(Matrix { format, rows: total_rows, cols: view.cols, shards })
+        Ok(())
     }
 
     async fn shard(&mut self, views: &[TensorView<'_>], format: WeightFormat, shard: &Shard) -> Result<()> {
@@ -80,13 +53,9 @@ impl<'a> Uploader<'a> {
         // Every row in turn, from the shard's first on.
         let mut bytes = views
             .iter()
-            .flat_map(|view| {
-                // A synthetic matrix has fewer rows, which repeat.
-                let given_rows = (view.bytes.len() / row_bytes).max(1);
-                (0..view.rows).map(move |row| &view.bytes[row % given_rows * row_bytes..][..row_bytes])
-            })
+            .flat_map(|view| view.rows_of(row_bytes))
             .skip(shard.first_row);
-        let batch_rows = (BATCH_BYTES / (16 * layout.quant_vec4s)).next_multiple_of(ROW_GROUP).max(ROW_GROUP);
+        let batch_rows = (BATCH_BYTES / (layout.quant_bytes() as usize)).next_multiple_of(ROW_GROUP).max(ROW_GROUP);
         let (mut batch, mut quants, mut scales) = (Vec::new(), Vec::new(), Vec::new());
         let (quant_words, scale_words) = (4 * layout.quant_vec4s, layout.scale_words);
         for start in (0..shard.rows).step_by(batch_rows) {
@@ -111,14 +80,15 @@ impl<'a> Uploader<'a> {
         Ok(())
     }
 
-    /// Uploads a vector as f32 with `offset` added: norm weights are `1 + w` on the device.
+    /// Fills a declared row with vectors of the file side by side, as f32, with `offset` added to each value: norm weights
+    /// are `1 + w` on the device.
     ///
     /// # Errors
     /// The errors of buffers.
-    pub async fn vector(&mut self, view: &TensorView<'_>, offset: f32) -> Result<Tensor> {
-        let values = floats(view, offset);
-        self.done += view.bytes.len() as u64;
-        Tensor::from_rows(self.gpu, &view.name, values.len(), &values).await
+    pub async fn fill_row(&mut self, row: &Tensor, views: &[TensorView<'_>], offset: f32) -> Result<()> {
+        self.done += views.iter().map(|view| view.bytes.len() as u64).sum::<u64>();
+        let values: Vec<f32> = views.iter().flat_map(|view| floats(view, offset)).collect();
+        row.upload(self.gpu, &values).await
     }
 
     /// Hands over what still waits.
@@ -139,8 +109,8 @@ impl<'a> Uploader<'a> {
         if (self.progress)(self.total, self.total) { Ok(()) } else { Err(Error::Cancelled) }
     }
 
-    async fn write(&mut self, buffer: &wgpu::Buffer, offset: u64, words: &[u32]) -> Result<()> {
-        self.gpu.queue().write_buffer(buffer, offset, bytemuck::cast_slice(words));
+    async fn write(&mut self, buffer: &Buffer, offset: u64, words: &[u32]) -> Result<()> {
+        self.gpu.write(buffer, offset, bytemuck::cast_slice(words));
         self.pending += 4 * words.len() as u64;
         if self.pending >= MAX_PENDING_BYTES { self.finish().await } else { Ok(()) }
     }

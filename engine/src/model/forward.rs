@@ -1,24 +1,23 @@
-//! The layer graph of Gemma-2 and Gemma-3 text, a line a kernel.
+//! The layer graph of Gemma-2 and Gemma-3 text, one line per kernel.
 //!
 //! Gemma 2 (Gemma Team 2024, section 2): `x += post_attention_norm(attention(input_norm(x)))`, then
-//! `x += post_ffn_norm(ffn(pre_ffn_norm(x)))`. The seams between blocks are fused: [`add_rms_norm`] adds one block's output
-//! and norms the next one's input, and in decode the product of gates and ups may make the seam before it.
+//! `x += post_ffn_norm(ffn(pre_ffn_norm(x)))`. [`add_rms_norm`] fuses what stands between two blocks: it adds one block's output
+//! to the residual stream and norms the next one's input. In decode the product of gates and ups may do that itself.
 
-use super::feed_forward::{FeedForward, record_hidden};
-use super::products::{Kernels, Mode, Products};
+use super::feed_forward::{FeedForward, record_ffn_inner};
+use super::products::{Kernels, Products};
 use super::weights::RopeTables;
-use super::{Config, KvCache, State, Weights};
-use crate::error::Result;
-use crate::gpu::{Count, Recorder};
+use super::{Activations, Config, SequenceState, Weights};
+use crate::gpu::{Count, Recording};
 use crate::ops::{
-    Attention, Emitted, Factor, Rope, Seam, Shares, add_rms_norm, argmax, attention, attention_merge, attention_split,
-    embed, logits, pick, rms_norm, rope, sample, shortlist,
+    Attention, KeySplits, Mode, Operand, ResidualNorm, Rope, add_rms_norm, argmax, attention, attention_merge,
+    attention_split, embed, logits, pick, rms_norm, rope, sample, shortlist,
 };
 
 /// What stays the same from step to step.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
-    /// The model's numbers.
+    /// The model's shape.
     pub config: &'a Config,
     /// Its weights.
     pub weights: &'a Weights,
@@ -28,93 +27,75 @@ pub struct Model<'a> {
     pub kernels: Kernels,
 }
 
-/// Records everything from token ids to the final norm, which ends up in `s.normed`. A part a layer, after one for the
-/// embedding.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn record_body(r: &mut Recorder<'_>, mode: Mode, model: Model<'_>, cache: &KvCache, s: &State) -> Result<()> {
+/// Records everything from token ids to the final norm, which ends up in `a.normed`: a segment for the embedding, then one per
+/// layer.
+pub fn record_body(r: &mut Recording, mode: Mode, model: Model<'_>, sequence: &SequenceState, a: &Activations) {
     let Model { config: c, weights: w, tables, kernels } = model;
     let eps = c.rms_norm_eps;
-    let products = Products { mode, kernels, int8: &s.int8 };
-    r.begin_part();
-    embed(r, &w.embedding, &s.tokens, c.embedding_scale, &s.residual).await?;
-    // What the layer's first product takes.
-    let mut x = Factor::Float(&s.normed);
+    let products = Products { mode, kernels, int8: &a.int8 };
+    let tokens = if mode == Mode::Decode { &sequence.sink.token } else { &a.tokens };
+    r.begin_segment();
+    embed(r, &w.embedding, tokens, c.embedding_scale, &a.residual);
+    // The input of the layer's first product.
+    let mut x = Operand::Float(&a.normed);
     if let Some(first) = w.layers.first() {
-        x = products.factor(&first.qkv.placed(), &s.normed);
-        rms_norm(r, &s.residual, &first.input_norm, eps, x).await?;
+        x = products.operand(r, &first.qkv.placed(), &a.normed);
+        rms_norm(r, &a.residual, &first.input_norm, eps, x);
     }
-    // Where the residual stream is, and where it goes next if it goes elsewhere.
-    let (mut residual, mut new_residual) = (&s.residual, &s.new_residual);
-    for (i, (layer, cache)) in w.layers.iter().zip(&cache.layers).enumerate() {
+    // Where the residual stream is, and where it goes next if it cannot stay.
+    let (mut residual, mut new_residual) = (&a.residual, &a.new_residual);
+    for (i, (layer, cache)) in w.layers.iter().zip(&sequence.cache.layers).enumerate() {
         let kind = &c.layers[i];
-        r.begin_part();
-        products.record(r, x, &layer.qkv.placed(), &s.qkv).await?;
-        let rotation = Rope {
-            heads: c.num_heads,
-            kv_heads: c.num_kv_heads,
-            head_dim: c.head_dim,
-            query_scale: c.query_scale,
-            eps,
-        };
+        let (heads, kv_heads, head_dim) = (c.num_heads, c.num_kv_heads, c.head_dim);
+        let rotation = Rope { heads, kv_heads, head_dim, query_scale: c.query_scale, eps };
+        let shape = Attention { heads, kv_heads, head_dim, window: kind.window, soft_cap: c.attn_soft_cap };
         let table = tables.of(kind.rope_theta, kind.rope_scale);
         let qk_norm = layer.qk_norm.as_ref();
-        let numbers = Attention {
-            heads: c.num_heads,
-            kv_heads: c.num_kv_heads,
-            head_dim: c.head_dim,
-            window: kind.window,
-            soft_cap: c.attn_soft_cap,
-        };
         let output = [(&layer.output, 0)];
-        x = Factor::Float(&s.heads);
+
+        r.begin_segment();
+        products.record(r, x, &layer.qkv.placed(), &a.qkv);
+        x = Operand::Float(&a.heads);
         if mode == Mode::Decode {
-            if c.head_dim.is_multiple_of(32) {
-                x = products.factor(&output, &s.heads);
+            if head_dim.is_multiple_of(32) {
+                x = products.operand(r, &output, &a.heads);
             }
-            let shares = s.partials.as_ref().map_or(Shares::One(x), Shares::Many);
-            attention_split(r, numbers, rotation, &s.qkv, table, qk_norm, cache, shares).await?;
-            if let Shares::Many(partials) = shares {
-                attention_merge(r, numbers, partials, x).await?;
+            let splits = a.partials.as_ref().map_or(KeySplits::One(x), KeySplits::Many);
+            attention_split(r, shape, rotation, &a.qkv, table, qk_norm, cache, splits);
+            if let KeySplits::Many(partials) = splits {
+                attention_merge(r, shape, partials, x);
             }
         } else {
-            rope(r, rotation, &s.qkv, table, qk_norm, cache).await?;
-            attention(r, numbers, &s.qkv, cache, &s.heads).await?;
+            rope(r, rotation, &a.qkv, table, qk_norm, cache);
+            attention(r, shape, &a.qkv, cache, &a.heads);
         }
-        products.record(r, x, &output, &s.block).await?;
-        let seam = Seam {
-            y: &s.block,
-            post_weight: &layer.post_attention_norm,
-            residual,
-            next_weight: &layer.pre_ffn_norm,
-            eps,
-        };
+        products.record(r, x, &output, &a.block);
+
+        let (post_weight, next_weight) = (&layer.post_attention_norm, &layer.pre_ffn_norm);
         let block = FeedForward {
-            seam,
+            norm: ResidualNorm { y: &a.block, post_weight, residual, next_weight, eps },
             new_residual,
             gate_up: layer.gate_up.placed(),
             down: &layer.down,
-            normed: &s.normed,
-            gates_ups: &s.gate_up,
-            hidden: &s.hidden,
-            hidden_int8: &s.hidden_int8,
+            normed: &a.normed,
+            gates_ups: &a.gate_up,
+            ffn_inner: &a.ffn_inner,
+            ffn_inner_int8: &a.ffn_inner_int8,
         };
-        let hidden = record_hidden(r, &products, &block).await?;
-        if hidden.moved {
+        let inner = record_ffn_inner(r, &products, &block);
+        if inner.moved {
             std::mem::swap(&mut residual, &mut new_residual);
         }
-        products.record(r, hidden.factor, &[(&layer.down, 0)], &s.block).await?;
+        products.record(r, inner.operand, &[(&layer.down, 0)], &a.block);
+
         let next_weight;
         (next_weight, x) = match w.layers.get(i + 1) {
-            Some(next) => (&next.input_norm, products.factor(&next.qkv.placed(), &s.normed)),
-            // The head is recorded apart and may multiply otherwise.
-            None => (&w.final_norm, Factor::Float(&s.normed)),
+            Some(next) => (&next.input_norm, products.operand(r, &next.qkv.placed(), &a.normed)),
+            // The head is recorded apart and may multiply in another way.
+            None => (&w.final_norm, Operand::Float(&a.normed)),
         };
-        let seam = Seam { y: &s.block, post_weight: &layer.post_ffn_norm, residual, next_weight, eps };
-        add_rms_norm(r, seam, x).await?;
+        add_rms_norm(r, ResidualNorm { y: &a.block, post_weight: &layer.post_ffn_norm, residual, next_weight, eps }, x);
     }
-    Ok(())
 }
 
 /// What comes after the body.
@@ -128,27 +109,35 @@ pub enum Head {
     AllLogits,
 }
 
-/// Records the head: from the final norm in `s.normed` to logits and a token, one of the first `pieces`: vocabularies may
-/// be padded with rows that stand for nothing.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn record_head(r: &mut Recorder<'_>, head: Head, model: Model<'_>, s: &State, pieces: usize) -> Result<()> {
+/// Records the head: from the final norm in `a.normed` to logits and a token, one of the first `usable_vocab`: vocabularies
+/// may be padded with rows that stand for nothing.
+pub fn record_head(
+    r: &mut Recording,
+    head: Head,
+    model: Model<'_>,
+    sequence: &SequenceState,
+    a: &Activations,
+    usable_vocab: usize,
+) {
     let Model { config: c, weights: w, kernels, .. } = model;
-    r.begin_part();
-    let mode = if head == Head::AllLogits { Mode::Prefill } else { Mode::Decode };
-    let products = Products { mode, kernels, int8: &s.int8 };
-    products.record(r, Factor::Float(&s.normed), &[(&w.embedding, 0)], &s.logits).await?;
-    if head == Head::AllLogits {
-        return logits(r, &s.logits, Count::EACH_TOKEN, c.final_soft_cap, &s.seen).await;
-    }
-    logits(r, &s.logits, Count::Fixed(1), c.final_soft_cap, &s.seen).await?;
-    let emitted = Emitted { tokens: &s.tokens, results: &s.results, seen: &s.seen };
-    if head == Head::Greedy {
-        argmax(r, &s.logits, pieces, &s.best).await?;
-        pick(r, &s.best, emitted).await
-    } else {
-        shortlist(r, &s.logits, pieces, &s.shortlist).await?;
-        sample(r, &s.shortlist, pieces, &s.candidates, emitted).await
+    let (mode, rows) = match head {
+        Head::AllLogits => (Mode::Prefill, Count::EACH_TOKEN),
+        Head::Greedy | Head::Sample => (Mode::Decode, Count::Fixed(1)),
+    };
+    r.begin_segment();
+    let products = Products { mode, kernels, int8: &a.int8 };
+    products.record(r, Operand::Float(&a.normed), &[(&w.embedding, 0)], &a.logits);
+    logits(r, &a.logits, rows, c.final_soft_cap, &sequence.sink.seen);
+    let sink = &sequence.sink;
+    match head {
+        Head::AllLogits => {}
+        Head::Greedy => {
+            argmax(r, &a.logits, usable_vocab, &a.best);
+            pick(r, &a.best, sink);
+        }
+        Head::Sample => {
+            shortlist(r, &a.logits, usable_vocab, &a.shortlist);
+            sample(r, &a.shortlist, usable_vocab, sink);
+        }
     }
 }

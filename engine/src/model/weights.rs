@@ -1,10 +1,10 @@
-//! The weights of a model on the device.
+//! The weights of a model: declared from its files' headers, then uploaded.
 
 use super::Config;
 use crate::error::Result;
-use crate::gpu::{Gpu, Tensor};
-use crate::load::{LayerPart, ModelFiles, Part, TensorView, Uploader, floats};
-use crate::ops::{cos_sin_table, first_up};
+use crate::gpu::{Capabilities, Gpu, Tensor};
+use crate::load::{LayerPart, ModelFiles, Part, Uploader};
+use crate::ops::{cos_sin, first_up, rope_table};
 use crate::quant::{Matrix, WeightFormat};
 
 /// All weights. `H` is the hidden size, `F` the intermediate size, `D` a head's size, `Q` and `K` query and key heads.
@@ -22,14 +22,23 @@ pub struct Weights {
 /// one dispatch.
 #[derive(Debug)]
 pub struct Stack {
-    /// In order, each with the first column of its output.
-    parts: Vec<(Matrix, usize)>,
+    /// In order.
+    parts: Vec<StackPart>,
+}
+
+#[derive(Debug)]
+struct StackPart {
+    matrix: Matrix,
+    /// The first column of its output.
+    first_out: usize,
+    /// What the file calls its rows, from the first.
+    tensors: Vec<Part>,
 }
 
 impl Stack {
     /// Each matrix with the first column of its output.
     pub(crate) fn placed(&self) -> Vec<(&Matrix, usize)> {
-        self.parts.iter().map(|(matrix, first_out)| (matrix, *first_out)).collect()
+        self.parts.iter().map(|part| (&part.matrix, part.first_out)).collect()
     }
 }
 
@@ -56,41 +65,89 @@ pub struct LayerWeights {
     pub post_ffn_norm: Tensor,
 }
 
+/// A matrix or a norm, and what the file calls it: matrices' rows in order, norms side by side.
+pub(crate) enum Source<'a> {
+    /// `[rows, cols]`
+    Matrix(&'a Matrix, Vec<Part>),
+    /// `[1, cols]`
+    Norm(&'a Tensor, Vec<Part>),
+}
+
 impl Weights {
-    /// Uploads a model's weights, as `format` or as the file has them.
+    /// Declares the weights of a model, in `format` or as the file has them: no device is needed, and nothing is read but the
+    /// files' headers. Matrices are in shards of at most `max_shard_bytes`.
     ///
     /// # Errors
-    /// [`Error::Cancelled`](crate::Error::Cancelled) if `progress` returns false; out of memory; limits of the adapter.
-    pub async fn load(
-        gpu: &Gpu,
+    /// The errors of [`ModelFiles::tensor`].
+    pub fn new(
         files: &ModelFiles,
         format: Option<WeightFormat>,
         max_shard_bytes: u64,
-        progress: &mut (dyn FnMut(u64, u64) -> bool + Send),
+        capabilities: &Capabilities,
     ) -> Result<Self> {
         let config = files.config();
+        let declare = Declare { files, format, max_shard_bytes, capabilities };
+        Ok(Self {
+            embedding: declare.matrix("embedding", Part::Embedding)?,
+            layers: (0..config.num_layers).map(|i| declare.layer(i)).collect::<Result<_>>()?,
+            final_norm: Tensor::new("final_norm", 1, config.hidden_size),
+        })
+    }
+
+    /// Uploads the weights from the files that they were declared for.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`](crate::Error::Cancelled) if `progress` returns false; out of memory; limits of the adapter.
+    pub async fn upload(
+        &self,
+        gpu: &Gpu,
+        files: &ModelFiles,
+        progress: &mut (dyn FnMut(u64, u64) -> bool + Send),
+    ) -> Result<()> {
         let mut total = 0;
-        for part in Part::all(config) {
+        for part in Part::all(files.config()) {
             let view = files.tensor(part)?;
             total += view.format.row_bytes(view.cols).map_or(0, |bytes| bytes as u64 * view.rows as u64);
         }
-        let mut loader = Loader { gpu, files, format, uploader: Uploader::new(gpu, max_shard_bytes, total, progress) };
-        let embedding = loader.matrix(Part::Embedding).await?;
-        let mut layers = Vec::with_capacity(config.num_layers);
-        for i in 0..config.num_layers {
-            layers.push(loader.layer(i).await?);
+        let mut uploader = Uploader::new(gpu, total, progress);
+        let views = |parts: &[Part]| parts.iter().map(|part| files.tensor(*part)).collect::<Result<Vec<_>>>();
+        for source in self.sources() {
+            match source {
+                Source::Matrix(matrix, parts) => uploader.fill(matrix, &views(&parts)?).await?,
+                Source::Norm(norm, parts) => uploader.fill_row(norm, &views(&parts)?, files.norm_offset()).await?,
+            }
         }
-        let final_norm = loader.norm(Part::FinalNorm).await?;
-        loader.uploader.finish().await?;
-        loader.uploader.report_all()?;
-        Ok(Self { embedding, layers, final_norm })
+        uploader.finish().await?;
+        uploader.report_all()
+    }
+
+    /// Everything, with what the file calls it.
+    pub(crate) fn sources(&self) -> Vec<Source<'_>> {
+        let mut sources = vec![Source::Matrix(&self.embedding, vec![Part::Embedding])];
+        for (i, layer) in self.layers.iter().enumerate() {
+            let named = |part| vec![Part::Layer(i, part)];
+            let stacked = layer.qkv.parts.iter().chain(&layer.gate_up.parts);
+            sources.extend(stacked.map(|part| Source::Matrix(&part.matrix, part.tensors.clone())));
+            sources.extend([
+                Source::Matrix(&layer.output, named(LayerPart::Output)),
+                Source::Matrix(&layer.down, named(LayerPart::Down)),
+                Source::Norm(&layer.input_norm, named(LayerPart::InputNorm)),
+                Source::Norm(&layer.post_attention_norm, named(LayerPart::PostAttentionNorm)),
+                Source::Norm(&layer.pre_ffn_norm, named(LayerPart::PreFfnNorm)),
+                Source::Norm(&layer.post_ffn_norm, named(LayerPart::PostFfnNorm)),
+            ]);
+            let query_key = || [LayerPart::QueryNorm, LayerPart::KeyNorm].map(|part| Part::Layer(i, part)).to_vec();
+            sources.extend(layer.qk_norm.as_ref().map(|norm| Source::Norm(norm, query_key())));
+        }
+        sources.push(Source::Norm(&self.final_norm, vec![Part::FinalNorm]));
+        sources
     }
 
     /// Every matrix.
     pub fn matrices(&self) -> impl Iterator<Item = &Matrix> {
         let layers = self.layers.iter().flat_map(|layer| {
             let LayerWeights { qkv, output, gate_up, down, .. } = layer;
-            let stacked = qkv.parts.iter().chain(&gate_up.parts).map(|(matrix, _)| matrix);
+            let stacked = qkv.parts.iter().chain(&gate_up.parts).map(|part| &part.matrix);
             stacked.chain([output, down])
         });
         std::iter::once(&self.embedding).chain(layers)
@@ -108,93 +165,82 @@ impl Weights {
         bytes.into_iter().max_by_key(|(_, sum)| *sum).map(|(format, _)| format)
     }
 
-    /// Bytes that the weights will take on the device, from the file's header alone.
-    ///
-    /// # Errors
-    /// The errors of [`ModelFiles::tensor`].
-    pub fn bytes(files: &ModelFiles, format: Option<WeightFormat>) -> Result<u64> {
-        let mut bytes = 0;
-        for part in Part::all(files.config()) {
-            let view = files.tensor(part)?;
-            let format = if view.rows == 1 { WeightFormat::F32 } else { format.unwrap_or(view.format) };
-            let row = format.gpu_row(view.cols);
-            bytes += view.rows as u64 * (16 * row.quant_vec4s + 4 * row.scale_words) as u64;
-        }
-        Ok(bytes)
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        let bytes = |source: Source<'_>| match source {
+            Source::Matrix(matrix, _) => matrix.bytes(),
+            Source::Norm(norm, _) => norm.buffer().bytes(),
+        };
+        self.sources().into_iter().map(bytes).sum()
     }
 }
 
-struct Loader<'a> {
-    gpu: &'a Gpu,
+/// What it takes to declare a model's weights.
+struct Declare<'a> {
     files: &'a ModelFiles,
     format: Option<WeightFormat>,
-    uploader: Uploader<'a>,
+    max_shard_bytes: u64,
+    capabilities: &'a Capabilities,
 }
 
-impl Loader<'_> {
-    async fn matrix(&mut self, part: Part) -> Result<Matrix> {
+impl Declare<'_> {
+    fn matrix(&self, label: &str, part: Part) -> Result<Matrix> {
         let view = self.files.tensor(part)?;
         let format = self.format.unwrap_or(view.format);
-        self.uploader.matrix(&[view], format).await
+        Ok(Matrix::new(label, format, [view.rows, view.cols], self.max_shard_bytes, self.capabilities))
     }
 
     /// Matrices of the same input, each with the first column of its output.
-    async fn stack(&mut self, placed: &[(Part, usize)]) -> Result<Stack> {
-        // Matrices to be one, where they begin, and where they end.
-        let mut groups: Vec<(Vec<TensorView<'_>>, WeightFormat, usize, usize)> = Vec::new();
+    fn stack(&self, label: &str, placed: &[(Part, usize)]) -> Result<Stack> {
+        /// Tensors of the file to be one matrix.
+        struct Group {
+            tensors: Vec<Part>,
+            /// In the file: what it has in another format is read differently.
+            read_as: WeightFormat,
+            format: WeightFormat,
+            cols: usize,
+            first_out: usize,
+            end: usize,
+        }
+        let mut groups: Vec<Group> = Vec::new();
         for &(part, first_out) in placed {
             let view = self.files.tensor(part)?;
-            let format = self.format.unwrap_or(view.format);
-            let end = first_out + view.rows;
+            let (read_as, cols, end) = (view.format, view.cols, first_out + view.rows);
+            let format = self.format.unwrap_or(read_as);
             match groups.last_mut() {
-                // What the file has in another format is read differently.
-                Some((views, of, _, last)) if views[0].format == view.format && *of == format && *last == first_out => {
-                    views.push(view);
-                    *last = end;
+                Some(last) if (last.read_as, last.format, last.end) == (read_as, format, first_out) => {
+                    last.tensors.push(part);
+                    last.end = end;
                 }
-                _ => groups.push((vec![view], format, first_out, end)),
+                _ => groups.push(Group { tensors: vec![part], read_as, format, cols, first_out, end }),
             }
         }
-        let mut parts = Vec::with_capacity(groups.len());
-        for (views, format, first_out, _) in groups {
-            parts.push((self.uploader.matrix(&views, format).await?, first_out));
-        }
-        Ok(Stack { parts })
+        let parts = groups.into_iter().map(|Group { tensors, format, cols, first_out, end, .. }| {
+            let shape = [end - first_out, cols];
+            let matrix = Matrix::new(label, format, shape, self.max_shard_bytes, self.capabilities);
+            StackPart { matrix, first_out, tensors }
+        });
+        Ok(Stack { parts: parts.collect() })
     }
 
-    async fn norm(&mut self, part: Part) -> Result<Tensor> {
-        let view = self.files.tensor(part)?;
-        self.uploader.vector(&view, self.files.norm_offset()).await
-    }
-
-    /// The norms of queries and keys in one row.
-    async fn qk_norm(&self, layer: usize) -> Result<Option<Tensor>> {
-        if !self.files.config().qk_norm {
-            return Ok(None);
-        }
-        let offset = self.files.norm_offset();
-        let mut both = floats(&self.files.tensor(Part::Layer(layer, LayerPart::QueryNorm))?, offset);
-        both.extend(floats(&self.files.tensor(Part::Layer(layer, LayerPart::KeyNorm))?, offset));
-        Tensor::from_rows(self.gpu, "qk_norm", both.len(), &both).await.map(Some)
-    }
-
-    async fn layer(&mut self, i: usize) -> Result<LayerWeights> {
+    fn layer(&self, i: usize) -> Result<LayerWeights> {
         let part = |part| Part::Layer(i, part);
         let config = self.files.config();
+        let norm = |label| Tensor::new(label, 1, config.hidden_size);
         let (query, key) = (config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim);
         let first_up = first_up(config.intermediate_size);
         let qkv = [(part(LayerPart::Query), 0), (part(LayerPart::Key), query), (part(LayerPart::Value), query + key)];
         let gate_up = [(part(LayerPart::Gate), 0), (part(LayerPart::Up), first_up)];
         Ok(LayerWeights {
-            input_norm: self.norm(part(LayerPart::InputNorm)).await?,
-            qkv: self.stack(&qkv).await?,
-            output: self.matrix(part(LayerPart::Output)).await?,
-            qk_norm: self.qk_norm(i).await?,
-            post_attention_norm: self.norm(part(LayerPart::PostAttentionNorm)).await?,
-            pre_ffn_norm: self.norm(part(LayerPart::PreFfnNorm)).await?,
-            gate_up: self.stack(&gate_up).await?,
-            down: self.matrix(part(LayerPart::Down)).await?,
-            post_ffn_norm: self.norm(part(LayerPart::PostFfnNorm)).await?,
+            input_norm: norm("input_norm"),
+            qkv: self.stack("qkv weights", &qkv)?,
+            output: self.matrix("output weights", part(LayerPart::Output))?,
+            qk_norm: config.qk_norm.then(|| Tensor::new("qk_norm", 1, 2 * config.head_dim)),
+            post_attention_norm: norm("post_attention_norm"),
+            pre_ffn_norm: norm("pre_ffn_norm"),
+            gate_up: self.stack("gate_up weights", &gate_up)?,
+            down: self.matrix("down weights", part(LayerPart::Down))?,
+            post_ffn_norm: norm("post_ffn_norm"),
         })
     }
 }
@@ -203,22 +249,37 @@ impl Loader<'_> {
 #[derive(Debug)]
 pub struct RopeTables {
     tables: Vec<(f32, f32, Tensor)>,
+    positions: usize,
+    head_dim: usize,
 }
 
 impl RopeTables {
-    /// Tables for `positions` positions.
-    ///
-    /// # Errors
-    /// The errors of buffers.
-    pub async fn new(gpu: &Gpu, config: &Config, positions: usize) -> Result<Self> {
+    /// Declares tables for `positions` positions.
+    pub fn new(config: &Config, positions: usize) -> Self {
+        let head_dim = config.head_dim;
         let mut tables: Vec<(f32, f32, Tensor)> = Vec::new();
         for layer in &config.layers {
             if !tables.iter().any(|(theta, scale, _)| (*theta, *scale) == (layer.rope_theta, layer.rope_scale)) {
-                let table = cos_sin_table(gpu, positions, config.head_dim, layer.rope_theta, layer.rope_scale).await?;
-                tables.push((layer.rope_theta, layer.rope_scale, table));
+                tables.push((layer.rope_theta, layer.rope_scale, rope_table(positions, head_dim)));
             }
         }
-        Ok(Self { tables })
+        Self { tables, positions, head_dim }
+    }
+
+    /// Computes and uploads the angles.
+    ///
+    /// # Errors
+    /// The errors of buffers.
+    pub async fn upload(&self, gpu: &Gpu) -> Result<()> {
+        for (theta, scale, table) in &self.tables {
+            table.upload(gpu, &cos_sin(self.positions, self.head_dim, *theta, *scale)).await?;
+        }
+        Ok(())
+    }
+
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        self.tables.iter().map(|(_, _, table)| table.buffer().bytes()).sum()
     }
 
     /// The table of a layer.

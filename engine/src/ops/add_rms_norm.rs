@@ -2,19 +2,18 @@
 
 use lapidary_shaders::kernels::add_rms_norm::{Bindings, KERNEL, Params};
 
-use super::{Factor, assert_cols, norm_width, u32_of};
-use crate::error::Result;
-use crate::gpu::{Count, Grid, Recorder, Tensor};
+use super::{Operand, assert_cols, norm_width, u32_of};
+use crate::gpu::{Count, Grid, Recording, Tensor};
 
-/// The seam between two blocks: `residual + rms_norm(y, post_weight)` is the new residual stream, and
-/// `rms_norm(new residual, next_weight)` what the next block takes, row by row.
+/// What stands between two blocks of a layer, row by row: `residual + rms_norm(y, post_weight)` is the new residual stream, and
+/// `rms_norm(new residual, next_weight)` the next block's input.
 ///
 /// `y`, `residual`: `[T, n]`; the weights: `[1, n]`, holding `1 + w` for models that store `w`.
 #[derive(Clone, Copy, Debug)]
-pub struct Seam<'a> {
+pub struct ResidualNorm<'a> {
     /// The output of the block before.
     pub y: &'a Tensor,
-    /// Of the norm behind that block.
+    /// Of the norm after that block.
     pub post_weight: &'a Tensor,
     /// The residual stream.
     pub residual: &'a Tensor,
@@ -24,8 +23,8 @@ pub struct Seam<'a> {
     pub eps: f32,
 }
 
-impl Seam<'_> {
-    pub(crate) fn assert_cols(&self, cols: usize) {
+impl ResidualNorm<'_> {
+    pub(super) fn assert_cols(&self, cols: usize) {
         let Self { y, post_weight, residual, next_weight, .. } = self;
         let tensors = [("y", y), ("post_weight", post_weight), ("residual", residual), ("next_weight", next_weight)];
         for (name, tensor) in tensors {
@@ -34,16 +33,11 @@ impl Seam<'_> {
     }
 }
 
-/// Makes a seam: its new residual stream in place of the old one, and in `out` what the next block takes.
-///
-/// `out`: `[T, n]`.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn add_rms_norm(r: &mut Recorder<'_>, seam: Seam<'_>, out: Factor<'_>) -> Result<()> {
-    let Seam { y, post_weight, residual, next_weight, eps } = seam;
-    seam.assert_cols(y.cols());
-    out.assert_cols(y.cols());
+/// Adds and norms in one pass: the new residual stream replaces the old one, and the next block's input goes to `out`, `[T, n]`.
+pub fn add_rms_norm(r: &mut Recording, norm: ResidualNorm<'_>, out: Operand<'_>) {
+    let ResidualNorm { y, post_weight, residual, next_weight, eps } = norm;
+    norm.assert_cols(y.cols());
+    out.assert_cols("out", y.cols());
     let params = Params { cols: u32_of(y.cols()), stride4: u32_of(y.stride() / 4), eps };
     let bindings = Bindings {
         y: y.slice(),
@@ -53,6 +47,6 @@ pub async fn add_rms_norm(r: &mut Recorder<'_>, seam: Seam<'_>, out: Factor<'_>)
         out: out.slice(),
     };
     let grid = Grid::Xy(Count::EACH_TOKEN, Count::Fixed(1));
-    let constants = norm_width(r.gpu.capabilities());
-    r.dispatch_with(&KERNEL, out.flags(), constants, params.words(), bindings.slots(), grid).await
+    let constants = norm_width(r.capabilities());
+    r.dispatch_with(&KERNEL, out.flags(), constants, params.words(), bindings.slots(), grid);
 }

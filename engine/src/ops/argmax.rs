@@ -3,23 +3,24 @@
 use lapidary_shaders::kernels::argmax::{Bindings, KERNEL, Params};
 
 use super::u32_of;
-use crate::error::Result;
-use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
+use crate::gpu::{Buffer, Count, Grid, Recording, Tensor};
 
-/// Stretches that the logits are cut into, and so the finds that `pick` chooses from.
+/// Stretches that the logits are cut into, each of which has its largest.
 pub const ARGMAX_WORKGROUPS: usize = 64;
+
+/// Declares a buffer for what [`argmax`] finds: 8 bytes per stretch.
+pub fn argmax_candidates() -> Buffer {
+    Buffer::new("best", 8 * ARGMAX_WORKGROUPS as u64)
+}
 
 /// The largest logit and its token of each of [`ARGMAX_WORKGROUPS`] stretches.
 ///
-/// `logits`: `[1, vocab]`, of which the first `pieces` count; `best`: 8 bytes a stretch.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn argmax(r: &mut Recorder<'_>, logits: &Tensor, pieces: usize, best: &wgpu::Buffer) -> Result<()> {
-    assert!(pieces <= logits.cols(), "more pieces than logits");
-    let stretch = u32_of(pieces.div_ceil(ARGMAX_WORKGROUPS));
-    let params = Params { vocab_size: u32_of(pieces), stretch };
-    let bindings = Bindings { logits: logits.slice(), best: Slice::all(best) };
+/// `logits`: `[1, vocab]`, of which the first `usable_vocab` count; `best`: [`argmax_candidates`].
+pub fn argmax(r: &mut Recording, logits: &Tensor, usable_vocab: usize, best: &Buffer) {
+    assert!(usable_vocab <= logits.cols(), "a usable vocabulary of {usable_vocab} of {} logits", logits.cols());
+    let stretch = u32_of(usable_vocab.div_ceil(ARGMAX_WORKGROUPS));
+    let params = Params { vocab_size: u32_of(usable_vocab), stretch };
+    let bindings = Bindings { logits: logits.slice(), best: best.into() };
     let grid = Grid::Xy(Count::Fixed(u32_of(ARGMAX_WORKGROUPS)), Count::Fixed(1));
-    r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid).await
+    r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid);
 }

@@ -2,18 +2,17 @@
 
 use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
 
-use super::{CacheLayer, Factor, Partials, Rope, assert_cols, u32_of};
-use crate::error::Result;
-use crate::gpu::{Count, Grid, Recorder, Tensor};
+use super::{CacheLayer, Operand, Partials, Rope, assert_cols, u32_of};
+use crate::gpu::{Count, Grid, Recording, Tensor};
 
-/// The numbers of an [`attention`].
+/// The shape of an [`attention`].
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     /// Query heads.
     pub heads: usize,
     /// Key and value heads; divides `heads`.
     pub kv_heads: usize,
-    /// Numbers in a head, a multiple of 8 up to 256.
+    /// Values in a head, a multiple of 8 up to 256.
     pub head_dim: usize,
     /// Keys a query sees, itself included; all where `None`.
     pub window: Option<usize>,
@@ -24,22 +23,19 @@ pub struct Attention {
 /// Causal attention of rotated, scaled queries over the cache, which holds the step's keys and values already.
 ///
 /// `q`: `[T, heads · head_dim]`, or rows that begin with as many numbers; `out`: `[T, heads · head_dim]`.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn attention(
-    r: &mut Recorder<'_>,
+pub fn attention(
+    r: &mut Recording,
     attention: Attention,
     q: &Tensor,
     cache: &CacheLayer,
     out: &Tensor,
-) -> Result<()> {
+) {
     assert_cols("out", out, attention.heads * attention.head_dim);
     assert!(q.cols() >= attention.heads * attention.head_dim, "q has {} columns, too few", q.cols());
     let params = Params { out_stride4: u32_of(out.stride() / 4), splits: 1, ..attention.params(q, cache) };
     let group = u32_of(attention.heads / attention.kv_heads);
     let blocks = Count::Tokens { per_token: group, per_group: 8 };
-    // What only `split` reads is not looked at, but WebGPU wants the slots filled.
+    // Only `split` reads the last two, but WebGPU wants the slots filled.
     let bindings = Bindings {
         q: q.slice(),
         k_cache: cache.keys(),
@@ -48,55 +44,52 @@ pub async fn attention(
         cos_sin: q.slice(),
         qk_weight: q.slice(),
     };
-    let features = [&cache.features()[..], &["rows_8"]].concat();
+    let features = [cache.features(), &["rows_8"]].concat();
     let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
-    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
+    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
 }
 
-/// What workgroups of [`attention_split`] share.
+/// How [`attention_split`] splits the keys of a KV head over workgroups.
 #[derive(Clone, Copy, Debug)]
-pub enum Shares<'a> {
-    /// Nothing: one has all keys of a KV head and writes the result, `[1, heads · head_dim]`; as integers only where
+pub enum KeySplits<'a> {
+    /// Not at all: one workgroup takes all of them and writes the result, `[1, heads · head_dim]`; as integers only where
     /// `head_dim` is a multiple of 32.
-    One(Factor<'a>),
-    /// The keys of a KV head; [`attention_merge`](super::attention_merge) does the rest.
+    One(Operand<'a>),
+    /// Each workgroup leaves partial results; [`attention_merge`](super::attention_merge) merges them.
     Many(&'a Partials),
 }
 
 /// [`rope`](super::rope) and attention for a step of one token.
 ///
 /// `qkv`, `cos_sin` and `qk_weight` as for [`rope`](super::rope), except that `qkv` stays as it is.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-#[expect(clippy::too_many_arguments, reason = "those of two kernels")]
-pub async fn attention_split(
-    r: &mut Recorder<'_>,
+#[expect(clippy::too_many_arguments, reason = "it does what two kernels do otherwise")]
+pub fn attention_split(
+    r: &mut Recording,
     attention: Attention,
     rope: Rope,
     qkv: &Tensor,
     cos_sin: &Tensor,
     qk_weight: Option<&Tensor>,
     cache: &CacheLayer,
-    shares: Shares<'_>,
-) -> Result<()> {
+    splits: KeySplits<'_>,
+) {
     let Attention { heads, kv_heads, head_dim, .. } = attention;
     rope.assert_shape(qkv, cos_sin, cache);
     assert!((rope.heads, rope.kv_heads, rope.head_dim) == (heads, kv_heads, head_dim), "{rope:?}, but {attention:?}");
-    let (out, splits, rounded) = match shares {
-        Shares::One(out) => {
-            out.assert_cols(heads * head_dim);
-            let rounded = matches!(out, Factor::Int8(_));
+    let (out, split_count, rounded) = match splits {
+        KeySplits::One(out) => {
+            out.assert_cols("out", heads * head_dim);
+            let rounded = matches!(out, Operand::Int8(_));
             assert!(!rounded || head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
             (out.slice(), 1, rounded)
         }
-        Shares::Many(partials) => {
+        KeySplits::Many(partials) => {
             partials.assert_shape(heads, head_dim);
             (partials.slice(), partials.splits(), false)
         }
     };
     let group = u32_of(heads / kv_heads);
-    // Rows that share a load of keys and values: no more than there are.
+    // Query heads that share a load of keys and values.
     let (rows, feature) = match group {
         1 => (1, "rows_1"),
         2 => (2, "rows_2"),
@@ -104,7 +97,7 @@ pub async fn attention_split(
         _ => (8, "rows_8"),
     };
     let params = Params {
-        splits: u32_of(splits),
+        splits: u32_of(split_count),
         rounded: u32::from(rounded),
         query_scale: rope.query_scale,
         qk_norm: u32::from(qk_weight.is_some()),
@@ -119,9 +112,9 @@ pub async fn attention_split(
         cos_sin: cos_sin.slice(),
         qk_weight: qk_weight.unwrap_or(cos_sin).slice(),
     };
-    let features = [&cache.features()[..], &["split", feature]].concat();
+    let features = [cache.features(), &["split", feature]].concat();
     let grid = Grid::Xy(Count::Fixed(group.div_ceil(rows) * params.splits), Count::Fixed(params.kv_heads));
-    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
+    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
 }
 
 impl Attention {

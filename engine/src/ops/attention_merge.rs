@@ -1,45 +1,42 @@
 //! `wgsl/attention_merge.wesl`
 
-use lapidary_shaders::kernels::attention_merge::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::attention_merge::{
+    Bindings, FLOAT_VEC4S_PER_WORKGROUP, INT8_GROUPS_PER_WORKGROUP, KERNEL, Params,
+};
 
-use super::{Attention, Factor, u32_of};
-use crate::error::Result;
-use crate::gpu::{Count, Gpu, Grid, Recorder, Slice};
+use super::{Attention, Operand, u32_of};
+use crate::gpu::{Buffer, Capabilities, Count, Grid, Recording, Slice};
 
-/// What workgroups found in their shares of the keys: `[heads, splits, head_dim + 4]`.
+/// What each split of the keys contributes: `[heads, splits, head_dim + 4]`.
 #[derive(Clone, Debug)]
 pub struct Partials {
-    buffer: wgpu::Buffer,
+    buffer: Buffer,
     heads: usize,
     head_dim: usize,
     splits: usize,
 }
 
 impl Partials {
-    /// Room for a token's heads, whose keys this many workgroups share: two or more.
-    ///
-    /// # Errors
-    /// The errors of buffers.
-    pub async fn new(gpu: &Gpu, splits: usize, heads: usize, head_dim: usize) -> Result<Self> {
-        assert!(splits > 1, "a workgroup that shares with nobody leaves nothing to merge");
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+    /// Room for a token's heads, with the keys of each split over this many workgroups: two or more.
+    pub fn new(splits: usize, heads: usize, head_dim: usize) -> Self {
+        assert!(splits > 1, "one split leaves nothing to merge");
         let bytes = 4 * (heads * splits * (head_dim + 4)) as u64;
-        Ok(Self { buffer: gpu.buffer("partials", bytes, usage).await?, heads, head_dim, splits })
+        Self { buffer: Buffer::new("partials", bytes), heads, head_dim, splits }
     }
 
-    /// Shares of the keys.
+    /// Splits of the keys.
     pub fn splits(&self) -> usize {
         self.splits
     }
 
-    /// Its buffer: for every head and share `head_dim` sums, their maximum score, their total weight, and two words of
-    /// padding, all f32.
-    pub fn buffer(&self) -> &wgpu::Buffer {
+    /// Its buffer: per head and split `head_dim` sums, their maximum score, their total weight, and two words of padding, all
+    /// f32.
+    pub fn buffer(&self) -> &Buffer {
         &self.buffer
     }
 
-    pub(crate) fn slice(&self) -> Slice<'_> {
-        Slice::all(&self.buffer)
+    pub(crate) fn slice(&self) -> Slice {
+        (&self.buffer).into()
     }
 
     pub(crate) fn assert_shape(&self, heads: usize, head_dim: usize) {
@@ -47,35 +44,37 @@ impl Partials {
     }
 }
 
-/// One result from the shares of [`attention_split`](super::attention_split).
+/// Workgroups to split the keys of each KV head over in decode: enough to keep a device busy, few enough to merge; 1 where one
+/// workgroup per KV head suffices.
+pub fn attention_splits(capabilities: &Capabilities, kv_heads: usize) -> usize {
+    match capabilities.software {
+        false => 32,
+        true if kv_heads >= capabilities.cores => 1,
+        true => 8,
+    }
+}
+
+/// One result from the splits of [`attention_split`](super::attention_split).
 ///
 /// `attention`: as there; `out`: `[1, heads · head_dim]`; as integers only where `head_dim` is a multiple of 32.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn attention_merge(
-    r: &mut Recorder<'_>,
-    attention: Attention,
-    partials: &Partials,
-    out: Factor<'_>,
-) -> Result<()> {
+pub fn attention_merge(r: &mut Recording, attention: Attention, partials: &Partials, out: Operand<'_>) {
     let Attention { heads, head_dim, .. } = attention;
     partials.assert_shape(heads, head_dim);
-    out.assert_cols(heads * head_dim);
+    out.assert_cols("out", heads * head_dim);
     let params = Params {
         heads: u32_of(heads),
         head_dim4: u32_of(head_dim / 4),
         splits: u32_of(partials.splits),
         window: attention.window_or_all(),
     };
-    let groups = match out {
-        Factor::Float(_) => u32_of(heads * head_dim / 4).div_ceil(64),
-        Factor::Int8(_) => {
+    let workgroups = match out {
+        Operand::Float(_) => u32_of(heads * head_dim / 4).div_ceil(FLOAT_VEC4S_PER_WORKGROUP),
+        Operand::Int8(_) => {
             assert!(head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
-            u32_of(heads * head_dim / 32).div_ceil(16)
+            u32_of(heads * head_dim / 32).div_ceil(INT8_GROUPS_PER_WORKGROUP)
         }
     };
     let bindings = Bindings { partials: partials.slice(), out: out.slice() };
-    let grid = Grid::Xy(Count::Fixed(groups), Count::Fixed(1));
-    r.dispatch(&KERNEL, out.flags(), params.words(), bindings.slots(), grid).await
+    let grid = Grid::Flat(Count::Fixed(workgroups));
+    r.dispatch(&KERNEL, out.flags(), params.words(), bindings.slots(), grid);
 }

@@ -1,9 +1,9 @@
 //! Keys and values of one layer: what `wgsl/lib/cache.wesl` reads and writes.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Slice};
+use crate::gpu::{Buffer, Gpu, Slice};
 
-/// How the cache stores a number.
+/// How the cache stores a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheFormat {
     /// f32: as exact as the computation.
@@ -14,7 +14,7 @@ pub enum CacheFormat {
 }
 
 impl CacheFormat {
-    /// Bytes a number.
+    /// Bytes per value.
     pub fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -24,57 +24,41 @@ impl CacheFormat {
 }
 
 /// Keys and values of one layer, each `[kv_heads, capacity, head_dim]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CacheLayer {
-    keys: wgpu::Buffer,
-    values: wgpu::Buffer,
+    keys: Buffer,
+    values: Buffer,
     format: CacheFormat,
     capacity: usize,
 }
 
 impl CacheLayer {
     /// An empty cache for `capacity` positions.
-    ///
-    /// # Errors
-    /// [`Error::Adapter`] if a layer's keys exceed a binding, and the errors of buffers.
-    pub async fn new(
-        gpu: &Gpu,
-        format: CacheFormat,
-        kv_heads: usize,
-        capacity: usize,
-        head_dim: usize,
-    ) -> Result<Self> {
-        let bytes = Self::check_size(gpu, format, kv_heads, capacity, head_dim)?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        Ok(Self {
-            keys: gpu.buffer("keys", bytes, usage).await?,
-            values: gpu.buffer("values", bytes, usage).await?,
-            format,
-            capacity,
-        })
+    pub fn new(format: CacheFormat, kv_heads: usize, capacity: usize, head_dim: usize) -> Self {
+        let bytes = (kv_heads * capacity * head_dim * format.bytes()) as u64;
+        Self { keys: Buffer::new("keys", bytes), values: Buffer::new("values", bytes), format, capacity }
     }
 
-    /// Bytes of a layer's keys, which its values take once more; to be asked before a model is loaded for nothing.
+    /// Whether a device can bind it; to be asked before a model is loaded in vain.
     ///
     /// # Errors
-    /// [`Error::Adapter`] if they exceed a binding.
-    pub fn check_size(
-        gpu: &Gpu,
-        format: CacheFormat,
-        kv_heads: usize,
-        capacity: usize,
-        head_dim: usize,
-    ) -> Result<u64> {
-        let bytes = (kv_heads * capacity * head_dim * format.bytes()) as u64;
-        let limit = gpu.capabilities().max_binding_bytes;
+    /// [`Error::Adapter`] if the keys exceed a binding.
+    pub fn check_size(&self, gpu: &Gpu) -> Result<()> {
+        let (bytes, limit) = (self.keys.bytes(), gpu.capabilities().max_binding_bytes);
         if bytes > limit {
             let reason = format!(
-                "a context of {capacity} tokens needs {bytes} bytes for the keys of a layer, but a binding holds {limit}; \
-                 choose a shorter context"
+                "a context of {} tokens needs {bytes} bytes for the keys of a layer, but a binding holds {limit}; \
+                 choose a shorter context",
+                self.capacity
             );
             return Err(Error::Adapter { adapter: gpu.info().name.clone(), reason });
         }
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// Its buffers, keys first.
+    pub fn buffers(&self) -> [&Buffer; 2] {
+        [&self.keys, &self.values]
     }
 
     /// Positions there is room for.
@@ -83,34 +67,35 @@ impl CacheLayer {
     }
 
     /// The keys' buffer.
-    pub fn key_buffer(&self) -> &wgpu::Buffer {
+    pub fn key_buffer(&self) -> &Buffer {
         &self.keys
     }
 
     /// The values' buffer.
-    pub fn value_buffer(&self) -> &wgpu::Buffer {
+    pub fn value_buffer(&self) -> &Buffer {
         &self.values
     }
 
-    pub(crate) fn keys(&self) -> Slice<'_> {
-        Slice::all(&self.keys)
+    pub(crate) fn keys(&self) -> Slice {
+        (&self.keys).into()
     }
 
-    pub(crate) fn values(&self) -> Slice<'_> {
-        Slice::all(&self.values)
+    pub(crate) fn values(&self) -> Slice {
+        (&self.values).into()
     }
 
     /// The shader flags of the format.
-    pub(crate) fn features(&self) -> Vec<&'static str> {
+    pub(crate) fn features(&self) -> &'static [&'static str] {
         match self.format {
-            CacheFormat::F32 => Vec::new(),
-            CacheFormat::F16 => vec!["kv_f16"],
+            CacheFormat::F32 => &[],
+            CacheFormat::F16 => &["kv_f16"],
         }
     }
 
-    /// Copies all of another layer of the same shape.
+    /// Copies all of another layer of the same shape. Both have memory.
     pub(crate) fn copy_from(&self, encoder: &mut wgpu::CommandEncoder, other: &Self) {
-        encoder.copy_buffer_to_buffer(&other.keys, 0, &self.keys, 0, self.keys.size());
-        encoder.copy_buffer_to_buffer(&other.values, 0, &self.values, 0, self.values.size());
+        for (from, to) in other.buffers().into_iter().zip(self.buffers()) {
+            encoder.copy_buffer_to_buffer(from.memory(), 0, to.memory(), 0, to.bytes());
+        }
     }
 }

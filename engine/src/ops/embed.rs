@@ -1,25 +1,21 @@
 //! `wgsl/embed.wesl`
 
-use lapidary_shaders::kernels::embed::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::embed::{Bindings, GROUPS_PER_WORKGROUP, KERNEL, Params};
 
 use super::{assert_cols, u32_of};
-use crate::error::Result;
-use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
+use crate::gpu::{Buffer, Count, Grid, Recording, Tensor};
 use crate::quant::Matrix;
 
-/// `out[t] = scale · table[tokens[t]]`, one dispatch a shard of the table.
+/// `out[t] = scale · table[tokens[t]]`, one dispatch per shard of the table.
 ///
 /// `table`: `[vocab, n]`; `tokens`: T ids, each below `vocab`; `out`: `[T, n]`.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn embed(
-    r: &mut Recorder<'_>,
+pub fn embed(
+    r: &mut Recording,
     table: &Matrix,
-    tokens: &wgpu::Buffer,
+    tokens: &Buffer,
     scale: f32,
     out: &Tensor,
-) -> Result<()> {
+) {
     assert_cols("out", out, table.cols);
     for shard in &table.shards {
         let params = Params {
@@ -29,9 +25,8 @@ pub async fn embed(
             scale,
         };
         let bindings =
-            Bindings { quants: shard.quants(), scales: shard.scales(), tokens: Slice::all(tokens), out: out.slice() };
-        let grid = Grid::Xy(Count::Fixed(u32_of(table.groups().div_ceil(64))), Count::EACH_TOKEN);
-        r.dispatch(&KERNEL, &[table.format.name()], params.words(), bindings.slots(), grid).await?;
+            Bindings { quants: shard.quants(), scales: shard.scales(), tokens: tokens.into(), out: out.slice() };
+        let grid = Grid::Xy(Count::Fixed(u32_of(table.groups().div_ceil(GROUPS_PER_WORKGROUP as usize))), Count::EACH_TOKEN);
+        r.dispatch(&KERNEL, &[table.format.name()], params.words(), bindings.slots(), grid);
     }
-    Ok(())
 }

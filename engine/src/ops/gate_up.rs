@@ -1,54 +1,43 @@
-//! `wgsl/gate_up.wesl`
+//! `wgsl/gate_up.wesl` and `wgsl/gate_up_int8.wesl`
 
-use lapidary_shaders::kernels::gate_up::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::gate_up::{Bindings, OUTPUTS, Params};
 
-use super::{Seam, WORKGROUP_BYTES, assert_cols, u32_of};
-use crate::error::Result;
-use crate::gpu::{Capabilities, Count, Grid, Recorder, Tensor};
+use super::product::gate_up_shard;
+use super::{Operand, ResidualNorm, Way, assert_cols, u32_of};
+use crate::gpu::{Count, Grid, Recording, Tensor};
 use crate::quant::Matrix;
 
-/// `ROWS_PER_WORKGROUP` of the kernel.
-const OUTPUTS: u32 = 32;
-
-/// `x = seam`, then `out[0] = gelu(gates · x) · (ups · x)`, of one token in one dispatch. The new residual stream goes to
-/// `new_residual`.
+/// Gates, ups and GeGLU together with the norms and the residual sum before them, for one token in one dispatch:
+/// `x = norm`, then `out[0] = gelu(gates · x) · (ups · x)`. The new residual stream goes to `new_residual`.
 ///
-/// `gate_up`: `[2n, cols]`, gates above ups, in one shard; the seam's tensors: `[1, cols]`; `new_residual`: `[1, cols]`, not
-/// the seam's; `out`: `[1, n]`. A workgroup must have [room](gate_up_fits).
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn gate_up(
-    r: &mut Recorder<'_>,
-    seam: Seam<'_>,
+/// `gate_up`: `[2n, cols]`, gates above ups, in one shard; the tensors of `norm`: `[1, cols]`; `new_residual`: `[1, cols]`, not
+/// that of `norm`; `out`: `[1, n]`. If `way` rounds to integers, `x` and `out` are integers, and n is a multiple of 32. The way
+/// [can](Way::can_fuse_norms) do it for `cols` columns.
+pub fn gate_up(
+    r: &mut Recording,
+    way: &Way,
+    norm: ResidualNorm<'_>,
     new_residual: &Tensor,
     gate_up: &Matrix,
-    out: &Tensor,
-) -> Result<()> {
-    seam.assert_cols(gate_up.cols);
+    out: Operand<'_>,
+) {
+    norm.assert_cols(gate_up.cols);
     assert_cols("new_residual", new_residual, gate_up.cols);
-    assert_cols("out", out, gate_up.rows / 2);
-    let [shard] = &gate_up.shards[..] else { panic!("{} shards: gates and ups must be in one", gate_up.shards.len()) };
+    let shard = gate_up_shard(way, gate_up, out);
     let groups = u32_of(gate_up.groups());
-    let params = Params { rows: u32_of(shard.rows / 2), groups, cols: u32_of(gate_up.cols), eps: seam.eps };
+    let params = Params { rows: u32_of(shard.rows / 2), groups, cols: u32_of(gate_up.cols), eps: norm.eps };
     let bindings = Bindings {
         quants: shard.quants(),
         scales: shard.scales(),
-        y: seam.y.slice(),
+        y: norm.y.slice(),
         out: out.slice(),
-        residual: seam.residual.slice(),
+        residual: norm.residual.slice(),
         new_residual: new_residual.slice(),
-        post_weight: seam.post_weight.slice(),
-        next_weight: seam.next_weight.slice(),
+        post_weight: norm.post_weight.slice(),
+        next_weight: norm.next_weight.slice(),
     };
+    let fused = way.fused();
+    let constants = [fused.constants, &[("x_vec4s", fused.x_vec4s * groups)]].concat();
     let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(OUTPUTS)));
-    let (features, constants) = ([gate_up.format.name()], [("x_vec4s", 8 * groups)]);
-    r.dispatch_with(&KERNEL, &features, &constants, params.words(), bindings.slots(), grid).await
-}
-
-/// Whether [`gate_up`] has room for `cols` activations in a workgroup's memory.
-pub fn gate_up_fits(capabilities: &Capabilities, cols: usize) -> bool {
-    // Its x, what `lib/reduce.wesl` sums, and what lanes sum where there are no subgroups.
-    let sums = if capabilities.subgroups { 4 * 256 } else { (4 + 16) * 256 };
-    128 * cols.div_ceil(32) + sums <= WORKGROUP_BYTES
+    r.dispatch_with(fused.kernel, &[gate_up.format.name()], &constants, params.words(), bindings.slots(), grid);
 }

@@ -1,27 +1,25 @@
 //! `wgsl/geglu.wesl`
 
-use lapidary_shaders::kernels::geglu::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::geglu::{
+    Bindings, FLOAT_VEC4S_PER_WORKGROUP, INT8_GROUPS_PER_WORKGROUP, KERNEL, Params,
+};
 
-use super::{Factor, u32_of};
-use crate::error::Result;
-use crate::gpu::{Count, Grid, ROW_ALIGN, Recorder, Tensor};
+use super::{Operand, u32_of};
+use crate::gpu::{Count, Grid, ROW_ALIGN, Recording, Tensor};
 
-/// `out = gelu(gate) · up`, number by number, with the tanh approximation of GELU.
+/// `out = gelu(gate) · up`, element by element, with the tanh approximation of GELU.
 ///
-/// `out`: `[T, n]`, or so many groups of integers; `gate_up`: [`gate_up_cols`]`(n)` columns, the gates from the first on, the
+/// `out`: `[T, n]`; `gate_up`: [`gate_up_cols`]`(n)` columns, the gates from the first on, the
 /// ups from [`first_up`]`(n)` on, zeros between.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn geglu(r: &mut Recorder<'_>, gate_up: &Tensor, out: Factor<'_>) -> Result<()> {
+pub fn geglu(r: &mut Recording, gate_up: &Tensor, out: Operand<'_>) {
     assert!(gate_up.cols().is_multiple_of(2 * ROW_ALIGN), "gate_up has {} columns", gate_up.cols());
     let stride4 = u32_of(gate_up.cols() / 2 / 4);
     let bindings = Bindings { gate_up: gate_up.slice(), out: out.slice() };
     let grid = Grid::Flat(match out {
-        Factor::Float(_) => Count::Tokens { per_token: stride4, per_group: 64 },
-        Factor::Int8(_) => Count::Tokens { per_token: stride4 / 8, per_group: 16 },
+        Operand::Float(_) => Count::Tokens { per_token: stride4, per_group: FLOAT_VEC4S_PER_WORKGROUP },
+        Operand::Int8(_) => Count::Tokens { per_token: stride4 / 8, per_group: INT8_GROUPS_PER_WORKGROUP },
     });
-    r.dispatch(&KERNEL, out.flags(), Params { stride4 }.words(), bindings.slots(), grid).await
+    r.dispatch(&KERNEL, out.flags(), Params { stride4 }.words(), bindings.slots(), grid);
 }
 
 /// Columns of the input of a [`geglu`] with `n` outputs.
@@ -29,7 +27,7 @@ pub fn gate_up_cols(n: usize) -> usize {
     2 * first_up(n)
 }
 
-/// Where the ups begin: behind the gates, padded as rows are.
+/// Where the ups begin: after the gates, padded as rows are.
 pub fn first_up(n: usize) -> usize {
     n.next_multiple_of(ROW_ALIGN)
 }

@@ -1,8 +1,8 @@
-//! The operations of the layer graph: one file a kernel, each with typed arguments, its shapes, and its dispatch.
+//! One function per kernel, over typed arguments.
 //!
-//! Every function records one or more dispatches into a [`Recorder`](crate::gpu::Recorder). Shapes are given as
+//! Every function records one or more dispatches into a [`Recording`](crate::gpu::Recording). Shapes are given as
 //! `[rows, cols]` with `T` the tokens of a step. Columns are asserted; that there are rows and positions enough for a step is
-//! up to who runs the plan ([`Gpu::run_plan`](crate::gpu::Gpu::run_plan)).
+//! checked by those who run the plan ([`Gpu::run_plan`](crate::gpu::Gpu::run_plan)).
 
 mod add_rms_norm;
 mod argmax;
@@ -11,51 +11,39 @@ mod attention_merge;
 mod cache;
 mod embed;
 mod gate_up;
-mod gate_up_int8;
 mod geglu;
 mod logits;
-mod matmul;
-mod matmul_coop;
-mod matmul_few;
-mod matmul_few_int8;
-mod matmul_int8;
-mod matvec;
-mod matvec_int8;
 mod pick;
+mod product;
 mod quantize;
 mod rms_norm;
 mod rope;
 mod sample;
 mod shortlist;
+mod token_sink;
 
-pub use add_rms_norm::{Seam, add_rms_norm};
-pub use argmax::{ARGMAX_WORKGROUPS, argmax};
-pub use attention::{Attention, Shares, attention, attention_split};
-pub use attention_merge::{Partials, attention_merge};
+pub use add_rms_norm::{ResidualNorm, add_rms_norm};
+pub use argmax::{ARGMAX_WORKGROUPS, argmax, argmax_candidates};
+pub use attention::{Attention, KeySplits, attention, attention_split};
+pub use attention_merge::{Partials, attention_merge, attention_splits};
 pub use cache::{CacheFormat, CacheLayer};
 pub use embed::embed;
-pub use gate_up::{gate_up, gate_up_fits};
-pub use gate_up_int8::{gate_up_int8, gate_up_int8_fits};
+pub use gate_up::gate_up;
 pub use geglu::{first_up, gate_up_cols, geglu};
 pub use logits::logits;
-pub use matmul::matmul;
-pub use matmul_coop::matmul_coop;
-pub use matmul_few::{FEW_TOKENS, matmul_few};
-pub use matmul_few_int8::matmul_few_int8;
-pub use matmul_int8::matmul_int8;
-pub use matvec::{Rows, matvec, matvec_geglu};
-pub use matvec_int8::{Sharing, Width, matvec_int8, matvec_int8_geglu};
-pub use pick::{Emitted, pick};
-pub use quantize::{Factor, Int8Tensor, quantize};
+pub use pick::pick;
+pub use product::{MAX_SMALL_BATCH, Mode, Rounding, WAYS, Way, product, product_geglu};
+pub use quantize::{Int8Tensor, Operand, quantize};
 pub use rms_norm::rms_norm;
-pub use rope::{Rope, cos_sin_table, rope};
+pub use rope::{Rope, cos_sin, rope, rope_table};
 pub use sample::sample;
-pub use shortlist::{LISTS, Shortlist, shortlist};
+pub use shortlist::{STRETCHES, Shortlist, shortlist};
+pub use token_sink::{NO_TOKEN, TokenSink, token_ids};
 
 use self::rms_norm::norm_width;
 use crate::gpu::Tensor;
 
-/// Bytes that every device has for a workgroup's memory.
+/// Bytes of workgroup memory that every device has.
 const WORKGROUP_BYTES: usize = 16 << 10;
 
 /// Whether a kernel that reads `[T, cols]` may read this tensor.

@@ -2,34 +2,19 @@
 
 use lapidary_shaders::kernels::pick::{Bindings, KERNEL, Params};
 
-use super::{ARGMAX_WORKGROUPS, u32_of};
-use crate::error::Result;
-use crate::gpu::{Count, Grid, Recorder, Slice};
+use super::{ARGMAX_WORKGROUPS, TokenSink, u32_of};
+use crate::gpu::{Buffer, Grid, Recording};
 
-/// Where a chosen token goes: `wgsl/lib/emit.wesl`.
-#[derive(Clone, Copy)]
-pub struct Emitted<'a> {
-    /// The embedding's input; the token goes to word 0.
-    pub tokens: &'a wgpu::Buffer,
-    /// A ring of results; draw n goes to word n modulo its length.
-    pub results: &'a wgpu::Buffer,
-    /// A bit a token; the token's is set.
-    pub seen: &'a wgpu::Buffer,
-}
-
-/// The token of the largest of `argmax`'s finds, the lowest on a tie.
+/// The token of the largest of `argmax`'s candidates, the lowest on a tie.
 ///
 /// `best`: 8 bytes for each of [`ARGMAX_WORKGROUPS`].
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn pick(r: &mut Recorder<'_>, best: &wgpu::Buffer, emitted: Emitted<'_>) -> Result<()> {
+pub fn pick(r: &mut Recording, best: &Buffer, sink: &TokenSink) {
     let params = Params { count: u32_of(ARGMAX_WORKGROUPS) };
     let bindings = Bindings {
-        best: Slice::all(best),
-        tokens: Slice::all(emitted.tokens),
-        results: Slice::all(emitted.results),
-        seen: Slice::all(emitted.seen),
+        best: best.into(),
+        tokens: (&sink.token).into(),
+        results: (&sink.results).into(),
+        seen: (&sink.seen).into(),
     };
-    r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), Grid::Xy(Count::Fixed(1), Count::Fixed(1))).await
+    r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), Grid::ONE);
 }

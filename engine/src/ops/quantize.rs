@@ -1,55 +1,46 @@
 //! `wgsl/quantize.wesl`
 
-use lapidary_shaders::kernels::quantize::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::quantize::{Bindings, GROUP_BYTES, GROUPS_PER_WORKGROUP, KERNEL, Params};
 
 use super::u32_of;
-use crate::error::Result;
-use crate::gpu::{Count, Gpu, Grid, Recorder, Slice, Tensor};
-
-/// `@workgroup_size` of the kernel.
-const WORKGROUP_SIZE: u32 = 64;
-/// Bytes of 32 numbers: as many signed bytes, a scale, and two sums.
-const GROUP_BYTES: u64 = 48;
+use crate::gpu::{Buffer, Count, Grid, Recording, Slice, Tensor};
 
 /// Room for activations as 8-bit integers, in groups of 32 with a scale each. Its shape is that of what was quantised last.
 #[derive(Clone, Debug)]
 pub struct Int8Tensor {
-    buffer: wgpu::Buffer,
+    buffer: Buffer,
 }
 
 impl Int8Tensor {
     /// Room for `[rows, cols]`.
-    ///
-    /// # Errors
-    /// The errors of buffers.
-    pub async fn new(gpu: &Gpu, label: &str, rows: usize, cols: usize) -> Result<Self> {
-        let bytes = GROUP_BYTES * rows as u64 * cols.div_ceil(32) as u64;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        Ok(Self { buffer: gpu.buffer(label, bytes, usage).await? })
+    pub fn new(label: &str, rows: usize, cols: usize) -> Self {
+        // A group of 32 is as many signed bytes, a scale, and two sums.
+        let bytes = u64::from(GROUP_BYTES) * rows as u64 * cols.div_ceil(32) as u64;
+        Self { buffer: Buffer::new(label, bytes) }
     }
 
     /// Its buffer: for every 32 numbers as many signed bytes, the scale, and the scaled sums of the first and last 16 bytes,
     /// as f32, in 12 words.
-    pub fn buffer(&self) -> &wgpu::Buffer {
+    pub fn buffer(&self) -> &Buffer {
         &self.buffer
     }
 
-    pub(crate) fn slice(&self) -> Slice<'_> {
-        Slice::all(&self.buffer)
+    pub(crate) fn slice(&self) -> Slice {
+        (&self.buffer).into()
     }
 }
 
-/// What weights are multiplied by; the kernel before a product writes it as the product wants it.
+/// The activations that weights are multiplied by; the kernel before a product writes them as the product takes them.
 #[derive(Clone, Copy, Debug)]
-pub enum Factor<'a> {
+pub enum Operand<'a> {
     /// `[T, n]` as f32.
     Float(&'a Tensor),
     /// The same rounded to 8-bit integers, as by [`quantize`].
     Int8(&'a Int8Tensor),
 }
 
-impl<'a> Factor<'a> {
-    pub(crate) fn slice(self) -> Slice<'a> {
+impl<'a> Operand<'a> {
+    pub(crate) fn slice(self) -> Slice {
         match self {
             Self::Float(tensor) => tensor.slice(),
             Self::Int8(tensor) => tensor.slice(),
@@ -64,9 +55,9 @@ impl<'a> Factor<'a> {
         }
     }
 
-    pub(crate) fn assert_cols(self, cols: usize) {
+    pub(crate) fn assert_cols(self, name: &str, cols: usize) {
         if let Self::Float(tensor) = self {
-            super::assert_cols("out", tensor, cols);
+            super::assert_cols(name, tensor, cols);
         }
     }
 }
@@ -74,12 +65,9 @@ impl<'a> Factor<'a> {
 /// `out = x`, rounded to 8-bit integers, 32 to a scale.
 ///
 /// `x`: `[T, n]`; `out`: room for as much.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn quantize(r: &mut Recorder<'_>, x: &Tensor, out: &Int8Tensor) -> Result<()> {
+pub fn quantize(r: &mut Recording, x: &Tensor, out: &Int8Tensor) {
     let groups = u32_of(x.stride() / 32);
     let bindings = Bindings { x: x.slice(), out: out.slice() };
-    let grid = Grid::Flat(Count::Tokens { per_token: groups, per_group: WORKGROUP_SIZE });
-    r.dispatch(&KERNEL, &[], Params { groups }.words(), bindings.slots(), grid).await
+    let grid = Grid::Flat(Count::Tokens { per_token: groups, per_group: GROUPS_PER_WORKGROUP });
+    r.dispatch(&KERNEL, &[], Params { groups }.words(), bindings.slots(), grid);
 }

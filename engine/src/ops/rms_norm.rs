@@ -2,24 +2,20 @@
 
 use lapidary_shaders::kernels::rms_norm::{Bindings, KERNEL, Params};
 
-use super::{Factor, assert_cols, u32_of};
-use crate::error::Result;
-use crate::gpu::{Capabilities, Constants, Count, Grid, Recorder, Tensor};
+use super::{Operand, assert_cols, u32_of};
+use crate::gpu::{Capabilities, Constants, Count, Grid, Recording, Tensor};
 
 /// `out = x / sqrt(mean(x²) + eps) · weight`, row by row.
 ///
 /// `x`, `out`: `[T, n]`; `weight`: `[1, n]`, holding `1 + w` for models that store `w`.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn rms_norm(r: &mut Recorder<'_>, x: &Tensor, weight: &Tensor, eps: f32, out: Factor<'_>) -> Result<()> {
+pub fn rms_norm(r: &mut Recording, x: &Tensor, weight: &Tensor, eps: f32, out: Operand<'_>) {
     assert_cols("weight", weight, x.cols());
-    out.assert_cols(x.cols());
+    out.assert_cols("out", x.cols());
     let params = Params { cols: u32_of(x.cols()), stride4: u32_of(x.stride() / 4), eps };
     let bindings = Bindings { x: x.slice(), weight: weight.slice(), out: out.slice() };
     let grid = Grid::Xy(Count::EACH_TOKEN, Count::Fixed(1));
-    let constants = norm_width(r.gpu.capabilities());
-    r.dispatch_with(&KERNEL, out.flags(), constants, params.words(), bindings.slots(), grid).await
+    let constants = norm_width(r.capabilities());
+    r.dispatch_with(&KERNEL, out.flags(), constants, params.words(), bindings.slots(), grid);
 }
 
 /// Invocations that share a token's norm: on a GPU many, so that all of the row is loaded at once. Software runs them in turn.

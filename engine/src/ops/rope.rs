@@ -3,17 +3,16 @@
 use lapidary_shaders::kernels::rope::{Bindings, KERNEL, Params};
 
 use super::{CacheLayer, assert_cols, u32_of};
-use crate::error::Result;
-use crate::gpu::{Count, Gpu, Grid, Recorder, Tensor};
+use crate::gpu::{Count, Grid, Recording, Tensor};
 
-/// The numbers of a [`rope`].
+/// The shape of a [`rope`].
 #[derive(Clone, Copy, Debug)]
 pub struct Rope {
     /// Query heads.
     pub heads: usize,
     /// Key and value heads.
     pub kv_heads: usize,
-    /// Numbers in a head.
+    /// Values in a head.
     pub head_dim: usize,
     /// What rotated queries are multiplied by.
     pub query_scale: f32,
@@ -33,18 +32,15 @@ impl Rope {
 /// Rotates queries in place and scales them, and writes rotated keys and values to the cache at the step's position.
 ///
 /// `qkv`: `[T, (heads + 2 · kv_heads) · head_dim]`, queries, keys and values of a token side by side; `cos_sin`: from
-/// [`cos_sin_table`]; `qk_weight`: `[1, 2 · head_dim]`, the norm weights of q and then of k, for models that norm them.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn rope(
-    r: &mut Recorder<'_>,
+/// [`cos_sin`]; `qk_weight`: `[1, 2 · head_dim]`, the norm weights of q and then of k, for models that norm them.
+pub fn rope(
+    r: &mut Recording,
     rope: Rope,
     qkv: &Tensor,
     cos_sin: &Tensor,
     qk_weight: Option<&Tensor>,
     cache: &CacheLayer,
-) -> Result<()> {
+) {
     let Rope { heads, kv_heads, head_dim, query_scale, eps } = rope;
     rope.assert_shape(qkv, cos_sin, cache);
     let params = Params {
@@ -64,42 +60,35 @@ pub async fn rope(
         k_cache: cache.keys(),
         v_cache: cache.values(),
     };
-    let mut features = cache.features();
-    if qk_weight.is_some() {
-        features.push("qk_norm");
-    }
+    let norm: &[_] = if qk_weight.is_some() { &["qk_norm"] } else { &[] };
+    let features = [cache.features(), norm].concat();
     let grid = Grid::Xy(Count::Fixed(u32_of(heads + 2 * kv_heads)), Count::EACH_TOKEN);
-    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid).await
+    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
 }
 
 /// `(cos, sin)` of `position / position_scale · theta^(-2i / head_dim)` for every position and `i < head_dim / 2`:
-/// `[1, positions · head_dim]`.
+/// `[1, positions · head_dim]` values, of which [`rope_table`] declares the tensor.
 ///
 /// The frequency and the angle are rounded to f32 as in Hugging Face's implementation, so that long positions agree with
 /// it; sine and cosine are exact.
-///
-/// # Errors
-/// The errors of buffers.
-pub async fn cos_sin_table(
-    gpu: &Gpu,
-    positions: usize,
-    head_dim: usize,
-    theta: f32,
-    position_scale: f32,
-) -> Result<Tensor> {
+pub fn cos_sin(positions: usize, head_dim: usize, theta: f32, position_scale: f32) -> Vec<f32> {
     let frequencies: Vec<f32> = (0..head_dim / 2)
         .map(|i| {
             let exponent = (2 * i) as f32 / head_dim as f32;
             (1.0 / f64::from(theta).powf(f64::from(exponent))) as f32 / position_scale
         })
         .collect();
-    let table: Vec<f32> = (0..positions)
+    (0..positions)
         .flat_map(|position| {
             frequencies.iter().flat_map(move |frequency| {
                 let angle = f64::from(position as f32 * frequency);
                 [angle.cos() as f32, angle.sin() as f32]
             })
         })
-        .collect();
-    Tensor::from_rows(gpu, "cos_sin", table.len(), &table).await
+        .collect()
+}
+
+/// A tensor for the angles of so many positions, to be filled with [`cos_sin`].
+pub fn rope_table(positions: usize, head_dim: usize) -> Tensor {
+    Tensor::new("cos_sin", 1, positions * head_dim)
 }

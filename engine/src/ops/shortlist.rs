@@ -1,64 +1,63 @@
 //! `wgsl/shortlist.wesl`
 
-use lapidary_shaders::kernels::shortlist::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::shortlist::{Bindings, KERNEL, LISTS, Params};
 
 use super::u32_of;
-use crate::error::Result;
-use crate::gpu::{Count, Gpu, Grid, Recorder, Slice, Tensor};
+use crate::gpu::{Buffer, Count, Grid, Recording, Slice, Tensor};
 
-/// Stretches that the logits are cut into, each of which has its list; `LISTS` of `sample.wesl`.
-pub const LISTS: usize = 64;
+/// Stretches that the logits are cut into, each of which has its list.
+pub const STRETCHES: usize = LISTS as usize;
 
-/// What [`shortlist`] lists for [`sample`](super::sample) to draw from.
+/// What [`shortlist`] lists for [`sample`](super::sample()) to draw from.
 #[derive(Clone, Debug)]
 pub struct Shortlist {
-    lists: wgpu::Buffer,
-    lengths: wgpu::Buffer,
+    lists: Buffer,
+    lengths: Buffer,
+    candidates: Buffer,
 }
 
 impl Shortlist {
-    /// Room for the lists of up to `pieces` logits.
-    ///
-    /// # Errors
-    /// The errors of buffers.
-    pub async fn new(gpu: &Gpu, pieces: usize) -> Result<Self> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let bytes = 8 * (LISTS * pieces.div_ceil(LISTS)) as u64;
-        Ok(Self {
-            lists: gpu.buffer("lists", bytes, usage).await?,
-            lengths: gpu.buffer("lengths", 4 * LISTS as u64, usage).await?,
-        })
+    /// Room for the lists of up to `logits` logits.
+    pub fn new(logits: usize) -> Self {
+        let bytes = 8 * (STRETCHES * logits.div_ceil(STRETCHES)) as u64;
+        Self {
+            lists: Buffer::new("lists", bytes),
+            lengths: Buffer::new("lengths", 4 * STRETCHES as u64),
+            candidates: Buffer::new("candidates", bytes),
+        }
     }
 
-    /// Logits in a stretch of `pieces` logits, which must have room here.
-    pub(crate) fn stretch(&self, pieces: usize) -> u32 {
-        let stretch = pieces.div_ceil(LISTS);
-        assert!(8 * (LISTS * stretch) as u64 <= self.lists.size(), "no room for the lists of {pieces} logits");
+    /// Logits in a stretch of `usable_vocab` logits, which must have room here.
+    pub(crate) fn stretch(&self, usable_vocab: usize) -> u32 {
+        let stretch = usable_vocab.div_ceil(STRETCHES);
+        assert!(8 * (STRETCHES * stretch) as u64 <= self.lists.bytes(), "no room for the lists of {usable_vocab} logits");
         u32_of(stretch)
     }
 
-    /// `[LISTS][stretch]` of a token and its logit as a key of the same order, 8 bytes.
-    pub fn lists(&self) -> &wgpu::Buffer {
+    /// `[STRETCHES][stretch]` of a token and its logit as a key of the same order, 8 bytes.
+    pub fn lists(&self) -> &Buffer {
         &self.lists
     }
 
-    /// `[LISTS]`: how many of each stretch are listed, 4 bytes.
-    pub fn lengths(&self) -> &wgpu::Buffer {
+    /// `[STRETCHES]`: how many of each stretch are listed, 4 bytes.
+    pub fn lengths(&self) -> &Buffer {
         &self.lengths
+    }
+
+    /// Scratch of [`sample`](super::sample()), as large as the lists.
+    pub(super) fn candidates(&self) -> &Buffer {
+        &self.candidates
     }
 }
 
-/// Of each of [`LISTS`] stretches of the finished logits, lists those that the step's top-k can leave.
+/// Lists, for each of [`STRETCHES`] stretches of the finished logits, those that the step's top-k can leave.
 ///
-/// `logits`: `[1, vocab]`, of which the first `pieces` count.
-///
-/// # Errors
-/// The errors of [`Recorder`].
-pub async fn shortlist(r: &mut Recorder<'_>, logits: &Tensor, pieces: usize, out: &Shortlist) -> Result<()> {
-    assert!(pieces <= logits.cols(), "more pieces than logits");
-    let params = Params { vocab_size: u32_of(pieces), stretch: out.stretch(pieces) };
+/// `logits`: `[1, vocab]`, of which the first `usable_vocab` count.
+pub fn shortlist(r: &mut Recording, logits: &Tensor, usable_vocab: usize, out: &Shortlist) {
+    assert!(usable_vocab <= logits.cols(), "a usable vocabulary of {usable_vocab} of {} logits", logits.cols());
+    let params = Params { vocab_size: u32_of(usable_vocab), stretch: out.stretch(usable_vocab) };
     let bindings =
-        Bindings { logits: logits.slice(), lists: Slice::all(&out.lists), lengths: Slice::all(&out.lengths) };
-    let grid = Grid::Xy(Count::Fixed(u32_of(LISTS)), Count::Fixed(1));
-    r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid).await
+        Bindings { logits: logits.slice(), lists: (&out.lists).into(), lengths: (&out.lengths).into() };
+    let grid = Grid::Xy(Count::Fixed(u32_of(STRETCHES)), Count::Fixed(1));
+    r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid);
 }

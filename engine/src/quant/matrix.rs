@@ -1,11 +1,10 @@
 //! A weight matrix on the device.
 
 use super::{ROW_GROUP, WeightFormat};
-use crate::error::Result;
-use crate::gpu::{Gpu, Slice};
+use crate::gpu::{BINDING_ALIGN, Buffer, Capabilities, Slice};
 
 /// A matrix of weights, `[rows, cols]`, in shards of whole rows, each of which fits a binding.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Matrix {
     pub(crate) format: WeightFormat,
     pub(crate) rows: usize,
@@ -14,21 +13,37 @@ pub struct Matrix {
 }
 
 /// Some rows of a matrix in one buffer: their quants, then their scales.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shard {
     pub(crate) first_row: usize,
     pub(crate) rows: usize,
-    pub(crate) buffer: wgpu::Buffer,
+    pub(crate) buffer: Buffer,
     pub(crate) quant_bytes: u64,
     /// Where the scales begin, aligned for a binding.
     pub(crate) scales_at: u64,
     pub(crate) scale_bytes: u64,
 }
 
-/// What a binding's offset must be a multiple of; WebGPU's default limit.
-pub(crate) const BINDING_ALIGN: u64 = 256;
-
 impl Matrix {
+    /// Declares a matrix of zeros, in shards of at most `max_shard_bytes` (but at least 8 rows), each of which a device with
+    /// these capabilities can bind.
+    pub fn new(
+        label: &str,
+        format: WeightFormat,
+        [rows, cols]: [usize; 2],
+        max_shard_bytes: u64,
+        capabilities: &Capabilities,
+    ) -> Self {
+        let row = format.gpu_row(cols);
+        // The scales of a shard are never larger than its quants, so the quants decide how many rows a binding holds; the
+        // buffer holds both.
+        let in_binding = max_shard_bytes.min(capabilities.max_binding_bytes) / row.quant_bytes().max(1);
+        let in_buffer = capabilities.max_buffer_bytes.saturating_sub(BINDING_ALIGN) / row.bytes().max(1);
+        let most = (in_binding.min(in_buffer) as usize / ROW_GROUP * ROW_GROUP).max(ROW_GROUP);
+        let shards = (0..rows).step_by(most).map(|first| Shard::new(label, format, cols, first, most.min(rows - first)));
+        Self { format, rows, cols, shards: shards.collect() }
+    }
+
     /// How its values are stored.
     pub fn format(&self) -> WeightFormat {
         self.format
@@ -46,42 +61,29 @@ impl Matrix {
 
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.buffer.size()).sum()
+        self.shards.iter().map(|shard| shard.buffer.bytes()).sum()
     }
 }
 
 impl Shard {
-    /// Room for `rows` rows, which is zeros until written to.
-    ///
-    /// # Errors
-    /// The errors of buffers.
-    pub(crate) async fn new(
-        gpu: &Gpu,
-        label: &str,
-        format: WeightFormat,
-        cols: usize,
-        first_row: usize,
-        rows: usize,
-    ) -> Result<Self> {
+    fn new(label: &str, format: WeightFormat, cols: usize, first_row: usize, rows: usize) -> Self {
         let row = format.gpu_row(cols);
-        let padded_rows = rows.next_multiple_of(ROW_GROUP);
-        let quant_bytes = (16 * padded_rows * row.quant_vec4s) as u64;
+        let padded_rows = rows.next_multiple_of(ROW_GROUP) as u64;
+        let quant_bytes = padded_rows * row.quant_bytes();
         let scales_at = quant_bytes.next_multiple_of(BINDING_ALIGN);
-        let scale_bytes = (4 * padded_rows * row.scale_words) as u64;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let buffer = gpu.buffer(label, scales_at + scale_bytes, usage).await?;
-        Ok(Self { first_row, rows, buffer, quant_bytes, scales_at, scale_bytes })
+        let scale_bytes = padded_rows * row.scale_bytes();
+        Self { first_row, rows, buffer: Buffer::new(label, scales_at + scale_bytes), quant_bytes, scales_at, scale_bytes }
     }
 
-    pub(crate) fn quants(&self) -> Slice<'_> {
-        Slice { buffer: &self.buffer, offset: 0, bytes: wgpu::BufferSize::new(self.quant_bytes) }
+    pub(crate) fn quants(&self) -> Slice {
+        Slice { buffer: self.buffer.clone(), offset: 0, bytes: self.quant_bytes }
     }
 
     /// The scales; for formats that have none, something harmless to bind.
-    pub(crate) fn scales(&self) -> Slice<'_> {
-        match wgpu::BufferSize::new(self.scale_bytes) {
-            Some(bytes) => Slice { buffer: &self.buffer, offset: self.scales_at, bytes: Some(bytes) },
-            None => Slice { buffer: &self.buffer, offset: 0, bytes: wgpu::BufferSize::new(16) },
+    pub(crate) fn scales(&self) -> Slice {
+        match self.scale_bytes {
+            0 => Slice { buffer: self.buffer.clone(), offset: 0, bytes: 16 },
+            bytes => Slice { buffer: self.buffer.clone(), offset: self.scales_at, bytes },
         }
     }
 }

@@ -57,7 +57,7 @@ use std::str::FromStr;
 use crate::error::Error;
 
 pub use matrix::Matrix;
-pub(crate) use matrix::{BINDING_ALIGN, Shard};
+pub(crate) use matrix::Shard;
 
 /// Columns in one group of the GPU layout, and values in a block of the simple quants.
 const GROUP: usize = 32;
@@ -103,6 +103,23 @@ pub struct GpuRow {
     pub quant_units: usize,
     /// The same of `scales`, which may count pairs of groups; 0 where there are none.
     pub scale_units: usize,
+}
+
+impl GpuRow {
+    /// Bytes of its `quants`.
+    pub fn quant_bytes(self) -> u64 {
+        16 * self.quant_vec4s as u64
+    }
+
+    /// Bytes of its `scales`.
+    pub fn scale_bytes(self) -> u64 {
+        4 * self.scale_words as u64
+    }
+
+    /// Bytes of both.
+    pub fn bytes(self) -> u64 {
+        self.quant_bytes() + self.scale_bytes()
+    }
 }
 
 /// Rows that stand interleaved; a shard is padded with zeros to a multiple of them.

@@ -1,30 +1,30 @@
 //! Which kernels multiply fastest on an adapter, measured once and remembered.
 //!
 //! There is no telling from an adapter's name: some multiply packed bytes in one instruction, some emulate it; some want many
-//! small workgroups, some few; some (software) want every invocation alone. So each candidate runs on matrices of noise as
-//! large as a layer's (for one token on so many that no cache holds them), long enough that waiting for the device does not
-//! count, and what it computes is compared: a driver that multiplies wrongly must not win by being quick.
+//! small workgroups, some few. So each candidate runs on matrices of noise as large as a layer's, for one token on more of them
+//! than caches hold, and long enough that waiting for the device does not count. Its results are compared with those of the
+//! plainest kernel: a driver that multiplies wrongly must not win by being quick.
 
+mod norms;
 mod products;
 mod remembered;
-mod seam;
 
 use std::path::Path;
 
 use web_time::Instant;
 
+use self::norms::NormBench;
 use self::products::ProductBench;
 use self::remembered::{key, recall, remember};
-use self::seam::SeamBench;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Plan, StepRing, StepUniform};
-use crate::model::{Few, Kernels, Matmul, Matvec, Mode};
-use crate::ops::{Sharing, Width};
+use crate::gpu::{Capabilities, Gpu, Plan, StepRing, StepUniform};
+use crate::model::Kernels;
+use crate::ops::{Mode, Rounding, Way};
 use crate::quant::WeightFormat;
 
 /// How activations meet weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activations {
+pub enum ActivationFormat {
     /// As f32: nothing is rounded.
     Float,
     /// Rounded to 8-bit integers, 32 to a scale, as llama.cpp does on CPUs, where weights are integers too.
@@ -35,7 +35,7 @@ pub enum Activations {
 const WORTH_ROUNDING: f64 = 1.1;
 /// Measurements of a candidate, the fastest of which counts.
 const RUNS: usize = 3;
-/// A measurement repeats the products until it takes about as long, in milliseconds, but not for ever.
+/// A measurement repeats the products until it takes about this long, in milliseconds, within a bound.
 const RUN_MS: f64 = 4.0;
 const MOST_REPEATS: usize = 64;
 /// How far results may be from those of floats, relative to their size: what 8-bit integers and f16 round, with a margin.
@@ -45,25 +45,43 @@ const TOLERANCE: f64 = 0.03;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// What multiplies one token.
-    OneToken,
-    /// Who makes the seam before the feed-forward block of one token.
-    Seam,
-    /// What multiplies a few tokens.
-    FewTokens,
-    /// What multiplies many tokens.
-    ManyTokens,
+    Decode,
+    /// Which dispatch makes the norms before the feed-forward block of one token.
+    Norms,
+    /// What multiplies a small batch of tokens.
+    SmallBatch,
+    /// What multiplies a chunk of a prompt.
+    Prefill,
 }
 
 impl Choice {
+    /// Every choice.
+    pub const ALL: [Self; 4] = [Self::Decode, Self::Norms, Self::SmallBatch, Self::Prefill];
+    /// What the name of a small batch's way is where it is multiplied as a chunk of a prompt.
+    const AS_PREFILL: &str = "as a chunk";
+    const FUSED: &str = "fused";
+
     /// What `kernels` have chosen, for people and files.
     pub fn of(self, kernels: Kernels) -> &'static str {
         match self {
-            Self::OneToken => kernels.matvec.name(),
-            Self::Seam if kernels.folds_seam => "folded",
-            Self::Seam => "apart",
-            Self::FewTokens => kernels.few.name(),
-            Self::ManyTokens => kernels.matmul.name(),
+            Self::Decode => kernels.decode.name,
+            Self::Norms if kernels.fuses_norms => Self::FUSED,
+            Self::Norms => "apart",
+            Self::SmallBatch => kernels.small_batch.map_or(Self::AS_PREFILL, |way| way.name),
+            Self::Prefill => kernels.prefill.name,
         }
+    }
+
+    /// Makes this choice in `kernels` by its name; `None` if there is none of the name.
+    fn make(self, kernels: &mut Kernels, name: &str) -> Option<()> {
+        match self {
+            Self::Decode => kernels.decode = Way::named(Mode::Decode, name)?,
+            Self::Norms => kernels.fuses_norms = name == Self::FUSED,
+            Self::SmallBatch if name == Self::AS_PREFILL => kernels.small_batch = None,
+            Self::SmallBatch => kernels.small_batch = Some(Way::named(Mode::SmallBatch, name)?),
+            Self::Prefill => kernels.prefill = Way::named(Mode::Prefill, name)?,
+        }
+        Some(())
     }
 }
 
@@ -86,31 +104,27 @@ impl Tuning {
     pub async fn run(
         gpu: &Gpu,
         format: WeightFormat,
-        allowed: Option<Activations>,
+        allowed: Option<ActivationFormat>,
         folder: Option<&Path>,
     ) -> Result<Self> {
-        let candidates = Candidates::of(gpu, format, allowed);
-        let mut tuning = Self { kernels: candidates.first(), measured: Vec::new() };
-        let matvecs = candidates.matvecs.iter().map(|matvec| Kernels { matvec: *matvec, ..tuning.kernels });
-        let rounds = |kernels: Kernels| kernels.matvec.rounds();
-        tuning.choose(gpu, format, Mode::Decode, Choice::OneToken, matvecs.collect(), rounds).await?;
-        if candidates.folds && tuning.kernels.matvec.can_fold() {
-            let bench = SeamBench::new(gpu, format).await?;
-            let [apart, folded] = [false, true].map(|folds_seam| Kernels { folds_seam, ..tuning.kernels });
-            let apart_ms = tuning.note(Choice::Seam, apart, bench.run(gpu, apart).await?);
-            let folded_ms = tuning.note(Choice::Seam, folded, bench.run(gpu, folded).await?);
-            tuning.kernels.folds_seam = folded_ms < apart_ms;
+        let candidates = Candidates::of(gpu.capabilities(), format, allowed);
+        let mut tuning = Self { kernels: candidates.plainest(), measured: Vec::new() };
+        let kernels = tuning.kernels;
+        let decode = candidates.decode.iter().map(|decode| Kernels { decode, ..kernels });
+        tuning.choose(gpu, format, Mode::Decode, Choice::Decode, decode.collect()).await?;
+        if candidates.can_fuse(tuning.kernels) {
+            let bench = NormBench::new(gpu, format).await?;
+            let [apart, fused] = [false, true].map(|fuses_norms| Kernels { fuses_norms, ..tuning.kernels });
+            let apart_ms = tuning.note(Choice::Norms, apart, bench.run(gpu, apart).await?);
+            let fused_ms = tuning.note(Choice::Norms, fused, bench.run(gpu, fused).await?);
+            tuning.kernels.fuses_norms = fused_ms < apart_ms;
         }
-        let matmuls = candidates.matmuls.iter().map(|matmul| Kernels { matmul: *matmul, ..tuning.kernels });
-        let rounds = |kernels: Kernels| kernels.matmul != Matmul::Float;
-        tuning.choose(gpu, format, Mode::Prefill, Choice::ManyTokens, matmuls.collect(), rounds).await?;
-        let fews = candidates.fews.iter().map(|few| Kernels { few: *few, ..tuning.kernels });
-        let rounds = |kernels: Kernels| match kernels.few {
-            Few::AsMany => kernels.matmul != Matmul::Float,
-            Few::Float(_) => false,
-            Few::Int8(_) => true,
-        };
-        tuning.choose(gpu, format, Mode::Few, Choice::FewTokens, fews.collect(), rounds).await?;
+        let kernels = tuning.kernels;
+        let prefill = candidates.prefill.iter().map(|prefill| Kernels { prefill, ..kernels });
+        tuning.choose(gpu, format, Mode::Prefill, Choice::Prefill, prefill.collect()).await?;
+        let kernels = tuning.kernels;
+        let small = candidates.small_batch.iter().map(|small_batch| Kernels { small_batch: *small_batch, ..kernels });
+        tuning.choose(gpu, format, Mode::SmallBatch, Choice::SmallBatch, small.collect()).await?;
         log::info!("tuned for {}: {:?}", key(gpu, format, allowed), tuning.measured);
         if let Some(folder) = folder {
             remember(folder, &key(gpu, format, allowed), tuning.kernels);
@@ -126,7 +140,6 @@ impl Tuning {
         mode: Mode,
         choice: Choice,
         candidates: Vec<Kernels>,
-        rounds: impl Fn(Kernels) -> bool,
     ) -> Result<()> {
         if candidates.len() < 2 {
             return Ok(());
@@ -135,7 +148,8 @@ impl Tuning {
         let mut best = f64::INFINITY;
         for kernels in candidates {
             let ms = self.note(choice, kernels, bench.run(gpu, kernels).await?);
-            let cost = if rounds(kernels) { ms * WORTH_ROUNDING } else { ms };
+            let rounds = kernels.way(mode).rounding != Rounding::None;
+            let cost = if rounds { ms * WORTH_ROUNDING } else { ms };
             if cost < best {
                 best = cost;
                 self.kernels = kernels;
@@ -149,22 +163,23 @@ impl Tuning {
         ms
     }
 
-    /// What was remembered for this adapter, driver, format and version of the kernels; measured where nothing was.
+    /// What was remembered for this adapter, driver, format and version of the kernels, or else the result of a
+    /// [run](Self::run), which takes seconds.
     ///
     /// # Errors
     /// If the device is lost. Where it has no memory left to measure in, the plainest kernels it is, this time.
-    pub async fn remembered(
+    pub async fn load_or_run(
         gpu: &Gpu,
         format: WeightFormat,
-        allowed: Option<Activations>,
+        allowed: Option<ActivationFormat>,
         folder: Option<&Path>,
     ) -> Result<Self> {
-        let candidates = Candidates::of(gpu, format, allowed);
-        let plainest = Self { kernels: candidates.first(), measured: Vec::new() };
-        if candidates.are_one() {
+        let candidates = Candidates::of(gpu.capabilities(), format, allowed);
+        let plainest = Self { kernels: candidates.plainest(), measured: Vec::new() };
+        if candidates.leave_no_choice() {
             return Ok(plainest);
         }
-        let known = folder.and_then(|folder| recall(folder, &key(gpu, format, allowed), |k| candidates.have(k)));
+        let known = folder.and_then(|folder| recall(folder, &key(gpu, format, allowed), |k| candidates.include(k)));
         if let Some(kernels) = known {
             return Ok(Self { kernels, measured: Vec::new() });
         }
@@ -180,67 +195,59 @@ impl Tuning {
 
 /// The kernels to choose from.
 struct Candidates {
-    matvecs: Vec<Matvec>,
-    /// Whether seams may be folded.
-    folds: bool,
-    fews: Vec<Few>,
-    matmuls: Vec<Matmul>,
+    decode: Vec<&'static Way>,
+    /// Whether norms may be fused with the product after them.
+    fused: bool,
+    /// `None` for multiplying as a chunk of a prompt.
+    small_batch: Vec<Option<&'static Way>>,
+    prefill: Vec<&'static Way>,
 }
 
 impl Candidates {
-    fn of(gpu: &Gpu, format: WeightFormat, allowed: Option<Activations>) -> Self {
-        let capabilities = gpu.capabilities();
-        let int8 = format.is_integer() && allowed != Some(Activations::Float);
-        let float = !int8 || allowed != Some(Activations::Int8);
-        // What f16 rounds, exact arithmetic does not want rounded either.
-        let coop = allowed.is_none() && format != WeightFormat::F32 && capabilities.cooperative_size.is_some();
-        let matvecs = Matvec::ALL.into_iter().filter(|matvec| match matvec {
-            Matvec::Float(rows) => {
-                float && (*rows == Kernels::ROWS || capabilities.subgroups && !capabilities.software)
-            }
-            // A CPU's cores have no use for many lanes.
-            Matvec::Int8(sharing) => int8 && (!capabilities.software || *sharing == Sharing::Solo),
-        });
-        let matmuls = Matmul::ALL.into_iter().filter(|matmul| match matmul {
-            Matmul::Float => float,
-            Matmul::Int8 => int8,
-            Matmul::Coop => coop,
-        });
-        let fews = Few::ALL.into_iter().filter(|few| match few {
-            Few::AsMany => true,
-            // On a CPU eight tokens of integers are as good as many, but not of floats, whose matmul has tiles of 32.
-            Few::Float(width) => float && (!capabilities.software || !format.is_integer() && *width == Width::W64),
-            Few::Int8(_) => int8 && !capabilities.software,
-        });
+    fn of(capabilities: &Capabilities, format: WeightFormat, allowed: Option<ActivationFormat>) -> Self {
+        let can_int8 = format.is_integer();
+        let is_allowed = |way: &&'static Way| {
+            way.is_candidate(format, capabilities)
+                && match (way.rounding, allowed) {
+                    (Rounding::None, Some(ActivationFormat::Int8)) => !can_int8,
+                    (Rounding::None, _) => true,
+                    (Rounding::Int8, allowed) => allowed != Some(ActivationFormat::Float),
+                    // Who asks for exact arithmetic wants no f16, and who asks for integers gets them.
+                    (Rounding::F16, allowed) => allowed.is_none(),
+                }
+        };
+        let ways = |mode| Way::all(mode).filter(is_allowed);
         Self {
-            matvecs: matvecs.collect(),
-            // Nor for work that is done twice.
-            folds: !capabilities.software,
-            fews: fews.collect(),
-            matmuls: matmuls.collect(),
+            decode: ways(Mode::Decode).collect(),
+            // A CPU's cores have no use for work that is done twice.
+            fused: !capabilities.software,
+            small_batch: std::iter::once(None).chain(ways(Mode::SmallBatch).map(Some)).collect(),
+            prefill: ways(Mode::Prefill).collect(),
         }
     }
 
     /// The plainest: floats, unless the caller wants integers.
-    fn first(&self) -> Kernels {
+    fn plainest(&self) -> Kernels {
         Kernels {
-            matvec: self.matvecs.first().copied().unwrap_or(Kernels::FLOAT.matvec),
-            matmul: self.matmuls.first().copied().unwrap_or(Kernels::FLOAT.matmul),
+            decode: self.decode.first().copied().unwrap_or(Way::FLOAT_DECODE),
+            prefill: self.prefill.first().copied().unwrap_or(Way::FLOAT_PREFILL),
             ..Kernels::FLOAT
         }
     }
 
-    /// Whether there is nothing to choose.
-    fn are_one(&self) -> bool {
-        self.matvecs.len() == 1 && self.matmuls.len() == 1 && self.fews.len() == 1 && !self.folds
+    fn leave_no_choice(&self) -> bool {
+        self.decode.len() == 1 && self.prefill.len() == 1 && self.small_batch.len() == 1 && !self.fused
     }
 
-    fn have(&self, kernels: &Kernels) -> bool {
-        let folds = self.folds && kernels.matvec.can_fold();
-        self.matvecs.contains(&kernels.matvec)
-            && self.fews.contains(&kernels.few)
-            && self.matmuls.contains(&kernels.matmul)
-            && (folds || !kernels.folds_seam)
+    fn can_fuse(&self, kernels: Kernels) -> bool {
+        self.fused && kernels.decode.has_fused()
+    }
+
+    fn include(&self, kernels: &Kernels) -> bool {
+        self.decode.contains(&kernels.decode)
+            && self.small_batch.contains(&kernels.small_batch)
+            && self.prefill.contains(&kernels.prefill)
+            && (self.can_fuse(*kernels) || !kernels.fuses_norms)
     }
 }
 
@@ -250,10 +257,7 @@ async fn time(gpu: &Gpu, ring: &mut StepRing, plan: &Plan, step: &StepUniform) -
     let mut best = f64::INFINITY;
     for run in 0..=RUNS {
         let started = Instant::now();
-        let slot = ring.write(gpu, step);
-        let commands = gpu.encode(&vec![plan; repeats], step.n_tokens, slot, |_| {});
-        let submission = gpu.submit_commands([commands]);
-        gpu.finish(submission).await?;
+        gpu.run_repeatedly(ring, plan, 0..plan.segments(), step, repeats).await?;
         let ms = started.elapsed().as_secs_f64() * 1e3 / repeats as f64;
         if run == 0 {
             repeats = ((RUN_MS / ms).ceil() as usize).clamp(1, MOST_REPEATS);

@@ -2,12 +2,12 @@
 
 use super::{agree, time};
 use crate::error::Result;
-use crate::gpu::{Gpu, Plan, Recorder, StepRing, StepUniform, Tensor};
-use crate::model::{Kernels, Mode, Products};
-use crate::ops::{FEW_TOKENS, Factor, Int8Tensor};
+use crate::gpu::{Gpu, Plan, Recording, StepRing, StepUniform, Tensor};
+use crate::model::{Kernels, Products};
+use crate::ops::{Int8Tensor, MAX_SMALL_BATCH, Mode, Operand};
 use crate::quant::{Matrix, WeightFormat};
 
-/// Products to time: of one vector with some matrices, or of many with one.
+/// Products to time: of one vector with some matrices, or of a batch with one.
 pub(super) struct ProductBench {
     mode: Mode,
     weights: Vec<Matrix>,
@@ -15,7 +15,7 @@ pub(super) struct ProductBench {
     int8: Int8Tensor,
     out: Tensor,
     tokens: usize,
-    /// What floats make of the first matrix.
+    /// The first matrix's product with floats.
     expected: Vec<f32>,
 }
 
@@ -31,7 +31,7 @@ impl ProductBench {
         let software = gpu.capabilities().software;
         let tokens = match mode {
             Mode::Decode => 1,
-            Mode::Few => FEW_TOKENS,
+            Mode::SmallBatch => MAX_SMALL_BATCH,
             Mode::Prefill if software => 64,
             Mode::Prefill => 512,
         };
@@ -42,14 +42,14 @@ impl ProductBench {
                 weights.push(Matrix::noise(gpu, format, Self::ROWS, Self::COLS).await?);
             }
         }
-        // Any numbers of differing sizes do.
+        // Any values of differing sizes do.
         let x: Vec<f32> = (0..tokens * Self::COLS).map(|i| (i as f32 * 0.7).sin() * (1 + i % 7) as f32).collect();
         let mut bench = Self {
             mode,
             weights,
             x: Tensor::from_rows(gpu, "x", Self::COLS, &x).await?,
-            int8: Int8Tensor::new(gpu, "int8", tokens, Self::COLS).await?,
-            out: Tensor::zeros(gpu, "out", tokens, Self::ROWS).await?,
+            int8: Int8Tensor::new("int8", tokens, Self::COLS),
+            out: Tensor::new("out", tokens, Self::ROWS),
             tokens,
             expected: Vec::new(),
         };
@@ -66,18 +66,20 @@ impl ProductBench {
 
     /// The products with the first `matrices`.
     async fn plan(&self, gpu: &Gpu, ring: &StepRing, kernels: Kernels, matrices: usize) -> Result<Plan> {
-        let mut r = Recorder::new(gpu, ring);
+        let mut r = Recording::new(gpu.capabilities());
         let products = Products { mode: self.mode, kernels, int8: &self.int8 };
         for weights in &self.weights[..matrices] {
-            products.record(&mut r, Factor::Float(&self.x), &[(weights, 0)], &self.out).await?;
+            products.record(&mut r, Operand::Float(&self.x), &[(weights, 0)], &self.out);
         }
-        Ok(r.finish())
+        r.finish(gpu, ring).await
     }
 
     /// Milliseconds of the products, infinite if they are wrong.
     pub(super) async fn run(&self, gpu: &Gpu, kernels: Kernels) -> Result<f64> {
         let mut ring = StepRing::new(gpu).await?;
         let first = self.plan(gpu, &ring, kernels, 1).await?;
+        // What the kernel before has left must not pass for this one's result.
+        self.out.upload(gpu, &vec![f32::NAN; self.tokens * Self::ROWS]).await?;
         gpu.run(&mut ring, &first, &self.step()).await?;
         if !agree(&self.out.read(gpu, self.tokens).await?, &self.expected) {
             log::warn!("{} computes wrong products with {kernels:?}", gpu.info().name);

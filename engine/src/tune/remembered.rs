@@ -1,21 +1,20 @@
-//! A file of choices: a line each, of the adapter and all else that a choice depends on, and the kernels.
+//! A file of choices. Each line is a key, which is all that a choice depends on, and the chosen kernels in the order of
+//! [`Choice::ALL`].
 
 use std::path::Path;
 
-use super::{Activations, Choice};
+use super::{ActivationFormat, Choice};
 use crate::gpu::Gpu;
-use crate::model::{Few, Kernels, Matmul, Matvec};
+use crate::model::Kernels;
 use crate::quant::WeightFormat;
 
 /// Its name.
 const FILE: &str = "tuning.tsv";
 /// Lines that it keeps: drivers and kernels come and go.
 const MAX_LINES: usize = 100;
-/// What stands in a line behind the key, in order.
-const CHOICES: [Choice; 4] = [Choice::OneToken, Choice::Seam, Choice::FewTokens, Choice::ManyTokens];
 
 /// All that a choice depends on.
-pub(super) fn key(gpu: &Gpu, format: WeightFormat, allowed: Option<Activations>) -> String {
+pub(super) fn key(gpu: &Gpu, format: WeightFormat, allowed: Option<ActivationFormat>) -> String {
     let info = gpu.info();
     format!(
         "{} | {} {} {} | {} {} | {format} {} | {:016x}",
@@ -28,8 +27,8 @@ pub(super) fn key(gpu: &Gpu, format: WeightFormat, allowed: Option<Activations>)
         if gpu.checks_shaders() { "checked" } else { "trusted" },
         match allowed {
             None => "any",
-            Some(Activations::Float) => "float",
-            Some(Activations::Int8) => "int8",
+            Some(ActivationFormat::Float) => "float",
+            Some(ActivationFormat::Int8) => "int8",
         },
         lapidary_shaders::kernels::HASH,
     )
@@ -56,32 +55,32 @@ pub(super) fn remember(folder: &Path, key: &str, kernels: Kernels) {
 }
 
 fn unparse(kernels: Kernels) -> String {
-    CHOICES.map(|choice| format!("\t{}", choice.of(kernels))).concat()
+    Choice::ALL.map(|choice| format!("\t{}", choice.of(kernels))).concat()
 }
 
 fn parse(line: &str) -> Option<Kernels> {
     let mut names = line.strip_prefix('\t')?.split('\t');
-    let kernels = Kernels {
-        matvec: names.next().and_then(|name| Matvec::ALL.into_iter().find(|kernel| kernel.name() == name))?,
-        folds_seam: names.next()? == Choice::Seam.of(Kernels { folds_seam: true, ..Kernels::FLOAT }),
-        few: names.next().and_then(|name| Few::ALL.into_iter().find(|kernel| kernel.name() == name))?,
-        matmul: names.next().and_then(|name| Matmul::ALL.into_iter().find(|kernel| kernel.name() == name))?,
-    };
+    let mut kernels = Kernels::FLOAT;
+    for choice in Choice::ALL {
+        choice.make(&mut kernels, names.next()?)?;
+    }
     names.next().is_none().then_some(kernels)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::{Mode, WAYS, Way};
 
     #[test]
     fn what_is_remembered_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let of = |matvec, few, matmul, folds_seam| Kernels { matvec, few, matmul, folds_seam };
-        let matvecs = Matvec::ALL.map(|matvec| of(matvec, Few::AsMany, Matmul::Int8, false));
-        let fews = Few::ALL.map(|few| of(Matvec::Float(Kernels::ROWS), few, Matmul::Float, true));
-        let matmuls = Matmul::ALL.map(|matmul| of(Matvec::Float(Kernels::ROWS), Few::AsMany, matmul, false));
-        for kernels in [&matvecs[..], &fews, &matmuls].concat() {
+        let with = |way: &'static Way| match way.mode {
+            Mode::Decode => Kernels { decode: way, ..Kernels::FLOAT },
+            Mode::SmallBatch => Kernels { small_batch: Some(way), fuses_norms: true, ..Kernels::FLOAT },
+            Mode::Prefill => Kernels { prefill: way, ..Kernels::FLOAT },
+        };
+        for kernels in WAYS.iter().map(with) {
             assert_eq!(parse(&unparse(kernels)), Some(kernels));
             remember(folder.path(), "an adapter", kernels);
             remember(folder.path(), "another", Kernels::FLOAT);
@@ -91,8 +90,9 @@ mod tests {
             assert_eq!(recall(folder.path(), "an adapter", |_| true), Some(kernels));
             assert_eq!(recall(folder.path(), "an adapter", |_| false), None);
         }
-        assert_eq!(parse("\tint8 solo"), None);
-        assert_eq!(parse("\tint8 solo\tapart\tas many\tnever heard of"), None);
-        assert_eq!(parse("\tint8 solo\tapart\tas many\tfloat\tfloat"), None);
+        assert!(parse("\tfloat\tapart\tas a chunk\tfloat").is_some());
+        assert_eq!(parse("\tfloat"), None);
+        assert_eq!(parse("\tfloat\tapart\tas a chunk\tunknown"), None);
+        assert_eq!(parse("\tfloat\tapart\tas a chunk\tfloat\tfloat"), None);
     }
 }

@@ -1,0 +1,199 @@
+//! References of RoPE and attention.
+
+use lapidary_shaders::reference::{self, Partial};
+
+use super::inputs::{Inputs, half_values};
+use super::outputs::{Expected, F16, F32, Output};
+use crate::error::Result;
+
+/// Keys or values of a layer, `[kv_heads, capacity, head_dim]`, and how they are stored.
+struct Cache {
+    values: Vec<f32>,
+    half: bool,
+    capacity: usize,
+    head_dim: usize,
+}
+
+impl Cache {
+    fn read(inputs: &Inputs<'_>, name: &'static str, head_dim: usize) -> Result<Self> {
+        let half = inputs.has("kv_f16");
+        let values = if half { half_values(inputs.words(name)?) } else { inputs.floats(name)?.to_vec() };
+        Ok(Self { values, half, capacity: inputs.param("capacity")?, head_dim })
+    }
+
+    fn tolerance(&self) -> f64 {
+        if self.half { F16 } else { F32 }
+    }
+
+    fn at(&self, kv_head: usize, position: usize) -> usize {
+        (kv_head * self.capacity + position) * self.head_dim
+    }
+
+    /// The write of one head at a position.
+    fn write(&mut self, binding: &'static str, kv_head: usize, position: usize, head: &[f32]) -> Output {
+        let at = self.at(kv_head, position);
+        self.values[at..at + head.len()].copy_from_slice(head);
+        let (word, tolerance) = (if self.half { at / 2 } else { at }, self.tolerance());
+        let expected = match self.half {
+            true => Expected::Halves(head.to_vec(), tolerance),
+            false => Expected::Floats(head.to_vec(), tolerance),
+        };
+        Output::in_place(binding, word, expected)
+    }
+
+    /// `[positions, kv_heads, head_dim]`, as the reference takes it.
+    fn by_position(&self, positions: usize, kv_heads: usize) -> Vec<f32> {
+        let heads = (0..positions).flat_map(|p| (0..kv_heads).map(move |h| (h, p)));
+        heads.flat_map(|(h, p)| &self.values[self.at(h, p)..][..self.head_dim]).copied().collect()
+    }
+}
+
+/// Norms a head (where there is a weight) and rotates it by the angles of its position, as `reference::rope` does with the
+/// angles' formula.
+fn rotate(inputs: &Inputs<'_>, head: &[f32], weight: Option<&[f32]>, position: usize, scale: f32) -> Result<Vec<f32>> {
+    let d = head.len();
+    let angles = &inputs.floats("cos_sin")?[position * d..][..d];
+    let head = match weight {
+        Some(weight) => reference::rms_norm(head, weight, inputs.float_param("eps")?),
+        None => head.to_vec(),
+    };
+    let mut out = vec![0.0; d];
+    for (i, angle) in angles.chunks_exact(2).enumerate() {
+        let (cos, sin) = (f64::from(angle[0]), f64::from(angle[1]));
+        let (a, b) = (f64::from(head[i]), f64::from(head[i + d / 2]));
+        out[i] = ((a * cos - b * sin) * f64::from(scale)) as f32;
+        out[i + d / 2] = ((b * cos + a * sin) * f64::from(scale)) as f32;
+    }
+    Ok(out)
+}
+
+/// The shape of a kernel's heads.
+struct Heads {
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+}
+
+impl Heads {
+    /// Rotates a token's queries, and writes its rotated keys and its values to the caches. Gives the queries and the writes.
+    fn rotate_token(
+        &self,
+        inputs: &Inputs<'_>,
+        row: &[f32],
+        position: usize,
+        qk_norm: bool,
+        [keys, values]: [&mut Cache; 2],
+    ) -> Result<(Vec<f32>, Vec<Output>)> {
+        let Self { heads, kv_heads, head_dim: d } = *self;
+        let weights = if qk_norm { Some(inputs.floats("qk_weight")?.split_at(d)) } else { None };
+        let (query_weight, key_weight) = (weights.map(|w| w.0), weights.map(|w| &w.1[..d]));
+        let scale = inputs.float_param("query_scale")?;
+        let mut queries = Vec::with_capacity(heads * d);
+        for head in row[..heads * d].chunks_exact(d) {
+            queries.extend(rotate(inputs, head, query_weight, position, scale)?);
+        }
+        let mut writes = Vec::new();
+        let (k, v) = row[heads * d..][..2 * kv_heads * d].split_at(kv_heads * d);
+        for (h, (key, value)) in k.chunks_exact(d).zip(v.chunks_exact(d)).enumerate() {
+            writes.push(keys.write("k_cache", h, position, &rotate(inputs, key, key_weight, position, 1.0)?));
+            writes.push(values.write("v_cache", h, position, value));
+        }
+        Ok((queries, writes))
+    }
+}
+
+pub(super) fn rope(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let d = inputs.param("head_dim")?;
+    let shape = Heads { heads: inputs.param("heads")?, kv_heads: inputs.param("kv_heads")?, head_dim: d };
+    let (mut keys, mut values) = (Cache::read(inputs, "k_cache", d)?, Cache::read(inputs, "v_cache", d)?);
+    let stride = inputs.param("stride")?;
+    let mut outputs = Vec::new();
+    for t in 0..inputs.tokens() {
+        let row = &inputs.floats("qkv")?[t * stride..][..stride];
+        let position = inputs.step.position as usize + t;
+        let caches = [&mut keys, &mut values];
+        let (queries, writes) = shape.rotate_token(inputs, row, position, inputs.has("qk_norm"), caches)?;
+        outputs.push(Output::in_place("qkv", t * stride, Expected::Floats(queries, F32)));
+        outputs.extend(writes);
+    }
+    Ok(outputs)
+}
+
+pub(super) fn attention(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let (heads, kv_heads, d) = (inputs.param("heads")?, inputs.param("kv_heads")?, 4 * inputs.param("head_dim4")?);
+    let (position, tokens) = (inputs.step.position as usize, inputs.tokens());
+    let (mut keys, mut values) = (Cache::read(inputs, "k_cache", d)?, Cache::read(inputs, "v_cache", d)?);
+    let stride = 4 * inputs.param("q_stride4")?;
+    let mut outputs = Vec::new();
+    let queries = if inputs.has("split") {
+        let row = &inputs.floats("q")?[..stride];
+        let caches = [&mut keys, &mut values];
+        let shape = Heads { heads, kv_heads, head_dim: d };
+        let qk_norm = inputs.param("qk_norm")? == 1;
+        let (queries, writes) = shape.rotate_token(inputs, row, position, qk_norm, caches)?;
+        outputs = writes;
+        queries
+    } else {
+        inputs.rows("q", tokens, stride, heads * d)?
+    };
+    let soft_cap = Some(inputs.float_param("soft_cap")?).filter(|cap| *cap > 0.0);
+    let shape = reference::Attention { heads, kv_heads, head_dim: d, window: Some(inputs.param("window")?), soft_cap };
+    let by_position = |cache: &Cache| cache.by_position(position + tokens, kv_heads);
+    let out = reference::attention(shape, &queries, &by_position(&keys), &by_position(&values), position);
+    let tolerance = keys.tolerance();
+    let splits = inputs.param("splits")?;
+    if inputs.has("split") && splits > 1 {
+        let used = splits_with_keys(inputs, splits)?;
+        let words = heads * splits * (d + 4);
+        let judge = move |found: &[u32]| judge_partials(found, splits, used, d, &out, tolerance);
+        outputs.push(Output::new("out", 0, Expected::Judged(words, Box::new(judge))));
+    } else if inputs.has("split") && inputs.param("rounded")? == 1 {
+        outputs.push(Output::new("out", 0, Expected::Int8(out)));
+    } else {
+        let out_stride = if inputs.has("split") { heads * d } else { 4 * inputs.param("out_stride4")? };
+        for (t, row) in out.chunks_exact(heads * d).enumerate() {
+            outputs.push(Output::new("out", t * out_stride, Expected::Floats(row.to_vec(), tolerance)));
+        }
+    }
+    Ok(outputs)
+}
+
+/// Splits that have keys at the step's position; what the others hold does not count.
+fn splits_with_keys(inputs: &Inputs<'_>, splits: usize) -> Result<usize> {
+    /// Keys of a tile, `TILE` of `lib/tiles.wesl`.
+    const TILE: usize = lapidary_shaders::kernels::attention::TILE as usize;
+    let position = inputs.step.position as usize;
+    let first_key = (position + 1).saturating_sub(inputs.param("window")?);
+    Ok(splits.min(position / TILE - first_key / TILE + 1))
+}
+
+/// The partial results of a head's splits, from the `[splits][head_dim + 4]` words of it.
+fn partials(words: &[f32], used: usize, d: usize) -> Vec<Partial> {
+    let partial = |row: &[f32]| Partial { sums: row[..d].to_vec(), highest: row[d], total: row[d + 1] };
+    words.chunks_exact(d + 4).take(used).map(partial).collect()
+}
+
+/// How keys are split is for the kernel to choose; what the splits come to is not.
+fn judge_partials(
+    words: &[u32],
+    splits: usize,
+    used: usize,
+    d: usize,
+    expected: &[f32],
+    tolerance: f64,
+) -> Result<(), String> {
+    let floats: &[f32] = bytemuck::cast_slice(words);
+    let heads = floats.chunks_exact(splits * (d + 4));
+    let merged: Vec<f32> = heads.flat_map(|head| reference::attention_merge(&partials(head, used, d))).collect();
+    let merged: Vec<u32> = bytemuck::cast_slice(&merged).to_vec();
+    Output::new("merged partials", 0, Expected::Floats(expected.to_vec(), tolerance)).compare(&merged)
+}
+
+pub(super) fn attention_merge(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let (splits, d) = (inputs.param("splits")?, 4 * inputs.param("head_dim4")?);
+    let used = splits_with_keys(inputs, splits)?;
+    let heads = inputs.floats("partials")?.chunks_exact(splits * (d + 4)).take(inputs.param("heads")?);
+    let out: Vec<f32> = heads.flat_map(|head| reference::attention_merge(&partials(head, used, d))).collect();
+    let expected = if inputs.has("int8_out") { Expected::Int8(out) } else { Expected::Floats(out, F32) };
+    Ok(vec![Output::new("out", 0, expected)])
+}

@@ -1,0 +1,310 @@
+//! Finding the first kernel that a device computes wrongly.
+//!
+//! A [`Recording`] is data, so the CPU can follow it: each dispatch runs alone on the device, and its outputs are compared with
+//! those of the reference implementation (`lapidary_shaders::reference`) for the inputs that the device really had. What the
+//! kernel should not have written must be as before. The first dispatch that differs is the culprit, not one that was given
+//! wrong inputs. vello finds broken stages of its renderer by the same bisection.
+
+mod attention;
+mod inputs;
+mod noise;
+mod norms;
+mod outputs;
+mod products;
+mod tokens;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use self::inputs::{Inputs, ShardRows};
+use self::outputs::Output;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Recording, StepRing, StepUniform};
+use crate::load::ModelFiles;
+use crate::model::{Activations, Head, Model, SequenceState, Source, record_body, record_head};
+use crate::ops::{CacheFormat, Mode};
+
+pub use noise::check_device;
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Dispatches that were compared.
+    pub dispatches: usize,
+    /// Variants of kernels that were compared, by name.
+    pub variants: BTreeSet<&'static str>,
+    /// The first dispatch that is wrong, if any; nothing after it was run.
+    pub fault: Option<Fault>,
+    /// The texts of dispatches that were compared.
+    texts: BTreeSet<String>,
+}
+
+/// A dispatch that is wrong.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The kernel.
+    pub kernel: &'static str,
+    /// Its variant, as in the name of its linked source.
+    pub variant: &'static str,
+    /// The dispatch as text: grid, parameters, buffers.
+    pub dispatch: String,
+    /// What was being computed.
+    pub step: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kernel, variant, dispatch, step, reason } = self;
+        write!(f, "the kernel {kernel} is wrong on this device\n  variant:  {variant}\n  in:       {step}\n")?;
+        write!(f, "  dispatch: {dispatch}\n  error:    {reason}")
+    }
+}
+
+/// Runs four steps of a model on its device (a chunk of a prompt, a small batch, a decoded token, a drawn token) and compares
+/// every dispatch with the reference. `files` are those that the engine was loaded from. `progress` gets the number of
+/// dispatches that are done and of all, and returns whether to go on.
+///
+/// # Errors
+/// [`Error::Cancelled`]; if the device is lost or out of memory.
+pub async fn check_model(
+    engine: &Engine,
+    files: &ModelFiles,
+    progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
+) -> Result<Report> {
+    let inner = &engine.inner;
+    let subject = Subject {
+        gpu: &inner.gpu,
+        files,
+        model: inner.model(),
+        cache_format: inner.cache_format,
+        usable_vocab: inner.usable_vocab,
+        name: engine.name(),
+    };
+    let mut report = Report::default();
+    subject.check(1, &mut report, progress).await?;
+    Ok(report)
+}
+
+/// A model to check.
+struct Subject<'a> {
+    gpu: &'a Gpu,
+    files: &'a ModelFiles,
+    model: Model<'a>,
+    cache_format: CacheFormat,
+    usable_vocab: usize,
+    name: &'a str,
+}
+
+/// A step to check.
+struct Step {
+    name: &'static str,
+    /// One dispatch per segment.
+    recording: Recording,
+    uniform: StepUniform,
+    /// Where its token ids go.
+    tokens: Buffer,
+}
+
+/// Positions that there is room for: enough for tiles of keys and small windows, and little to compute on the CPU.
+const CONTEXT: usize = 96;
+/// Tokens of the chunk of a prompt: tiles of tokens, the last one not full.
+const CHUNK: usize = 3;
+const BATCH: usize = 2;
+
+impl Subject<'_> {
+    /// Runs every dispatch of every step, `repeats` times unless one like it was run before; all must give the same bits.
+    async fn check(
+        &self,
+        repeats: usize,
+        report: &mut Report,
+        progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
+    ) -> Result<()> {
+        let steps = self.steps();
+        let all = steps.iter().map(|step| step.recording.dispatches().count()).sum();
+        let mut ring = StepRing::new(self.gpu).await?;
+        let mut done = 0;
+        for step in &steps {
+            let plan = step.recording.clone().finish(self.gpu, &ring).await?;
+            let vocab = self.usable_vocab as u32;
+            let ids: Vec<u32> = (0..step.uniform.n_tokens).map(|i| (i * 7919 + 2 + step.uniform.position) % vocab).collect();
+            self.gpu.write(&step.tokens, 0, bytemuck::cast_slice(&ids));
+            for (i, dispatch) in step.recording.dispatches().enumerate() {
+                let run = Run { gpu: self.gpu, plan: &plan, segment: i, step: &step.uniform, dispatch };
+                let weights = self.weights_of(dispatch)?;
+                let is_new = report.texts.insert(dispatch.to_string());
+                let outcome = run.compare(&mut ring, weights, if is_new { repeats } else { 1 }).await?;
+                let variant = dispatch.variant().map_or(dispatch.kernel.name, |variant| variant.name());
+                report.dispatches += 1;
+                report.variants.insert(variant);
+                if let Err(reason) = outcome {
+                    report.fault = Some(Fault {
+                        kernel: dispatch.kernel.name,
+                        variant,
+                        dispatch: dispatch.to_string(),
+                        step: format!("{} of {}", step.name, self.name),
+                        reason,
+                    });
+                    return Ok(());
+                }
+                done += 1;
+                if !progress(done, all) {
+                    return Err(Error::Cancelled);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps that use every kind of kernel, one after the other in one sequence.
+    fn steps(&self) -> Vec<Step> {
+        let (config, capabilities) = (self.model.config, self.gpu.capabilities());
+        let state = SequenceState::new(config, self.cache_format, CONTEXT);
+        let activations = Activations::new(config, capabilities, CHUNK, CHUNK);
+        let step = |name, mode, head, n_tokens: usize, position: usize| {
+            let mut r = Recording::new(capabilities);
+            record_body(&mut r, mode, self.model, &state, &activations);
+            record_head(&mut r, head, self.model, &state, &activations, self.usable_vocab);
+            let uniform = StepUniform {
+                n_tokens: n_tokens as u32,
+                position: position as u32,
+                draw: position as u32,
+                seed: 1,
+                top_k: 64,
+                top_p: 0.95,
+                min_p: 0.01,
+                repetition_penalty: 1.1,
+                ..StepUniform::default()
+            };
+            let tokens = if mode == Mode::Decode { &state.sink.token } else { &activations.tokens };
+            Step { name, recording: r.one_per_segment(), uniform, tokens: tokens.clone() }
+        };
+        let mut position = 0;
+        let mut next = |tokens| {
+            position += tokens;
+            position - tokens
+        };
+        vec![
+            step("a chunk of a prompt", Mode::Prefill, Head::AllLogits, CHUNK, next(CHUNK)),
+            step("a small batch", Mode::SmallBatch, Head::Greedy, BATCH, next(BATCH)),
+            step("a decoded token", Mode::Decode, Head::Greedy, 1, next(1)),
+            step("a drawn token", Mode::Decode, Head::Sample, 1, next(1)),
+        ]
+    }
+
+    /// The rows of the shard that a dispatch multiplies by, as the files have them.
+    fn weights_of(&self, dispatch: &Dispatch) -> Result<Option<ShardRows>> {
+        let Some(quants) = dispatch.binding("quants") else { return Ok(None) };
+        for source in self.model.weights.sources() {
+            let Source::Matrix(matrix, tensors) = source else { continue };
+            let Some(shard) = matrix.shards.iter().find(|shard| shard.buffer.is(&quants.buffer)) else { continue };
+            let views = tensors.into_iter().map(|tensor| self.files.tensor(tensor)).collect::<Result<Vec<_>>>()?;
+            return Ok(Some(ShardRows::new(&views, matrix, shard)));
+        }
+        Err(Error::Gpu { reason: format!("{} multiplies by weights of no matrix", dispatch.kernel.name) })
+    }
+}
+
+/// One dispatch of a plan, which is its segment.
+struct Run<'a> {
+    gpu: &'a Gpu,
+    plan: &'a Plan,
+    segment: usize,
+    step: &'a StepUniform,
+    dispatch: &'a Dispatch,
+}
+
+impl Run<'_> {
+    /// Runs the dispatch; says what is wrong with what it wrote, if anything.
+    async fn compare(
+        &self,
+        ring: &mut StepRing,
+        weights: Option<ShardRows>,
+        repeats: usize,
+    ) -> Result<Result<(), String>> {
+        let inputs = Inputs::read(self.gpu, self.dispatch, self.step, weights).await?;
+        let outputs = reference(&inputs)?;
+        let mut first: Option<Vec<Vec<u32>>> = None;
+        for _ in 0..repeats {
+            for (binding, words) in inputs.writable() {
+                let mut words = words.to_vec();
+                // What was there before must not pass for a result.
+                for output in outputs.iter().filter(|output| output.binding == binding && !output.is_input) {
+                    words[output.range()].fill(f32::NAN.to_bits());
+                }
+                self.write(binding, &words);
+            }
+            self.gpu.run_segments(ring, self.plan, self.segment..self.segment + 1, self.step).await?;
+            let mut written = Vec::new();
+            for (binding, before) in inputs.writable() {
+                let words = self.read(binding).await?;
+                if let Err(reason) = judge(binding, before, &words, &outputs) {
+                    return Ok(Err(reason));
+                }
+                written.push(words);
+            }
+            match &first {
+                None => first = Some(written),
+                Some(first) if *first == written => {}
+                Some(_) => return Ok(Err("it gave other bits for the same inputs when it ran again".to_owned())),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn write(&self, binding: &str, words: &[u32]) {
+        if let Some(slice) = self.dispatch.binding(binding) {
+            self.gpu.write(&slice.buffer, slice.offset, bytemuck::cast_slice(words));
+        }
+    }
+
+    async fn read(&self, binding: &str) -> Result<Vec<u32>> {
+        match self.dispatch.binding(binding) {
+            Some(slice) => Ok(bytemuck::pod_collect_to_vec(&self.gpu.read(&slice.buffer, slice.bytes).await?)),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// What is wrong with the words of a binding after a dispatch, if anything: of those that it should have written, and of the
+/// others, which must be as before.
+fn judge(binding: &str, before: &[u32], after: &[u32], outputs: &[Output]) -> Result<(), String> {
+    let mut expected = vec![false; after.len()];
+    for output in outputs.iter().filter(|output| output.binding == binding) {
+        output.compare(&after[output.range()])?;
+        expected[output.range()].fill(true);
+    }
+    let stray = (0..after.len()).find(|i| !expected[*i] && before[*i] != after[*i]);
+    match stray {
+        Some(i) => Err(format!(
+            "it wrote {binding}[{i}], which is not for it to write: {:#x} became {:#x}",
+            before[i], after[i]
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What a dispatch should write, by the reference implementation of its kernel.
+fn reference(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    match inputs.dispatch.kernel.name {
+        "embed" => products::embed(inputs),
+        "rms_norm" => norms::rms_norm(inputs),
+        "add_rms_norm" => norms::add_rms_norm(inputs),
+        "matvec" | "matvec_int8" => products::product(inputs, true),
+        "matmul" | "matmul_int8" | "matmul_coop" | "matmul_small" => products::product(inputs, false),
+        "gate_up" | "gate_up_int8" => products::gate_up(inputs),
+        "geglu" => norms::geglu(inputs),
+        "quantize" => norms::quantize(inputs),
+        "rope" => attention::rope(inputs),
+        "attention" => attention::attention(inputs),
+        "attention_merge" => attention::attention_merge(inputs),
+        "logits" => tokens::logits(inputs),
+        "argmax" => tokens::argmax(inputs),
+        "argmax_merge" => tokens::argmax_merge(inputs),
+        "shortlist" => tokens::shortlist(inputs),
+        "sample" => tokens::sample(inputs),
+        other => Err(Error::Gpu { reason: format!("the kernel {other} has no reference to check it against") }),
+    }
+}

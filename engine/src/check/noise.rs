@@ -1,0 +1,104 @@
+//! Models of noise that use every kernel at awkward shapes.
+
+use super::{Report, Subject};
+use crate::error::{Error, Result};
+use crate::gpu::{Capabilities, Gpu};
+use crate::load::ModelFiles;
+use crate::model::{Config, Kernels, Model, RopeTables, Weights};
+use crate::ops::{CacheFormat, Mode, Way};
+use crate::quant::WeightFormat;
+
+/// How often each dispatch runs; a missing barrier shows when it gives other bits.
+const REPEATS: usize = 20;
+/// Small shards, so that even small matrices have several.
+const SHARD_BYTES: u64 = 20_000;
+
+/// Checks every kernel that the device can be given, on models of noise: in every weight format, at shapes that fill no tile,
+/// each dispatch twenty times. `progress` gets the models that are done and how many there are, and returns whether to go on.
+///
+/// # Errors
+/// [`Error::Cancelled`]; if the device is lost or out of memory.
+pub async fn check_device(gpu: &Gpu, progress: &mut (dyn FnMut(usize, usize) -> bool + Send)) -> Result<Report> {
+    let cases = cases(gpu.capabilities());
+    let mut report = Report::default();
+    for (i, case) in cases.iter().enumerate() {
+        case.check(gpu, &mut report).await?;
+        if report.fault.is_some() {
+            break;
+        }
+        if !progress(i + 1, cases.len()) {
+            return Err(Error::Cancelled);
+        }
+    }
+    Ok(report)
+}
+
+/// A model of noise and how to multiply in it.
+struct Case {
+    format: WeightFormat,
+    /// Query heads per KV head.
+    group: usize,
+    kernels: Kernels,
+    cache_format: CacheFormat,
+    shard_bytes: u64,
+}
+
+/// Enough models to run every kernel in every weight format.
+fn cases(capabilities: &Capabilities) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for format in WeightFormat::ALL {
+        let usable = |mode| Way::all(mode).filter(move |way| way.supports(format, capabilities)).collect::<Vec<_>>();
+        let [decode, small, prefill] = [Mode::Decode, Mode::SmallBatch, Mode::Prefill].map(usable);
+        for i in 0..decode.len().max(small.len()).max(prefill.len()) {
+            let kernels = Kernels {
+                decode: decode[i % decode.len()],
+                small_batch: Some(small[i % small.len()]),
+                prefill: prefill[i % prefill.len()],
+                fuses_norms: false,
+            };
+            // Groups for each number of rows that attention has a variant for.
+            let group = [1, 2, 3, 5][cases.len() % 4];
+            let cache_format = if cases.len() / 4 % 2 == 0 { CacheFormat::F16 } else { CacheFormat::F32 };
+            cases.push(Case { format, group, kernels, cache_format, shard_bytes: SHARD_BYTES });
+            // Only matrices of one shard are multiplied together with GeGLU.
+            for fuses_norms in [false, true] {
+                let kernels = Kernels { fuses_norms, ..kernels };
+                cases.push(Case { format, group, kernels, cache_format, shard_bytes: u64::MAX });
+            }
+        }
+    }
+    cases
+}
+
+impl Case {
+    /// Two layers of a Gemma-2 or, for groups of one, of a Gemma-3, with widths that fill no tile and no block of 256.
+    fn config(&self) -> Result<Config> {
+        let mut config = Config::of_shape(if self.group == 1 { "gemma-3-270m" } else { "gemma-2-2b" })?;
+        config.num_layers = 2;
+        config.layers.truncate(2);
+        config.layers[0].window = Some(4);
+        config.layers[1].window = None;
+        (config.hidden_size, config.intermediate_size) = (5 * 32, 7 * 32);
+        (config.num_heads, config.num_kv_heads, config.head_dim) = (2 * self.group, 2, 32);
+        config.vocab_size = 331;
+        Ok(config)
+    }
+
+    async fn check(&self, gpu: &Gpu, report: &mut Report) -> Result<()> {
+        let config = self.config()?;
+        let files = ModelFiles::synthetic(config.clone(), WeightFormat::F32, "noise");
+        let weights = Weights::new(&files, Some(self.format), self.shard_bytes, gpu.capabilities())?;
+        weights.upload(gpu, &files, &mut |_, _| true).await?;
+        let tables = RopeTables::new(&config, super::CONTEXT);
+        tables.upload(gpu).await?;
+        let Kernels { decode, prefill, .. } = self.kernels;
+        let small_batch = self.kernels.way(Mode::SmallBatch);
+        let name = format!("noise in {}: {decode:?}, {small_batch:?}, {prefill:?}", self.format);
+        let model = Model { config: &config, weights: &weights, tables: &tables, kernels: self.kernels };
+        // The last pieces stand for nothing.
+        let usable_vocab = config.vocab_size - 2;
+        let (files, cache_format) = (&files, self.cache_format);
+        let subject = Subject { gpu, files, model, cache_format, usable_vocab, name: &name };
+        subject.check(REPEATS, report, &mut |_, _| true).await
+    }
+}

@@ -1,0 +1,100 @@
+//! References of the products with weights and of the embedding.
+
+use lapidary_shaders::reference;
+
+use super::inputs::{INT8_GROUP_WORDS, Inputs, int8_values};
+use super::norms::residual_norm;
+use super::outputs::{Expected, F16, F32, Output};
+use crate::error::Result;
+
+pub(super) fn embed(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let (weights, first_row) = (inputs.weights()?, inputs.param("first_row")?);
+    let (rows, stride) = (inputs.param("rows")?, 32 * inputs.param("groups")?);
+    let mut outputs = Vec::new();
+    for (t, id) in inputs.words("tokens")?.iter().take(inputs.tokens()).enumerate() {
+        // Other shards write the others.
+        let Some(row) = (*id as usize).checked_sub(first_row).filter(|row| *row < rows) else { continue };
+        let table = weights.row(row);
+        let mut out = reference::embed(&table, table.len(), &[0], inputs.float_param("scale")?);
+        out.resize(stride, 0.0);
+        outputs.push(Output::new("out", t * stride, Expected::Floats(out, F32)));
+    }
+    Ok(outputs)
+}
+
+/// Activations of the step, `[tokens, cols]`: rows of floats or of integers, `32 * groups` apart.
+fn activations(inputs: &Inputs<'_>, cols: usize) -> Result<Vec<f32>> {
+    let stride = 32 * inputs.param("groups")?;
+    let int8 = inputs.has("int8") || inputs.dispatch.kernel.name.ends_with("_int8");
+    if !int8 {
+        return inputs.rows("x", inputs.tokens(), stride, cols);
+    }
+    let words = &inputs.words("x")?[..inputs.tokens() * stride / 32 * INT8_GROUP_WORDS];
+    Ok(int8_values(words).chunks_exact(stride).flat_map(|row| &row[..cols]).copied().collect())
+}
+
+/// `weights · x[t]` for each row of the shard: `[rows][tokens]`, on all cores.
+fn multiply(inputs: &Inputs<'_>, x: &[f32], rows: usize) -> Result<Vec<Vec<f32>>> {
+    let weights = inputs.weights()?;
+    let mut out = vec![Vec::new(); rows];
+    let make = |first: usize, out: &mut [Vec<f32>]| {
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = reference::matmul(&weights.row(first + i), x, weights.cols());
+        }
+    };
+    if cfg!(target_arch = "wasm32") {
+        make(0, &mut out);
+    } else {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let share = rows.div_ceil(cores).max(1);
+        std::thread::scope(|scope| {
+            for (i, out) in out.chunks_mut(share).enumerate() {
+                scope.spawn(move || make(i * share, out));
+            }
+        });
+    }
+    Ok(out)
+}
+
+/// Any product whose output is `[tokens, out_stride]`, or one row in decode.
+pub(super) fn product(inputs: &Inputs<'_>, decode: bool) -> Result<Vec<Output>> {
+    let cols = inputs.weights()?.cols();
+    let mut x = activations(inputs, cols)?;
+    if decode {
+        // Of a chunk of a prompt, only the last token counts.
+        x.drain(..x.len() - cols);
+    }
+    if inputs.has("geglu") {
+        return gates_ups(inputs, &x);
+    }
+    let (rows, first_out) = (inputs.param("rows")?, inputs.param("first_out")?);
+    let products = multiply(inputs, &x, rows)?;
+    let tolerance = if inputs.dispatch.kernel.name == "matmul_coop" { F16 } else { F32 };
+    let stride = inputs.param("out_stride")?;
+    let outputs = (0..x.len() / cols).map(|t| {
+        let column = products.iter().map(|row| row[t]).collect();
+        Output::new("out", t * stride + first_out, Expected::Floats(column, tolerance))
+    });
+    Ok(outputs.collect())
+}
+
+/// GeGLU of the product of one token with gates above ups.
+fn gates_ups(inputs: &Inputs<'_>, x: &[f32]) -> Result<Vec<Output>> {
+    let n = inputs.param("rows")?;
+    let both = multiply(inputs, x, 2 * n)?.concat();
+    let out = reference::geglu(&both[..n], &both[n..]);
+    let int8 = inputs.dispatch.kernel.name.ends_with("_int8");
+    let expected = if int8 { Expected::Int8(out) } else { Expected::Floats(out, F32) };
+    Ok(vec![Output::new("out", 0, expected)])
+}
+
+pub(super) fn gate_up(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let cols = inputs.param("cols")?;
+    let (residual, mut x) = residual_norm(inputs, cols, 32 * inputs.param("groups")?)?;
+    if inputs.dispatch.kernel.name.ends_with("_int8") {
+        x = reference::quantize(&x, cols);
+    }
+    let mut outputs = gates_ups(inputs, &x)?;
+    outputs.push(Output::new("new_residual", 0, Expected::Floats(residual, F32)));
+    Ok(outputs)
+}

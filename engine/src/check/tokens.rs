@@ -1,0 +1,147 @@
+//! References of what comes after the last product: logits, and the choice of a token.
+
+use lapidary_shaders::reference::{self, Sample};
+
+use super::inputs::Inputs;
+use super::outputs::{Expected, F32, Output};
+use crate::error::Result;
+use crate::gpu::{Count, Grid};
+use crate::ops::{ARGMAX_WORKGROUPS, NO_TOKEN, STRETCHES};
+
+pub(super) fn logits(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let (vocab, stride) = (inputs.param("vocab_size")?, inputs.param("stride")?);
+    let rows = match inputs.dispatch.grid {
+        Grid::Xy(_, Count::Fixed(rows)) => rows as usize,
+        _ => inputs.tokens(),
+    };
+    let seen: Vec<bool> = inputs.words("seen")?.iter().flat_map(|word| (0..32).map(move |i| word >> i & 1 == 1)).collect();
+    let soft_cap = Some(inputs.float_param("soft_cap")?).filter(|cap| *cap > 0.0);
+    let mut outputs = Vec::new();
+    for row in 0..rows {
+        let raw = &inputs.floats("logits")?[row * stride..][..vocab];
+        let out = reference::logits(raw, soft_cap, &seen[..vocab], inputs.step.repetition_penalty);
+        outputs.push(Output::in_place("logits", row * stride, Expected::Floats(out, F32)));
+    }
+    Ok(outputs)
+}
+
+/// A finite float as an integer of the same order: `lib/order.wesl`.
+fn key_of(x: f32) -> u32 {
+    let bits = x.to_bits();
+    bits ^ if bits >> 31 == 1 { u32::MAX } else { 1 << 31 }
+}
+
+/// The float of a key.
+fn value_of(key: u32) -> f32 {
+    f32::from_bits(if key >> 31 == 1 { key ^ 1 << 31 } else { !key })
+}
+
+pub(super) fn argmax(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let logits = &inputs.floats("logits")?[..inputs.param("vocab_size")?];
+    let mut best = reference::argmax(logits, inputs.param("stretch")?);
+    best.resize(ARGMAX_WORKGROUPS, None);
+    let mut outputs = Vec::new();
+    for (i, best) in best.into_iter().enumerate() {
+        // A stretch without a finite logit has the lowest key, with any token.
+        let words = best.map_or(vec![0], |(value, token)| vec![key_of(value), token]);
+        outputs.push(Output::new("best", 2 * i, Expected::Words(words)));
+        if best.is_none() {
+            outputs.push(Output::new("best", 2 * i + 1, Expected::Judged(1, Box::new(|_| Ok(())))));
+        }
+    }
+    Ok(outputs)
+}
+
+pub(super) fn argmax_merge(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let best: Vec<Option<(f32, u32)>> = inputs
+        .words("best")?
+        .chunks_exact(2)
+        .take(inputs.param("count")?)
+        .map(|words| (words[0] != 0).then(|| (value_of(words[0]), words[1])))
+        .collect();
+    emitted(inputs, reference::argmax_merge(&best))
+}
+
+/// Where a token goes; `None` where no logit is finite.
+fn emitted(inputs: &Inputs<'_>, token: Option<u32>) -> Result<Vec<Output>> {
+    let ring = inputs.words("results")?.len();
+    let mut outputs = vec![
+        Output::new("tokens", 0, Expected::Words(vec![token.unwrap_or(0)])),
+        Output::new("results", inputs.step.draw as usize % ring, Expected::Words(vec![token.unwrap_or(NO_TOKEN)])),
+    ];
+    if let Some(token) = token {
+        let word = token as usize / 32;
+        let seen = inputs.words("seen")?.get(word).copied().unwrap_or(0) | 1 << (token % 32);
+        outputs.push(Output::in_place("seen", word, Expected::Words(vec![seen])));
+    }
+    Ok(outputs)
+}
+
+pub(super) fn shortlist(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let stretch = inputs.param("stretch")?;
+    let logits = &inputs.floats("logits")?[..inputs.param("vocab_size")?];
+    let mut lists = reference::shortlist(logits, stretch, inputs.step.top_k as usize);
+    lists.resize(STRETCHES, Vec::new());
+    let lengths = lists.iter().map(|list| list.len() as u32).collect();
+    let mut outputs = vec![Output::new("lengths", 0, Expected::Words(lengths))];
+    for (i, list) in lists.into_iter().enumerate() {
+        let words = list.into_iter().flat_map(|(token, logit)| [token, key_of(logit)]).collect();
+        outputs.push(Output::new("lists", 2 * i * stretch, Expected::Words(words)));
+    }
+    Ok(outputs)
+}
+
+/// The drawn token, from the lists: the reference's, or a neighbour where the random number falls within rounding of the
+/// border between two.
+pub(super) fn sample(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    /// What sums of probabilities may be off by.
+    const SLACK: f64 = 1e-5;
+    let stretch = inputs.param("stretch")?;
+    let (lists, lengths) = (inputs.words("lists")?, inputs.words("lengths")?);
+    let mut listed = Vec::new();
+    for (i, length) in lengths.iter().take(STRETCHES).enumerate() {
+        let words = &lists[2 * i * stretch..][..2 * *length as usize];
+        listed.extend(words.chunks_exact(2).map(|words| (words[0], value_of(words[1]))));
+    }
+    let step = inputs.step;
+    let settings = Sample {
+        temperature: step.temperature,
+        top_k: step.top_k as usize,
+        top_p: step.top_p,
+        min_p: step.min_p,
+        seed: step.seed,
+        draw: step.draw,
+    };
+    if listed.is_empty() {
+        return emitted(inputs, None);
+    }
+    let values: Vec<f32> = listed.iter().map(|(_, value)| *value).collect();
+    let probabilities = reference::probabilities(settings, &values);
+    let target = f64::from(reference::random(step.seed, step.draw));
+    let judge = move |words: &[u32]| {
+        let Some(place) = listed.iter().position(|(token, _)| *token == words[0]) else {
+            return Err(format!("the token {} was not listed", words[0]));
+        };
+        let before: f64 = probabilities[..place].iter().sum();
+        let after = before + probabilities[place];
+        match probabilities[place] > 0.0 && before - SLACK <= target && target < after + SLACK {
+            true => Ok(()),
+            false => Err(format!("the token {} is drawn from {before} to {after}, but the draw is {target}", words[0])),
+        }
+    };
+    let ring = inputs.words("results")?.len();
+    let (seen, draw) = (inputs.words("seen")?.to_vec(), step.draw as usize);
+    let judge_seen = move |words: &[u32]| {
+        let added: u32 = words.iter().zip(&seen).map(|(new, old)| (new ^ old).count_ones()).sum();
+        if added <= 1 { Ok(()) } else { Err(format!("{added} bits changed for one token")) }
+    };
+    let mut seen_output = Output::new("seen", 0, Expected::Judged(inputs.words("seen")?.len(), Box::new(judge_seen)));
+    seen_output.is_input = true;
+    Ok(vec![
+        Output::new("results", draw % ring, Expected::Judged(1, Box::new(judge))),
+        Output::new("tokens", 0, Expected::Judged(1, Box::new(|_| Ok(())))),
+        seen_output,
+        // Scratch.
+        Output::new("candidates", 0, Expected::Judged(inputs.words("candidates")?.len(), Box::new(|_| Ok(())))),
+    ])
+}

@@ -1,0 +1,70 @@
+//! Measuring a session: which kernels it runs, and how long they take.
+
+use crate::error::{Error, Result};
+use crate::gpu::StepUniform;
+use crate::runner::prefill_plan;
+use crate::session::Session;
+
+impl Session {
+    /// The kernels of one decoded token, one entry per dispatch.
+    pub fn decode_kernels(&self) -> Vec<&'static str> {
+        let plans = &self.sequence.plans;
+        plans.decode.kernels().chain(plans.greedy.kernels()).collect()
+    }
+
+    /// The kernels of a step of so many tokens of a prompt, one entry per dispatch.
+    pub fn prefill_kernels(&self, tokens: usize) -> Vec<&'static str> {
+        prefill_plan(&self.sequence.plans, tokens).kernels().collect()
+    }
+
+    /// Makes the session hold this many tokens that it never computed, to measure how fast it is at that depth. What their
+    /// keys and values are does not matter to speed; replies after them are nonsense.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`].
+    pub async fn pretend(&mut self, tokens: usize) -> Result<()> {
+        self.sequence.drain().await?;
+        let inner = &self.runner.engine.inner;
+        if tokens > inner.context {
+            return Err(Error::ContextFull { tokens, context: inner.context });
+        }
+        self.sequence.rewind(0);
+        self.sequence.extend(&vec![inner.config.bos_id; tokens]);
+        Ok(())
+    }
+
+    /// Runs one step of greedy decoding after the session's tokens and forgets it again; gives the kernel and milliseconds
+    /// of each of its dispatches. Stamps keep dispatches apart, so the sum is more than a token really takes.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] if the adapter has no timestamps; [`Error::ContextFull`].
+    pub async fn profile(&mut self) -> Result<Vec<(&'static str, f64)>> {
+        self.sequence.drain().await?;
+        let inner = &self.runner.engine.inner;
+        let (tokens, context) = (self.sequence.tokens(), inner.context);
+        if tokens.len() >= context {
+            return Err(Error::ContextFull { tokens: tokens.len() + 1, context });
+        }
+        self.sequence.set_token(tokens.last().copied().unwrap_or(inner.config.bos_id));
+        // Contexts are far shorter than 2^32.
+        let step = StepUniform { position: tokens.len() as u32, ..StepUniform::default() };
+        let plans = [&self.sequence.plans.decode, &self.sequence.plans.greedy];
+        inner.gpu.profile(&mut self.runner.ring, &plans, &step).await
+    }
+
+    /// Microseconds that the host takes to encode the steps of some greedy tokens, the device idle; one entry per token.
+    ///
+    /// # Errors
+    /// If the device is lost.
+    pub async fn host_us(&mut self, tokens: usize) -> Result<Vec<f64>> {
+        self.sequence.drain().await?;
+        let (gpu, first) = (&self.runner.engine.inner.gpu, self.sequence.tokens().len());
+        let plans = [&self.sequence.plans.decode, &self.sequence.plans.greedy];
+        let encode = |i: usize| {
+            // Steps after the last that there is room for do no harm, as none runs.
+            let step = StepUniform { position: (first + i) as u32, draw: i as u32, ..StepUniform::default() };
+            1e3 * gpu.encode_ms(&mut self.runner.ring, &plans, &step)
+        };
+        Ok((0..tokens).map(encode).collect())
+    }
+}

@@ -1,0 +1,71 @@
+//! The activations of a forward pass.
+
+use super::Config;
+use crate::gpu::{Buffer, Capabilities, Tensor};
+use crate::ops::{Int8Tensor, Partials, Shortlist, argmax_candidates, attention_splits, gate_up_cols, token_ids};
+
+/// Buffers that a forward pass of up to `T` tokens works in, reused by every layer. Names and letters as in
+/// [`Weights`](super::Weights).
+#[derive(Debug)]
+pub struct Activations {
+    /// T token ids of a prompt. In decode the token is in the sequence's [`TokenSink`](crate::ops::TokenSink).
+    pub tokens: Buffer,
+    /// `[T, H]`: the residual stream.
+    pub residual: Tensor,
+    /// `[1, H]`: alternates with `residual` in decode, where the product of gates and ups makes the norms before it.
+    pub new_residual: Tensor,
+    /// `[T, H]`: a block's normalised input.
+    pub normed: Tensor,
+    /// `[T, (Q + 2K) · D]`: queries, keys and values.
+    pub qkv: Tensor,
+    /// `[T, Q · D]`: attention's result for each head.
+    pub heads: Tensor,
+    /// Attention's partial results in decode; `None` where one workgroup takes all keys of a KV head.
+    pub partials: Option<Partials>,
+    /// `[T, H]`: a block's output, before its post-norm.
+    pub block: Tensor,
+    /// `[T, 2F]`, F padded: gates, then ups.
+    pub gate_up: Tensor,
+    /// `[T, F]`: the input of the FFN's last product.
+    pub ffn_inner: Tensor,
+    /// The widest of these as integers, for the product that comes next.
+    pub int8: Int8Tensor,
+    /// `[1, F]`: `ffn_inner` as integers, where one dispatch makes it from `int8` or from the residual stream.
+    pub ffn_inner_int8: Int8Tensor,
+    /// `[L, vocab]`: logits of the last token, or of all where a caller wants them.
+    pub logits: Tensor,
+    /// Scratch of the greedy choice.
+    pub best: Buffer,
+    /// What sampling draws from.
+    pub shortlist: Shortlist,
+}
+
+impl Activations {
+    /// Declares buffers for up to `max_tokens` tokens per step and `logit_rows` rows of logits.
+    pub fn new(config: &Config, capabilities: &Capabilities, max_tokens: usize, logit_rows: usize) -> Self {
+        let tensor = |label, cols| Tensor::new(label, max_tokens, cols);
+        let query = config.num_heads * config.head_dim;
+        let key = config.num_kv_heads * config.head_dim;
+        let widest = config.hidden_size.max(query).max(config.intermediate_size);
+        Self {
+            tokens: token_ids("tokens", max_tokens),
+            residual: tensor("residual", config.hidden_size),
+            new_residual: Tensor::new("new_residual", 1, config.hidden_size),
+            normed: tensor("normed", config.hidden_size),
+            qkv: tensor("qkv", query + 2 * key),
+            heads: tensor("heads", query),
+            partials: match attention_splits(capabilities, config.num_kv_heads) {
+                1 => None,
+                splits => Some(Partials::new(splits, config.num_heads, config.head_dim)),
+            },
+            block: tensor("block", config.hidden_size),
+            gate_up: tensor("gate_up", gate_up_cols(config.intermediate_size)),
+            ffn_inner: tensor("ffn_inner", config.intermediate_size),
+            int8: Int8Tensor::new("int8", max_tokens, widest),
+            ffn_inner_int8: Int8Tensor::new("ffn_inner_int8", 1, config.intermediate_size),
+            logits: Tensor::new("logits", logit_rows, config.vocab_size),
+            best: argmax_candidates(),
+            shortlist: Shortlist::new(config.vocab_size),
+        }
+    }
+}

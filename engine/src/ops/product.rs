@@ -1,0 +1,374 @@
+//! Products of weights with activations: [`product`] and [`product_geglu`], and the table of ways to make them.
+//!
+//! A way to multiply is a kernel, or one variant of one, and a row of [`WAYS`]. The row says what the kernel is for, what it
+//! rounds, what it can multiply, and how many rows and tokens a workgroup takes. Choosing (`tune`), falling back, naming,
+//! remembering and testing go by the table, so a new way is a new row.
+
+use std::fmt;
+
+use lapidary_shaders::Kernel;
+use lapidary_shaders::kernels::{gate_up, gate_up_int8, matmul, matmul_coop, matmul_int8, matmul_small, matvec, matvec_int8, product};
+
+use super::{Operand, WORKGROUP_BYTES, assert_cols, u32_of};
+use crate::gpu::{Capabilities, Constants, Count, Grid, Recording, Tensor};
+use crate::quant::{Matrix, Shard, WeightFormat};
+
+/// How many tokens a step has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// One: matrix times vector. Of a step of more tokens, the last one counts.
+    Decode,
+    /// Up to [`MAX_SMALL_BATCH`].
+    SmallBatch,
+    /// Up to a chunk of a prompt.
+    Prefill,
+}
+
+/// Tokens of a step in [`Mode::SmallBatch`], at most.
+pub const MAX_SMALL_BATCH: usize = matmul_small::MAX_TOKENS as usize;
+
+/// What a way rounds before it multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rounding {
+    /// Nothing: activations are f32, and sums too.
+    None,
+    /// Activations to 8-bit integers, 32 to a scale, as by [`quantize`](super::quantize()).
+    Int8,
+    /// Weights and activations to f16.
+    F16,
+}
+
+/// A way to multiply.
+pub struct Way {
+    /// For people and files.
+    pub name: &'static str,
+    /// For steps of how many tokens.
+    pub mode: Mode,
+    /// What it rounds.
+    pub rounding: Rounding,
+    kernel: &'static Kernel,
+    flags: &'static [&'static str],
+    constants: Constants<'static>,
+    /// Rows of weights per workgroup, and with GeGLU pairs of rows.
+    rows: u32,
+    geglu_rows: u32,
+    /// Tokens per workgroup; all of the step's where 0.
+    tokens: u32,
+    /// What it can multiply, on which devices.
+    supports: fn(WeightFormat, &Capabilities) -> bool,
+    /// The way of the same mode that multiplies what this one cannot.
+    otherwise: &'static str,
+    /// Whether it can be the fastest, so that it is worth measuring.
+    promises: fn(WeightFormat, &Capabilities) -> bool,
+    /// The kernel that makes the norms before gates and ups as well, for one token.
+    fused: Option<Fused>,
+}
+
+/// A product of gates and ups that computes its own input: see [`gate_up`](super::gate_up()).
+pub(super) struct Fused {
+    pub(super) kernel: &'static Kernel,
+    pub(super) constants: Constants<'static>,
+    /// Elements of 16 bytes in its workgroup memory per group of 32 columns.
+    pub(super) x_vec4s: u32,
+    /// Other bytes of its workgroup memory.
+    bytes: fn(&Capabilities) -> usize,
+}
+
+const FUSED: Fused = Fused {
+    kernel: &gate_up::KERNEL,
+    constants: &[],
+    x_vec4s: 8,
+    // The sums of `lib/reduce.wesl`, and where there are no subgroups those of lanes.
+    bytes: |capabilities| if capabilities.subgroups { 4 * 256 } else { (4 + 16) * 256 },
+};
+const FUSED_INT8: Fused = Fused {
+    kernel: &gate_up_int8::KERNEL,
+    constants: &[],
+    x_vec4s: 3,
+    // The sums of `lib/reduce.wesl` and `lib/split_k.wesl`, and the outputs.
+    bytes: |_| (4 + 8) * 256 + 4 * 64,
+};
+
+const W64: Constants<'static> = &[("width", 64)];
+const W128: Constants<'static> = &[("width", 128)];
+const W256: Constants<'static> = &[("width", 256)];
+
+const MATVEC: Way = Way {
+    name: "float",
+    mode: Mode::Decode,
+    rounding: Rounding::None,
+    kernel: &matvec::KERNEL,
+    flags: &[],
+    constants: &[],
+    rows: matvec::ROWS_PER_WORKGROUP,
+    geglu_rows: matvec::ROWS_PER_WORKGROUP,
+    tokens: 0,
+    supports: |_, _| true,
+    otherwise: "float",
+    promises: |_, _| true,
+    fused: Some(FUSED),
+};
+const MATVEC_INT8: Way = Way {
+    rounding: Rounding::Int8,
+    kernel: &matvec_int8::KERNEL,
+    rows: matvec_int8::ROWS,
+    geglu_rows: matvec_int8::GEGLU_OUTPUTS,
+    supports: |format, _| format.is_integer(),
+    // A CPU's cores gain nothing from lanes that share rows.
+    promises: |_, capabilities| !capabilities.software,
+    ..MATVEC
+};
+const SMALL: Way = Way {
+    mode: Mode::SmallBatch,
+    kernel: &matmul_small::KERNEL,
+    rows: matmul_small::ROWS,
+    geglu_rows: 0,
+    promises: |_, capabilities| !capabilities.software,
+    fused: None,
+    ..MATVEC
+};
+const SMALL_INT8: Way =
+    Way { rounding: Rounding::Int8, flags: &["int8"], supports: |format, _| format.is_integer(), ..SMALL };
+const MATMUL: Way = Way {
+    mode: Mode::Prefill,
+    kernel: &matmul::KERNEL,
+    rows: matmul::TILE_ROWS,
+    tokens: matmul::TILE_TOKENS,
+    geglu_rows: 0,
+    fused: None,
+    ..MATVEC
+};
+
+/// Every way to multiply, the plainest of each mode first.
+pub static WAYS: [Way; 15] = [
+    MATVEC,
+    Way {
+        name: "float, 8 rows",
+        constants: &[("rows_per_workgroup", 8)],
+        rows: 8,
+        geglu_rows: 8,
+        supports: |_, capabilities| capabilities.subgroups,
+        promises: |_, capabilities| !capabilities.software,
+        ..MATVEC
+    },
+    Way {
+        name: "int8, a row per lane",
+        flags: &["row_per_lane"],
+        rows: matvec_int8::ROW_PER_LANE_ROWS,
+        geglu_rows: matvec_int8::ROW_PER_LANE_GEGLU_OUTPUTS,
+        promises: |_, _| true,
+        fused: None,
+        ..MATVEC_INT8
+    },
+    Way {
+        name: "int8, split by 64",
+        constants: W64,
+        fused: Some(Fused { constants: W64, ..FUSED_INT8 }),
+        ..MATVEC_INT8
+    },
+    Way {
+        name: "int8, split by 128",
+        constants: W128,
+        fused: Some(Fused { constants: W128, ..FUSED_INT8 }),
+        ..MATVEC_INT8
+    },
+    Way {
+        name: "int8, split by 256",
+        constants: W256,
+        fused: Some(Fused { constants: W256, ..FUSED_INT8 }),
+        ..MATVEC_INT8
+    },
+    Way {
+        name: "float, split by 64",
+        constants: W64,
+        // On a CPU the tiles of 8 integer tokens serve a small batch as well, but those of floats are of 32.
+        promises: |format, capabilities| !capabilities.software || !format.is_integer(),
+        otherwise: "float, split by 64",
+        ..SMALL
+    },
+    Way { name: "float, split by 128", constants: W128, otherwise: "float, split by 128", ..SMALL },
+    Way { name: "float, split by 256", constants: W256, otherwise: "float, split by 256", ..SMALL },
+    Way { name: "int8, split by 64", constants: W64, otherwise: "float, split by 64", ..SMALL_INT8 },
+    Way { name: "int8, split by 128", constants: W128, otherwise: "float, split by 128", ..SMALL_INT8 },
+    Way { name: "int8, split by 256", constants: W256, otherwise: "float, split by 256", ..SMALL_INT8 },
+    MATMUL,
+    Way {
+        name: "int8",
+        rounding: Rounding::Int8,
+        kernel: &matmul_int8::KERNEL,
+        rows: matmul_int8::TILE_ROWS,
+        tokens: matmul_int8::TILE_TOKENS,
+        supports: |format, _| format.is_integer(),
+        ..MATMUL
+    },
+    Way {
+        name: "cooperative",
+        rounding: Rounding::F16,
+        kernel: &matmul_coop::KERNEL,
+        rows: matmul_coop::TILE_ROWS,
+        tokens: matmul_coop::TILE_TOKENS,
+        supports: |format, capabilities| format != WeightFormat::F32 && capabilities.cooperative_size.is_some(),
+        ..MATMUL
+    },
+];
+
+impl Way {
+    /// The plainest way for one token.
+    pub const FLOAT_DECODE: &Self = &WAYS[0];
+    /// The plainest way for a chunk of a prompt.
+    pub const FLOAT_PREFILL: &Self = &WAYS[12];
+
+    /// The ways of a mode, the plainest first.
+    pub fn all(mode: Mode) -> impl Iterator<Item = &'static Self> {
+        WAYS.iter().filter(move |way| way.mode == mode)
+    }
+
+    /// The way of this name.
+    pub fn named(mode: Mode, name: &str) -> Option<&'static Self> {
+        Self::all(mode).find(|way| way.name == name)
+    }
+
+    /// Whether it can multiply weights of this format on such a device.
+    pub fn supports(&self, format: WeightFormat, capabilities: &Capabilities) -> bool {
+        (self.supports)(format, capabilities)
+    }
+
+    /// Whether it supports the format and may be the fastest way on such a device.
+    pub(crate) fn is_candidate(&self, format: WeightFormat, capabilities: &Capabilities) -> bool {
+        self.supports(format, capabilities) && (self.promises)(format, capabilities)
+    }
+
+    /// This way, or the one it falls back to where it does not support the format or the device.
+    pub fn or_fallback(&'static self, format: WeightFormat, capabilities: &Capabilities) -> &'static Self {
+        if self.supports(format, capabilities) {
+            return self;
+        }
+        let fallback = Self::named(self.mode, self.otherwise);
+        fallback.unwrap_or_else(|| unreachable!("a test finds the fallback of every way"))
+    }
+
+    /// Whether activations are rounded to 8-bit integers.
+    pub fn quantizes_activations(&self) -> bool {
+        self.rounding == Rounding::Int8
+    }
+
+    /// Whether its product of gates and ups can be one dispatch with the norms before it, of `cols` columns: it needs room for
+    /// them in workgroup memory.
+    pub fn can_fuse_norms(&self, cols: usize, capabilities: &Capabilities) -> bool {
+        self.fused.as_ref().is_some_and(|fused| {
+            16 * fused.x_vec4s as usize * cols.div_ceil(32) + (fused.bytes)(capabilities) <= WORKGROUP_BYTES
+        })
+    }
+
+    /// Whether there is a kernel that makes the norms before gates and ups as well.
+    pub(crate) fn has_fused(&self) -> bool {
+        self.fused.is_some()
+    }
+
+    pub(super) fn fused(&self) -> &Fused {
+        self.fused.as_ref().unwrap_or_else(|| panic!("{self:?} has no kernel that fuses norms"))
+    }
+
+    fn assert_operand(&self, x: Operand<'_>, cols: usize) {
+        let int8 = matches!(x, Operand::Int8(_));
+        assert!(int8 == self.quantizes_activations(), "{self:?} is given {x:?}");
+        x.assert_cols("x", cols);
+    }
+}
+
+impl PartialEq for Way {
+    fn eq(&self, other: &Self) -> bool {
+        (self.mode, self.name) == (other.mode, other.name)
+    }
+}
+
+impl Eq for Way {}
+
+impl std::hash::Hash for Way {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.mode, self.name).hash(state);
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} by {}", self.mode, self.name)
+    }
+}
+
+/// `out[t, first_out..] = weights · x[t]`, one dispatch per shard; in decode `out[0, first_out..] = weights · x[last token]`.
+///
+/// `weights`: `[m, n]`, in a format that `way` [supports](Way::supports); `x`: `[T, n]`, as integers if `way` rounds to them;
+/// `out`: `[T, first_out + m]` or more columns, in decode one row.
+pub fn product(r: &mut Recording, way: &Way, weights: &Matrix, x: Operand<'_>, out: &Tensor, first_out: usize) {
+    way.assert_operand(x, weights.cols);
+    assert!(first_out + weights.rows <= out.cols(), "out has {} columns, too few", out.cols());
+    for shard in &weights.shards {
+        let params = product::Params {
+            rows: u32_of(shard.rows),
+            groups: u32_of(weights.groups()),
+            first_out: u32_of(first_out + shard.first_row),
+            out_stride: u32_of(out.stride()),
+        };
+        let rows = Count::Fixed(params.rows.div_ceil(way.rows));
+        let grid = match way.tokens {
+            0 => Grid::Flat(rows),
+            tokens => Grid::Xy(rows, Count::Tokens { per_token: 1, per_group: tokens }),
+        };
+        let features = [&[weights.format.name()], way.flags].concat();
+        let bindings = bindings(shard, x, out.slice());
+        r.dispatch_with(way.kernel, &features, way.constants, params.words(), bindings.slots(), grid);
+    }
+}
+
+/// `out[0] = gelu(gates · x[last token]) · (ups · x[last token])`, in one dispatch.
+///
+/// `gate_up`: `[2n, cols]`, gates above ups, in one shard; `x`: `[T, cols]`; `out`: `[1, n]`. If `way` rounds to integers, both
+/// are integers and n is a multiple of 32; `out` is not where `x` is.
+pub fn product_geglu(r: &mut Recording, way: &Way, gate_up: &Matrix, x: Operand<'_>, out: Operand<'_>) {
+    way.assert_operand(x, gate_up.cols);
+    let shard = gate_up_shard(way, gate_up, out);
+    let (rows, groups) = (u32_of(shard.rows / 2), u32_of(gate_up.groups()));
+    let params = product::Params { rows, groups, first_out: 0, out_stride: 0 };
+    let grid = Grid::Flat(Count::Fixed(rows.div_ceil(way.geglu_rows)));
+    let features = [&[gate_up.format.name(), "geglu"], way.flags].concat();
+    let bindings = bindings(shard, x, out.slice());
+    r.dispatch_with(way.kernel, &features, way.constants, params.words(), bindings.slots(), grid);
+}
+
+/// The one shard of gates and ups, whose product by `way` goes to `out`.
+pub(super) fn gate_up_shard<'m>(way: &Way, gate_up: &'m Matrix, out: Operand<'_>) -> &'m Shard {
+    let [shard] = &gate_up.shards[..] else { panic!("{} shards: gates and ups must be in one", gate_up.shards.len()) };
+    let n = shard.rows / 2;
+    match out {
+        Operand::Float(out) => assert_cols("out", out, n),
+        Operand::Int8(_) => assert!(n.is_multiple_of(32), "{n} outputs do not fill groups of 32"),
+    }
+    assert!(matches!(out, Operand::Int8(_)) == way.quantizes_activations(), "{way:?} writes to {out:?}");
+    shard
+}
+
+fn bindings(shard: &Shard, x: Operand<'_>, out: crate::gpu::Slice) -> product::Bindings<crate::gpu::Slice> {
+    product::Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_fallback_supports_everything() {
+        let mut poorest = Capabilities::webgpu();
+        poorest.software = true;
+        for (i, way) in WAYS.iter().enumerate() {
+            assert_eq!(WAYS.iter().position(|other| other == way), Some(i), "{way:?}");
+            for format in WeightFormat::ALL {
+                let fallback = way.or_fallback(format, &poorest);
+                assert!(fallback.supports(format, &poorest), "{way:?} falls back to {fallback:?} for {format}");
+                assert_eq!(fallback.rounding, if way.supports(format, &poorest) { way.rounding } else { Rounding::None });
+            }
+        }
+        assert_eq!(Way::named(Mode::Decode, "float"), Some(Way::FLOAT_DECODE));
+        assert_eq!(Way::named(Mode::Prefill, "float"), Some(Way::FLOAT_PREFILL));
+    }
+}

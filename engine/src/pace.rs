@@ -1,0 +1,110 @@
+//! How much of a prompt to submit at once.
+
+use std::ops::Range;
+
+/// A submit should take no longer than this, in milliseconds: drivers kill long ones, desktops freeze, and a caller who
+/// cancels waits for it.
+const SUBMIT_MS: f64 = 60.0;
+/// Tokens of the first chunk of the first prompt, and of the smallest chunk that slowness leads to.
+const FIRST_CHUNK: usize = 32;
+
+/// How much to submit at once, learned from how long it takes.
+pub(crate) struct Pace {
+    /// Segments of a plan per submit.
+    segments: usize,
+    /// Tokens per chunk, up to `most`.
+    tokens: usize,
+    most: usize,
+    /// Milliseconds of the fastest layer of the chunk under way: the first dispatches compile pipelines.
+    layer_ms: f64,
+}
+
+impl Pace {
+    /// For chunks of at most `most` tokens.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { segments: 1, tokens: most.min(FIRST_CHUNK), most, layer_ms: f64::INFINITY }
+    }
+
+    /// Tokens of the next chunk, at most.
+    pub(crate) fn chunk(&self) -> usize {
+        self.tokens
+    }
+
+    /// The segments to submit next, from `first` on, of a plan of so many.
+    pub(crate) fn segments(&self, first: usize, all: usize) -> Range<usize> {
+        first..all.min(first + self.segments)
+    }
+
+    /// Learns how long a submit took: aims at [`SUBMIT_MS`] by the number of segments.
+    pub(crate) fn learn(&mut self, ms: f64, segments: &Range<usize>, all: usize) {
+        // The first segment is only the embedding.
+        let layers = segments.end - segments.start.max(1).min(segments.end);
+        if layers > 0 {
+            self.layer_ms = self.layer_ms.min(ms / layers as f64);
+        }
+        if ms > SUBMIT_MS {
+            self.segments = (self.segments / 2).max(1);
+        } else if ms < SUBMIT_MS / 3.0 && segments.len() == self.segments {
+            self.segments = (self.segments * 2).min(all);
+        }
+    }
+
+    /// Chooses the tokens of the next chunk after one of `tokens`: the more, the more often each weight that is read gets
+    /// used, as long as one layer stays short.
+    pub(crate) fn end_chunk(&mut self, tokens: usize) {
+        let layer_ms = std::mem::replace(&mut self.layer_ms, f64::INFINITY);
+        if tokens < self.tokens || layer_ms.is_infinite() {
+            return;
+        }
+        if layer_ms > 2.0 * SUBMIT_MS {
+            self.tokens = (self.tokens / 2).max(FIRST_CHUNK).min(self.most);
+        } else if layer_ms < SUBMIT_MS / 3.0 && self.tokens < self.most {
+            self.tokens = (self.tokens * 2).min(self.most);
+            self.segments = (self.segments / 2).max(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fast device: a layer takes 0.2 ms, whatever the chunk.
+    fn chunk(pace: &mut Pace, tokens: usize) {
+        let all = 27;
+        let mut first = 0;
+        while first < all {
+            let segments = pace.segments(first, all);
+            pace.learn(0.2 * segments.len() as f64, &segments, all);
+            first = segments.end;
+        }
+        pace.end_chunk(tokens);
+    }
+
+    #[test]
+    fn chunks_grow_also_after_short_ones() {
+        let mut pace = Pace::new(512);
+        for _ in 0..4 {
+            chunk(&mut pace, 20);
+        }
+        assert_eq!((pace.tokens, pace.segments), (32, 27));
+        for _ in 0..5 {
+            let tokens = pace.tokens;
+            chunk(&mut pace, tokens);
+        }
+        assert_eq!(pace.tokens, 512);
+        // A chunk is one submit again.
+        chunk(&mut pace, 512);
+        assert_eq!(pace.segments, 27);
+    }
+
+    #[test]
+    fn chunks_shrink_where_a_layer_is_slow() {
+        let mut pace = Pace { segments: 4, tokens: 128, most: 512, layer_ms: f64::INFINITY };
+        for first in (0..27).step_by(4) {
+            pace.learn(1000.0, &(first..27.min(first + 4)), 27);
+        }
+        pace.end_chunk(128);
+        assert_eq!((pace.tokens, pace.segments), (64, 1));
+    }
+}

@@ -1,0 +1,181 @@
+//! What it takes to run a model over sequences of tokens.
+
+use std::ops::Range;
+
+use web_time::Instant;
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::gpu::{Plan, Recording, StepRing, StepUniform};
+use crate::model::{Activations, Head, SequenceState, record_body, record_head};
+use crate::ops::{MAX_SMALL_BATCH, Mode};
+use crate::pace::Pace;
+use crate::sequence::{Plans, Sequence};
+
+/// The activations of a model and the order of its submits. Any number of [sequences](Sequence) can share one: nothing that a
+/// later step of a sequence needs is in it.
+pub struct Runner {
+    pub(crate) engine: Engine,
+    pub(crate) activations: Activations,
+    pub(crate) ring: StepRing,
+    pace: Pace,
+}
+
+impl Runner {
+    /// A runner without sequences.
+    ///
+    /// # Errors
+    /// If there is no memory for its buffers.
+    pub async fn new(engine: &Engine) -> Result<Self> {
+        let inner = &engine.inner;
+        let activations = Activations::new(&inner.config, inner.gpu.capabilities(), inner.prefill_chunk, 1);
+        let ring = StepRing::new(&inner.gpu).await?;
+        Ok(Self { engine: engine.clone(), activations, ring, pace: Pace::new(inner.prefill_chunk) })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// A new, empty sequence for this runner.
+    ///
+    /// # Errors
+    /// If there is no memory for its cache.
+    pub async fn sequence(&self) -> Result<Sequence> {
+        let inner = &self.engine.inner;
+        let state = SequenceState::new(&inner.config, inner.cache_format, inner.context);
+        state.allocate(&inner.gpu).await?;
+        let body = async |mode| {
+            let mut r = Recording::new(inner.gpu.capabilities());
+            record_body(&mut r, mode, inner.model(), &state, &self.activations);
+            r.finish(&inner.gpu, &self.ring).await
+        };
+        let head = async |head| {
+            let mut r = Recording::new(inner.gpu.capabilities());
+            record_head(&mut r, head, inner.model(), &state, &self.activations, inner.usable_vocab);
+            r.finish(&inner.gpu, &self.ring).await
+        };
+        let plans = Plans {
+            prefill: body(Mode::Prefill).await?,
+            small_batch: match inner.kernels.small_batch {
+                Some(_) => Some(body(Mode::SmallBatch).await?),
+                None => None,
+            },
+            decode: body(Mode::Decode).await?,
+            greedy: head(Head::Greedy).await?,
+            sample: head(Head::Sample).await?,
+        };
+        inner.gpu.check()?;
+        Sequence::new(&self.engine, state, plans).await
+    }
+
+    /// A new sequence for this runner with the tokens of another of the same engine.
+    ///
+    /// # Errors
+    /// If there is no memory for a second cache.
+    pub async fn fork(&self, sequence: &Sequence) -> Result<Sequence> {
+        let mut fork = self.sequence().await?;
+        let gpu = &self.engine.inner.gpu;
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        fork.state.cache.copy_from(&mut encoder, &sequence.state.cache);
+        let submission = gpu.submit_commands([encoder.finish()]);
+        gpu.finish(submission).await?;
+        fork.extend(sequence.tokens());
+        Ok(fork)
+    }
+
+    /// Brings a sequence to hold `prompt`, up to what the step of the first token still has to compute. Tokens that it holds
+    /// already are not computed again.
+    pub(crate) async fn prefill(&mut self, sequence: &mut Sequence, prompt: &[u32]) -> Result<Prefilled> {
+        let shared = sequence.tokens().iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        // The last token always runs, for its logits.
+        sequence.rewind(shared.min(prompt.len() - 1));
+        let computed = prompt.len() - sequence.tokens().len();
+        if computed == 1 {
+            sequence.set_token(prompt[prompt.len() - 1]);
+            return Ok(Prefilled { computed, last: prompt.len() - 1..prompt.len(), body_done: false });
+        }
+        loop {
+            let start = sequence.tokens().len();
+            let end = prompt.len().min(start + self.pace.chunk());
+            let chunk = &prompt[start..end];
+            self.run_chunk(prefill_plan(&sequence.plans, chunk.len()), chunk, start).await?;
+            if end == prompt.len() {
+                return Ok(Prefilled { computed, last: start..end, body_done: true });
+            }
+            sequence.extend(chunk);
+        }
+    }
+
+    /// Runs all layers on a chunk of a prompt, in submits of bearable length.
+    async fn run_chunk(&mut self, plan: &Plan, chunk: &[u32], position: usize) -> Result<()> {
+        let gpu = &self.engine.inner.gpu;
+        gpu.write(&self.activations.tokens, 0, bytemuck::cast_slice(chunk));
+        // Contexts are far shorter than 2^32.
+        let step = StepUniform { n_tokens: chunk.len() as u32, position: position as u32, ..StepUniform::default() };
+        let mut first = 0;
+        while first < plan.segments() {
+            let segments = self.pace.segments(first, plan.segments());
+            let started = Instant::now();
+            gpu.run_segments(&mut self.ring, plan, segments.clone(), &step).await?;
+            self.pace.learn(started.elapsed().as_secs_f64() * 1e3, &segments, plan.segments());
+            first = segments.end;
+        }
+        self.pace.end_chunk(chunk.len());
+        Ok(())
+    }
+
+    /// Submits the step that makes the first token after a prompt: what [`Runner::prefill`] left to do.
+    pub(crate) fn submit_first(
+        &mut self,
+        sequence: &mut Sequence,
+        prompt: &[u32],
+        prefilled: &Prefilled,
+        sampling: &StepUniform,
+        greedy: bool,
+    ) {
+        let last = &prompt[prefilled.last.clone()];
+        let step = StepUniform { n_tokens: last.len() as u32, position: prefilled.last.start as u32, ..*sampling };
+        sequence.extend(last);
+        self.submit(sequence, &step, 0, !prefilled.body_done, greedy);
+    }
+
+    /// Submits the step that is fed the sequence's newest token, which the host need not know yet, and makes one more.
+    pub(crate) fn submit_next(&mut self, sequence: &mut Sequence, sampling: &StepUniform, greedy: bool) {
+        let step = StepUniform { n_tokens: 1, position: sequence.next_position() as u32, ..*sampling };
+        self.submit(sequence, &step, 1, true, greedy);
+    }
+
+    fn submit(
+        &mut self,
+        sequence: &mut Sequence,
+        step: &StepUniform,
+        positions: usize,
+        with_body: bool,
+        greedy: bool,
+    ) {
+        let gpu = &self.engine.inner.gpu;
+        sequence.submitted(step, positions, |sequence, copy| {
+            let plans = &sequence.plans;
+            let head = if greedy { &plans.greedy } else { &plans.sample };
+            let plans: &[_] = if with_body { &[&plans.decode, head] } else { &[head] };
+            gpu.submit_step(&mut self.ring, plans, step, copy)
+        });
+    }
+}
+
+/// The plan of a step of so many tokens of a prompt.
+pub(crate) fn prefill_plan(plans: &Plans, tokens: usize) -> &Plan {
+    plans.small_batch.as_ref().filter(|_| tokens <= MAX_SMALL_BATCH).unwrap_or(&plans.prefill)
+}
+
+/// What [`Runner::prefill`] left.
+pub(crate) struct Prefilled {
+    /// Tokens of the prompt that were not in the cache.
+    pub(crate) computed: usize,
+    /// The positions of the last chunk.
+    pub(crate) last: Range<usize>,
+    /// Whether the last chunk went through all layers; if not, it is one token, for the decode kernels.
+    pub(crate) body_done: bool,
+}

@@ -1,0 +1,157 @@
+//! A sequence of tokens: their ids, their keys and values, and the steps that extend it.
+
+use std::collections::VecDeque;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::gpu::{Mapping, Plan, Readback, StepUniform};
+use crate::model::SequenceState;
+use crate::ops::{NO_TOKEN, TokenSink};
+
+/// Steps of a sequence that may run on the device while the host still waits for an earlier token.
+pub(crate) const IN_FLIGHT: usize = 2;
+
+/// A sequence of tokens with its KV cache, to be extended by a [`Runner`](crate::Runner), which several sequences can share.
+/// It alone owns its ids and its cache.
+pub struct Sequence {
+    pub(crate) engine: Engine,
+    /// The tokens that the host knows. Those of steps in flight are missing.
+    ids: Vec<u32>,
+    /// Positions whose keys and values are in the cache, or will be once what was submitted is done.
+    computed: usize,
+    pub(crate) state: SequenceState,
+    pub(crate) plans: Plans,
+    /// One for each step in flight.
+    readbacks: Vec<Readback>,
+    in_flight: VecDeque<InFlight>,
+}
+
+/// The plans of a sequence, over the activations of its runner.
+pub(crate) struct Plans {
+    pub(crate) prefill: Plan,
+    /// The same for a small batch, where there are kernels for those.
+    pub(crate) small_batch: Option<Plan>,
+    pub(crate) decode: Plan,
+    pub(crate) greedy: Plan,
+    pub(crate) sample: Plan,
+}
+
+/// A submitted step whose token the host has not seen yet.
+struct InFlight {
+    submission: wgpu::SubmissionIndex,
+    readback: usize,
+    mapping: Mapping,
+}
+
+impl Sequence {
+    /// An empty sequence.
+    pub(crate) async fn new(engine: &Engine, state: SequenceState, plans: Plans) -> Result<Self> {
+        let mut readbacks = Vec::new();
+        for _ in 0..IN_FLIGHT {
+            readbacks.push(Readback::new(&engine.inner.gpu, 4).await?);
+        }
+        let engine = engine.clone();
+        Ok(Self { engine, ids: Vec::new(), computed: 0, state, plans, readbacks, in_flight: VecDeque::new() })
+    }
+
+    /// The tokens whose keys and values are in the cache.
+    pub fn tokens(&self) -> &[u32] {
+        &self.ids[..self.ids.len().min(self.computed)]
+    }
+
+    /// Forgets all tokens from `len` on. Free: what is in the cache beyond stays unseen.
+    pub fn rewind(&mut self, len: usize) {
+        self.computed = len.min(self.tokens().len());
+        self.ids.truncate(self.computed);
+    }
+
+    /// Appends tokens whose keys and values are computed.
+    pub(crate) fn extend(&mut self, ids: &[u32]) {
+        debug_assert_eq!(self.ids.len(), self.computed, "steps in flight come first");
+        self.ids.extend_from_slice(ids);
+        self.computed = self.ids.len();
+    }
+
+    /// Sets what the repetition penalty knows at the start of a reply.
+    pub(crate) fn set_seen(&self, ids: &[u32]) {
+        let inner = &self.engine.inner;
+        let bits = TokenSink::bits_of(ids, inner.config.vocab_size);
+        inner.gpu.write(&self.state.sink.seen, 0, bytemuck::cast_slice(&bits));
+    }
+
+    /// Sets the token that the next decode step is fed.
+    pub(crate) fn set_token(&self, id: u32) {
+        self.engine.inner.gpu.write(&self.state.sink.token, 0, bytemuck::bytes_of(&id));
+    }
+
+    /// Steps in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// The position of the next decode step's token.
+    pub(crate) fn next_position(&self) -> usize {
+        self.computed
+    }
+
+    /// Takes note of a step that `submit` submits, given the copy that makes the step's token readable. The step computes the
+    /// keys and values of `positions` more positions.
+    pub(crate) fn submitted(
+        &mut self,
+        step: &StepUniform,
+        positions: usize,
+        submit: impl FnOnce(&Self, &dyn Fn(&mut wgpu::CommandEncoder)) -> wgpu::SubmissionIndex,
+    ) {
+        let readback = step.draw as usize % IN_FLIGHT;
+        let results = self.state.sink.results.memory();
+        let copy = |encoder: &mut wgpu::CommandEncoder| {
+            self.readbacks[readback].copy(encoder, results, TokenSink::result_offset(step.draw), 4);
+        };
+        let submission = submit(self, &copy);
+        let mapping = self.readbacks[readback].request(4);
+        self.in_flight.push_back(InFlight { submission, readback, mapping });
+        self.computed += positions;
+    }
+
+    /// The token of the oldest step in flight, which joins the sequence.
+    pub(crate) async fn take_token(&mut self) -> Result<u32> {
+        let token = self.take_result().await?;
+        let inner = &self.engine.inner;
+        match token {
+            NO_TOKEN => Err(Error::NoToken { model: self.engine.name().to_owned() }),
+            _ if token as usize >= inner.config.vocab_size => {
+                let reason = format!("it chose the token {token} out of {}", inner.config.vocab_size);
+                Err(Error::Gpu { reason })
+            }
+            _ => {
+                self.ids.push(token);
+                Ok(token)
+            }
+        }
+    }
+
+    /// What the oldest step in flight chose. A step leaves the queue only once its readback is free again, so a caller may
+    /// give up waiting at any time.
+    async fn take_result(&mut self) -> Result<u32> {
+        let Some(step) = self.in_flight.front_mut() else {
+            return Err(Error::Gpu { reason: "no step is in flight".into() });
+        };
+        let token = self.readbacks[step.readback]
+            .take(&self.engine.inner.gpu, step.submission.clone(), &mut step.mapping, bytemuck::pod_read_unaligned::<u32>)
+            .await;
+        // Until then its buffer cannot be asked for anything else.
+        if step.mapping.is_over() {
+            self.in_flight.pop_front();
+        }
+        token
+    }
+
+    /// Waits for steps that an earlier reply left running, and drops their tokens.
+    pub(crate) async fn drain(&mut self) -> Result<()> {
+        while !self.in_flight.is_empty() {
+            self.take_result().await?;
+        }
+        self.rewind(self.ids.len());
+        Ok(())
+    }
+}

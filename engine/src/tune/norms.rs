@@ -1,0 +1,134 @@
+//! Times the norms before gates and ups, in a separate dispatch or fused into their product.
+
+use super::{agree, time};
+use crate::error::Result;
+use crate::gpu::{Gpu, Recording, StepRing, StepUniform, Tensor};
+use crate::model::{FeedForward, FfnInner, Kernels, Products, record_ffn_inner};
+use crate::ops::{Int8Tensor, Mode, ResidualNorm};
+use crate::quant::{Matrix, WeightFormat};
+
+/// Paces of the sines that fill rows.
+const BLOCK: f32 = 0.7;
+const RESIDUAL: f32 = 0.3;
+const POST_NORM: f32 = 0.5;
+const NEXT_NORM: f32 = 0.9;
+
+/// Feed-forward blocks of one token, with the norms before them.
+pub(super) struct NormBench {
+    /// Gates and ups, more than most caches hold.
+    gate_ups: Vec<Matrix>,
+    down: Matrix,
+    block: Tensor,
+    residual: Tensor,
+    new_residual: Tensor,
+    post_norm: Tensor,
+    next_norm: Tensor,
+    normed: Tensor,
+    gates_ups: Tensor,
+    ffn_inner: Tensor,
+    int8: Int8Tensor,
+    ffn_inner_int8: Int8Tensor,
+    out: Tensor,
+    /// The output of the first block with floats, and after it the residual stream.
+    expected: Vec<f32>,
+}
+
+impl NormBench {
+    /// About as in a layer of the 2B; whole numbers of every format's blocks.
+    const COLS: usize = 2048;
+    const FFN_INNER: usize = 4096;
+    const BYTES: u64 = 96 << 20;
+
+    pub(super) async fn new(gpu: &Gpu, format: WeightFormat) -> Result<Self> {
+        let noise = async || Matrix::noise(gpu, format, 2 * Self::FFN_INNER, Self::COLS).await;
+        let mut gate_ups = vec![noise().await?];
+        for _ in 1..Self::BYTES.div_ceil(gate_ups[0].bytes()) {
+            gate_ups.push(noise().await?);
+        }
+        let mut bench = Self {
+            gate_ups,
+            down: Matrix::noise(gpu, format, Self::COLS, Self::FFN_INNER).await?,
+            block: Tensor::from_rows(gpu, "block", Self::COLS, &row(BLOCK)).await?,
+            residual: Tensor::from_rows(gpu, "residual", Self::COLS, &row(RESIDUAL)).await?,
+            new_residual: Tensor::new("new_residual", 1, Self::COLS),
+            post_norm: Tensor::from_rows(gpu, "post_norm", Self::COLS, &row(POST_NORM)).await?,
+            next_norm: Tensor::from_rows(gpu, "next_norm", Self::COLS, &row(NEXT_NORM)).await?,
+            normed: Tensor::new("normed", 1, Self::COLS),
+            gates_ups: Tensor::new("gates_ups", 1, 2 * Self::FFN_INNER),
+            ffn_inner: Tensor::new("ffn_inner", 1, Self::FFN_INNER),
+            int8: Int8Tensor::new("int8", 1, Self::COLS),
+            ffn_inner_int8: Int8Tensor::new("ffn_inner_int8", 1, Self::FFN_INNER),
+            out: Tensor::new("out", 1, Self::COLS),
+            expected: Vec::new(),
+        };
+        bench.expected = bench.result(gpu, Kernels::FLOAT).await?;
+        Ok(bench)
+    }
+
+    /// Records the block of some gates and ups up to its last product.
+    fn record<'a>(&'a self, r: &mut Recording, products: &Products<'a>, gate_up: &'a Matrix) -> FfnInner<'a> {
+        let norm = ResidualNorm {
+            y: &self.block,
+            post_weight: &self.post_norm,
+            residual: &self.residual,
+            next_weight: &self.next_norm,
+            eps: 1e-6,
+        };
+        let block = FeedForward {
+            norm,
+            new_residual: &self.new_residual,
+            gate_up: vec![(gate_up, 0)],
+            down: &self.down,
+            normed: &self.normed,
+            gates_ups: &self.gates_ups,
+            ffn_inner: &self.ffn_inner,
+            ffn_inner_int8: &self.ffn_inner_int8,
+        };
+        record_ffn_inner(r, products, &block)
+    }
+
+    fn products(&self, kernels: Kernels) -> Products<'_> {
+        Products { mode: Mode::Decode, kernels, int8: &self.int8 }
+    }
+
+    /// The output of the first block, and after it the residual stream.
+    async fn result(&self, gpu: &Gpu, kernels: Kernels) -> Result<Vec<f32>> {
+        let mut ring = StepRing::new(gpu).await?;
+        let mut r = Recording::new(gpu.capabilities());
+        let products = self.products(kernels);
+        let inner = self.record(&mut r, &products, &self.gate_ups[0]);
+        products.record(&mut r, inner.operand, &[(&self.down, 0)], &self.out);
+        let plan = r.finish(gpu, &ring).await?;
+        // The separate dispatch writes where it reads, and what other kernels have left must not pass for results.
+        self.residual.upload(gpu, &row(RESIDUAL)).await?;
+        for tensor in [&self.new_residual, &self.out] {
+            tensor.upload(gpu, &[f32::NAN; Self::COLS]).await?;
+        }
+        gpu.run(&mut ring, &plan, &StepUniform::default()).await?;
+        let residual = if inner.moved { &self.new_residual } else { &self.residual };
+        Ok([self.out.read(gpu, 1).await?, residual.read(gpu, 1).await?].concat())
+    }
+
+    /// Milliseconds of the blocks, infinite if they are wrong.
+    pub(super) async fn run(&self, gpu: &Gpu, kernels: Kernels) -> Result<f64> {
+        // Compared separately: the larger values of one would hide errors of the other.
+        let (found, cols) = (self.result(gpu, kernels).await?, Self::COLS);
+        if !agree(&found[..cols], &self.expected[..cols]) || !agree(&found[cols..], &self.expected[cols..]) {
+            log::warn!("{} computes wrong feed-forward blocks with {kernels:?}", gpu.info().name);
+            return Ok(f64::INFINITY);
+        }
+        let mut ring = StepRing::new(gpu).await?;
+        let mut r = Recording::new(gpu.capabilities());
+        let products = self.products(kernels);
+        for gate_up in &self.gate_ups {
+            self.record(&mut r, &products, gate_up);
+        }
+        let plan = r.finish(gpu, &ring).await?;
+        time(gpu, &mut ring, &plan, &StepUniform::default()).await
+    }
+}
+
+/// Any values of differing sizes do.
+fn row(pace: f32) -> Vec<f32> {
+    (0..NormBench::COLS).map(|i| (i as f32 * pace).sin() * (1 + i % 7) as f32).collect()
+}

@@ -1,0 +1,159 @@
+use lapidary_engine::Gpu;
+use lapidary_engine::ops::{self, Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, Rounding, Way};
+use lapidary_engine::quant::WeightFormat;
+use lapidary_shaders::reference;
+use lapidary_tests::*;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+/// Both operands are rounded to the 11 bits of an f16; their sums are not.
+const F16: f64 = 2e-3;
+
+#[test]
+fn product_decode() {
+    each_way(Mode::Decode, 1..3, 3);
+}
+
+#[test]
+fn product_small_batch() {
+    each_way(Mode::SmallBatch, 1..MAX_SMALL_BATCH + 1, 2);
+}
+
+/// Cooperative matrices only where the adapter has them: `tests/scripts/with-coop-lavapipe.sh` brings a driver that does.
+#[test]
+fn product_prefill() {
+    each_way(Mode::Prefill, 1..70, 4);
+}
+
+/// A head's worth of rows: more workgroups than a dimension of a grid has, if each made one row.
+#[test]
+fn product_of_many_rows() {
+    for way in Way::all(Mode::Decode) {
+        check(way, Case { rows: 70_000, cols: 33, shard_rows: 70_000, tokens: 1, size: 1.0, seed: 7 });
+    }
+}
+
+/// After a chunk of prompt, the last token's row is the one that counts.
+#[test]
+fn product_takes_the_last_token() {
+    for way in Way::all(Mode::Decode) {
+        check(way, Case { rows: 40, cols: 100, shard_rows: 40, tokens: 5, size: 1.0, seed: 8 });
+    }
+}
+
+/// A run that is meant to have them must not pass without.
+#[test]
+fn cooperative_matrices_are_there_where_they_must_be() {
+    if std::env::var("LAPIDARY_REQUIRE_COOP").is_ok_and(|value| value == "1") {
+        assert!(device().capabilities().cooperative_size.is_some(), "{:?}", device().capabilities());
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    rows: usize,
+    cols: usize,
+    shard_rows: usize,
+    tokens: usize,
+    /// Gemma's feed-forward activations exceed what f16 holds.
+    size: f32,
+    seed: u64,
+}
+
+/// Every way of a mode over random shapes.
+fn each_way(mode: Mode, tokens: std::ops::Range<usize>, cases: u32) {
+    let size = prop::sample::select(vec![0.05f32, 1.0, 3e5]);
+    let case = (1..300usize, 1..700usize, 8..300usize, tokens, size, any::<u64>())
+        .prop_map(|(rows, cols, shard_rows, tokens, size, seed)| Case { rows, cols, shard_rows, tokens, size, seed });
+    for way in Way::all(mode) {
+        let mut runner = TestRunner::new(crate::cases(cases));
+        let run = runner.run(&case, |case| {
+            check(way, case);
+            Ok(())
+        });
+        run.unwrap_or_else(|error| panic!("{way:?}: {error}"));
+    }
+}
+
+/// The formats and devices that a way is for.
+fn supported(way: &Way) -> impl Iterator<Item = (WeightFormat, &'static str, &'static Gpu)> {
+    let formats = WeightFormat::ALL.into_iter();
+    let all = formats.flat_map(|format| devices().iter().map(move |(name, gpu)| (format, *name, gpu)));
+    all.filter(|(format, _, gpu)| way.supports(*format, gpu.capabilities()))
+}
+
+fn check(way: &Way, case: Case) {
+    let Case { rows, cols, shard_rows, tokens, size, seed } = case;
+    let values = gaussian(seed, rows * cols);
+    let x: Vec<f32> = gaussian(seed ^ 1, tokens * cols).iter().map(|value| size * value).collect();
+    let out_rows = if way.mode == Mode::Decode { 1 } else { tokens };
+    for (format, name, gpu) in supported(way) {
+        let shard_bytes = shard_rows as u64 * format.gpu_row(cols).quant_bytes();
+        let (weights, held) = matrix(gpu, format, cols, &values, shard_bytes);
+        // The products of integers are exact, so the kernel errs no more than f32 does.
+        let rounded = if way.quantizes_activations() { reference::quantize(&x, cols) } else { x.clone() };
+        let expected = reference::matmul(&held, &rounded[(tokens - out_rows) * cols..], cols);
+        let float = tensor(gpu, cols, &x);
+        let int8 = Int8Tensor::new("test", tokens, cols);
+        let out = dirty(gpu, out_rows, rows);
+        run(gpu, step(tokens, 0), |r| {
+            let operand = operand(r, way, &float, &int8);
+            ops::product(r, way, &weights, operand, &out, 0);
+        });
+        // Sums of `cols` products are as large as the root, even where terms cancel.
+        let largest = largest(&expected).max(f64::from(size) * (cols as f64).sqrt());
+        let tolerance = if way.rounding == Rounding::F16 { F16 } else { F32 };
+        let what = format!("{name}, {format}, {way:?}, {tokens} tokens of {rows} x {cols}");
+        assert_close_for(&what, &read(gpu, &out, out_rows), &expected, largest, tolerance);
+    }
+}
+
+/// The activations as a way takes them.
+fn operand<'a>(
+    r: &mut lapidary_engine::gpu::Recording,
+    way: &Way,
+    float: &'a lapidary_engine::gpu::Tensor,
+    int8: &'a Int8Tensor,
+) -> Operand<'a> {
+    if !way.quantizes_activations() {
+        return Operand::Float(float);
+    }
+    ops::quantize(r, float, int8);
+    Operand::Int8(int8)
+}
+
+proptest! {
+    #![proptest_config(crate::cases(3))]
+    #[test]
+    fn product_geglu(groups in 1usize..9, odd in 0usize..32, cols in 1usize..700, tokens in 1usize..3, seed: u64) {
+        for way in Way::all(Mode::Decode) {
+            // Integers come in whole groups.
+            let inner = if way.quantizes_activations() { 32 * groups } else { 32 * groups - odd };
+            let values = gaussian(seed, 2 * inner * cols);
+            let x = gaussian(seed ^ 1, tokens * cols);
+            for (format, name, gpu) in supported(way) {
+                let (weights, held) = matrix(gpu, format, cols, &values, u64::MAX);
+                let last = &x[(tokens - 1) * cols..];
+                let rounded = if way.quantizes_activations() { reference::quantize(last, cols) } else { last.to_vec() };
+                let both = reference::matvec(&held, &rounded);
+                let expected = reference::geglu(&both[..inner], &both[inner..]);
+                let float = tensor(gpu, cols, &x);
+                let int8 = Int8Tensor::new("test", tokens, cols);
+                let (out, out_int8) = (dirty(gpu, 1, inner), Int8Tensor::new("out", 1, inner));
+                let out_operand = if way.quantizes_activations() { Operand::Int8(&out_int8) } else { Operand::Float(&out) };
+                run(gpu, step(tokens, 0), |r| {
+                    let operand = operand(r, way, &float, &int8);
+                    ops::product_geglu(r, way, &weights, operand, out_operand);
+                });
+                let what = format!("{name}, {format}, {way:?}");
+                if way.quantizes_activations() {
+                    let expected = reference::quantize(&expected, inner);
+                    assert_close(&what, &read_int8(gpu, &out_int8, 1, inner), &expected, INT8);
+                } else {
+                    // Sums of `cols` products, times such sums.
+                    assert_close_for(&what, &read(gpu, &out, 1), &expected, cols as f64, F32);
+                }
+            }
+        }
+    }
+}
