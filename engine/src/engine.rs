@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::chat::Chat;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
 use crate::load::{ModelFiles, Part, TokenizerSource};
-use crate::model::{Config, Kernels, KvCache, Model, RopeTables, Weights};
+use crate::model::{Kernels, KvCache, Model, RopeTables, Weights};
 use crate::ops::{CacheFormat, CacheLayer};
 use crate::quant::{Matrix, WeightFormat};
 use crate::session::Session;

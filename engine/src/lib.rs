@@ -20,6 +20,7 @@
 //! [`Engine`]. Below, [`model`] is the layer graph, [`ops`] one function a kernel, [`gpu`] the device; [`load`] and
 //! [`quant`] bring weights from files to the device. Those are public for tests and for the curious, and may change.
 
+pub mod config;
 pub mod gpu;
 pub mod load;
 pub mod model;

@@ -6,8 +6,8 @@
 pub mod bytes;
 mod convert;
 pub mod gguf;
+mod hub;
 pub mod names;
-mod safetensors;
 mod synthetic;
 #[cfg(test)]
 mod tests;
@@ -24,8 +24,8 @@ pub use names::{LayerPart, Part};
 pub use upload::Uploader;
 pub(crate) use upload::floats;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::config::Config;
 use crate::quant::WeightFormat;
 
 /// The files of a model. Nothing of the weights is read before it is asked for.
@@ -121,15 +121,15 @@ impl ModelFiles {
         if !metadata.is_dir() {
             return Self::open_gguf(path, path);
         }
-        if !path.join(safetensors::CONFIG).exists() {
+        if !path.join(hub::CONFIG).exists() {
             return Self::open_gguf(path, &gguf_in(path)?);
         }
-        if !safetensors::is_here(path)
+        if !hub::is_here(path)
             && let Ok(file) = gguf_in(path)
         {
             return Self::open_gguf(path, &file);
         }
-        Ok(Self::hub(path, folder_name(path), safetensors::open(path)?))
+        Ok(Self::hub(path, folder_name(path), hub::open(path)?))
     }
 
     /// Reads the files of a Hugging Face folder that are in memory already: part of the program, or in the browser. `name`
@@ -140,10 +140,10 @@ impl ModelFiles {
     /// As [`ModelFiles::open`].
     pub fn from_hub_bytes(files: HubBytes, name: &str) -> Result<ModelFiles> {
         let path = Path::new(name);
-        Ok(Self::hub(path, name.to_owned(), safetensors::read(path, files)?))
+        Ok(Self::hub(path, name.to_owned(), hub::read(path, files)?))
     }
 
-    fn hub(path: &Path, name: String, folder: safetensors::Folder) -> ModelFiles {
+    fn hub(path: &Path, name: String, folder: hub::Folder) -> ModelFiles {
         ModelFiles {
             path: path.to_owned(),
             name,
@@ -286,7 +286,7 @@ fn gguf_in(folder: &Path) -> Result<PathBuf> {
     }
     found.ok_or_else(|| Error::BadFile {
         path: folder.to_owned(),
-        reason: format!("it holds neither {} nor a .gguf file", safetensors::CONFIG),
+        reason: format!("it holds neither {} nor a .gguf file", hub::CONFIG),
     })
 }
 
@@ -306,6 +306,12 @@ fn check_shape(path: &Path, name: &str, expected: [usize; 2], dims: &[usize]) ->
         expected: expected.to_vec(),
         actual: actual.map_or_else(|| dims.to_vec(), |shape| shape.to_vec()),
     })
+}
+
+/// The start of a text from a file, short enough for an error message.
+fn clip(text: &str) -> &str {
+    const MAX_CHARS: usize = 60;
+    text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end])
 }
 
 /// A name from a file, made fit for an error message.

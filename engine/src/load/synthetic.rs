@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use super::names::Part;
 use super::{Bytes, Located, ModelFiles, TensorView, TokenizerSource, Uploader};
+use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::model::config::Config;
 use crate::quant::{Matrix, WeightFormat};
 
 /// Rows that are made for each width; a matrix repeats them. Enough that neighbours differ.

@@ -7,7 +7,8 @@
 use super::feed_forward::{FeedForward, record_hidden};
 use super::products::{Kernels, Mode, Products};
 use super::weights::RopeTables;
-use super::{Config, KvCache, State, Weights};
+use super::{KvCache, State, Weights};
+use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Count, Recorder};
 use crate::ops::{

@@ -1,6 +1,6 @@
 //! The activations of a forward pass.
 
-use super::Config;
+use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
 use crate::ops::{ARGMAX_WORKGROUPS, Int8Tensor, Partials, Shortlist, gate_up_cols};

@@ -1,6 +1,6 @@
 //! The weights of a model on the device.
 
-use super::Config;
+use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
 use crate::load::{LayerPart, ModelFiles, Part, TensorView, Uploader, floats};

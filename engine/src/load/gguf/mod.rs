@@ -3,6 +3,7 @@
 //! The format is described in `docs/gguf.md` of the ggml repository. Everything in the tables is a claim until it is
 //! checked against the bytes that are there.
 
+mod config;
 mod metadata;
 mod reader;
 mod split;
@@ -20,8 +21,8 @@ use reader::Reader;
 use super::bytes::Bytes;
 use super::names::Part;
 use super::{Located, TokenizerSource, check_shape};
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::config::Config;
 use crate::quant::WeightFormat;
 
 pub(super) use split::{SplitName, open_parts};

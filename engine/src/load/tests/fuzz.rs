@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::read_all;
 use super::write::{Gguf, Safetensors, hub_config};
+use crate::config::Config;
 use crate::load::ModelFiles;
-use crate::load::safetensors::read_header;
-use crate::model::config::Config;
+use crate::load::hub::read_header;
 
 /// Marsaglia's xorshift64.
 struct Random(u64);

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::write::{HIDDEN, Safetensors, VOCAB, folder, hub_config, put, safetensors};
 use super::{fails, read_all};
 use crate::error::{Error, Result};
-use crate::load::safetensors::read_header;
+use crate::load::hub::read_header;
 use crate::load::{LayerPart, ModelFiles, Part, TokenizerSource};
 use crate::quant::WeightFormat;
 

@@ -4,6 +4,9 @@
 //! here, because its own take the last of two tensors of one name, overflow on hostile offsets where overflow is
 //! checked, and do not name the tensor at fault.
 
+mod config;
+mod json;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::fs;
@@ -15,11 +18,13 @@ use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use config::{head_is_tied, stop_ids};
+
 use super::bytes::{Bytes, read_small};
 use super::names::Part;
 use super::{HubBytes, Located, TokenizerSource, check_shape, shorten};
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::config::{Architecture, Config, head_is_tied, hub_stop_ids};
 use crate::quant::WeightFormat;
 
 /// The model's configuration.
@@ -42,8 +47,6 @@ const PREFIX: usize = 8;
 const PREFIXES: [&str; 4] = ["model.", "language_model.model.", "model.language_model.", ""];
 /// The output head, where it is apart from the embedding.
 const HEADS: [&str; 2] = ["lm_head.weight", "language_model.lm_head.weight"];
-/// Rows that Gemma-3's embedding has without and with room for images. Configurations give either for both.
-const GEMMA3_VOCABS: [usize; 2] = [262_144, 262_208];
 
 /// Whether a folder has weights of this kind; some hold GGUF files beside a `config.json`.
 pub(super) fn is_here(folder: &Path) -> bool {
@@ -94,14 +97,13 @@ fn check(
     let prefix = tensors.prefix();
     if let Some(found) = tensors.get(&name_of(Part::Embedding, prefix)) {
         let rows = found.info.shape.first().copied().unwrap_or(0);
-        let either = |size| GEMMA3_VOCABS.contains(&size);
-        let gemma3 = config.architecture == Architecture::Gemma3;
-        if gemma3 && either(rows) && either(config.vocab_size) {
+        let confused = config.architecture.family().confused_vocab_sizes;
+        if confused.contains(&rows) && confused.contains(&config.vocab_size) {
             config.vocab_size = rows;
         }
     }
     if let Some(json) = generation_config
-        && let Some(ids) = hub_stop_ids(json, &folder.join(GENERATION_CONFIG), config.vocab_size)?
+        && let Some(ids) = stop_ids(json, &folder.join(GENERATION_CONFIG), config.vocab_size)?
     {
         config.stop_ids = ids;
     }
