@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use lapidary_engine::gpu::{DeviceOptions, Plan, Recorder, StepRing, StepUniform, Tensor};
-use lapidary_engine::load::{TensorView, Uploader};
+use lapidary_engine::load::{Bytes, TensorView, Uploader};
 use lapidary_engine::ops::Int8Tensor;
 use lapidary_engine::quant::{Matrix, WeightFormat};
 use lapidary_engine::{Gpu, Sampling, Session};
@@ -152,8 +152,8 @@ pub fn matrix(
     max_shard_bytes: u64,
 ) -> (Matrix, Vec<f32>) {
     let rows = values.len() / cols;
-    let view =
-        TensorView { name: "test".into(), format: WeightFormat::F32, rows, cols, bytes: bytemuck::cast_slice(values) };
+    let bytes = Bytes::from(bytemuck::cast_slice(values).to_vec());
+    let view = TensorView::in_memory("test", WeightFormat::F32, rows, cols, &bytes);
     let mut progress = |_, _| true;
     let matrix = block_on(async {
         let mut uploader = Uploader::new(gpu, max_shard_bytes, 0, &mut progress);

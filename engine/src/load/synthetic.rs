@@ -4,20 +4,21 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::names::Part;
+use super::source::ModelFile;
 use super::{Bytes, Located, ModelFiles, TensorView, TokenizerSource, Uploader};
 use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::quant::{Matrix, WeightFormat};
 
-/// Rows that are made for each width; a matrix repeats them. Enough that neighbours differ.
+/// Rows that are made per width; a matrix repeats them. Rows close to each other differ.
 const ROWS: usize = 16;
 
 impl ModelFiles {
-    /// A model of this shape whose weights are noise, in `format` where rows are whole blocks of it, else in bf16. It takes
-    /// next to no memory here, as the rows of a matrix repeat; on the device they are all there.
+    /// A model of this shape whose weights are noise, in `format` where rows are whole blocks of it, else in bf16. The rows
+    /// of a matrix repeat, so the host stores some of them. The device stores all.
     pub fn synthetic(config: Config, format: WeightFormat, name: &str) -> ModelFiles {
-        let mut files: Vec<Bytes> = Vec::new();
+        let mut files: Vec<ModelFile> = Vec::new();
         let mut by_width: HashMap<(usize, bool), Located> = HashMap::new();
         let mut tensors = HashMap::new();
         for part in Part::all(&config) {
@@ -29,11 +30,11 @@ impl ModelFiles {
                     false => WeightFormat::Bf16,
                 };
                 let count = if part.is_norm() { 1 } else { ROWS };
-                // Norms near 1, and projections that keep the size of what they are given.
+                // Norms near 1, and projections that keep the magnitude of their input.
                 let (mean, spread) = if part.is_norm() { (1.0, 0.1) } else { (0.0, 1.7 / (cols as f32).sqrt()) };
-                let bytes = noise_rows(format, count, cols, mean, spread);
-                let range = 0..bytes.len();
-                files.push(bytes.into());
+                let bytes = Bytes::from(noise_rows(format, count, cols, mean, spread));
+                let range = 0..bytes.len() as u64;
+                files.push(ModelFile::new(PathBuf::from(name), bytes));
                 Located { name: String::new(), format, shape: [count, cols], file: files.len() - 1, range }
             });
             tensors.insert(part, Located { name: part.gguf_name(), shape: [rows, cols], ..pattern.clone() });
@@ -68,8 +69,8 @@ impl Matrix {
     /// # Errors
     /// The errors of buffers.
     pub(crate) async fn noise(gpu: &Gpu, format: WeightFormat, rows: usize, cols: usize) -> Result<Self> {
-        let bytes = noise_rows(format, ROWS, cols, 0.0, 1.0);
-        let view = TensorView { name: "noise".into(), format, rows, cols, bytes: &bytes };
+        let bytes = noise_rows(format, ROWS, cols, 0.0, 1.0).into();
+        let view = TensorView::in_memory("noise", format, rows, cols, &bytes);
         let mut ignore = |_, _| true;
         Uploader::new(gpu, u64::MAX, 0, &mut ignore).matrix(&[view], format).await
     }

@@ -1,14 +1,15 @@
-//! Weights from a mapped file to the device, a few megabytes at a time.
+//! Weights from a file to the device, in batches of megabytes.
 
-use super::TensorView;
+use super::bytes::Bytes;
 use super::convert::convert;
+use super::view::TensorView;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Tensor};
 use crate::quant::{BINDING_ALIGN, Matrix, ROW_GROUP, Shard, WeightFormat};
 
 /// Bytes that may wait in wgpu's staging memory before a submit hands them to the device.
 const MAX_PENDING_BYTES: u64 = 64 << 20;
-/// Bytes that are repacked at a time.
+/// Bytes that are read and repacked at a time, in the file's format or the GPU's, whichever takes more.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// Uploads tensors, reports progress and stops when asked to.
@@ -40,7 +41,8 @@ impl<'a> Uploader<'a> {
     /// All have the same columns and the same format in the file.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if the progress callback said so, and the errors of buffers.
+    /// [`Error::Cancelled`] if the progress callback said so, [`Error::Io`] if the file cannot be read, and the errors of
+    /// buffers.
     pub async fn matrix(&mut self, views: &[TensorView<'_>], format: WeightFormat) -> Result<Matrix> {
         let Some(view) = views.first() else { return Ok(Matrix { format, rows: 0, cols: 0, shards: Vec::new() }) };
         let total_rows: usize = views.iter().map(|view| view.rows).sum();
@@ -75,18 +77,11 @@ impl<'a> Uploader<'a> {
     async fn shard(&mut self, views: &[TensorView<'_>], format: WeightFormat, shard: &Shard) -> Result<()> {
         let view = &views[0];
         let layout = format.gpu_row(view.cols);
-        // No matrix has rows of no bytes.
-        let row_bytes = view.format.row_bytes(view.cols).unwrap_or(view.bytes.len()).max(1);
-        // Every row in turn, from the shard's first on.
-        let mut bytes = views
-            .iter()
-            .flat_map(|view| {
-                // A synthetic matrix has fewer rows, which repeat.
-                let given_rows = (view.bytes.len() / row_bytes).max(1);
-                (0..view.rows).map(move |row| &view.bytes[row % given_rows * row_bytes..][..row_bytes])
-            })
-            .skip(shard.first_row);
-        let batch_rows = (BATCH_BYTES / (16 * layout.quant_vec4s)).next_multiple_of(ROW_GROUP).max(ROW_GROUP);
+        let row_bytes = view.row_bytes();
+        let gpu_row_bytes = 16 * layout.quant_vec4s;
+        // At least one group of rows; more only if they fit.
+        let groups = (BATCH_BYTES / (ROW_GROUP * row_bytes.max(gpu_row_bytes))).max(1);
+        let batch_rows = groups * ROW_GROUP;
         let (mut batch, mut quants, mut scales) = (Vec::new(), Vec::new(), Vec::new());
         let (quant_words, scale_words) = (4 * layout.quant_vec4s, layout.scale_words);
         for start in (0..shard.rows).step_by(batch_rows) {
@@ -97,7 +92,8 @@ impl<'a> Uploader<'a> {
             scales.clear();
             scales.resize(room * scale_words, 0u32);
             batch.clear();
-            batch.extend(bytes.by_ref().take(rows));
+            read_rows(views, shard.first_row + start, rows, &mut batch).await?;
+            let batch: Vec<&[u8]> = batch.iter().flat_map(|bytes| bytes.chunks_exact(row_bytes)).collect();
             convert(view.format, format, view.cols, &batch, &mut quants, &mut scales);
             self.write(&shard.buffer, 4 * (start * quant_words) as u64, &quants).await?;
             if scale_words > 0 {
@@ -114,10 +110,10 @@ impl<'a> Uploader<'a> {
     /// Uploads a vector as f32 with `offset` added: norm weights are `1 + w` on the device.
     ///
     /// # Errors
-    /// The errors of buffers.
+    /// [`Error::Io`] if the file cannot be read, and the errors of buffers.
     pub async fn vector(&mut self, view: &TensorView<'_>, offset: f32) -> Result<Tensor> {
-        let values = floats(view, offset);
-        self.done += view.bytes.len() as u64;
+        let values = floats(view, offset).await?;
+        self.done += view.row_bytes() as u64;
         Tensor::from_rows(self.gpu, &view.name, values.len(), &values).await
     }
 
@@ -146,10 +142,28 @@ impl<'a> Uploader<'a> {
     }
 }
 
+/// Appends `count` rows of matrices below each other, from row `first` of all their rows on.
+async fn read_rows(views: &[TensorView<'_>], first: usize, count: usize, batch: &mut Vec<Bytes>) -> Result<()> {
+    let mut above = 0;
+    for view in views {
+        let end = (above + view.rows).min(first + count);
+        let mut row = first.max(above);
+        while row < end {
+            let bytes = view.read_rows(row - above, end - row).await?;
+            row += bytes.len() / view.row_bytes();
+            batch.push(bytes);
+        }
+        above += view.rows;
+    }
+    Ok(())
+}
+
 /// A vector of the file as f32, with `offset` added to each number.
-pub(crate) fn floats(view: &TensorView<'_>, offset: f32) -> Vec<f32> {
-    let mut values = vec![0.0; view.rows * view.cols];
-    view.format.dequantize(view.bytes, &mut values);
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) async fn floats(view: &TensorView<'_>, offset: f32) -> Result<Vec<f32>> {
+    let mut values = view.floats().await?;
     values.iter_mut().for_each(|v| *v += offset);
-    values
+    Ok(values)
 }

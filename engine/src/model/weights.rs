@@ -173,8 +173,8 @@ impl Loader<'_> {
             return Ok(None);
         }
         let offset = self.files.norm_offset();
-        let mut both = floats(&self.files.tensor(Part::Layer(layer, LayerPart::QueryNorm))?, offset);
-        both.extend(floats(&self.files.tensor(Part::Layer(layer, LayerPart::KeyNorm))?, offset));
+        let mut both = floats(&self.files.tensor(Part::Layer(layer, LayerPart::QueryNorm))?, offset).await?;
+        both.extend(floats(&self.files.tensor(Part::Layer(layer, LayerPart::KeyNorm))?, offset).await?);
         Tensor::from_rows(self.gpu, "qk_norm", both.len(), &both).await.map(Some)
     }
 

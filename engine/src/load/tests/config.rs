@@ -4,11 +4,10 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use super::fails;
 use super::write::{Gguf, Value, hub_config};
+use super::{fails, gguf};
 use crate::config::{Architecture, Config, LayerAttention, SHAPES};
 use crate::error::Result;
-use crate::load::ModelFiles;
 
 fn read(config: &Json) -> Result<Config> {
     Config::from_hub(config.to_string().as_bytes(), Path::new("config.json"))
@@ -200,7 +199,7 @@ fn shapes_are_those_of_published_configurations() {
 #[test]
 fn what_ggufs_leave_out() {
     let read = |file: &Gguf| {
-        let model = ModelFiles::from_gguf_bytes(file.bytes(), "tiny.gguf")?;
+        let model = gguf(file.bytes(), "tiny.gguf")?;
         Ok::<_, crate::error::Error>(model.config().clone())
     };
     let mut file = Gguf::model("gemma2");
@@ -259,7 +258,7 @@ fn query_scale_of_27b() {
                 file.tensors.push(tensor);
             }
         }
-        let model = ModelFiles::from_gguf_bytes(file.bytes(), "27b.gguf").unwrap();
+        let model = gguf(file.bytes(), "27b.gguf").unwrap();
         // Width 32 over 4 heads is 8, where heads have 16 features.
         assert_eq!(model.config().query_scale, (1.0 / 8f64.sqrt()) as f32);
     }
