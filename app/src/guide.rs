@@ -4,7 +4,6 @@
 
 use std::path::Path;
 
-use lapidary_engine::load::HubBytes;
 use lapidary_engine::{ModelFiles, Result};
 
 /// What `-m` calls it. A folder of this name is reached as `./guide`.
@@ -17,11 +16,11 @@ pub fn is_guide(path: &Path) -> bool {
 
 /// The guide's files.
 pub fn files() -> Result<ModelFiles> {
-    let files = HubBytes {
-        config: include_bytes!("../guide/model/config.json").as_slice().into(),
-        generation_config: Some(include_bytes!("../guide/model/generation_config.json").as_slice().into()),
-        tokenizer: include_bytes!("../guide/model/tokenizer.json").as_slice().into(),
-        weights: include_bytes!("../guide/model/model.safetensors").as_slice().into(),
-    };
-    ModelFiles::from_hub_bytes(files, NAME)
+    let files = [
+        ("config.json", include_bytes!("../guide/model/config.json").as_slice()),
+        ("generation_config.json", include_bytes!("../guide/model/generation_config.json")),
+        ("tokenizer.json", include_bytes!("../guide/model/tokenizer.json")),
+        ("model.safetensors", include_bytes!("../guide/model/model.safetensors")),
+    ];
+    ModelFiles::from_bytes(NAME, files.map(|(name, bytes)| (name, bytes.into())))
 }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
 use crate::load::{ModelFiles, Part, TokenizerSource};
-use crate::model::{Config, Kernels, Model, RopeTables, SequenceState, Weights};
+use crate::model::{Kernels, Model, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
 use crate::quant::{Matrix, WeightFormat};
 use crate::tokenizer::Tokenizer;

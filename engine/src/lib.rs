@@ -21,6 +21,7 @@
 //! [`quant`] bring weights from files to the device. Those are public for tests and for the curious, and may change.
 
 pub mod check;
+pub mod config;
 pub mod gpu;
 pub mod load;
 pub mod model;

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use lapidary_engine::gpu::{Buffer, DeviceOptions, Recording, StepRing, StepUniform, Tensor};
-use lapidary_engine::load::{TensorView, Uploader};
+use lapidary_engine::load::{Bytes, TensorView, Uploader};
 use lapidary_engine::ops::{Int8Tensor, TokenSink};
 use lapidary_engine::quant::{Matrix, WeightFormat};
 use lapidary_engine::{Gpu, Sampling, Session};
@@ -155,8 +155,8 @@ pub fn matrix(
     max_shard_bytes: u64,
 ) -> (Matrix, Vec<f32>) {
     let rows = values.len() / cols;
-    let view =
-        TensorView { name: "test".into(), format: WeightFormat::F32, rows, cols, bytes: bytemuck::cast_slice(values) };
+    let bytes = Bytes::from(bytemuck::cast_slice(values).to_vec());
+    let view = TensorView::in_memory("test", WeightFormat::F32, rows, cols, &bytes);
     let matrix = Matrix::new("test", format, [rows, cols], max_shard_bytes, gpu.capabilities());
     let mut progress = |_, _| true;
     block_on(async {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use lapidary_engine::model::Config;
+use lapidary_engine::config::Config;
 use lapidary_engine::{Choice, ModelFiles, Sampling, Session, Timings, WeightFormat};
 use serde_json::{Value, json};
 

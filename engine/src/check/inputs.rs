@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::{Dispatch, Gpu, StepUniform};
-use crate::load::TensorView;
+use crate::load::{TensorView, read_rows};
 use crate::quant::{Matrix, Shard, WeightFormat};
 
 /// A dispatch with what is bound to it, as words, before it runs.
@@ -24,13 +24,12 @@ pub(super) struct ShardRows {
 }
 
 impl ShardRows {
-    /// The rows of a shard of a matrix that was made of these tensors.
-    pub(super) fn new(views: &[TensorView<'_>], matrix: &Matrix, shard: &Shard) -> Self {
+    /// Reads the rows of a shard of a matrix that was made of these tensors.
+    pub(super) async fn read(views: &[TensorView<'_>], matrix: &Matrix, shard: &Shard) -> Result<Self> {
         let in_file = views.first().map_or(matrix.format, |view| view.format);
-        let row_bytes = in_file.row_bytes(matrix.cols).unwrap_or(0).max(1);
-        let rows = views.iter().flat_map(|view| view.rows_of(row_bytes));
-        let bytes = rows.skip(shard.first_row).take(shard.rows).flatten().copied().collect();
-        Self { bytes, in_file, on_device: matrix.format, cols: matrix.cols }
+        let mut rows = Vec::new();
+        read_rows(views, shard.first_row, shard.rows, &mut rows).await?;
+        Ok(Self { bytes: rows.concat(), in_file, on_device: matrix.format, cols: matrix.cols })
     }
 
     /// The values of a row that the device holds.

@@ -133,7 +133,7 @@ impl Subject<'_> {
             self.gpu.write(&step.tokens, 0, bytemuck::cast_slice(&ids));
             for (i, dispatch) in step.recording.dispatches().enumerate() {
                 let run = Run { gpu: self.gpu, plan: &plan, segment: i, step: &step.uniform, dispatch };
-                let weights = self.weights_of(dispatch)?;
+                let weights = self.weights_of(dispatch).await?;
                 let is_new = report.texts.insert(dispatch.to_string());
                 let outcome = run.compare(&mut ring, weights, if is_new { repeats } else { 1 }).await?;
                 let variant = dispatch.variant().map_or(dispatch.kernel.name, |variant| variant.name());
@@ -195,13 +195,13 @@ impl Subject<'_> {
     }
 
     /// The rows of the shard that a dispatch multiplies by, as the files have them.
-    fn weights_of(&self, dispatch: &Dispatch) -> Result<Option<ShardRows>> {
+    async fn weights_of(&self, dispatch: &Dispatch) -> Result<Option<ShardRows>> {
         let Some(quants) = dispatch.binding("quants") else { return Ok(None) };
         for source in self.model.weights.sources() {
             let Source::Matrix(matrix, tensors) = source else { continue };
             let Some(shard) = matrix.shards.iter().find(|shard| shard.buffer.is(&quants.buffer)) else { continue };
             let views = tensors.into_iter().map(|tensor| self.files.tensor(tensor)).collect::<Result<Vec<_>>>()?;
-            return Ok(Some(ShardRows::new(&views, matrix, shard)));
+            return ShardRows::read(&views, matrix, shard).await.map(Some);
         }
         Err(Error::Gpu { reason: format!("{} multiplies by weights of no matrix", dispatch.kernel.name) })
     }

@@ -1,10 +1,11 @@
 //! Models of noise that use every kernel at awkward shapes.
 
 use super::{Report, Subject};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, Gpu};
 use crate::load::ModelFiles;
-use crate::model::{Config, Kernels, Model, RopeTables, Weights};
+use crate::model::{Kernels, Model, RopeTables, Weights};
 use crate::ops::{CacheFormat, Mode, Way};
 use crate::quant::WeightFormat;
 

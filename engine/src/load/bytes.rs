@@ -1,19 +1,23 @@
-//! The bytes of a file: mapped where there is a file system, owned in the browser.
+//! Bytes that are shared, not copied: of a mapped file, a vector, or the program.
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Read};
-use std::ops::Deref;
+use std::io;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// Read-only bytes behind a shared pointer: a memory-mapped file, a vector, or part of the program. Cloning is cheap.
+/// Read-only bytes: a range of a mapped file, of a vector, or of the program. Cloning and slicing copy nothing.
 #[derive(Clone)]
-pub struct Bytes(Arc<Inner>);
+pub struct Bytes {
+    memory: Arc<Memory>,
+    /// Within the memory.
+    range: Range<usize>,
+}
 
-enum Inner {
+enum Memory {
     Owned(Vec<u8>),
     Static(&'static [u8]),
     #[cfg(not(target_arch = "wasm32"))]
@@ -32,33 +36,42 @@ impl Bytes {
         check_regular(&fs::metadata(path).map_err(io)?).map_err(io)?;
         map_file(path).map_err(io)
     }
-}
 
-/// The content of a small file such as `config.json`, or nothing where there is no such file.
-///
-/// # Errors
-///
-/// [`Error::Io`] where it cannot be read, and [`Error::BadFile`] where it is larger than `max` bytes.
-pub(super) fn read_small(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io(error)),
-    };
-    check_regular(&metadata).map_err(io)?;
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(io)?;
-    // The size may have grown since; read no more than one byte too many.
-    file.take(max + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > max {
-        let reason = format!("it has more than {max} bytes, but such files are small");
-        return Err(Error::BadFile { path: path.to_owned(), reason });
+    /// A range of the bytes, or nothing if they end before it does.
+    pub fn slice(&self, range: Range<usize>) -> Option<Bytes> {
+        self.get(range.clone())?;
+        let start = self.range.start;
+        Some(Self { memory: self.memory.clone(), range: start + range.start..start + range.end })
     }
-    Ok(Some(bytes))
+
+    /// Watches the memory: how many bytes of it are still in use, 0 after the last clone and slice is dropped.
+    #[cfg(test)]
+    pub(super) fn watch(&self) -> impl Fn() -> usize + Send + use<> {
+        let memory = Arc::downgrade(&self.memory);
+        move || memory.upgrade().map_or(0, |memory| memory.all().len())
+    }
 }
 
-fn check_regular(metadata: &fs::Metadata) -> io::Result<()> {
+impl Memory {
+    fn all(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Static(bytes) => bytes,
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::Mapped(map) => map,
+        }
+    }
+}
+
+impl From<Memory> for Bytes {
+    fn from(memory: Memory) -> Self {
+        let range = 0..memory.all().len();
+        Self { memory: Arc::new(memory), range }
+    }
+}
+
+/// Refuses folders, pipes and devices.
+pub(super) fn check_regular(metadata: &fs::Metadata) -> io::Result<()> {
     if metadata.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
@@ -69,17 +82,17 @@ fn map_file(path: &Path) -> io::Result<Bytes> {
     if file.metadata()?.len() == 0 {
         return Ok(Vec::new().into());
     }
-    // SAFETY: the map is private to this value, read-only, and lives as long as every slice borrowed from it. What Rust
-    // cannot check is that no other process writes to or truncates the file meanwhile; that is the documented duty of
-    // the caller, as with every loader that maps model files. Headers are parsed into owned values once and every slice
-    // is taken with the bounds of the map, so a changed file cannot lead us outside it, and weights are only ever read
-    // as numbers, for which every bit pattern is valid.
+    // SAFETY: the map is private to this value, read-only, and lives as long as every slice borrowed from it. Rust cannot
+    // check that no other process writes to the file or truncates it meanwhile. That is the documented duty of the
+    // caller, as with every loader that maps model files. Headers are parsed into owned values once, and every slice is
+    // taken with the bounds of the map, so a changed file cannot lead outside it. Weights are only ever read as numbers,
+    // for which every bit pattern is valid.
     #[allow(unsafe_code)]
     let map = unsafe { memmap2::Mmap::map(&file)? };
-    Ok(Bytes(Arc::new(Inner::Mapped(map))))
+    Ok(Memory::Mapped(map).into())
 }
 
-/// There is nothing to map in the browser, and mostly nothing to read either.
+/// Browsers map nothing, and have hardly any files to read.
 #[cfg(target_arch = "wasm32")]
 fn map_file(path: &Path) -> io::Result<Bytes> {
     fs::read(path).map(Bytes::from)
@@ -87,13 +100,13 @@ fn map_file(path: &Path) -> io::Result<Bytes> {
 
 impl From<&'static [u8]> for Bytes {
     fn from(bytes: &'static [u8]) -> Self {
-        Self(Arc::new(Inner::Static(bytes)))
+        Memory::Static(bytes).into()
     }
 }
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Inner::Owned(bytes)))
+        Memory::Owned(bytes).into()
     }
 }
 
@@ -101,12 +114,7 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &*self.0 {
-            Inner::Owned(bytes) => bytes,
-            Inner::Static(bytes) => bytes,
-            #[cfg(not(target_arch = "wasm32"))]
-            Inner::Mapped(map) => map,
-        }
+        &self.memory.all()[self.range.clone()]
     }
 }
 

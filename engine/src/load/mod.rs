@@ -1,19 +1,23 @@
-//! Models on disk (or in the browser's memory): Hugging Face folders and GGUF files, mapped and checked.
+//! The files of models: Hugging Face folders and GGUF files, from any [`Source`], and from there to the device.
 //!
-//! [`ModelFiles::open`] checks everything that later code relies on: every tensor is there with the shape that the
+//! Opening a model checks everything that later code relies on: every tensor is there with the shape that the
 //! configuration asks for, in a supported format, and its bytes are inside the file.
 
 pub mod bytes;
 mod convert;
+mod folder;
 pub mod gguf;
+mod hub;
 pub mod names;
 mod safetensors;
+mod source;
 mod synthetic;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -21,14 +25,18 @@ use std::path::{Path, PathBuf};
 pub use bytes::Bytes;
 pub use gguf::GgufVocab;
 pub use names::{LayerPart, Part};
+pub use source::{FileSource, ReadFuture, Source};
 pub use upload::Uploader;
-pub(crate) use upload::floats;
+pub(crate) use upload::read_rows;
+pub use view::TensorView;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::config::Config;
 use crate::quant::WeightFormat;
+use folder::Folder;
+use source::{ModelFile, now};
 
-/// The files of a model. Nothing of the weights is read before it is asked for.
+/// The files of a model. Weights are read when they are asked for.
 #[derive(Debug)]
 pub struct ModelFiles {
     path: PathBuf,
@@ -37,45 +45,8 @@ pub struct ModelFiles {
     config: Config,
     tokenizer: TokenizerSource,
     tensors: HashMap<Part, Located>,
-    files: Vec<Bytes>,
+    files: Vec<ModelFile>,
     norm_offset: f32,
-}
-
-/// The files of a Hugging Face folder with one safetensors file.
-#[derive(Clone, Debug)]
-pub struct HubBytes {
-    /// `config.json`
-    pub config: Bytes,
-    /// `generation_config.json`, which says where replies end
-    pub generation_config: Option<Bytes>,
-    /// `tokenizer.json`
-    pub tokenizer: Bytes,
-    /// `model.safetensors`
-    pub weights: Bytes,
-}
-
-/// A tensor as the file has it.
-#[derive(Clone, Debug)]
-pub struct TensorView<'a> {
-    /// The name in the file.
-    pub name: String,
-    /// The format of its values.
-    pub format: WeightFormat,
-    /// Rows; 1 for norms.
-    pub rows: usize,
-    /// Columns, a whole number of the format's blocks.
-    pub cols: usize,
-    /// GGML's blocks or little-endian floats, row by row, unaligned: `rows` times `format.row_bytes(cols)` bytes, or fewer
-    /// rows that repeat where the model is [synthetic](ModelFiles::synthetic).
-    pub bytes: &'a [u8],
-}
-
-impl TensorView<'_> {
-    /// Its rows in order, `row_bytes` bytes each; those of a synthetic tensor repeat.
-    pub(crate) fn rows_of(&self, row_bytes: usize) -> impl Iterator<Item = &[u8]> {
-        let given = (self.bytes.len() / row_bytes).max(1);
-        (0..self.rows).map(move |row| &self.bytes[row % given * row_bytes..][..row_bytes])
-    }
 }
 
 /// Where the tokenizer comes from.
@@ -112,7 +83,7 @@ struct Located {
     /// Which of the model's files.
     file: usize,
     /// Its bytes in that file.
-    range: Range<usize>,
+    range: Range<u64>,
 }
 
 impl ModelFiles {
@@ -127,69 +98,79 @@ impl ModelFiles {
     pub fn open(path: &Path) -> Result<ModelFiles> {
         let metadata = fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         if !metadata.is_dir() {
-            return Self::open_gguf(path, path);
+            return now(Self::gguf(path, gguf::map_parts(path)?));
         }
-        if !path.join(safetensors::CONFIG).exists() {
-            return Self::open_gguf(path, &gguf_in(path)?);
+        let folder = Folder::Disk(path.to_owned());
+        if !folder.has(hub::CONFIG) {
+            return now(Self::gguf(path, gguf::map_parts(&gguf_in(path)?)?));
         }
-        if !safetensors::is_here(path)
+        if !hub::is_here(&folder)
             && let Ok(file) = gguf_in(path)
         {
-            return Self::open_gguf(path, &file);
+            return now(Self::gguf(path, gguf::map_parts(&file)?));
         }
-        Ok(Self::hub(path, folder_name(path), safetensors::open(path)?))
+        now(Self::hub(folder_name(path), folder))
     }
 
-    /// Reads the files of a Hugging Face folder that are in memory already: part of the program, or in the browser. `name`
-    /// stands for the folder's path in errors.
+    /// Opens the files of a model from wherever their sources read them: those of a Hugging Face folder, if `config.json`
+    /// is among them, or else the parts of a GGUF model, in the order of their names. Files of other names are not read.
+    ///
+    /// `files` are names, such as `model.safetensors`, and sources. `folder` stands before the names in errors, and may
+    /// be empty.
+    ///
+    /// Only headers and small files are read here, and weights as they are loaded, in ranges as [`Source`] says.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelFiles::open`]. A read that fails is an [`Error::Io`] that names the file and the offset.
+    pub async fn from_sources(
+        folder: &str,
+        files: impl IntoIterator<Item = (String, Box<dyn Source>)>,
+    ) -> Result<ModelFiles> {
+        let path = PathBuf::from(folder);
+        let files: BTreeMap<String, Box<dyn Source>> = files.into_iter().collect();
+        if files.contains_key(hub::CONFIG) {
+            return Self::hub(folder.to_owned(), Folder::Given(path, files)).await;
+        }
+        let part = |(name, source)| ModelFile { path: path.join::<String>(name), source };
+        let parts: Vec<ModelFile> = files.into_iter().map(part).collect();
+        let path = parts.first().map_or(path, |part| part.path.clone());
+        Self::gguf(&path, parts).await
+    }
+
+    /// Opens the files of a model that are in memory: part of the program, or read before. As
+    /// [`ModelFiles::from_sources`], but at once.
     ///
     /// # Errors
     ///
     /// As [`ModelFiles::open`].
-    pub fn from_hub_bytes(files: HubBytes, name: &str) -> Result<ModelFiles> {
-        let path = Path::new(name);
-        Ok(Self::hub(path, name.to_owned(), safetensors::read(path, files)?))
+    pub fn from_bytes<N: Into<String>>(
+        folder: &str,
+        files: impl IntoIterator<Item = (N, Bytes)>,
+    ) -> Result<ModelFiles> {
+        let files = files.into_iter().map(|(name, bytes)| (name.into(), Box::new(bytes) as Box<dyn Source>));
+        now(Self::from_sources(folder, files))
     }
 
-    fn hub(path: &Path, name: String, folder: safetensors::Folder) -> ModelFiles {
-        ModelFiles {
-            path: path.to_owned(),
+    async fn hub(name: String, folder: Folder) -> Result<ModelFiles> {
+        let path = folder.path().to_owned();
+        let model = hub::open(folder).await?;
+        Ok(ModelFiles {
+            path,
             name,
             kind: "safetensors",
-            config: folder.config,
-            tokenizer: folder.tokenizer,
-            tensors: folder.tensors.into_iter().collect(),
-            files: folder.files,
+            config: model.config,
+            tokenizer: model.tokenizer,
+            tensors: model.tensors.into_iter().collect(),
+            files: model.files,
             norm_offset: 1.0,
-        }
+        })
     }
 
-    /// Reads a GGUF file that is in memory already, as in the browser. `name` stands for its path in errors.
-    ///
-    /// # Errors
-    ///
-    /// As [`ModelFiles::open`].
-    pub fn from_gguf_bytes(bytes: Vec<u8>, name: &str) -> Result<ModelFiles> {
-        let path = PathBuf::from(name);
-        Self::read_gguf(&path, &[path.as_path()], vec![bytes.into()])
-    }
-
-    fn open_gguf(path: &Path, file: &Path) -> Result<ModelFiles> {
-        let (paths, files) = gguf::open_parts(file)?;
-        if !files.first().is_some_and(|bytes| bytes.starts_with(gguf::MAGIC)) {
-            let first = paths.first().map_or(file, PathBuf::as_path);
-            let reason =
-                "it is no GGUF file; open a .gguf file, or the folder that holds config.json and the safetensors files";
-            return Err(Error::BadFile { path: first.to_owned(), reason: reason.to_owned() });
-        }
-        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        Self::read_gguf(path, &paths, files)
-    }
-
-    fn read_gguf(path: &Path, paths: &[&Path], files: Vec<Bytes>) -> Result<ModelFiles> {
-        let model = gguf::read(&files, paths)?;
+    async fn gguf(path: &Path, files: Vec<ModelFile>) -> Result<ModelFiles> {
+        let model = gguf::read(&files).await?;
         let stem = || {
-            let first = paths.first().copied().unwrap_or(path);
+            let first = files.first().map_or(path, |file| &file.path);
             let stem = first.file_stem().unwrap_or(first.as_os_str());
             stem.to_string_lossy().into_owned()
         };
@@ -222,11 +203,7 @@ impl ModelFiles {
     /// [`Error::MissingTensor`] where [`Part::all`] does not list the part; the others were checked at opening.
     pub fn tensor(&self, part: Part) -> Result<TensorView<'_>> {
         let located = self.tensors.get(&part);
-        let found = located.and_then(|located| {
-            let bytes = self.files.get(located.file)?.get(located.range.clone())?;
-            Some((located, bytes))
-        });
-        let Some((located, bytes)) = found else {
+        let Some((located, file)) = located.and_then(|located| Some((located, self.files.get(located.file)?))) else {
             let name = match self.kind {
                 "safetensors" => part.hub_name(),
                 _ => part.gguf_name(),
@@ -234,7 +211,15 @@ impl ModelFiles {
             return Err(Error::MissingTensor { path: self.path.clone(), name });
         };
         let [rows, cols] = located.shape;
-        Ok(TensorView { name: located.name.clone(), format: located.format, rows, cols, bytes })
+        Ok(TensorView {
+            name: located.name.clone(),
+            format: located.format,
+            rows,
+            cols,
+            path: &file.path,
+            source: &*file.source,
+            range: located.range.clone(),
+        })
     }
 
     /// Where the tokenizer comes from.
@@ -274,7 +259,7 @@ fn gguf_in(folder: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // The part of Gemma-3 that sees images comes as a file of its own.
+        // Gemma-3's image encoder comes as a separate file.
         if !name.ends_with(".gguf") || name.starts_with("mmproj") {
             continue;
         }
@@ -288,14 +273,15 @@ fn gguf_in(folder: &Path) -> Result<PathBuf> {
                     first.file_name().unwrap_or_default().display(),
                     path.file_name().unwrap_or_default().display()
                 );
-                return Err(Error::BadFile { path: folder.to_owned(), reason });
+                return Err(bad(folder, reason));
             }
         }
     }
-    found.ok_or_else(|| Error::BadFile {
-        path: folder.to_owned(),
-        reason: format!("it holds neither {} nor a .gguf file", safetensors::CONFIG),
-    })
+    found.ok_or_else(|| bad(folder, format!("it holds neither {} nor a .gguf file", hub::CONFIG)))
+}
+
+fn bad(path: &Path, reason: String) -> Error {
+    Error::BadFile { path: path.to_owned(), reason }
 }
 
 /// Compares a tensor's dimensions (slowest first) with the rows and columns it must have. A vector is one row.
@@ -314,6 +300,12 @@ fn check_shape(path: &Path, name: &str, expected: [usize; 2], dims: &[usize]) ->
         expected: expected.to_vec(),
         actual: actual.map_or_else(|| dims.to_vec(), |shape| shape.to_vec()),
     })
+}
+
+/// The start of a text from a file, short enough for an error message.
+fn clip(text: &str) -> &str {
+    const MAX_CHARS: usize = 60;
+    text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end])
 }
 
 /// A name from a file, made fit for an error message.

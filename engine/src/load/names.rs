@@ -1,6 +1,6 @@
 //! The tensors of a Gemma model, and what the two kinds of files call them.
 
-use crate::model::config::Config;
+use crate::config::Config;
 
 /// A tensor of the model, whatever the file calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

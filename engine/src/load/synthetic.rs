@@ -4,36 +4,42 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::names::Part;
+use super::source::ModelFile;
 use super::{Bytes, Located, ModelFiles, TensorView, TokenizerSource, Uploader};
+use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::model::config::Config;
 use crate::quant::{Matrix, WeightFormat};
 
-/// Rows that are made for each width; a matrix repeats them. Enough that neighbours differ.
+/// Rows that a large model has per width; its matrices repeat them. Rows close to each other differ.
 const ROWS: usize = 16;
+/// Values of a model all of whose rows differ, at most.
+const SMALL: usize = 1 << 22;
 
 impl ModelFiles {
-    /// A model of this shape whose weights are noise, in `format` where rows are whole blocks of it, else in bf16. It takes
-    /// next to no memory here, as the rows of a matrix repeat; on the device they are all there.
+    /// A model of this shape whose weights are noise, in `format` where rows are whole blocks of it, else in bf16. In a large
+    /// one the rows of a matrix repeat, so the host stores some of them. The device stores all.
     pub fn synthetic(config: Config, format: WeightFormat, name: &str) -> ModelFiles {
-        let mut files: Vec<Bytes> = Vec::new();
-        let mut by_width: HashMap<(usize, bool), Located> = HashMap::new();
+        let mut files: Vec<ModelFile> = Vec::new();
+        let mut patterns: HashMap<(usize, bool, usize), Located> = HashMap::new();
         let mut tensors = HashMap::new();
-        for part in Part::all(&config) {
+        let values = Part::all(&config).into_iter().map(|part| part.shape(&config).iter().product::<usize>());
+        let is_small = values.sum::<usize>() <= SMALL;
+        for (i, part) in Part::all(&config).into_iter().enumerate() {
             let [rows, cols] = part.shape(&config);
-            let pattern = by_width.entry((cols, part.is_norm())).or_insert_with(|| {
+            let key = (cols, part.is_norm(), if is_small { i } else { 0 });
+            let pattern = patterns.entry(key).or_insert_with(|| {
                 let format = match part.is_norm() {
                     true => WeightFormat::F32,
                     false if format.row_bytes(cols).is_some() => format,
                     false => WeightFormat::Bf16,
                 };
-                let count = if part.is_norm() { 1 } else { ROWS };
-                // Norms near 1, and projections that keep the size of what they are given.
+                let count = if part.is_norm() || is_small { rows } else { ROWS };
+                // Norms near 1, and projections that keep the magnitude of their input.
                 let (mean, spread) = if part.is_norm() { (1.0, 0.1) } else { (0.0, 1.7 / (cols as f32).sqrt()) };
-                let bytes = noise_rows(format, count, cols, mean, spread);
-                let range = 0..bytes.len();
-                files.push(bytes.into());
+                let bytes = Bytes::from(noise_rows(format, count, cols, mean, spread, key.2));
+                let range = 0..bytes.len() as u64;
+                files.push(ModelFile::new(PathBuf::from(name), bytes));
                 Located { name: String::new(), format, shape: [count, cols], file: files.len() - 1, range }
             });
             tensors.insert(part, Located { name: part.gguf_name(), shape: [rows, cols], ..pattern.clone() });
@@ -52,8 +58,8 @@ impl ModelFiles {
 }
 
 /// Rows of evenly spread numbers, `spread` to both sides of `mean`.
-fn noise_rows(format: WeightFormat, rows: usize, cols: usize, mean: f32, spread: f32) -> Vec<u8> {
-    let mut noise = Noise(cols as u64);
+fn noise_rows(format: WeightFormat, rows: usize, cols: usize, mean: f32, spread: f32, seed: usize) -> Vec<u8> {
+    let mut noise = Noise((cols + (seed << 32)) as u64);
     let mut bytes = Vec::new();
     for _ in 0..rows {
         let row: Vec<f32> = (0..cols).map(|_| mean + spread * noise.next()).collect();
@@ -68,8 +74,8 @@ impl Matrix {
     /// # Errors
     /// The errors of buffers.
     pub(crate) async fn noise(gpu: &Gpu, format: WeightFormat, rows: usize, cols: usize) -> Result<Self> {
-        let bytes = noise_rows(format, ROWS, cols, 0.0, 1.0);
-        let view = TensorView { name: "noise".into(), format, rows, cols, bytes: &bytes };
+        let bytes = noise_rows(format, ROWS, cols, 0.0, 1.0, 0).into();
+        let view = TensorView::in_memory("noise", format, rows, cols, &bytes);
         let matrix = Self::new("noise", format, [rows, cols], u64::MAX, gpu.capabilities());
         let mut ignore = |_, _| true;
         Uploader::new(gpu, 0, &mut ignore).fill(&matrix, &[view]).await?;

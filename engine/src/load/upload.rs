@@ -1,14 +1,15 @@
-//! Weights from a mapped file to the device, a few megabytes at a time.
+//! Weights from a file to the device, in batches of megabytes.
 
-use super::TensorView;
+use super::bytes::Bytes;
 use super::convert::convert;
+use super::view::TensorView;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Tensor};
 use crate::quant::{Matrix, ROW_GROUP, Shard, WeightFormat};
 
 /// Bytes that may wait in wgpu's staging memory before a submit hands them to the device.
 const MAX_PENDING_BYTES: u64 = 64 << 20;
-/// Bytes that are repacked at a time.
+/// Bytes that are read and repacked at a time, in the file's format or the GPU's, whichever takes more.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// Uploads tensors, reports progress and stops when asked to.
@@ -36,7 +37,8 @@ impl<'a> Uploader<'a> {
     /// another format. All have the matrix's columns and the same format in the file; their rows add up to the matrix's.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if the progress callback said so, and the errors of buffers.
+    /// [`Error::Cancelled`] if the progress callback said so, [`Error::Io`] if the file cannot be read, and the errors of
+    /// buffers.
     pub async fn fill(&mut self, matrix: &Matrix, views: &[TensorView<'_>]) -> Result<()> {
         for shard in &matrix.shards {
             self.gpu.allocate(&shard.buffer).await?;
@@ -48,14 +50,11 @@ impl<'a> Uploader<'a> {
     async fn shard(&mut self, views: &[TensorView<'_>], format: WeightFormat, shard: &Shard) -> Result<()> {
         let view = &views[0];
         let layout = format.gpu_row(view.cols);
-        // No matrix has rows of no bytes.
-        let row_bytes = view.format.row_bytes(view.cols).unwrap_or(view.bytes.len()).max(1);
-        // Every row in turn, from the shard's first on.
-        let mut bytes = views
-            .iter()
-            .flat_map(|view| view.rows_of(row_bytes))
-            .skip(shard.first_row);
-        let batch_rows = (BATCH_BYTES / (layout.quant_bytes() as usize)).next_multiple_of(ROW_GROUP).max(ROW_GROUP);
+        let row_bytes = view.row_bytes();
+        let gpu_row_bytes = layout.quant_bytes() as usize;
+        // At least one group of rows; more only if they fit.
+        let groups = (BATCH_BYTES / (ROW_GROUP * row_bytes.max(gpu_row_bytes))).max(1);
+        let batch_rows = groups * ROW_GROUP;
         let (mut batch, mut quants, mut scales) = (Vec::new(), Vec::new(), Vec::new());
         let (quant_words, scale_words) = (4 * layout.quant_vec4s, layout.scale_words);
         for start in (0..shard.rows).step_by(batch_rows) {
@@ -66,7 +65,8 @@ impl<'a> Uploader<'a> {
             scales.clear();
             scales.resize(room * scale_words, 0u32);
             batch.clear();
-            batch.extend(bytes.by_ref().take(rows));
+            read_rows(views, shard.first_row + start, rows, &mut batch).await?;
+            let batch: Vec<&[u8]> = batch.iter().flat_map(|bytes| bytes.chunks_exact(row_bytes)).collect();
             convert(view.format, format, view.cols, &batch, &mut quants, &mut scales);
             self.write(&shard.buffer, 4 * (start * quant_words) as u64, &quants).await?;
             if scale_words > 0 {
@@ -84,10 +84,13 @@ impl<'a> Uploader<'a> {
     /// are `1 + w` on the device.
     ///
     /// # Errors
-    /// The errors of buffers.
+    /// [`Error::Io`] if the file cannot be read, and the errors of buffers.
     pub async fn fill_row(&mut self, row: &Tensor, views: &[TensorView<'_>], offset: f32) -> Result<()> {
-        self.done += views.iter().map(|view| view.bytes.len() as u64).sum::<u64>();
-        let values: Vec<f32> = views.iter().flat_map(|view| floats(view, offset)).collect();
+        let mut values = Vec::with_capacity(row.cols());
+        for view in views {
+            values.extend(view.floats().await?.into_iter().map(|value| value + offset));
+            self.done += view.row_bytes() as u64;
+        }
         row.upload(self.gpu, &values).await
     }
 
@@ -116,10 +119,18 @@ impl<'a> Uploader<'a> {
     }
 }
 
-/// A vector of the file as f32, with `offset` added to each number.
-pub(crate) fn floats(view: &TensorView<'_>, offset: f32) -> Vec<f32> {
-    let mut values = vec![0.0; view.rows * view.cols];
-    view.format.dequantize(view.bytes, &mut values);
-    values.iter_mut().for_each(|v| *v += offset);
-    values
+/// Appends `count` rows of matrices below each other, from row `first` of all their rows on.
+pub(crate) async fn read_rows(views: &[TensorView<'_>], first: usize, count: usize, batch: &mut Vec<Bytes>) -> Result<()> {
+    let mut above = 0;
+    for view in views {
+        let end = (above + view.rows).min(first + count);
+        let mut row = first.max(above);
+        while row < end {
+            let bytes = view.read_rows(row - above, end - row).await?;
+            row += bytes.len() / view.row_bytes();
+            batch.push(bytes);
+        }
+        above += view.rows;
+    }
+    Ok(())
 }

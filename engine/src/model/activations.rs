@@ -1,6 +1,6 @@
 //! The activations of a forward pass.
 
-use super::Config;
+use crate::config::Config;
 use crate::gpu::{Buffer, Capabilities, Tensor};
 use crate::ops::{Int8Tensor, Partials, Shortlist, argmax_candidates, attention_splits, gate_up_cols, token_ids};
 

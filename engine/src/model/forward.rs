@@ -7,7 +7,8 @@
 use super::feed_forward::{FeedForward, record_ffn_inner};
 use super::products::{Kernels, Products};
 use super::weights::RopeTables;
-use super::{Activations, Config, SequenceState, Weights};
+use super::{Activations, SequenceState, Weights};
+use crate::config::Config;
 use crate::gpu::{Count, Recording};
 use crate::ops::{
     Attention, KeySplits, Mode, Operand, ResidualNorm, Rope, add_rms_norm, argmax, attention, attention_merge,

@@ -1,6 +1,6 @@
 //! The keys and values of every layer, at full length.
 
-use super::Config;
+use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::ops::{CacheFormat, CacheLayer};

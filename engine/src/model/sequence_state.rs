@@ -1,6 +1,7 @@
 //! What one sequence of tokens has on the device.
 
-use super::{Config, KvCache};
+use super::KvCache;
+use crate::config::Config;
 use crate::gpu::{Buffer, Gpu};
 use crate::error::Result;
 use crate::ops::{CacheFormat, TokenSink};

@@ -1,6 +1,6 @@
 //! The weights of a model: declared from its files' headers, then uploaded.
 
-use super::Config;
+use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Capabilities, Gpu, Tensor};
 use crate::load::{LayerPart, ModelFiles, Part, Uploader};

@@ -14,12 +14,8 @@ const MAX_KEY: u64 = 65_535;
 const MAX_KEYS: u64 = 65_536;
 /// Elements of a list: a vocabulary has 262,144, its merges twice as many.
 const MAX_ELEMENTS: u64 = 16 << 20;
-/// Lists of lists of lists have no use.
+/// No key that is read has lists of lists.
 const MAX_DEPTH: u32 = 4;
-/// Bytes of all metadata; the largest vocabularies take some 10 MB. Values may take eight times as much memory as they take in
-/// the file.
-const MAX_BYTES: usize = 128 << 20;
-
 /// The metadata of a model, and the tensors that its files list.
 #[derive(Debug)]
 pub struct Metadata {
@@ -124,7 +120,7 @@ impl Metadata {
         self.read(key, "a token id", |value| value.unsigned().and_then(|id| u32::try_from(id).ok()))
     }
 
-    /// A whole number, or a list of one for each layer which must all be the same.
+    /// A whole number, or a list of one per layer, which must all be the same.
     pub fn same_in_all_layers(&self, key: &str) -> Result<Option<u64>> {
         let same = |value: &Value| match value {
             Value::Ints(list) => {
@@ -249,19 +245,11 @@ pub(super) fn read_values(reader: &mut Reader<'_>, count: usize) -> Result<HashM
         let what = format!("the value of {}", shorten(key));
         let kind = reader.u32(&what)?;
         let value = read_value(reader, kind, &what, 0)?;
-        check_size(reader)?;
         if values.insert(key.to_owned(), value).is_some() {
             return Err(bad(reader.path, format!("the metadata key {} is there twice", shorten(key))));
         }
     }
     Ok(values)
-}
-
-fn check_size(reader: &Reader<'_>) -> Result<()> {
-    if reader.position() <= MAX_BYTES {
-        return Ok(());
-    }
-    Err(bad(reader.path, format!("its metadata takes more than {} MiB, which no model needs", MAX_BYTES >> 20)))
 }
 
 /// The types of values, as GGUF numbers them.
@@ -317,10 +305,10 @@ fn read_list(reader: &mut Reader<'_>, what: &str, depth: u32) -> Result<Value> {
     let count = reader.count(MAX_ELEMENTS, min_bytes, &format!("the length of {what}"))?;
     match kind {
         kind::STRING => {
-            let mut list = Vec::with_capacity(count);
+            // Not with room for `count`: the window may hold far fewer.
+            let mut list = Vec::new();
             for _ in 0..count {
                 list.push(reader.string(u64::MAX, what)?.to_owned());
-                check_size(reader)?;
             }
             return Ok(Value::Texts(list));
         }

@@ -1,33 +1,35 @@
 //! GGUF files, versions 2 and 3, little-endian: a table of metadata, a table of tensors, and their bytes.
 //!
-//! The format is described in `docs/gguf.md` of the ggml repository. Everything in the tables is a claim until it is
-//! checked against the bytes that are there.
+//! The format is described in `docs/gguf.md` of the ggml repository. Nothing in the tables is trusted before it is checked
+//! against the file's size.
 
+mod config;
 mod metadata;
 mod reader;
 mod split;
 mod tensors;
 mod vocab;
 
+use std::ops::Range;
 use std::path::Path;
 
 pub use metadata::{Metadata, Value};
 pub use tensors::TensorInfo;
 pub use vocab::GgufVocab;
 
-use reader::Reader;
+use reader::{MAX_TABLES, Reader};
 
-use super::bytes::Bytes;
 use super::names::Part;
-use super::{Located, TokenizerSource, check_shape};
+use super::source::ModelFile;
+use super::{Located, TokenizerSource, bad, check_shape, shorten};
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::config::Config;
 use crate::quant::WeightFormat;
 
-pub(super) use split::{SplitName, open_parts};
+pub(super) use split::{SplitName, map_parts};
 
 /// The first bytes of every GGUF file.
-pub(super) const MAGIC: &[u8; 4] = b"GGUF";
+const MAGIC: &[u8; 4] = b"GGUF";
 /// Tensors start at multiples of this where the file does not say otherwise.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
@@ -40,11 +42,36 @@ pub(super) struct Gguf {
     pub(super) name: Option<String>,
 }
 
-/// Reads the two tables of one file, the part number `file` of its model.
-pub(super) fn parse(bytes: &[u8], path: &Path, file: usize) -> Result<Metadata> {
-    let reader = &mut Reader::new(bytes, path);
-    if reader.array::<4>("the magic number GGUF")? != *MAGIC {
-        return Err(bad(path, "it does not start with GGUF, so it is no GGUF file".to_owned()));
+/// Bytes of a file that are read at first. The tables of Gemma's files take less.
+const FIRST_WINDOW: u64 = 8 << 20;
+/// Bytes of a tensor that are compared at a time.
+const PIECE_BYTES: u64 = 4 << 20;
+
+/// Reads the two tables of one file, the part number `index` of its model, counted from 0.
+///
+/// Nothing says beforehand how long they are, so they are parsed again from a larger start of the file while it ends
+/// before they do.
+///
+/// `window` is the number of bytes that are read at first.
+pub(super) async fn read_tables(file: &ModelFile, index: usize, mut window: u64) -> Result<Metadata> {
+    let size = file.size();
+    loop {
+        let bytes = file.read(0..window.min(size)).await?;
+        let mut reader = Reader::new(&bytes, size, &file.path);
+        let tables = parse(&mut reader, index, size);
+        match reader.wanted() {
+            // More than the window, which therefore grows, and at most MAX_TABLES.
+            Some(end) => window = end.max(2 * window).min(MAX_TABLES),
+            None => return tables,
+        }
+    }
+}
+
+fn parse(reader: &mut Reader<'_>, index: usize, file_size: u64) -> Result<Metadata> {
+    let path = reader.path;
+    if reader.array::<4>("the magic number GGUF").is_ok_and(|magic| magic != *MAGIC) || file_size < 4 {
+        let reason = "it does not start with the magic number GGUF, so it is no GGUF file; open a .gguf file, or the folder that holds config.json and the safetensors files";
+        return Err(bad(path, reason.to_owned()));
     }
     check_version(path, reader.u32("the version")?)?;
     // Both counts come before both tables.
@@ -55,18 +82,15 @@ pub(super) fn parse(bytes: &[u8], path: &Path, file: usize) -> Result<Metadata> 
 
     let mut metadata = Metadata::new(path, values, Default::default());
     let alignment = metadata.unsigned("general.alignment")?.unwrap_or(DEFAULT_ALIGNMENT);
-    let alignment =
-        usize::try_from(alignment).ok().filter(|alignment| alignment.is_power_of_two()).ok_or_else(|| {
-            Error::Config {
-                path: path.to_owned(),
-                field: "general.alignment".to_owned(),
-                reason: format!("it is {alignment}, but must be a power of two"),
-            }
-        })?;
-    let data_start = reader.position().checked_next_multiple_of(alignment);
-    let data_start = data_start.unwrap_or(usize::MAX);
-    let placed = tensors::place(reader, entries, file, data_start, alignment, bytes.len())?;
-    metadata.set_tensors(placed);
+    if !alignment.is_power_of_two() {
+        return Err(Error::Config {
+            path: path.to_owned(),
+            field: "general.alignment".to_owned(),
+            reason: format!("it is {alignment}, but must be a power of two"),
+        });
+    }
+    let data_start = reader.position().checked_next_multiple_of(alignment).unwrap_or(u64::MAX);
+    metadata.set_tensors(tensors::place(path, entries, index, data_start, alignment, file_size)?);
     Ok(metadata)
 }
 
@@ -88,20 +112,21 @@ fn check_version(path: &Path, version: u32) -> Result<()> {
     }
 }
 
-/// Reads a model from the bytes of all its parts, in order.
-pub(super) fn read(files: &[Bytes], paths: &[&Path]) -> Result<Gguf> {
-    let (Some((first, others)), Some(path)) = (files.split_first(), paths.first()) else {
+/// Reads a model from all its parts, in order.
+pub(super) async fn read(files: &[ModelFile]) -> Result<Gguf> {
+    let Some((first, others)) = files.split_first() else {
         return Err(bad(Path::new(""), "there is no file".to_owned()));
     };
-    let mut metadata = parse(first, path, 0)?;
+    let path = &first.path;
+    let mut metadata = read_tables(first, 0, FIRST_WINDOW).await?;
     split::check(&metadata, path, 0, files.len())?;
-    for (index, (bytes, part_path)) in (1..).zip(others.iter().zip(&paths[1..])) {
-        let part = parse(bytes, part_path, index)?;
-        split::check(&part, part_path, index, files.len())?;
+    for (index, file) in (1..).zip(others) {
+        let part = read_tables(file, index, FIRST_WINDOW).await?;
+        split::check(&part, &file.path, index, files.len())?;
         metadata.append(part)?;
     }
     let config = Config::from_gguf(&metadata, path)?;
-    check_head(&metadata, files, path)?;
+    check_head(&metadata, files, path).await?;
     let mut tensors = Vec::new();
     for part in Part::all(&config) {
         tensors.push((part, locate(part, &metadata, &config, path)?));
@@ -109,8 +134,8 @@ pub(super) fn read(files: &[Bytes], paths: &[&Path]) -> Result<Gguf> {
     let name = metadata.text("general.name").ok().flatten();
     let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let tokenizer = match GgufVocab::take(&mut metadata)? {
-        Some(vocab) => TokenizerSource::Gguf { path: path.to_path_buf(), vocab },
-        None => TokenizerSource::Missing { looked_for: path.to_path_buf() },
+        Some(vocab) => TokenizerSource::Gguf { path: path.clone(), vocab },
+        None => TokenizerSource::Missing { looked_for: path.clone() },
     };
     Ok(Gguf { config, tokenizer, tensors, name })
 }
@@ -140,32 +165,36 @@ fn locate(part: Part, metadata: &Metadata, config: &Config, path: &Path) -> Resu
 }
 
 /// Gemma's output head is its embedding. Some files repeat it, which is fine; another head would change the model.
-fn check_head(metadata: &Metadata, files: &[Bytes], path: &Path) -> Result<()> {
+async fn check_head(metadata: &Metadata, files: &[ModelFile], path: &Path) -> Result<()> {
     let Some(head) = metadata.tensor("output.weight") else {
         return Ok(());
     };
-    let bytes = |info: &TensorInfo| files.get(info.file)?.get(info.range.clone()?);
-    let same = metadata.tensor(&Part::Embedding.gguf_name()).is_some_and(|embedding| {
-        head.kind == embedding.kind
-            && head.shape == embedding.shape
-            && bytes(head).is_some()
-            && bytes(head) == bytes(embedding)
-    });
-    if same {
-        Ok(())
-    } else {
-        Err(Error::Unsupported {
-            what: format!("the separate output head output.weight in {}", path.display()),
-            hint: "use a model whose output head is its embedding, as in Google's".to_owned(),
-        })
+    let embedding = metadata.tensor(&Part::Embedding.gguf_name());
+    let alike = embedding.filter(|embedding| head.kind == embedding.kind && head.shape == embedding.shape);
+    if let Some(embedding) = alike
+        && same_bytes(files, head, embedding).await?
+    {
+        return Ok(());
     }
+    Err(Error::Unsupported {
+        what: format!("the separate output head output.weight in {}", path.display()),
+        hint: "use a model whose output head is its embedding, as in Google's".to_owned(),
+    })
 }
 
-fn bad(path: &Path, reason: String) -> Error {
-    Error::BadFile { path: path.to_owned(), reason }
-}
-
-/// A name for an error message.
-fn shorten(name: &str) -> String {
-    super::shorten(name)
+/// Compares two tensors of the same size. Tensors of unknown size are not the same.
+async fn same_bytes(files: &[ModelFile], a: &TensorInfo, b: &TensorInfo) -> Result<bool> {
+    let (Some(file_a), Some(file_b)) = (files.get(a.file), files.get(b.file)) else { return Ok(false) };
+    let (Some(range_a), Some(range_b)) = (&a.range, &b.range) else { return Ok(false) };
+    let len = range_a.end - range_a.start;
+    let mut at = 0;
+    while at < len {
+        let end = len.min(at + PIECE_BYTES);
+        let piece = |range: &Range<u64>| range.start + at..range.start + end;
+        if file_a.read(piece(range_a)).await?[..] != file_b.read(piece(range_b)).await?[..] {
+            return Ok(false);
+        }
+        at = end;
+    }
+    Ok(true)
 }

@@ -1,10 +1,11 @@
 //! Models that are split over several GGUF files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Metadata, bad};
 use crate::error::{Error, Result};
 use crate::load::bytes::Bytes;
+use crate::load::source::ModelFile;
 
 /// The end of a file name such as `gemma-00002-of-00003.gguf`.
 pub(in crate::load) struct SplitName {
@@ -38,19 +39,15 @@ impl SplitName {
 }
 
 /// Maps the file, or all parts if its name says that it is one of several.
-pub(in crate::load) fn open_parts(path: &Path) -> Result<(Vec<PathBuf>, Vec<Bytes>)> {
+pub(in crate::load) fn map_parts(path: &Path) -> Result<Vec<ModelFile>> {
     let paths = match SplitName::of(path) {
         None => vec![path.to_owned()],
         Some(split) => (1..=split.count).map(|number| path.with_file_name(split.part(number))).collect(),
     };
-    let mut files = Vec::new();
-    for path in &paths {
-        files.push(Bytes::map(path)?);
-    }
-    Ok((paths, files))
+    paths.into_iter().map(|path| Ok(ModelFile::new(path.clone(), Bytes::map(&path)?))).collect()
 }
 
-/// Checks that a file is the part (counted from 0) of as many as it says.
+/// Checks that a file says that it is part `index`, counted from 0, of `count`.
 pub(super) fn check(metadata: &Metadata, path: &Path, index: usize, count: usize) -> Result<()> {
     let says_count = metadata.unsigned("split.count")?.unwrap_or(1).max(1);
     if says_count != count as u64 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 
 use super::reader::Reader;
 use super::{bad, shorten};
@@ -26,8 +27,8 @@ pub struct TensorInfo {
     pub kind: u32,
     /// Which part of a split model it is in, from 0.
     pub file: usize,
-    /// Its bytes in that file, or nothing where its type is not supported and so its size is not known.
-    pub range: Option<Range<usize>>,
+    /// Its bytes in that file, or nothing where its type is not supported: its size is then not known.
+    pub range: Option<Range<u64>>,
 }
 
 impl TensorInfo {
@@ -121,36 +122,34 @@ pub(super) fn read_entries<'a>(reader: &mut Reader<'a>, count: usize) -> Result<
     Ok(entries)
 }
 
-/// Places the entries behind `data_start` in a file of `file_len` bytes, and checks that they fit and share nothing.
+/// Places the entries after `data_start` in a file of `file_size` bytes, and checks that they fit and do not overlap.
 pub(super) fn place(
-    reader: &Reader<'_>,
+    path: &Path,
     entries: Vec<Entry<'_>>,
     file: usize,
-    data_start: usize,
-    alignment: usize,
-    file_len: usize,
+    data_start: u64,
+    alignment: u64,
+    file_size: u64,
 ) -> Result<HashMap<String, TensorInfo>> {
-    let path = reader.path;
     let mut tensors = HashMap::new();
-    let mut taken: Vec<(usize, usize, &str)> = Vec::new();
+    let mut taken: Vec<(u64, u64, &str)> = Vec::new();
     for entry in entries {
         let what = format!("the tensor {}", shorten(entry.name));
-        if entry.offset % alignment as u64 != 0 {
+        if !entry.offset.is_multiple_of(alignment) {
             let offset = entry.offset;
             return Err(bad(
                 path,
                 format!("{what} starts at {offset}, which is no multiple of the alignment {alignment}"),
             ));
         }
-        let start = usize::try_from(entry.offset)
-            .ok()
-            .and_then(|offset| data_start.checked_add(offset))
-            .filter(|start| *start <= file_len)
+        let start = data_start
+            .checked_add(entry.offset)
+            .filter(|start| *start <= file_size)
             .ok_or_else(|| {
                 bad(
                     path,
                     format!(
-                        "{what} starts {} bytes into the data, but the file has only {file_len} bytes; it is damaged or truncated, so download it again",
+                        "{what} starts {} bytes into the data, but the file has only {file_size} bytes; it is damaged or truncated, so download it again",
                         entry.offset
                     ),
                 )
@@ -170,12 +169,12 @@ pub(super) fn place(
                 })?;
                 let end = start
                     .checked_add(size)
-                    .filter(|end| *end <= file_len)
+                    .filter(|end| *end <= file_size)
                     .ok_or_else(|| {
                         bad(
                             path,
                             format!(
-                                "{what} takes {size} bytes from byte {start} on, but the file has only {file_len}; it is damaged or truncated, so download it again"
+                                "{what} takes {size} bytes from byte {start} on, but the file has only {file_size}; it is damaged or truncated, so download it again"
                             ),
                         )
                     })?;
@@ -202,8 +201,9 @@ pub(super) fn place(
     Ok(tensors)
 }
 
-fn byte_size(format: WeightFormat, shape: &[usize]) -> Option<usize> {
+/// Bytes of a tensor, which may be more than this machine's memory.
+fn byte_size(format: WeightFormat, shape: &[usize]) -> Option<u64> {
     let (cols, outer) = shape.split_last().unwrap_or((&1, &[]));
-    let row_bytes = format.row_bytes(*cols)?;
-    outer.iter().try_fold(row_bytes, |size, dim| size.checked_mul(*dim))
+    let row_bytes = format.row_bytes(*cols)? as u64;
+    outer.iter().try_fold(row_bytes, |size, dim| size.checked_mul(*dim as u64))
 }

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use super::fails;
 use super::write::{Gguf, Value, hub_config};
+use super::{fails, gguf};
+use crate::config::{Architecture, Config, LayerAttention, SHAPES};
 use crate::error::Result;
-use crate::load::ModelFiles;
-use crate::model::config::{Architecture, Config, LayerAttention};
 
 fn read(config: &Json) -> Result<Config> {
     Config::from_hub(config.to_string().as_bytes(), Path::new("config.json"))
@@ -159,10 +158,48 @@ fn sparse_text_config() {
     fails(read(&config), &["text_config"]);
 }
 
+/// The published `config.json` of a shape, without fields that do not matter.
+fn published(name: &str) -> Json {
+    let (gemma3, [layers, hidden, ffn, heads, kv_heads, head_dim, query_scalar]) = match name {
+        "gemma-2-2b" => (false, [26, 2304, 9216, 8, 4, 256, 256]),
+        "gemma-2-9b" => (false, [42, 3584, 14336, 16, 8, 256, 256]),
+        "gemma-2-27b" => (false, [46, 4608, 36864, 32, 16, 128, 144]),
+        "gemma-3-270m" => (true, [18, 640, 2048, 4, 1, 256, 256]),
+        "gemma-3-1b" => (true, [26, 1152, 6912, 4, 1, 256, 256]),
+        _ => panic!("{name}: no published configuration here"),
+    };
+    let mut config = json!({
+        "hidden_size": hidden, "intermediate_size": ffn, "num_hidden_layers": layers, "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads, "head_dim": head_dim, "query_pre_attn_scalar": query_scalar,
+        "rms_norm_eps": 1e-6, "hidden_activation": "gelu_pytorch_tanh", "bos_token_id": 2,
+    });
+    let family = match gemma3 {
+        false => json!({
+            "model_type": "gemma2", "vocab_size": 256_000, "max_position_embeddings": 8192, "sliding_window": 4096,
+            "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "rope_theta": 10_000.0,
+            "eos_token_id": [1, 107],
+        }),
+        true => json!({
+            "model_type": "gemma3_text", "vocab_size": 262_144, "max_position_embeddings": 32_768,
+            "sliding_window": 512, "sliding_window_pattern": 6, "rope_theta": 1_000_000.0,
+            "rope_local_base_freq": 10_000.0, "eos_token_id": [1, 106],
+        }),
+    };
+    config.as_object_mut().unwrap().extend(family.as_object().unwrap().clone());
+    config
+}
+
+#[test]
+fn shapes_are_those_of_published_configurations() {
+    for name in SHAPES {
+        assert_eq!(Config::of_shape(name).unwrap(), read(&published(name)).unwrap(), "{name}");
+    }
+}
+
 #[test]
 fn what_ggufs_leave_out() {
     let read = |file: &Gguf| {
-        let model = ModelFiles::from_gguf_bytes(file.bytes(), "tiny.gguf")?;
+        let model = gguf(file.bytes(), "tiny.gguf")?;
         Ok::<_, crate::error::Error>(model.config().clone())
     };
     let mut file = Gguf::model("gemma2");
@@ -221,7 +258,7 @@ fn query_scale_of_27b() {
                 file.tensors.push(tensor);
             }
         }
-        let model = ModelFiles::from_gguf_bytes(file.bytes(), "27b.gguf").unwrap();
+        let model = gguf(file.bytes(), "27b.gguf").unwrap();
         // Width 32 over 4 heads is 8, where heads have 16 features.
         assert_eq!(model.config().query_scale, (1.0 / 8f64.sqrt()) as f32);
     }

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use super::read_all;
+use super::sources::{Ranged, ranged};
 use super::write::{Gguf, Safetensors, hub_config};
-use crate::load::ModelFiles;
-use crate::load::safetensors::read_header;
-use crate::model::config::Config;
+use super::{gguf, now, read_all};
+use crate::config::Config;
+use crate::error::Result;
+use crate::load::gguf::read_tables;
+use crate::load::safetensors::Header;
+use crate::load::source::ModelFile;
+use crate::load::{Bytes, ModelFiles};
 
 /// Marsaglia's xorshift64.
 struct Random(u64);
@@ -43,15 +47,33 @@ impl Random {
     }
 }
 
+/// Both succeed, or both fail for the same reason.
+#[track_caller]
+fn assert_agree<T, U>(mapped: &Result<T>, ranged: &Result<U>) {
+    let reasons = (mapped.as_ref().err().map(ToString::to_string), ranged.as_ref().err().map(ToString::to_string));
+    assert_eq!(reasons.0, reasons.1);
+}
+
+/// Opens a GGUF file from memory and range by range, its tables also through a window that grows from 64 bytes.
+fn open_gguf(bytes: Vec<u8>) -> Result<ModelFiles> {
+    let file = ModelFile::new("a.gguf".into(), Ranged::new(bytes.clone()));
+    let tables = |window| pollster::block_on(read_tables(&file, 0, window));
+    assert_agree(&tables(1 << 20), &tables(64));
+    let from_ranges = ranged("", [("a.gguf", Ranged::new(bytes.clone()))]);
+    let from_memory = gguf(bytes, "a.gguf");
+    assert_agree(&from_memory, &from_ranges);
+    from_memory
+}
+
 #[test]
 fn damaged_ggufs() {
     for (seed, arch) in [(1, "gemma2"), (2, "gemma3")] {
         let good = Gguf::model(arch).bytes();
-        read_all(&ModelFiles::from_gguf_bytes(good.clone(), "good").unwrap());
+        read_all(&open_gguf(good.clone()).unwrap());
         let mut random = Random(seed);
         for _ in 0..3000 {
             let bytes = random.damage(&good, 5000);
-            if let Ok(model) = ModelFiles::from_gguf_bytes(bytes, "damaged") {
+            if let Ok(model) = open_gguf(bytes) {
                 read_all(&model);
             }
         }
@@ -62,23 +84,26 @@ fn damaged_ggufs() {
 fn every_truncation_of_a_gguf_is_refused() {
     let good = Gguf::model("gemma3").bytes();
     for len in (0..6000.min(good.len())).chain([good.len() - 1]) {
-        let result = ModelFiles::from_gguf_bytes(good[..len].to_vec(), "short");
-        assert!(result.is_err(), "{len} bytes were enough");
+        assert!(open_gguf(good[..len].to_vec()).is_err(), "{len} bytes were enough");
     }
 }
 
 #[test]
 fn damaged_safetensors() {
     let good = Safetensors::model(true, "model.").bytes();
-    let path = Path::new("damaged");
-    read_header(&good, path).unwrap();
+    let read = |bytes: &[u8]| {
+        let from_memory = now(Header::read(&ModelFile::new("damaged".into(), Bytes::from(bytes.to_vec()))));
+        let file = ModelFile::new("damaged".into(), Ranged::new(bytes.to_vec()));
+        assert_agree(&from_memory, &pollster::block_on(Header::read(&file)));
+        from_memory
+    };
+    read(&good).unwrap();
     let mut random = Random(3);
     for _ in 0..3000 {
         let bytes = random.damage(&good, 3000);
-        if let Ok((start, tensors)) = read_header(&bytes, path) {
-            for info in tensors.values() {
-                let (from, to) = info.data_offsets;
-                assert!(bytes.get(start + from..start + to).is_some());
+        if let Ok(header) = read(&bytes) {
+            for (_, range) in header.names().filter_map(|name| header.get(name)) {
+                assert!(bytes.get(range.start as usize..range.end as usize).is_some());
             }
         }
     }

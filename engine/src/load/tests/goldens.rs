@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::read_all;
+use crate::config::{Architecture, Config, LayerAttention};
 use crate::load::{ModelFiles, Part, TokenizerSource};
-use crate::model::config::{Architecture, Config, LayerAttention};
 use crate::quant::WeightFormat;
 
 fn open(name: &str) -> ModelFiles {

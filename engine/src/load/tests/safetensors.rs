@@ -1,15 +1,15 @@
 //! Hugging Face folders, good and bad.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
 use super::write::{HIDDEN, Safetensors, VOCAB, folder, hub_config, put, safetensors};
-use super::{fails, read_all};
+use super::{fails, now, read_all};
 use crate::error::{Error, Result};
-use crate::load::safetensors::read_header;
-use crate::load::{LayerPart, ModelFiles, Part, TokenizerSource};
+use crate::load::safetensors::Header;
+use crate::load::source::ModelFile;
+use crate::load::{Bytes, LayerPart, ModelFiles, Part, TokenizerSource};
 use crate::quant::WeightFormat;
 
 const QUERY: &str = "model.layers.1.self_attn.q_proj.weight";
@@ -85,17 +85,18 @@ fn output_heads() {
 
 #[test]
 fn headers_that_lie() {
-    let path = Path::new("model.safetensors");
-    let read = |header: &str, data: usize| read_header(&safetensors(header, data), path);
+    let read_bytes =
+        |bytes: Vec<u8>| now(Header::read(&ModelFile::new("model.safetensors".into(), Bytes::from(bytes))));
+    let read = |header: &str, data: usize| read_bytes(safetensors(header, data));
     let one = |dtype: &str, shape: &str, offsets: &str| {
         format!(r#"{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
     };
     assert!(read(&one("F32", "[2]", "[0,8]"), 8).is_ok());
-    fails(read_header(&[1, 2, 3], path), &["model.safetensors", "3 bytes"]);
+    fails(read_bytes(vec![1, 2, 3]), &["model.safetensors", "3 bytes"]);
     for claim in [100u64, u64::MAX, 200_000_000] {
         let mut bytes = safetensors("{}", 0);
         bytes[..8].copy_from_slice(&claim.to_le_bytes());
-        fails(read_header(&bytes, path), &["header claims", &claim.to_string()]);
+        fails(read_bytes(bytes), &["header claims", &claim.to_string()]);
     }
     fails(read("{", 0), &["damaged"]);
     fails(read("[]", 0), &["damaged"]);

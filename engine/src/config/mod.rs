@@ -1,16 +1,20 @@
-//! What a model's files say about its shape. Every number comes from the file, or is the default that the reference
-//! implementation uses where the file leaves it out.
+//! The shape of a model: its sizes, scales and layers, whatever kind of file they come from.
+//!
+//! This module reads no file: `load` turns `config.json` or GGUF metadata into a [`Config`].
 
-mod gguf;
-mod hub;
-mod json;
+mod family;
+mod layers;
+mod shapes;
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::load::gguf::Metadata;
 
-pub(crate) use hub::{head_is_tied, stop_ids as hub_stop_ids};
+pub use family::Architecture;
+pub(crate) use family::{FAMILIES, Family, one_of};
+pub use layers::LayerAttention;
+pub(crate) use layers::{Rope, layer_attention, sliding_by_pattern};
+pub use shapes::SHAPES;
 
 /// The largest number of layers that makes sense.
 const MAX_LAYERS: usize = 1024;
@@ -22,23 +26,14 @@ const MAX_HIDDEN: usize = 65_536;
 const MAX_INTERMEDIATE: usize = 1 << 20;
 /// The largest head that the attention kernels take, in features.
 const MAX_HEAD_DIM: usize = 256;
-/// `vocab_size`, in tokens: 64 for each of the workgroups that a dimension of a grid may have.
+/// `vocab_size`, in tokens: 64 per workgroup of a grid's dimension.
 const MAX_VOCAB: usize = 64 * 65_535;
 /// `max_position_embeddings`, in tokens.
 const MAX_CONTEXT: usize = 16 << 20;
-/// Sizes of vectors must be multiples of this, which is how kernels load them.
+/// Kernels load this many features at once, so sizes of vectors are multiples of it.
 const VECTOR: usize = 4;
-/// The same for a head, the halves of which are rotated together.
+/// RoPE rotates the halves of a head together, so both must be whole vectors.
 const HEAD: usize = 2 * VECTOR;
-
-/// The families of models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Architecture {
-    /// Gemma-2.
-    Gemma2,
-    /// The text part of Gemma-3.
-    Gemma3,
-}
 
 /// The shape of a model. All sizes are checked, so products of those that make a tensor do not overflow.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,50 +76,18 @@ pub struct Config {
     pub stop_ids: Vec<u32>,
 }
 
-/// How the attention of a layer differs from that of others.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LayerAttention {
-    /// A query sees this many positions, itself included; `None` is all of them.
-    pub window: Option<usize>,
-    /// The base of the rotation's frequencies.
-    pub rope_theta: f32,
-    /// Positions are divided by this before they are rotated; 1 changes nothing.
-    pub rope_scale: f32,
-}
-
-/// The rotation of one kind of layer.
-#[derive(Clone, Copy)]
-struct Rope {
-    theta: f32,
-    scale: f32,
-}
-
-/// The attention of each layer, from which ones slide.
-fn layer_attention(sliding: &[bool], window: Option<usize>, local: Rope, full: Rope) -> Vec<LayerAttention> {
-    let layer = |&sliding: &bool| {
-        let rope = if sliding { local } else { full };
-        LayerAttention { window: window.filter(|_| sliding), rope_theta: rope.theta, rope_scale: rope.scale }
-    };
-    sliding.iter().map(layer).collect()
-}
-
-/// Every `pattern`-th layer sees everything, the ones between slide.
-fn sliding_by_pattern(layers: usize, pattern: usize) -> Vec<bool> {
-    (1..=layers).map(|layer| !layer.is_multiple_of(pattern)).collect()
-}
-
 /// The scale of attention logits. The reference computes it in f64 too.
-fn query_scale(query_pre_attn_scalar: f64) -> f32 {
+pub(crate) fn query_scale(query_pre_attn_scalar: f64) -> f32 {
     query_pre_attn_scalar.powf(-0.5) as f32
 }
 
 /// The scale of embeddings, √hidden in f32 arithmetic.
-fn embedding_scale(hidden_size: usize) -> f32 {
+pub(crate) fn embedding_scale(hidden_size: usize) -> f32 {
     (hidden_size as f64).sqrt() as f32
 }
 
 /// Ids in order of appearance, each once.
-fn unique(ids: impl IntoIterator<Item = u32>) -> Vec<u32> {
+pub(crate) fn unique(ids: impl IntoIterator<Item = u32>) -> Vec<u32> {
     let mut unique = Vec::new();
     for id in ids {
         if !unique.contains(&id) {
@@ -135,28 +98,12 @@ fn unique(ids: impl IntoIterator<Item = u32>) -> Vec<u32> {
 }
 
 impl Config {
-    /// Reads a Hugging Face `config.json`, in the hub's dialect or that of transformers 5.
+    /// Checks every number. `path` and `spell` are for errors: the file, and its name for a field of `config.json`.
     ///
     /// # Errors
     ///
-    /// [`Error::BadFile`] where it is no JSON, [`Error::Config`] where a field is missing or makes no sense, and
-    /// [`Error::Unsupported`] where it describes another kind of model.
-    pub fn from_hub(json: &[u8], path: &Path) -> Result<Config> {
-        hub::read(json, path)
-    }
-
-    /// Reads the metadata of a GGUF file, and the size of its embedding.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] where a key is missing or makes no sense, [`Error::MissingTensor`] where there is no embedding,
-    /// and [`Error::Unsupported`] where the file holds another kind of model.
-    pub fn from_gguf(meta: &Metadata, path: &Path) -> Result<Config> {
-        gguf::read(meta, path)
-    }
-
-    /// Checks every number; `spell` turns the hub's name of a field into the file's.
-    fn check(self, path: &Path, spell: &dyn Fn(&str) -> String) -> Result<Self> {
+    /// [`Error::Config`] for the first field that is out of range or contradicts another.
+    pub(crate) fn check(self, path: &Path, spell: &dyn Fn(&str) -> String) -> Result<Self> {
         let fail = |field: &str, reason: String| Error::Config { path: path.to_owned(), field: spell(field), reason };
         let sizes = [
             ("vocab_size", self.vocab_size, MAX_VOCAB),
@@ -227,8 +174,8 @@ impl Config {
     }
 }
 
-/// Checks a number of layers before anything is made for each of them.
-fn check_layers(path: &Path, field: String, layers: usize) -> Result<usize> {
+/// Checks a number of layers before anything is allocated per layer.
+pub(crate) fn check_layers(path: &Path, field: String, layers: usize) -> Result<usize> {
     if (1..=MAX_LAYERS).contains(&layers) {
         return Ok(layers);
     }

@@ -1,42 +1,38 @@
-//! The same from GGUF metadata, where converters have left things out over the years.
+//! The model's configuration from GGUF metadata, parts of which older converters leave out.
 
 use std::path::Path;
 
-use super::{
-    Architecture, Config, Rope, check_layers, embedding_scale, layer_attention, query_scale, sliding_by_pattern, unique,
+use super::metadata::{Metadata, Value};
+use crate::config::{
+    Config, FAMILIES, Family, Rope, check_layers, embedding_scale, layer_attention, one_of, query_scale,
+    sliding_by_pattern, unique,
 };
 use crate::error::{Error, Result};
-use crate::load::gguf::{Metadata, Value};
+use crate::load::clip;
 use crate::load::names::Part;
 
-/// The first Gemma-2 files lack the caps; all Gemma-2 models have these.
-const GEMMA2_ATTN_CAP: f32 = 50.0;
-const GEMMA2_FINAL_CAP: f32 = 30.0;
-/// Gemma-2's window where the file lacks it, as in llama.cpp.
-const GEMMA2_WINDOW: usize = 4096;
-/// The base of Gemma-2's rotation and of Gemma-3's in sliding layers.
-const LOCAL_THETA: f32 = 10_000.0;
-/// The base of Gemma-3's rotation in full layers.
-const GEMMA3_THETA: f32 = 1_000_000.0;
-/// Layers of Gemma-2 27B, which scales queries by its width over its heads.
-const GEMMA2_27B_LAYERS: usize = 46;
-/// Layers of Gemma-3 27B, which does likewise.
-const GEMMA3_27B_LAYERS: usize = 62;
-/// The id of `<bos>` in all of Gemma's vocabularies.
-const BOS_ID: u32 = 2;
-
-/// The keys of a file, under its architecture's name.
+/// The keys of a file, which start with its architecture's name.
 struct Keys<'a> {
     meta: &'a Metadata,
     path: &'a Path,
     arch: &'static str,
 }
 
-/// Reads the metadata.
-pub(super) fn read(meta: &Metadata, path: &Path) -> Result<Config> {
-    let architecture = architecture(meta, path)?;
-    let gemma2 = architecture == Architecture::Gemma2;
-    let keys = &Keys { meta, path, arch: if gemma2 { "gemma2" } else { "gemma3" } };
+impl Config {
+    /// Reads the metadata of a GGUF file, and the vocabulary's size from the embedding. `path` names the file in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where a key is missing or makes no sense, [`Error::MissingTensor`] where there is no embedding,
+    /// and [`Error::Unsupported`] where the file holds another kind of model.
+    pub fn from_gguf(meta: &Metadata, path: &Path) -> Result<Config> {
+        read(meta, path)
+    }
+}
+
+fn read(meta: &Metadata, path: &Path) -> Result<Config> {
+    let family = family(meta, path)?;
+    let keys = &Keys { meta, path, arch: family.gguf_name };
     let num_layers = check_layers(path, keys.spell("block_count"), keys.required("block_count")?)?;
     let hidden_size = keys.required("embedding_length")?;
     let num_heads = keys.required("attention.head_count")?;
@@ -62,13 +58,13 @@ pub(super) fn read(meta: &Metadata, path: &Path) -> Result<Config> {
         let reason = "it is missing; expected a number".to_owned();
         return Err(keys.error("attention.layer_norm_rms_epsilon", reason));
     };
-    let (local, full) = ropes(keys, gemma2)?;
-    let (window, sliding) = windows(keys, gemma2, num_layers)?;
-    let (attn_soft_cap, final_soft_cap) = caps(keys, gemma2)?;
-    let (bos_id, stop_ids) = ids(meta)?;
+    let (local, full) = ropes(keys, family)?;
+    let (window, sliding) = windows(keys, family, num_layers)?;
+    let (attn_soft_cap, final_soft_cap) = caps(keys, family)?;
+    let (bos_id, stop_ids) = ids(meta, family)?;
 
     let config = Config {
-        architecture,
+        architecture: family.architecture,
         vocab_size: embedding_rows(meta, path)?,
         hidden_size,
         intermediate_size: keys.required("feed_forward_length")?,
@@ -81,8 +77,8 @@ pub(super) fn read(meta: &Metadata, path: &Path) -> Result<Config> {
         query_scale: match keys.number("attention.scale")? {
             Some(scale) => scale,
             None => {
-                let wide = num_layers == if gemma2 { GEMMA2_27B_LAYERS } else { GEMMA3_27B_LAYERS };
-                // A head count of 0 is refused below.
+                let wide = num_layers == family.wide_query_layers;
+                // `check` refuses a head count of 0.
                 let by_width = || hidden_size.checked_div(num_heads).unwrap_or(0);
                 query_scale(if wide { by_width() } else { head_dim } as f64)
             }
@@ -91,33 +87,29 @@ pub(super) fn read(meta: &Metadata, path: &Path) -> Result<Config> {
         attn_soft_cap,
         final_soft_cap,
         layers: layer_attention(&sliding, Some(window), local, full),
-        qk_norm: !gemma2,
+        qk_norm: family.qk_norm,
         bos_id,
         stop_ids,
     };
     config.check(path, &|field| spell(keys, field))
 }
 
-fn architecture(meta: &Metadata, path: &Path) -> Result<Architecture> {
-    match meta.text("general.architecture")? {
-        Some("gemma2") => Ok(Architecture::Gemma2),
-        Some("gemma3") => Ok(Architecture::Gemma3),
-        Some(other) => {
-            let other: String = other.chars().take(60).collect();
-            Err(Error::Unsupported {
-                what: format!("the architecture {other:?} in {}", path.display()),
-                hint: "use a model of the architecture gemma2 or gemma3 (gemma3_text at Hugging Face)".to_owned(),
-            })
-        }
-        None => Err(Error::Config {
+fn family(meta: &Metadata, path: &Path) -> Result<&'static Family> {
+    let expected = one_of(&FAMILIES.map(|family| family.gguf_name));
+    let Some(name) = meta.text("general.architecture")? else {
+        return Err(Error::Config {
             path: path.to_owned(),
             field: "general.architecture".to_owned(),
-            reason: "it is missing; expected gemma2 or gemma3".to_owned(),
-        }),
-    }
+            reason: format!("it is missing; expected {expected}"),
+        });
+    };
+    FAMILIES.into_iter().find(|family| family.gguf_name == name).ok_or_else(|| Error::Unsupported {
+        what: format!("the architecture {:?} in {}", clip(name), path.display()),
+        hint: format!("use a model of the architecture {expected}"),
+    })
 }
 
-/// The file's key for the hub's field.
+/// The file's key for a field of `config.json`.
 fn spell(keys: &Keys<'_>, field: &str) -> String {
     keys.spell(match field {
         "vocab_size" => return Part::Embedding.gguf_name(),
@@ -143,17 +135,17 @@ fn embedding_rows(meta: &Metadata, path: &Path) -> Result<usize> {
     let name = Part::Embedding.gguf_name();
     match meta.tensor(&name) {
         None => Err(Error::MissingTensor { path: path.to_owned(), name }),
-        // One of another shape is refused when all shapes are compared.
+        // An embedding of another shape is refused where all shapes are compared.
         Some(info) => Ok(info.shape.iter().rev().nth(1).copied().unwrap_or(1)),
     }
 }
 
-/// The rotation of sliding and of full layers.
-fn ropes(keys: &Keys<'_>, gemma2: bool) -> Result<(Rope, Rope)> {
+/// The RoPE of sliding and of full layers.
+fn ropes(keys: &Keys<'_>, family: &Family) -> Result<(Rope, Rope)> {
     let kind = keys.meta.text(&keys.spell("rope.scaling.type"))?;
     let factor = match keys.number("rope.scaling.factor")? {
         Some(factor) => Some(factor),
-        // What it was called before.
+        // The key's older name.
         None => keys.number("rope.scale_linear")?,
     };
     let scale = match kind {
@@ -161,9 +153,9 @@ fn ropes(keys: &Keys<'_>, gemma2: bool) -> Result<(Rope, Rope)> {
         // A factor of 0 means none, as in llama.cpp.
         None | Some("linear") => factor.filter(|factor| *factor != 0.0).unwrap_or(1.0),
         Some(other) => {
-            let other: String = other.chars().take(60).collect();
+            let key = keys.spell("rope.scaling.type");
             return Err(Error::Unsupported {
-                what: format!("{} {other:?} in {}", keys.spell("rope.scaling.type"), keys.path.display()),
+                what: format!("{key} {:?} in {}", clip(other), keys.path.display()),
                 hint: "the types none and linear work".to_owned(),
             });
         }
@@ -176,25 +168,19 @@ fn ropes(keys: &Keys<'_>, gemma2: bool) -> Result<(Rope, Rope)> {
         };
         Ok(theta.unwrap_or(default))
     };
-    if gemma2 {
-        let theta = theta("rope.freq_base", "rope.global.freq_base", LOCAL_THETA)?;
-        let rope = Rope { theta, scale };
-        return Ok((rope, rope));
-    }
-    let local = Rope { theta: theta("rope.freq_base_swa", "rope.local.freq_base", LOCAL_THETA)?, scale: 1.0 };
-    let full = Rope { theta: theta("rope.freq_base", "rope.global.freq_base", GEMMA3_THETA)?, scale };
+    let full = Rope { theta: theta("rope.freq_base", "rope.global.freq_base", family.theta)?, scale };
+    let local = match family.local_rope {
+        true => Rope { theta: theta("rope.freq_base_swa", "rope.local.freq_base", family.local_theta)?, scale: 1.0 },
+        false => full,
+    };
     Ok((local, full))
 }
 
 /// The window, and which layers have it.
-fn windows(keys: &Keys<'_>, gemma2: bool, num_layers: usize) -> Result<(usize, Vec<bool>)> {
-    let window = match keys.size("attention.sliding_window")? {
-        Some(window) => window,
-        None if gemma2 => GEMMA2_WINDOW,
-        None => {
-            let reason = "it is missing; expected a whole number".to_owned();
-            return Err(keys.error("attention.sliding_window", reason));
-        }
+fn windows(keys: &Keys<'_>, family: &Family, num_layers: usize) -> Result<(usize, Vec<bool>)> {
+    let window = match family.gguf_sliding_window {
+        Some(default) => keys.size("attention.sliding_window")?.unwrap_or(default),
+        None => keys.required("attention.sliding_window")?,
     };
     const PATTERN: &str = "attention.sliding_window_pattern";
     let sliding = match keys.meta.get(&keys.spell(PATTERN)) {
@@ -204,8 +190,7 @@ fn windows(keys: &Keys<'_>, gemma2: bool, num_layers: usize) -> Result<(usize, V
             return Err(keys.error(PATTERN, reason));
         }
         _ => {
-            let default = if gemma2 { 2 } else { 6 };
-            let pattern = keys.size(PATTERN)?.unwrap_or(default);
+            let pattern = keys.size(PATTERN)?.unwrap_or(family.sliding_pattern);
             if pattern == 0 {
                 return Err(keys.error(PATTERN, "it is 0, but must be at least 1".to_owned()));
             }
@@ -215,32 +200,28 @@ fn windows(keys: &Keys<'_>, gemma2: bool, num_layers: usize) -> Result<(usize, V
     Ok((window, sliding))
 }
 
-/// The caps of attention and of final logits.
-fn caps(keys: &Keys<'_>, gemma2: bool) -> Result<(Option<f32>, Option<f32>)> {
-    let cap = |key, default: f32| -> Result<Option<f32>> {
+/// The caps of attention and of final logits. The first Gemma-2 files lack them, although all Gemma-2 models have them.
+fn caps(keys: &Keys<'_>, family: &Family) -> Result<(Option<f32>, Option<f32>)> {
+    let cap = |key, default: Option<f32>| -> Result<Option<f32>> {
         let cap = keys.number(key)?;
-        if cap.is_none() && gemma2 {
-            log::warn!(
-                "{}: {} is missing; taking {default}, as in all Gemma-2 models",
-                keys.path.display(),
-                keys.spell(key)
-            );
-            return Ok(Some(default));
+        if let (None, Some(default)) = (cap, default) {
+            let (path, key, arch) = (keys.path.display(), keys.spell(key), keys.arch);
+            log::warn!("{path}: {key} is missing; taking {default}, as in all {arch} models");
         }
-        Ok(cap)
+        Ok(cap.or(default))
     };
-    Ok((cap("attn_logit_softcapping", GEMMA2_ATTN_CAP)?, cap("final_logit_softcapping", GEMMA2_FINAL_CAP)?))
+    Ok((cap("attn_logit_softcapping", family.attn_soft_cap)?, cap("final_logit_softcapping", family.final_soft_cap)?))
 }
 
 /// The id of `<bos>`, and the ids that end a reply.
-fn ids(meta: &Metadata) -> Result<(u32, Vec<u32>)> {
+fn ids(meta: &Metadata, family: &Family) -> Result<(u32, Vec<u32>)> {
     let tokens = meta.texts("tokenizer.ggml.tokens")?.unwrap_or_default();
     let find = |piece: &str| {
         let id = tokens.iter().position(|token| token == piece)?;
         u32::try_from(id).ok()
     };
-    let bos = meta.token_id("tokenizer.ggml.bos_token_id")?.or_else(|| find("<bos>")).unwrap_or(BOS_ID);
-    // Some files give <end_of_turn> as the end of text, and the model still says <eos> at times.
+    let bos = meta.token_id("tokenizer.ggml.bos_token_id")?.or_else(|| find("<bos>")).unwrap_or(family.bos_id);
+    // Some files give <end_of_turn> as the end of text, but the model also ends replies with <eos>.
     let eos = meta.token_id("tokenizer.ggml.eos_token_id")?.into_iter().chain(find("<eos>"));
     let end_of_turn = meta.token_id("tokenizer.ggml.eot_token_id")?;
     Ok((bos, unique(eos.chain(end_of_turn))))
@@ -257,7 +238,7 @@ impl Keys<'_> {
 
     fn size(&self, key: &str) -> Result<Option<usize>> {
         let size = self.meta.same_in_all_layers(&self.spell(key))?;
-        // Too large for this machine is too large for any check.
+        // A size beyond usize fails every check, as usize::MAX does.
         Ok(size.map(|size| usize::try_from(size).unwrap_or(usize::MAX)))
     }
 

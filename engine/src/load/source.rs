@@ -1,0 +1,159 @@
+//! Where the bytes of a model's files come from: memory, a mapped file, a plain file, or anything that reads ranges.
+
+use std::fs;
+use std::future::Future;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::bytes::{Bytes, check_regular};
+use crate::error::{Error, Result};
+
+/// A read in progress. It is `Send`, except in browsers, whose futures are not.
+#[cfg(not(target_arch = "wasm32"))]
+pub type ReadFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send + 'a>>;
+/// A read in progress. It is `Send`, except in browsers, whose futures are not.
+#[cfg(target_arch = "wasm32")]
+pub type ReadFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Bytes>> + 'a>>;
+
+/// A file of a model, read range by range: local, over HTTP, or in a browser's storage.
+///
+/// Nobody asks for a whole file of weights. A header comes first: of a GGUF file the first 8 MiB, and if they are too few
+/// a larger start, at most 128 MiB; of a safetensors file as many bytes as its first 8 say, at most 100 MB. Weights come
+/// in whole rows, at most 4 MiB at a time, or 8 rows if those are more. Small files such as `config.json` and
+/// `tokenizer.json` are read at once. One read is under way at a time.
+pub trait Source: wgpu::WasmNotSendSync {
+    /// Bytes of the file, which do not change while the source is in use.
+    fn size(&self) -> u64;
+
+    /// Reads a range of the file, in bytes from its start. The range lies within [`Source::size`].
+    ///
+    /// # Errors
+    ///
+    /// The error of the file system, the network or the storage. It becomes an [`Error::Io`] that names the file and the
+    /// offset, as does a result that is shorter or longer than the range.
+    fn read(&self, range: Range<u64>) -> ReadFuture<'_>;
+}
+
+/// Memory and mapped files: nothing is copied, and every read is ready at once.
+impl Source for Bytes {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read(&self, range: Range<u64>) -> ReadFuture<'_> {
+        let bytes = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        let bytes = bytes.and_then(|(start, end)| self.slice(start..end));
+        ready(bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+    }
+}
+
+/// A file that is read and not mapped: nothing breaks if it shrinks or its drive disappears, but every read copies.
+///
+/// Reads block the thread that polls them.
+#[derive(Debug)]
+pub struct FileSource {
+    file: Mutex<fs::File>,
+    size: u64,
+}
+
+impl FileSource {
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where `path` is no regular file or cannot be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        // Ask before opening: opening a named pipe would wait for a writer.
+        check_regular(&fs::metadata(path).map_err(io)?).map_err(io)?;
+        let file = fs::File::open(path).map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
+        Ok(Self { file: Mutex::new(file), size })
+    }
+
+    fn read_now(&self, range: Range<u64>) -> io::Result<Bytes> {
+        if range.end > self.size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // A panic elsewhere leaves nothing half done: every read seeks first.
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(range.start))?;
+        let mut bytes = Vec::new();
+        (&mut *file).take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+impl Source for FileSource {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, range: Range<u64>) -> ReadFuture<'_> {
+        ready(self.read_now(range))
+    }
+}
+
+/// A read that is over.
+fn ready(result: io::Result<Bytes>) -> ReadFuture<'static> {
+    Box::pin(std::future::ready(result))
+}
+
+/// A source with the path that names it in errors.
+pub(super) struct ModelFile {
+    pub(super) path: PathBuf,
+    pub(super) source: Box<dyn Source>,
+}
+
+impl ModelFile {
+    pub(super) fn new(path: PathBuf, source: impl Source + 'static) -> Self {
+        Self { path, source: Box::new(source) }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    pub(super) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        read_exact(&*self.source, &self.path, range).await
+    }
+}
+
+impl std::fmt::Debug for ModelFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ModelFile({}, {} bytes)", self.path.display(), self.size())
+    }
+}
+
+/// Reads exactly a range.
+///
+/// # Errors
+///
+/// [`Error::Io`], which names the file and the offset.
+pub(super) async fn read_exact(source: &dyn Source, path: &Path, range: Range<u64>) -> Result<Bytes> {
+    let fail = |kind, reason: String| Error::Io {
+        path: path.to_owned(),
+        source: io::Error::new(kind, format!("at byte {}: {reason}", range.start)),
+    };
+    let expected = range.end.saturating_sub(range.start);
+    match source.read(range.clone()).await {
+        Ok(bytes) if bytes.len() as u64 == expected => Ok(bytes),
+        Ok(bytes) => {
+            let reason = format!("{} bytes came where {expected} were asked for", bytes.len());
+            Err(fail(io::ErrorKind::UnexpectedEof, reason))
+        }
+        Err(error) => Err(fail(error.kind(), error.to_string())),
+    }
+}
+
+/// The result of a future whose reads are all ready at once, which those of [`Bytes`] and [`FileSource`] are.
+pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => unreachable!("only reads wait, and these are ready at once"),
+    }
+}
