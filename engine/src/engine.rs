@@ -33,7 +33,7 @@ pub(crate) struct Inner {
     pub(crate) kernels: Kernels,
     pub(crate) stop_ids: Vec<u32>,
     /// Tokens that a reply may hold: the vocabulary without padding.
-    pub(crate) pieces: usize,
+    pub(crate) usable_vocab: usize,
     pub(crate) context: usize,
     pub(crate) cache_format: CacheFormat,
     pub(crate) prefill_chunk: usize,
@@ -222,7 +222,8 @@ impl EngineBuilder {
                 Error::Tokenizer { path, reason } => (path, reason),
                 other => (source_path(files.tokenizer()), other.to_string()),
             });
-        let pieces = tokenizer.as_ref().map_or(config.vocab_size, |tokenizer| tokenizer.len().min(config.vocab_size));
+        let usable_vocab =
+            tokenizer.as_ref().map_or(config.vocab_size, |tokenizer| tokenizer.len().min(config.vocab_size));
         let mut stop_ids = config.stop_ids.clone();
         if let Ok(tokenizer) = &tokenizer
             && let Some(id) = tokenizer.end_of_turn_id()
@@ -248,7 +249,7 @@ impl EngineBuilder {
             tables,
             kernels,
             stop_ids,
-            pieces,
+            usable_vocab,
             context,
             cache_format,
             // As many workgroups as a dimension of a grid has.

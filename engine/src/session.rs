@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::gpu::{Mapping, Plan, Readback, Recorder, StepRing, StepUniform};
 use crate::model::{Few, Head, KvCache, Mode, State, folds_seam, record_body, record_head};
-use crate::ops::FEW_TOKENS;
+use crate::ops::{FEW_TOKENS, NO_TOKEN};
 use crate::quant::Matrix;
 use crate::sampling::Sampling;
 
@@ -18,8 +18,6 @@ use crate::sampling::Sampling;
 const LOGIT_ROWS: usize = 32;
 /// Steps that may run on the device while the host still waits for an earlier token.
 pub(crate) const IN_FLIGHT: usize = 2;
-/// `NO_TOKEN` of `shaders/wgsl/lib/emit.wesl`.
-const NO_TOKEN: u32 = u32::MAX;
 /// A submit should take no longer than this, in milliseconds: drivers kill long ones, desktops freeze, and a caller who
 /// cancels waits for it.
 const SUBMIT_MS: f64 = 60.0;
@@ -74,7 +72,7 @@ impl Session {
         };
         let head = async |head| {
             let mut r = Recorder::new(gpu, &ring);
-            record_head(&mut r, head, inner.model(), &state, inner.pieces).await?;
+            record_head(&mut r, head, inner.model(), &state, inner.usable_vocab).await?;
             Ok::<_, Error>(r.finish())
         };
         let prefill = body(Mode::Prefill).await?;
@@ -275,7 +273,7 @@ impl Session {
         let state = State::new(gpu, &inner.config, rows, rows).await?;
         let mut r = Recorder::new(gpu, &self.ring);
         record_body(&mut r, Mode::Prefill, inner.model(), &self.cache, &state).await?;
-        record_head(&mut r, Head::AllLogits, inner.model(), &state, inner.pieces).await?;
+        record_head(&mut r, Head::AllLogits, inner.model(), &state, inner.usable_vocab).await?;
         let plan = r.finish();
         let stride = state.logits.stride();
         let readback = Readback::new(gpu, 4 * (rows * stride) as u64).await?;

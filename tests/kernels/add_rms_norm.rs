@@ -1,5 +1,5 @@
 use lapidary_engine::ops::{self, Factor, Int8Tensor, Seam};
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -10,8 +10,8 @@ proptest! {
         let y = gaussian(seed, rows * cols);
         let before = gaussian(seed ^ 1, rows * cols);
         let (post, next) = (gaussian(seed ^ 2, cols), gaussian(seed ^ 3, cols));
-        let mut twin_residual = before.clone();
-        let twin = twins::add_rms_norm(&y, &post, &mut twin_residual, &next, 1e-6);
+        let mut expected_residual = before.clone();
+        let expected = reference::add_rms_norm(&y, &post, &mut expected_residual, &next, 1e-6);
         for (name, gpu) in devices() {
             let (y, residual) = (tensor(gpu, cols, &y), tensor(gpu, cols, &before));
             let (post, next) = (tensor(gpu, cols, &post), tensor(gpu, cols, &next));
@@ -20,16 +20,16 @@ proptest! {
             run(gpu, step(rows, 0), async |r| {
                 ops::add_rms_norm(r, seam, Factor::Float(&out)).await.unwrap();
             });
-            assert_close(name, &read(gpu, &residual, rows), &twin_residual, F32);
-            assert_close(name, &read(gpu, &out, rows), &twin, F32);
+            assert_close(name, &read(gpu, &residual, rows), &expected_residual, F32);
+            assert_close(name, &read(gpu, &out, rows), &expected, F32);
             let again = tensor(gpu, cols, &before);
             seam.residual = &again;
             let int8 = block_on(Int8Tensor::new(gpu, "test", rows, cols)).unwrap();
             run(gpu, step(rows, 0), async |r| {
                 ops::add_rms_norm(r, seam, Factor::Int8(&int8)).await.unwrap();
             });
-            assert_close(name, &read(gpu, &again, rows), &twin_residual, F32);
-            assert_close(name, &read_int8(gpu, &int8, rows, cols), &twins::quantize(&twin, cols), INT8);
+            assert_close(name, &read(gpu, &again, rows), &expected_residual, F32);
+            assert_close(name, &read_int8(gpu, &int8, rows, cols), &reference::quantize(&expected, cols), INT8);
         }
     }
 }

@@ -1,5 +1,5 @@
 use lapidary_engine::ops::{self, ARGMAX_WORKGROUPS};
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ proptest! {
             logits[at..(at + broken).min(vocab)].fill([f32::NAN, f32::INFINITY][at % 2]);
         }
         let stretch = vocab.div_ceil(ARGMAX_WORKGROUPS);
-        let twin = twins::argmax(&logits, stretch);
+        let expected = reference::argmax(&logits, stretch);
         for (name, gpu) in devices() {
             // Padding must not win, however large.
             let padded = [logits.as_slice(), &[99.0; 7]].concat();
@@ -25,7 +25,7 @@ proptest! {
             let found = read_words(gpu, &best, 2 * ARGMAX_WORKGROUPS);
             for (i, find) in found.chunks_exact(2).enumerate() {
                 // Stretches past the end find nothing.
-                match twin.get(i).copied().flatten() {
+                match expected.get(i).copied().flatten() {
                     Some((value, token)) => prop_assert_eq!((find[0], find[1]), (key(value), token), "{}", name),
                     None => prop_assert_eq!(find[0], 0, "{}", name),
                 }

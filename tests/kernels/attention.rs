@@ -1,6 +1,6 @@
 use lapidary_engine::Gpu;
 use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Factor, Int8Tensor, Partials, Rope, Shares};
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -70,8 +70,8 @@ fn check(case: &Case) {
         gaussian(seed, tokens * heads * head_dim).iter().map(|v| v * 8.0 / (head_dim as f32).sqrt()).collect();
     let k = gaussian(seed ^ 1, positions * kv_heads * head_dim);
     let v = gaussian(seed ^ 2, positions * kv_heads * head_dim);
-    let numbers = twins::Attention { heads, kv_heads, head_dim, window, soft_cap };
-    let twin = twins::attention(numbers, &q, &k, &v, position);
+    let numbers = reference::Attention { heads, kv_heads, head_dim, window, soft_cap };
+    let expected = reference::attention(numbers, &q, &k, &v, position);
     for (name, gpu) in devices() {
         for (format, tolerance) in [(CacheFormat::F32, 3.0 * F32), (CacheFormat::F16, 4.0 * F16_CACHE)] {
             let cache = filled(gpu, format, kv_heads, head_dim, positions, &k, &v);
@@ -83,7 +83,7 @@ fn check(case: &Case) {
             run(gpu, step(tokens, position), async |r| {
                 ops::attention(r, numbers, &q, &cache, &out).await.unwrap();
             });
-            assert_close(&format!("{name}, {format:?}, {case:?}"), &read(gpu, &out, tokens), &twin, tolerance);
+            assert_close(&format!("{name}, {format:?}, {case:?}"), &read(gpu, &out, tokens), &expected, tolerance);
         }
     }
 }
@@ -163,12 +163,12 @@ fn check_split(case: &Split) {
     // Scores of some size, so that cap and softmax bite.
     let query_scale = 8.0 / (head_dim as f32).sqrt();
     let rotated = |x: &[f32], weight, scale| {
-        let rope = twins::Rope { head_dim, theta, position_scale, scale, eps };
-        twins::rope(rope, x, 1, position, normed.then_some(weight))
+        let rope = reference::Rope { head_dim, theta, position_scale, scale, eps };
+        reference::rope(rope, x, 1, position, normed.then_some(weight))
     };
     let new_k = rotated(k, k_weight, 1.0);
-    let numbers = twins::Attention { heads, kv_heads, head_dim, window, soft_cap };
-    let twin = twins::attention(
+    let numbers = reference::Attention { heads, kv_heads, head_dim, window, soft_cap };
+    let expected = reference::attention(
         numbers,
         &rotated(&q, q_weight, query_scale),
         &[&old_k[..], &new_k].concat(),
@@ -204,11 +204,11 @@ fn check_split(case: &Split) {
             let out = dirty(gpu, 1, cols);
             into(Factor::Float(&out));
             let found = read(gpu, &out, 1);
-            assert_close(&what, &found, &twin, tolerance);
+            assert_close(&what, &found, &expected, tolerance);
             if head_dim % 32 == 0 {
                 let int8 = block_on(Int8Tensor::new(gpu, "test", 1, cols)).unwrap();
                 into(Factor::Int8(&int8));
-                assert_close(&what, &read_int8(gpu, &int8, 1, cols), &twins::quantize(&found, cols), INT8);
+                assert_close(&what, &read_int8(gpu, &int8, 1, cols), &reference::quantize(&found, cols), INT8);
             }
             // The cache has the new position, the old ones as they were, and nothing behind.
             let positions = position + 1;

@@ -1,5 +1,5 @@
 use lapidary_engine::ops::{self, Attention, Factor, Int8Tensor, Partials};
-use lapidary_shaders::twins::{self, Partial};
+use lapidary_shaders::reference::{self, Partial};
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -36,17 +36,17 @@ proptest! {
             let rows: Vec<f32> =
                 found.iter().flat_map(|p| [&p.sums[..], &[p.highest, p.total, 777.0, 777.0]].concat()).collect();
             gpu.queue().write_buffer(partials.buffer(), 0, bytemuck::cast_slice(&rows));
-            let twin: Vec<f32> = found.chunks_exact(splits).flat_map(|shares| twins::attention_merge(&shares[..with_keys])).collect();
+            let expected: Vec<f32> = found.chunks_exact(splits).flat_map(|shares| reference::attention_merge(&shares[..with_keys])).collect();
 
             let out = dirty(gpu, 1, heads * head_dim);
             let merge = async |r: &mut _, out| ops::attention_merge(r, numbers, &partials, out).await.unwrap();
             run(gpu, step(1, position), async |r| merge(r, Factor::Float(&out)).await);
-            assert_close(name, &read(gpu, &out, 1), &twin, 2.0 * F32);
+            assert_close(name, &read(gpu, &out, 1), &expected, 2.0 * F32);
             if head_dim % 32 == 0 {
                 let cols = heads * head_dim;
                 let int8 = block_on(Int8Tensor::new(gpu, "test", 1, cols)).unwrap();
                 run(gpu, step(1, position), async |r| merge(r, Factor::Int8(&int8)).await);
-                assert_close(name, &read_int8(gpu, &int8, 1, cols), &twins::quantize(&twin, cols), INT8);
+                assert_close(name, &read_int8(gpu, &int8, 1, cols), &reference::quantize(&expected, cols), INT8);
             }
         }
     }

@@ -1,6 +1,6 @@
 use lapidary_engine::ops::{self, Seam};
 use lapidary_engine::quant::WeightFormat;
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ proptest! {
                 let what = format!("{name}, {format}");
                 let (weights, held) = matrix(gpu, format, cols, &values, u64::MAX);
                 let mut after = before.clone();
-                let twin = twins::gate_up(&y, &post, &mut after, &next, 1e-6, &held);
+                let expected = reference::gate_up(&y, &post, &mut after, &next, 1e-6, &held);
                 let [y, residual, post, next] = [&y, &before, &post, &next].map(|row| tensor(gpu, cols, row));
                 let seam = Seam { y: &y, post_weight: &post, residual: &residual, next_weight: &next, eps: 1e-6 };
                 let (new_residual, out) = (dirty(gpu, 1, cols), dirty(gpu, 1, hidden));
@@ -30,7 +30,7 @@ proptest! {
                 // Other workgroups may read the old one until all are done.
                 assert_eq!(read(gpu, &residual, 1), before, "{what}");
                 // Sums of `cols` products, times such sums.
-                assert_close_for(&what, &read(gpu, &out, 1), &twin, cols as f64, F32);
+                assert_close_for(&what, &read(gpu, &out, 1), &expected, cols as f64, F32);
             }
         }
     }
@@ -48,6 +48,6 @@ fn gate_up_fits_as_it_says() {
         let (new_residual, out) = (dirty(gpu, 1, widest), dirty(gpu, 1, 1));
         run(gpu, step(1, 0), async |r| ops::gate_up(r, seam, &new_residual, &weights, &out).await.unwrap());
         let sum = 0.1 * widest as f32;
-        assert_close_for(name, &read(gpu, &out, 1), &twins::geglu(&[sum], &[sum]), f64::from(sum * sum), F32);
+        assert_close_for(name, &read(gpu, &out, 1), &reference::geglu(&[sum], &[sum]), f64::from(sum * sum), F32);
     }
 }

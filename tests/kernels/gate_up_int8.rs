@@ -31,15 +31,15 @@ proptest! {
                         ops::gate_up_int8(r, seam, &new_residual, &weights, width, &folded).await.unwrap();
                     });
                     assert_eq!(read(gpu, &residual, 1), before, "{what}");
-                    // What the seam rounds may fall either way, so that a twin would be as far off as a byte of every group
-                    // makes. The kernels that are compared with twins of their own sum the norms in the same order.
+                    // What the seam rounds may fall either way, so that a expected would be as far off as a byte of every group
+                    // makes. The kernels that are compared with their references sum the norms in the same order.
                     run(gpu, step(1, 0), async |r| {
                         ops::add_rms_norm(r, seam, ops::Factor::Int8(&int8)).await.unwrap();
                         ops::matvec_int8_geglu(r, &weights, &int8, Sharing::Workgroup(width), &apart).await.unwrap();
                     });
                     assert_close(&what, &read(gpu, &new_residual, 1), &read(gpu, &residual, 1), F32);
-                    let twin = read_int8(gpu, &apart, 1, hidden);
-                    assert_close(&what, &read_int8(gpu, &folded, 1, hidden), &twin, INT8);
+                    let expected = read_int8(gpu, &apart, 1, hidden);
+                    assert_close(&what, &read_int8(gpu, &folded, 1, hidden), &expected, INT8);
                 }
             }
         }

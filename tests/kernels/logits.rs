@@ -1,6 +1,6 @@
 use lapidary_engine::gpu::Count;
 use lapidary_engine::ops;
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -11,8 +11,8 @@ proptest! {
         let values: Vec<f32> = gaussian(seed, rows * vocab).iter().map(|v| v * 20.0).collect();
         let seen: Vec<u32> = gaussian(seed ^ 1, vocab.div_ceil(32)).iter().map(|v| v.to_bits()).collect();
         let is_seen: Vec<bool> = (0..vocab).map(|t| (seen[t / 32] >> (t % 32)) & 1 == 1).collect();
-        let twin: Vec<f32> =
-            values.chunks_exact(vocab).flat_map(|row| twins::logits(row, cap, &is_seen, penalty)).collect();
+        let expected: Vec<f32> =
+            values.chunks_exact(vocab).flat_map(|row| reference::logits(row, cap, &is_seen, penalty)).collect();
         for (name, gpu) in devices() {
             let logits = tensor(gpu, vocab, &values);
             let seen = words(gpu, &seen);
@@ -21,7 +21,7 @@ proptest! {
             run(gpu, step, async |r| {
                 ops::logits(r, &logits, Count::EACH_TOKEN, cap, &seen).await.unwrap();
             });
-            assert_close(name, &read(gpu, &logits, rows), &twin, F32);
+            assert_close(name, &read(gpu, &logits, rows), &expected, F32);
         }
     }
 }
@@ -30,12 +30,12 @@ proptest! {
 #[test]
 fn logits_that_are_no_numbers() {
     let values = [1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -3.0];
-    let twin = twins::logits(&values, Some(30.0), &[false; 5], 1.0);
+    let expected = reference::logits(&values, Some(30.0), &[false; 5], 1.0);
     for (name, gpu) in devices() {
         let logits = tensor(gpu, 5, &values);
         let seen = words(gpu, &[0]);
         run(gpu, step(1, 0), async |r| ops::logits(r, &logits, Count::EACH_TOKEN, Some(30.0), &seen).await.unwrap());
-        for (found, expected) in read(gpu, &logits, 1).iter().zip(&twin) {
+        for (found, expected) in read(gpu, &logits, 1).iter().zip(&expected) {
             assert!((found - expected).abs() < 1e-4 || found.to_bits() == expected.to_bits(), "{name}: {found}");
         }
     }

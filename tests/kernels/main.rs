@@ -1,7 +1,8 @@
-//! Each kernel and variant against its twin, on every kind of device. One file a kernel, of the same name.
+//! Each kernel and variant against its reference, on every kind of device. One file per kernel, of the same name.
 
 mod add_rms_norm;
 mod argmax;
+mod argmax_merge;
 mod attention;
 mod attention_merge;
 mod embed;
@@ -11,12 +12,10 @@ mod geglu;
 mod logits;
 mod matmul;
 mod matmul_coop;
-mod matmul_few;
-mod matmul_few_int8;
 mod matmul_int8;
+mod matmul_small;
 mod matvec;
 mod matvec_int8;
-mod pick;
 mod quantize;
 mod rms_norm;
 mod rope;

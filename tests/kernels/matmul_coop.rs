@@ -1,6 +1,6 @@
 use lapidary_engine::ops;
 use lapidary_engine::quant::WeightFormat;
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -26,11 +26,11 @@ proptest! {
             let shard = (shard_rows * 16 * format.gpu_row(cols).quant_vec4s) as u64;
             for (name, gpu) in devices().iter().filter(|(_, gpu)| gpu.capabilities().cooperative_size.is_some()) {
                 let (weights, held) = matrix(gpu, format, cols, &values, shard);
-                let twin = twins::matmul(&held, &x, cols);
+                let expected = reference::matmul(&held, &x, cols);
                 let x = tensor(gpu, cols, &x);
                 let out = dirty(gpu, tokens, rows);
                 run(gpu, step(tokens, 0), async |r| ops::matmul_coop(r, &weights, &x, &out, 0).await.unwrap());
-                assert_close(&format!("{name}, {format}"), &read(gpu, &out, tokens), &twin, F16);
+                assert_close(&format!("{name}, {format}"), &read(gpu, &out, tokens), &expected, F16);
             }
         }
     }

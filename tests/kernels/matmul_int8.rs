@@ -1,6 +1,6 @@
 use lapidary_engine::ops::{self, Int8Tensor};
 use lapidary_engine::quant::WeightFormat;
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ proptest! {
             let shard = (shard_rows * 16 * format.gpu_row(cols).quant_vec4s) as u64;
             for (name, gpu) in devices() {
                 let (weights, held) = matrix(gpu, format, cols, &values, shard);
-                let twin = twins::matmul(&held, &twins::quantize(&x, cols), cols);
+                let expected = reference::matmul(&held, &reference::quantize(&x, cols), cols);
                 let x = tensor(gpu, cols, &x);
                 let int8 = block_on(Int8Tensor::new(gpu, "test", tokens, cols)).unwrap();
                 let out = dirty(gpu, tokens, rows);
@@ -22,7 +22,7 @@ proptest! {
                     ops::quantize(r, &x, &int8).await.unwrap();
                     ops::matmul_int8(r, &weights, &int8, &out, 0).await.unwrap();
                 });
-                assert_close(&format!("{name}, {format}"), &read(gpu, &out, tokens), &twin, F32);
+                assert_close(&format!("{name}, {format}"), &read(gpu, &out, tokens), &expected, F32);
             }
         }
     }

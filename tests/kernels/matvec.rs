@@ -1,6 +1,6 @@
 use lapidary_engine::ops::{self, Rows};
 use lapidary_engine::quant::WeightFormat;
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -31,13 +31,13 @@ fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) 
         let shard = (shard_rows * 16 * format.gpu_row(cols).quant_vec4s) as u64;
         for (name, gpu) in devices() {
             let (weights, held) = matrix(gpu, format, cols, &values, shard);
-            let twin = twins::matvec(&held, &x[(tokens - 1) * cols..]);
+            let expected = reference::matvec(&held, &x[(tokens - 1) * cols..]);
             let x = tensor(gpu, cols, &x);
             let size = (cols as f64).sqrt();
             for dealt in [Rows::Eight, Rows::ThirtyTwo] {
                 let out = dirty(gpu, 1, rows);
                 run(gpu, step(tokens, 0), async |r| ops::matvec(r, &weights, &x, dealt, &out, 0).await.unwrap());
-                assert_close_for(&format!("{name}, {format}, {dealt:?}"), &read(gpu, &out, 1), &twin, size, F32);
+                assert_close_for(&format!("{name}, {format}, {dealt:?}"), &read(gpu, &out, 1), &expected, size, F32);
             }
         }
     }
@@ -52,8 +52,8 @@ proptest! {
         for format in WeightFormat::ALL {
             for (name, gpu) in devices() {
                 let (weights, held) = matrix(gpu, format, cols, &values, u64::MAX);
-                let both = twins::matvec(&held, &x[(tokens - 1) * cols..]);
-                let twin = twins::geglu(&both[..hidden], &both[hidden..]);
+                let both = reference::matvec(&held, &x[(tokens - 1) * cols..]);
+                let expected = reference::geglu(&both[..hidden], &both[hidden..]);
                 // Sums of `cols` numbers from a bell curve are as large as its root, even where terms cancel.
                 let size = cols as f64;
                 let x = tensor(gpu, cols, &x);
@@ -61,7 +61,7 @@ proptest! {
                     let out = dirty(gpu, 1, hidden);
                     let record = async |r: &mut _| ops::matvec_geglu(r, &weights, &x, dealt, &out).await.unwrap();
                     run(gpu, step(tokens, 0), record);
-                    assert_close_for(&format!("{name}, {format}, {dealt:?}"), &read(gpu, &out, 1), &twin, size, F32);
+                    assert_close_for(&format!("{name}, {format}, {dealt:?}"), &read(gpu, &out, 1), &expected, size, F32);
                 }
             }
         }

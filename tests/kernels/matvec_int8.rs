@@ -1,6 +1,6 @@
 use lapidary_engine::ops::{self, Int8Tensor, Sharing};
 use lapidary_engine::quant::WeightFormat;
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -32,7 +32,7 @@ fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) 
         for (name, gpu) in devices() {
             let (weights, held) = matrix(gpu, format, cols, &values, shard);
             // The products of integers are exact, so the kernel errs no more than f32 does.
-            let twin = twins::matvec(&held, &twins::quantize(&x[(tokens - 1) * cols..], cols));
+            let expected = reference::matvec(&held, &reference::quantize(&x[(tokens - 1) * cols..], cols));
             let x = tensor(gpu, cols, &x);
             let int8 = block_on(Int8Tensor::new(gpu, "test", tokens, cols)).unwrap();
             for sharing in Sharing::ALL {
@@ -41,7 +41,7 @@ fn check(rows: usize, cols: usize, shard_rows: usize, tokens: usize, seed: u64) 
                     ops::quantize(r, &x, &int8).await.unwrap();
                     ops::matvec_int8(r, &weights, &int8, sharing, &out, 0).await.unwrap();
                 });
-                assert_close(&format!("{name}, {format}, {sharing:?}"), &read(gpu, &out, 1), &twin, F32);
+                assert_close(&format!("{name}, {format}, {sharing:?}"), &read(gpu, &out, 1), &expected, F32);
             }
         }
     }
@@ -57,8 +57,8 @@ proptest! {
         for format in WeightFormat::ALL.into_iter().filter(|format| format.is_integer()) {
             for (name, gpu) in devices() {
                 let (weights, held) = matrix(gpu, format, cols, &values, u64::MAX);
-                let both = twins::matvec(&held, &twins::quantize(&x[(tokens - 1) * cols..], cols));
-                let twin = twins::quantize(&twins::geglu(&both[..hidden], &both[hidden..]), hidden);
+                let both = reference::matvec(&held, &reference::quantize(&x[(tokens - 1) * cols..], cols));
+                let expected = reference::quantize(&reference::geglu(&both[..hidden], &both[hidden..]), hidden);
                 let x = tensor(gpu, cols, &x);
                 let int8 = block_on(Int8Tensor::new(gpu, "test", tokens, cols)).unwrap();
                 for sharing in Sharing::ALL {
@@ -68,7 +68,7 @@ proptest! {
                         ops::matvec_int8_geglu(r, &weights, &int8, sharing, &out).await.unwrap();
                     });
                     let what = format!("{name}, {format}, {sharing:?}");
-                    assert_close(&what, &read_int8(gpu, &out, 1, hidden), &twin, INT8);
+                    assert_close(&what, &read_int8(gpu, &out, 1, hidden), &expected, INT8);
                 }
             }
         }

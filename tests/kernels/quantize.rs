@@ -1,5 +1,5 @@
 use lapidary_engine::ops::{self, Int8Tensor};
-use lapidary_shaders::twins;
+use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -24,11 +24,11 @@ fn quantize_of_extremes() {
 
 fn check(x: &[f32], cols: usize) {
     let tokens = x.len() / cols;
-    let twin = twins::quantize(x, cols);
+    let expected = reference::quantize(x, cols);
     for (name, gpu) in devices() {
         let x = tensor(gpu, cols, x);
         let int8 = block_on(Int8Tensor::new(gpu, "test", tokens, cols)).unwrap();
         run(gpu, step(tokens, 0), async |r| ops::quantize(r, &x, &int8).await.unwrap());
-        assert_close(name, &read_int8(gpu, &int8, tokens, cols), &twin, F32);
+        assert_close(name, &read_int8(gpu, &int8, tokens, cols), &expected, F32);
     }
 }

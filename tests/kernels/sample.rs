@@ -1,6 +1,6 @@
 use lapidary_engine::Gpu;
 use lapidary_engine::ops::{self, Emitted, Shortlist};
-use lapidary_shaders::twins::{self, Sample};
+use lapidary_shaders::reference::{self, Sample};
 use lapidary_tests::*;
 use proptest::prelude::*;
 
@@ -39,19 +39,19 @@ fn sample_keeps_ties() {
 }
 
 fn check(s: Sample, logits: &[f32]) {
-    let probabilities = twins::probabilities(s, logits);
-    let target = f64::from(twins::random(s.seed, s.draw));
+    let probabilities = reference::probabilities(s, logits);
+    let target = f64::from(reference::random(s.seed, s.draw));
     for (name, gpu) in devices() {
         let token = draw(gpu, s, logits);
         let token = token.unwrap_or_else(|| panic!("{name}: {s:?}: chose nothing")) as usize;
-        // The same token as the twin's, unless the random number falls within rounding of the border between two.
+        // The same token as the reference's, unless the random number falls within rounding of the border between two.
         let before: f64 = probabilities[..token].iter().sum();
         let slack = 1e-5;
         assert!(
             probabilities[token] > 0.0 && before - slack <= target && target < before + probabilities[token] + slack,
-            "{name}: {s:?}: chose {token} of {before}..{} for {target}; the twin chose {}",
+            "{name}: {s:?}: chose {token} of {before}..{} for {target}; the expected chose {}",
             before + probabilities[token],
-            twins::sample(s, logits),
+            reference::sample(s, logits),
         );
     }
 }

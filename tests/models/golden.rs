@@ -79,7 +79,7 @@ fn logits_and_greedy_tokens_with_folded_seams() {
 #[test]
 fn logits_and_greedy_tokens_a_few_at_a_time() {
     let kernels = Kernels { few: Few::Float(Width::W64), ..Kernels::FLOAT };
-    check_with("a few at a time", &["matmul_few"], |b| b.kernels(kernels).prefill_chunk(7));
+    check_with("a few at a time", &["matmul_small"], |b| b.kernels(kernels).prefill_chunk(7));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn kernels_of_integers_agree() {
     for (kernels, used) in [
         (shared, &["matvec_int8"]),
         (Kernels { folds_seam: true, ..shared }, &["gate_up_int8"]),
-        (Kernels { few: Few::Int8(Width::W64), ..plain }, &["matmul_few_int8"]),
+        (Kernels { few: Few::Int8(Width::W64), ..plain }, &["matmul_small"]),
     ] {
         let error = worst_error(&logits(kernels, used), &expected);
         assert!(error < 5e-3, "{kernels:?}: off by {error:.1e}");

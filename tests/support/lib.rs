@@ -48,7 +48,7 @@ pub fn run<'g>(gpu: &'g Gpu, step: StepUniform, record: impl AsyncFnOnce(&mut Re
         record(&mut recorder).await;
         let plan: Plan = recorder.finish();
         // SAFETY: tests give every operation the shapes that it asks for; those that get it wrong on the devices that check
-        // bounds differ from their twins there.
+        // bounds differ from their references there.
         unsafe { gpu.run_plan(&mut ring, &plan, 0..plan.parts(), &step) }.await.expect("the plan runs");
     });
 }
@@ -201,11 +201,11 @@ pub fn gaussian(seed: u64, count: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The worst difference, relative to the largest number of the twin's.
+/// The worst difference, relative to the largest number of the reference's.
 ///
 /// Kernels sum in f32 in an order of their own; what that costs grows with the numbers summed, not with the result.
-pub fn worst_error(kernel: &[f32], twin: &[f32]) -> f64 {
-    worst_difference(kernel, twin) / largest(twin)
+pub fn worst_error(kernel: &[f32], expected: &[f32]) -> f64 {
+    worst_difference(kernel, expected) / largest(expected)
 }
 
 /// The largest magnitude, and never zero.
@@ -213,9 +213,9 @@ pub fn largest(values: &[f32]) -> f64 {
     values.iter().fold(1e-20, |m, v| f64::max(m, f64::from(v.abs())))
 }
 
-fn worst_difference(kernel: &[f32], twin: &[f32]) -> f64 {
-    assert_eq!(kernel.len(), twin.len(), "lengths differ");
-    f64::from(largest_difference(kernel, twin))
+fn worst_difference(kernel: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(kernel.len(), expected.len(), "lengths differ");
+    f64::from(largest_difference(kernel, expected))
 }
 
 /// The largest difference between numbers; NaN if any is, which compares with nothing and must not be lost in a maximum.
@@ -224,18 +224,18 @@ pub fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     differences.fold(0.0, |most, next| if next <= most || most.is_nan() { most } else { next })
 }
 
-/// Fails unless the kernel is as close to its twin as f32 sums allow.
-pub fn assert_close(what: &str, kernel: &[f32], twin: &[f32], tolerance: f64) {
-    assert_close_for(what, kernel, twin, largest(twin), tolerance);
+/// Fails unless the kernel is as close to its reference as f32 sums allow.
+pub fn assert_close(what: &str, kernel: &[f32], expected: &[f32], tolerance: f64) {
+    assert_close_for(what, kernel, expected, largest(expected), tolerance);
 }
 
 /// The same for results that are small because large numbers cancel: `largest` is the size of those.
-pub fn assert_close_for(what: &str, kernel: &[f32], twin: &[f32], largest: f64, tolerance: f64) {
-    let error = worst_difference(kernel, twin) / largest;
+pub fn assert_close_for(what: &str, kernel: &[f32], expected: &[f32], largest: f64, tolerance: f64) {
+    let error = worst_difference(kernel, expected) / largest;
     assert!(error <= tolerance, "{what}: off by {error:.2e} of the largest value, over {tolerance:.0e}");
 }
 
-/// How far a kernel may be from its twin, relative to the largest value, when all of it is f32.
+/// How far a kernel may be from its reference, relative to the largest value, when all of it is f32.
 pub const F32: f64 = 4e-6;
 /// The same when keys and values are stored as f16, which rounds to 11 bits.
 pub const F16_CACHE: f64 = 2e-3;

@@ -104,7 +104,7 @@ impl Gpu {
             device.create_shader_module(descriptor)
         } else {
             // SAFETY: every index of every kernel is in bounds for the sizes that `ops` asks for (tests compare each kernel
-            // with its twin with checks on and off, over odd shapes), positions, lengths and token ids are checked by the
+            // with its reference with checks on and off, over odd shapes), positions, lengths and token ids are checked by the
             // session before a submit, and by nobody else (`Gpu::run_plan` is unsafe); every loop counts towards a bound.
             unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };

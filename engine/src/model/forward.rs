@@ -11,8 +11,8 @@ use super::{Config, KvCache, State, Weights};
 use crate::error::Result;
 use crate::gpu::{Count, Recorder};
 use crate::ops::{
-    Attention, Emitted, Factor, Rope, Seam, Shares, add_rms_norm, argmax, attention, attention_merge, attention_split,
-    embed, logits, pick, rms_norm, rope, sample, shortlist,
+    Attention, Emitted, Factor, Rope, Seam, Shares, add_rms_norm, argmax, argmax_merge, attention, attention_merge,
+    attention_split, embed, logits, rms_norm, rope, sample, shortlist,
 };
 
 /// What stays the same from step to step.
@@ -128,12 +128,18 @@ pub enum Head {
     AllLogits,
 }
 
-/// Records the head: from the final norm in `s.normed` to logits and a token, one of the first `pieces`: vocabularies may
+/// Records the head: from the final norm in `s.normed` to logits and a token, one of the first `usable_vocab`: vocabularies may
 /// be padded with rows that stand for nothing.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn record_head(r: &mut Recorder<'_>, head: Head, model: Model<'_>, s: &State, pieces: usize) -> Result<()> {
+pub async fn record_head(
+    r: &mut Recorder<'_>,
+    head: Head,
+    model: Model<'_>,
+    s: &State,
+    usable_vocab: usize,
+) -> Result<()> {
     let Model { config: c, weights: w, kernels, .. } = model;
     r.begin_part();
     let mode = if head == Head::AllLogits { Mode::Prefill } else { Mode::Decode };
@@ -145,10 +151,10 @@ pub async fn record_head(r: &mut Recorder<'_>, head: Head, model: Model<'_>, s: 
     logits(r, &s.logits, Count::Fixed(1), c.final_soft_cap, &s.seen).await?;
     let emitted = Emitted { tokens: &s.tokens, results: &s.results, seen: &s.seen };
     if head == Head::Greedy {
-        argmax(r, &s.logits, pieces, &s.best).await?;
-        pick(r, &s.best, emitted).await
+        argmax(r, &s.logits, usable_vocab, &s.best).await?;
+        argmax_merge(r, &s.best, emitted).await
     } else {
-        shortlist(r, &s.logits, pieces, &s.shortlist).await?;
-        sample(r, &s.shortlist, pieces, &s.candidates, emitted).await
+        shortlist(r, &s.logits, usable_vocab, &s.shortlist).await?;
+        sample(r, &s.shortlist, usable_vocab, &s.candidates, emitted).await
     }
 }

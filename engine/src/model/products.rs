@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::ops::{
-    Factor, Int8Tensor, Rows, Sharing, Width, matmul, matmul_coop, matmul_few, matmul_few_int8, matmul_int8, matvec,
-    matvec_int8, quantize,
+    Factor, Int8Tensor, Rows, Sharing, Width, matmul, matmul_coop, matmul_int8, matmul_small, matvec, matvec_int8,
+    quantize,
 };
 use crate::quant::{Matrix, WeightFormat};
 
@@ -203,7 +203,7 @@ impl<'a> Products<'a> {
                         matvec_int8(r, weights, int8, sharing, out, first_out).await?;
                     }
                     (Mode::Few, _, Few::Int8(width)) => {
-                        matmul_few_int8(r, weights, int8, width, out, first_out).await?
+                        matmul_small(r, weights, Factor::Int8(int8), width, out, first_out).await?
                     }
                     _ => matmul_int8(r, weights, int8, out, first_out).await?,
                 }
@@ -218,7 +218,7 @@ impl<'a> Products<'a> {
             match (self.mode, self.kernels.few) {
                 (Mode::Decode, _) => matvec(r, weights, x, self.kernels.matvec.rows(), out, first_out).await?,
                 (Mode::Few, Few::Float(width) | Few::Int8(width)) => {
-                    matmul_few(r, weights, x, width, out, first_out).await?;
+                    matmul_small(r, weights, Factor::Float(x), width, out, first_out).await?;
                 }
                 _ if coop => matmul_coop(r, weights, x, out, first_out).await?,
                 _ => matmul(r, weights, x, out, first_out).await?,

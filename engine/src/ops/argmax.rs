@@ -1,24 +1,25 @@
 //! `wgsl/argmax.wesl`
 
 use lapidary_shaders::kernels::argmax::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::argmax_merge::MAX_COUNT;
 
 use super::u32_of;
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
 
-/// Stretches that the logits are cut into, and so the finds that `pick` chooses from.
-pub const ARGMAX_WORKGROUPS: usize = 64;
+/// Stretches that the logits are cut into, and so the maxima that `argmax_merge` chooses from.
+pub const ARGMAX_WORKGROUPS: usize = MAX_COUNT as usize;
 
 /// The largest logit and its token of each of [`ARGMAX_WORKGROUPS`] stretches.
 ///
-/// `logits`: `[1, vocab]`, of which the first `pieces` count; `best`: 8 bytes a stretch.
+/// `logits`: `[1, vocab]`, of which the first `usable_vocab` count; `best`: 8 bytes a stretch.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn argmax(r: &mut Recorder<'_>, logits: &Tensor, pieces: usize, best: &wgpu::Buffer) -> Result<()> {
-    assert!(pieces <= logits.cols(), "more pieces than logits");
-    let stretch = u32_of(pieces.div_ceil(ARGMAX_WORKGROUPS));
-    let params = Params { vocab_size: u32_of(pieces), stretch };
+pub async fn argmax(r: &mut Recorder<'_>, logits: &Tensor, usable_vocab: usize, best: &wgpu::Buffer) -> Result<()> {
+    assert!(usable_vocab <= logits.cols(), "more usable tokens than logits");
+    let stretch = u32_of(usable_vocab.div_ceil(ARGMAX_WORKGROUPS));
+    let params = Params { vocab_size: u32_of(usable_vocab), stretch };
     let bindings = Bindings { logits: logits.slice(), best: Slice::all(best) };
     let grid = Grid::Xy(Count::Fixed(u32_of(ARGMAX_WORKGROUPS)), Count::Fixed(1));
     r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid).await

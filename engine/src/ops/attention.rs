@@ -1,6 +1,6 @@
 //! `wgsl/attention.wesl`
 
-use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::attention::{Bindings, KERNEL, MAX_HEAD_DIM4, Params};
 
 use super::{CacheLayer, Factor, Partials, Rope, assert_cols, u32_of};
 use crate::error::Result;
@@ -134,7 +134,7 @@ impl Attention {
     /// What both kinds have in common.
     fn params(self, q: &Tensor, cache: &CacheLayer) -> Params {
         let Self { heads, kv_heads, head_dim, soft_cap, .. } = self;
-        assert!(head_dim % 8 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
+        assert!(head_dim % 8 == 0 && head_dim <= 4 * MAX_HEAD_DIM4 as usize, "a head of {head_dim} numbers");
         Params {
             heads: u32_of(heads),
             kv_heads: u32_of(kv_heads),

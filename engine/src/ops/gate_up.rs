@@ -1,14 +1,11 @@
 //! `wgsl/gate_up.wesl`
 
-use lapidary_shaders::kernels::gate_up::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::gate_up::{Bindings, KERNEL, Params, ROWS_PER_WORKGROUP, WIDTH};
 
 use super::{Seam, WORKGROUP_BYTES, assert_cols, u32_of};
 use crate::error::Result;
 use crate::gpu::{Capabilities, Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
-
-/// `ROWS_PER_WORKGROUP` of the kernel.
-const OUTPUTS: u32 = 32;
 
 /// `x = seam`, then `out[0] = gelu(gates · x) · (ups · x)`, of one token in one dispatch. The new residual stream goes to
 /// `new_residual`.
@@ -41,14 +38,14 @@ pub async fn gate_up(
         post_weight: seam.post_weight.slice(),
         next_weight: seam.next_weight.slice(),
     };
-    let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(OUTPUTS)));
-    let (features, constants) = ([gate_up.format.name()], [("x_vec4s", 8 * groups)]);
+    let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(ROWS_PER_WORKGROUP)));
+    let (features, constants) = ([gate_up.format.name()], [("width", WIDTH), ("x_vec4s", 8 * groups)]);
     r.dispatch_with(&KERNEL, &features, &constants, params.words(), bindings.slots(), grid).await
 }
 
 /// Whether [`gate_up`] has room for `cols` activations in a workgroup's memory.
 pub fn gate_up_fits(capabilities: &Capabilities, cols: usize) -> bool {
     // Its x, what `lib/reduce.wesl` sums, and what lanes sum where there are no subgroups.
-    let sums = if capabilities.subgroups { 4 * 256 } else { (4 + 16) * 256 };
+    let sums = WIDTH as usize * if capabilities.subgroups { 4 } else { 4 + 16 };
     128 * cols.div_ceil(32) + sums <= WORKGROUP_BYTES
 }

@@ -1,14 +1,11 @@
 //! `wgsl/gate_up_int8.wesl`
 
-use lapidary_shaders::kernels::gate_up_int8::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::gate_up_int8::{Bindings, GROUP_BYTES, KERNEL, OUTPUTS, Params, VEC4S_PER_GROUP};
 
 use super::{Int8Tensor, Seam, WORKGROUP_BYTES, Width, assert_cols, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
-
-/// Outputs of a workgroup of the kernel.
-const OUTPUTS: u32 = 32;
 
 /// `x = seam`, then `out[0] = gelu(gates · x) · (ups · x)`, of one token in one dispatch; `x` and `out` are rounded to 8-bit
 /// integers. The new residual stream goes to `new_residual`.
@@ -44,12 +41,13 @@ pub async fn gate_up_int8(
         next_weight: seam.next_weight.slice(),
     };
     let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(OUTPUTS)));
-    let constants = [width.constants(), &[("x_vec4s", 3 * groups)]].concat();
+    let constants = [width.constants(), &[("x_vec4s", VEC4S_PER_GROUP * groups)]].concat();
     r.dispatch_with(&KERNEL, &[gate_up.format.name()], &constants, params.words(), bindings.slots(), grid).await
 }
 
 /// Whether [`gate_up_int8`] has room for `cols` activations in a workgroup's memory.
 pub fn gate_up_int8_fits(cols: usize) -> bool {
-    // Its x, what `lib/reduce.wesl` and `lib/shares.wesl` sum, and its outputs.
-    48 * cols.div_ceil(32) + (4 + 8) * 256 + 4 * 64 <= WORKGROUP_BYTES
+    // Its x, and arrays of fixed sizes.
+    let fixed = KERNEL.variants.iter().map(|variant| variant.workgroup_bytes).max().unwrap_or(0);
+    GROUP_BYTES as usize * cols.div_ceil(32) + fixed as usize <= WORKGROUP_BYTES
 }

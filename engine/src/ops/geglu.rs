@@ -1,6 +1,6 @@
 //! `wgsl/geglu.wesl`
 
-use lapidary_shaders::kernels::geglu::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::geglu::{Bindings, GROUPS_PER_WORKGROUP, KERNEL, Params, VEC4S_PER_WORKGROUP};
 
 use super::{Factor, u32_of};
 use crate::error::Result;
@@ -18,8 +18,8 @@ pub async fn geglu(r: &mut Recorder<'_>, gate_up: &Tensor, out: Factor<'_>) -> R
     let stride4 = u32_of(gate_up.cols() / 2 / 4);
     let bindings = Bindings { gate_up: gate_up.slice(), out: out.slice() };
     let grid = Grid::Flat(match out {
-        Factor::Float(_) => Count::Tokens { per_token: stride4, per_group: 64 },
-        Factor::Int8(_) => Count::Tokens { per_token: stride4 / 8, per_group: 16 },
+        Factor::Float(_) => Count::Tokens { per_token: stride4, per_group: VEC4S_PER_WORKGROUP },
+        Factor::Int8(_) => Count::Tokens { per_token: stride4 / 8, per_group: GROUPS_PER_WORKGROUP },
     });
     r.dispatch(&KERNEL, out.flags(), Params { stride4 }.words(), bindings.slots(), grid).await
 }

@@ -1,13 +1,10 @@
 //! `wgsl/logits.wesl`
 
-use lapidary_shaders::kernels::logits::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::logits::{Bindings, KERNEL, Params, WORKGROUP_SIZE};
 
 use super::u32_of;
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
-
-/// `@workgroup_size` of the kernel.
-const WORKGROUP_SIZE: u32 = 64;
 
 /// Finishes logits in place: soft-cap, then the step's repetition penalty for tokens in `seen`.
 ///

@@ -1,15 +1,11 @@
 //! `wgsl/matmul.wesl`
 
-use lapidary_shaders::kernels::matmul::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::matmul::{Bindings, KERNEL, Params, TILE_ROWS, TILE_TOKENS};
 
 use super::{assert_cols, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
-
-/// `TILE_ROWS` and `TILE_TOKENS` of the kernel.
-const TILE_ROWS: u32 = 64;
-const TILE_TOKENS: u32 = 32;
 
 /// `out[t, first_out..] = weights · x[t]`, one dispatch a shard.
 ///

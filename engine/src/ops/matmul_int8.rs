@@ -1,15 +1,11 @@
 //! `wgsl/matmul_int8.wesl`
 
-use lapidary_shaders::kernels::matmul_int8::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::matmul_int8::{Bindings, KERNEL, Params, TILE_ROWS, TILE_TOKENS};
 
 use super::{Int8Tensor, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
-
-/// What a workgroup of the kernel makes.
-const TILE_ROWS: u32 = 16 * 4;
-const TILE_TOKENS: u32 = 8;
 
 /// `out[t, first_out..] = weights · x[t]`, one dispatch a shard.
 ///

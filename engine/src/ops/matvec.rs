@@ -1,6 +1,6 @@
 //! `wgsl/matvec.wesl`
 
-use lapidary_shaders::kernels::matvec::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::matvec::{Bindings, KERNEL, Params, ROWS_PER_WORKGROUP};
 
 use super::{assert_cols, u32_of};
 use crate::error::Result;
@@ -25,7 +25,7 @@ impl Rows {
     }
 
     fn count(self, subgroups: bool) -> u32 {
-        if self == Self::Eight && subgroups { 8 } else { 32 }
+        if self == Self::Eight && subgroups { 8 } else { ROWS_PER_WORKGROUP }
     }
 }
 
@@ -51,6 +51,7 @@ pub async fn matvec(
             rows: u32_of(shard.rows),
             groups: u32_of(weights.groups()),
             first_out: u32_of(first_out + shard.first_row),
+            out_stride: u32_of(out.stride()),
         };
         let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
         let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(rows.count(subgroups))));
@@ -72,7 +73,7 @@ pub async fn matvec_geglu(r: &mut Recorder<'_>, gate_up: &Matrix, x: &Tensor, ro
     assert_cols("x", x, gate_up.cols);
     assert_cols("out", out, gate_up.rows / 2);
     let [shard] = &gate_up.shards[..] else { panic!("{} shards: gates and ups must be in one", gate_up.shards.len()) };
-    let params = Params { rows: u32_of(shard.rows / 2), groups: u32_of(gate_up.groups()), first_out: 0 };
+    let params = Params { rows: u32_of(shard.rows / 2), groups: u32_of(gate_up.groups()), ..Params::default() };
     let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
     let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(rows.count(subgroups))));
     let (features, constants) = ([gate_up.format.name(), "geglu"], rows.constants(subgroups));

@@ -1,13 +1,15 @@
 //! `wgsl/matvec_int8.wesl`
 
-use lapidary_shaders::kernels::matvec_int8::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::matvec_int8::{
+    Bindings, KERNEL, LANE_GEGLU_OUTPUTS, LANE_OUTPUTS, Params, SPLIT_GEGLU_OUTPUTS, SPLIT_ROWS,
+};
 
 use super::{Int8Tensor, u32_of};
 use crate::error::Result;
 use crate::gpu::{Constants, Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
 
-/// Invocations of a workgroup that shares the columns of 16 rows, `lib/shares.wesl`.
+/// Invocations of a workgroup that shares the columns of 16 rows, `lib/split_k.wesl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Width {
     /// 64
@@ -21,8 +23,6 @@ pub enum Width {
 impl Width {
     /// Every width.
     pub const ALL: [Self; 3] = [Self::W64, Self::W128, Self::W256];
-    /// Rows that the workgroup shares.
-    pub(super) const ROWS: u32 = 16;
 
     pub(super) fn constants(self) -> Constants<'static> {
         match self {
@@ -48,7 +48,7 @@ impl Sharing {
         [Self::Solo, Self::Workgroup(Width::W64), Self::Workgroup(Width::W128), Self::Workgroup(Width::W256)];
 
     fn flags(self) -> &'static [&'static str] {
-        if self == Self::Solo { &["solo"] } else { &[] }
+        if self == Self::Solo { &["row_per_lane"] } else { &[] }
     }
 
     fn constants(self) -> Constants<'static> {
@@ -58,14 +58,14 @@ impl Sharing {
         }
     }
 
-    /// Outputs of a workgroup of the kernel: with `solo` eight for each of 16 lanes.
+    /// Outputs per workgroup.
     fn outputs(self) -> u32 {
-        if self == Self::Solo { 16 * 8 } else { Width::ROWS }
+        if self == Self::Solo { LANE_OUTPUTS } else { SPLIT_ROWS }
     }
 
-    /// The same with `geglu`, `OUTPUTS` of the kernel.
+    /// The same with `geglu`.
     fn geglu_outputs(self) -> u32 {
-        if self == Self::Solo { 64 } else { 32 }
+        if self == Self::Solo { LANE_GEGLU_OUTPUTS } else { SPLIT_GEGLU_OUTPUTS }
     }
 }
 
@@ -90,6 +90,7 @@ pub async fn matvec_int8(
             rows: u32_of(shard.rows),
             groups: u32_of(weights.groups()),
             first_out: u32_of(first_out + shard.first_row),
+            out_stride: u32_of(out.stride()),
         };
         let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
         let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(sharing.outputs())));
@@ -115,7 +116,7 @@ pub async fn matvec_int8_geglu(
 ) -> Result<()> {
     let [shard] = &gate_up.shards[..] else { panic!("{} shards: gates and ups must be in one", gate_up.shards.len()) };
     assert!((shard.rows / 2).is_multiple_of(32), "{} outputs do not fill groups of 32", shard.rows / 2);
-    let params = Params { rows: u32_of(shard.rows / 2), groups: u32_of(gate_up.groups()), first_out: 0 };
+    let params = Params { rows: u32_of(shard.rows / 2), groups: u32_of(gate_up.groups()), ..Params::default() };
     let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
     let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(sharing.geglu_outputs())));
     let features = [&[gate_up.format.name(), "geglu"][..], sharing.flags()].concat();

@@ -1,15 +1,10 @@
 //! `wgsl/quantize.wesl`
 
-use lapidary_shaders::kernels::quantize::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::quantize::{Bindings, GROUP_BYTES, KERNEL, Params, WORKGROUP_SIZE};
 
 use super::u32_of;
 use crate::error::Result;
 use crate::gpu::{Count, Gpu, Grid, Recorder, Slice, Tensor};
-
-/// `@workgroup_size` of the kernel.
-const WORKGROUP_SIZE: u32 = 64;
-/// Bytes of 32 numbers: as many signed bytes, a scale, and two sums.
-const GROUP_BYTES: u64 = 48;
 
 /// Room for activations as 8-bit integers, in groups of 32 with a scale each. Its shape is that of what was quantised last.
 #[derive(Clone, Debug)]
@@ -23,7 +18,7 @@ impl Int8Tensor {
     /// # Errors
     /// The errors of buffers.
     pub async fn new(gpu: &Gpu, label: &str, rows: usize, cols: usize) -> Result<Self> {
-        let bytes = GROUP_BYTES * rows as u64 * cols.div_ceil(32) as u64;
+        let bytes = u64::from(GROUP_BYTES) * rows as u64 * cols.div_ceil(32) as u64;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         Ok(Self { buffer: gpu.buffer(label, bytes, usage).await? })
     }

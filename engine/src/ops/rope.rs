@@ -1,6 +1,6 @@
 //! `wgsl/rope.wesl`
 
-use lapidary_shaders::kernels::rope::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::rope::{Bindings, KERNEL, MAX_HEAD_DIM, Params};
 
 use super::{CacheLayer, assert_cols, u32_of};
 use crate::error::Result;
@@ -25,7 +25,7 @@ impl Rope {
     pub(crate) fn assert_shape(self, qkv: &Tensor, cos_sin: &Tensor, cache: &CacheLayer) {
         let Self { heads, kv_heads, head_dim, .. } = self;
         assert_cols("qkv", qkv, (heads + 2 * kv_heads) * head_dim);
-        assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
+        assert!(head_dim % 4 == 0 && head_dim <= MAX_HEAD_DIM as usize, "a head of {head_dim} numbers");
         assert!(cos_sin.cols() >= cache.capacity() * head_dim, "the table ends before the cache");
     }
 }

@@ -8,19 +8,19 @@ use crate::gpu::{Count, Grid, Recorder, Slice};
 
 /// Draws a token of the shortlist with the step's temperature, top-k, top-p, min-p, seed and draw.
 ///
-/// `shortlist`: of the first `pieces` logits; `candidates`: scratch, as large as the lists.
+/// `shortlist`: of the first `usable_vocab` logits; `candidates`: scratch, as large as the lists.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
 pub async fn sample(
     r: &mut Recorder<'_>,
     shortlist: &Shortlist,
-    pieces: usize,
+    usable_vocab: usize,
     candidates: &wgpu::Buffer,
     emitted: Emitted<'_>,
 ) -> Result<()> {
     assert!(candidates.size() >= shortlist.lists().size(), "too few candidates");
-    let params = Params { stretch: shortlist.stretch(pieces) };
+    let params = Params { stretch: shortlist.stretch(usable_vocab) };
     let bindings = Bindings {
         lists: Slice::all(shortlist.lists()),
         lengths: Slice::all(shortlist.lengths()),

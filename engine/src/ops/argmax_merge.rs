@@ -1,6 +1,7 @@
-//! `wgsl/pick.wesl`
+//! `wgsl/argmax_merge.wesl`
 
-use lapidary_shaders::kernels::pick::{Bindings, KERNEL, Params};
+pub use lapidary_shaders::kernels::argmax_merge::NO_TOKEN;
+use lapidary_shaders::kernels::argmax_merge::{Bindings, KERNEL, Params};
 
 use super::{ARGMAX_WORKGROUPS, u32_of};
 use crate::error::Result;
@@ -17,13 +18,13 @@ pub struct Emitted<'a> {
     pub seen: &'a wgpu::Buffer,
 }
 
-/// The token of the largest of `argmax`'s finds, the lowest on a tie.
+/// The token of the largest of `argmax`'s maxima, the lowest on a tie.
 ///
 /// `best`: 8 bytes for each of [`ARGMAX_WORKGROUPS`].
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn pick(r: &mut Recorder<'_>, best: &wgpu::Buffer, emitted: Emitted<'_>) -> Result<()> {
+pub async fn argmax_merge(r: &mut Recorder<'_>, best: &wgpu::Buffer, emitted: Emitted<'_>) -> Result<()> {
     let params = Params { count: u32_of(ARGMAX_WORKGROUPS) };
     let bindings = Bindings {
         best: Slice::all(best),

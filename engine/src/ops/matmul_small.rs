@@ -1,30 +1,36 @@
-//! `wgsl/matmul_few.wesl`
+//! `wgsl/matmul_small.wesl`
 
-use lapidary_shaders::kernels::matmul_few::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::matmul_small::{Bindings, KERNEL, MAX_TOKENS, Params, SPLIT_ROWS};
 
-use super::{Width, assert_cols, u32_of};
+use super::{Factor, Width, assert_cols, u32_of};
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Tensor};
 use crate::quant::Matrix;
 
-/// The tokens of a step for which there are kernels of their own, at most.
-pub const FEW_TOKENS: usize = 8;
+/// Tokens per step of a small batch, at most.
+pub const FEW_TOKENS: usize = MAX_TOKENS as usize;
 
-/// `out[t, first_out..] = weights · x[t]` for a step of at most [`FEW_TOKENS`], one dispatch a shard.
+/// `out[t, first_out..] = weights · x[t]` for a step of at most [`FEW_TOKENS`], one dispatch per shard.
 ///
-/// `weights`: `[m, n]`; `x`: `[T, n]`; `out`: `[T, first_out + m]` or more columns.
+/// `weights`: `[m, n]`, in a format of integers where `x` is; `x`: `[T, n]`; `out`: `[T, first_out + m]` or more columns.
 ///
 /// # Errors
 /// The errors of [`Recorder`].
-pub async fn matmul_few(
+pub async fn matmul_small(
     r: &mut Recorder<'_>,
     weights: &Matrix,
-    x: &Tensor,
+    x: Factor<'_>,
     width: Width,
     out: &Tensor,
     first_out: usize,
 ) -> Result<()> {
-    assert_cols("x", x, weights.cols);
+    let flags: &[&str] = match x {
+        Factor::Float(x) => {
+            assert_cols("x", x, weights.cols);
+            &[]
+        }
+        Factor::Int8(_) => &["int8"],
+    };
     assert!(first_out + weights.rows <= out.cols(), "out has {} columns, too few", out.cols());
     for shard in &weights.shards {
         let params = Params {
@@ -34,8 +40,8 @@ pub async fn matmul_few(
             out_stride: u32_of(out.stride()),
         };
         let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
-        let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(Width::ROWS)));
-        let features = [weights.format.name()];
+        let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(SPLIT_ROWS)));
+        let features = [&[weights.format.name()][..], flags].concat();
         r.dispatch_with(&KERNEL, &features, width.constants(), params.words(), bindings.slots(), grid).await?;
     }
     Ok(())
