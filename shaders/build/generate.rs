@@ -157,7 +157,11 @@ impl Text {
         self.line("/// The kernel.\npub static KERNEL: crate::Kernel = crate::Kernel {");
         self.line(format_args!("name: {name:?},"));
         self.line(format_args!("params_size: {},", 4 * (reflection.params.len() + padding(&reflection.params))));
-        self.line("storage: &[");
+        self.line("params: &[");
+        for (name, kind) in &reflection.params {
+            self.line(format_args!("crate::Param {{ name: {name:?}, float: {} }},", *kind == "f32"));
+        }
+        self.line("],\nstorage: &[");
         for (slot, name, writes) in &reflection.storage {
             self.line(format_args!("crate::Storage {{ slot: {slot}, name: {name:?}, writes: {writes} }},"));
         }

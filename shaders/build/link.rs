@@ -5,7 +5,7 @@ use std::path::Path;
 
 use wesl::{FileResolver, ManglerKind, ModulePath, ResolveError, Resolver, Wesl};
 
-use crate::variants::{CHOICES, FLAGS, is_flag};
+use crate::variants::{CHOICES, FLAGS, is_flag, kernel_flag};
 
 /// Reads `package::weights` from the chosen format's file.
 struct WeightsResolver {
@@ -25,8 +25,9 @@ impl Resolver for WeightsResolver {
     }
 }
 
-/// The WGSL of a kernel with these features.
-pub(crate) fn link(root: &Path, kernel: &str, features: &[String]) -> String {
+/// The WGSL of a kernel with these features. For each of the `kernels` there is a flag
+/// `kernel_NAME`, which is set for that kernel.
+pub(crate) fn link(root: &Path, kernel: &str, kernels: &[String], features: &[String]) -> String {
     let format = features.iter().find(|feature| !is_flag(feature)).cloned();
     let mut compiler = Wesl::new(root).set_custom_resolver(WeightsResolver { files: FileResolver::new(root), format });
     compiler
@@ -37,6 +38,9 @@ pub(crate) fn link(root: &Path, kernel: &str, features: &[String]) -> String {
     let mut options = wesl::CompileOptions { validate: false, strip: false, lazy: false, ..Default::default() };
     for flag in FLAGS.iter().chain(CHOICES.iter().copied().flatten()) {
         options.features.flags.insert((*flag).into(), features.iter().any(|feature| feature == flag).into());
+    }
+    for name in kernels {
+        options.features.flags.insert(kernel_flag(name), (name == kernel).into());
     }
     compiler.set_options(options);
     let path = format!("package::{kernel}").parse().expect("a module path");

@@ -30,13 +30,14 @@ fn main() {
     // The kernels' common modules: `Params` and `Bindings` by the name of the `lib` file that declares the parameters.
     let mut shared: BTreeMap<String, Kernel> = BTreeMap::new();
     let mut kernels = Vec::new();
-    for name in stems(root) {
-        let sources = Sources::of(root, &name);
+    let names = stems(root);
+    for name in names.clone() {
+        let sources = Sources::of(root, &name, &names);
         let mut texts = BTreeSet::new();
         let mut reflected: Option<Reflection> = None;
         let mut variants = Vec::new();
         for features in variants::of(&name, &sources, &formats) {
-            let wgsl = link::link(root, &name, &features);
+            let wgsl = link::link(root, &name, &names, &features);
             if !texts.insert(wgsl.clone()) {
                 // A flag makes no difference beside the others.
                 continue;

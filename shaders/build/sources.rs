@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::variants::kernel_flag;
+
 /// What a kernel and its imports declare.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
-    /// The `@if` flags.
+    /// The `@if` flags, without those that stand for a kernel.
     pub(crate) flags: BTreeSet<String>,
     /// Whether it reads weights.
     pub(crate) weights: bool,
@@ -22,7 +24,7 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    pub(crate) fn of(root: &Path, kernel: &str) -> Self {
+    pub(crate) fn of(root: &Path, kernel: &str, kernels: &[String]) -> Self {
         let mut sources = Self::default();
         let main = root.join(format!("{kernel}.wesl"));
         let mut seen = BTreeSet::new();
@@ -44,6 +46,7 @@ impl Sources {
                 open.extend(sources.read_import(root, line));
             }
         }
+        sources.flags.retain(|flag| kernels.iter().all(|name| *flag != kernel_flag(name)));
         sources
     }
 

@@ -23,6 +23,11 @@ pub(crate) fn is_flag(word: &str) -> bool {
     FLAGS.iter().chain(CHOICES.iter().copied().flatten()).any(|flag| *flag == word)
 }
 
+/// The flag that is set for one kernel, so that a module of `lib` can give it another constant.
+pub(crate) fn kernel_flag(kernel: &str) -> String {
+    format!("kernel_{kernel}")
+}
+
 /// `q4_0.subgroups`; `plain` without features.
 pub(crate) fn name_of(features: &[String]) -> String {
     if features.is_empty() { "plain".into() } else { features.join(".") }

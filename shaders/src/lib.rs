@@ -28,12 +28,23 @@ pub struct Kernel {
     pub name: &'static str,
     /// Size of its `Params` in bytes.
     pub params_size: u32,
+    /// The fields of its `Params`, a word each.
+    pub params: &'static [Param],
     /// Its storage buffers, by slot.
     pub storage: &'static [Storage],
     /// The `@if` flags that its source names.
     pub flags: &'static [&'static str],
     /// One per combination of weight format and flags that can be asked for and makes a difference.
     pub variants: &'static [Variant],
+}
+
+/// A field of a kernel's `Params`.
+#[derive(Debug)]
+pub struct Param {
+    /// Its name in the source.
+    pub name: &'static str,
+    /// Whether its word is an `f32`; otherwise it is a `u32`.
+    pub float: bool,
 }
 
 /// A storage buffer of a kernel.
