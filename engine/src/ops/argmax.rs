@@ -1,14 +1,13 @@
 //! `wgsl/argmax.wesl`
 
-use lapidary_shaders::kernels::argmax::{Bindings, KERNEL, Params};
-use lapidary_shaders::kernels::argmax_merge::MAX_COUNT;
+use lapidary_shaders::kernels::argmax::{Bindings, KERNEL, Params, STRETCHES};
 
 use super::u32_of;
 use crate::error::Result;
 use crate::gpu::{Count, Grid, Recorder, Slice, Tensor};
 
 /// Stretches that the logits are cut into, and so the maxima that `argmax_merge` chooses from.
-pub const ARGMAX_WORKGROUPS: usize = MAX_COUNT as usize;
+pub const ARGMAX_WORKGROUPS: usize = STRETCHES as usize;
 
 /// The largest logit and its token of each of [`ARGMAX_WORKGROUPS`] stretches.
 ///

@@ -1,6 +1,8 @@
 //! `wgsl/attention_merge.wesl`
 
-use lapidary_shaders::kernels::attention_merge::{Bindings, GROUPS_PER_WORKGROUP, KERNEL, Params, VEC4S_PER_WORKGROUP};
+use lapidary_shaders::kernels::attention_merge::{
+    Bindings, FLOAT_VEC4S_PER_WORKGROUP, INT8_GROUPS_PER_WORKGROUP, KERNEL, Params,
+};
 
 use super::{Attention, Factor, u32_of};
 use crate::error::Result;
@@ -69,10 +71,10 @@ pub async fn attention_merge(
         window: attention.window_or_all(),
     };
     let groups = match out {
-        Factor::Float(_) => u32_of(heads * head_dim / 4).div_ceil(VEC4S_PER_WORKGROUP),
+        Factor::Float(_) => u32_of(heads * head_dim / 4).div_ceil(FLOAT_VEC4S_PER_WORKGROUP),
         Factor::Int8(_) => {
             assert!(head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
-            u32_of(heads * head_dim / 32).div_ceil(GROUPS_PER_WORKGROUP)
+            u32_of(heads * head_dim / 32).div_ceil(INT8_GROUPS_PER_WORKGROUP)
         }
     };
     let bindings = Bindings { partials: partials.slice(), out: out.slice() };

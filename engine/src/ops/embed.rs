@@ -1,6 +1,6 @@
 //! `wgsl/embed.wesl`
 
-use lapidary_shaders::kernels::embed::{Bindings, KERNEL, Params, WORKGROUP_SIZE};
+use lapidary_shaders::kernels::embed::{Bindings, GROUPS_PER_WORKGROUP, KERNEL, Params};
 
 use super::{assert_cols, u32_of};
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub async fn embed(
         };
         let bindings =
             Bindings { quants: shard.quants(), scales: shard.scales(), tokens: Slice::all(tokens), out: out.slice() };
-        let grid = Grid::Xy(Count::Fixed(u32_of(table.groups()).div_ceil(WORKGROUP_SIZE)), Count::EACH_TOKEN);
+        let grid = Grid::Xy(Count::Fixed(u32_of(table.groups()).div_ceil(GROUPS_PER_WORKGROUP)), Count::EACH_TOKEN);
         r.dispatch(&KERNEL, &[table.format.name()], params.words(), bindings.slots(), grid).await?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `wgsl/gate_up.wesl`
 
-use lapidary_shaders::kernels::gate_up::{Bindings, KERNEL, Params, ROWS_PER_WORKGROUP, WIDTH};
+use lapidary_shaders::kernels::gate_up::{Bindings, KERNEL, OUTPUTS, Params, WORKGROUP_SIZE};
 
 use super::{Seam, WORKGROUP_BYTES, assert_cols, u32_of};
 use crate::error::Result;
@@ -38,14 +38,14 @@ pub async fn gate_up(
         post_weight: seam.post_weight.slice(),
         next_weight: seam.next_weight.slice(),
     };
-    let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(ROWS_PER_WORKGROUP)));
-    let (features, constants) = ([gate_up.format.name()], [("width", WIDTH), ("x_vec4s", 8 * groups)]);
+    let grid = Grid::Flat(Count::Fixed(params.rows.div_ceil(OUTPUTS)));
+    let (features, constants) = ([gate_up.format.name()], [("x_vec4s", 8 * groups)]);
     r.dispatch_with(&KERNEL, &features, &constants, params.words(), bindings.slots(), grid).await
 }
 
 /// Whether [`gate_up`] has room for `cols` activations in a workgroup's memory.
 pub fn gate_up_fits(capabilities: &Capabilities, cols: usize) -> bool {
     // Its x, what `lib/reduce.wesl` sums, and what lanes sum where there are no subgroups.
-    let sums = WIDTH as usize * if capabilities.subgroups { 4 } else { 4 + 16 };
+    let sums = WORKGROUP_SIZE as usize * if capabilities.subgroups { 4 } else { 4 + 16 };
     128 * cols.div_ceil(32) + sums <= WORKGROUP_BYTES
 }

@@ -1,6 +1,8 @@
 //! `wgsl/geglu.wesl`
 
-use lapidary_shaders::kernels::geglu::{Bindings, GROUPS_PER_WORKGROUP, KERNEL, Params, VEC4S_PER_WORKGROUP};
+use lapidary_shaders::kernels::geglu::{
+    Bindings, FLOAT_VEC4S_PER_WORKGROUP, INT8_GROUPS_PER_WORKGROUP, KERNEL, Params,
+};
 
 use super::{Factor, u32_of};
 use crate::error::Result;
@@ -18,8 +20,8 @@ pub async fn geglu(r: &mut Recorder<'_>, gate_up: &Tensor, out: Factor<'_>) -> R
     let stride4 = u32_of(gate_up.cols() / 2 / 4);
     let bindings = Bindings { gate_up: gate_up.slice(), out: out.slice() };
     let grid = Grid::Flat(match out {
-        Factor::Float(_) => Count::Tokens { per_token: stride4, per_group: VEC4S_PER_WORKGROUP },
-        Factor::Int8(_) => Count::Tokens { per_token: stride4 / 8, per_group: GROUPS_PER_WORKGROUP },
+        Factor::Float(_) => Count::Tokens { per_token: stride4, per_group: FLOAT_VEC4S_PER_WORKGROUP },
+        Factor::Int8(_) => Count::Tokens { per_token: stride4 / 8, per_group: INT8_GROUPS_PER_WORKGROUP },
     });
     r.dispatch(&KERNEL, out.flags(), Params { stride4 }.words(), bindings.slots(), grid).await
 }

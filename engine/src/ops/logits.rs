@@ -1,6 +1,6 @@
 //! `wgsl/logits.wesl`
 
-use lapidary_shaders::kernels::logits::{Bindings, KERNEL, Params, WORKGROUP_SIZE};
+use lapidary_shaders::kernels::logits::{Bindings, KERNEL, LOGITS_PER_WORKGROUP, Params};
 
 use super::u32_of;
 use crate::error::Result;
@@ -22,6 +22,6 @@ pub async fn logits(
     let vocab_size = u32_of(logits.cols());
     let params = Params { vocab_size, stride: u32_of(logits.stride()), soft_cap: soft_cap.unwrap_or(0.0) };
     let bindings = Bindings { logits: logits.slice(), seen: Slice::all(seen) };
-    let grid = Grid::Xy(Count::Fixed(vocab_size.div_ceil(WORKGROUP_SIZE)), rows);
+    let grid = Grid::Xy(Count::Fixed(vocab_size.div_ceil(LOGITS_PER_WORKGROUP)), rows);
     r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid).await
 }

@@ -1,6 +1,6 @@
 //! `wgsl/matmul_small.wesl`
 
-use lapidary_shaders::kernels::matmul_small::{Bindings, KERNEL, MAX_TOKENS, Params, SPLIT_ROWS};
+use lapidary_shaders::kernels::matmul_small::{Bindings, KERNEL, MAX_TOKENS, Params, ROWS};
 
 use super::{Factor, Width, assert_cols, u32_of};
 use crate::error::Result;
@@ -40,7 +40,7 @@ pub async fn matmul_small(
             out_stride: u32_of(out.stride()),
         };
         let bindings = Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out: out.slice() };
-        let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(SPLIT_ROWS)));
+        let grid = Grid::Flat(Count::Fixed(u32_of(shard.rows).div_ceil(ROWS)));
         let features = [&[weights.format.name()][..], flags].concat();
         r.dispatch_with(&KERNEL, &features, width.constants(), params.words(), bindings.slots(), grid).await?;
     }

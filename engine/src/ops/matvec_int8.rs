@@ -1,7 +1,7 @@
 //! `wgsl/matvec_int8.wesl`
 
 use lapidary_shaders::kernels::matvec_int8::{
-    Bindings, KERNEL, LANE_GEGLU_OUTPUTS, LANE_OUTPUTS, Params, SPLIT_GEGLU_OUTPUTS, SPLIT_ROWS,
+    Bindings, GEGLU_OUTPUTS, KERNEL, Params, ROW_PER_LANE_GEGLU_OUTPUTS, ROW_PER_LANE_ROWS, ROWS,
 };
 
 use super::{Int8Tensor, u32_of};
@@ -60,12 +60,12 @@ impl Sharing {
 
     /// Outputs per workgroup.
     fn outputs(self) -> u32 {
-        if self == Self::Solo { LANE_OUTPUTS } else { SPLIT_ROWS }
+        if self == Self::Solo { ROW_PER_LANE_ROWS } else { ROWS }
     }
 
     /// The same with `geglu`.
     fn geglu_outputs(self) -> u32 {
-        if self == Self::Solo { LANE_GEGLU_OUTPUTS } else { SPLIT_GEGLU_OUTPUTS }
+        if self == Self::Solo { ROW_PER_LANE_GEGLU_OUTPUTS } else { GEGLU_OUTPUTS }
     }
 }
 

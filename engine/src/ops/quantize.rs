@@ -1,6 +1,6 @@
 //! `wgsl/quantize.wesl`
 
-use lapidary_shaders::kernels::quantize::{Bindings, GROUP_BYTES, KERNEL, Params, WORKGROUP_SIZE};
+use lapidary_shaders::kernels::quantize::{Bindings, GROUP_BYTES, GROUPS_PER_WORKGROUP, KERNEL, Params};
 
 use super::u32_of;
 use crate::error::Result;
@@ -75,6 +75,6 @@ impl<'a> Factor<'a> {
 pub async fn quantize(r: &mut Recorder<'_>, x: &Tensor, out: &Int8Tensor) -> Result<()> {
     let groups = u32_of(x.stride() / 32);
     let bindings = Bindings { x: x.slice(), out: out.slice() };
-    let grid = Grid::Flat(Count::Tokens { per_token: groups, per_group: WORKGROUP_SIZE });
+    let grid = Grid::Flat(Count::Tokens { per_token: groups, per_group: GROUPS_PER_WORKGROUP });
     r.dispatch(&KERNEL, &[], Params { groups }.words(), bindings.slots(), grid).await
 }

@@ -1,14 +1,13 @@
 //! `wgsl/shortlist.wesl`
 
-use lapidary_shaders::kernels::sample;
-use lapidary_shaders::kernels::shortlist::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::shortlist::{self, Bindings, KERNEL, Params};
 
 use super::u32_of;
 use crate::error::Result;
 use crate::gpu::{Count, Gpu, Grid, Recorder, Slice, Tensor};
 
 /// Stretches that the logits are cut into, each of which has its list.
-pub const LISTS: usize = sample::LISTS as usize;
+pub const LISTS: usize = shortlist::LISTS as usize;
 
 /// What [`shortlist`] lists for [`sample`](super::sample) to draw from.
 #[derive(Clone, Debug)]
