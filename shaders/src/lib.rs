@@ -3,7 +3,8 @@
 //! - `wgsl/NAME.wesl` is a kernel with one entry point, `main`. `wgsl/lib` holds the code that kernels share, and
 //!   `wgsl/lib/dequant` one module per weight format.
 //! - [`kernels`] is generated from them: the parameters, bindings and constants of each kernel, and its variants.
-//! - [`reference`] computes the same on the CPU, with `f32` inputs and outputs and `f64` sums, to test the kernels against.
+//! - [`reference`](mod@reference) computes the same on the CPU, with `f32` inputs and outputs and `f64` sums, to test the
+//!   kernels against.
 //!
 //! The crate depends on naga at build time and on no GPU API.
 
