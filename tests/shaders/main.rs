@@ -2,4 +2,5 @@
 
 mod noop;
 mod places;
+mod reachable;
 mod translation;

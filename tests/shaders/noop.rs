@@ -1,8 +1,7 @@
 //! wgpu's noop backend validates everything and computes nothing: every pipeline, and a whole model's plan, without a GPU.
 
-use lapidary_engine::config::Config;
 use lapidary_engine::gpu::Gpu;
-use lapidary_engine::model::{Kernels, Matvec};
+use lapidary_engine::model::{Config, Kernels, Matvec};
 use lapidary_engine::ops::{Sharing, Width};
 use lapidary_engine::{Engine, ModelFiles, Sampling, WeightFormat, wgpu};
 use lapidary_shaders::kernels;

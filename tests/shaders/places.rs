@@ -16,16 +16,16 @@ fn names(folder: &str, ending: &str, others: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_kernel_has_a_twin_an_operation_and_a_test() {
+fn every_kernel_has_a_reference_an_operation_and_a_test() {
     let kernels = names("shaders/wgsl", "wesl", &[]);
     assert!(kernels.contains("matvec"), "the folder of kernels was not found: {kernels:?}");
-    // Products in other arithmetic or of other shapes have the twin of any product.
+    // Products in other arithmetic or of other shapes have the reference of any product.
     let plain = |name: &String| {
-        let ways = ["_int8", "_coop", "_few"];
+        let ways = ["_int8", "_coop", "_small"];
         ways.iter().fold(name.as_str(), |name, way| name.trim_end_matches(way)).to_owned()
     };
     let computations = kernels.iter().map(plain).collect();
-    assert_eq!(names("shaders/src/reference", "rs", &["mod"]), computations, "reference");
+    assert_eq!(names("shaders/src/reference", "rs", &["mod"]), computations, "references");
     assert_eq!(names("engine/src/ops", "rs", &["mod", "cache"]), kernels, "operations");
     assert_eq!(names("tests/kernels", "rs", &["main"]), kernels, "tests");
 }

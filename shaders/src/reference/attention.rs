@@ -1,17 +1,17 @@
 use super::dot;
 
-/// The numbers of an [`attention`].
+/// The parameters of an [`attention()`].
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     /// Query heads.
     pub heads: usize,
     /// Key and value heads.
     pub kv_heads: usize,
-    /// Numbers in a head.
+    /// Numbers per head.
     pub head_dim: usize,
-    /// Keys a query sees, itself included.
+    /// Keys that a query attends to, its own included; all where `None`.
     pub window: Option<usize>,
-    /// `cap · tanh(score / cap)`.
+    /// The cap in `cap · tanh(score / cap)`, where there is one.
     pub soft_cap: Option<f32>,
 }
 

@@ -1,13 +1,13 @@
-/// The numbers of a [`sample`].
+/// The parameters of a [`sample()`].
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Above 0.
+    /// Softmax temperature, above 0.
     pub temperature: f32,
-    /// 0 for all.
+    /// Tokens to keep, 0 for all.
     pub top_k: usize,
-    /// Up to 1.
+    /// Part of the weight to keep, up to 1.
     pub top_p: f32,
-    /// From 0 up to 1.
+    /// Least weight relative to the likeliest token's, from 0 up to 1.
     pub min_p: f32,
     /// Seed of the draws.
     pub seed: u64,
@@ -16,6 +16,7 @@ pub struct Sample {
 }
 
 /// The probability of every token, 0 for those that top-k, top-p or min-p leave out. Tokens tied at a threshold are kept.
+/// `logits`: `[vocab]`; returns `[vocab]`.
 pub fn probabilities(s: Sample, logits: &[f32]) -> Vec<f64> {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut weights: Vec<f64> =
@@ -34,7 +35,7 @@ pub fn probabilities(s: Sample, logits: &[f32]) -> Vec<f64> {
         sorted.dedup();
         let weight_above =
             |least: f32| -> f64 { weights.iter().zip(logits).filter(|(_, l)| **l >= least).map(|(w, _)| *w).sum() };
-        // The thresholds are in order, so a search by halves finds the first that suffices.
+        // The thresholds are in order, so a binary search finds the first that suffices.
         let enough = sorted.partition_point(|least| weight_above(*least) < goal);
         let least = sorted[enough.min(sorted.len() - 1)];
         keep(&mut weights, |i| logits[i] >= least);
@@ -52,7 +53,7 @@ fn keep(weights: &mut [f64], kept: impl Fn(usize) -> bool) {
     weights.iter_mut().enumerate().filter(|(i, _)| !kept(*i)).for_each(|(_, w)| *w = 0.0);
 }
 
-/// From 0 up to 1, from the seed and the number of the draw: pcg3d (Jarzynski & Olano 2020).
+/// A uniform random number from 0 up to 1 that depends on the seed and the number of the draw: pcg3d (Jarzynski & Olano 2020).
 pub fn random(seed: u64, draw: u32) -> f32 {
     let step = |v: u32| v.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
     let (mut x, mut y, mut z) = (step(seed as u32), step((seed >> 32) as u32), step(draw));

@@ -1,5 +1,5 @@
-/// The largest logit of each stretch of `stretch` logits and its token, the lowest on a tie; `None` where no logit of the
-/// stretch is a number.
+/// The largest logit and its token of each stretch of `stretch` logits, the lowest token on a tie. `None` where every logit of
+/// the stretch is NaN or infinite.
 pub fn argmax(logits: &[f32], stretch: usize) -> Vec<Option<(f32, u32)>> {
     logits
         .chunks(stretch)

@@ -1,15 +1,15 @@
 use super::rms_norm;
 
-/// The numbers of a [`rope`].
+/// The parameters of a [`rope()`].
 #[derive(Clone, Copy, Debug)]
 pub struct Rope {
-    /// Numbers in a head.
+    /// Numbers per head.
     pub head_dim: usize,
     /// Base of the frequencies.
     pub theta: f32,
-    /// What positions are divided by.
+    /// Divisor of positions.
     pub position_scale: f32,
-    /// What the result is multiplied by.
+    /// Factor of the result.
     pub scale: f32,
     /// Epsilon of the norm.
     pub eps: f32,

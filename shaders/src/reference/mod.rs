@@ -1,10 +1,12 @@
-//! The kernels' computations in plain Rust: `f32` in and out, `f64` within, as directly as the formulas are written.
+//! Reference implementations of the kernels in plain Rust: `f32` inputs and outputs, `f64` sums, as direct as the formulas.
 //!
-//! A twin knows nothing of tiles, groups, shards or padding: what it shares with its kernel is the meaning, not the method,
-//! so that an error of method shows. One file a kernel, of the same name.
+//! They have no tiles, groups, shards or padding. A reference shares its kernel's meaning and not its method, so that an error
+//! of the method shows. There is one file per computation, named after the kernel; `matmul` is the reference of every kernel
+//! whose name begins with it.
 
 mod add_rms_norm;
 mod argmax;
+mod argmax_merge;
 mod attention;
 mod attention_merge;
 mod embed;
@@ -13,7 +15,6 @@ mod geglu;
 mod logits;
 mod matmul;
 mod matvec;
-mod pick;
 mod quantize;
 mod rms_norm;
 mod rope;
@@ -22,6 +23,7 @@ mod shortlist;
 
 pub use add_rms_norm::add_rms_norm;
 pub use argmax::argmax;
+pub use argmax_merge::argmax_merge;
 pub use attention::{Attention, attention};
 pub use attention_merge::{Partial, attention_merge};
 pub use embed::embed;
@@ -30,7 +32,6 @@ pub use geglu::geglu;
 pub use logits::logits;
 pub use matmul::matmul;
 pub use matvec::matvec;
-pub use pick::pick;
 pub use quantize::quantize;
 pub use rms_norm::rms_norm;
 pub use rope::{Rope, rope};

@@ -1,4 +1,5 @@
-/// Soft-cap, then the repetition penalty for tokens that were seen; what is no number stays as it is. `logits`: `[vocab]`; `seen`: `[vocab]`.
+/// Soft-cap, then the repetition penalty for tokens in `seen`. NaN and infinities stay as they are. `logits`: `[vocab]`; `seen`:
+/// `[vocab]`.
 pub fn logits(logits: &[f32], soft_cap: Option<f32>, seen: &[bool], penalty: f32) -> Vec<f32> {
     logits
         .iter()

@@ -1,7 +1,7 @@
 use super::{add_rms_norm, geglu, matvec};
 
-/// The seam, then `geglu` of its product with `gate_up`. As for `add_rms_norm`; `gate_up`: `[2n, cols]`, gates above ups;
-/// returns `[n]`.
+/// `add_rms_norm`, then `geglu` of its product with `gate_up`. `gate_up`: `[2n, cols]`, gates above ups; the others as for
+/// `add_rms_norm`; returns `[n]`.
 pub fn gate_up(
     y: &[f32],
     post_weight: &[f32],

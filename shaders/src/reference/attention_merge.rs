@@ -1,4 +1,4 @@
-/// What was found in a share of the keys.
+/// The result of one split of the keys.
 #[derive(Clone, Debug)]
 pub struct Partial {
     /// Values, weighted by `e^(score - highest)`.
@@ -9,7 +9,7 @@ pub struct Partial {
     pub total: f32,
 }
 
-/// One head's result from its shares that have keys.
+/// One head's result from those of its splits that have keys.
 pub fn attention_merge(partials: &[Partial]) -> Vec<f32> {
     let highest = partials.iter().map(|partial| f64::from(partial.highest)).fold(f64::NEG_INFINITY, f64::max);
     let weight = |partial: &Partial| (f64::from(partial.highest) - highest).exp();

@@ -1,0 +1,94 @@
+//! Reads from a linked variant what the host must know of it.
+
+use std::collections::BTreeMap;
+
+use naga::{AddressSpace, Expression, Handle, Literal, Module, ScalarKind, StorageAccess, Type, TypeInner};
+
+/// A field of a uniform: its name and its Rust type.
+pub(crate) type Field = (String, &'static str);
+
+/// What the variants of a kernel have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Reflection {
+    /// Fields of the step's uniform, if the kernel reads it.
+    pub(crate) step: Option<Vec<Field>>,
+    /// Fields of `Params`. Empty where the kernel has none.
+    pub(crate) params: Vec<Field>,
+    /// Storage bindings: slot, name, whether the kernel writes it.
+    pub(crate) storage: Vec<(u32, String, bool)>,
+    /// Constants of type u32 by name; `None` where variants have different values.
+    pub(crate) constants: BTreeMap<String, Option<u32>>,
+}
+
+/// What differs from one variant to another.
+#[derive(Clone, Debug)]
+pub(crate) struct VariantReflection {
+    /// Invocations per workgroup, unless an override sets them.
+    pub(crate) workgroup_size: Option<u32>,
+    /// Bytes of workgroup memory, without arrays that are sized by an override.
+    pub(crate) workgroup_bytes: u32,
+}
+
+impl Reflection {
+    /// Adds another variant of the same kernel.
+    pub(crate) fn merge(&mut self, other: Self, kernel: &str) {
+        assert!(
+            (&self.params, &self.storage) == (&other.params, &other.storage),
+            "{kernel}: variants differ in their bindings:\n{self:?}\n{other:?}"
+        );
+        for (name, value) in other.constants {
+            let first = self.constants.entry(name).or_insert(value);
+            if *first != value {
+                *first = None;
+            }
+        }
+    }
+}
+
+pub(crate) fn reflect(module: &Module, kernel: &str) -> (Reflection, VariantReflection) {
+    let mut reflection = Reflection { step: None, params: Vec::new(), storage: Vec::new(), constants: BTreeMap::new() };
+    let mut workgroup_bytes = 0;
+    for (_, global) in module.global_variables.iter() {
+        if global.space == AddressSpace::WorkGroup {
+            workgroup_bytes += module.types[global.ty].inner.size(module.to_ctx());
+        }
+        let Some(binding) = &global.binding else { continue };
+        assert!(binding.group == 0, "{kernel}: only group 0 is used");
+        let name = global.name.clone().expect("bindings have names");
+        match (global.space, binding.binding) {
+            (AddressSpace::Uniform, 0) => reflection.step = Some(fields(module, global.ty, kernel)),
+            (AddressSpace::Uniform, 1) => reflection.params = fields(module, global.ty, kernel),
+            (AddressSpace::Storage { access }, slot) => {
+                reflection.storage.push((slot, name, access.contains(StorageAccess::STORE)));
+            }
+            other => panic!("{kernel}: unexpected binding {other:?}"),
+        }
+    }
+    reflection.storage.sort();
+    assert!(reflection.storage.len() <= 8, "{kernel}: WebGPU promises 8 storage buffers");
+    for (_, constant) in module.constants.iter() {
+        if let Expression::Literal(Literal::U32(value)) = module.global_expressions[constant.init] {
+            reflection.constants.extend(constant.name.clone().map(|name| (name, Some(value))));
+        }
+    }
+    let [main] = &module.entry_points[..] else { panic!("{kernel}: one entry point") };
+    let overridden = main.workgroup_size_overrides.is_some_and(|sizes| sizes.iter().any(Option::is_some));
+    let [size, 1, 1] = main.workgroup_size else { panic!("{kernel}: workgroups are one-dimensional") };
+    let workgroup_size = (!overridden).then_some(size);
+    (reflection, VariantReflection { workgroup_size, workgroup_bytes })
+}
+
+/// The fields of a uniform, which are words without gaps.
+fn fields(module: &Module, ty: Handle<Type>, kernel: &str) -> Vec<Field> {
+    let TypeInner::Struct { members, .. } = &module.types[ty].inner else { panic!("{kernel}: a uniform is a struct") };
+    let field = |(i, member): (usize, &naga::StructMember)| {
+        let kind = match module.types[member.ty].inner {
+            TypeInner::Scalar(s) if s.kind == ScalarKind::Uint && s.width == 4 => "u32",
+            TypeInner::Scalar(s) if s.kind == ScalarKind::Float && s.width == 4 => "f32",
+            _ => panic!("{kernel}: uniforms hold u32 and f32"),
+        };
+        assert!(member.offset == 4 * i as u32, "{kernel}: uniforms are packed");
+        (member.name.clone().expect("members have names"), kind)
+    };
+    members.iter().enumerate().map(field).collect()
+}

@@ -1,0 +1,79 @@
+//! The combinations of weight format and `@if` flags that a host can ask a kernel for.
+
+use crate::Formats;
+use crate::sources::Sources;
+
+/// Flags of which a variant sets exactly one.
+pub(crate) const CHOICES: &[&[&str]] = &[&["rows_1", "rows_2", "rows_4", "rows_8"], &["coop_8", "coop_16"]];
+
+/// Every other flag, in the order in which they appear in names.
+pub(crate) const FLAGS: &[&str] =
+    &["kv_f16", "qk_norm", "broadcast", "split", "int8_out", "geglu", "int8", "row_per_lane", "subgroups"];
+
+/// Flags that have no effect beside another.
+pub(crate) const EXCLUDES: &[(&str, &str)] = &[("subgroups", "row_per_lane")];
+
+/// Flags that are only asked for together with another: subgroups must be known to be narrow before they can be relied on to
+/// broadcast, and only attention of one token has fewer rows than eight.
+pub(crate) const IMPLIES: &[(&str, &str)] =
+    &[("broadcast", "subgroups"), ("rows_1", "split"), ("rows_2", "split"), ("rows_4", "split")];
+
+/// Whether a word is a flag, and not a weight format.
+pub(crate) fn is_flag(word: &str) -> bool {
+    FLAGS.iter().chain(CHOICES.iter().copied().flatten()).any(|flag| *flag == word)
+}
+
+/// The flag that is set for one kernel, so that a module of `lib` can give it another constant.
+pub(crate) fn kernel_flag(kernel: &str) -> String {
+    format!("kernel_{kernel}")
+}
+
+/// `q4_0.subgroups`; `plain` without features.
+pub(crate) fn name_of(features: &[String]) -> String {
+    if features.is_empty() { "plain".into() } else { features.join(".") }
+}
+
+/// Every combination of features of a kernel, weight format first.
+pub(crate) fn of(kernel: &str, sources: &Sources, formats: &Formats) -> Vec<Vec<String>> {
+    for flag in &sources.flags {
+        assert!(is_flag(flag), "{kernel}: unknown @if flag {flag}; add it to build/variants.rs");
+    }
+    let known = |flag: &str| sources.flags.contains(flag);
+    let mut list: Vec<Vec<String>> = vec![Vec::new()];
+    if sources.weights {
+        list = product(&list, &formats.all.iter().map(|format| Some(format.as_str())).collect::<Vec<_>>());
+    }
+    for choice in CHOICES.iter().filter(|choice| choice.iter().any(|flag| known(flag))) {
+        list = product(&list, &choice.iter().map(|flag| Some(*flag)).collect::<Vec<_>>());
+    }
+    for flag in FLAGS.iter().filter(|flag| known(flag)) {
+        list = product(&list, &[None, Some(flag)]);
+    }
+    list.retain(|features| {
+        let implied = IMPLIES.iter().all(|(flag, other)| !known(other) || !has(features, flag) || has(features, other));
+        let int8 = sources.weights && (sources.int8 || has(features, "int8"));
+        implied && (!int8 || formats.int8.contains(&features[0]))
+    });
+    let mut variants = Vec::new();
+    for mut features in list {
+        for (flag, other) in EXCLUDES {
+            if has(&features, other) {
+                features.retain(|feature| feature != flag);
+            }
+        }
+        if !variants.contains(&features) {
+            variants.push(features);
+        }
+    }
+    variants
+}
+
+fn has(features: &[String], flag: &str) -> bool {
+    features.iter().any(|feature| feature == flag)
+}
+
+/// Each of `list` with each of `values` added.
+fn product(list: &[Vec<String>], values: &[Option<&str>]) -> Vec<Vec<String>> {
+    let with = |old: &Vec<String>, value: &Option<&str>| old.iter().cloned().chain(value.map(str::to_owned)).collect();
+    list.iter().flat_map(|old| values.iter().map(move |value| with(old, value))).collect()
+}
