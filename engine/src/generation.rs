@@ -4,8 +4,7 @@ use web_time::Instant;
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::gpu::StepUniform;
-use crate::runner::Runner;
+use crate::runner::{Draw, Runner};
 use crate::sampling::Sampling;
 use crate::sequence::{IN_FLIGHT, Sequence};
 
@@ -120,7 +119,6 @@ impl Decoding {
             self.finish = Some(if by_caller { Finish::MaxTokens } else { Finish::ContextFull });
             return Ok(None);
         }
-        let greedy = self.sampling.is_greedy();
         if self.submitted == 0 {
             self.started = Instant::now();
             sequence.drain().await?;
@@ -129,13 +127,13 @@ impl Decoding {
             }
             let prefilled = runner.prefill(sequence, &self.prompt).await?;
             self.timings.prefill_tokens = prefilled.computed;
-            let step = self.next_draw();
-            runner.submit_first(sequence, &self.prompt, &prefilled, &step, greedy);
+            let draw = self.next_draw();
+            runner.submit_first(sequence, &self.prompt, &prefilled, &draw);
         }
         // Keep the device busy: the next step needs nothing from the host.
         while sequence.in_flight() < IN_FLIGHT && self.submitted < self.most_steps {
-            let step = self.next_draw();
-            runner.submit_next(sequence, &step, greedy);
+            let draw = self.next_draw();
+            runner.submit_next(sequence, &draw);
         }
         let token = sequence.take_token().await?;
         self.taken += 1;
@@ -147,11 +145,9 @@ impl Decoding {
         Ok(Some(token))
     }
 
-    /// The sampling half of the next step's uniform.
-    fn next_draw(&mut self) -> StepUniform {
-        let draw = self.submitted as u32;
+    fn next_draw(&mut self) -> Draw {
         self.submitted += 1;
-        StepUniform { draw, ..self.sampling.step(self.seed) }
+        Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.submitted - 1 }
     }
 
     fn take_time(&mut self) {

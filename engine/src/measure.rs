@@ -1,7 +1,7 @@
 //! Measuring a session: which kernels it runs, and how long they take.
 
 use crate::error::{Error, Result};
-use crate::gpu::StepUniform;
+use crate::gpu::Step;
 use crate::runner::prefill_plan;
 use crate::session::Session;
 
@@ -47,7 +47,7 @@ impl Session {
         }
         self.sequence.set_token(tokens.last().copied().unwrap_or(inner.config.bos_id));
         // Contexts are far shorter than 2^32.
-        let step = StepUniform { position: tokens.len() as u32, ..StepUniform::default() };
+        let step = Step { position: tokens.len() as u32, ..Step::default() };
         let plans = [&self.sequence.plans.decode, &self.sequence.plans.greedy];
         inner.gpu.profile(&mut self.runner.ring, &plans, &step).await
     }
@@ -62,8 +62,9 @@ impl Session {
         let plans = [&self.sequence.plans.decode, &self.sequence.plans.greedy];
         let encode = |i: usize| {
             // Steps after the last that there is room for do no harm, as none runs.
-            let step = StepUniform { position: (first + i) as u32, draw: i as u32, ..StepUniform::default() };
-            1e3 * gpu.encode_ms(&mut self.runner.ring, &plans, &step)
+            let step = Step { position: (first + i) as u32, draw: i as u32, ..Step::default() };
+            let later = |i| Step { position: step.position + i, draw: step.draw + i, ..step };
+            1e3 * gpu.encode_ms(&mut self.runner.ring, &plans, &step, later)
         };
         Ok((0..tokens).map(encode).collect())
     }

@@ -6,10 +6,11 @@ use web_time::Instant;
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::gpu::{Plan, Recording, StepRing, StepUniform};
+use crate::gpu::{Plan, Recording, StepRing, Step};
 use crate::model::{Activations, Head, SequenceState, record_body, record_head};
 use crate::ops::{MAX_SMALL_BATCH, Mode};
 use crate::pace::Pace;
+use crate::sampling::Sampling;
 use crate::sequence::{Plans, Sequence};
 
 /// The activations of a model and the order of its submits. Any number of [sequences](Sequence) can share one: nothing that a
@@ -113,7 +114,7 @@ impl Runner {
         let gpu = &self.engine.inner.gpu;
         gpu.write(&self.activations.tokens, 0, bytemuck::cast_slice(chunk));
         // Contexts are far shorter than 2^32.
-        let step = StepUniform { n_tokens: chunk.len() as u32, position: position as u32, ..StepUniform::default() };
+        let step = Step { n_tokens: chunk.len() as u32, position: position as u32, ..Step::default() };
         let mut first = 0;
         while first < plan.segments() {
             let segments = self.pace.segments(first, plan.segments());
@@ -127,41 +128,41 @@ impl Runner {
     }
 
     /// Submits the step that makes the first token after a prompt: what [`Runner::prefill`] left to do.
-    pub(crate) fn submit_first(
-        &mut self,
-        sequence: &mut Sequence,
-        prompt: &[u32],
-        prefilled: &Prefilled,
-        sampling: &StepUniform,
-        greedy: bool,
-    ) {
+    pub(crate) fn submit_first(&mut self, sequence: &mut Sequence, prompt: &[u32], prefilled: &Prefilled, draw: &Draw) {
         let last = &prompt[prefilled.last.clone()];
-        let step = StepUniform { n_tokens: last.len() as u32, position: prefilled.last.start as u32, ..*sampling };
         sequence.extend(last);
-        self.submit(sequence, &step, 0, !prefilled.body_done, greedy);
+        let step = Step { n_tokens: last.len() as u32, ..draw.step(prefilled.last.start) };
+        self.submit(sequence, step, !prefilled.body_done, draw);
     }
 
     /// Submits the step that is fed the sequence's newest token, which the host need not know yet, and makes one more.
-    pub(crate) fn submit_next(&mut self, sequence: &mut Sequence, sampling: &StepUniform, greedy: bool) {
-        let step = StepUniform { n_tokens: 1, position: sequence.next_position() as u32, ..*sampling };
-        self.submit(sequence, &step, 1, true, greedy);
+    pub(crate) fn submit_next(&mut self, sequence: &mut Sequence, draw: &Draw) {
+        let step = draw.step(sequence.advance());
+        self.submit(sequence, step, true, draw);
     }
 
-    fn submit(
-        &mut self,
-        sequence: &mut Sequence,
-        step: &StepUniform,
-        positions: usize,
-        with_body: bool,
-        greedy: bool,
-    ) {
+    fn submit(&mut self, sequence: &mut Sequence, step: Step, with_body: bool, draw: &Draw) {
         let gpu = &self.engine.inner.gpu;
-        sequence.submitted(step, positions, |sequence, copy| {
-            let plans = &sequence.plans;
-            let head = if greedy { &plans.greedy } else { &plans.sample };
+        sequence.submitted(&step, |plans, copy| {
+            let head = if draw.sampling.is_greedy() { &plans.greedy } else { &plans.sample };
             let plans: &[_] = if with_body { &[&plans.decode, head] } else { &[head] };
-            gpu.submit_step(&mut self.ring, plans, step, copy)
+            let later = |i| Step { n_tokens: 1, position: step.position + i, draw: step.draw + i, ..step };
+            gpu.submit_step(&mut self.ring, plans, &step, later, copy)
         });
+    }
+}
+
+/// How a step's token is drawn.
+pub(crate) struct Draw {
+    pub(crate) sampling: Sampling,
+    pub(crate) seed: u64,
+    /// How many were drawn before in this reply.
+    pub(crate) number: usize,
+}
+
+impl Draw {
+    fn step(&self, position: usize) -> Step {
+        self.sampling.step(self.seed, position, self.number)
     }
 }
 

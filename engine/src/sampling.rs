@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::error::{Error, Result};
-use crate::gpu::StepUniform;
+use crate::gpu::Step;
 
 /// How a token is chosen from the logits, in this order: repetition penalty, temperature, top-k, top-p, min-p.
 /// The kernel `sample` documents each step.
@@ -81,16 +81,20 @@ impl Sampling {
         })
     }
 
-    /// The uniform of a step that draws.
-    pub(crate) fn step(&self, seed: u64) -> StepUniform {
-        StepUniform {
-            seed,
+    /// The uniform of a step at `position` that draws a reply's token of this number.
+    pub(crate) fn step(&self, seed: u64, position: usize, draw: usize) -> Step {
+        Step {
+            seed_low: seed as u32,
+            seed_high: (seed >> 32) as u32,
+            // Contexts are far shorter than 2^32.
+            position: position as u32,
+            draw: draw as u32,
             temperature: if self.is_greedy() { 1.0 } else { self.temperature },
             top_k: self.top_k,
             top_p: self.top_p,
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty,
-            ..StepUniform::default()
+            ..Step::default()
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::gpu::{Mapping, Plan, Readback, StepUniform};
+use crate::gpu::{Mapping, Plan, Readback, Step};
 use crate::model::SequenceState;
 use crate::ops::{NO_TOKEN, TokenSink};
 
@@ -89,28 +89,26 @@ impl Sequence {
         self.in_flight.len()
     }
 
-    /// The position of the next decode step's token.
-    pub(crate) fn next_position(&self) -> usize {
-        self.computed
+    /// Makes room for the token that a decode step is about to be fed; gives its position.
+    pub(crate) fn advance(&mut self) -> usize {
+        self.computed += 1;
+        self.computed - 1
     }
 
-    /// Takes note of a step that `submit` submits, given the copy that makes the step's token readable. The step computes the
-    /// keys and values of `positions` more positions.
+    /// Takes note of a step that `submit` submits, given the plans and the copy that makes the step's token readable.
     pub(crate) fn submitted(
         &mut self,
-        step: &StepUniform,
-        positions: usize,
-        submit: impl FnOnce(&Self, &dyn Fn(&mut wgpu::CommandEncoder)) -> wgpu::SubmissionIndex,
+        step: &Step,
+        submit: impl FnOnce(&Plans, &dyn Fn(&mut wgpu::CommandEncoder)) -> wgpu::SubmissionIndex,
     ) {
         let readback = step.draw as usize % IN_FLIGHT;
         let results = self.state.sink.results.memory();
         let copy = |encoder: &mut wgpu::CommandEncoder| {
             self.readbacks[readback].copy(encoder, results, TokenSink::result_offset(step.draw), 4);
         };
-        let submission = submit(self, &copy);
+        let submission = submit(&self.plans, &copy);
         let mapping = self.readbacks[readback].request(4);
         self.in_flight.push_back(InFlight { submission, readback, mapping });
-        self.computed += positions;
     }
 
     /// The token of the oldest step in flight, which joins the sequence.

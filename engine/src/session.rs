@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::generation::{Decoding, Finish, Timings};
-use crate::gpu::{Readback, Recording, StepUniform};
+use crate::gpu::{Readback, Recording, Step};
 use crate::model::{Activations, Head, record_body, record_head};
 use crate::ops::Mode;
 use crate::runner::Runner;
@@ -173,7 +173,7 @@ impl Session {
             gpu.write(&activations.tokens, 0, bytemuck::cast_slice(chunk));
             let position = i * rows;
             let step =
-                StepUniform { n_tokens: chunk.len() as u32, position: position as u32, ..StepUniform::default() };
+                Step { n_tokens: chunk.len() as u32, position: position as u32, ..Step::default() };
             // The last segment is the head, which early positions do not need.
             let wanted = position + chunk.len() > first;
             for segment in 0..plan.segments() - usize::from(!wanted) {

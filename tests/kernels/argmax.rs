@@ -1,4 +1,4 @@
-use lapidary_engine::ops::{self, ARGMAX_WORKGROUPS};
+use lapidary_engine::ops::{self, ARGMAX_STRETCHES};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -14,15 +14,15 @@ proptest! {
         for at in (0..vocab).step_by(7).take(if broken > 0 { vocab } else { 0 }) {
             logits[at..(at + broken).min(vocab)].fill([f32::NAN, f32::INFINITY][at % 2]);
         }
-        let stretch = vocab.div_ceil(ARGMAX_WORKGROUPS);
+        let stretch = vocab.div_ceil(ARGMAX_STRETCHES);
         let twin = reference::argmax(&logits, stretch);
         for (name, gpu) in devices() {
             // Padding must not win, however large.
             let padded = [logits.as_slice(), &[99.0; 7]].concat();
             let logits = tensor(gpu, vocab + 7, &padded);
-            let best = words(gpu, &[7; 2 * ARGMAX_WORKGROUPS]);
+            let best = words(gpu, &[7; 2 * ARGMAX_STRETCHES]);
             run(gpu, step(1, 0), |r| ops::argmax(r, &logits, vocab, &best));
-            let found = read_words(gpu, &best, 2 * ARGMAX_WORKGROUPS);
+            let found = read_words(gpu, &best, 2 * ARGMAX_STRETCHES);
             for (i, find) in found.chunks_exact(2).enumerate() {
                 // Stretches past the end find nothing.
                 match twin.get(i).copied().flatten() {

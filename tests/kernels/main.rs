@@ -2,13 +2,13 @@
 
 mod add_rms_norm;
 mod argmax;
+mod argmax_merge;
 mod attention;
 mod attention_merge;
 mod embed;
 mod gate_up;
 mod geglu;
 mod logits;
-mod pick;
 mod product;
 mod quantize;
 mod rms_norm;

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use lapidary_engine::gpu::{Buffer, DeviceOptions, Recording, StepRing, StepUniform, Tensor};
+use lapidary_engine::gpu::{Buffer, DeviceOptions, Recording, StepRing, Step, Tensor};
 use lapidary_engine::load::{Bytes, TensorView, Uploader};
 use lapidary_engine::ops::{Int8Tensor, TokenSink};
 use lapidary_engine::quant::{Matrix, WeightFormat};
@@ -41,7 +41,7 @@ pub fn device() -> &'static Gpu {
 }
 
 /// Records with `record`, runs it for one step and checks the device's health.
-pub fn run(gpu: &Gpu, step: StepUniform, record: impl FnOnce(&mut Recording)) {
+pub fn run(gpu: &Gpu, step: Step, record: impl FnOnce(&mut Recording)) {
     block_on(async {
         let mut ring = StepRing::new(gpu).await.expect("a ring");
         let mut recording = Recording::new(gpu.capabilities());
@@ -54,8 +54,8 @@ pub fn run(gpu: &Gpu, step: StepUniform, record: impl FnOnce(&mut Recording)) {
 }
 
 /// A step of some tokens at a position.
-pub fn step(n_tokens: usize, position: usize) -> StepUniform {
-    StepUniform { n_tokens: n_tokens as u32, position: position as u32, ..StepUniform::default() }
+pub fn step(n_tokens: usize, position: usize) -> Step {
+    Step { n_tokens: n_tokens as u32, position: position as u32, ..Step::default() }
 }
 
 /// A tensor of these rows.

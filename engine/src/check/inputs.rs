@@ -1,14 +1,14 @@
 //! What a dispatch reads.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Dispatch, Gpu, StepUniform};
+use crate::gpu::{Dispatch, Gpu, Step};
 use crate::load::{TensorView, read_rows};
 use crate::quant::{Matrix, Shard, WeightFormat};
 
 /// A dispatch with what is bound to it, as words, before it runs.
 pub(super) struct Inputs<'a> {
     pub(super) dispatch: &'a Dispatch,
-    pub(super) step: &'a StepUniform,
+    pub(super) step: &'a Step,
     /// By the binding's name; weights are left out.
     words: Vec<(&'static str, Vec<u32>)>,
     weights: Option<ShardRows>,
@@ -29,7 +29,8 @@ impl ShardRows {
         let in_file = views.first().map_or(matrix.format, |view| view.format);
         let mut rows = Vec::new();
         read_rows(views, shard.first_row, shard.rows, &mut rows).await?;
-        Ok(Self { bytes: rows.concat(), in_file, on_device: matrix.format, cols: matrix.cols })
+        let bytes = rows.iter().flat_map(|rows| rows.iter().copied()).collect();
+        Ok(Self { bytes, in_file, on_device: matrix.format, cols: matrix.cols })
     }
 
     /// The values of a row that the device holds.
@@ -60,7 +61,7 @@ impl<'a> Inputs<'a> {
     pub(super) async fn read(
         gpu: &Gpu,
         dispatch: &'a Dispatch,
-        step: &'a StepUniform,
+        step: &'a Step,
         weights: Option<ShardRows>,
     ) -> Result<Self> {
         let mut words = Vec::new();

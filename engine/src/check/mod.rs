@@ -20,7 +20,7 @@ use self::inputs::{Inputs, ShardRows};
 use self::outputs::Output;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Recording, StepRing, StepUniform};
+use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Recording, Step, StepRing};
 use crate::load::ModelFiles;
 use crate::model::{Activations, Head, Model, SequenceState, Source, record_body, record_head};
 use crate::ops::{CacheFormat, Mode};
@@ -99,11 +99,11 @@ struct Subject<'a> {
 }
 
 /// A step to check.
-struct Step {
+struct CheckedStep {
     name: &'static str,
     /// One dispatch per segment.
     recording: Recording,
-    uniform: StepUniform,
+    uniform: Step,
     /// Where its token ids go.
     tokens: Buffer,
 }
@@ -159,7 +159,7 @@ impl Subject<'_> {
     }
 
     /// Steps that use every kind of kernel, one after the other in one sequence.
-    fn steps(&self) -> Vec<Step> {
+    fn steps(&self) -> Vec<CheckedStep> {
         let (config, capabilities) = (self.model.config, self.gpu.capabilities());
         let state = SequenceState::new(config, self.cache_format, CONTEXT);
         let activations = Activations::new(config, capabilities, CHUNK, CHUNK);
@@ -167,19 +167,19 @@ impl Subject<'_> {
             let mut r = Recording::new(capabilities);
             record_body(&mut r, mode, self.model, &state, &activations);
             record_head(&mut r, head, self.model, &state, &activations, self.usable_vocab);
-            let uniform = StepUniform {
+            let uniform = Step {
                 n_tokens: n_tokens as u32,
                 position: position as u32,
                 draw: position as u32,
-                seed: 1,
+                seed_low: 1,
                 top_k: 64,
                 top_p: 0.95,
                 min_p: 0.01,
                 repetition_penalty: 1.1,
-                ..StepUniform::default()
+                ..Step::default()
             };
             let tokens = if mode == Mode::Decode { &state.sink.token } else { &activations.tokens };
-            Step { name, recording: r.one_per_segment(), uniform, tokens: tokens.clone() }
+            CheckedStep { name, recording: r.one_per_segment(), uniform, tokens: tokens.clone() }
         };
         let mut position = 0;
         let mut next = |tokens| {
@@ -212,7 +212,7 @@ struct Run<'a> {
     gpu: &'a Gpu,
     plan: &'a Plan,
     segment: usize,
-    step: &'a StepUniform,
+    step: &'a Step,
     dispatch: &'a Dispatch,
 }
 

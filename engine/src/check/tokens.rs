@@ -6,7 +6,7 @@ use super::inputs::Inputs;
 use super::outputs::{Expected, F32, Output};
 use crate::error::Result;
 use crate::gpu::{Count, Grid};
-use crate::ops::{ARGMAX_WORKGROUPS, NO_TOKEN, STRETCHES};
+use crate::ops::{ARGMAX_STRETCHES, NO_TOKEN, LISTS};
 
 pub(super) fn logits(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (vocab, stride) = (inputs.param("vocab_size")?, inputs.param("stride")?);
@@ -39,7 +39,7 @@ fn value_of(key: u32) -> f32 {
 pub(super) fn argmax(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let logits = &inputs.floats("logits")?[..inputs.param("vocab_size")?];
     let mut best = reference::argmax(logits, inputs.param("stretch")?);
-    best.resize(ARGMAX_WORKGROUPS, None);
+    best.resize(ARGMAX_STRETCHES, None);
     let mut outputs = Vec::new();
     for (i, best) in best.into_iter().enumerate() {
         // A stretch without a finite logit has the lowest key, with any token.
@@ -81,7 +81,7 @@ pub(super) fn shortlist(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let stretch = inputs.param("stretch")?;
     let logits = &inputs.floats("logits")?[..inputs.param("vocab_size")?];
     let mut lists = reference::shortlist(logits, stretch, inputs.step.top_k as usize);
-    lists.resize(STRETCHES, Vec::new());
+    lists.resize(LISTS, Vec::new());
     let lengths = lists.iter().map(|list| list.len() as u32).collect();
     let mut outputs = vec![Output::new("lengths", 0, Expected::Words(lengths))];
     for (i, list) in lists.into_iter().enumerate() {
@@ -99,17 +99,18 @@ pub(super) fn sample(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let stretch = inputs.param("stretch")?;
     let (lists, lengths) = (inputs.words("lists")?, inputs.words("lengths")?);
     let mut listed = Vec::new();
-    for (i, length) in lengths.iter().take(STRETCHES).enumerate() {
+    for (i, length) in lengths.iter().take(LISTS).enumerate() {
         let words = &lists[2 * i * stretch..][..2 * *length as usize];
         listed.extend(words.chunks_exact(2).map(|words| (words[0], value_of(words[1]))));
     }
     let step = inputs.step;
+    let seed = u64::from(step.seed_high) << 32 | u64::from(step.seed_low);
     let settings = Sample {
         temperature: step.temperature,
         top_k: step.top_k as usize,
         top_p: step.top_p,
         min_p: step.min_p,
-        seed: step.seed,
+        seed,
         draw: step.draw,
     };
     if listed.is_empty() {
@@ -117,7 +118,7 @@ pub(super) fn sample(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     }
     let values: Vec<f32> = listed.iter().map(|(_, value)| *value).collect();
     let probabilities = reference::probabilities(settings, &values);
-    let target = f64::from(reference::random(step.seed, step.draw));
+    let target = f64::from(reference::random(seed, step.draw));
     let judge = move |words: &[u32]| {
         let Some(place) = listed.iter().position(|(token, _)| *token == words[0]) else {
             return Err(format!("the token {} was not listed", words[0]));

@@ -30,6 +30,6 @@ pub(crate) use readback::Mapping;
 pub use readback::Readback;
 pub(crate) use recording::Constants;
 pub use recording::{Dispatch, Recording};
-pub use step::{StepRing, StepUniform};
+pub use step::{Step, StepRing};
 pub(crate) use tensor::ROW_ALIGN;
 pub use tensor::Tensor;

@@ -7,7 +7,7 @@ use lapidary_shaders::{Kernel, Variant};
 
 use super::context::Gpu;
 use super::recording::Constants;
-use super::step::STEP_BYTES;
+use super::step::Step;
 use crate::error::{Error, Result};
 
 /// A pipeline and the layout of its bind group.
@@ -86,7 +86,7 @@ impl Gpu {
         };
         let uniform = wgpu::BufferBindingType::Uniform;
         let mut entries = vec![
-            buffer(0, uniform, true, wgpu::BufferSize::new(STEP_BYTES)),
+            buffer(0, uniform, true, wgpu::BufferSize::new(Step::BYTES as u64)),
             buffer(1, uniform, false, wgpu::BufferSize::new(u64::from(kernel.params_size))),
         ];
         for storage in kernel.storage {

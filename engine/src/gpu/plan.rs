@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::context::Gpu;
 use super::grid::Grid;
 use super::recording::{Dispatch, Recording};
-use super::step::{STEP_BYTES, StepRing, UNIFORM_ALIGN};
+use super::step::{Step, StepRing, UNIFORM_ALIGN};
 use crate::error::Result;
 
 /// A dispatch on the device.
@@ -109,7 +109,7 @@ async fn command(
     };
     let params = uniform(params, offset, 4 * dispatch.params.len() as u64);
     let mut entries = vec![
-        wgpu::BindGroupEntry { binding: 0, resource: uniform(ring.buffer(), 0, STEP_BYTES) },
+        wgpu::BindGroupEntry { binding: 0, resource: uniform(ring.buffer(), 0, Step::BYTES as u64) },
         wgpu::BindGroupEntry { binding: 1, resource: params },
     ];
     for (_, slice) in &dispatch.bindings {

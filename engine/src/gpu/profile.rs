@@ -3,7 +3,7 @@
 use super::context::Gpu;
 use super::plan::Plan;
 use super::readback::Readback;
-use super::step::{StepRing, StepUniform};
+use super::step::{StepRing, Step};
 use crate::error::{Error, Result};
 
 /// Timestamps in one query set, at most.
@@ -20,7 +20,7 @@ impl Gpu {
         &self,
         ring: &mut StepRing,
         plans: &[&Plan],
-        step: &StepUniform,
+        step: &Step,
     ) -> Result<Vec<(&'static str, f64)>> {
         let refuse = |reason: String| Error::Adapter { adapter: self.info().name.clone(), reason };
         if !self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {

@@ -6,7 +6,7 @@ use web_time::Instant;
 
 use super::context::Gpu;
 use super::plan::Plan;
-use super::step::{StepRing, StepUniform};
+use super::step::{StepRing, Step};
 use crate::error::Result;
 
 impl Gpu {
@@ -30,15 +30,17 @@ impl Gpu {
         encoder.finish()
     }
 
-    /// Encodes and submits all of some plans for one step of a reply. `after` may add copies.
+    /// Encodes and submits all of some plans for a step that others are foreseen to follow, the `i`-th as `later(i)` says.
+    /// `after` may add copies.
     pub(crate) fn submit_step(
         &self,
         ring: &mut StepRing,
         plans: &[&Plan],
-        step: &StepUniform,
+        step: &Step,
+        later: impl Fn(u32) -> Step,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> wgpu::SubmissionIndex {
-        let commands = self.encode_step(ring, plans, step, after);
+        let commands = self.encode_step(ring, plans, step, later, after);
         self.submit_commands([commands])
     }
 
@@ -46,19 +48,26 @@ impl Gpu {
         &self,
         ring: &mut StepRing,
         plans: &[&Plan],
-        step: &StepUniform,
+        step: &Step,
+        later: impl Fn(u32) -> Step,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> wgpu::CommandBuffer {
-        let slot = ring.write_ahead(self, step);
+        let slot = ring.write_ahead(self, step, later);
         let plans: Vec<_> = plans.iter().map(|plan| (*plan, 0..plan.segments())).collect();
         self.encode(&plans, step.n_tokens, slot, after)
     }
 
-    /// Milliseconds that the host takes to encode some plans for one step of a reply, which then does not run. With the device
-    /// idle, or a software adapter would be measured with it, which takes the processor for itself.
-    pub(crate) fn encode_ms(&self, ring: &mut StepRing, plans: &[&Plan], step: &StepUniform) -> f64 {
+    /// Milliseconds that the host takes to encode what [`Gpu::submit_step`] would submit. With the device idle, or a software
+    /// adapter would be measured with it, which takes the processor for itself.
+    pub(crate) fn encode_ms(
+        &self,
+        ring: &mut StepRing,
+        plans: &[&Plan],
+        step: &Step,
+        later: impl Fn(u32) -> Step,
+    ) -> f64 {
         let started = Instant::now();
-        let commands = self.encode_step(ring, plans, step, |_| {});
+        let commands = self.encode_step(ring, plans, step, later, |_| {});
         let ms = started.elapsed().as_secs_f64() * 1e3;
         drop(commands);
         ms
@@ -78,7 +87,7 @@ impl Gpu {
         ring: &mut StepRing,
         plan: &Plan,
         segments: Range<usize>,
-        step: &StepUniform,
+        step: &Step,
     ) -> Result<()> {
         self.run_segments(ring, plan, segments, step).await
     }
@@ -92,7 +101,7 @@ impl Gpu {
         ring: &mut StepRing,
         plan: &Plan,
         segments: Range<usize>,
-        step: &StepUniform,
+        step: &Step,
     ) -> Result<()> {
         self.run_repeatedly(ring, plan, segments, step, 1).await
     }
@@ -101,7 +110,7 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device is lost or refuses a command.
-    pub(crate) async fn run(&self, ring: &mut StepRing, plan: &Plan, step: &StepUniform) -> Result<()> {
+    pub(crate) async fn run(&self, ring: &mut StepRing, plan: &Plan, step: &Step) -> Result<()> {
         self.run_segments(ring, plan, 0..plan.segments(), step).await
     }
 
@@ -114,7 +123,7 @@ impl Gpu {
         ring: &mut StepRing,
         plan: &Plan,
         segments: Range<usize>,
-        step: &StepUniform,
+        step: &Step,
         times: usize,
     ) -> Result<()> {
         let slot = ring.write(self, step);

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::gpu::{Count, Recording};
 use crate::ops::{
     Attention, KeySplits, Mode, Operand, ResidualNorm, Rope, add_rms_norm, argmax, attention, attention_merge,
-    attention_split, embed, logits, pick, rms_norm, rope, sample, shortlist,
+    attention_split, embed, logits, argmax_merge, rms_norm, rope, sample, shortlist,
 };
 
 /// What stays the same from step to step.
@@ -134,7 +134,7 @@ pub fn record_head(
         Head::AllLogits => {}
         Head::Greedy => {
             argmax(r, &a.logits, usable_vocab, &a.best);
-            pick(r, &a.best, sink);
+            argmax_merge(r, &a.best, sink);
         }
         Head::Sample => {
             shortlist(r, &a.logits, usable_vocab, &a.shortlist);

@@ -1,26 +1,26 @@
 //! `wgsl/argmax.wesl`
 
-use lapidary_shaders::kernels::argmax::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::argmax::{Bindings, KERNEL, Params, STRETCHES};
 
 use super::u32_of;
 use crate::gpu::{Buffer, Count, Grid, Recording, Tensor};
 
 /// Stretches that the logits are cut into, each of which has its largest.
-pub const ARGMAX_WORKGROUPS: usize = 64;
+pub const ARGMAX_STRETCHES: usize = STRETCHES as usize;
 
 /// Declares a buffer for what [`argmax`] finds: 8 bytes per stretch.
 pub fn argmax_candidates() -> Buffer {
-    Buffer::new("best", 8 * ARGMAX_WORKGROUPS as u64)
+    Buffer::new("best", 8 * ARGMAX_STRETCHES as u64)
 }
 
-/// The largest logit and its token of each of [`ARGMAX_WORKGROUPS`] stretches.
+/// The largest logit and its token of each of [`ARGMAX_STRETCHES`] stretches.
 ///
 /// `logits`: `[1, vocab]`, of which the first `usable_vocab` count; `best`: [`argmax_candidates`].
 pub fn argmax(r: &mut Recording, logits: &Tensor, usable_vocab: usize, best: &Buffer) {
     assert!(usable_vocab <= logits.cols(), "a usable vocabulary of {usable_vocab} of {} logits", logits.cols());
-    let stretch = u32_of(usable_vocab.div_ceil(ARGMAX_WORKGROUPS));
+    let stretch = u32_of(usable_vocab.div_ceil(ARGMAX_STRETCHES));
     let params = Params { vocab_size: u32_of(usable_vocab), stretch };
     let bindings = Bindings { logits: logits.slice(), best: best.into() };
-    let grid = Grid::Xy(Count::Fixed(u32_of(ARGMAX_WORKGROUPS)), Count::Fixed(1));
+    let grid = Grid::Xy(Count::Fixed(STRETCHES), Count::Fixed(1));
     r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid);
 }

@@ -6,6 +6,7 @@
 
 mod add_rms_norm;
 mod argmax;
+mod argmax_merge;
 mod attention;
 mod attention_merge;
 mod cache;
@@ -13,7 +14,6 @@ mod embed;
 mod gate_up;
 mod geglu;
 mod logits;
-mod pick;
 mod product;
 mod quantize;
 mod rms_norm;
@@ -23,7 +23,8 @@ mod shortlist;
 mod token_sink;
 
 pub use add_rms_norm::{ResidualNorm, add_rms_norm};
-pub use argmax::{ARGMAX_WORKGROUPS, argmax, argmax_candidates};
+pub use argmax::{ARGMAX_STRETCHES, argmax, argmax_candidates};
+pub use argmax_merge::argmax_merge;
 pub use attention::{Attention, KeySplits, attention, attention_split};
 pub use attention_merge::{Partials, attention_merge, attention_splits};
 pub use cache::{CacheFormat, CacheLayer};
@@ -31,13 +32,12 @@ pub use embed::embed;
 pub use gate_up::gate_up;
 pub use geglu::{first_up, gate_up_cols, geglu};
 pub use logits::logits;
-pub use pick::pick;
 pub use product::{MAX_SMALL_BATCH, Mode, Rounding, WAYS, Way, product, product_geglu};
 pub use quantize::{Int8Tensor, Operand, quantize};
 pub use rms_norm::rms_norm;
 pub use rope::{Rope, cos_sin, rope, rope_table};
 pub use sample::sample;
-pub use shortlist::{STRETCHES, Shortlist, shortlist};
+pub use shortlist::{LISTS, Shortlist, shortlist};
 pub use token_sink::{NO_TOKEN, TokenSink, token_ids};
 
 use self::rms_norm::norm_width;

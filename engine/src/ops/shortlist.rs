@@ -1,12 +1,12 @@
 //! `wgsl/shortlist.wesl`
 
-use lapidary_shaders::kernels::shortlist::{Bindings, KERNEL, LISTS, Params};
+use lapidary_shaders::kernels::shortlist::{self, Bindings, KERNEL, Params};
 
 use super::u32_of;
-use crate::gpu::{Buffer, Count, Grid, Recording, Slice, Tensor};
+use crate::gpu::{Buffer, Count, Grid, Recording, Tensor};
 
 /// Stretches that the logits are cut into, each of which has its list.
-pub const STRETCHES: usize = LISTS as usize;
+pub const LISTS: usize = shortlist::LISTS as usize;
 
 /// What [`shortlist`] lists for [`sample`](super::sample()) to draw from.
 #[derive(Clone, Debug)]
@@ -19,27 +19,27 @@ pub struct Shortlist {
 impl Shortlist {
     /// Room for the lists of up to `logits` logits.
     pub fn new(logits: usize) -> Self {
-        let bytes = 8 * (STRETCHES * logits.div_ceil(STRETCHES)) as u64;
+        let bytes = 8 * (LISTS * logits.div_ceil(LISTS)) as u64;
         Self {
             lists: Buffer::new("lists", bytes),
-            lengths: Buffer::new("lengths", 4 * STRETCHES as u64),
+            lengths: Buffer::new("lengths", 4 * LISTS as u64),
             candidates: Buffer::new("candidates", bytes),
         }
     }
 
     /// Logits in a stretch of `usable_vocab` logits, which must have room here.
     pub(crate) fn stretch(&self, usable_vocab: usize) -> u32 {
-        let stretch = usable_vocab.div_ceil(STRETCHES);
-        assert!(8 * (STRETCHES * stretch) as u64 <= self.lists.bytes(), "no room for the lists of {usable_vocab} logits");
+        let stretch = usable_vocab.div_ceil(LISTS);
+        assert!(8 * (LISTS * stretch) as u64 <= self.lists.bytes(), "no room for the lists of {usable_vocab} logits");
         u32_of(stretch)
     }
 
-    /// `[STRETCHES][stretch]` of a token and its logit as a key of the same order, 8 bytes.
+    /// `[LISTS][stretch]` of a token and its logit as a key of the same order, 8 bytes.
     pub fn lists(&self) -> &Buffer {
         &self.lists
     }
 
-    /// `[STRETCHES]`: how many of each stretch are listed, 4 bytes.
+    /// `[LISTS]`: how many of each stretch are listed, 4 bytes.
     pub fn lengths(&self) -> &Buffer {
         &self.lengths
     }
@@ -50,7 +50,7 @@ impl Shortlist {
     }
 }
 
-/// Lists, for each of [`STRETCHES`] stretches of the finished logits, those that the step's top-k can leave.
+/// Lists, for each of [`LISTS`] stretches of the finished logits, those that the step's top-k can leave.
 ///
 /// `logits`: `[1, vocab]`, of which the first `usable_vocab` count.
 pub fn shortlist(r: &mut Recording, logits: &Tensor, usable_vocab: usize, out: &Shortlist) {
@@ -58,6 +58,6 @@ pub fn shortlist(r: &mut Recording, logits: &Tensor, usable_vocab: usize, out: &
     let params = Params { vocab_size: u32_of(usable_vocab), stretch: out.stretch(usable_vocab) };
     let bindings =
         Bindings { logits: logits.slice(), lists: (&out.lists).into(), lengths: (&out.lengths).into() };
-    let grid = Grid::Xy(Count::Fixed(u32_of(STRETCHES)), Count::Fixed(1));
+    let grid = Grid::Xy(Count::Fixed(shortlist::LISTS), Count::Fixed(1));
     r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid);
 }

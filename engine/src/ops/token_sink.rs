@@ -1,11 +1,11 @@
 //! Where the tokens of a sequence go once they are chosen: `wgsl/lib/emit.wesl`.
 
-use lapidary_shaders::kernels::pick;
+use lapidary_shaders::kernels::argmax_merge;
 
 use crate::gpu::Buffer;
 
 /// In place of a token where every logit is NaN.
-pub const NO_TOKEN: u32 = pick::NO_TOKEN;
+pub const NO_TOKEN: u32 = argmax_merge::NO_TOKEN;
 
 /// Buffers that the kernels which choose a token write it to.
 #[derive(Clone, Debug)]

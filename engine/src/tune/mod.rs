@@ -17,7 +17,7 @@ use self::norms::NormBench;
 use self::products::ProductBench;
 use self::remembered::{key, recall, remember};
 use crate::error::{Error, Result};
-use crate::gpu::{Capabilities, Gpu, Plan, StepRing, StepUniform};
+use crate::gpu::{Capabilities, Gpu, Plan, StepRing, Step};
 use crate::model::Kernels;
 use crate::ops::{Mode, Rounding, Way};
 use crate::quant::WeightFormat;
@@ -252,7 +252,7 @@ impl Candidates {
 }
 
 /// Milliseconds of a plan in the fastest of some runs, after one that tells how often to repeat it.
-async fn time(gpu: &Gpu, ring: &mut StepRing, plan: &Plan, step: &StepUniform) -> Result<f64> {
+async fn time(gpu: &Gpu, ring: &mut StepRing, plan: &Plan, step: &Step) -> Result<f64> {
     let mut repeats = 1;
     let mut best = f64::INFINITY;
     for run in 0..=RUNS {

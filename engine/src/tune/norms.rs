@@ -2,7 +2,7 @@
 
 use super::{agree, time};
 use crate::error::Result;
-use crate::gpu::{Gpu, Recording, StepRing, StepUniform, Tensor};
+use crate::gpu::{Gpu, Recording, StepRing, Step, Tensor};
 use crate::model::{FeedForward, FfnInner, Kernels, Products, record_ffn_inner};
 use crate::ops::{Int8Tensor, Mode, ResidualNorm};
 use crate::quant::{Matrix, WeightFormat};
@@ -104,7 +104,7 @@ impl NormBench {
         for tensor in [&self.new_residual, &self.out] {
             tensor.upload(gpu, &[f32::NAN; Self::COLS]).await?;
         }
-        gpu.run(&mut ring, &plan, &StepUniform::default()).await?;
+        gpu.run(&mut ring, &plan, &Step::default()).await?;
         let residual = if inner.moved { &self.new_residual } else { &self.residual };
         Ok([self.out.read(gpu, 1).await?, residual.read(gpu, 1).await?].concat())
     }
@@ -124,7 +124,7 @@ impl NormBench {
             self.record(&mut r, &products, gate_up);
         }
         let plan = r.finish(gpu, &ring).await?;
-        time(gpu, &mut ring, &plan, &StepUniform::default()).await
+        time(gpu, &mut ring, &plan, &Step::default()).await
     }
 }
 

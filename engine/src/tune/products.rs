@@ -2,7 +2,7 @@
 
 use super::{agree, time};
 use crate::error::Result;
-use crate::gpu::{Gpu, Plan, Recording, StepRing, StepUniform, Tensor};
+use crate::gpu::{Gpu, Plan, Recording, StepRing, Step, Tensor};
 use crate::model::{Kernels, Products};
 use crate::ops::{Int8Tensor, MAX_SMALL_BATCH, Mode, Operand};
 use crate::quant::{Matrix, WeightFormat};
@@ -60,8 +60,8 @@ impl ProductBench {
         Ok(bench)
     }
 
-    fn step(&self) -> StepUniform {
-        StepUniform { n_tokens: self.tokens as u32, ..StepUniform::default() }
+    fn step(&self) -> Step {
+        Step { n_tokens: self.tokens as u32, ..Step::default() }
     }
 
     /// The products with the first `matrices`.

@@ -1,15 +1,15 @@
-//! `wgsl/pick.wesl`
+//! `wgsl/argmax_merge.wesl`
 
-use lapidary_shaders::kernels::pick::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::argmax_merge::{Bindings, KERNEL, Params, STRETCHES};
 
-use super::{ARGMAX_WORKGROUPS, TokenSink, u32_of};
+use super::TokenSink;
 use crate::gpu::{Buffer, Grid, Recording};
 
 /// The token of the largest of `argmax`'s candidates, the lowest on a tie.
 ///
-/// `best`: 8 bytes for each of [`ARGMAX_WORKGROUPS`].
-pub fn pick(r: &mut Recording, best: &Buffer, sink: &TokenSink) {
-    let params = Params { count: u32_of(ARGMAX_WORKGROUPS) };
+/// `best`: 8 bytes for each of [`ARGMAX_STRETCHES`].
+pub fn argmax_merge(r: &mut Recording, best: &Buffer, sink: &TokenSink) {
+    let params = Params { count: STRETCHES };
     let bindings = Bindings {
         best: best.into(),
         tokens: (&sink.token).into(),

@@ -1,4 +1,4 @@
-use lapidary_engine::ops::{self, ARGMAX_WORKGROUPS};
+use lapidary_engine::ops::{self, ARGMAX_STRETCHES};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -6,8 +6,8 @@ use proptest::prelude::*;
 proptest! {
     #![proptest_config(crate::cases(12))]
     #[test]
-    fn pick(draw in 0u32..1000, missing in 0usize..4, seed: u64) {
-        let finds: Vec<Option<(f32, u32)>> = gaussian(seed, ARGMAX_WORKGROUPS)
+    fn argmax_merge(draw in 0u32..1000, missing in 0usize..4, seed: u64) {
+        let finds: Vec<Option<(f32, u32)>> = gaussian(seed, ARGMAX_STRETCHES)
             .iter()
             .enumerate()
             .map(|(i, v)| (missing == 0 || i % missing != 0).then(|| ((v * 2.0).round() + 0.5, 3 * i as u32)))
@@ -18,12 +18,12 @@ proptest! {
 
 /// What a model of damaged weights makes.
 #[test]
-fn pick_of_nothing() {
-    check(&[None; ARGMAX_WORKGROUPS], 5);
+fn argmax_merge_of_nothing() {
+    check(&[None; ARGMAX_STRETCHES], 5);
 }
 
 fn check(finds: &[Option<(f32, u32)>], draw: u32) {
-    let token = reference::pick(finds);
+    let token = reference::argmax_merge(finds);
     for (name, gpu) in devices() {
         let best: Vec<u32> =
             finds.iter().flat_map(|find| find.map_or([0, 0], |(value, token)| [key(value), token])).collect();
@@ -31,7 +31,7 @@ fn check(finds: &[Option<(f32, u32)>], draw: u32) {
         let sink = dirty_sink(gpu, 8 * 32);
         let mut step = step(1, 0);
         step.draw = draw;
-        run(gpu, step, |r| ops::pick(r, &best, &sink));
+        run(gpu, step, |r| ops::argmax_merge(r, &best, &sink));
         assert_emitted(name, gpu, &sink, draw, token);
     }
 }
