@@ -7,7 +7,7 @@ use crate::chat::Chat;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
-use crate::load::{ModelFiles, Part, TokenizerSource};
+use crate::load::{ModelFiles, TensorId, TokenizerSource};
 use crate::model::{Kernels, KvCache, Model, RopeTables, Weights};
 use crate::ops::{CacheFormat, CacheLayer};
 use crate::quant::{Matrix, WeightFormat};
@@ -198,10 +198,11 @@ impl EngineBuilder {
         if self.prefill_chunk == 0 {
             return Err(Error::Setting { field: "prefill chunk", value: "0".into(), expected: "at least 1" });
         }
-        let cache_format = self.cache.unwrap_or(match self.weights.unwrap_or(files.tensor(Part::Embedding)?.format) {
-            WeightFormat::F32 => CacheFormat::F32,
-            _ => CacheFormat::F16,
-        });
+        let cache_format =
+            self.cache.unwrap_or(match self.weights.unwrap_or(files.tensor(TensorId::Embedding)?.format) {
+                WeightFormat::F32 => CacheFormat::F32,
+                _ => CacheFormat::F16,
+            });
         let gpu = match self.gpu.take() {
             Some(gpu) => gpu,
             None => Gpu::open(&self.device).await?,

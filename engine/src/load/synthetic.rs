@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::names::Part;
 use super::source::ModelFile;
+use super::tensor_id::TensorId;
 use super::{Bytes, Located, ModelFiles, TensorView, TokenizerSource, Uploader};
 use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::quant::{Matrix, WeightFormat};
 
-/// Rows that are made per width; a matrix repeats them. Rows close to each other differ.
+/// Rows that are made per width. A matrix repeats them, but neighbours differ.
 const ROWS: usize = 16;
 
 impl ModelFiles {
@@ -21,23 +21,23 @@ impl ModelFiles {
         let mut files: Vec<ModelFile> = Vec::new();
         let mut by_width: HashMap<(usize, bool), Located> = HashMap::new();
         let mut tensors = HashMap::new();
-        for part in Part::all(&config) {
-            let [rows, cols] = part.shape(&config);
-            let pattern = by_width.entry((cols, part.is_norm())).or_insert_with(|| {
-                let format = match part.is_norm() {
+        for id in TensorId::all(&config) {
+            let [rows, cols] = id.shape(&config);
+            let pattern = by_width.entry((cols, id.is_norm())).or_insert_with(|| {
+                let format = match id.is_norm() {
                     true => WeightFormat::F32,
                     false if format.row_bytes(cols).is_some() => format,
                     false => WeightFormat::Bf16,
                 };
-                let count = if part.is_norm() { 1 } else { ROWS };
+                let count = if id.is_norm() { 1 } else { ROWS };
                 // Norms near 1, and projections that keep the magnitude of their input.
-                let (mean, spread) = if part.is_norm() { (1.0, 0.1) } else { (0.0, 1.7 / (cols as f32).sqrt()) };
+                let (mean, spread) = if id.is_norm() { (1.0, 0.1) } else { (0.0, 1.7 / (cols as f32).sqrt()) };
                 let bytes = Bytes::from(noise_rows(format, count, cols, mean, spread));
                 let range = 0..bytes.len() as u64;
                 files.push(ModelFile::new(PathBuf::from(name), bytes));
                 Located { name: String::new(), format, shape: [count, cols], file: files.len() - 1, range }
             });
-            tensors.insert(part, Located { name: part.gguf_name(), shape: [rows, cols], ..pattern.clone() });
+            tensors.insert(id, Located { name: id.gguf_name(), shape: [rows, cols], ..pattern.clone() });
         }
         ModelFiles {
             path: PathBuf::from(name),
@@ -52,7 +52,7 @@ impl ModelFiles {
     }
 }
 
-/// Rows of evenly spread numbers, `spread` to both sides of `mean`.
+/// Rows of numbers that are uniform from `mean - spread` to `mean + spread`.
 fn noise_rows(format: WeightFormat, rows: usize, cols: usize, mean: f32, spread: f32) -> Vec<u8> {
     let mut noise = Noise(cols as u64);
     let mut bytes = Vec::new();
@@ -76,7 +76,7 @@ impl Matrix {
     }
 }
 
-/// Evenly spread numbers from -1 to 1, the same each time (xorshift64*, Vigna 2016).
+/// Uniform numbers from -1 to 1, the same for the same seed (xorshift64*, Vigna 2016).
 struct Noise(u64);
 
 impl Noise {

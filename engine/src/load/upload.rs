@@ -117,7 +117,7 @@ impl<'a> Uploader<'a> {
         Tensor::from_rows(self.gpu, &view.name, values.len(), &values).await
     }
 
-    /// Hands over what still waits.
+    /// Submits pending writes and waits until the device has them.
     ///
     /// # Errors
     /// If the device is lost or refused an upload.
@@ -127,7 +127,7 @@ impl<'a> Uploader<'a> {
         self.gpu.finish(submission).await
     }
 
-    /// Says that all of the file is done: small tensors do not report on their own.
+    /// Reports the whole file as done: vectors report no progress.
     ///
     /// # Errors
     /// [`Error::Cancelled`] if the progress callback said so.

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
-use crate::load::{LayerPart, ModelFiles, Part, TensorView, Uploader, floats};
+use crate::load::{LayerTensor, ModelFiles, TensorId, TensorView, Uploader, floats};
 use crate::ops::{cos_sin_table, first_up};
 use crate::quant::{Matrix, WeightFormat};
 
@@ -70,17 +70,17 @@ impl Weights {
     ) -> Result<Self> {
         let config = files.config();
         let mut total = 0;
-        for part in Part::all(config) {
+        for part in TensorId::all(config) {
             let view = files.tensor(part)?;
             total += view.format.row_bytes(view.cols).map_or(0, |bytes| bytes as u64 * view.rows as u64);
         }
         let mut loader = Loader { gpu, files, format, uploader: Uploader::new(gpu, max_shard_bytes, total, progress) };
-        let embedding = loader.matrix(Part::Embedding).await?;
+        let embedding = loader.matrix(TensorId::Embedding).await?;
         let mut layers = Vec::with_capacity(config.num_layers);
         for i in 0..config.num_layers {
             layers.push(loader.layer(i).await?);
         }
-        let final_norm = loader.norm(Part::FinalNorm).await?;
+        let final_norm = loader.norm(TensorId::FinalNorm).await?;
         loader.uploader.finish().await?;
         loader.uploader.report_all()?;
         Ok(Self { embedding, layers, final_norm })
@@ -114,7 +114,7 @@ impl Weights {
     /// The errors of [`ModelFiles::tensor`].
     pub fn bytes(files: &ModelFiles, format: Option<WeightFormat>) -> Result<u64> {
         let mut bytes = 0;
-        for part in Part::all(files.config()) {
+        for part in TensorId::all(files.config()) {
             let view = files.tensor(part)?;
             let format = if view.rows == 1 { WeightFormat::F32 } else { format.unwrap_or(view.format) };
             let row = format.gpu_row(view.cols);
@@ -132,14 +132,14 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    async fn matrix(&mut self, part: Part) -> Result<Matrix> {
+    async fn matrix(&mut self, part: TensorId) -> Result<Matrix> {
         let view = self.files.tensor(part)?;
         let format = self.format.unwrap_or(view.format);
         self.uploader.matrix(&[view], format).await
     }
 
     /// Matrices of the same input, each with the first column of its output.
-    async fn stack(&mut self, placed: &[(Part, usize)]) -> Result<Stack> {
+    async fn stack(&mut self, placed: &[(TensorId, usize)]) -> Result<Stack> {
         // Matrices to be one, where they begin, and where they end.
         let mut groups: Vec<(Vec<TensorView<'_>>, WeightFormat, usize, usize)> = Vec::new();
         for &(part, first_out) in placed {
@@ -162,7 +162,7 @@ impl Loader<'_> {
         Ok(Stack { parts })
     }
 
-    async fn norm(&mut self, part: Part) -> Result<Tensor> {
+    async fn norm(&mut self, part: TensorId) -> Result<Tensor> {
         let view = self.files.tensor(part)?;
         self.uploader.vector(&view, self.files.norm_offset()).await
     }
@@ -173,28 +173,29 @@ impl Loader<'_> {
             return Ok(None);
         }
         let offset = self.files.norm_offset();
-        let mut both = floats(&self.files.tensor(Part::Layer(layer, LayerPart::QueryNorm))?, offset).await?;
-        both.extend(floats(&self.files.tensor(Part::Layer(layer, LayerPart::KeyNorm))?, offset).await?);
+        let mut both = floats(&self.files.tensor(TensorId::Layer(layer, LayerTensor::QueryNorm))?, offset).await?;
+        both.extend(floats(&self.files.tensor(TensorId::Layer(layer, LayerTensor::KeyNorm))?, offset).await?);
         Tensor::from_rows(self.gpu, "qk_norm", both.len(), &both).await.map(Some)
     }
 
     async fn layer(&mut self, i: usize) -> Result<LayerWeights> {
-        let part = |part| Part::Layer(i, part);
+        let part = |part| TensorId::Layer(i, part);
         let config = self.files.config();
         let (query, key) = (config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim);
         let first_up = first_up(config.intermediate_size);
-        let qkv = [(part(LayerPart::Query), 0), (part(LayerPart::Key), query), (part(LayerPart::Value), query + key)];
-        let gate_up = [(part(LayerPart::Gate), 0), (part(LayerPart::Up), first_up)];
+        let qkv =
+            [(part(LayerTensor::Query), 0), (part(LayerTensor::Key), query), (part(LayerTensor::Value), query + key)];
+        let gate_up = [(part(LayerTensor::Gate), 0), (part(LayerTensor::Up), first_up)];
         Ok(LayerWeights {
-            input_norm: self.norm(part(LayerPart::InputNorm)).await?,
+            input_norm: self.norm(part(LayerTensor::InputNorm)).await?,
             qkv: self.stack(&qkv).await?,
-            output: self.matrix(part(LayerPart::Output)).await?,
+            output: self.matrix(part(LayerTensor::Output)).await?,
             qk_norm: self.qk_norm(i).await?,
-            post_attention_norm: self.norm(part(LayerPart::PostAttentionNorm)).await?,
-            pre_ffn_norm: self.norm(part(LayerPart::PreFfnNorm)).await?,
+            post_attention_norm: self.norm(part(LayerTensor::PostAttentionNorm)).await?,
+            pre_ffn_norm: self.norm(part(LayerTensor::PreFfnNorm)).await?,
             gate_up: self.stack(&gate_up).await?,
-            down: self.matrix(part(LayerPart::Down)).await?,
-            post_ffn_norm: self.norm(part(LayerPart::PostFfnNorm)).await?,
+            down: self.matrix(part(LayerTensor::Down)).await?,
+            post_ffn_norm: self.norm(part(LayerTensor::PostFfnNorm)).await?,
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::metadata::Metadata;
 use crate::error::{Error, Result};
 
-/// The tokenizer's pieces and what they are for, as the file has them; `crate::tokenizer` checks and uses them.
+/// The tokenizer's pieces as the file has them. `crate::tokenizer` checks and uses them.
 #[derive(Debug, Clone, Default)]
 pub struct GgufVocab {
     /// The kind of tokenizer: "llama" for Gemma's.
