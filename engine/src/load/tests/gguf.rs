@@ -220,6 +220,10 @@ fn split_models() {
     let model = ModelFiles::open(&second).unwrap();
     read_all(&model);
     assert_eq!(model.path(), second);
+    // Their names put them in order, not the caller.
+    let named = |number: usize| format!("tiny-{:05}-of-00003.gguf", number + 1);
+    let given = parts.iter().enumerate().rev().map(|(number, part)| (named(number), part.bytes().into()));
+    read_all(&ModelFiles::from_bytes("web", given).unwrap());
 
     std::fs::remove_file(&second).unwrap();
     fails(ModelFiles::open(folder.path()), &["tiny-00002-of-00003.gguf"]);

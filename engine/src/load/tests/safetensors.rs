@@ -75,11 +75,11 @@ fn output_heads() {
     let head = || ("lm_head.weight".to_owned(), "BF16", vec![VOCAB as usize, HIDDEN as usize]);
     assert!(spoilt(|_, w| w.tensors.push(head())).is_ok());
     let untied = |config: &mut Json| config["tie_word_embeddings"] = json!(false);
-    let apart = spoilt(|config, w| {
+    let separate = spoilt(|config, w| {
         untied(config);
         w.tensors.push(head());
     });
-    fails(apart, &["lm_head.weight", "tie_word_embeddings"]);
+    fails(separate, &["lm_head.weight", "tie_word_embeddings"]);
     fails(spoilt(|config, _| untied(config)), &["lm_head.weight", "missing"]);
 }
 
