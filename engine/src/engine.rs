@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
-use crate::load::{ModelFiles, Part, TokenizerSource};
+use crate::load::{ModelFiles, TensorId, TokenizerSource};
 use crate::model::{Kernels, Model, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
 use crate::quant::{Matrix, WeightFormat};
@@ -195,7 +195,7 @@ impl EngineBuilder {
         if self.prefill_chunk == 0 {
             return Err(Error::Setting { field: "prefill chunk", value: "0".into(), expected: "at least 1" });
         }
-        let cache_format = self.kv_format.unwrap_or(match self.weights.unwrap_or(files.tensor(Part::Embedding)?.format) {
+        let cache_format = self.kv_format.unwrap_or(match self.weights.unwrap_or(files.tensor(TensorId::Embedding)?.format) {
             WeightFormat::F32 => CacheFormat::F32,
             _ => CacheFormat::F16,
         });

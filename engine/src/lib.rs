@@ -18,7 +18,8 @@
 //!
 //! The rooms, from the top: [`Chat`] speaks in turns of text over a [`Session`], which extends a sequence of tokens with an
 //! [`Engine`]. Below, [`model`] is the layer graph, [`ops`] one function a kernel, [`gpu`] the device; [`load`] and
-//! [`quant`] bring weights from files to the device. Those are public for tests and for the curious, and may change.
+//! [`quant`] bring weights from files to the device, and [`config`] is the shape of a model. Those are public for tests and
+//! for the curious, and may change.
 
 pub mod check;
 pub mod config;

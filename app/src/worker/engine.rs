@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use lapidary_engine::gpu::{AdapterChoice, adapters_blocking};
-use lapidary_engine::load::Part;
+use lapidary_engine::load::TensorId;
 use lapidary_engine::model::{KvCache, Weights};
 use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{DeviceOptions, Engine, Error, ModelFiles, Result, Session, Timings};
@@ -448,7 +448,7 @@ fn price(load: &Load) -> Result<Price> {
 
 fn price_of(files: &ModelFiles, load: &Load) -> Result<Price> {
     let config = files.config();
-    let stored = load.weights.unwrap_or(files.tensor(Part::Embedding)?.format);
+    let stored = load.weights.unwrap_or(files.tensor(TensorId::Embedding)?.format);
     let context = load.context.unwrap_or(config.context_length.min(8192)).min(config.context_length);
     Ok(Price {
         weights: Weights::bytes(files, load.weights)?,

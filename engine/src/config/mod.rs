@@ -135,7 +135,7 @@ impl Config {
                 format!("it is {}, but must divide the number of heads, {}", self.num_kv_heads, self.num_heads);
             return Err(fail("num_key_value_heads", reason));
         }
-        // 32-bit machines, such as the browser's, can hold less.
+        // In browsers usize has 32 bits, which these products may exceed.
         let products = [
             ("vocab_size", self.vocab_size, self.hidden_size),
             ("intermediate_size", self.intermediate_size, self.hidden_size),

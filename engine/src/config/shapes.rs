@@ -118,7 +118,7 @@ mod tests {
         let error = Config::of_shape("gemma-9-1t").unwrap_err();
         assert!(matches!(error, Error::Setting { .. }));
         assert!(error.to_string().ends_with("gemma-2-27b, gemma-3-270m or gemma-3-1b"), "{error}");
-        // One of the few numbers that a product of others would get wrong.
+        // Not 1/√head_dim.
         let large = Config::of_shape("gemma-2-27b").unwrap();
         assert_eq!(large.query_scale, 1.0 / 12.0);
         assert_eq!(large.layers[0].window, Some(4096));

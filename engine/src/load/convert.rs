@@ -2,14 +2,14 @@
 
 use crate::quant::{ROW_GROUP, WeightFormat, interleave};
 
-/// Rows below which another thread costs more than it brings.
-const ROWS_A_THREAD: usize = 16;
+/// A thread for fewer rows costs more time than it saves.
+const ROWS_PER_THREAD: usize = 16;
 
-/// Converts rows of `cols` values `from` the file's format `to` another and moves them into the GPU layout, interleaved:
-/// `quants` and `scales` are zeros, with room for as many rows, rounded up to whole blocks of [`ROW_GROUP`].
+/// Converts rows of `cols` values from the file's format, `from`, to the format `to`, and writes them in the GPU layout,
+/// interleaved. `quants` and `scales` are zeros, with room for the rows, rounded up to whole blocks of [`ROW_GROUP`].
 ///
-/// Quantising searches for scales (tens of nanoseconds a value for the k-quants), so it takes all cores; what only moves is
-/// as fast as memory on one.
+/// Quantising takes all cores: the k-quants search for scales, which takes tens of nanoseconds per value. Repacking alone
+/// is as fast as memory on one core.
 pub(crate) fn convert(
     from: WeightFormat,
     to: WeightFormat,
@@ -18,12 +18,12 @@ pub(crate) fn convert(
     quants: &mut [u32],
     scales: &mut [u32],
 ) {
-    let threads = if from == to { 1 } else { threads().min(rows.len() / ROWS_A_THREAD).max(1) };
+    let threads = if from == to { 1 } else { threads().min(rows.len() / ROWS_PER_THREAD).max(1) };
     let share = rows.len().div_ceil(threads).next_multiple_of(ROW_GROUP).max(ROW_GROUP);
     let size = to.gpu_row(cols);
     let scale_words = (share * size.scale_words).max(1);
     let shares = rows.chunks(share).zip(quants.chunks_mut(4 * share * size.quant_vec4s));
-    // Formats without scales have no chunks of them.
+    // Formats without scales have no chunks of scales.
     let mut scales = scales.chunks_mut(scale_words);
     let shares = shares.map(|(rows, quants)| (rows, quants, scales.next().unwrap_or_default()));
     if threads == 1 {
@@ -36,7 +36,7 @@ pub(crate) fn convert(
     });
 }
 
-/// A browser has one.
+/// Browsers have one thread.
 fn threads() -> usize {
     if cfg!(target_arch = "wasm32") { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }

@@ -3,15 +3,15 @@
 //! Opening a model checks everything that later code relies on: every tensor is there with the shape that the
 //! configuration asks for, in a supported format, and its bytes are inside the file.
 
-pub mod bytes;
+mod bytes;
 mod convert;
 mod folder;
 pub mod gguf;
 mod hub;
-pub mod names;
 mod safetensors;
 mod source;
 mod synthetic;
+mod tensor_id;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 pub use bytes::Bytes;
 pub use gguf::GgufVocab;
-pub use names::{LayerPart, Part};
 pub use source::{FileSource, ReadFuture, Source};
+pub use tensor_id::{LayerTensor, TensorId};
 pub use upload::Uploader;
 pub(crate) use upload::read_rows;
 pub use view::TensorView;
@@ -44,7 +44,7 @@ pub struct ModelFiles {
     kind: &'static str,
     config: Config,
     tokenizer: TokenizerSource,
-    tensors: HashMap<Part, Located>,
+    tensors: HashMap<TensorId, Located>,
     files: Vec<ModelFile>,
     norm_offset: f32,
 }
@@ -66,7 +66,7 @@ pub enum TokenizerSource {
         /// The vocabulary, not yet checked.
         vocab: GgufVocab,
     },
-    /// The model has no tokenizer, which is enough to run token ids.
+    /// The model has no tokenizer. It can still run token ids.
     Missing {
         /// Where it should be.
         looked_for: PathBuf,
@@ -112,13 +112,13 @@ impl ModelFiles {
         now(Self::hub(folder_name(path), folder))
     }
 
-    /// Opens the files of a model from wherever their sources read them: those of a Hugging Face folder, if `config.json`
-    /// is among them, or else the parts of a GGUF model, in the order of their names. Files of other names are not read.
+    /// Opens a model from sources. If `config.json` is among the files, they are those of a Hugging Face folder, and
+    /// unknown ones are not read. Otherwise they are the parts of one GGUF model, in the order of their names.
     ///
-    /// `files` are names, such as `model.safetensors`, and sources. `folder` stands before the names in errors, and may
-    /// be empty.
+    /// `files` are pairs of a name, such as `model.safetensors`, and a source. In errors `folder`, which may be empty,
+    /// stands before the name.
     ///
-    /// Only headers and small files are read here, and weights as they are loaded, in ranges as [`Source`] says.
+    /// This reads headers and small files only. Weights are read while they load, in ranges as [`Source`] says.
     ///
     /// # Errors
     ///
@@ -138,8 +138,7 @@ impl ModelFiles {
         Self::gguf(&path, parts).await
     }
 
-    /// Opens the files of a model that are in memory: part of the program, or read before. As
-    /// [`ModelFiles::from_sources`], but at once.
+    /// Opens a model from files in memory, as [`ModelFiles::from_sources`], without waiting.
     ///
     /// # Errors
     ///
@@ -196,17 +195,17 @@ impl ModelFiles {
         &self.config
     }
 
-    /// A tensor of the model. Its shape is [`Part::shape`].
+    /// A tensor of the model. Its shape is [`TensorId::shape`].
     ///
     /// # Errors
     ///
-    /// [`Error::MissingTensor`] where [`Part::all`] does not list the part; the others were checked at opening.
-    pub fn tensor(&self, part: Part) -> Result<TensorView<'_>> {
-        let located = self.tensors.get(&part);
+    /// [`Error::MissingTensor`] where [`TensorId::all`] does not list the tensor; the others were checked at opening.
+    pub fn tensor(&self, id: TensorId) -> Result<TensorView<'_>> {
+        let located = self.tensors.get(&id);
         let Some((located, file)) = located.and_then(|located| Some((located, self.files.get(located.file)?))) else {
             let name = match self.kind {
-                "safetensors" => part.hub_name(),
-                _ => part.gguf_name(),
+                "safetensors" => id.hub_name(),
+                _ => id.gguf_name(),
             };
             return Err(Error::MissingTensor { path: self.path.clone(), name });
         };
@@ -244,7 +243,7 @@ impl ModelFiles {
     }
 }
 
-/// The folder's own name, also where the path ends in `.` or `..`.
+/// The folder's name, also where the path ends in `.` or `..`.
 fn folder_name(path: &Path) -> String {
     let full = path.file_name().is_none().then(|| path.canonicalize().ok());
     let full = full.flatten().unwrap_or_else(|| path.to_owned());
@@ -308,7 +307,7 @@ fn clip(text: &str) -> &str {
     text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end])
 }
 
-/// A name from a file, made fit for an error message.
+/// A name from a file, escaped and shortened for an error message.
 fn shorten(name: &str) -> String {
     const MAX_CHARS: usize = 80;
     let mut shown: String = name.chars().take(MAX_CHARS).flat_map(|c| c.escape_debug()).collect();

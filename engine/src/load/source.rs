@@ -21,10 +21,13 @@ pub type ReadFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Bytes>> + 'a>>;
 
 /// A file of a model, read range by range: local, over HTTP, or in a browser's storage.
 ///
-/// Nobody asks for a whole file of weights. A header comes first: of a GGUF file the first 8 MiB, and if they are too few
-/// a larger start, at most 128 MiB; of a safetensors file as many bytes as its first 8 say, at most 100 MB. Weights come
-/// in whole rows, at most 4 MiB at a time, or 8 rows if those are more. Small files such as `config.json` and
-/// `tokenizer.json` are read at once. One read is under way at a time.
+/// One read is in progress at a time. Its size is bounded:
+///
+/// - Opening a GGUF file reads its first 8 MiB. If its tables are longer, a longer start is read, at most 128 MiB.
+/// - Opening a safetensors file reads 8 bytes, and then the header, whose length they hold, at most 100 MB.
+/// - Opening reads other files of a Hugging Face folder whole: `config.json` and `generation_config.json` of at most
+///   1 MiB, an index of at most 32 MiB, `tokenizer.json` of at most 256 MiB.
+/// - Loading reads weights in batches of whole rows: at most 4 MiB, or 8 rows if those are larger.
 pub trait Source: wgpu::WasmNotSendSync {
     /// Bytes of the file, which do not change while the source is in use.
     fn size(&self) -> u64;
@@ -82,8 +85,10 @@ impl FileSource {
         // A panic elsewhere leaves nothing half done: every read seeks first.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(range.start))?;
+        let len = range.end.saturating_sub(range.start);
         let mut bytes = Vec::new();
-        (&mut *file).take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes)?;
+        bytes.try_reserve_exact(usize::try_from(len).unwrap_or(usize::MAX)).map_err(io::Error::other)?;
+        (&mut *file).take(len).read_to_end(&mut bytes)?;
         Ok(bytes.into())
     }
 }

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::names::Part;
 use super::source::ModelFile;
+use super::tensor_id::TensorId;
 use super::{Bytes, Located, ModelFiles, TensorView, TokenizerSource, Uploader};
 use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::quant::{Matrix, WeightFormat};
 
-/// Rows that a large model has per width; its matrices repeat them. Rows close to each other differ.
+/// Rows that a large model has per width; its matrices repeat them. Neighbours differ.
 const ROWS: usize = 16;
 /// Values of a model all of whose rows differ, at most.
 const SMALL: usize = 1 << 22;
@@ -23,26 +23,26 @@ impl ModelFiles {
         let mut files: Vec<ModelFile> = Vec::new();
         let mut patterns: HashMap<(usize, bool, usize), Located> = HashMap::new();
         let mut tensors = HashMap::new();
-        let values = Part::all(&config).into_iter().map(|part| part.shape(&config).iter().product::<usize>());
+        let values = TensorId::all(&config).into_iter().map(|id| id.shape(&config).iter().product::<usize>());
         let is_small = values.sum::<usize>() <= SMALL;
-        for (i, part) in Part::all(&config).into_iter().enumerate() {
-            let [rows, cols] = part.shape(&config);
-            let key = (cols, part.is_norm(), if is_small { i } else { 0 });
+        for (i, id) in TensorId::all(&config).into_iter().enumerate() {
+            let [rows, cols] = id.shape(&config);
+            let key = (cols, id.is_norm(), if is_small { i } else { 0 });
             let pattern = patterns.entry(key).or_insert_with(|| {
-                let format = match part.is_norm() {
+                let format = match id.is_norm() {
                     true => WeightFormat::F32,
                     false if format.row_bytes(cols).is_some() => format,
                     false => WeightFormat::Bf16,
                 };
-                let count = if part.is_norm() || is_small { rows } else { ROWS };
+                let count = if id.is_norm() || is_small { rows } else { ROWS };
                 // Norms near 1, and projections that keep the magnitude of their input.
-                let (mean, spread) = if part.is_norm() { (1.0, 0.1) } else { (0.0, 1.7 / (cols as f32).sqrt()) };
+                let (mean, spread) = if id.is_norm() { (1.0, 0.1) } else { (0.0, 1.7 / (cols as f32).sqrt()) };
                 let bytes = Bytes::from(noise_rows(format, count, cols, mean, spread, key.2));
                 let range = 0..bytes.len() as u64;
                 files.push(ModelFile::new(PathBuf::from(name), bytes));
                 Located { name: String::new(), format, shape: [count, cols], file: files.len() - 1, range }
             });
-            tensors.insert(part, Located { name: part.gguf_name(), shape: [rows, cols], ..pattern.clone() });
+            tensors.insert(id, Located { name: id.gguf_name(), shape: [rows, cols], ..pattern.clone() });
         }
         ModelFiles {
             path: PathBuf::from(name),
@@ -83,7 +83,7 @@ impl Matrix {
     }
 }
 
-/// Evenly spread numbers from -1 to 1, the same each time (xorshift64*, Vigna 2016).
+/// Uniform numbers from -1 to 1, the same for the same seed (xorshift64*, Vigna 2016).
 struct Noise(u64);
 
 impl Noise {

@@ -44,9 +44,9 @@ async fn rows(view: &TensorView<'_>) -> Result<Vec<u8>> {
 
 /// Reads every tensor that the configuration asks for.
 fn read_all(model: &ModelFiles) {
-    for part in super::Part::all(model.config()) {
-        let view = model.tensor(part).expect("a tensor that was checked");
-        assert_eq!([view.rows, view.cols], part.shape(model.config()));
+    for id in super::TensorId::all(model.config()) {
+        let view = model.tensor(id).expect("a tensor that was checked");
+        assert_eq!([view.rows, view.cols], id.shape(model.config()));
         let row_bytes = view.format.row_bytes(view.cols).expect("whole blocks");
         assert_eq!(view.row_bytes(), row_bytes);
         let bytes = now(rows(&view)).expect("memory can be read");

@@ -94,7 +94,7 @@ impl<'a> Uploader<'a> {
         row.upload(self.gpu, &values).await
     }
 
-    /// Hands over what still waits.
+    /// Submits pending writes and waits until the device has them.
     ///
     /// # Errors
     /// If the device is lost or refused an upload.
@@ -104,7 +104,7 @@ impl<'a> Uploader<'a> {
         self.gpu.finish(submission).await
     }
 
-    /// Says that all of the file is done: small tensors do not report on their own.
+    /// Reports the whole file as done: vectors report no progress.
     ///
     /// # Errors
     /// [`Error::Cancelled`] if the progress callback said so.

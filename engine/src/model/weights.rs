@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Capabilities, Gpu, Tensor};
-use crate::load::{LayerPart, ModelFiles, Part, Uploader};
+use crate::load::{LayerTensor, ModelFiles, TensorId, Uploader};
 use crate::ops::{cos_sin, first_up, rope_table};
 use crate::quant::{Matrix, WeightFormat};
 
@@ -32,7 +32,7 @@ struct StackPart {
     /// The first column of its output.
     first_out: usize,
     /// What the file calls its rows, from the first.
-    tensors: Vec<Part>,
+    tensors: Vec<TensorId>,
 }
 
 impl Stack {
@@ -68,9 +68,9 @@ pub struct LayerWeights {
 /// A matrix or a norm, and what the file calls it: matrices' rows in order, norms side by side.
 pub(crate) enum Source<'a> {
     /// `[rows, cols]`
-    Matrix(&'a Matrix, Vec<Part>),
+    Matrix(&'a Matrix, Vec<TensorId>),
     /// `[1, cols]`
-    Norm(&'a Tensor, Vec<Part>),
+    Norm(&'a Tensor, Vec<TensorId>),
 }
 
 impl Weights {
@@ -88,7 +88,7 @@ impl Weights {
         let config = files.config();
         let declare = Declare { files, format, max_shard_bytes, capabilities };
         Ok(Self {
-            embedding: declare.matrix("embedding", Part::Embedding)?,
+            embedding: declare.matrix("embedding", TensorId::Embedding)?,
             layers: (0..config.num_layers).map(|i| declare.layer(i)).collect::<Result<_>>()?,
             final_norm: Tensor::new("final_norm", 1, config.hidden_size),
         })
@@ -105,12 +105,12 @@ impl Weights {
         progress: &mut (dyn FnMut(u64, u64) -> bool + Send),
     ) -> Result<()> {
         let mut total = 0;
-        for part in Part::all(files.config()) {
+        for part in TensorId::all(files.config()) {
             let view = files.tensor(part)?;
             total += view.format.row_bytes(view.cols).map_or(0, |bytes| bytes as u64 * view.rows as u64);
         }
         let mut uploader = Uploader::new(gpu, total, progress);
-        let views = |parts: &[Part]| parts.iter().map(|part| files.tensor(*part)).collect::<Result<Vec<_>>>();
+        let views = |parts: &[TensorId]| parts.iter().map(|part| files.tensor(*part)).collect::<Result<Vec<_>>>();
         for source in self.sources() {
             match source {
                 Source::Matrix(matrix, parts) => uploader.fill(matrix, &views(&parts)?).await?,
@@ -123,23 +123,23 @@ impl Weights {
 
     /// Everything, with what the file calls it.
     pub(crate) fn sources(&self) -> Vec<Source<'_>> {
-        let mut sources = vec![Source::Matrix(&self.embedding, vec![Part::Embedding])];
+        let mut sources = vec![Source::Matrix(&self.embedding, vec![TensorId::Embedding])];
         for (i, layer) in self.layers.iter().enumerate() {
-            let named = |part| vec![Part::Layer(i, part)];
+            let named = |part| vec![TensorId::Layer(i, part)];
             let stacked = layer.qkv.parts.iter().chain(&layer.gate_up.parts);
             sources.extend(stacked.map(|part| Source::Matrix(&part.matrix, part.tensors.clone())));
             sources.extend([
-                Source::Matrix(&layer.output, named(LayerPart::Output)),
-                Source::Matrix(&layer.down, named(LayerPart::Down)),
-                Source::Norm(&layer.input_norm, named(LayerPart::InputNorm)),
-                Source::Norm(&layer.post_attention_norm, named(LayerPart::PostAttentionNorm)),
-                Source::Norm(&layer.pre_ffn_norm, named(LayerPart::PreFfnNorm)),
-                Source::Norm(&layer.post_ffn_norm, named(LayerPart::PostFfnNorm)),
+                Source::Matrix(&layer.output, named(LayerTensor::Output)),
+                Source::Matrix(&layer.down, named(LayerTensor::Down)),
+                Source::Norm(&layer.input_norm, named(LayerTensor::InputNorm)),
+                Source::Norm(&layer.post_attention_norm, named(LayerTensor::PostAttentionNorm)),
+                Source::Norm(&layer.pre_ffn_norm, named(LayerTensor::PreFfnNorm)),
+                Source::Norm(&layer.post_ffn_norm, named(LayerTensor::PostFfnNorm)),
             ]);
-            let query_key = || [LayerPart::QueryNorm, LayerPart::KeyNorm].map(|part| Part::Layer(i, part)).to_vec();
+            let query_key = || [LayerTensor::QueryNorm, LayerTensor::KeyNorm].map(|part| TensorId::Layer(i, part)).to_vec();
             sources.extend(layer.qk_norm.as_ref().map(|norm| Source::Norm(norm, query_key())));
         }
-        sources.push(Source::Norm(&self.final_norm, vec![Part::FinalNorm]));
+        sources.push(Source::Norm(&self.final_norm, vec![TensorId::FinalNorm]));
         sources
     }
 
@@ -184,17 +184,17 @@ struct Declare<'a> {
 }
 
 impl Declare<'_> {
-    fn matrix(&self, label: &str, part: Part) -> Result<Matrix> {
+    fn matrix(&self, label: &str, part: TensorId) -> Result<Matrix> {
         let view = self.files.tensor(part)?;
         let format = self.format.unwrap_or(view.format);
         Ok(Matrix::new(label, format, [view.rows, view.cols], self.max_shard_bytes, self.capabilities))
     }
 
     /// Matrices of the same input, each with the first column of its output.
-    fn stack(&self, label: &str, placed: &[(Part, usize)]) -> Result<Stack> {
+    fn stack(&self, label: &str, placed: &[(TensorId, usize)]) -> Result<Stack> {
         /// Tensors of the file to be one matrix.
         struct Group {
-            tensors: Vec<Part>,
+            tensors: Vec<TensorId>,
             /// In the file: what it has in another format is read differently.
             read_as: WeightFormat,
             format: WeightFormat,
@@ -224,22 +224,23 @@ impl Declare<'_> {
     }
 
     fn layer(&self, i: usize) -> Result<LayerWeights> {
-        let part = |part| Part::Layer(i, part);
+        let part = |part| TensorId::Layer(i, part);
         let config = self.files.config();
         let norm = |label| Tensor::new(label, 1, config.hidden_size);
         let (query, key) = (config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim);
         let first_up = first_up(config.intermediate_size);
-        let qkv = [(part(LayerPart::Query), 0), (part(LayerPart::Key), query), (part(LayerPart::Value), query + key)];
-        let gate_up = [(part(LayerPart::Gate), 0), (part(LayerPart::Up), first_up)];
+        let qkv =
+            [(part(LayerTensor::Query), 0), (part(LayerTensor::Key), query), (part(LayerTensor::Value), query + key)];
+        let gate_up = [(part(LayerTensor::Gate), 0), (part(LayerTensor::Up), first_up)];
         Ok(LayerWeights {
             input_norm: norm("input_norm"),
             qkv: self.stack("qkv weights", &qkv)?,
-            output: self.matrix("output weights", part(LayerPart::Output))?,
+            output: self.matrix("output weights", part(LayerTensor::Output))?,
             qk_norm: config.qk_norm.then(|| Tensor::new("qk_norm", 1, 2 * config.head_dim)),
             post_attention_norm: norm("post_attention_norm"),
             pre_ffn_norm: norm("pre_ffn_norm"),
             gate_up: self.stack("gate_up weights", &gate_up)?,
-            down: self.matrix("down weights", part(LayerPart::Down))?,
+            down: self.matrix("down weights", part(LayerTensor::Down))?,
             post_ffn_norm: norm("post_ffn_norm"),
         })
     }

@@ -9,7 +9,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 use crate::load::clip;
-use crate::load::names::Part;
+use crate::load::tensor_id::TensorId;
 
 /// The keys of a file, which start with its architecture's name.
 struct Keys<'a> {
@@ -112,7 +112,7 @@ fn family(meta: &Metadata, path: &Path) -> Result<&'static Family> {
 /// The file's key for a field of `config.json`.
 fn spell(keys: &Keys<'_>, field: &str) -> String {
     keys.spell(match field {
-        "vocab_size" => return Part::Embedding.gguf_name(),
+        "vocab_size" => return TensorId::Embedding.gguf_name(),
         "eos_token_id" => return "tokenizer.ggml.eos_token_id".to_owned(),
         "bos_token_id" => return "tokenizer.ggml.bos_token_id".to_owned(),
         "hidden_size" => "embedding_length",
@@ -132,7 +132,7 @@ fn spell(keys: &Keys<'_>, field: &str) -> String {
 }
 
 fn embedding_rows(meta: &Metadata, path: &Path) -> Result<usize> {
-    let name = Part::Embedding.gguf_name();
+    let name = TensorId::Embedding.gguf_name();
     match meta.tensor(&name) {
         None => Err(Error::MissingTensor { path: path.to_owned(), name }),
         // An embedding of another shape is refused where all shapes are compared.

@@ -1,4 +1,4 @@
-//! The typed keys and values in front of a GGUF file's tensors.
+//! The typed keys and values before a GGUF file's tensors.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::tensors::TensorInfo;
 use super::{bad, shorten};
 use crate::error::{Error, Result};
 
-/// Keys of more bytes than this are not allowed by the format.
+/// Bytes that the format allows a key.
 const MAX_KEY: u64 = 65_535;
 /// Real files have some forty keys.
 const MAX_KEYS: u64 = 65_536;
@@ -24,7 +24,7 @@ pub struct Metadata {
     tensors: HashMap<String, TensorInfo>,
 }
 
-/// A value, with the widths of numbers dropped.
+/// A value. Numbers of all widths become the widest.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Any unsigned whole number.
@@ -45,7 +45,7 @@ pub enum Value {
     Bools(Vec<bool>),
     /// A list of strings.
     Texts(Vec<String>),
-    /// A list of lists, which no key that we read has; its content is dropped.
+    /// A list of lists. No key that is read has one, so its content is dropped.
     Nested,
 }
 
@@ -167,7 +167,7 @@ impl Metadata {
         })
     }
 
-    /// A list of strings, taken out.
+    /// A list of strings, moved out.
     pub(super) fn take_texts(&mut self, key: &str) -> Result<Option<Vec<String>>> {
         self.texts(key)?;
         match self.values.remove(key) {
@@ -176,7 +176,7 @@ impl Metadata {
         }
     }
 
-    /// A list of numbers, taken out.
+    /// A list of numbers, moved out.
     pub(super) fn take_floats(&mut self, key: &str) -> Result<Option<Vec<f32>>> {
         match self.values.remove(key) {
             None => Ok(None),
@@ -185,7 +185,7 @@ impl Metadata {
         }
     }
 
-    /// A list of 32-bit whole numbers, taken out.
+    /// A list of 32-bit whole numbers, moved out.
     pub(super) fn take_ints(&mut self, key: &str) -> Result<Option<Vec<i32>>> {
         match self.values.remove(key) {
             None => Ok(None),
@@ -229,10 +229,10 @@ impl Metadata {
     }
 }
 
-/// Smallest key: the length, no character, the type and one byte.
+/// The smallest key and value: a length of 0, the type, and one byte.
 const MIN_PAIR_BYTES: usize = 8 + 4 + 1;
 
-/// How many keys follow.
+/// Reads the number of keys.
 pub(super) fn read_key_count(reader: &mut Reader<'_>) -> Result<usize> {
     reader.count(MAX_KEYS, MIN_PAIR_BYTES, "the number of metadata keys")
 }
@@ -336,7 +336,7 @@ fn read_list(reader: &mut Reader<'_>, what: &str, depth: u32) -> Result<Value> {
         kind::U32 => Value::Ints(each(bytes, |b| i64::from(u32::from_le_bytes(b)))),
         kind::I32 => Value::Ints(each(bytes, |b| i64::from(i32::from_le_bytes(b)))),
         kind::I64 => Value::Ints(each(bytes, i64::from_le_bytes)),
-        // Numbers of 2^63 and more make no sense in any list; keep them out of range rather than wrap them around.
+        // Numbers of 2^63 and more make no sense in any list. They stay out of range instead of wrapping around.
         _ => Value::Ints(each(bytes, |b| i64::try_from(u64::from_le_bytes(b)).unwrap_or(i64::MAX))),
     })
 }

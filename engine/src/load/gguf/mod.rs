@@ -19,8 +19,8 @@ pub use vocab::GgufVocab;
 
 use reader::{MAX_TABLES, Reader};
 
-use super::names::Part;
 use super::source::ModelFile;
+use super::tensor_id::TensorId;
 use super::{Located, TokenizerSource, bad, check_shape, shorten};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -33,11 +33,11 @@ const MAGIC: &[u8; 4] = b"GGUF";
 /// Tensors start at multiples of this where the file does not say otherwise.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
-/// What a GGUF model says about itself.
+/// A GGUF model, opened and checked.
 pub(super) struct Gguf {
     pub(super) config: Config,
     pub(super) tokenizer: TokenizerSource,
-    pub(super) tensors: Vec<(Part, Located)>,
+    pub(super) tensors: Vec<(TensorId, Located)>,
     /// `general.name`, where it is there.
     pub(super) name: Option<String>,
 }
@@ -128,8 +128,8 @@ pub(super) async fn read(files: &[ModelFile]) -> Result<Gguf> {
     let config = Config::from_gguf(&metadata, path)?;
     check_head(&metadata, files, path).await?;
     let mut tensors = Vec::new();
-    for part in Part::all(&config) {
-        tensors.push((part, locate(part, &metadata, &config, path)?));
+    for id in TensorId::all(&config) {
+        tensors.push((id, locate(id, &metadata, &config, path)?));
     }
     let name = metadata.text("general.name").ok().flatten();
     let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
@@ -141,8 +141,8 @@ pub(super) async fn read(files: &[ModelFile]) -> Result<Gguf> {
 }
 
 /// Finds a tensor and checks its type and shape; its place was checked with the table.
-fn locate(part: Part, metadata: &Metadata, config: &Config, path: &Path) -> Result<Located> {
-    let name = part.gguf_name();
+fn locate(id: TensorId, metadata: &Metadata, config: &Config, path: &Path) -> Result<Located> {
+    let name = id.gguf_name();
     let Some(info) = metadata.tensor(&name) else {
         return Err(Error::MissingTensor { path: path.to_owned(), name });
     };
@@ -157,19 +157,19 @@ fn locate(part: Part, metadata: &Metadata, config: &Config, path: &Path) -> Resu
         ));
     };
     let plain = matches!(format, WeightFormat::F32 | WeightFormat::F16 | WeightFormat::Bf16);
-    if part.is_norm() && !plain {
+    if id.is_norm() && !plain {
         return Err(unsupported(format.name(), "norms must be F32, F16 or BF16, as converters write them"));
     }
-    let shape = check_shape(path, &name, part.shape(config), &info.shape)?;
+    let shape = check_shape(path, &name, id.shape(config), &info.shape)?;
     Ok(Located { name, format, shape, file: info.file, range })
 }
 
-/// Gemma's output head is its embedding. Some files repeat it, which is fine; another head would change the model.
+/// Refuses a separate output head. Gemma's head is its embedding, and some files hold a copy of it, which is ignored.
 async fn check_head(metadata: &Metadata, files: &[ModelFile], path: &Path) -> Result<()> {
     let Some(head) = metadata.tensor("output.weight") else {
         return Ok(());
     };
-    let embedding = metadata.tensor(&Part::Embedding.gguf_name());
+    let embedding = metadata.tensor(&TensorId::Embedding.gguf_name());
     let alike = embedding.filter(|embedding| head.kind == embedding.kind && head.shape == embedding.shape);
     if let Some(embedding) = alike
         && same_bytes(files, head, embedding).await?

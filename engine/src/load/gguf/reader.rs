@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
         Ok(count as usize)
     }
 
-    /// A string with its length in front.
+    /// A string: its length in bytes, at most `max`, and its UTF-8.
     pub(super) fn string(&mut self, max: u64, what: &str) -> Result<&'a str> {
         let len = self.u64(what)?;
         if len > max {

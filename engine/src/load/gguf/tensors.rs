@@ -9,16 +9,16 @@ use super::{bad, shorten};
 use crate::error::Result;
 use crate::quant::WeightFormat;
 
-/// GGML itself stops at 64; leave room for others.
+/// Bytes of a name. GGML itself stops at 64; other writers may not.
 const MAX_NAME: u64 = 1024;
 /// Real files have some thousand tensors.
 const MAX_TENSORS: u64 = 1 << 20;
 /// GGML's tensors have one to four dimensions.
 const MAX_DIMS: u32 = 4;
-/// The smallest entry: a name of no bytes, its dimensions' number, one dimension, type and offset.
+/// The smallest entry: an empty name, the number of dimensions, one dimension, the type and the offset.
 const MIN_ENTRY_BYTES: usize = 8 + 4 + 8 + 4 + 8;
 
-/// Where a tensor is and what it is made of.
+/// A tensor's shape, type and place.
 #[derive(Debug, Clone)]
 pub struct TensorInfo {
     /// Its dimensions, the slowest first (the file has them the other way around): `[rows, cols]` or `[n]`.
@@ -92,7 +92,7 @@ pub(super) struct Entry<'a> {
     offset: u64,
 }
 
-/// How many tensors follow the metadata.
+/// Reads the number of tensors.
 pub(super) fn read_tensor_count(reader: &mut Reader<'_>) -> Result<usize> {
     reader.count(MAX_TENSORS, MIN_ENTRY_BYTES, "the number of tensors")
 }

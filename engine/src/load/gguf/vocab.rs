@@ -3,7 +3,7 @@
 use super::metadata::Metadata;
 use crate::error::{Error, Result};
 
-/// The tokenizer's pieces and what they are for, as the file has them; `crate::tokenizer` checks and uses them.
+/// The tokenizer's pieces as the file has them. `crate::tokenizer` checks and uses them.
 #[derive(Debug, Clone, Default)]
 pub struct GgufVocab {
     /// The kind of tokenizer: "llama" for Gemma's.
@@ -24,7 +24,7 @@ pub struct GgufVocab {
     pub pad_id: Option<u32>,
     /// Whether a text starts with `<bos>`; true where the file does not say.
     pub add_bos: bool,
-    /// Whether a text gets a space in front, where the file says.
+    /// Whether a space is put before a text, where the file says.
     pub add_space_prefix: Option<bool>,
     /// Merges, which files of kind "llama" lack.
     pub merges: Vec<String>,

@@ -71,7 +71,7 @@ fn read(json: &[u8], path: &Path) -> Result<Config> {
     let (local, full) = ropes(&text, family)?;
     let sliding = sliding_layers(&text, family, num_layers)?;
     let window = match text.map.get("sliding_window") {
-        // Without a window, sliding layers see everything.
+        // Without a window, sliding layers attend to all positions.
         Some(Value::Null) => None,
         _ => Some(text.size("sliding_window", Some(family.sliding_window))?),
     };
@@ -104,7 +104,7 @@ fn read(json: &[u8], path: &Path) -> Result<Config> {
         stop_ids: unique(stops),
     };
     config.check(path, &|field| {
-        // The ids are the whole model's, where it has them.
+        // Models with images give the ids outside of `text_config`.
         if field.ends_with("_token_id") && root.get(field).is_some() {
             root.spell(field)
         } else if matches!(field, "rope_theta" | "rope_scaling") && text.get("rope_parameters").is_some() {

@@ -42,7 +42,7 @@ pub(super) fn ids(fields: &Fields<'_>, name: &str) -> Result<Option<Vec<u32>>> {
 /// An object of the file. Fields that are null count as absent.
 pub(super) struct Fields<'a> {
     pub(super) path: &'a Path,
-    /// What the object's fields are called in errors before their own names.
+    /// What stands before the names of the object's fields in errors, for example `text_config.`.
     pub(super) prefix: &'a str,
     pub(super) map: &'a Object,
 }

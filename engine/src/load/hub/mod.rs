@@ -13,9 +13,9 @@ use serde::Deserialize;
 use config::{head_is_tied, stop_ids};
 
 use super::folder::Folder;
-use super::names::Part;
 use super::safetensors::{Header, TensorInfo};
 use super::source::ModelFile;
+use super::tensor_id::TensorId;
 use super::{Located, TokenizerSource, bad, check_shape, shorten};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ pub(super) fn is_here(folder: &Folder) -> bool {
 pub(super) struct Model {
     pub(super) config: Config,
     pub(super) tokenizer: TokenizerSource,
-    pub(super) tensors: Vec<(Part, Located)>,
+    pub(super) tensors: Vec<(TensorId, Located)>,
     pub(super) files: Vec<ModelFile>,
 }
 
@@ -82,7 +82,7 @@ fn check(
     let mut config = Config::from_hub(config_json, &config_path)?;
     let tied = head_is_tied(config_json, &config_path)?;
     let prefix = tensors.prefix();
-    if let Some(found) = tensors.get(&name_of(Part::Embedding, prefix)) {
+    if let Some(found) = tensors.get(&name_of(TensorId::Embedding, prefix)) {
         let rows = found.info.shape.first().copied().unwrap_or(0);
         let confused = config.architecture.family().confused_vocab_sizes;
         if confused.contains(&rows) && confused.contains(&config.vocab_size) {
@@ -107,14 +107,14 @@ fn check(
         });
     }
     let mut located = Vec::new();
-    for part in Part::all(&config) {
-        located.push((part, tensors.locate(part, prefix, &config)?));
+    for id in TensorId::all(&config) {
+        located.push((id, tensors.locate(id, prefix, &config)?));
     }
     Ok(Model { config, tokenizer, tensors: located, files: tensors.files.into_iter().map(|(file, _)| file).collect() })
 }
 
-fn name_of(part: Part, prefix: &str) -> String {
-    let name = part.hub_name();
+fn name_of(id: TensorId, prefix: &str) -> String {
+    let name = id.hub_name();
     match name.strip_prefix(PREFIXES[0]) {
         Some(rest) => format!("{prefix}{rest}"),
         None => name,
@@ -191,11 +191,14 @@ impl Tensors {
 
     /// The prefix under which there is an embedding, or that of text models.
     fn prefix(&self) -> &'static str {
-        PREFIXES.into_iter().find(|prefix| self.get(&name_of(Part::Embedding, prefix)).is_some()).unwrap_or(PREFIXES[0])
+        PREFIXES
+            .into_iter()
+            .find(|prefix| self.get(&name_of(TensorId::Embedding, prefix)).is_some())
+            .unwrap_or(PREFIXES[0])
     }
 
-    fn locate(&self, part: Part, prefix: &str, config: &Config) -> Result<Located> {
-        let name = name_of(part, prefix);
+    fn locate(&self, id: TensorId, prefix: &str, config: &Config) -> Result<Located> {
+        let name = name_of(id, prefix);
         let Some(found) = self.get(&name) else {
             let listed = self.index.as_ref().and_then(|index| index.get(&name));
             return Err(match listed.and_then(|number| self.files.get(*number)) {
@@ -217,7 +220,7 @@ impl Tensors {
                 });
             }
         };
-        let shape = check_shape(path, &name, part.shape(config), &found.info.shape)?;
+        let shape = check_shape(path, &name, id.shape(config), &found.info.shape)?;
         Ok(Located { name, format, shape, file: found.number, range: found.range })
     }
 }

@@ -3,7 +3,7 @@
 use super::write::{F32, Gguf, HIDDEN, Value, list_head, put};
 use super::{fails, gguf, now, read_all, rows};
 use crate::error::{Error, Result};
-use crate::load::{LayerPart, ModelFiles, Part, TokenizerSource};
+use crate::load::{LayerTensor, ModelFiles, TensorId, TokenizerSource};
 use crate::quant::WeightFormat;
 
 fn open(model: &Gguf) -> Result<ModelFiles> {
@@ -22,7 +22,7 @@ fn a_good_file() {
     let model = open(&Gguf::model("gemma2")).unwrap();
     read_all(&model);
     assert_eq!((model.name().as_str(), model.kind()), ("Tiny", "gguf"));
-    let down = Part::Layer(1, LayerPart::Down);
+    let down = TensorId::Layer(1, LayerTensor::Down);
     let view = model.tensor(down).unwrap();
     assert_eq!(view.format, WeightFormat::F16);
     assert_eq!(view.name, "blk.1.ffn_down.weight");
@@ -34,8 +34,8 @@ fn a_good_file() {
     assert_eq!(path.to_str(), Some("tiny.gguf"));
     assert_eq!((vocab.tokens.len(), vocab.tokens[2].as_str()), (40, "<bos>"));
     assert_eq!((vocab.bos_id, vocab.eos_id, vocab.unk_id), (Some(2), Some(1), None));
-    fails(model.tensor(Part::Layer(2, LayerPart::Up)), &["blk.2.ffn_up.weight is missing"]);
-    fails(model.tensor(Part::Layer(0, LayerPart::QueryNorm)), &["attn_q_norm.weight is missing"]);
+    fails(model.tensor(TensorId::Layer(2, LayerTensor::Up)), &["blk.2.ffn_up.weight is missing"]);
+    fails(model.tensor(TensorId::Layer(0, LayerTensor::QueryNorm)), &["attn_q_norm.weight is missing"]);
 }
 
 #[test]
@@ -220,6 +220,10 @@ fn split_models() {
     let model = ModelFiles::open(&second).unwrap();
     read_all(&model);
     assert_eq!(model.path(), second);
+    // Their names put them in order, not the caller.
+    let named = |number: usize| format!("tiny-{:05}-of-00003.gguf", number + 1);
+    let given = parts.iter().enumerate().rev().map(|(number, part)| (named(number), part.bytes().into()));
+    read_all(&ModelFiles::from_bytes("web", given).unwrap());
 
     std::fs::remove_file(&second).unwrap();
     fails(ModelFiles::open(folder.path()), &["tiny-00002-of-00003.gguf"]);

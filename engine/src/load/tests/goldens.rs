@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::read_all;
 use crate::config::{Architecture, Config, LayerAttention};
-use crate::load::{ModelFiles, Part, TokenizerSource};
+use crate::load::{ModelFiles, TensorId, TokenizerSource};
 use crate::quant::WeightFormat;
 
 fn open(name: &str) -> ModelFiles {
@@ -49,7 +49,7 @@ fn gemma2_in_three_files() {
         stop_ids: vec![1],
     };
     assert_eq!(*model.config(), expected);
-    assert_eq!(model.tensor(Part::Embedding).unwrap().format, WeightFormat::Bf16);
+    assert_eq!(model.tensor(TensorId::Embedding).unwrap().format, WeightFormat::Bf16);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn gemma2_in_the_dialect_of_transformers_5() {
     let local = layer(16, 10_000.0, 1.0);
     let full = layer(None, 10_000.0, 1.0);
     assert_eq!(config.layers, [local, full, local, full]);
-    assert_eq!(model.tensor(Part::FinalNorm).unwrap().format, WeightFormat::F32);
+    assert_eq!(model.tensor(TensorId::FinalNorm).unwrap().format, WeightFormat::F32);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{fails, now, read_all};
 use crate::error::{Error, Result};
 use crate::load::safetensors::Header;
 use crate::load::source::ModelFile;
-use crate::load::{Bytes, LayerPart, ModelFiles, Part, TokenizerSource};
+use crate::load::{Bytes, LayerTensor, ModelFiles, TensorId, TokenizerSource};
 use crate::quant::WeightFormat;
 
 const QUERY: &str = "model.layers.1.self_attn.q_proj.weight";
@@ -34,7 +34,7 @@ fn a_good_folder() {
         panic!("no tokenizer");
     };
     assert_eq!((&bytes[..], path.exists()), (&b"{}"[..], true));
-    fails(model.tensor(Part::Layer(9, LayerPart::Query)), &["model.layers.9.self_attn.q_proj.weight is missing"]);
+    fails(model.tensor(TensorId::Layer(9, LayerTensor::Query)), &["model.layers.9.self_attn.q_proj.weight is missing"]);
 
     // An empty file cannot be mapped everywhere; it is the tokenizer's business that it is no JSON.
     put(folder.path(), "tokenizer.json", "");
@@ -63,7 +63,7 @@ fn types_and_shapes() {
     wrong(|w| w.tensor("model.embed_tokens.weight").2[0] = 48, &["embed_tokens", "[48, 32]"]);
     let model = spoilt(|_, w| w.tensor(QUERY).1 = "F32").unwrap();
     read_all(&model);
-    let view = model.tensor(Part::Layer(1, LayerPart::Query)).unwrap();
+    let view = model.tensor(TensorId::Layer(1, LayerTensor::Query)).unwrap();
     assert_eq!((view.format, view.name.as_str()), (WeightFormat::F32, QUERY));
     // What the model does not use may be of any type.
     let unused = |w: &mut Safetensors| w.tensors.push(("rotary_emb.inv_freq".to_owned(), "U8", vec![3]));
@@ -75,11 +75,11 @@ fn output_heads() {
     let head = || ("lm_head.weight".to_owned(), "BF16", vec![VOCAB as usize, HIDDEN as usize]);
     assert!(spoilt(|_, w| w.tensors.push(head())).is_ok());
     let untied = |config: &mut Json| config["tie_word_embeddings"] = json!(false);
-    let apart = spoilt(|config, w| {
+    let separate = spoilt(|config, w| {
         untied(config);
         w.tensors.push(head());
     });
-    fails(apart, &["lm_head.weight", "tie_word_embeddings"]);
+    fails(separate, &["lm_head.weight", "tie_word_embeddings"]);
     fails(spoilt(|config, _| untied(config)), &["lm_head.weight", "missing"]);
 }
 
@@ -184,7 +184,7 @@ fn gemma3_prefixes() {
         let folder = folder(&hub_config(true), &Safetensors::model(true, prefix).bytes());
         let model = ModelFiles::open(folder.path()).unwrap();
         read_all(&model);
-        let name = model.tensor(Part::FinalNorm).unwrap().name;
+        let name = model.tensor(TensorId::FinalNorm).unwrap().name;
         assert_eq!(name, format!("{prefix}norm.weight"));
     }
 }

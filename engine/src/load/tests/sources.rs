@@ -11,7 +11,7 @@ use super::rows;
 use super::write::{Gguf, size};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::load::{Bytes, FileSource, ModelFiles, Part, ReadFuture, Source};
+use crate::load::{Bytes, FileSource, ModelFiles, ReadFuture, Source, TensorId};
 use crate::quant::WeightFormat;
 use crate::{Engine, wgpu};
 
@@ -101,8 +101,8 @@ fn assert_same(a: &ModelFiles, b: &ModelFiles) {
     assert_eq!(a.config(), b.config());
     assert_eq!((a.kind(), a.norm_offset()), (b.kind(), b.norm_offset()));
     assert_eq!(format!("{:?}", a.tokenizer()), format!("{:?}", b.tokenizer()));
-    for part in Part::all(a.config()) {
-        let (a, b) = (a.tensor(part).unwrap(), b.tensor(part).unwrap());
+    for id in TensorId::all(a.config()) {
+        let (a, b) = (a.tensor(id).unwrap(), b.tensor(id).unwrap());
         assert_eq!((&a.name, a.format, a.rows, a.cols), (&b.name, b.format, b.rows, b.cols));
         assert!(pollster::block_on(rows(&a)).unwrap() == pollster::block_on(rows(&b)).unwrap(), "{}", a.name);
     }
@@ -256,5 +256,5 @@ fn opening_and_reading_can_move_to_another_thread() {
     assert_send(&ModelFiles::from_sources("", [("a.gguf".to_owned(), source())]));
     let files = ranged("", [("a.gguf", Ranged::new(Gguf::model("gemma2").bytes()))]).unwrap();
     assert_send(&files);
-    assert_send(&files.tensor(Part::Embedding).unwrap().read_rows(0, 1));
+    assert_send(&files.tensor(TensorId::Embedding).unwrap().read_rows(0, 1));
 }

@@ -331,7 +331,7 @@ impl Safetensors {
     }
 }
 
-/// A safetensors file with that header and so many bytes of data.
+/// A safetensors file with that header and `data` zeros.
 pub(super) fn safetensors(header: &str, data: usize) -> Vec<u8> {
     let mut out = (header.len() as u64).to_le_bytes().to_vec();
     out.extend(header.as_bytes());

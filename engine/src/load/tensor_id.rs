@@ -1,21 +1,21 @@
-//! The tensors of a Gemma model, and what the two kinds of files call them.
+//! The tensors of a Gemma model, with their names in both kinds of files and their shapes.
 
 use crate::config::Config;
 
-/// A tensor of the model, whatever the file calls it.
+/// A tensor of the model, independent of its name in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
+pub enum TensorId {
     /// The embedding, which is also the output head.
     Embedding,
     /// The norm before the output head.
     FinalNorm,
-    /// A tensor of a layer, counted from 0.
-    Layer(usize, LayerPart),
+    /// A tensor of a layer. Layers count from 0.
+    Layer(usize, LayerTensor),
 }
 
-/// A tensor of a layer.
+/// A tensor of a layer. Each is one matrix or one norm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LayerPart {
+pub enum LayerTensor {
     /// The norm before attention.
     InputNorm,
     /// The query projection.
@@ -24,7 +24,7 @@ pub enum LayerPart {
     Key,
     /// The value projection.
     Value,
-    /// The projection of the attention's result.
+    /// The output projection of attention.
     Output,
     /// The norm of each query head; Gemma-3 only.
     QueryNorm,
@@ -32,21 +32,21 @@ pub enum LayerPart {
     KeyNorm,
     /// The norm after attention, before the residual is added.
     PostAttentionNorm,
-    /// The norm before the feed-forward part.
+    /// The norm before the FFN.
     PreFfnNorm,
-    /// The feed-forward part's gate.
+    /// The gate projection of the FFN.
     Gate,
-    /// The feed-forward part's other projection up.
+    /// The up projection of the FFN.
     Up,
-    /// The feed-forward part's projection down.
+    /// The down projection of the FFN.
     Down,
-    /// The norm after the feed-forward part, before the residual is added.
+    /// The norm after the FFN, before the residual is added.
     PostFfnNorm,
 }
 
-impl LayerPart {
-    /// Every part, in the order they are used.
-    pub const ALL: [LayerPart; 13] = [
+impl LayerTensor {
+    /// All tensors of a layer, in the order of use.
+    pub const ALL: [LayerTensor; 13] = [
         Self::InputNorm,
         Self::Query,
         Self::Key,
@@ -99,13 +99,13 @@ impl LayerPart {
     }
 }
 
-impl Part {
-    /// The name in safetensors files of text models. Gemma-3 4B and up have another prefix in place of `model.`.
+impl TensorId {
+    /// The name in safetensors files of text models. Gemma-3 4B and up have another prefix than `model.`.
     pub fn hub_name(self) -> String {
         match self {
             Self::Embedding => "model.embed_tokens.weight".to_owned(),
             Self::FinalNorm => "model.norm.weight".to_owned(),
-            Self::Layer(layer, part) => format!("model.layers.{layer}.{}.weight", part.hub_name()),
+            Self::Layer(layer, tensor) => format!("model.layers.{layer}.{}.weight", tensor.hub_name()),
         }
     }
 
@@ -114,7 +114,7 @@ impl Part {
         match self {
             Self::Embedding => "token_embd.weight".to_owned(),
             Self::FinalNorm => "output_norm.weight".to_owned(),
-            Self::Layer(layer, part) => format!("blk.{layer}.{}.weight", part.gguf_name()),
+            Self::Layer(layer, tensor) => format!("blk.{layer}.{}.weight", tensor.gguf_name()),
         }
     }
 
@@ -123,14 +123,14 @@ impl Part {
         match self {
             Self::Embedding => false,
             Self::FinalNorm => true,
-            Self::Layer(_, part) => matches!(
-                part,
-                LayerPart::InputNorm
-                    | LayerPart::QueryNorm
-                    | LayerPart::KeyNorm
-                    | LayerPart::PostAttentionNorm
-                    | LayerPart::PreFfnNorm
-                    | LayerPart::PostFfnNorm
+            Self::Layer(_, tensor) => matches!(
+                tensor,
+                LayerTensor::InputNorm
+                    | LayerTensor::QueryNorm
+                    | LayerTensor::KeyNorm
+                    | LayerTensor::PostAttentionNorm
+                    | LayerTensor::PreFfnNorm
+                    | LayerTensor::PostFfnNorm
             ),
         }
     }
@@ -143,33 +143,33 @@ impl Part {
         match self {
             Self::Embedding => [config.vocab_size, hidden],
             Self::FinalNorm => [1, hidden],
-            Self::Layer(_, part) => match part {
-                LayerPart::Query => [queries, hidden],
-                LayerPart::Key | LayerPart::Value => [keys, hidden],
-                LayerPart::Output => [hidden, queries],
-                LayerPart::Gate | LayerPart::Up => [config.intermediate_size, hidden],
-                LayerPart::Down => [hidden, config.intermediate_size],
-                LayerPart::QueryNorm | LayerPart::KeyNorm => [1, config.head_dim],
-                LayerPart::InputNorm
-                | LayerPart::PostAttentionNorm
-                | LayerPart::PreFfnNorm
-                | LayerPart::PostFfnNorm => [1, hidden],
+            Self::Layer(_, tensor) => match tensor {
+                LayerTensor::Query => [queries, hidden],
+                LayerTensor::Key | LayerTensor::Value => [keys, hidden],
+                LayerTensor::Output => [hidden, queries],
+                LayerTensor::Gate | LayerTensor::Up => [config.intermediate_size, hidden],
+                LayerTensor::Down => [hidden, config.intermediate_size],
+                LayerTensor::QueryNorm | LayerTensor::KeyNorm => [1, config.head_dim],
+                LayerTensor::InputNorm
+                | LayerTensor::PostAttentionNorm
+                | LayerTensor::PreFfnNorm
+                | LayerTensor::PostFfnNorm => [1, hidden],
             },
         }
     }
 
-    /// Every tensor that a model of this configuration has, in the order they are used.
-    pub fn all(config: &Config) -> Vec<Part> {
-        let mut parts = vec![Self::Embedding];
+    /// Every tensor that a model of this configuration has, in the order of use.
+    pub fn all(config: &Config) -> Vec<TensorId> {
+        let mut ids = vec![Self::Embedding];
         for layer in 0..config.num_layers {
-            for part in LayerPart::ALL {
-                let qk_norm = matches!(part, LayerPart::QueryNorm | LayerPart::KeyNorm);
+            for tensor in LayerTensor::ALL {
+                let qk_norm = matches!(tensor, LayerTensor::QueryNorm | LayerTensor::KeyNorm);
                 if config.qk_norm || !qk_norm {
-                    parts.push(Self::Layer(layer, part));
+                    ids.push(Self::Layer(layer, tensor));
                 }
             }
         }
-        parts.push(Self::FinalNorm);
-        parts
+        ids.push(Self::FinalNorm);
+        ids
     }
 }
