@@ -20,7 +20,7 @@ pub fn guide(note: &'static str) -> FoundModel {
 
 /// The models that Lapidary can open, the guide first, and of those used before what is still there. Reads their headers, so
 /// it may take a moment.
-pub fn found(used: &[PathBuf]) -> Vec<FoundModel> {
+pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
     let last = last_model::last_model();
     let mut found = vec![guide(if last.is_none() { "built in, the default" } else { "built in" })];
     if let Some(path) = &last

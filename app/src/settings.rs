@@ -10,7 +10,7 @@ use crate::worker::Overflow;
 /// How replies are drawn; see [`Sampling`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Drawing {
+pub struct SamplingParams {
     /// 0 for the likeliest token always.
     pub temperature: f32,
     /// Tokens to choose among; 0 for all.
@@ -27,7 +27,7 @@ pub struct Drawing {
     pub max_tokens: Option<usize>,
 }
 
-impl Default for Drawing {
+impl Default for SamplingParams {
     fn default() -> Self {
         let Sampling { temperature, top_k, top_p, min_p, repetition_penalty, seed, max_tokens, .. } =
             Sampling::default();
@@ -35,9 +35,9 @@ impl Default for Drawing {
     }
 }
 
-impl Drawing {
+impl SamplingParams {
     /// For the engine. The guide knows one answer to a question; a drawn one would only be wrong more often.
-    pub fn sampling(&self, guide: bool) -> Sampling {
+    pub fn to_engine(&self, guide: bool) -> Sampling {
         let Self { temperature, top_k, top_p, min_p, repetition_penalty, seed, max_tokens } = self.clone();
         let temperature = if guide { 0.0 } else { temperature };
         Sampling { temperature, top_k, top_p, min_p, repetition_penalty, seed, max_tokens, ..Sampling::default() }
@@ -49,9 +49,10 @@ impl Drawing {
 pub struct Preset {
     /// What the person calls it.
     pub name: String,
-    /// How replies are drawn.
-    pub drawing: Drawing,
-    /// What the model should know before the first message.
+    /// How the tokens of replies are chosen.
+    #[serde(alias = "drawing")]
+    pub sampling: SamplingParams,
+    /// The system prompt; empty to leave the chat's own.
     #[serde(default)]
     pub system: String,
 }
@@ -73,8 +74,9 @@ pub enum Theme {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// How replies are drawn.
-    pub drawing: Drawing,
+    /// How the tokens of replies are chosen. Earlier versions saved it as `drawing`.
+    #[serde(alias = "drawing")]
+    pub sampling: SamplingParams,
     /// What the model should know at the start of new chats.
     pub system: String,
     /// Named sets of the two above.
@@ -100,15 +102,15 @@ pub struct Settings {
 }
 
 /// How many of [`Settings::models`] are remembered.
-const MOST_MODELS: usize = 24;
+const MAX_MODELS: usize = 24;
 
 /// Smallest and largest [`Settings::zoom`].
-pub const ZOOM: std::ops::RangeInclusive<f32> = 0.5..=3.0;
+pub const ZOOM_RANGE: std::ops::RangeInclusive<f32> = 0.5..=3.0;
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            drawing: Drawing::default(),
+            sampling: SamplingParams::default(),
             system: String::new(),
             presets: Vec::new(),
             weights: None,
@@ -131,11 +133,11 @@ impl Settings {
             log::warn!("the settings are unreadable and start afresh: {error}");
             Self::default()
         });
-        if settings.drawing.sampling(false).check().is_err() {
-            settings.drawing = Drawing::default();
+        if settings.sampling.to_engine(false).check().is_err() {
+            settings.sampling = SamplingParams::default();
         }
-        settings.presets.retain(|preset| preset.drawing.sampling(false).check().is_ok());
-        if !ZOOM.contains(&settings.zoom) {
+        settings.presets.retain(|preset| preset.sampling.to_engine(false).check().is_ok());
+        if !ZOOM_RANGE.contains(&settings.zoom) {
             settings.zoom = 1.0;
         }
         settings
@@ -152,7 +154,7 @@ impl Settings {
         if let Some(path) = path.to_str() {
             self.models.retain(|known| known != path);
             self.models.insert(0, path.to_owned());
-            self.models.truncate(MOST_MODELS);
+            self.models.truncate(MAX_MODELS);
         }
     }
 
@@ -169,8 +171,12 @@ mod tests {
     #[test]
     fn settings_survive_a_restart() {
         let mut settings = Settings { zoom: 1.5, theme: Theme::Dark, ..Settings::default() };
-        settings.drawing.seed = Some(7);
-        settings.presets.push(Preset { name: "calm".into(), drawing: Drawing::default(), system: "Be calm.".into() });
+        settings.sampling.seed = Some(7);
+        settings.presets.push(Preset {
+            name: "calm".into(),
+            sampling: SamplingParams::default(),
+            system: "Be calm.".into(),
+        });
         assert_eq!(Settings::from_json(&settings.to_json()), settings);
     }
 
@@ -180,7 +186,7 @@ mod tests {
         for number in (0..40).chain([30]) {
             settings.remember_model(Path::new(&format!("/{number}.gguf")));
         }
-        assert_eq!(settings.models.len(), MOST_MODELS);
+        assert_eq!(settings.models.len(), MAX_MODELS);
         assert_eq!(settings.models[..3], ["/30.gguf", "/39.gguf", "/38.gguf"]);
     }
 

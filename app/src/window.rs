@@ -49,17 +49,19 @@ pub fn open() -> Result<(), NoWindow> {
         Box::new(move |creation| {
             apply_style(&creation.egui_ctx);
             if already {
-                return Ok(Box::new(Second));
+                return Ok(Box::new(AlreadyOpen));
             }
             let ctx = creation.egui_ctx.clone();
             let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || ctx.request_repaint());
             let store = match folder {
                 Some(folder) => Store::open(Some(folder.join("chats.sqlite")), wake.clone()),
-                None => Store::nowhere("This system names no folder where chats could be kept".into(), wake.clone()),
+                None => {
+                    Store::without_folder("This system names no folder where chats could be kept".into(), wake.clone())
+                }
             };
             let load = Load { model: last_model::last_model(), ..Load::default() };
             let state = State::new(Box::new(EngineWorker::start(wake)), store, load);
-            Ok(Box::new(First { app: App::new(state), started: Some(started), _lock: lock.and_then(Result::ok) }))
+            Ok(Box::new(MainWindow { app: App::new(state), started: Some(started), _lock: lock.and_then(Result::ok) }))
         }),
     );
     app.map_err(|error| NoWindow::Display(reason(&error.to_string())))
@@ -72,7 +74,7 @@ fn reason(error: &str) -> String {
 }
 
 /// Says in a dialog of the system why there is no window, as far as the system has dialogs without one.
-pub fn say_why_not(reason: &str) {
+pub fn show_error_dialog(reason: &str) {
     rfd::MessageDialog::new()
         .set_level(rfd::MessageLevel::Error)
         .set_title("Lapidary")
@@ -92,14 +94,14 @@ fn lock(folder: &Path) -> Result<File, TryLockError> {
     Ok(file)
 }
 
-struct First {
+struct MainWindow {
     app: App,
     /// Until it is said how long the start took.
     started: Option<Instant>,
     _lock: Option<File>,
 }
 
-impl eframe::App for First {
+impl eframe::App for MainWindow {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.app.tick(ctx);
     }
@@ -115,9 +117,9 @@ impl eframe::App for First {
 }
 
 /// What a second start shows.
-struct Second;
+struct AlreadyOpen;
 
-impl eframe::App for Second {
+impl eframe::App for AlreadyOpen {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         egui::CentralPanel::default().show(ui, |ui| {
             ui.vertical_centered(|ui| {

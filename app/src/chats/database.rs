@@ -7,12 +7,12 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::exchange::Book;
+use super::exchange::Archive;
 use super::store::StoreEvent;
 use super::{Chat, Id, Message, Role, Speed, Status};
 
 /// Hits that a search gives at most.
-pub const MOST_HITS: usize = 200;
+pub const MAX_HITS: usize = 200;
 
 /// The steps from an empty database to the present one. Steps are only ever appended.
 const MIGRATIONS: &[&str] = &["
@@ -70,19 +70,20 @@ pub(super) enum Write {
 /// Opens a database and brings it to the present form.
 pub(super) fn open(path: Option<&Path>) -> Result<Connection, String> {
     let place = path.map_or("memory".into(), |path| path.display().to_string());
-    let say = |error: &dyn std::fmt::Display| format!("The chats in {place} cannot be opened: {error}");
+    let failed = |error: &dyn std::fmt::Display| format!("The chats in {place} cannot be opened: {error}");
     if let Some(folder) = path.and_then(Path::parent) {
-        std::fs::create_dir_all(folder).map_err(|error| say(&error))?;
+        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
     }
     let database = match path {
         Some(path) => Connection::open(path),
         None => Connection::open_in_memory(),
     };
-    let mut database = database.map_err(|error| say(&error))?;
-    prepare(&mut database).map_err(|error| say(&error))?;
-    let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| say(&error))?;
+    let mut database = database.map_err(|error| failed(&error))?;
+    prepare(&mut database).map_err(|error| failed(&error))?;
+    let version: i64 =
+        database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| failed(&error))?;
     if version as usize > MIGRATIONS.len() {
-        return Err(say(&"they were written by a newer Lapidary; use that one"));
+        return Err(failed(&"they were written by a newer Lapidary; use that one"));
     }
     Ok(database)
 }
@@ -94,7 +95,7 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
     database.pragma_update(None, "foreign_keys", true)?;
     // LIKE knows only the case of ASCII letters.
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    database.create_scalar_function("holds", 2, flags, |arguments| {
+    database.create_scalar_function("contains_ci", 2, flags, |arguments| {
         let (text, wanted): (String, String) = (arguments.get(0)?, arguments.get(1)?);
         Ok(text.to_lowercase().contains(&wanted))
     })?;
@@ -122,12 +123,12 @@ pub(super) fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
 
 /// Whether it is the file that refuses, not what is to be written: the disk is full, another program has the file, or it is
 /// damaged. That may pass; until then what waits must not be dropped.
-pub(super) fn may_pass(error: &rusqlite::Error) -> bool {
+pub(super) fn is_transient(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{
         CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory, ReadOnly,
         SystemIoFailure,
     };
-    let passing = [
+    let transient = [
         CannotOpen,
         DatabaseBusy,
         DatabaseCorrupt,
@@ -138,7 +139,7 @@ pub(super) fn may_pass(error: &rusqlite::Error) -> bool {
         ReadOnly,
         SystemIoFailure,
     ];
-    error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+    error.sqlite_error_code().is_some_and(|code| transient.contains(&code))
 }
 
 pub(super) fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = &'w Write>) -> rusqlite::Result<()> {
@@ -162,9 +163,9 @@ pub(super) fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = 
 }
 
 /// Writes chats of a file. Unlike what is said here they are not lost if that fails: they are still in the file.
-pub(super) fn import(database: &mut Connection, book: &Book) -> rusqlite::Result<()> {
+pub(super) fn import(database: &mut Connection, archive: &Archive) -> rusqlite::Result<()> {
     let transaction = database.transaction()?;
-    for entry in &book.chats {
+    for entry in &archive.chats {
         put_chat(&transaction, &entry.chat)?;
         for message in &entry.messages {
             put_message(&transaction, entry.chat.id, message)?;
@@ -277,14 +278,14 @@ pub(super) fn search(database: &Connection, text: &str) -> rusqlite::Result<Vec<
     }
     let sql = "SELECT * FROM (
             SELECT chats.id, NULL AS message, title, updated AS at FROM chats
-            WHERE deleted IS NULL AND holds(title, ?1)
+            WHERE deleted IS NULL AND contains_ci(title, ?1)
             UNION ALL
             SELECT chats.id, messages.id AS message, text, messages.created AS at
             FROM messages JOIN chats ON chats.id = messages.chat
-            WHERE deleted IS NULL AND holds(text, ?1)
+            WHERE deleted IS NULL AND contains_ci(text, ?1)
         ) ORDER BY message IS NOT NULL, at DESC LIMIT ?2";
     let mut statement = database.prepare_cached(sql)?;
-    let hits = statement.query_map(params![wanted, MOST_HITS as i64], |row| {
+    let hits = statement.query_map(params![wanted, MAX_HITS as i64], |row| {
         let text: String = row.get(2)?;
         Ok(Hit { chat: row.get(0)?, message: row.get(1)?, excerpt: excerpt(&text, &wanted) })
     })?;

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::database::{Write, all_chats, apply, chat, import, may_pass, messages, open, search};
-use super::exchange::{self, Book};
+use super::database::{Write, all_chats, apply, chat, import, is_transient, messages, open, search};
+use super::exchange::{self, Archive};
 use super::{Chat, Id, Message};
 
-pub use super::database::{Hit, MOST_HITS};
+pub use super::database::{Hit, MAX_HITS};
 
 /// How long to wait before what the disk refused is tried again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -55,10 +55,10 @@ pub enum StoreEvent {
     /// Chats were read from a file.
     Imported(Vec<Chat>),
     /// A file could not be written or read.
-    FileTrouble(String),
+    FileError(String),
 }
 
-enum Ask {
+enum Request {
     /// All of it is there after a crash, or nothing.
     Write(Vec<Write>),
     Messages(Id),
@@ -66,7 +66,7 @@ enum Ask {
     Export {
         chats: Vec<Id>,
         path: PathBuf,
-        over: bool,
+        overwrite: bool,
     },
     Import(PathBuf),
     Close,
@@ -74,15 +74,15 @@ enum Ask {
 
 /// A handle on the thread that owns the database.
 pub struct Store {
-    asks: Sender<Ask>,
+    requests: Sender<Request>,
     events: Receiver<StoreEvent>,
     thread: Option<JoinHandle<()>>,
-    said: Cell<Said>,
+    reported: Cell<Reported>,
 }
 
 /// What is known of the thread.
 #[derive(Clone, Copy)]
-enum Said {
+enum Reported {
     /// Not yet whether the database is open.
     Nothing,
     /// Whether it is open.
@@ -98,14 +98,14 @@ impl Store {
     }
 
     /// Keeps chats only until the end of the program, and says why.
-    pub fn nowhere(reason: String, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+    pub fn without_folder(reason: String, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self::start(Err(reason), wake)
     }
 
     fn start(path: Result<Option<PathBuf>, String>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
-        let (asks, inbox) = mpsc::channel();
+        let (requests, inbox) = mpsc::channel();
         let (outbox, events) = mpsc::channel();
-        let say = move |event| {
+        let emit = move |event| {
             // Nobody listens once the window is closed.
             let _ = outbox.send(event);
             wake();
@@ -120,32 +120,32 @@ impl Store {
                 opened.or_else(|reason| Ok((open(None).map_err(|_| reason.clone())?, StoreEvent::NotOpened(reason))));
             match opened {
                 Ok((database, event)) => {
-                    say(event);
-                    Keeper { database, say, waiting: VecDeque::new(), failing: false }.run(&inbox);
+                    emit(event);
+                    WriteQueue { database, emit, pending: VecDeque::new(), failing: false }.run(&inbox);
                 }
-                Err(reason) => say(StoreEvent::NotOpened(reason)),
+                Err(reason) => emit(StoreEvent::NotOpened(reason)),
             }
         };
         let thread = std::thread::Builder::new().name("lapidary-store".into()).spawn(work).ok();
-        Self { asks, events, thread, said: Cell::new(Said::Nothing) }
+        Self { requests, events, thread, reported: Cell::new(Reported::Nothing) }
     }
 
     /// What happened since it was last asked.
     pub fn event(&self) -> Option<StoreEvent> {
-        match (self.events.try_recv(), self.said.get()) {
+        match (self.events.try_recv(), self.reported.get()) {
             (Ok(event), _) => {
                 if matches!(event, StoreEvent::Opened { .. } | StoreEvent::NotOpened(_)) {
-                    self.said.set(Said::Opened);
+                    self.reported.set(Reported::Opened);
                 }
                 Some(event)
             }
             // The system gave no thread, or it panicked. Who types should know at once, not at the next start.
-            (Err(TryRecvError::Disconnected), Said::Nothing) => {
-                self.said.set(Said::Opened);
+            (Err(TryRecvError::Disconnected), Reported::Nothing) => {
+                self.reported.set(Reported::Opened);
                 Some(StoreEvent::NotOpened(format!("The chats cannot be opened: {ENDED}")))
             }
-            (Err(TryRecvError::Disconnected), Said::Opened) => {
-                self.said.set(Said::Ended);
+            (Err(TryRecvError::Disconnected), Reported::Opened) => {
+                self.reported.set(Reported::Ended);
                 Some(StoreEvent::Ended)
             }
             (Err(_), _) => None,
@@ -154,77 +154,77 @@ impl Store {
 
     /// Saves a chat's own fields.
     pub fn save_chat(&self, chat: &Chat) {
-        self.ask(Ask::Write(vec![Write::Chat(chat.clone())]));
+        self.request(Request::Write(vec![Write::Chat(chat.clone())]));
     }
 
     /// Saves a chat's own fields and messages of it, all of them or nothing.
     pub fn save_chat_with(&self, chat: &Chat, messages: &[Message]) {
         let messages = messages.iter().map(|message| Write::Message(chat.id, message.clone()));
-        self.ask(Ask::Write(std::iter::once(Write::Chat(chat.clone())).chain(messages).collect()));
+        self.request(Request::Write(std::iter::once(Write::Chat(chat.clone())).chain(messages).collect()));
     }
 
     /// Saves a message of a chat.
     pub fn save_message(&self, chat: Id, message: &Message) {
-        self.ask(Ask::Write(vec![Write::Message(chat, message.clone())]));
+        self.request(Request::Write(vec![Write::Message(chat, message.clone())]));
     }
 
     /// Saves what came to a message's text.
     pub fn append(&self, message: Id, piece: String) {
-        self.ask(Ask::Write(vec![Write::Append(message, piece)]));
+        self.request(Request::Write(vec![Write::Append(message, piece)]));
     }
 
     /// Removes a chat and its messages for good.
     pub fn forget(&self, chat: Id) {
-        self.ask(Ask::Write(vec![Write::Forget(chat)]));
+        self.request(Request::Write(vec![Write::Forget(chat)]));
     }
 
     /// Saves the settings.
     pub fn save_settings(&self, settings: String) {
-        self.ask(Ask::Write(vec![Write::Settings(settings)]));
+        self.request(Request::Write(vec![Write::Settings(settings)]));
     }
 
     /// Saves the edits that are not finished.
     pub fn save_edits(&self, edits: String) {
-        self.ask(Ask::Write(vec![Write::Edits(edits)]));
+        self.request(Request::Write(vec![Write::Edits(edits)]));
     }
 
     /// Saves what summaries were made from.
     pub fn save_sources(&self, sources: String) {
-        self.ask(Ask::Write(vec![Write::Sources(sources)]));
+        self.request(Request::Write(vec![Write::Sources(sources)]));
     }
 
     /// Asks for a chat's messages: [`StoreEvent::Messages`].
     pub fn load(&self, chat: Id) {
-        self.ask(Ask::Messages(chat));
+        self.request(Request::Messages(chat));
     }
 
     /// Looks for a text in titles and messages, whatever its case: [`StoreEvent::Found`] with this number.
     pub fn search(&self, number: u64, text: &str) {
-        self.ask(Ask::Search(number, text.to_owned()));
+        self.request(Request::Search(number, text.to_owned()));
     }
 
     /// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: [`StoreEvent::Exported`]. No file is
-    /// written over unless `over` says so: the new one gets a number instead. Whether it could be asked for.
-    pub fn export(&self, chats: Vec<Id>, path: PathBuf, over: bool) -> bool {
-        self.ask(Ask::Export { chats, path, over })
+    /// written over unless `overwrite` says so: the new one gets a number instead. Whether it could be asked for.
+    pub fn export(&self, chats: Vec<Id>, path: PathBuf, overwrite: bool) -> bool {
+        self.request(Request::Export { chats, path, overwrite })
     }
 
     /// Reads chats from a JSON file: [`StoreEvent::Imported`]. Those that are there already come a second time. Whether it
     /// could be asked for.
     pub fn import(&self, path: PathBuf) -> bool {
-        self.ask(Ask::Import(path))
+        self.request(Request::Import(path))
     }
 
     /// It fails where the thread is gone, which [`Store::event`] says.
-    fn ask(&self, ask: Ask) -> bool {
-        self.asks.send(ask).is_ok()
+    fn request(&self, request: Request) -> bool {
+        self.requests.send(request).is_ok()
     }
 }
 
 /// Waits until everything is written, or was tried once more.
 impl Drop for Store {
     fn drop(&mut self) {
-        self.ask(Ask::Close);
+        self.request(Request::Close);
         if let Some(thread) = self.thread.take() {
             // It only fails if the thread panicked, which the panic has said.
             let _ = thread.join();
@@ -233,30 +233,30 @@ impl Drop for Store {
 }
 
 /// The thread's own.
-struct Keeper<S: Fn(StoreEvent)> {
+struct WriteQueue<S: Fn(StoreEvent)> {
     database: Connection,
-    say: S,
-    waiting: VecDeque<Write>,
+    emit: S,
+    pending: VecDeque<Write>,
     failing: bool,
 }
 
-impl<S: Fn(StoreEvent)> Keeper<S> {
-    fn run(mut self, inbox: &Receiver<Ask>) {
+impl<S: Fn(StoreEvent)> WriteQueue<S> {
+    fn run(mut self, inbox: &Receiver<Request>) {
         let mut tried = Instant::now();
         loop {
-            let first = if self.waiting.is_empty() {
+            let first = if self.pending.is_empty() {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
                 inbox.recv_timeout(RETRY.saturating_sub(tried.elapsed()))
             };
             let mut close = matches!(first, Err(RecvTimeoutError::Disconnected));
             // Everything that came meanwhile: what is to be written is one transaction, and goes before questions.
-            let mut questions = Vec::new();
-            for ask in first.into_iter().chain(inbox.try_iter().take(1000)) {
-                match ask {
-                    Ask::Write(writes) => self.waiting.extend(writes),
-                    Ask::Close => close = true,
-                    question => questions.push(question),
+            let mut requests = Vec::new();
+            for request in first.into_iter().chain(inbox.try_iter().take(1000)) {
+                match request {
+                    Request::Write(writes) => self.pending.extend(writes),
+                    Request::Close => close = true,
+                    request => requests.push(request),
                 }
             }
             // What failed waits for its time.
@@ -265,10 +265,10 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
                 tried = Instant::now();
             }
             // Who types looks for what stands there last.
-            let newest = questions.iter().rposition(|question| matches!(question, Ask::Search(..)));
-            for (i, question) in questions.into_iter().enumerate() {
-                if newest.is_none_or(|newest| newest == i) || !matches!(question, Ask::Search(..)) {
-                    self.answer(question);
+            let newest = requests.iter().rposition(|request| matches!(request, Request::Search(..)));
+            for (i, request) in requests.into_iter().enumerate() {
+                if newest.is_none_or(|newest| newest == i) || !matches!(request, Request::Search(..)) {
+                    self.answer(request);
                 }
             }
             if close {
@@ -282,36 +282,34 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
     /// Writes what waits: all of it, or where the disk refuses, nothing. What the database itself refuses is dropped, so that it
     /// does not keep the rest from being saved.
     fn write(&mut self) {
-        if self.waiting.is_empty() {
+        if self.pending.is_empty() {
             return;
         }
-        let mut result = apply(&mut self.database, self.waiting.iter());
-        if result.as_ref().is_err_and(|error| !may_pass(error)) {
+        let mut result = apply(&mut self.database, self.pending.iter());
+        if result.as_ref().is_err_and(|error| !is_transient(error)) {
             result = Ok(());
-            while let Some(write) = self.waiting.front() {
+            while let Some(write) = self.pending.front() {
                 match apply(&mut self.database, std::iter::once(write)) {
                     Ok(()) => {}
-                    Err(error) if may_pass(&error) => {
+                    Err(error) if is_transient(&error) => {
                         result = Err(error);
                         break;
                     }
-                    Err(error) => {
-                        (self.say)(StoreEvent::FileTrouble(format!("Something could not be saved: {error}.")))
-                    }
+                    Err(error) => (self.emit)(StoreEvent::FileError(format!("Something could not be saved: {error}."))),
                 }
-                self.waiting.pop_front();
+                self.pending.pop_front();
             }
         }
         match result {
             Ok(()) => {
-                self.waiting.clear();
+                self.pending.clear();
                 if std::mem::take(&mut self.failing) {
-                    (self.say)(StoreEvent::SavedAgain);
+                    (self.emit)(StoreEvent::SavedAgain);
                 }
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
-                    (self.say)(StoreEvent::CannotSave(error.to_string()));
+                    (self.emit)(StoreEvent::CannotSave(error.to_string()));
                 }
             }
         }
@@ -321,7 +319,7 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
     fn read(&self, id: Id) -> rusqlite::Result<(Option<Chat>, Vec<Message>)> {
         let mut found = self.database.query_row("SELECT * FROM chats WHERE id = ?", [id], chat).optional()?;
         let mut messages = messages(&self.database, id)?;
-        for write in &self.waiting {
+        for write in &self.pending {
             match write {
                 Write::Chat(chat) if chat.id == id => found = Some(chat.clone()),
                 Write::Message(chat, message) if *chat == id => {
@@ -345,40 +343,40 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
         Ok((found, messages))
     }
 
-    fn answer(&mut self, ask: Ask) {
-        let event = match ask {
-            Ask::Messages(id) => match self.read(id) {
+    fn answer(&mut self, request: Request) {
+        let event = match request {
+            Request::Messages(id) => match self.read(id) {
                 Ok((_, messages)) => StoreEvent::Messages(id, messages),
-                Err(error) => StoreEvent::FileTrouble(format!("The chat cannot be read: {error}")),
+                Err(error) => StoreEvent::FileError(format!("The chat cannot be read: {error}")),
             },
-            Ask::Search(number, text) => match search(&self.database, &text) {
+            Request::Search(number, text) => match search(&self.database, &text) {
                 Ok(hits) => StoreEvent::Found(number, hits),
-                Err(error) => StoreEvent::FileTrouble(format!("The chats cannot be searched: {error}")),
+                Err(error) => StoreEvent::FileError(format!("The chats cannot be searched: {error}")),
             },
-            Ask::Export { chats, path, over } => match self.export(&chats, &path, over) {
+            Request::Export { chats, path, overwrite } => match self.export(&chats, &path, overwrite) {
                 Ok((written, count)) => StoreEvent::Exported(written, count),
-                Err(reason) => StoreEvent::FileTrouble(format!("{} cannot be written: {reason}", path.display())),
+                Err(reason) => StoreEvent::FileError(format!("{} cannot be written: {reason}", path.display())),
             },
-            Ask::Import(path) => match exchange::read(&path) {
-                Ok(book) => match import(&mut self.database, &book) {
-                    Ok(()) => StoreEvent::Imported(book.chats.into_iter().map(|entry| entry.chat).collect()),
-                    Err(error) => StoreEvent::FileTrouble(format!("{} cannot be imported: {error}.", path.display())),
+            Request::Import(path) => match exchange::read(&path) {
+                Ok(archive) => match import(&mut self.database, &archive) {
+                    Ok(()) => StoreEvent::Imported(archive.chats.into_iter().map(|entry| entry.chat).collect()),
+                    Err(error) => StoreEvent::FileError(format!("{} cannot be imported: {error}.", path.display())),
                 },
-                Err(reason) => StoreEvent::FileTrouble(reason),
+                Err(reason) => StoreEvent::FileError(reason),
             },
-            Ask::Write(_) | Ask::Close => return,
+            Request::Write(_) | Request::Close => return,
         };
-        (self.say)(event);
+        (self.emit)(event);
     }
 
-    fn export(&self, chats: &[Id], path: &Path, over: bool) -> Result<(PathBuf, usize), String> {
-        let mut book = Book::default();
+    fn export(&self, chats: &[Id], path: &Path, overwrite: bool) -> Result<(PathBuf, usize), String> {
+        let mut archive = Archive::default();
         for id in chats {
             if let (Some(chat), messages) = self.read(*id).map_err(|error| error.to_string())? {
-                book.add(chat, messages);
+                archive.add(chat, messages);
             }
         }
-        Ok((exchange::write(&book, path, over)?, book.chats.len()))
+        Ok((exchange::write(&archive, path, overwrite)?, archive.chats.len()))
     }
 }
 
@@ -460,13 +458,13 @@ mod tests {
     }
 
     /// The thread's own, without the thread, over a database that may not grow; and what it says.
-    fn on_a_full_disk(path: &Path) -> (Keeper<impl Fn(StoreEvent) + use<>>, Receiver<StoreEvent>) {
-        let (events, heard) = mpsc::channel();
-        let say = move |event| events.send(event).unwrap();
-        let keeper = Keeper { database: open(Some(path)).unwrap(), say, waiting: VecDeque::new(), failing: false };
-        let pages: i64 = keeper.database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-        limit(&keeper.database, pages);
-        (keeper, heard)
+    fn on_a_full_disk(path: &Path) -> (WriteQueue<impl Fn(StoreEvent) + use<>>, Receiver<StoreEvent>) {
+        let (sender, events) = mpsc::channel();
+        let emit = move |event| sender.send(event).unwrap();
+        let queue = WriteQueue { database: open(Some(path)).unwrap(), emit, pending: VecDeque::new(), failing: false };
+        let pages: i64 = queue.database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        limit(&queue.database, pages);
+        (queue, events)
     }
 
     fn limit(database: &Connection, pages: i64) {
@@ -476,30 +474,30 @@ mod tests {
     #[test]
     fn what_a_full_disk_refuses_is_kept_and_saved_later() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut keeper, heard) = on_a_full_disk(&folder.path().join("chats.sqlite"));
+        let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
         let (chat, mut messages) = sample();
         messages[1].text = "long ".repeat(10_000);
-        keeper.waiting.push_back(Write::Chat(chat.clone()));
-        keeper.waiting.extend(messages.iter().map(|message| Write::Message(chat.id, message.clone())));
-        keeper.waiting.push_back(Write::Append(messages[1].id, "and longer".into()));
-        keeper.write();
-        keeper.write();
-        let StoreEvent::CannotSave(reason) = heard.try_recv().unwrap() else { panic!() };
+        queue.pending.push_back(Write::Chat(chat.clone()));
+        queue.pending.extend(messages.iter().map(|message| Write::Message(chat.id, message.clone())));
+        queue.pending.push_back(Write::Append(messages[1].id, "and longer".into()));
+        queue.write();
+        queue.write();
+        let StoreEvent::CannotSave(reason) = events.try_recv().unwrap() else { panic!() };
         assert!(reason.contains("full"), "{reason}");
-        assert!(heard.try_recv().is_err(), "it is said once");
+        assert!(events.try_recv().is_err(), "it is said once");
         // Whoever asks meanwhile sees all of it, and can take it to another disk.
-        keeper.answer(Ask::Messages(chat.id));
-        let StoreEvent::Messages(_, mut shown) = heard.try_recv().unwrap() else { panic!() };
+        queue.answer(Request::Messages(chat.id));
+        let StoreEvent::Messages(_, mut shown) = events.try_recv().unwrap() else { panic!() };
         shown.sort_by_key(|message| message.role == Role::Model);
         assert!(shown.len() == 2 && shown[1].text.ends_with("long and longer"));
         let rescued = folder.path().join("rescued.json");
-        keeper.answer(Ask::Export { chats: vec![chat.id], path: rescued.clone(), over: false });
-        assert!(matches!(heard.try_recv().unwrap(), StoreEvent::Exported(_, 1)));
+        queue.answer(Request::Export { chats: vec![chat.id], path: rescued.clone(), overwrite: false });
+        assert!(matches!(events.try_recv().unwrap(), StoreEvent::Exported(_, 1)));
         assert!(std::fs::read_to_string(rescued).unwrap().contains("long and longer"));
-        limit(&keeper.database, 1 << 20);
-        keeper.write();
-        assert!(matches!(heard.try_recv().unwrap(), StoreEvent::SavedAgain));
-        let mut saved = super::messages(&keeper.database, chat.id).unwrap();
+        limit(&queue.database, 1 << 20);
+        queue.write();
+        assert!(matches!(events.try_recv().unwrap(), StoreEvent::SavedAgain));
+        let mut saved = super::messages(&queue.database, chat.id).unwrap();
         saved.sort_by_key(|message| message.role == Role::Model);
         assert!(saved == shown);
     }
@@ -507,33 +505,33 @@ mod tests {
     #[test]
     fn an_import_that_does_not_fit_is_told_and_keeps_nothing_else_from_being_saved() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut keeper, heard) = on_a_full_disk(&folder.path().join("chats.sqlite"));
+        let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
         let (chat, mut messages) = sample();
         messages[1].text = "long ".repeat(10_000);
         let file = folder.path().join("large.json");
-        let mut book = Book::default();
-        book.add(chat, messages);
-        exchange::write(&book, &file, false).unwrap();
-        keeper.answer(Ask::Import(file));
-        let StoreEvent::FileTrouble(reason) = heard.try_recv().unwrap() else { panic!() };
+        let mut archive = Archive::default();
+        archive.add(chat, messages);
+        exchange::write(&archive, &file, false).unwrap();
+        queue.answer(Request::Import(file));
+        let StoreEvent::FileError(reason) = events.try_recv().unwrap() else { panic!() };
         assert!(reason.contains("large.json cannot be imported") && reason.contains("full"), "{reason}");
-        keeper.waiting.push_back(Write::Settings("{}".into()));
-        keeper.write();
-        assert!(keeper.waiting.is_empty() && heard.try_recv().is_err());
+        queue.pending.push_back(Write::Settings("{}".into()));
+        queue.write();
+        assert!(queue.pending.is_empty() && events.try_recv().is_err());
     }
 
     #[test]
     fn what_the_database_refuses_for_good_keeps_nothing_else_from_being_saved() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut keeper, heard) = on_a_full_disk(&folder.path().join("chats.sqlite"));
-        limit(&keeper.database, 1 << 20);
+        let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
+        limit(&queue.database, 1 << 20);
         let (chat, messages) = sample();
-        keeper.waiting.push_back(Write::Message(7, messages[0].clone()));
-        keeper.waiting.push_back(Write::Chat(chat.clone()));
-        keeper.write();
-        assert!(matches!(heard.try_recv().unwrap(), StoreEvent::FileTrouble(_)), "no chat 7 is there");
-        assert!(keeper.waiting.is_empty() && heard.try_recv().is_err());
-        assert_eq!(keeper.read(chat.id).unwrap().0, Some(chat));
+        queue.pending.push_back(Write::Message(7, messages[0].clone()));
+        queue.pending.push_back(Write::Chat(chat.clone()));
+        queue.write();
+        assert!(matches!(events.try_recv().unwrap(), StoreEvent::FileError(_)), "no chat 7 is there");
+        assert!(queue.pending.is_empty() && events.try_recv().is_err());
+        assert_eq!(queue.read(chat.id).unwrap().0, Some(chat));
     }
 
     #[test]
@@ -552,13 +550,13 @@ mod tests {
         let store = Store::open(None, quiet());
         wait(&store);
         let (chat, _) = sample();
-        let messages: Vec<Message> = (0..MOST_HITS as i64 + 50)
+        let messages: Vec<Message> = (0..MAX_HITS as i64 + 50)
             .map(|created| Message { created, ..Message::new(None, Role::User, "hay", Status::Done) })
             .collect();
         store.save_chat_with(&chat, &messages);
         store.search(1, "hay");
         let StoreEvent::Found(1, hits) = wait(&store) else { panic!() };
-        let newest: Vec<_> = messages.iter().rev().take(MOST_HITS).map(|message| Some(message.id)).collect();
+        let newest: Vec<_> = messages.iter().rev().take(MAX_HITS).map(|message| Some(message.id)).collect();
         assert_eq!(hits.iter().map(|hit| hit.message).collect::<Vec<_>>(), newest);
     }
 
@@ -578,7 +576,7 @@ mod tests {
         drop(store);
         assert_eq!(std::fs::read(&path).unwrap().len(), 43);
         // As where there is no folder for it.
-        let store = Store::nowhere("No folder".into(), quiet());
+        let store = Store::without_folder("No folder".into(), quiet());
         assert!(matches!(wait(&store), StoreEvent::NotOpened(reason) if reason == "No folder"));
         keep(&store, &chat, &messages);
         store.search(1, "seven");
@@ -587,10 +585,10 @@ mod tests {
 
     #[test]
     fn that_nothing_is_saved_any_more_is_said_once() {
-        let (asks, inbox) = mpsc::channel();
+        let (requests, inbox) = mpsc::channel();
         let (_, events) = mpsc::channel();
         drop(inbox);
-        let store = Store { asks, events, thread: None, said: Cell::new(Said::Nothing) };
+        let store = Store { requests, events, thread: None, reported: Cell::new(Reported::Nothing) };
         assert!(matches!(store.event(), Some(StoreEvent::NotOpened(_))), "the window waits for it to load a model");
         assert!(matches!(store.event(), Some(StoreEvent::Ended)));
         store.save_settings("{}".into());
@@ -602,7 +600,7 @@ mod tests {
     fn what_waits_is_kept_while_it_is_the_file_that_refuses() {
         let refused = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
         use rusqlite::ffi::{SQLITE_CONSTRAINT, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB};
-        assert!([SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB].into_iter().all(|code| may_pass(&refused(code))));
-        assert!(!may_pass(&refused(SQLITE_CONSTRAINT)));
+        assert!([SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB].into_iter().all(|code| is_transient(&refused(code))));
+        assert!(!is_transient(&refused(SQLITE_CONSTRAINT)));
     }
 }

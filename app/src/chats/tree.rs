@@ -55,18 +55,18 @@ impl Tree {
     /// Adds a message and shows its branch, which ends with it.
     pub fn add(&mut self, message: Message) {
         let id = message.id;
-        self.add_unseen(message);
+        self.add_hidden(message);
         self.show(Some(id));
     }
 
     /// Adds a message without showing it.
-    pub fn add_unseen(&mut self, message: Message) {
+    pub fn add_hidden(&mut self, message: Message) {
         self.children.entry(message.parent).or_default().push(message.id);
         self.messages.insert(message.id, message);
     }
 
     /// Whether a question is shown and no reply to it.
-    pub fn waits(&self, question: Id) -> bool {
+    pub fn awaits_reply(&self, question: Id) -> bool {
         let mut below = self.path.iter().skip_while(|id| **id != question);
         let queued = |id: &Id| self.messages.get(id).is_some_and(|message| message.status == Status::Queued);
         below.next().is_some() && below.next().is_none_or(queued)
@@ -79,13 +79,13 @@ impl Tree {
     }
 
     /// Whether anything follows a message, be it that it waits for it.
-    pub fn has_below(&self, id: Id) -> bool {
+    pub fn has_children(&self, id: Id) -> bool {
         self.children.get(&Some(id)).is_some_and(|below| !below.is_empty())
     }
 
     /// Moves what is queued behind a question, and behind a reply that makes way, to behind the new reply, and shows it there
     /// if that is shown; gives what was moved.
-    pub fn queue_behind(&mut self, reply: Id, replaced: Option<Id>) -> Vec<Id> {
+    pub fn move_queue_after(&mut self, reply: Id, replaced: Option<Id>) -> Vec<Id> {
         let Some(question) = self.messages.get(&reply).and_then(|message| message.parent) else { return Vec::new() };
         let queued = |id: &Id| {
             self.messages.get(id).is_some_and(|message| message.status == Status::Queued && message.role == Role::User)
@@ -155,15 +155,15 @@ impl Tree {
     }
 
     /// A message's place among its siblings, from 0, and how many there are.
-    pub fn place(&self, id: Id) -> (usize, usize) {
+    pub fn sibling_position(&self, id: Id) -> (usize, usize) {
         let Some(message) = self.messages.get(&id) else { return (0, 1) };
         let siblings = self.children.get(&message.parent).map_or(&[][..], Vec::as_slice);
         (siblings.iter().position(|sibling| *sibling == id).unwrap_or(0), siblings.len().max(1))
     }
 
     /// Shows the sibling `step` places after a message (before it where negative), with what was last shown below it.
-    pub fn walk(&mut self, id: Id, step: isize) {
-        let (place, _) = self.place(id);
+    pub fn show_sibling(&mut self, id: Id, step: isize) {
+        let (place, _) = self.sibling_position(id);
         let Some(message) = self.messages.get(&id) else { return };
         let Some(siblings) = self.children.get(&message.parent) else { return };
         let Some(sibling) = place.checked_add_signed(step).and_then(|place| siblings.get(place)) else { return };
@@ -241,16 +241,16 @@ mod tests {
     fn branches_are_walked_and_remembered() {
         let mut tree = tree();
         assert_eq!(tree.path(), [6, 7]);
-        assert_eq!(tree.place(6), (1, 2));
-        tree.walk(6, -1);
+        assert_eq!(tree.sibling_position(6), (1, 2));
+        tree.show_sibling(6, -1);
         assert_eq!(tree.path(), [1, 5], "the retry was shown last");
-        tree.walk(5, -1);
+        tree.show_sibling(5, -1);
         assert_eq!(tree.path(), [1, 2, 3, 4]);
-        tree.walk(1, 1);
-        tree.walk(6, -1);
+        tree.show_sibling(1, 1);
+        tree.show_sibling(6, -1);
         assert_eq!(tree.path(), [1, 2, 3, 4], "and now the first reply was");
-        tree.walk(1, -1);
-        tree.walk(4, 1);
+        tree.show_sibling(1, -1);
+        tree.show_sibling(4, 1);
         assert_eq!(tree.path(), [1, 2, 3, 4], "there is nothing beyond the ends");
     }
 
@@ -259,7 +259,7 @@ mod tests {
         let tree = tree();
         let again = Tree::new(tree.messages().cloned().collect(), Some(4));
         assert_eq!(again.path(), [1, 2, 3, 4]);
-        assert_eq!(again.place(2), (0, 2));
+        assert_eq!(again.sibling_position(2), (0, 2));
         assert_eq!(Tree::new(tree.messages().cloned().collect(), Some(99)).path(), [6, 7]);
     }
 
@@ -273,7 +273,7 @@ mod tests {
         ];
         let tree = Tree::new(messages, None);
         assert_eq!(tree.messages().filter(|message| message.parent.is_none()).count(), 3);
-        assert_eq!(tree.place(1), (0, 3));
+        assert_eq!(tree.sibling_position(1), (0, 3));
         assert_eq!(tree.path_to(2), [3, 2], "only one link of a cycle is cut");
     }
 
@@ -282,7 +282,7 @@ mod tests {
         let mut tree = tree();
         tree.show_through(2);
         assert_eq!(tree.path(), [1, 2, 3, 4]);
-        tree.add_unseen(message(8, Some(6), Role::Model, "h"));
+        tree.add_hidden(message(8, Some(6), Role::Model, "h"));
         assert_eq!(tree.path(), [1, 2, 3, 4]);
         tree.show_through(6);
         assert_eq!(tree.path(), [6, 7], "what was shown last");
@@ -318,15 +318,15 @@ mod tests {
         tree.add(queued(2, 1));
         tree.add(queued(3, 2));
         tree.add(message(4, Some(1), Role::Model, ""));
-        assert_eq!(tree.queue_behind(4, None), [2]);
+        assert_eq!(tree.move_queue_after(4, None), [2]);
         assert_eq!(tree.path(), [1, 4, 2, 3]);
-        assert_eq!(tree.place(4), (0, 1));
+        assert_eq!(tree.sibling_position(4), (0, 1));
         // And the reply that takes its place.
-        assert!(tree.has_below(4) && !tree.is_followed(4));
+        assert!(tree.has_children(4) && !tree.is_followed(4));
         tree.show(Some(1));
         tree.add(message(5, Some(1), Role::Model, ""));
-        assert_eq!(tree.queue_behind(5, Some(4)), [2]);
+        assert_eq!(tree.move_queue_after(5, Some(4)), [2]);
         assert_eq!(tree.path(), [1, 5, 2, 3]);
-        assert!(!tree.has_below(4));
+        assert!(!tree.has_children(4));
     }
 }

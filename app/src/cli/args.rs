@@ -103,7 +103,7 @@ fn cache(text: &str) -> Result<Auto<CacheFormat>, String> {
 }
 
 #[derive(Args, Default)]
-pub(crate) struct Drawing {
+pub(crate) struct SamplingFlags {
     /// Stop after this many tokens
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_tokens: Option<usize>,
@@ -127,13 +127,13 @@ pub(crate) struct Drawing {
     seed: Option<u64>,
 }
 
-impl Drawing {
+impl SamplingFlags {
     pub(crate) fn sampling(&self, files: &ModelFiles) -> Sampling {
         // The guide knows one answer to a question; a drawn one would only be wrong more often.
-        self.over(if guide::is_guide(files.path()) { Sampling::greedy() } else { Sampling::default() })
+        self.or_default(if guide::is_guide(files.path()) { Sampling::greedy() } else { Sampling::default() })
     }
 
-    fn over(&self, default: Sampling) -> Sampling {
+    fn or_default(&self, default: Sampling) -> Sampling {
         Sampling {
             temperature: self.temperature.unwrap_or(default.temperature),
             top_k: self.top_k.unwrap_or(default.top_k),
@@ -152,7 +152,7 @@ pub(crate) struct Chat {
     #[command(flatten)]
     pub(crate) model: Model,
     #[command(flatten)]
-    pub(crate) drawing: Drawing,
+    pub(crate) sampling: SamplingFlags,
     /// What the model should know before the first turn
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
@@ -163,7 +163,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) model: Model,
     #[command(flatten)]
-    pub(crate) drawing: Drawing,
+    pub(crate) sampling: SamplingFlags,
     /// Complete the prompt as it stands instead of answering it, for 512 tokens unless --max-tokens says otherwise; control
     /// pieces such as <start_of_turn> count, and <bos> is added
     #[arg(long)]
@@ -317,6 +317,6 @@ mod tests {
 
     #[test]
     fn unset_flags_are_the_engines_defaults() {
-        assert_eq!(Drawing::default().over(Sampling::default()), Sampling::default());
+        assert_eq!(SamplingFlags::default().or_default(Sampling::default()), Sampling::default());
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::args;
 use super::devices::driver;
-use super::failure::{Failure, harmless};
+use super::failure::{Failure, sanitized};
 use super::interrupt::Busy;
 use super::load::{engine, open};
 use super::profile::{Kernel, PROFILES, profile};
@@ -46,9 +46,9 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     let weights = arguments.model.weights.chosen().map_or("auto", |format| format.name());
     let mut out = io::stdout().lock();
     if !arguments.json {
-        writeln!(out, "{}, weights {weights}", harmless(engine.name()))?;
-        let (name, driver) = (harmless(&info.name), driver(info));
-        writeln!(out, "{name} ({}, {})", info.backend.to_str(), harmless(&driver))?;
+        writeln!(out, "{}, weights {weights}", sanitized(engine.name()))?;
+        let (name, driver) = (sanitized(&info.name), driver(info));
+        writeln!(out, "{name} ({}, {})", info.backend.to_str(), sanitized(&driver))?;
         let [many, few, one, seam] =
             [Choice::ManyTokens, Choice::FewTokens, Choice::OneToken, Choice::Seam].map(|c| c.of(kernels));
         writeln!(out, "kernels: prefill {many}, of a few tokens {few}, decode {one}, seams {seam}")?;

@@ -5,9 +5,9 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use lapidary_engine::{Chat, Error, Finish, Sampling};
 
 use super::args;
-use super::failure::{Failure, complain, harmless};
+use super::failure::{Failure, print_error, sanitized};
 use super::interrupt::Busy;
-use super::load::{engine, need_tokenizer, open};
+use super::load::{engine, open, require_tokenizer};
 use lapidary_app::guide;
 
 const HELP: &str = "\
@@ -20,9 +20,9 @@ Ctrl-C stops a reply. A line that ends in \\ goes on in the next.";
 pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
     let files = open(arguments.model.model.as_deref())?;
     let is_guide = guide::is_guide(files.path());
-    let sampling = arguments.drawing.sampling(&files);
+    let sampling = arguments.sampling.sampling(&files);
     sampling.check()?;
-    need_tokenizer(&files)?;
+    require_tokenizer(&files)?;
     let busy = Busy::new();
     let engine = engine(files, &arguments.model, None, &busy)?;
     // One that is damaged: better now than after the first question.
@@ -35,18 +35,18 @@ pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
         chat.set_system(system);
     }
     // Piped in, every line is a turn, and only replies come out.
-    let spoken = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if spoken {
-        let (model, adapter) = (harmless(engine.name()), &engine.gpu().info().name);
+    let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if interactive {
+        let (model, adapter) = (sanitized(engine.name()), &engine.gpu().info().name);
         if is_guide {
-            say("This is Lapidary's built-in guide. Ask it how to use Lapidary, or how Gemma 2 works.")?;
+            print_line("This is Lapidary's built-in guide. Ask it how to use Lapidary, or how Gemma 2 works.")?;
         }
-        say(&format!("{model} on {adapter}. Ctrl-C stops a reply, Ctrl-D leaves, /help lists commands."))?;
+        print_line(&format!("{model} on {adapter}. Ctrl-C stops a reply, Ctrl-D leaves, /help lists commands."))?;
     }
     loop {
-        let Some(line) = read_turn(spoken)? else {
-            if spoken {
-                say("")?;
+        let Some(line) = read_turn(interactive)? else {
+            if interactive {
+                print_line("")?;
             }
             return Ok(());
         };
@@ -54,30 +54,30 @@ pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
         match line.split_once(char::is_whitespace).unwrap_or((line, "")) {
             ("", _) => {}
             ("/exit" | "/quit", "") => return Ok(()),
-            ("/help", "") => say(HELP)?,
+            ("/help", "") => print_line(HELP)?,
             ("/clear", "") => chat.clear(),
             ("/system", text) => {
                 chat.set_system(text.trim());
                 chat.clear();
             }
             (command, "") if command.starts_with('/') => {
-                complain(&format!("there is no {command}; /help lists commands"));
+                print_error(&format!("there is no {command}; /help lists commands"));
             }
             _ => reply(&mut chat, line, &sampling)?,
         }
     }
 }
 
-fn say(line: &str) -> Result<(), Failure> {
+fn print_line(line: &str) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{line}")?)
 }
 
 /// A turn that was typed, or `None` at the end.
-fn read_turn(spoken: bool) -> Result<Option<String>, Failure> {
+fn read_turn(interactive: bool) -> Result<Option<String>, Failure> {
     let mut turn = String::new();
     let mut out = io::stdout().lock();
     loop {
-        if spoken {
+        if interactive {
             write!(out, "{}", if turn.is_empty() { "> " } else { "… " })?;
             out.flush()?;
         }
@@ -111,7 +111,7 @@ fn reply(chat: &mut Chat, text: &str, sampling: &Sampling) -> Result<(), Failure
     let mut reply = match chat.send(text, sampling) {
         Ok(reply) => reply,
         Err(error @ Error::ContextFull { .. }) => {
-            complain(&format!("{error}, or start afresh with /clear"));
+            print_error(&format!("{error}, or start afresh with /clear"));
             return Ok(());
         }
         Err(error) => return Err(error.into()),
@@ -121,7 +121,7 @@ fn reply(chat: &mut Chat, text: &str, sampling: &Sampling) -> Result<(), Failure
     let end = loop {
         match busy.wait(reply.next()) {
             Ok(Some(piece)) => {
-                let shown = if terminal { harmless(&piece) } else { piece.as_str().into() };
+                let shown = if terminal { sanitized(&piece) } else { piece.as_str().into() };
                 out.write_all(shown.as_bytes())?;
                 out.flush()?;
             }
@@ -132,7 +132,7 @@ fn reply(chat: &mut Chat, text: &str, sampling: &Sampling) -> Result<(), Failure
     };
     writeln!(out)?;
     if reply.finish() == Some(Finish::ContextFull) {
-        complain("the context is full, so the reply ends here; /clear starts afresh");
+        print_error("the context is full, so the reply ends here; /clear starts afresh");
     }
     end
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use lapidary_app::last_model;
 
 use super::args;
-use super::failure::{Failure, harmless};
+use super::failure::{Failure, sanitized};
 use super::interrupt::Busy;
 
 /// What Lapidary would have of an adapter.
@@ -63,7 +63,7 @@ fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), 
     for format in [WeightFormat::Q4_0, WeightFormat::Q4K, WeightFormat::Q8_0] {
         let tuning = busy.wait(Tuning::run(gpu, format, None, last_model::folder().as_deref()))?;
         if !json {
-            writeln!(out, "\n{format} on {}", harmless(&gpu.info().name))?;
+            writeln!(out, "\n{format} on {}", sanitized(&gpu.info().name))?;
         }
         for (choice, kernel, ms) in &tuning.measured {
             let what = match choice {
@@ -89,11 +89,11 @@ impl Device {
     fn print(&self, out: &mut impl Write, index: usize) -> io::Result<()> {
         let info = &self.info;
         let default = if self.default { ", the default" } else { "" };
-        writeln!(out, "{index}  {} ({}, {}{default})", harmless(&info.name), self.kind(), info.backend.to_str())?;
-        writeln!(out, "   driver     {}", harmless(&driver(info)))?;
+        writeln!(out, "{index}  {} ({}, {}{default})", sanitized(&info.name), self.kind(), info.backend.to_str())?;
+        writeln!(out, "   driver     {}", sanitized(&driver(info)))?;
         let has = match &self.capabilities {
             Ok(has) => has,
-            Err(reason) => return writeln!(out, "   not usable {}", harmless(reason)),
+            Err(reason) => return writeln!(out, "   not usable {}", sanitized(reason)),
         };
         let (binding, buffer) = (has.max_binding_bytes >> 20, has.max_buffer_bytes >> 20);
         writeln!(out, "   memory     bindings of {binding} MiB, buffers of {buffer} MiB at most")?;

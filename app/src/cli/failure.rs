@@ -22,11 +22,11 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Usage(message) => {
-                complain(&message);
+                print_error(&message);
                 ExitCode::from(2)
             }
             Self::Failed(message) => {
-                complain(&message);
+                print_error(&message);
                 ExitCode::FAILURE
             }
             Self::Interrupted => ExitCode::from(130),
@@ -56,20 +56,20 @@ impl From<io::Error> for Failure {
 }
 
 /// Says what is wrong, in one line. Nobody is left to tell should standard error be closed.
-pub(crate) fn complain(message: &str) {
+pub(crate) fn print_error(message: &str) {
     let _ = writeln!(io::stderr(), "lapidary: {}", one_line(message));
 }
 
 /// Drivers and clap like to use several lines.
 pub(crate) fn one_line(message: &str) -> String {
     let words: Vec<&str> = message.split_whitespace().collect();
-    harmless(&words.join(" ")).into_owned()
+    sanitized(&words.join(" ")).into_owned()
 }
 
 /// Text from a model or its file, fit for a terminal, where control characters can do more than look odd.
-pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if text.contains(harmful) { text.replace(harmful, "\u{FFFD}").into() } else { text.into() }
+pub(crate) fn sanitized(text: &str) -> Cow<'_, str> {
+    let unsafe_char = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(unsafe_char) { text.replace(unsafe_char, "\u{FFFD}").into() } else { text.into() }
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn terminals_get_no_control_characters() {
-        assert_eq!(harmless("é\n\tb"), "é\n\tb");
-        assert_eq!(harmless("a\x1b[2J\r\u{9b}"), "a\u{FFFD}[2J\u{FFFD}\u{FFFD}");
+        assert_eq!(sanitized("é\n\tb"), "é\n\tb");
+        assert_eq!(sanitized("a\x1b[2J\r\u{9b}"), "a\u{FFFD}[2J\u{FFFD}\u{FFFD}");
     }
 }

@@ -8,7 +8,7 @@ use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{DeviceOptions, Engine, ModelFiles, Progress};
 
 use super::args::Model;
-use super::failure::{Failure, harmless};
+use super::failure::{Failure, sanitized};
 use super::interrupt::{self, Busy};
 use lapidary_app::guide;
 use lapidary_app::last_model;
@@ -43,7 +43,7 @@ pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
 }
 
 /// Fails if the model came without a tokenizer: better now than when it is loaded.
-pub(crate) fn need_tokenizer(files: &ModelFiles) -> Result<(), Failure> {
+pub(crate) fn require_tokenizer(files: &ModelFiles) -> Result<(), Failure> {
     if let TokenizerSource::Missing { .. } = files.tokenizer() {
         Tokenizer::load(files.tokenizer(), files.config().vocab_size)?;
     }
@@ -60,9 +60,9 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
         options.adapter = device.parse().unwrap_or_default();
     }
     let path = files.path().to_owned();
-    let mut meter =
-        io::stderr().is_terminal().then(|| Meter { name: harmless(&files.name()).into_owned(), percent: None });
-    let watched = meter.is_some();
+    let mut progress_line =
+        io::stderr().is_terminal().then(|| ProgressLine { name: sanitized(&files.name()).into_owned(), percent: None });
+    let shown = progress_line.is_some();
     let tokens = tokens.map(|tokens| tokens.clamp(1, files.config().context_length));
     let mut builder = Engine::from_files(files).device(options);
     if let Some(format) = model.weights.chosen() {
@@ -83,14 +83,14 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
     let result = busy.wait(
         builder
             .on_progress(move |progress| {
-                if let Some(meter) = &mut meter {
-                    meter.show(progress);
+                if let Some(progress_line) = &mut progress_line {
+                    progress_line.show(progress);
                 }
                 !interrupt::interrupted()
             })
             .build(),
     );
-    if watched {
+    if shown {
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
     let engine = result?;
@@ -103,12 +103,12 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
 }
 
 /// A line on a terminal that says how far loading is.
-struct Meter {
+struct ProgressLine {
     name: String,
     percent: Option<u64>,
 }
 
-impl Meter {
+impl ProgressLine {
     /// A terminal that cannot be written to is no reason to stop.
     fn show(&mut self, Progress { done, total }: Progress) {
         let percent = done.saturating_mul(100) / total.max(1);

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Arguments, Command};
-use failure::{Failure, complain, one_line};
+use failure::{Failure, one_line, print_error};
 use lapidary_app::window::NoWindow;
 
 /// What is worth a word on standard error. The libraries of the window warn of what is normal: a software adapter, a display
@@ -38,7 +38,7 @@ pub(crate) fn main() -> ExitCode {
         .init();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => return Failure::Usage(in_short(&error)).report(),
+        Err(error) if error.use_stderr() => return Failure::Usage(usage_message(&error)).report(),
         // Help and version; where they cannot be written, nobody wants them.
         Err(error) => {
             let _ = error.print();
@@ -69,10 +69,10 @@ fn window_or_chat() -> Result<(), Failure> {
         match lapidary_app::window::open() {
             Ok(()) => return Ok(()),
             Err(NoWindow::Display(reason)) => {
-                complain(&format!("no window can be opened ({reason}); chatting here instead"));
+                print_error(&format!("no window can be opened ({reason}); chatting here instead"));
                 // Whoever started it by its icon sees none of that, and has nowhere to chat.
                 if !std::io::stderr().is_terminal() && !std::io::stdin().is_terminal() {
-                    lapidary_app::window::say_why_not(&reason);
+                    lapidary_app::window::show_error_dialog(&reason);
                 }
             }
         }
@@ -81,7 +81,7 @@ fn window_or_chat() -> Result<(), Failure> {
 }
 
 /// What clap says over several paragraphs: its first, and its tip if it has one.
-fn in_short(error: &clap::Error) -> String {
+fn usage_message(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
     let first = paragraphs.next().unwrap_or_default();
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn refused(arguments: &[&str]) -> String {
-        in_short(&Arguments::try_parse_from(arguments).err().unwrap())
+        usage_message(&Arguments::try_parse_from(arguments).err().unwrap())
     }
 
     #[test]

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::args;
 use super::failure::Failure;
 use super::interrupt::Busy;
-use super::load::{engine as load, need_tokenizer, open};
+use super::load::{engine as load, open, require_tokenizer};
 
 /// Rows of logits that the reference model may be ahead.
 const ROWS_AHEAD: usize = 32;
@@ -40,7 +40,7 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
     let text = match &arguments.file {
         Some(path) => {
             let text = read(path)?;
-            need_tokenizer(&files)?;
+            require_tokenizer(&files)?;
             Some(text)
         }
         None => None,
@@ -92,7 +92,7 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
         };
         match &mut reference {
             Some(reference) => {
-                busy.wait(side_by_side(&mut session, reference, &window, ctx / 2, score, &mut divergences))?;
+                busy.wait(compare_window(&mut session, reference, &window, ctx / 2, score, &mut divergences))?;
             }
             None => {
                 let mut score = score;
@@ -132,7 +132,7 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
 }
 
 /// Runs a window through both models at once, row beside row, so that no more than some rows are held.
-async fn side_by_side(
+async fn compare_window(
     session: &mut Session,
     reference: &mut Session,
     window: &[u32],

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Notice, State};
 use crate::chats::{Chat, Id, Tree, now, store};
-use crate::worker::{Order, Taken};
+use crate::worker::{Command, DroppedFile};
 
 impl State {
     /// The chats outside of the trash, latest first; the empty one is not among them.
@@ -71,7 +71,7 @@ impl State {
             self.leave();
             self.enter(id);
         }
-        if !self.trees.contains_key(&id) && self.reading.insert(id) {
+        if !self.trees.contains_key(&id) && self.requested.insert(id) {
             self.store.load(id);
         }
     }
@@ -116,14 +116,14 @@ impl State {
 
     fn enter(&mut self, id: Id) {
         self.open = id;
-        self.editing = self.edits.remove(&id);
+        self.editing = self.hidden_edits.remove(&id);
     }
 
     /// Before another chat is shown.
     fn leave(&mut self) {
         self.save_draft();
         if let Some(edit) = self.editing.take() {
-            self.edits.insert(self.open, edit);
+            self.hidden_edits.insert(self.open, edit);
         }
         self.alternatives = None;
         // Trees are read again when they are needed, if the database has all of them; those of replies under way are needed.
@@ -159,10 +159,10 @@ impl State {
     /// Saves the edits that are not finished, where they changed.
     fn save_edits(&mut self) {
         let open = self.editing.iter().map(|edit| (self.open, edit));
-        let open = open.chain(self.edits.iter().map(|(chat, edit)| (*chat, edit)));
-        let escaped = self.escaped.iter().map(|(id, (chat, text))| (*id, (*chat, text)));
+        let open = open.chain(self.hidden_edits.iter().map(|(chat, edit)| (*chat, edit)));
+        let abandoned = self.abandoned_edits.iter().map(|(id, (chat, text))| (*id, (*chat, text)));
         let edits: BTreeMap<Id, (Id, &String)> =
-            escaped.chain(open.map(|(chat, (id, text))| (*id, (chat, text)))).collect();
+            abandoned.chain(open.map(|(chat, (id, text))| (*id, (chat, text)))).collect();
         let edits = if edits.is_empty() { String::new() } else { serde_json::to_string(&edits).unwrap_or_default() };
         if edits != self.saved_edits {
             self.store.save_edits(edits.clone());
@@ -171,11 +171,11 @@ impl State {
     }
 
     /// Takes the edits of the last time: each is there again when its message is edited.
-    pub(super) fn read_edits(&mut self, saved: Option<&str>) {
+    pub(super) fn restore_edits(&mut self, saved: Option<&str>) {
         let saved = saved.unwrap_or_default();
         // What is unreadable was written by another version; it is no reason to keep anything else from being shown.
         let edits: BTreeMap<Id, (Id, String)> = serde_json::from_str(saved).unwrap_or_default();
-        self.escaped.extend(edits);
+        self.abandoned_edits.extend(edits);
         self.saved_edits = saved.to_owned();
     }
 
@@ -210,10 +210,10 @@ impl State {
         self.draft_changed.get_or_insert_with(Instant::now);
     }
 
-    /// Walks to a sibling of a message; see [`Tree::walk`].
-    pub fn walk(&mut self, message: Id, step: isize) {
+    /// Walks to a sibling of a message; see [`Tree::show_sibling`].
+    pub fn show_sibling(&mut self, message: Id, step: isize) {
         let Some(tree) = self.trees.get_mut(&self.open) else { return };
-        tree.walk(message, step);
+        tree.show_sibling(message, step);
         let leaf = tree.leaf();
         self.change_chat(self.open, |chat| chat.leaf = leaf);
     }
@@ -231,12 +231,12 @@ impl State {
         if self.reply.as_ref().is_some_and(|reply| reply.chat == id) {
             self.stop_reply();
         }
-        self.drop_jobs(id);
+        self.cancel_jobs(id);
         self.change_chat(id, |chat| chat.deleted = Some(now()));
         let Some(title) = self.chat(id).map(|chat| chat.shown_title().to_owned()) else { return };
-        let until = Instant::now() + super::NOTICE;
+        let until = Instant::now() + super::NOTICE_TIME;
         let text = format!("“{title}” is in the trash.");
-        self.notice(Notice { text, undo: Some(id), bad: false, until });
+        self.push_notice(Notice { text, undo: Some(id), is_error: false, until });
         if self.open == id {
             self.new_chat();
         }
@@ -254,7 +254,7 @@ impl State {
         for chat in self.chats.iter().filter(|chat| chat.deleted.is_some()) {
             self.store.forget(chat.id);
             self.trees.remove(&chat.id);
-            self.edits.remove(&chat.id);
+            self.hidden_edits.remove(&chat.id);
         }
         self.chats.retain(|chat| chat.deleted.is_none());
         // What was said in a chat that is gone is not kept elsewhere.
@@ -264,7 +264,7 @@ impl State {
         if self.sources.len() != before {
             self.save_sources();
         }
-        self.escaped.retain(|_, edit| kept(&edit.0));
+        self.abandoned_edits.retain(|_, edit| kept(&edit.0));
         self.save_edits();
         self.notices.retain(|notice| notice.undo.is_none());
     }
@@ -279,13 +279,13 @@ impl State {
         }
     }
 
-    /// Writes the open chat, or all, to a file; over one that is there only if `over` says so.
-    pub fn export(&mut self, all: bool, path: PathBuf, over: bool) {
+    /// Writes the open chat, or all, to a file; over one that is there only if `overwrite` says so.
+    pub fn export(&mut self, all: bool, path: PathBuf, overwrite: bool) {
         self.save_reply();
         let chats = if all { self.listed().iter().rev().map(|chat| chat.id).collect() } else { Vec::from([self.open]) };
         let name = path.display().to_string();
-        if !self.store.export(chats, path, over) {
-            self.complain(&format!("{name} cannot be written: {}.", store::ENDED));
+        if !self.store.export(chats, path, overwrite) {
+            self.notify_error(&format!("{name} cannot be written: {}.", store::ENDED));
         }
     }
 
@@ -293,29 +293,29 @@ impl State {
     pub fn import(&mut self, path: PathBuf) {
         let name = path.display().to_string();
         if !self.store.import(path) {
-            self.complain(&format!("{name} cannot be imported: {}.", store::ENDED));
+            self.notify_error(&format!("{name} cannot be imported: {}.", store::ENDED));
         }
     }
 
     /// Takes a file that was dropped or chosen for what it is: a model is opened, a text goes into the draft, an export is
     /// imported.
-    pub fn take_file(&mut self, path: PathBuf) {
-        self.worker.tell(Order::Look(path));
+    pub fn open_dropped_file(&mut self, path: PathBuf) {
+        self.worker.send(Command::Inspect(path));
     }
 
-    pub(super) fn taken(&mut self, taken: Taken) {
-        match taken {
-            Taken::Model(path) => self.load_model(Some(path)),
-            Taken::Chats(path) => self.import(path),
-            Taken::Text { name, text } => {
+    pub(super) fn on_inspected(&mut self, file: DroppedFile) {
+        match file {
+            DroppedFile::Model(path) => self.load_model(Some(path)),
+            DroppedFile::Chats(path) => self.import(path),
+            DroppedFile::Text { name, text } => {
                 let mut draft = self.draft().to_owned();
                 if !draft.is_empty() && !draft.ends_with('\n') {
                     draft.push('\n');
                 }
                 self.set_draft(draft + &text);
-                self.say(&format!("{name} was added to your message."));
+                self.notify(&format!("{name} was added to your message."));
             }
-            Taken::Nothing(reason) => self.complain(&reason),
+            DroppedFile::Unusable(reason) => self.notify_error(&reason),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! them waits for anything.
 
 mod library;
-mod talk;
+mod replies;
 mod tokens;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -16,16 +16,18 @@ use serde::{Deserialize, Serialize};
 use crate::chats::store::Hit;
 use crate::chats::{Chat, Id, Message, Role, Status, Store, StoreEvent, Tree};
 use crate::settings::Settings;
-use crate::worker::{Event, FoundModel, Likely, Load, Loaded, Order, Overflow, Price, Problem, WayOn, Worker};
+use crate::worker::{
+    Candidate, Command, Event, FoundModel, Load, Loaded, MemoryEstimate, Overflow, Problem, Remedy, Worker,
+};
 
 pub use tokens::Meter;
 
 /// How long a notice stays.
-const NOTICE: Duration = Duration::from_secs(8);
+const NOTICE_TIME: Duration = Duration::from_secs(8);
 /// How many are shown.
-const MOST_NOTICES: usize = 5;
+const MAX_NOTICES: usize = 5;
 /// How often the text of a reply is saved while it grows: at most this much of it can be lost.
-const SAVE: Duration = Duration::from_millis(250);
+const SAVE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How the model stands.
 #[derive(Clone, Debug, Default)]
@@ -63,20 +65,20 @@ enum Job {
     /// Answer a message of a chat, where the branch of another reply is left for it if that is still shown.
     Answer { chat: Id, question: Id, replaces: Option<Id> },
     /// Go on with a reply of a chat.
-    GoOn { chat: Id, reply: Id, overflow: Overflow },
+    Continue { chat: Id, reply: Id, overflow: Overflow },
 }
 
 impl Job {
     fn chat(&self) -> Id {
         match self {
-            Self::Answer { chat, .. } | Self::GoOn { chat, .. } => *chat,
+            Self::Answer { chat, .. } | Self::Continue { chat, .. } => *chat,
         }
     }
 }
 
 /// What a summary is made from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Source {
+struct SummarySource {
     /// The chat that is summed up, and the one that begins with its summary.
     chats: [Id; 2],
     /// What was said in the first.
@@ -91,7 +93,7 @@ pub struct Notice {
     /// A chat that can be taken out of the trash again.
     pub undo: Option<Id>,
     /// Whether it is bad news.
-    pub bad: bool,
+    pub is_error: bool,
     until: Instant,
 }
 
@@ -113,7 +115,7 @@ pub struct Alternatives {
     /// The byte of its text where the token begins, once one is chosen.
     pub at: Option<usize>,
     /// The likeliest tokens there; none while they are computed.
-    pub list: Option<Result<Vec<Likely>, String>>,
+    pub list: Option<Result<Vec<Candidate>, String>>,
 }
 
 /// Kernels, how often they ran, and their milliseconds.
@@ -135,20 +137,20 @@ pub struct State {
     chats: Vec<Chat>,
     trees: HashMap<Id, Tree>,
     /// Chats whose messages were asked for. Asked twice, the second answer could undo what was said after the first.
-    reading: HashSet<Id>,
+    requested: HashSet<Id>,
     open: Id,
     /// A message to be scrolled to.
     pub scroll_to: Option<Id>,
     /// A message being edited, and its new text.
     pub editing: Option<(Id, String)>,
     /// What was being edited in chats that are not shown.
-    edits: HashMap<Id, (Id, String)>,
+    hidden_edits: HashMap<Id, (Id, String)>,
     /// What was written in edits that were left, by message, and the chat of each.
-    escaped: HashMap<Id, (Id, String)>,
+    abandoned_edits: HashMap<Id, (Id, String)>,
     /// The edits as they were saved last.
     saved_edits: String,
     /// What summaries are made from, by the question that asks for one.
-    sources: HashMap<Id, Source>,
+    sources: HashMap<Id, SummarySource>,
     /// How the model stands.
     pub model: Model,
     load: Load,
@@ -157,7 +159,7 @@ pub struct State {
     reply: Option<Reply>,
     jobs: VecDeque<Job>,
     /// The ways on from replies that failed.
-    pub problems: HashMap<Id, WayOn>,
+    pub problems: HashMap<Id, Remedy>,
     /// What is worth saying.
     pub notices: Vec<Notice>,
     /// The search, while there is one.
@@ -170,8 +172,8 @@ pub struct State {
     pub devices: Option<Vec<String>>,
     /// Models, once they were looked for.
     pub models: Option<Vec<FoundModel>>,
-    prices: Vec<(Load, Option<Result<Price, String>>)>,
-    counts: tokens::Counts,
+    memory_estimates: Vec<(Load, Option<Result<MemoryEstimate, String>>)>,
+    counts: tokens::TokenCounts,
     /// When what is typed changed and was not saved since.
     draft_changed: Option<Instant>,
 }
@@ -190,12 +192,12 @@ impl State {
             store_ended: false,
             open: chat.id,
             trees: HashMap::from([(chat.id, Tree::default())]),
-            reading: HashSet::new(),
+            requested: HashSet::new(),
             chats: vec![chat],
             scroll_to: None,
             editing: None,
-            edits: HashMap::new(),
-            escaped: HashMap::new(),
+            hidden_edits: HashMap::new(),
+            abandoned_edits: HashMap::new(),
             saved_edits: String::new(),
             sources: HashMap::new(),
             model: Model::None,
@@ -210,8 +212,8 @@ impl State {
             profile: None,
             devices: None,
             models: None,
-            prices: Vec::new(),
-            counts: tokens::Counts::default(),
+            memory_estimates: Vec::new(),
+            counts: tokens::TokenCounts::default(),
             draft_changed: None,
         }
     }
@@ -219,7 +221,7 @@ impl State {
     /// Takes in what happened. To be called before every frame.
     pub fn tick(&mut self) {
         while let Some(event) = self.worker.event() {
-            self.heard(event);
+            self.on_event(event);
         }
         self.tick_once();
     }
@@ -227,12 +229,12 @@ impl State {
     /// [`State::tick`], but of what the engine has to say only the next.
     pub fn tick_once(&mut self) {
         while let Some(event) = self.store.event() {
-            self.stored(event);
+            self.on_store_event(event);
         }
         if let Some(event) = self.worker.event() {
-            self.heard(event);
+            self.on_event(event);
         }
-        let due = self.reply.as_ref().is_some_and(|reply| reply.saved.elapsed() >= SAVE);
+        let due = self.reply.as_ref().is_some_and(|reply| reply.saved.elapsed() >= SAVE_INTERVAL);
         if due {
             self.save_reply();
         }
@@ -248,7 +250,7 @@ impl State {
         self.notices.retain(|notice| notice.until > now);
     }
 
-    fn stored(&mut self, event: StoreEvent) {
+    fn on_store_event(&mut self, event: StoreEvent) {
         match event {
             StoreEvent::Opened { chats, settings, edits, sources } => {
                 let before = std::mem::take(&mut self.settings).system;
@@ -256,18 +258,18 @@ impl State {
                 self.saved_settings = Some(self.settings.clone());
                 self.default_system_changed(&before);
                 self.opened = Some(Ok(()));
-                self.read_edits(edits.as_deref());
-                let sources = sources.and_then(|text| serde_json::from_str::<HashMap<Id, Source>>(&text).ok());
+                self.restore_edits(edits.as_deref());
+                let sources = sources.and_then(|text| serde_json::from_str::<HashMap<Id, SummarySource>>(&text).ok());
                 self.sources.extend(sources.unwrap_or_default());
                 // A thought that was typed and never sent waits where it was typed.
-                let thought = chats.iter().find(|chat| chat.title.is_empty()).map(|chat| chat.id);
+                let unsent = chats.iter().find(|chat| chat.title.is_empty()).map(|chat| chat.id);
                 let idle = self.draft().is_empty() && self.tree().is_some_and(|tree| tree.path().is_empty());
                 for chat in chats.iter().filter(|chat| chat.title.is_empty()) {
                     self.trees.insert(chat.id, Tree::default());
                 }
-                if let Some(thought) = thought.filter(|_| idle) {
+                if let Some(unsent) = unsent.filter(|_| idle) {
                     self.chats.clear();
-                    self.open = thought;
+                    self.open = unsent;
                 }
                 self.chats.extend(chats);
                 self.load_model(self.load.model.clone());
@@ -277,7 +279,7 @@ impl State {
                 self.load_model(self.load.model.clone());
             }
             StoreEvent::Messages(chat, messages) => {
-                self.reading.remove(&chat);
+                self.requested.remove(&chat);
                 // What is here is newer.
                 if self.trees.contains_key(&chat) {
                     return;
@@ -292,7 +294,7 @@ impl State {
                     tree.show_through(wanted);
                 }
                 self.trees.insert(chat, tree);
-                self.settle(chat);
+                self.close_interrupted(chat);
             }
             StoreEvent::Found(number, hits) => {
                 if number == self.search.number {
@@ -303,14 +305,14 @@ impl State {
             StoreEvent::Ended => self.store_ended = true,
             StoreEvent::SavedAgain => {
                 self.cannot_save = None;
-                self.say("Everything is saved again.");
+                self.notify("Everything is saved again.");
             }
             StoreEvent::Exported(path, count) => {
                 let chats = if count == 1 { "The chat was".to_owned() } else { format!("{count} chats were") };
-                self.say(&format!("{chats} written to {}.", path.display()));
+                self.notify(&format!("{chats} written to {}.", path.display()));
             }
             StoreEvent::Imported(chats) => {
-                self.say(&match chats.len() {
+                self.notify(&match chats.len() {
                     1 => "One chat was imported.".to_owned(),
                     count => format!("{count} chats were imported."),
                 });
@@ -320,15 +322,15 @@ impl State {
                     self.open_chat(first);
                 }
             }
-            StoreEvent::FileTrouble(reason) => {
+            StoreEvent::FileError(reason) => {
                 // It may have been a chat that could not be read: the next time it is asked for again.
-                self.reading.clear();
-                self.complain(&reason);
+                self.requested.clear();
+                self.notify_error(&reason);
             }
         }
     }
 
-    fn heard(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         match event {
             Event::Loading { name, share } => self.model = Model::Loading { name, share },
             // One that was given up for another, and came all the same.
@@ -350,7 +352,7 @@ impl State {
                 self.model = Model::Failed(problem);
                 self.counts.clear();
             }
-            Event::Piece(message, piece) => {
+            Event::ReplyText(message, piece) => {
                 let Some(reply) = self.reply.as_mut().filter(|reply| reply.message == message) else { return };
                 reply.unsaved.push_str(&piece);
                 let chat = reply.chat;
@@ -358,12 +360,12 @@ impl State {
                     message.text.push_str(&piece);
                 }
             }
-            Event::LeftOut(message, turns) => {
+            Event::TurnsDropped(message, turns) => {
                 let note = format!("The oldest {turns} messages did not fit the context and were left out.");
                 self.change_message(message, |message| message.note = Some(note));
             }
-            Event::Ended { reply, finish, timings } => self.ended(reply, finish, &timings),
-            Event::Failed(reply, problem) => self.failed(reply, problem),
+            Event::Ended { reply, finish, timings } => self.on_ended(reply, finish, &timings),
+            Event::Failed(reply, problem) => self.on_failed(reply, problem),
             Event::Alternatives { message, at, list } => {
                 let asked = |known: &&mut Alternatives| (known.message, known.at) == (message, Some(at));
                 if let Some(alternatives) = self.alternatives.as_mut().filter(asked) {
@@ -373,8 +375,8 @@ impl State {
             Event::Profile(profile) => self.profile = Some(Some(profile)),
             Event::Devices(devices) => self.devices = Some(devices),
             Event::Models(models) => self.models = Some(models),
-            Event::Counts(counts) => self.counts.learn(counts),
-            Event::Taken(taken) => self.taken(taken),
+            Event::TokensCounted(counts) => self.counts.update(counts),
+            Event::Inspected(file) => self.on_inspected(file),
             Event::Checked(load, result) => {
                 if self.checked.take_if(|wanted| *wanted == load).is_some() {
                     match result {
@@ -382,44 +384,49 @@ impl State {
                         Err(problem) => {
                             let open = matches!(self.model, Model::Ready(_));
                             let stays = if open { " The model that is open stays." } else { "" };
-                            self.complain(&format!("{}{stays}", problem.sentence));
+                            self.notify_error(&format!("{}{stays}", problem.sentence));
                         }
                     }
                 }
             }
-            Event::Price(load, price) => {
-                if let Some((_, slot)) = self.prices.iter_mut().find(|(asked, _)| *asked == load) {
-                    *slot = Some(price);
+            Event::MemoryEstimated(load, estimate) => {
+                if let Some((_, slot)) = self.memory_estimates.iter_mut().find(|(asked, _)| *asked == load) {
+                    *slot = Some(estimate);
                 }
             }
         }
     }
 
     /// Says something that is worth knowing.
-    pub fn say(&mut self, text: &str) {
-        self.notice(Notice { text: text.to_owned(), undo: None, bad: false, until: Instant::now() + NOTICE });
+    pub fn notify(&mut self, text: &str) {
+        self.push_notice(Notice {
+            text: text.to_owned(),
+            undo: None,
+            is_error: false,
+            until: Instant::now() + NOTICE_TIME,
+        });
     }
 
     /// Shows a notice, in place of one that says the same; of many, the last.
-    fn notice(&mut self, notice: Notice) {
+    fn push_notice(&mut self, notice: Notice) {
         self.notices.retain(|known| known.text != notice.text || known.undo != notice.undo);
         self.notices.push(notice);
-        let surplus = self.notices.len().saturating_sub(MOST_NOTICES);
+        let surplus = self.notices.len().saturating_sub(MAX_NOTICES);
         self.notices.drain(..surplus);
     }
 
     /// Says that something went wrong.
-    pub fn complain(&mut self, text: &str) {
+    pub fn notify_error(&mut self, text: &str) {
         // What is wrong should be seen also by who looks away for a moment.
-        let until = Instant::now() + 3 * NOTICE;
-        self.notice(Notice { text: text.to_owned(), undo: None, bad: true, until });
+        let until = Instant::now() + 3 * NOTICE_TIME;
+        self.push_notice(Notice { text: text.to_owned(), undo: None, is_error: true, until });
     }
 
     /// How long nothing will happen by itself.
     pub fn idle(&self) -> Duration {
         match (&self.reply, self.notices.is_empty()) {
-            _ if self.draft_changed.is_some() => SAVE,
-            (Some(_), _) => SAVE,
+            _ if self.draft_changed.is_some() => SAVE_INTERVAL,
+            (Some(_), _) => SAVE_INTERVAL,
             (None, false) => Duration::from_millis(500),
             (None, true) => Duration::from_secs(3600),
         }
@@ -432,7 +439,7 @@ impl State {
         // What works is not given up, nor a reply stopped, for a file that is no model.
         if load.model.is_some() && matches!(self.model, Model::Ready(_) | Model::Loading { .. }) {
             self.checked = Some(load.clone());
-            self.worker.tell(Order::Check(load));
+            self.worker.send(Command::Check(load));
         } else {
             self.load_now(load);
         }
@@ -443,7 +450,7 @@ impl State {
         self.stop_reply();
         self.load = load;
         self.model = Model::Loading { name: crate::worker::short_name(self.load.model.as_deref()), share: 0.0 };
-        self.worker.tell(Order::Load(self.load.clone()));
+        self.worker.send(Command::Load(self.load.clone()));
     }
 
     /// How a model would be loaded now.
@@ -471,11 +478,11 @@ impl State {
     /// Stops loading.
     pub fn cancel_load(&mut self) {
         self.checked = None;
-        self.worker.tell(Order::CancelLoad);
+        self.worker.send(Command::CancelLoad);
     }
 
     /// Why to close now would lose what was said, if it would.
-    pub fn would_lose(&self) -> Option<String> {
+    pub fn unsaved_reason(&self) -> Option<String> {
         let said = self.chats.iter().any(|chat| !chat.title.is_empty() || !chat.draft.trim().is_empty());
         if self.store_ended && said {
             return Some("Chats are not saved any more.".into());
@@ -498,44 +505,44 @@ impl State {
     }
 
     /// What a model would take, once it is known; asks for it the first time.
-    pub fn price(&mut self, load: &Load) -> Option<Result<Price, String>> {
-        if let Some((_, price)) = self.prices.iter().find(|(asked, _)| asked == load) {
-            return price.clone();
+    pub fn memory_estimate(&mut self, load: &Load) -> Option<Result<MemoryEstimate, String>> {
+        if let Some((_, estimate)) = self.memory_estimates.iter().find(|(asked, _)| asked == load) {
+            return estimate.clone();
         }
-        if self.prices.len() > 64 {
-            self.prices.clear();
+        if self.memory_estimates.len() > 64 {
+            self.memory_estimates.clear();
         }
-        self.prices.push((load.clone(), None));
-        self.worker.tell(Order::Price(load.clone()));
+        self.memory_estimates.push((load.clone(), None));
+        self.worker.send(Command::EstimateMemory(load.clone()));
         None
     }
 
     /// What a model would take with other settings, as far as it was asked: better than nothing while those are changed.
-    pub fn last_price(&self, model: Option<&PathBuf>) -> Option<Result<Price, String>> {
-        let priced = |(load, price): &(Load, Option<Result<Price, String>>)| {
-            price.clone().filter(|_| load.model.as_ref() == model)
+    pub fn last_memory_estimate(&self, model: Option<&PathBuf>) -> Option<Result<MemoryEstimate, String>> {
+        let answered = |(load, estimate): &(Load, Option<Result<MemoryEstimate, String>>)| {
+            estimate.clone().filter(|_| load.model.as_ref() == model)
         };
-        self.prices.iter().rev().find_map(priced)
+        self.memory_estimates.iter().rev().find_map(answered)
     }
 
     /// Looks for adapters, if that was not done yet, and for models, which come and go.
-    pub fn look_around(&mut self) {
+    pub fn refresh_lists(&mut self) {
         if self.devices.is_none() {
             self.devices = Some(Vec::new());
-            self.worker.tell(Order::FindDevices);
+            self.worker.send(Command::FindDevices);
         }
         self.find_models();
     }
 
     fn find_models(&mut self) {
         let used = self.settings.models.iter().map(PathBuf::from).collect();
-        self.worker.tell(Order::FindModels(used));
+        self.worker.send(Command::FindModels(used));
     }
 
     /// Measures the kernels of one token.
     pub fn measure(&mut self) {
         self.profile = Some(None);
-        self.worker.tell(Order::Profile);
+        self.worker.send(Command::Profile);
     }
 
     /// Whether a message's reply is under way.
@@ -567,7 +574,7 @@ impl State {
     }
 
     /// What a chat that was read from the database has under way is not under way any more.
-    fn settle(&mut self, chat: Id) {
+    fn close_interrupted(&mut self, chat: Id) {
         let writing = self.reply.as_ref().map(|reply| reply.message);
         let Some(tree) = self.trees.get_mut(&chat) else { return };
         let stale: Vec<Id> = tree
@@ -599,5 +606,5 @@ impl Drop for State {
 
 /// Whether loading again is the way on.
 pub fn is_lost(problem: &Problem) -> bool {
-    problem.way_on == WayOn::Reload
+    problem.remedy == Remedy::Reload
 }

@@ -3,34 +3,34 @@
 use std::collections::HashMap;
 
 use super::State;
-use crate::worker::{Counted, Order, TURN_TOKENS};
+use crate::worker::{Command, CountedText, TURN_TOKENS};
 
 /// Replies grow by this many bytes before they are counted again.
 const GROWTH: usize = 256;
 
 /// Bytes and tokens of texts, as they were when they were counted.
 #[derive(Default)]
-pub(super) struct Counts {
-    known: HashMap<Counted, (usize, usize)>,
+pub(super) struct TokenCounts {
+    known: HashMap<CountedText, (usize, usize)>,
     /// Whether the worker is counting: it gets the next texts when it is done.
     asked: bool,
 }
 
-impl Counts {
+impl TokenCounts {
     /// Forgets all: another model has another tokenizer.
     pub(super) fn clear(&mut self) {
         self.known.clear();
         self.asked = false;
     }
 
-    pub(super) fn learn(&mut self, counts: Vec<(Counted, usize, usize)>) {
+    pub(super) fn update(&mut self, counts: Vec<(CountedText, usize, usize)>) {
         self.asked = false;
         self.known.extend(counts.into_iter().map(|(name, bytes, tokens)| (name, (bytes, tokens))));
     }
 
     /// The draft may change without changing its length.
     pub(super) fn draft_changed(&mut self, chat: crate::chats::Id) {
-        if let Some((bytes, _)) = self.known.get_mut(&Counted::Draft(chat)) {
+        if let Some((bytes, _)) = self.known.get_mut(&CountedText::Draft(chat)) {
             *bytes = usize::MAX;
         }
     }
@@ -55,7 +55,7 @@ impl State {
         let mut stale = Vec::new();
         let chat = self.open()?;
         let (known, asked) = (&self.counts.known, self.counts.asked);
-        let mut tokens = |name: Counted, text: &str, growing: bool| {
+        let mut tokens = |name: CountedText, text: &str, growing: bool| {
             let counted = known.get(&name);
             let fresh = counted.is_some_and(|(bytes, _)| {
                 *bytes == text.len() || (growing && text.len().checked_sub(*bytes).is_some_and(|more| more < GROWTH))
@@ -66,17 +66,17 @@ impl State {
             if text.is_empty() { 0 } else { counted.map_or(0, |(_, tokens)| *tokens) }
         };
         for message in self.tree().into_iter().flat_map(|tree| tree.branch()) {
-            used += tokens(Counted::Message(message.id), &message.text, self.is_writing(message.id)) + TURN_TOKENS;
+            used += tokens(CountedText::Message(message.id), &message.text, self.is_writing(message.id)) + TURN_TOKENS;
         }
-        used += tokens(Counted::System(chat.id), &chat.system, false);
+        used += tokens(CountedText::System(chat.id), &chat.system, false);
         if !chat.draft.is_empty() {
-            draft = tokens(Counted::Draft(chat.id), &chat.draft, false);
+            draft = tokens(CountedText::Draft(chat.id), &chat.draft, false);
             // The turn of the draft and the opening of the reply.
             used += draft + 2 * TURN_TOKENS;
         }
         if !stale.is_empty() {
             self.counts.asked = true;
-            self.worker.tell(Order::Count(stale));
+            self.worker.send(Command::CountTokens(stale));
         }
         Some(Meter { used, draft, context })
     }

@@ -4,7 +4,7 @@ use egui::{Context, RichText, Ui};
 
 use super::App;
 use crate::chats::Id;
-use crate::worker::{Likely, Next};
+use crate::worker::{Candidate, NextToken};
 
 /// What a person chose.
 enum Choice {
@@ -45,7 +45,7 @@ impl App {
                 }
             });
         match choice {
-            Some(Choice::Place(at)) => self.state.ask_alternatives(alternatives.message, at),
+            Some(Choice::Place(at)) => self.state.request_alternatives(alternatives.message, at),
             Some(Choice::Branch(token)) => self.state.branch_from(token.as_deref()),
             None if !open => self.state.alternatives = None,
             None => {}
@@ -95,18 +95,18 @@ fn lines(text: &str) -> Vec<Vec<(usize, &str)>> {
     lines
 }
 
-fn tokens(ui: &mut Ui, list: &[Likely], choice: &mut Option<Choice>) {
+fn tokens(ui: &mut Ui, list: &[Candidate], choice: &mut Option<Choice>) {
     egui::Grid::new("tokens").num_columns(3).spacing([12.0, 4.0]).show(ui, |ui| {
         for (token, share) in list {
             let name = match token {
-                Next::End => "(the end)".to_owned(),
-                Next::Piece(piece) => piece.clone(),
-                Next::Text(text) => format!("“{}”", text.replace('\n', "⏎")),
+                NextToken::End => "(the end)".to_owned(),
+                NextToken::NonText(piece) => piece.clone(),
+                NextToken::Text(text) => format!("“{}”", text.replace('\n', "⏎")),
             };
             let branch = match token {
-                Next::End => Some(None),
-                Next::Piece(_) => None,
-                Next::Text(text) => Some(Some(text.clone())),
+                NextToken::End => Some(None),
+                NextToken::NonText(_) => None,
+                NextToken::Text(text) => Some(Some(text.clone())),
             };
             let bar = egui::ProgressBar::new(*share).desired_width(120.0).text(format!("{:.1} %", share * 100.0));
             ui.add(bar).accessible_name(format!("Probability of {name}"));

@@ -48,12 +48,12 @@ struct Parsed {
     blocks: Vec<Block>,
 }
 
-const END: usize = 32;
+const TAIL_BYTES: usize = 32;
 
 impl Parsed {
     /// Drops the blocks that may still change as the text grows, and gives the byte from which to parse: the last one may
     /// go on, the one before may swallow it (a list, a table), and so may any that no blank line parts from the next.
-    fn unsettle(&mut self, text: &str) -> usize {
+    fn drop_unfinished(&mut self, text: &str) -> usize {
         let mut dropped = 0;
         while let Some(block) = self.blocks.pop() {
             let from = block.range.start;
@@ -75,16 +75,16 @@ impl Blocks {
             *parsed = Parsed::default();
         }
         if text.len() != parsed.length {
-            let from = parsed.unsettle(text);
+            let from = parsed.drop_unfinished(text);
             parse(text, from, &mut parsed.blocks);
             parsed.length = text.len();
-            parsed.end = text.as_bytes()[text.len().saturating_sub(END)..].to_vec();
+            parsed.end = text.as_bytes()[text.len().saturating_sub(TAIL_BYTES)..].to_vec();
         }
         &parsed.blocks
     }
 
     /// Forgets messages that are not shown any more.
-    pub(super) fn keep(&mut self, shown: &[Id]) {
+    pub(super) fn retain(&mut self, shown: &[Id]) {
         if self.messages.len() > 2 * shown.len() + 64 {
             self.messages.retain(|id, _| shown.contains(id));
         }
@@ -147,7 +147,7 @@ mod tests {
 
     const TEXT: &str = "# A *head*\n\nSome text\nof two lines.\n\n- one\n  - two\n\n```rust\nfn main() {}\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n---\n\n$$x^2$$ and `code`\n";
 
-    fn pieces(text: &str) -> Vec<(String, &'static str)> {
+    fn blocks_of(text: &str) -> Vec<(String, &'static str)> {
         let mut blocks = Vec::new();
         parse(text, 0, &mut blocks);
         let name = |kind: &Kind| match kind {
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn blocks_are_the_outermost_ones() {
-        let kinds: Vec<_> = pieces(TEXT).into_iter().map(|(_, kind)| kind).collect();
+        let kinds: Vec<_> = blocks_of(TEXT).into_iter().map(|(_, kind)| kind).collect();
         assert_eq!(kinds, ["text", "text", "text", "code", "table", "text", "text"]);
         let mut blocks = Vec::new();
         parse(TEXT, 0, &mut blocks);

@@ -4,7 +4,7 @@ use egui::{Context, RichText, Ui};
 
 use super::{App, Purpose, Sheet, sheet};
 use crate::chats::Id;
-use crate::chats::store::MOST_HITS;
+use crate::chats::store::MAX_HITS;
 
 enum Choice {
     Open(Id),
@@ -57,13 +57,13 @@ impl App {
             }
             ui.menu_button("More", |ui| {
                 if ui.button("Export this chat…").clicked() {
-                    self.ask_export(false);
+                    self.prompt_export(false);
                 }
                 if ui.button("Export all chats…").clicked() {
-                    self.ask_export(true);
+                    self.prompt_export(true);
                 }
                 if ui.button("Import chats…").clicked() {
-                    self.files.ask(Purpose::Import, String::new());
+                    self.files.prompt_for(Purpose::Import, String::new());
                 }
                 ui.separator();
                 if ui.button("Profiler").clicked() {
@@ -133,7 +133,7 @@ impl App {
             Some(Choice::Rename(id, title)) => self.renaming = Some((id, title)),
             Some(Choice::Export(id)) => {
                 self.state.open_chat(id);
-                self.ask_export(false);
+                self.prompt_export(false);
             }
             Some(Choice::Delete(id)) => self.state.delete(id),
             None => {}
@@ -151,8 +151,8 @@ impl App {
         }
         let mut chosen = None;
         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            if hits.len() >= MOST_HITS {
-                let text = format!("The newest {MOST_HITS} are shown; type more to narrow the search.");
+            if hits.len() >= MAX_HITS {
+                let text = format!("The newest {MAX_HITS} are shown; type more to narrow the search.");
                 ui.label(RichText::new(text).weak().small());
             }
             for hit in hits {

@@ -13,14 +13,14 @@ pub(super) enum Closing {
     /// It is asked about.
     Asked,
     /// It is what the person wants, whatever is lost.
-    Anyway,
+    Confirmed,
 }
 
 impl App {
     /// Keeps the window open for the question. It may be minimised, where nothing is drawn.
-    pub(super) fn hold_open(&mut self, ctx: &Context) {
+    pub(super) fn confirm_close(&mut self, ctx: &Context) {
         let wanted = ctx.input(|input| input.viewport().close_requested());
-        if !wanted || self.closing == Closing::Anyway || self.state.would_lose().is_none() {
+        if !wanted || self.closing == Closing::Confirmed || self.state.unsaved_reason().is_none() {
             return;
         }
         self.closing = Closing::Asked;
@@ -34,7 +34,7 @@ impl App {
             return;
         }
         // What could not be saved may be saved by now.
-        let Some(reason) = self.state.would_lose() else {
+        let Some(reason) = self.state.unsaved_reason() else {
             self.closing = Closing::No;
             return;
         };
@@ -44,7 +44,7 @@ impl App {
             ui.set_width(420.0_f32.min(ctx.content_rect().width() - 60.0));
             ui.heading("Not everything is saved");
             ui.add_space(4.0);
-            ui.label(RichText::new(reason).color(style::bad(ui.visuals())));
+            ui.label(RichText::new(reason).color(style::error_color(ui.visuals())));
             ui.label(if ended {
                 "What is not saved is lost when Lapidary closes. Copy what you want to keep first."
             } else {
@@ -64,14 +64,14 @@ impl App {
             });
         });
         if anyway {
-            self.closing = Closing::Anyway;
+            self.closing = Closing::Confirmed;
             ctx.send_viewport_cmd(ViewportCommand::Close);
         } else if export || cancel || modal.should_close() {
             self.closing = Closing::No;
             self.composer.focus = !export;
         }
         if export {
-            self.ask_export(true);
+            self.prompt_export(true);
         }
     }
 }

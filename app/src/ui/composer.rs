@@ -26,7 +26,7 @@ impl Default for Composer {
 
 impl Composer {
     /// Follows the input method; whether Enter may send in this frame.
-    fn follow(&mut self, ui: &Ui) -> bool {
+    fn track_ime(&mut self, ui: &Ui) -> bool {
         let mut free = !self.composing;
         ui.input(|input| {
             for event in &input.events {
@@ -67,7 +67,7 @@ impl App {
     }
 
     fn composer_area(&mut self, ui: &mut Ui) {
-        self.composer.enter_sends = self.composer.follow(ui);
+        self.composer.enter_sends = self.composer.track_ime(ui);
         let id = ui.make_persistent_id("draft");
         self.composer.field = Some(id);
         // What is typed while nothing has the focus, after a click on some text, is meant for the model.
@@ -76,8 +76,8 @@ impl App {
         // An edit takes it where it is shown, not on another branch.
         let path = self.state.tree().map_or(&[][..], |tree| tree.path());
         let edits = self.state.editing.as_ref().is_some_and(|(edited, _)| path.contains(edited));
-        let nowhere = self.sheet.is_none() && !edits && ui.ctx().memory(|memory| memory.focused().is_none());
-        if nowhere && ui.input(|input| input.events.iter().any(typed)) {
+        let unfocused = self.sheet.is_none() && !edits && ui.ctx().memory(|memory| memory.focused().is_none());
+        if unfocused && ui.input(|input| input.events.iter().any(typed)) {
             ui.ctx().memory_mut(|memory| memory.request_focus(id));
         }
         let focused = ui.ctx().memory(|memory| memory.has_focus(id));
@@ -132,8 +132,8 @@ impl App {
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     let writing = self.state.reply().is_some();
                     let empty = self.state.draft().trim().is_empty();
-                    let here = self.state.writes_here();
-                    if (here || self.state.waits_here()) && empty {
+                    let here = self.state.is_replying_here();
+                    if (here || self.state.is_queued_here()) && empty {
                         let hover = if here { "Stop the reply (Esc)" } else { "Take back what waits (Esc)" };
                         if ui.button("Stop").on_hover_text(hover).clicked() {
                             self.state.stop();
@@ -151,7 +151,7 @@ impl App {
             self.composer.focus = true;
         }
         if let Some(meter) = self.state.meter() {
-            let elsewhere = self.state.reply().filter(|_| !self.state.writes_here()).map(|reply| reply.chat);
+            let elsewhere = self.state.reply().filter(|_| !self.state.is_replying_here()).map(|reply| reply.chat);
             let elsewhere = elsewhere.and_then(|chat| self.state.chat(chat)).map(|chat| chat.shown_title().to_owned());
             show_meter(ui, meter, elsewhere);
         } else {
@@ -175,12 +175,12 @@ fn show_meter(ui: &mut Ui, meter: Meter, elsewhere: Option<String>) {
     let share = meter.used as f32 / meter.context.max(1) as f32;
     ui.horizontal(|ui| {
         let over = meter.used > meter.context;
-        let colour = if share > 0.9 { style::bad(ui.visuals()) } else { ui.visuals().selection.bg_fill };
+        let colour = if share > 0.9 { style::error_color(ui.visuals()) } else { ui.visuals().selection.bg_fill };
         let bar = egui::ProgressBar::new(share.min(1.0)).desired_width(120.0).desired_height(5.0).fill(colour);
         ui.add(bar).accessible_name("Context used");
-        let mut text = format!("{} of {} tokens", grouped(meter.used), grouped(meter.context));
+        let mut text = format!("{} of {} tokens", with_thousands(meter.used), with_thousands(meter.context));
         if meter.draft > 0 {
-            text += &format!(", {} of them typed now", grouped(meter.draft));
+            text += &format!(", {} of them typed now", with_thousands(meter.draft));
         }
         if over {
             text += ": more than the context holds";
@@ -195,7 +195,7 @@ fn show_meter(ui: &mut Ui, meter: Meter, elsewhere: Option<String>) {
 }
 
 /// A number with its thousands apart.
-pub(super) fn grouped(number: usize) -> String {
+pub(super) fn with_thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -211,6 +211,6 @@ pub(super) fn grouped(number: usize) -> String {
 mod tests {
     #[test]
     fn thousands_are_apart() {
-        assert_eq!([7, 1234, 1_000_000].map(super::grouped), ["7", "1,234", "1,000,000"]);
+        assert_eq!([7, 1234, 1_000_000].map(super::with_thousands), ["7", "1,234", "1,000,000"]);
     }
 }

@@ -7,7 +7,7 @@ use egui::{Rect, Ui, UiBuilder, pos2, vec2};
 
 use super::App;
 use super::blocks::{Block, Kind};
-use super::message::Piece;
+use super::message::MessagePart;
 use super::style::COLUMN;
 use crate::chats::{Id, Role};
 use crate::state::Model;
@@ -15,15 +15,15 @@ use crate::state::Model;
 /// How far beyond the edges is drawn, so that the keyboard reaches what is just out of sight.
 const MARGIN: f32 = 300.0;
 /// How much of a page is passed at once, so that a line or two are seen before and after.
-const PAGE: f32 = 0.9;
+const PAGE_FRACTION: f32 = 0.9;
 
 /// Where keys lead.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Turn {
+pub(super) enum Navigation {
     /// A page up.
-    Up,
+    PageUp,
     /// A page down.
-    Down,
+    PageDown,
     /// To the first message.
     First,
     /// To the last message.
@@ -39,7 +39,7 @@ pub(super) struct Conversation {
     pub(super) markdown: egui_commonmark::CommonMarkCache,
     chat: Option<Id>,
     /// Where a key leads, and whether what is there has been measured.
-    pub(super) turn: Option<(Turn, bool)>,
+    pub(super) navigation: Option<(Navigation, bool)>,
     /// Where the next frame begins, when what is above it came to be higher or lower than it was thought.
     offset: Option<f32>,
 }
@@ -49,17 +49,17 @@ struct Row {
     message: Id,
     /// Its place in the message.
     index: usize,
-    piece: Piece,
+    part: MessagePart,
     height: f32,
 }
 
 impl Row {
     /// Whether the keyboard has something to do in it.
     fn has_controls(&self) -> bool {
-        match &self.piece {
-            Piece::Foot | Piece::Editor => true,
-            Piece::Block(block) => matches!(block.kind, Kind::Code { .. }),
-            Piece::Head => false,
+        match &self.part {
+            MessagePart::Footer | MessagePart::Editor => true,
+            MessagePart::Block(block) => matches!(block.kind, Kind::Code { .. }),
+            MessagePart::Header => false,
         }
     }
 }
@@ -68,7 +68,7 @@ impl App {
     /// The middle of the window.
     pub(super) fn conversation_area(&mut self, ui: &mut Ui) {
         // Where there is nothing to turn, it is not kept for the next chat.
-        let turn = self.conversation.turn.take();
+        let navigation = self.conversation.navigation.take();
         let Some(tree) = self.state.tree() else {
             ui.centered_and_justified(|ui| ui.spinner());
             return;
@@ -78,7 +78,7 @@ impl App {
             return;
         }
         let path = tree.path().to_vec();
-        self.blocks.keep(&path);
+        self.blocks.retain(&path);
         let chat = self.state.open_id();
         let switched = self.conversation.chat.replace(chat) != Some(chat);
         let target = self.state.scroll_to;
@@ -103,27 +103,27 @@ impl App {
             let total: f32 = rows.iter().map(|row| row.height).sum();
             let top = ui.max_rect().top();
             ui.set_min_size(vec2(ui.available_width(), total + 16.0));
-            let page = viewport.height() * PAGE;
-            let margin = if turn.is_some() { MARGIN.max(page) } else { MARGIN };
-            match turn {
+            let page = viewport.height() * PAGE_FRACTION;
+            let margin = if navigation.is_some() { MARGIN.max(page) } else { MARGIN };
+            match navigation {
                 // What is there is drawn first, for its true height.
-                Some((turn, false)) => {
-                    self.conversation.turn = Some((turn, true));
+                Some((navigation, false)) => {
+                    self.conversation.navigation = Some((navigation, true));
                     ui.ctx().request_repaint();
                 }
-                Some((turn, true)) => {
-                    let way = match turn {
-                        Turn::Up => page,
-                        Turn::Down => -page,
-                        Turn::First => viewport.min.y,
-                        Turn::Last => viewport.max.y - total - 16.0,
+                Some((navigation, true)) => {
+                    let way = match navigation {
+                        Navigation::PageUp => page,
+                        Navigation::PageDown => -page,
+                        Navigation::First => viewport.min.y,
+                        Navigation::Last => viewport.max.y - total - 16.0,
                     };
                     ui.scroll_with_delta_animation(vec2(0.0, way), egui::style::ScrollAnimation::none());
                 }
                 None => {}
             }
             let (from, to) = (viewport.min.y - margin, viewport.max.y + margin);
-            let near = nearest(&rows, from, to);
+            let near = nearest_with_controls(&rows, from, to);
             let mut y = 8.0;
             let mut settled = true;
             for (place, row) in rows.into_iter().enumerate() {
@@ -136,7 +136,7 @@ impl App {
                     ui.scroll_to_rect(place, align);
                 }
                 // An editor that is not drawn would lose the cursor, and what is typed next with it.
-                let kept = near.contains(&Some(place)) || matches!(row.piece, Piece::Editor);
+                let kept = near.contains(&Some(place)) || matches!(row.part, MessagePart::Editor);
                 if (y < from || begins > to) && !kept {
                     continue;
                 }
@@ -144,7 +144,7 @@ impl App {
                 let salt = (row.message, row.index);
                 let mut child = ui.new_child(UiBuilder::new().id_salt(salt).max_rect(place));
                 child.set_width(width);
-                self.piece(&mut child, row.message, &row.piece);
+                self.message_part(&mut child, row.message, &row.part);
                 let height = child.min_rect().height() + child.spacing().item_spacing.y;
                 if (height - row.height).abs() > 0.5 {
                     settled = false;
@@ -174,29 +174,29 @@ impl App {
         let editing = self.state.editing.as_ref().map(|(id, _)| *id);
         for id in path {
             let Some(message) = self.state.tree().and_then(|tree| tree.get(*id)) else { continue };
-            let guess = |piece: &Piece| match piece {
-                Piece::Head => 34.0,
-                Piece::Editor => 120.0,
-                Piece::Foot if message.role == Role::Model => 40.0,
-                Piece::Foot => 36.0,
-                Piece::Block(block) => guess_height(&message.text[block.range.clone()], &block.kind, width),
+            let guess = |part: &MessagePart| match part {
+                MessagePart::Header => 34.0,
+                MessagePart::Editor => 120.0,
+                MessagePart::Footer if message.role == Role::Model => 40.0,
+                MessagePart::Footer => 36.0,
+                MessagePart::Block(block) => guess_height(&message.text[block.range.clone()], &block.kind, width),
             };
-            let mut add = |index: usize, piece: Piece| {
+            let mut add = |index: usize, part: MessagePart| {
                 // While a block grows its last height is the best guess.
                 let known = self.conversation.heights.get(&(*id, index)).copied();
-                let height = known.unwrap_or_else(|| guess(&piece));
-                rows.push(Row { message: *id, index, piece, height });
+                let height = known.unwrap_or_else(|| guess(&part));
+                rows.push(Row { message: *id, index, part, height });
             };
-            add(0, Piece::Head);
+            add(0, MessagePart::Header);
             if editing == Some(*id) {
-                add(usize::MAX - 1, Piece::Editor);
+                add(usize::MAX - 1, MessagePart::Editor);
                 continue;
             }
             let blocks: Vec<Block> = self.blocks.of(*id, &message.text).to_vec();
             for (index, block) in blocks.into_iter().enumerate() {
-                add(index + 1, Piece::Block(block));
+                add(index + 1, MessagePart::Block(block));
             }
-            add(usize::MAX, Piece::Foot);
+            add(usize::MAX, MessagePart::Footer);
         }
         // What is not shown any more need not be remembered for ever.
         if self.conversation.heights.len() > 4 * rows.len() + 4096 {
@@ -210,7 +210,7 @@ impl App {
     fn greeting(&mut self, ui: &mut Ui) {
         let loaded = self.state.loaded();
         let guide = loaded.is_some_and(|loaded| loaded.is_guide());
-        let (title, text, asks): (String, &str, &[&str]) = match loaded {
+        let (title, text, questions): (String, &str, &[&str]) = match loaded {
             Some(_) if guide => (
                 "Hello".into(),
                 "This is the built-in guide. It knows how to use Lapidary and how Gemma 2 works, and nothing else. For a real \
@@ -230,11 +230,11 @@ impl App {
             ui.heading(title);
             ui.label(egui::RichText::new(text).weak());
             ui.add_space(12.0);
-            for ask in asks {
-                if ui.button(*ask).clicked() {
+            for question in questions {
+                if ui.button(*question).clicked() {
                     // What was being typed is not given up for it.
                     let draft = self.state.draft().to_owned();
-                    self.state.set_draft((*ask).to_owned());
+                    self.state.set_draft((*question).to_owned());
                     self.state.send();
                     self.state.set_draft(draft);
                     self.composer.focus = true;
@@ -248,7 +248,7 @@ impl App {
 }
 
 /// The last row with controls above `from`, and the first below `to`: from one to the next the keyboard walks the whole chat.
-fn nearest(rows: &[Row], from: f32, to: f32) -> [Option<usize>; 2] {
+fn nearest_with_controls(rows: &[Row], from: f32, to: f32) -> [Option<usize>; 2] {
     let (mut above, mut below) = (None, None);
     let mut y = 8.0;
     for (place, row) in rows.iter().enumerate() {

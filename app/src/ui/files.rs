@@ -58,21 +58,21 @@ type Picked = (Purpose, PathBuf);
 pub(super) struct Files {
     prompt: Option<(Purpose, String)>,
     /// What the system's dialog gave, which asks before a file is written over.
-    agreed: Option<PathBuf>,
+    overwrite_agreed: Option<PathBuf>,
     picked: (Sender<Picked>, Receiver<Picked>),
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { prompt: None, agreed: None, picked: mpsc::channel() }
+        Self { prompt: None, overwrite_agreed: None, picked: mpsc::channel() }
     }
 }
 
 impl Files {
     /// Asks for a path.
-    pub(super) fn ask(&mut self, purpose: Purpose, proposal: String) {
+    pub(super) fn prompt_for(&mut self, purpose: Purpose, proposal: String) {
         self.prompt = Some((purpose, proposal));
-        self.agreed = None;
+        self.overwrite_agreed = None;
     }
 
     /// Whether a path is asked for.
@@ -118,10 +118,10 @@ impl Files {
 
 impl App {
     /// Asks where to write chats.
-    pub(super) fn ask_export(&mut self, all: bool) {
+    pub(super) fn prompt_export(&mut self, all: bool) {
         let empty = if all { self.state.listed().is_empty() } else { !self.state.open().is_some_and(Chat::is_begun) };
         if empty {
-            self.state.say("There is nothing to export yet.");
+            self.state.notify("There is nothing to export yet.");
             return;
         }
         let title = if all {
@@ -137,14 +137,14 @@ impl App {
         let folder = std::env::home_dir().unwrap_or_default();
         let folder = Some(folder.join("Documents")).filter(|folder| folder.is_dir()).unwrap_or(folder);
         let path = folder.join(format!("{name}.{}", if all { "json" } else { "md" }));
-        self.files.ask(Purpose::Export { all }, path.display().to_string());
+        self.files.prompt_for(Purpose::Export { all }, path.display().to_string());
     }
 
     /// Takes what was dropped on the window.
     pub(super) fn take_files(&mut self, ctx: &Context) {
         let dropped = ctx.input_mut(|input| std::mem::take(&mut input.raw.dropped_files));
         for file in dropped {
-            self.state.take_file(file.path().to_owned());
+            self.state.open_dropped_file(file.path().to_owned());
             self.composer.focus = true;
         }
         if ctx.input(|input| !input.raw.hovered_files.is_empty()) {
@@ -168,7 +168,7 @@ impl App {
                 && *wanted == purpose
             {
                 *text = path.display().to_string();
-                self.files.agreed = Some(path);
+                self.files.overwrite_agreed = Some(path);
             }
         }
         let Some((purpose, mut path)) = self.files.prompt.take() else { return };
@@ -199,12 +199,12 @@ impl App {
             });
         });
         if done && !path.trim().is_empty() {
-            let path = typed(path.trim());
+            let path = parse_path(path.trim());
             match purpose {
                 Purpose::OpenModel => self.state.load_model(Some(path)),
                 Purpose::Export { all } => {
-                    let over = self.files.agreed.as_ref() == Some(&path);
-                    self.state.export(all, path, over);
+                    let overwrite = self.files.overwrite_agreed.as_ref() == Some(&path);
+                    self.state.export(all, path, overwrite);
                 }
                 Purpose::Import => self.state.import(path),
             }
@@ -223,7 +223,7 @@ impl App {
 }
 
 /// A path as people write it: `~` is their own folder, and some file managers copy it with quotes around it.
-fn typed(text: &str) -> PathBuf {
+fn parse_path(text: &str) -> PathBuf {
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     match (text.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
@@ -235,13 +235,13 @@ fn typed(text: &str) -> PathBuf {
 mod tests {
     use std::path::PathBuf;
 
-    use super::typed;
+    use super::parse_path;
 
     #[test]
     fn paths_are_taken_as_people_write_them() {
-        assert_eq!(typed("/a b.gguf"), PathBuf::from("/a b.gguf"));
-        assert_eq!(typed("\"C:\\a b.gguf\""), PathBuf::from("C:\\a b.gguf"));
-        assert_eq!(typed("~/a.gguf"), std::env::home_dir().unwrap().join("a.gguf"));
-        assert_eq!(typed("\""), PathBuf::from("\""));
+        assert_eq!(parse_path("/a b.gguf"), PathBuf::from("/a b.gguf"));
+        assert_eq!(parse_path("\"C:\\a b.gguf\""), PathBuf::from("C:\\a b.gguf"));
+        assert_eq!(parse_path("~/a.gguf"), std::env::home_dir().unwrap().join("a.gguf"));
+        assert_eq!(parse_path("\""), PathBuf::from("\""));
     }
 }

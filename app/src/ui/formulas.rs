@@ -11,9 +11,9 @@ use ratex_types::color::Color;
 use ratex_types::math_style::MathStyle;
 
 /// Formulas that are kept drawn.
-const MOST: usize = 512;
+const MAX_FORMULAS: usize = 512;
 /// Longer sources are no formulas that a person reads.
-const LONGEST: usize = 4000;
+const MAX_TEX_BYTES: usize = 4000;
 
 /// What was drawn, by source, whether on its own line, and pixels a point in hundredths.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Formulas {
         let tex = tex.trim();
         let scale = ui.ctx().pixels_per_point();
         let key = (tex.to_owned(), inline, (100.0 * scale) as u32);
-        if self.0.len() >= MOST && !self.0.contains_key(&key) {
+        if self.0.len() >= MAX_FORMULAS && !self.0.contains_key(&key) {
             self.0.clear();
         }
         let size = egui::TextStyle::Body.resolve(ui.style()).size * 1.2;
@@ -56,7 +56,7 @@ impl Formulas {
 
 /// A formula in white on nothing.
 fn draw(tex: &str, inline: bool, size: f32, scale: f32) -> Option<ColorImage> {
-    if tex.len() > LONGEST {
+    if tex.len() > MAX_TEX_BYTES {
         return None;
     }
     // It is a young parser, and what it parses comes from a model: a panic in it must not take the window along.

@@ -20,10 +20,10 @@ mod top;
 
 use egui::{Context, Key, Modifiers, Ui};
 
-use conversation::Turn;
+use conversation::Navigation;
 
 use crate::chats::Id;
-use crate::settings::ZOOM;
+use crate::settings::ZOOM_RANGE;
 use crate::state::State;
 
 pub use files::Purpose;
@@ -69,7 +69,7 @@ pub struct App {
     renaming: Option<(Id, String)>,
     files: files::Files,
     focus_search: bool,
-    shown: style::Shown,
+    applied_style: style::AppliedStyle,
     new_preset: String,
     closing: closing::Closing,
     /// Whether it is asked if the trash should be emptied.
@@ -90,7 +90,7 @@ impl App {
             renaming: None,
             files: files::Files::default(),
             focus_search: false,
-            shown: style::Shown::default(),
+            applied_style: style::AppliedStyle::default(),
             new_preset: String::new(),
             closing: closing::Closing::default(),
             emptying: false,
@@ -100,13 +100,13 @@ impl App {
     /// Takes in what happened. To be called before every frame, and where the window is not drawn too.
     pub fn tick(&mut self, ctx: &Context) {
         self.state.tick();
-        self.hold_open(ctx);
+        self.confirm_close(ctx);
     }
 
     /// Draws everything and takes what the person does.
     pub fn show(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
-        self.shown.follow(&ctx, &self.state.settings);
+        self.applied_style.update(&ctx, &self.state.settings);
         self.take_files(&ctx);
         self.keys(&ctx);
         let room = self.panel.is_none() || has_room(&ctx);
@@ -146,7 +146,7 @@ impl App {
             }
         }
         if pressed(Modifiers::COMMAND, Key::O) {
-            self.files.ask(Purpose::OpenModel, String::new());
+            self.files.prompt_for(Purpose::OpenModel, String::new());
         }
         if pressed(Modifiers::COMMAND, Key::Comma) {
             self.toggle(Panel::Settings);
@@ -155,7 +155,7 @@ impl App {
             self.toggle(Panel::Models);
         }
         if pressed(Modifiers::COMMAND, Key::E) {
-            self.ask_export(false);
+            self.prompt_export(false);
         }
         if pressed(Modifiers::COMMAND, Key::B) {
             self.state.settings.sidebar ^= true;
@@ -163,11 +163,11 @@ impl App {
         if pressed(Modifiers::NONE, Key::F1) || pressed(Modifiers::COMMAND, Key::Slash) {
             self.sheet = if self.sheet == Some(Sheet::Shortcuts) { None } else { Some(Sheet::Shortcuts) };
         }
-        if let Some(turn) = self.turn(ctx) {
-            self.conversation.turn = Some((turn, false));
+        if let Some(navigation) = self.navigation_key(ctx) {
+            self.conversation.navigation = Some((navigation, false));
         }
         let zoom = &mut self.state.settings.zoom;
-        let (least, most) = (*ZOOM.start(), *ZOOM.end());
+        let (least, most) = (*ZOOM_RANGE.start(), *ZOOM_RANGE.end());
         if pressed(Modifiers::COMMAND, Key::Plus) || pressed(Modifiers::COMMAND, Key::Equals) {
             *zoom = (*zoom + 0.1).min(most);
         }
@@ -190,11 +190,11 @@ impl App {
                 || self.renaming.take().is_some()
                 || self.files.close()
                 || self.state.alternatives.take().is_some()
-                || self.state.escape_edit();
+                || self.state.leave_edit();
             if closed {
                 return;
             }
-            if self.state.writes_here() || self.state.waits_here() {
+            if self.state.is_replying_here() || self.state.is_queued_here() {
                 self.state.stop();
             } else if !self.state.search.text.is_empty() {
                 self.state.search_for("");
@@ -205,7 +205,7 @@ impl App {
     }
 
     /// Where a key leads in the conversation, but for what a field needs for its own text.
-    fn turn(&self, ctx: &Context) -> Option<Turn> {
+    fn navigation_key(&self, ctx: &Context) -> Option<Navigation> {
         let asked = self.closing == closing::Closing::Asked;
         if asked || self.sheet.is_some() || self.renaming.is_some() || self.files.is_open() {
             return None;
@@ -214,13 +214,13 @@ impl App {
         let draft = ctx.memory(|memory| memory.focused()).is_some_and(|id| self.composer.field == Some(id));
         let free = (draft && self.state.draft().is_empty()) || !ctx.text_edit_focused();
         if pressed(Modifiers::NONE, Key::PageUp) {
-            Some(Turn::Up)
+            Some(Navigation::PageUp)
         } else if pressed(Modifiers::NONE, Key::PageDown) {
-            Some(Turn::Down)
+            Some(Navigation::PageDown)
         } else if free && pressed(Modifiers::COMMAND, Key::Home) {
-            Some(Turn::First)
+            Some(Navigation::First)
         } else if free && pressed(Modifiers::COMMAND, Key::End) {
-            Some(Turn::Last)
+            Some(Navigation::Last)
         } else {
             None
         }
@@ -230,7 +230,7 @@ impl App {
     pub fn toggle(&mut self, panel: Panel) {
         self.panel = if self.panel == Some(panel) { None } else { Some(panel) };
         if self.panel.is_some() {
-            self.state.look_around();
+            self.state.refresh_lists();
         }
     }
 

@@ -17,7 +17,7 @@ impl App {
                     ui.set_max_width(380.0);
                     ui.horizontal(|ui| {
                         let text = RichText::new(&notice.text);
-                        let text = if notice.bad { text.color(style::bad(ui.visuals())) } else { text };
+                        let text = if notice.is_error { text.color(style::error_color(ui.visuals())) } else { text };
                         ui.add(egui::Label::new(text).wrap());
                         if notice.undo.is_some() && ui.button("Undo").clicked() {
                             undo = notice.undo;

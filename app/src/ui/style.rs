@@ -62,16 +62,16 @@ pub fn apply(ctx: &Context) {
 }
 
 /// Bad news.
-pub(super) fn bad(visuals: &egui::Visuals) -> Color32 {
+pub(super) fn error_color(visuals: &egui::Visuals) -> Color32 {
     if visuals.dark_mode { Color32::from_rgb(255, 140, 130) } else { Color32::from_rgb(176, 28, 20) }
 }
 
 /// What was last told to egui: telling it every frame would undo what it found out since.
 #[derive(Default)]
-pub(super) struct Shown(Option<(Theme, f32, bool)>);
+pub(super) struct AppliedStyle(Option<(Theme, f32, bool)>);
 
-impl Shown {
-    pub(super) fn follow(&mut self, ctx: &Context, settings: &Settings) {
+impl AppliedStyle {
+    pub(super) fn update(&mut self, ctx: &Context, settings: &Settings) {
         let wanted = (settings.theme, settings.zoom, settings.reduced_motion);
         if self.0 == Some(wanted) {
             return;

@@ -4,7 +4,7 @@ use egui::{RichText, Ui};
 
 use super::{App, Panel, Purpose, style};
 use crate::state::Model;
-use crate::worker::WayOn;
+use crate::worker::Remedy;
 
 impl App {
     pub(super) fn top_bar(&mut self, ui: &mut Ui) {
@@ -50,7 +50,7 @@ impl App {
     }
 
     fn banners(&mut self, ui: &mut Ui) {
-        let bad = style::bad(ui.visuals());
+        let bad = style::error_color(ui.visuals());
         if self.state.store_ended {
             let text = "Chats are not saved any more: what writes them has ended. Copy what you want to keep, and start Lapidary \
                         again.";
@@ -67,28 +67,28 @@ impl App {
             ui.label(RichText::new(text).color(bad));
         }
         if let Model::Failed(problem) = self.state.model.clone() {
-            let cancelled = problem.way_on == WayOn::Resume;
+            let cancelled = problem.remedy == Remedy::Resume;
             let colour = if cancelled { ui.visuals().weak_text_color() } else { bad };
             ui.label(RichText::new(&problem.sentence).color(colour));
             ui.horizontal_wrapped(|ui| {
-                let again = match problem.way_on {
-                    WayOn::Reload => "Load the model again",
-                    WayOn::Resume => "Load it after all",
+                let again = match problem.remedy {
+                    Remedy::Reload => "Load the model again",
+                    Remedy::Resume => "Load it after all",
                     _ => "Try again",
                 };
-                if problem.way_on == WayOn::Driver {
+                if problem.remedy == Remedy::Driver {
                     ui.label("A newer graphics driver may help, or another adapter in the settings.");
                     if ui.button("Settings…").clicked() {
                         self.panel = None;
                         self.toggle(Panel::Settings);
                     }
                 }
-                if problem.way_on == WayOn::Smaller && ui.button("Choose smaller weights or context…").clicked() {
+                if problem.remedy == Remedy::Smaller && ui.button("Choose smaller weights or context…").clicked() {
                     self.panel = None;
                     self.toggle(Panel::Models);
                 }
-                if problem.way_on == WayOn::OtherFile && ui.button("Open another model…").clicked() {
-                    self.files.ask(Purpose::OpenModel, String::new());
+                if problem.remedy == Remedy::OtherFile && ui.button("Open another model…").clicked() {
+                    self.files.prompt_for(Purpose::OpenModel, String::new());
                 }
                 if ui.button(again).clicked() {
                     self.state.reload();

@@ -1,8 +1,8 @@
 //! What the window needs from an engine: it says what to do and hears what happened, and never waits.
 
+mod dropped_file;
 mod engine;
 mod generate;
-mod taken;
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use lapidary_engine::{CacheFormat, Error, Finish, Sampling, Timings, WeightForma
 use crate::chats::{Id, Role};
 use crate::guide;
 
+pub use dropped_file::{DroppedFile, inspect};
 pub use engine::EngineWorker;
-pub use taken::{Taken, look_at};
 
 /// An engine behind the window. [`EngineWorker`] is the real one; tests have one that follows a script.
 pub trait Worker {
     /// Says what to do; returns at once.
-    fn tell(&mut self, order: Order);
+    fn send(&mut self, command: Command);
     /// What happened since it was last asked.
     fn event(&mut self) -> Option<Event>;
 }
@@ -48,7 +48,7 @@ pub enum Overflow {
 
 /// What the window wants.
 #[derive(Clone, Debug)]
-pub enum Order {
+pub enum Command {
     /// Load a model, in place of the present one.
     Load(Load),
     /// Stop loading.
@@ -86,18 +86,18 @@ pub enum Order {
     /// The models on this machine, among them those that were used before.
     FindModels(Vec<PathBuf>),
     /// What a model would take of the device's memory.
-    Price(Load),
+    EstimateMemory(Load),
     /// The tokens of texts.
-    Count(Vec<(Counted, String)>),
+    CountTokens(Vec<(CountedText, String)>),
     /// A file that was dropped or chosen: what is it?
-    Look(PathBuf),
+    Inspect(PathBuf),
     /// Whether a model's files can be loaded, as far as their headers tell.
     Check(Load),
 }
 
 /// A text whose tokens are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Counted {
+pub enum CountedText {
     /// A message.
     Message(Id),
     /// What a chat's model knows first.
@@ -121,9 +121,9 @@ pub enum Event {
     /// A model could not be loaded; the one before it is gone too.
     NotLoaded(Problem),
     /// More of a reply.
-    Piece(Id, String),
+    ReplyText(Id, String),
     /// Turns were left out of what the model is told.
-    LeftOut(Id, usize),
+    TurnsDropped(Id, usize),
     /// A reply ended.
     Ended {
         /// The reply.
@@ -142,7 +142,7 @@ pub enum Event {
         /// The byte.
         at: usize,
         /// The tokens, or why there are none.
-        list: Result<Vec<Likely>, String>,
+        list: Result<Vec<Candidate>, String>,
     },
     /// Kernels, how often they ran, and their milliseconds, the longest first.
     Profile(Result<Vec<(&'static str, usize, f64)>, String>),
@@ -150,29 +150,29 @@ pub enum Event {
     Devices(Vec<String>),
     /// The models on this machine.
     Models(Vec<FoundModel>),
-    /// An answer to [`Order::Price`].
-    Price(Load, Result<Price, String>),
+    /// An answer to [`Command::EstimateMemory`].
+    MemoryEstimated(Load, Result<MemoryEstimate, String>),
     /// Which texts were counted, their bytes, and their tokens; empty without a tokenizer.
-    Counts(Vec<(Counted, usize, usize)>),
-    /// An answer to [`Order::Look`].
-    Taken(Taken),
-    /// An answer to [`Order::Check`].
+    TokensCounted(Vec<(CountedText, usize, usize)>),
+    /// An answer to [`Command::Inspect`].
+    Inspected(DroppedFile),
+    /// An answer to [`Command::Check`].
     Checked(Load, Result<(), Problem>),
 }
 
 /// What a token adds to a reply.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
+pub enum NextToken {
     /// A text.
     Text(String),
     /// Nothing that can be said by itself: a part of a letter, or a mark of the template. Its name.
-    Piece(String),
+    NonText(String),
     /// The end.
     End,
 }
 
 /// A token, and its probability; in lists the likeliest first.
-pub type Likely = (Next, f32);
+pub type Candidate = (NextToken, f32);
 
 /// A model that is loaded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -190,7 +190,7 @@ pub struct Loaded {
     /// The adapter's driver and API.
     pub driver: String,
     /// Bytes on the device.
-    pub price: Price,
+    pub memory: MemoryEstimate,
 }
 
 impl Loaded {
@@ -202,13 +202,13 @@ impl Loaded {
 
 /// Bytes that a model takes of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Price {
+pub struct MemoryEstimate {
     /// Its weights.
     pub weights: u64,
     /// The keys and values of a full context.
     pub cache: u64,
     /// What the device has, where its API tells.
-    pub memory: Option<u64>,
+    pub device_memory: Option<u64>,
 }
 
 /// A model on this machine.
@@ -230,12 +230,12 @@ pub struct Problem {
     /// A sentence.
     pub sentence: String,
     /// The way on.
-    pub way_on: WayOn,
+    pub remedy: Remedy,
 }
 
 /// What a person can do about a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WayOn {
+pub enum Remedy {
     /// Nothing in particular: try again.
     Retry,
     /// Get a graphics driver, or choose another adapter.
@@ -254,26 +254,26 @@ pub enum WayOn {
 
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
-        let way_on = match error {
-            Error::NoAdapter { .. } | Error::Adapter { .. } => WayOn::Driver,
-            Error::OutOfMemory { .. } => WayOn::Smaller,
+        let remedy = match error {
+            Error::NoAdapter { .. } | Error::Adapter { .. } => Remedy::Driver,
+            Error::OutOfMemory { .. } => Remedy::Smaller,
             Error::Io { .. }
             | Error::BadFile { .. }
             | Error::Config { .. }
             | Error::MissingTensor { .. }
             | Error::TensorShape { .. }
             | Error::Unsupported { .. }
-            | Error::Tokenizer { .. } => WayOn::OtherFile,
-            Error::DeviceLost { .. } | Error::Gpu { .. } => WayOn::Reload,
-            Error::ContextFull { .. } => WayOn::MakeRoom,
-            _ => WayOn::Retry,
+            | Error::Tokenizer { .. } => Remedy::OtherFile,
+            Error::DeviceLost { .. } | Error::Gpu { .. } => Remedy::Reload,
+            Error::ContextFull { .. } => Remedy::MakeRoom,
+            _ => Remedy::Retry,
         };
-        Self { sentence: sentence(&error.to_string()), way_on }
+        Self { sentence: to_sentence(&error.to_string()), remedy }
     }
 }
 
 /// A message of the engine as a sentence on its own.
-fn sentence(message: &str) -> String {
+fn to_sentence(message: &str) -> String {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut chars = message.chars();
     // A path stays as it is.
@@ -310,15 +310,15 @@ mod tests {
 
     #[test]
     fn messages_become_sentences() {
-        assert_eq!(sentence("no graphics adapter is there"), "No graphics adapter is there.");
-        assert_eq!(sentence("/a/b.gguf: it is\n damaged"), "/a/b.gguf: it is damaged.");
+        assert_eq!(to_sentence("no graphics adapter is there"), "No graphics adapter is there.");
+        assert_eq!(to_sentence("/a/b.gguf: it is\n damaged"), "/a/b.gguf: it is damaged.");
     }
 
     #[test]
     fn each_error_has_a_way_on() {
         let lost = Error::DeviceLost { reason: "reset".into() };
-        assert_eq!(Problem::from(&lost).way_on, WayOn::Reload);
+        assert_eq!(Problem::from(&lost).remedy, Remedy::Reload);
         let full = Error::OutOfMemory { what: "weights".into() };
-        assert_eq!(Problem::from(&full).way_on, WayOn::Smaller);
+        assert_eq!(Problem::from(&full).remedy, Remedy::Smaller);
     }
 }

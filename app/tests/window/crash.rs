@@ -9,7 +9,7 @@ use lapidary_app::chats::{Role, Store, StoreEvent, Tree};
 use lapidary_app::state::{Model, State};
 use lapidary_app::worker::Load;
 
-use crate::script::{Script, Scripted};
+use crate::script::{Script, ScriptedWorker};
 
 const PLACE: &str = "LAPIDARY_CRASH_TEST";
 const KILLS: u64 = 20;
@@ -23,7 +23,7 @@ fn talker() {
     let script = Arc::new(Mutex::new(Script::default()));
     script.lock().unwrap().replies.extend((0..1000).map(|_| "word ".repeat(60)));
     let store = Store::open(Some(place.into()), Arc::new(|| {}));
-    let mut state = State::new(Box::new(Scripted(script.clone())), store, Load::default());
+    let mut state = State::new(Box::new(ScriptedWorker(script.clone())), store, Load::default());
     while !matches!(state.model, Model::Ready(_)) {
         state.tick();
         std::thread::sleep(Duration::from_millis(1));
@@ -34,9 +34,9 @@ fn talker() {
         println!("sent {number}");
         while state.reply().is_some() {
             // One piece: the script speaks as often as it is asked, and is quiet at a pace of 0.
-            script.lock().unwrap().pace = 5;
+            script.lock().unwrap().bytes_per_event = 5;
             state.tick_once();
-            script.lock().unwrap().pace = 0;
+            script.lock().unwrap().bytes_per_event = 0;
             state.tick();
             let said = state.tree().unwrap().branch().last().map_or(0, |message| message.text.len());
             println!("said {said}");

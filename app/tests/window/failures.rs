@@ -6,13 +6,14 @@ use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::Status;
 use lapidary_app::state::Model;
-use lapidary_app::worker::{Order, Overflow, WayOn};
+use lapidary_app::worker::{Command, Overflow, Remedy};
 
 use crate::script::{Script, Window, problem};
 
 /// A window whose first load fails.
-fn failing(sentence: &str, way_on: WayOn) -> Window {
-    let script = Script { pace: 1 << 20, load_problem: Some(problem(sentence, way_on)), ..Script::default() };
+fn failing(sentence: &str, remedy: Remedy) -> Window {
+    let script =
+        Script { bytes_per_event: 1 << 20, load_problem: Some(problem(sentence, remedy)), ..Script::default() };
     let mut window = Window::unloaded(None, script);
     window.until("it fails", |app| matches!(app.state.model, Model::Failed(_)));
     window
@@ -20,10 +21,10 @@ fn failing(sentence: &str, way_on: WayOn) -> Window {
 
 #[test]
 fn no_gpu_or_an_old_driver() {
-    let mut window = failing("No graphics adapter is there; install a Vulkan driver; found: none.", WayOn::Driver);
+    let mut window = failing("No graphics adapter is there; install a Vulkan driver; found: none.", Remedy::Driver);
     window.sees("install a Vulkan driver");
     window.sees("A newer graphics driver may help");
-    window.say("Hello?");
+    window.send("Hello?");
     // Nothing is lost meanwhile.
     assert_eq!(window.branch(), ["Hello?"]);
     window.press("Try again");
@@ -32,7 +33,7 @@ fn no_gpu_or_an_old_driver() {
 
 #[test]
 fn a_model_too_big_for_the_memory() {
-    let mut window = failing("Out of GPU memory: it needs 30000 MiB of 8000 MiB.", WayOn::Smaller);
+    let mut window = failing("Out of GPU memory: it needs 30000 MiB of 8000 MiB.", Remedy::Smaller);
     window.press("Choose smaller weights or context…");
     window.sees("How models are loaded");
     window.press("Try again");
@@ -42,8 +43,8 @@ fn a_model_too_big_for_the_memory() {
 #[test]
 fn a_damaged_model_file_leaves_the_guide_as_a_way_on() {
     let mut window = Window::new();
-    window.script().load_problem = Some(problem("/x/broken.gguf: it ends too early.", WayOn::OtherFile));
-    window.harness.state_mut().state.take_file("/x/broken.gguf".into());
+    window.script().load_problem = Some(problem("/x/broken.gguf: it ends too early.", Remedy::OtherFile));
+    window.harness.state_mut().state.open_dropped_file("/x/broken.gguf".into());
     window.sees("/x/broken.gguf: it ends too early.");
     window.press("Use the guide");
     window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| loaded.is_guide()));
@@ -53,7 +54,7 @@ fn a_damaged_model_file_leaves_the_guide_as_a_way_on() {
 #[test]
 fn a_device_lost_in_the_middle_of_a_reply() {
     let mut window = Window::new();
-    let lost = problem("The GPU device was lost (reset); load the model again to go on.", WayOn::Reload);
+    let lost = problem("The GPU device was lost (reset); load the model again to go on.", Remedy::Reload);
     window.script().reply_problem = Some(lost);
     window.exchange("Go", "Half of the");
     window.sees("The GPU device was lost");
@@ -67,32 +68,32 @@ fn a_device_lost_in_the_middle_of_a_reply() {
 #[test]
 fn a_lost_reply_is_gone_on_with_once() {
     let mut window = Window::new();
-    let lost = problem("The GPU device was lost (reset); load the model again to go on.", WayOn::Reload);
+    let lost = problem("The GPU device was lost (reset); load the model again to go on.", Remedy::Reload);
     window.script().reply_problem = Some(lost);
     window.exchange("Go", "Half of the");
     let reply = window.harness.state().state.tree().unwrap().path()[1];
     window.script().replies.push_back(" story".into());
     let state = &mut window.harness.state_mut().state;
-    state.reload_and_go_on(reply);
-    state.reload_and_go_on(reply);
+    state.reload_and_continue(reply);
+    state.reload_and_continue(reply);
     window.until("it goes on", |app| app.state.tree().unwrap().branch().last().unwrap().status == Status::Done);
     window.settle();
     assert_eq!(window.branch(), ["Go", "Half of the story"]);
     let script = window.script();
-    assert_eq!(script.orders.iter().filter(|order| matches!(order, Order::Load(_))).count(), 2);
-    assert_eq!(script.orders.iter().filter(|order| matches!(order, Order::Generate { .. })).count(), 2);
+    assert_eq!(script.commands.iter().filter(|command| matches!(command, Command::Load(_))).count(), 2);
+    assert_eq!(script.commands.iter().filter(|command| matches!(command, Command::Generate { .. })).count(), 2);
 }
 
 #[test]
 fn what_waits_when_the_device_is_lost_is_answered_after_the_reply_that_it_interrupted() {
     let mut window = Window::new();
-    window.script().pace = 0;
+    window.script().bytes_per_event = 0;
     window.script().replies.push_back("Half of the".into());
-    let lost = problem("The GPU device was lost (reset); load the model again to go on.", WayOn::Reload);
+    let lost = problem("The GPU device was lost (reset); load the model again to go on.", Remedy::Reload);
     window.script().reply_problem = Some(lost);
-    window.say("Go");
-    window.say("Then this");
-    window.script().pace = 1 << 20;
+    window.send("Go");
+    window.send("Then this");
+    window.script().bytes_per_event = 1 << 20;
     window.sees("The GPU device was lost");
     assert_eq!(window.branch(), ["Go", "Half of the", "Then this"]);
     window.script().replies.push_back(" story".into());
@@ -105,15 +106,15 @@ fn what_waits_when_the_device_is_lost_is_answered_after_the_reply_that_it_interr
 fn a_chat_that_outgrew_the_context() {
     let mut window = Window::new();
     window.exchange("One", "First");
-    let full = problem("The prompt takes 1100 tokens, but the context holds 1024.", WayOn::MakeRoom);
+    let full = problem("The prompt takes 1100 tokens, but the context holds 1024.", Remedy::MakeRoom);
     window.script().reply_problem = Some(full.clone());
     window.exchange("Two", "");
     window.sees("The prompt takes 1100 tokens");
     window.script().replies.push_back("Second".into());
     window.press("Drop the oldest messages");
     window.until("it is answered", |app| app.state.reply().is_none());
-    let dropped = window.script().orders.iter().any(
-        |order| matches!(order, Order::Generate { overflow: Overflow::DropOldest, turns, .. } if turns.len() == 4),
+    let dropped = window.script().commands.iter().any(
+        |command| matches!(command, Command::Generate { overflow: Overflow::DropOldest, turns, .. } if turns.len() == 4),
     );
     assert!(dropped);
     assert_eq!(window.branch(), ["One", "First", "Two", "Second"]);
@@ -136,7 +137,7 @@ fn a_summary_is_made_again_from_the_same_chat() {
     let mut window = Window::over(Some(path.clone()));
     window.until("it is open", |app| app.state.opened.is_some());
     window.exchange("One", "First");
-    let full = problem("The prompt takes 1100 tokens, but the context holds 1024.", WayOn::MakeRoom);
+    let full = problem("The prompt takes 1100 tokens, but the context holds 1024.", Remedy::MakeRoom);
     window.script().reply_problem = Some(full);
     window.exchange("Two", "");
     window.script().replies.push_back("We talked of numbers.".into());
@@ -164,7 +165,7 @@ fn a_summary_is_made_again_from_the_same_chat() {
     assert_eq!(window.last_turns()[..2], told[..2]);
     assert_eq!(window.branch(), ["Sum up in a line.", "Yes."]);
     let edited = window.harness.state().state.tree().unwrap().path()[0];
-    window.harness.state_mut().state.walk(edited, -1);
+    window.harness.state_mut().state.show_sibling(edited, -1);
     window.settle();
     drop(window);
     let mut window = Window::over(Some(path));
@@ -178,13 +179,13 @@ fn a_summary_is_made_again_from_the_same_chat() {
 #[test]
 fn a_file_that_is_no_model_leaves_the_one_that_is_open_and_its_reply() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("Talk");
-    window.script().check_problem = Some(problem("/x/notes: there is no config.json.", WayOn::OtherFile));
+    window.script().bytes_per_event = 0;
+    window.send("Talk");
+    window.script().check_problem = Some(problem("/x/notes: there is no config.json.", Remedy::OtherFile));
     window.harness.state_mut().state.load_model(Some("/x/notes".into()));
     window.sees("/x/notes: there is no config.json. The model that is open stays.");
     assert!(window.harness.state().state.loaded().is_some_and(|loaded| loaded.is_guide()));
-    window.let_it_speak();
+    window.release_reply();
     assert_eq!(window.branch(), ["Talk", "Yes."]);
 }
 
@@ -193,7 +194,7 @@ fn without_a_model_nothing_makes_way_for_a_reply_that_cannot_come() {
     let mut window = Window::new();
     window.exchange("One", "First");
     let reply = window.harness.state().state.tree().unwrap().path()[1];
-    let failed = problem("Out of GPU memory.", WayOn::Smaller);
+    let failed = problem("Out of GPU memory.", Remedy::Smaller);
     window.script().push(lapidary_app::worker::Event::NotLoaded(failed));
     window.sees("Out of GPU memory.");
     window.harness.state_mut().state.regenerate(reply);
@@ -204,7 +205,7 @@ fn without_a_model_nothing_makes_way_for_a_reply_that_cannot_come() {
 
 #[test]
 fn a_load_that_was_cancelled_is_no_error() {
-    let mut window = failing("Loading was cancelled, so there is no model.", WayOn::Resume);
+    let mut window = failing("Loading was cancelled, so there is no model.", Remedy::Resume);
     window.press("Load it after all");
     window.until("it is loaded", |app| matches!(app.state.model, Model::Ready(_)));
 }
@@ -247,12 +248,12 @@ fn the_window_does_not_close_over_what_is_not_saved_without_asking() {
 fn what_is_said_again_is_shown_once() {
     let mut window = Window::new();
     for _ in 0..20 {
-        window.harness.state_mut().state.complain("The same again.");
+        window.harness.state_mut().state.notify_error("The same again.");
     }
     window.settle();
     assert_eq!(window.harness.get_all_by_label("Close the notice").count(), 1);
     for number in 0..20 {
-        window.harness.state_mut().state.complain(&format!("Another, number {number}."));
+        window.harness.state_mut().state.notify_error(&format!("Another, number {number}."));
     }
     window.settle();
     assert_eq!(window.harness.get_all_by_label("Close the notice").count(), 5);
@@ -262,11 +263,11 @@ fn what_is_said_again_is_shown_once() {
 #[test]
 fn turns_that_were_left_out_are_told() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("Hello");
+    window.script().bytes_per_event = 0;
+    window.send("Hello");
     let reply = window.harness.state().state.reply().unwrap().message;
-    window.script().push(lapidary_app::worker::Event::LeftOut(reply, 4));
-    window.let_it_speak();
+    window.script().push(lapidary_app::worker::Event::TurnsDropped(reply, 4));
+    window.release_reply();
     window.sees("The oldest 4 messages did not fit the context and were left out.");
 }
 
@@ -303,9 +304,9 @@ fn files_that_cannot_be_used_get_a_sentence() {
     let picture = folder.path().join("cat.jpg");
     std::fs::write(&picture, [0xff, 0xd8, 0xff, 0x00]).unwrap();
     let mut window = Window::new();
-    window.harness.state_mut().state.take_file(picture);
+    window.harness.state_mut().state.open_dropped_file(picture);
     window.sees("cat.jpg is neither a text nor a model");
-    window.harness.state_mut().state.take_file(folder.path().join("gone.txt"));
+    window.harness.state_mut().state.open_dropped_file(folder.path().join("gone.txt"));
     window.sees("gone.txt cannot be read");
     let notices = window.harness.get_all_by_label("Close the notice").count();
     assert_eq!(notices, 2);

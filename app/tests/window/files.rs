@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::{Store, StoreEvent};
-use lapidary_app::worker::Order;
+use lapidary_app::worker::Command;
 
 use crate::script::Window;
 
@@ -83,18 +83,18 @@ fn an_edit_waits_while_another_chat_is_shown() {
 #[test]
 fn deleting_a_chat_leaves_what_waits_in_others() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("Of the first");
+    window.script().bytes_per_event = 0;
+    window.send("Of the first");
     let first = window.harness.state().state.open_id();
-    window.say("Of the first, later");
+    window.send("Of the first, later");
     window.key(Modifiers::COMMAND, Key::N);
-    window.say("Of the second");
+    window.send("Of the second");
     window.harness.state_mut().state.delete(first);
     window.settle();
-    window.let_it_speak();
+    window.release_reply();
     window.until("it is answered", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
     assert_eq!(window.branch(), ["Of the second", "Yes."]);
-    let asked = window.script().orders.iter().filter(|order| matches!(order, Order::Generate { .. })).count();
+    let asked = window.script().commands.iter().filter(|command| matches!(command, Command::Generate { .. })).count();
     assert_eq!(asked, 2);
 }
 
@@ -319,8 +319,8 @@ fn dropped_files_are_taken_for_what_they_are() {
     window.harness.input_mut().dropped_files.push(Arc::new(Dropped(model.clone())));
     window.settle();
     let script = window.script();
-    let load = script.orders.iter().rev().find_map(|order| match order {
-        Order::Load(load) => load.model.clone(),
+    let load = script.commands.iter().rev().find_map(|command| match command {
+        Command::Load(load) => load.model.clone(),
         _ => None,
     });
     assert_eq!(load, Some(model));

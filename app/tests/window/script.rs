@@ -11,18 +11,20 @@ use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::{Role, Store};
 use lapidary_app::state::{Model, State};
 use lapidary_app::ui::{App, apply_style};
-use lapidary_app::worker::{Counted, Event, Likely, Load, Loaded, Order, Price, Problem, WayOn, Worker, look_at};
+use lapidary_app::worker::{
+    Candidate, Command, CountedText, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, inspect,
+};
 use lapidary_engine::{Finish, Timings};
 
 /// What the engine was told, and what it will say.
 #[derive(Default)]
 pub(crate) struct Script {
     /// Everything it was told.
-    pub(crate) orders: Vec<Order>,
+    pub(crate) commands: Vec<Command>,
     /// The texts of the next replies; without one it says "Yes."
     pub(crate) replies: VecDeque<String>,
-    /// How many bytes of a reply come at a time; 0 for none before [`Window::let_it_speak`].
-    pub(crate) pace: usize,
+    /// How many bytes of a reply come at a time; 0 for none before [`Window::release_reply`].
+    pub(crate) bytes_per_event: usize,
     /// Why the files of the next model will not do.
     pub(crate) check_problem: Option<Problem>,
     /// What the next load ends in.
@@ -30,10 +32,10 @@ pub(crate) struct Script {
     /// What the next reply ends in, after all of its text.
     pub(crate) reply_problem: Option<Problem>,
     /// Alternatives that it gives.
-    pub(crate) alternatives: Vec<Likely>,
+    pub(crate) alternatives: Vec<Candidate>,
     pub(crate) events: VecDeque<Event>,
     /// What it is saying.
-    pub(crate) speaking: Option<(i64, String)>,
+    pub(crate) current_reply: Option<(i64, String)>,
 }
 
 impl Script {
@@ -44,44 +46,44 @@ impl Script {
 }
 
 /// The engine, as the window has it.
-pub(crate) struct Scripted(pub(crate) Arc<Mutex<Script>>);
+pub(crate) struct ScriptedWorker(pub(crate) Arc<Mutex<Script>>);
 
-impl Scripted {
+impl ScriptedWorker {
     fn script(&self) -> MutexGuard<'_, Script> {
         self.0.lock().unwrap()
     }
 }
 
-impl Worker for Scripted {
-    fn tell(&mut self, order: Order) {
+impl Worker for ScriptedWorker {
+    fn send(&mut self, command: Command) {
         let mut script = self.script();
-        script.orders.push(order.clone());
-        match order {
-            Order::Load(load) => {
+        script.commands.push(command.clone());
+        match command {
+            Command::Load(load) => {
                 let event = match script.load_problem.take() {
                     Some(problem) => Event::NotLoaded(problem),
                     None => Event::Loaded(Box::new(loaded(load))),
                 };
                 script.events.push_back(event);
             }
-            Order::Generate { reply, .. } => {
+            Command::Generate { reply, .. } => {
                 let text = script.replies.pop_front().unwrap_or_else(|| "Yes.".into());
-                script.speaking = Some((reply, text));
+                script.current_reply = Some((reply, text));
             }
-            Order::Stop => {
-                if let Some((reply, _)) = script.speaking.take() {
+            Command::Stop => {
+                if let Some((reply, _)) = script.current_reply.take() {
                     script.events.push_back(Event::Ended { reply, finish: None, timings: Timings::default() });
                 }
             }
-            Order::Alternatives { message, at, .. } => {
+            Command::Alternatives { message, at, .. } => {
                 let list = Ok(script.alternatives.clone());
                 script.events.push_back(Event::Alternatives { message, at, list });
             }
-            Order::Profile => {
+            Command::Profile => {
                 script.events.push_back(Event::Profile(Ok(vec![("matvec", 182, 8.25), ("attention", 26, 1.5)])));
             }
-            Order::FindDevices => script.events.push_back(Event::Devices(vec!["Card".into(), "Other card".into()])),
-            Order::FindModels(_) => {
+            Command::FindDevices => script.events.push_back(Event::Devices(vec!["Card".into(), "Other card".into()])),
+            Command::FindModels(_) => {
                 let model = |name: &str, path: Option<&str>| lapidary_app::worker::FoundModel {
                     name: name.into(),
                     path: path.map(PathBuf::from),
@@ -91,20 +93,20 @@ impl Worker for Scripted {
                 let models = vec![model("Lapidary's guide", None), model("gemma-2-2b-it", Some("/models/2b.gguf"))];
                 script.events.push_back(Event::Models(models));
             }
-            Order::Price(load) => {
-                let price = Price { weights: 2_700_000_000, cache: 436_000_000, memory: None };
-                script.events.push_back(Event::Price(load, Ok(price)));
+            Command::EstimateMemory(load) => {
+                let estimate = MemoryEstimate { weights: 2_700_000_000, cache: 436_000_000, device_memory: None };
+                script.events.push_back(Event::MemoryEstimated(load, Ok(estimate)));
             }
-            Order::Count(texts) => {
-                let count = |(name, text): (Counted, String)| (name, text.len(), text.split_whitespace().count());
-                script.events.push_back(Event::Counts(texts.into_iter().map(count).collect()));
+            Command::CountTokens(texts) => {
+                let count = |(name, text): (CountedText, String)| (name, text.len(), text.split_whitespace().count());
+                script.events.push_back(Event::TokensCounted(texts.into_iter().map(count).collect()));
             }
-            Order::Check(load) => {
+            Command::Check(load) => {
                 let checked = script.check_problem.take().map_or(Ok(()), Err);
                 script.events.push_back(Event::Checked(load, checked));
             }
-            Order::Look(path) => script.events.push_back(Event::Taken(look_at(&path))),
-            Order::CancelLoad => {}
+            Command::Inspect(path) => script.events.push_back(Event::Inspected(inspect(&path))),
+            Command::CancelLoad => {}
         }
     }
 
@@ -113,10 +115,10 @@ impl Worker for Scripted {
         if let Some(event) = script.events.pop_front() {
             return Some(event);
         }
-        let pace = script.pace;
-        let (reply, mut text) = script.speaking.take()?;
-        if pace == 0 {
-            script.speaking = Some((reply, text));
+        let bytes_per_event = script.bytes_per_event;
+        let (reply, mut text) = script.current_reply.take()?;
+        if bytes_per_event == 0 {
+            script.current_reply = Some((reply, text));
             return None;
         }
         if text.is_empty() {
@@ -126,10 +128,10 @@ impl Worker for Scripted {
             let timings = Timings { prefill_tokens: 9, prefill_ms: 250.0, decode_tokens: 40, decode_ms: 1000.0 };
             return Some(Event::Ended { reply, finish: Some(Finish::Stop), timings });
         }
-        let end = (pace..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
+        let end = (bytes_per_event..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
         let rest = text.split_off(end);
-        script.speaking = Some((reply, rest));
-        Some(Event::Piece(reply, text))
+        script.current_reply = Some((reply, rest));
+        Some(Event::ReplyText(reply, text))
     }
 }
 
@@ -141,14 +143,14 @@ fn loaded(load: Load) -> Loaded {
         longest_context: 8192,
         adapter: load.device.clone().unwrap_or("Card".into()),
         driver: "driver 1.0, vulkan".into(),
-        price: Price { weights: 11_000_000, cache: 3_000_000, memory: Some(8_000_000_000) },
+        memory: MemoryEstimate { weights: 11_000_000, cache: 3_000_000, device_memory: Some(8_000_000_000) },
         load,
     }
 }
 
 /// A problem of the engine.
-pub(crate) fn problem(sentence: &str, way_on: WayOn) -> Problem {
-    Problem { sentence: sentence.into(), way_on }
+pub(crate) fn problem(sentence: &str, remedy: Remedy) -> Problem {
+    Problem { sentence: sentence.into(), remedy }
 }
 
 /// A window in a test.
@@ -165,7 +167,7 @@ impl Window {
 
     /// A window over the chats in a file.
     pub(crate) fn over(path: Option<PathBuf>) -> Self {
-        let window = Self::unloaded(path, Script { pace: 1 << 20, ..Script::default() });
+        let window = Self::unloaded(path, Script { bytes_per_event: 1 << 20, ..Script::default() });
         window.ready()
     }
 
@@ -173,7 +175,7 @@ impl Window {
     pub(crate) fn unloaded(path: Option<PathBuf>, script: Script) -> Self {
         let script = Arc::new(Mutex::new(script));
         let store = Store::open(path, Arc::new(|| {}));
-        let state = State::new(Box::new(Scripted(script.clone())), store, Load::default());
+        let state = State::new(Box::new(ScriptedWorker(script.clone())), store, Load::default());
         let draw = |ui: &mut egui::Ui, app: &mut App| {
             app.tick(ui.ctx());
             app.show(ui);
@@ -191,9 +193,9 @@ impl Window {
 
     /// Draws until something holds: the store has a thread of its own, so a test has to wait for it.
     #[track_caller]
-    pub(crate) fn until(&mut self, what: &str, holds: impl Fn(&App) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, condition: impl Fn(&App) -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
-        while !holds(self.harness.state()) {
+        while !condition(self.harness.state()) {
             assert!(Instant::now() < end, "waited in vain: {what}");
             std::thread::sleep(Duration::from_millis(2));
             self.harness.step();
@@ -256,7 +258,7 @@ impl Window {
 
     /// Types a message and sends it with Enter.
     #[track_caller]
-    pub(crate) fn say(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.write("Message", text);
         self.key(Modifiers::NONE, Key::Enter);
     }
@@ -265,17 +267,17 @@ impl Window {
     #[track_caller]
     pub(crate) fn exchange(&mut self, text: &str, reply: &str) {
         self.script().replies.push_back(reply.into());
-        self.say(text);
+        self.send(text);
         self.until("the reply ends", |app| app.state.reply().is_none());
     }
 
     /// A chat of one exchange, in sight, while a reply in another chat keeps the engine busy.
     #[track_caller]
-    pub(crate) fn wait_behind_another_chat(&mut self, text: &str, reply: &str) {
+    pub(crate) fn with_engine_busy_elsewhere(&mut self, text: &str, reply: &str) {
         self.exchange(text, reply);
         self.key(Modifiers::COMMAND, Key::N);
-        self.script().pace = 0;
-        self.say("elsewhere");
+        self.script().bytes_per_event = 0;
+        self.send("elsewhere");
         self.press(text);
         self.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
     }
@@ -285,16 +287,16 @@ impl Window {
     }
 
     /// Lets a reply that was held back come.
-    pub(crate) fn let_it_speak(&mut self) {
-        self.script().pace = 1 << 20;
+    pub(crate) fn release_reply(&mut self) {
+        self.script().bytes_per_event = 1 << 20;
         self.until("the reply ends", |app| app.state.reply().is_none());
     }
 
     /// What the engine was told last to answer.
     pub(crate) fn last_turns(&self) -> Vec<(Role, String)> {
         let script = self.script();
-        let turns = script.orders.iter().rev().find_map(|order| match order {
-            Order::Generate { turns, .. } => Some(turns.clone()),
+        let turns = script.commands.iter().rev().find_map(|command| match command {
+            Command::Generate { turns, .. } => Some(turns.clone()),
             _ => None,
         });
         turns.expect("the engine was asked nothing")

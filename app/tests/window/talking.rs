@@ -3,14 +3,14 @@
 use egui::{Event, ImeEvent, Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::Status;
-use lapidary_app::worker::{Event as WorkerEvent, Next, Order, Overflow};
+use lapidary_app::worker::{Command, Event as WorkerEvent, NextToken, Overflow};
 
 use crate::script::{Script, Window, model, user};
 
 #[test]
 fn a_message_is_answered_piece_by_piece() {
     let mut window = Window::new();
-    window.script().pace = 4;
+    window.script().bytes_per_event = 4;
     window.exchange("Is it open?", "It **is** open.");
     assert_eq!(window.branch(), ["Is it open?", "It **is** open."]);
     assert_eq!(window.last_turns(), [user("Is it open?")]);
@@ -24,17 +24,17 @@ fn a_message_is_answered_piece_by_piece() {
 #[test]
 fn escape_stops_a_reply_and_keeps_what_was_said_which_goes_on_later() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("Talk");
+    window.script().bytes_per_event = 0;
+    window.send("Talk");
     let reply = window.harness.state().state.reply().unwrap().message;
-    window.script().push(WorkerEvent::Piece(reply, "It began ".into()));
+    window.script().push(WorkerEvent::ReplyText(reply, "It began ".into()));
     window.sees("It began");
     window.key(Modifiers::NONE, Key::Escape);
     window.until("it stops", |app| app.state.reply().is_none());
     window.sees("Stopped.");
     let said = window.branch()[1].clone();
     assert!(!said.is_empty());
-    window.script().pace = 1 << 20;
+    window.script().bytes_per_event = 1 << 20;
     window.script().replies.push_back("and the rest".into());
     window.press("Continue");
     window.until("it goes on", |app| app.state.reply().is_none());
@@ -61,8 +61,8 @@ fn what_is_typed_reaches_the_draft_after_escape_and_with_the_focus_nowhere() {
 #[test]
 fn escape_closes_a_menu_and_leaves_the_reply_alone() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("Talk");
+    window.script().bytes_per_event = 0;
+    window.send("Talk");
     window.press("More");
     window.sees("Import chats…");
     window.key(Modifiers::NONE, Key::Escape);
@@ -124,13 +124,13 @@ fn regenerating_keeps_the_old_reply() {
 #[test]
 fn messages_sent_during_a_reply_wait_their_turn_in_order() {
     let mut window = Window::new();
-    window.script().pace = 0;
+    window.script().bytes_per_event = 0;
     window.script().replies.extend(["A".into(), "B".into(), "C".into()]);
-    window.say("one");
-    window.say("two");
-    window.say("three");
+    window.send("one");
+    window.send("two");
+    window.send("three");
     assert!(window.shows("waits its turn"));
-    window.let_it_speak();
+    window.release_reply();
     window.until("all are answered", |app| app.state.tree().unwrap().path().len() == 6 && app.state.reply().is_none());
     assert_eq!(window.branch(), ["one", "A", "two", "B", "three", "C"]);
     assert_eq!(window.last_turns().len(), 5);
@@ -141,13 +141,13 @@ fn messages_sent_during_a_reply_wait_their_turn_in_order() {
 #[test]
 fn a_message_that_waits_is_edited_in_place() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("one");
-    window.say("teh second");
+    window.script().bytes_per_event = 0;
+    window.send("one");
+    window.send("teh second");
     window.key(Modifiers::NONE, Key::ArrowUp);
     window.write("Edit the message", "the second");
     window.key(Modifiers::COMMAND, Key::Enter);
-    window.let_it_speak();
+    window.release_reply();
     window.until("all are answered", |app| app.state.tree().unwrap().path().len() == 4 && app.state.reply().is_none());
     assert_eq!(window.branch(), ["one", "Yes.", "the second", "Yes."]);
     assert!(!window.shows("1/2"));
@@ -159,14 +159,14 @@ fn a_reply_that_waited_leaves_whoever_reads_another_branch_in_peace() {
     window.exchange("one", "first");
     window.press("Regenerate");
     window.until("there is another", |app| app.state.reply().is_none());
-    window.script().pace = 0;
-    window.say("more");
+    window.script().bytes_per_event = 0;
+    window.send("more");
     let state = &mut window.harness.state_mut().state;
     let replies: Vec<_> = state.tree().unwrap().path().to_vec();
     state.regenerate(replies[1]);
-    state.walk(replies[1], -1);
+    state.show_sibling(replies[1], -1);
     assert_eq!(window.branch(), ["one", "first"]);
-    window.let_it_speak();
+    window.release_reply();
     window.until("both are answered", |app| {
         app.state.tree().unwrap().messages().count() == 6 && app.state.reply().is_none()
     });
@@ -176,9 +176,9 @@ fn a_reply_that_waited_leaves_whoever_reads_another_branch_in_peace() {
 
 #[test]
 fn what_is_sent_while_the_model_loads_is_answered_once_it_is_there() {
-    let script = Script { pace: 1 << 20, ..Script::default() };
+    let script = Script { bytes_per_event: 1 << 20, ..Script::default() };
     let mut window = Window::unloaded(None, script);
-    window.say("Early");
+    window.send("Early");
     window.until("it is answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
     assert_eq!(window.branch(), ["Early", "Yes."]);
 }
@@ -265,16 +265,16 @@ fn alternatives_are_shown_and_branched_from() {
     let mut window = Window::new();
     window.exchange("Say it", "the cat sat");
     window.script().alternatives = vec![
-        (Next::Text(" cat".into()), 0.6),
-        (Next::Text(" dog".into()), 0.2),
-        (Next::Piece("<0xE2>".into()), 0.1),
-        (Next::End, 0.1),
+        (NextToken::Text(" cat".into()), 0.6),
+        (NextToken::Text(" dog".into()), 0.2),
+        (NextToken::NonText("<0xE2>".into()), 0.1),
+        (NextToken::End, 0.1),
     ];
     window.press("Alternatives");
     window.press("cat");
     window.sees("Branch with “ dog”");
-    let asked = window.script().orders.iter().rev().find_map(|order| match order {
-        Order::Alternatives { turns, .. } => Some(turns.clone()),
+    let asked = window.script().commands.iter().rev().find_map(|command| match command {
+        Command::Alternatives { turns, .. } => Some(turns.clone()),
         _ => None,
     });
     assert_eq!(asked.unwrap(), [user("Say it"), model("the")]);
@@ -290,7 +290,7 @@ fn alternatives_are_shown_and_branched_from() {
     window.press("sat");
     let asked = window.harness.state().state.alternatives.clone().unwrap();
     let late =
-        WorkerEvent::Alternatives { message: asked.message, at: 0, list: Ok(vec![(Next::Text("A".into()), 1.0)]) };
+        WorkerEvent::Alternatives { message: asked.message, at: 0, list: Ok(vec![(NextToken::Text("A".into()), 1.0)]) };
     window.script().push(late);
     window.settle();
     assert_eq!(window.harness.state().state.alternatives.clone().unwrap().list.unwrap().unwrap().len(), 4);
@@ -309,12 +309,12 @@ fn settings_reach_the_engine_and_presets_bring_them_back() {
     window.write("Name of the preset", "mine");
     window.press("Save as preset");
     window.press("As recommended");
-    assert!(window.harness.state().state.settings.drawing.seed.is_none());
+    assert!(window.harness.state().state.settings.sampling.seed.is_none());
     window.press("mine");
     window.exchange("Hello", "Hi");
     let script = window.script();
-    let last = script.orders.iter().rfind(|order| matches!(order, Order::Generate { .. }));
-    let Some(Order::Generate { system, sampling, overflow, .. }) = last else { panic!() };
+    let last = script.commands.iter().rfind(|command| matches!(command, Command::Generate { .. }));
+    let Some(Command::Generate { system, sampling, overflow, .. }) = last else { panic!() };
     assert_eq!((system.as_str(), sampling.seed, *overflow), ("Be brief.", Some(0), Overflow::DropOldest));
     assert_eq!(sampling.temperature, 1.0);
 }
@@ -443,18 +443,18 @@ fn going_on_with_a_reply_that_others_follow_makes_a_branch() {
     window.harness.state_mut().state.settings.overflow = Overflow::DropOldest;
     window.exchange("One", "First");
     window.exchange("Two", "Second");
-    window.script().pace = 0;
+    window.script().bytes_per_event = 0;
     window.script().replies.push_back(" and more".into());
     window.press("Continue");
     let first = window.harness.state().state.tree().unwrap().path()[1];
     // Pressed again it does nothing more.
-    window.harness.state_mut().state.go_on(first, Overflow::Ask);
-    window.let_it_speak();
+    window.harness.state_mut().state.continue_reply(first, Overflow::Ask);
+    window.release_reply();
     assert_eq!(window.branch(), ["One", "First and more"]);
     let script = window.script();
-    let asked: Vec<_> = script.orders.iter().filter(|order| matches!(order, Order::Generate { .. })).collect();
+    let asked: Vec<_> = script.commands.iter().filter(|command| matches!(command, Command::Generate { .. })).collect();
     assert_eq!(asked.len(), 3);
-    assert!(matches!(asked[2], Order::Generate { overflow: Overflow::DropOldest, .. }), "{:?}", asked[2]);
+    assert!(matches!(asked[2], Command::Generate { overflow: Overflow::DropOldest, .. }), "{:?}", asked[2]);
     drop(script);
     window.press("Previous branch");
     assert_eq!(window.branch(), ["One", "First", "Two", "Second"]);
@@ -488,7 +488,7 @@ fn what_is_typed_reaches_the_draft_where_the_edit_is_on_another_branch() {
     window.until("it is answered", |app| app.state.reply().is_none());
     window.key(Modifiers::NONE, Key::ArrowUp);
     let edited = window.harness.state().state.tree().unwrap().path()[0];
-    window.harness.state_mut().state.walk(edited, -1);
+    window.harness.state_mut().state.show_sibling(edited, -1);
     window.settle();
     assert_eq!(window.branch(), ["One", "First reply"]);
     window.harness.event(Event::Text("a".into()));
@@ -549,8 +549,8 @@ fn a_model_that_was_given_up_for_another_is_not_taken_for_it() {
     // What was used is looked for when models are listed.
     window.key(Modifiers::COMMAND, Key::M);
     let script = window.script();
-    let used = script.orders.iter().rev().find_map(|order| match order {
-        Order::FindModels(used) => Some(used.clone()),
+    let used = script.commands.iter().rev().find_map(|command| match command {
+        Command::FindModels(used) => Some(used.clone()),
         _ => None,
     });
     assert_eq!(used.unwrap(), [std::path::PathBuf::from("/models/2b.gguf")]);

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use lapidary_engine::{Finish, Timings};
 
-use super::{Alternatives, Job, Model, Reply, Source, State, is_lost};
+use super::{Alternatives, Job, Model, Reply, State, SummarySource, is_lost};
 use crate::chats::{Chat, Id, Message, Role, Speed, Status, Tree, now, title_of};
-use crate::worker::{Order, Overflow, Problem};
+use crate::worker::{Command, Overflow, Problem};
 
 impl State {
     /// Sends the draft of the open chat. While a reply is under way, or the model still loads, it waits its turn.
@@ -25,11 +25,11 @@ impl State {
             return;
         }
         let parent = self.tree().and_then(|tree| tree.leaf());
-        self.say_to_model(chat, parent, text.trim().to_owned(), None);
+        self.submit_message(chat, parent, text.trim().to_owned(), None);
     }
 
     /// Adds a person's message to a chat, or what one was edited to, and has it answered.
-    fn say_to_model(&mut self, chat: Id, parent: Option<Id>, text: String, edited: Option<Id>) {
+    fn submit_message(&mut self, chat: Id, parent: Option<Id>, text: String, edited: Option<Id>) {
         let waits = self.reply.is_some() || !self.jobs.is_empty() || !matches!(self.model, Model::Ready(_));
         let status = if waits { Status::Queued } else { Status::Done };
         let message = Message::new(parent, Role::User, text, status);
@@ -47,33 +47,33 @@ impl State {
     /// Stops the reply of the open chat. What was said stays; what waits there does not go out by itself. Other chats are
     /// left alone.
     pub fn stop(&mut self) {
-        if self.writes_here() {
+        if self.is_replying_here() {
             self.stop_reply();
         }
-        self.drop_jobs(self.open);
+        self.cancel_jobs(self.open);
     }
 
     /// Whether a reply of the open chat is under way.
-    pub fn writes_here(&self) -> bool {
+    pub fn is_replying_here(&self) -> bool {
         self.reply.as_ref().is_some_and(|reply| reply.chat == self.open)
     }
 
     /// Whether what was said in the open chat waits for the reply of another.
-    pub fn waits_here(&self) -> bool {
+    pub fn is_queued_here(&self) -> bool {
         let elsewhere = self.reply.as_ref().is_some_and(|reply| reply.chat != self.open);
         elsewhere && self.jobs.iter().any(|job| job.chat() == self.open)
     }
 
     /// Whether something is to be done with a message once the engine has time.
-    pub fn waits(&self, message: Id) -> bool {
+    pub fn is_queued(&self, message: Id) -> bool {
         self.jobs.iter().any(|job| match job {
             Job::Answer { question, replaces, .. } => *question == message || *replaces == Some(message),
-            Job::GoOn { reply, .. } => *reply == message,
+            Job::Continue { reply, .. } => *reply == message,
         })
     }
 
     /// Forgets what waits in the queue of a chat.
-    pub(super) fn drop_jobs(&mut self, of: Id) {
+    pub(super) fn cancel_jobs(&mut self, of: Id) {
         let all = std::mem::take(&mut self.jobs);
         let (dropped, kept): (VecDeque<Job>, _) = all.into_iter().partition(|job| of == job.chat());
         self.jobs = kept;
@@ -82,14 +82,14 @@ impl State {
                 Job::Answer { question, .. } => {
                     self.change_message(question, |message| message.status = Status::Done);
                 }
-                Job::GoOn { reply, .. } => self.change_message(reply, |message| message.status = Status::Stopped),
+                Job::Continue { reply, .. } => self.change_message(reply, |message| message.status = Status::Stopped),
             }
         }
     }
 
     pub(super) fn stop_reply(&mut self) {
         if self.reply.is_some() {
-            self.worker.tell(Order::Stop);
+            self.worker.send(Command::Stop);
         }
     }
 
@@ -102,7 +102,7 @@ impl State {
             Role::Model => message.parent,
         };
         let Some(question) = question else { return };
-        if self.waits(id) || matches!(self.model, Model::Failed(_)) {
+        if self.is_queued(id) || matches!(self.model, Model::Failed(_)) {
             return;
         }
         // The reply that is there stays in sight until the other begins.
@@ -112,18 +112,18 @@ impl State {
 
     /// Goes on with a reply that ended too soon, or tries again where it said nothing: on a branch of its own where other
     /// messages follow it, for they follow what it says now.
-    pub fn go_on(&mut self, id: Id, overflow: Overflow) {
+    pub fn continue_reply(&mut self, id: Id, overflow: Overflow) {
         // What waits behind it is answered first.
-        let followed = self.tree().is_some_and(|tree| tree.has_below(id));
-        let Some(job) = self.going_on(id, overflow, followed) else { return };
+        let followed = self.tree().is_some_and(|tree| tree.has_children(id));
+        let Some(job) = self.continuation_job(id, overflow, followed) else { return };
         self.jobs.push_back(job);
         self.next_job();
     }
 
     /// Loads the model again and goes on with a reply that lost its device.
-    pub fn reload_and_go_on(&mut self, id: Id) {
+    pub fn reload_and_continue(&mut self, id: Id) {
         let followed = self.tree().is_some_and(|tree| tree.is_followed(id));
-        let Some(job) = self.going_on(id, self.settings.overflow, followed) else { return };
+        let Some(job) = self.continuation_job(id, self.settings.overflow, followed) else { return };
         // It may be there already, or on its way, for another reply that was lost with it.
         if matches!(self.model, Model::Failed(_)) {
             self.reload();
@@ -135,10 +135,10 @@ impl State {
 
     /// What is to be done to go on with a reply, on a branch of its own where it is followed; nothing where that is under
     /// way already.
-    fn going_on(&mut self, id: Id, overflow: Overflow, followed: bool) -> Option<Job> {
+    fn continuation_job(&mut self, id: Id, overflow: Overflow, followed: bool) -> Option<Job> {
         let chat = self.open;
         let message = self.tree()?.get(id)?.clone();
-        if self.waits(id) || self.is_writing(id) {
+        if self.is_queued(id) || self.is_writing(id) {
             return None;
         }
         let mut reply = id;
@@ -148,23 +148,23 @@ impl State {
             reply = branch.id;
             self.add_message(chat, branch);
         }
-        Some(Job::GoOn { chat, reply, overflow })
+        Some(Job::Continue { chat, reply, overflow })
     }
 
     /// Begins to edit a message.
     pub fn edit(&mut self, id: Id) {
-        self.escape_edit();
+        self.leave_edit();
         let Some(message) = self.trees.get(&self.open).and_then(|tree| tree.get(id)) else { return };
-        let text = self.escaped.remove(&id).map_or_else(|| message.text.clone(), |(_, text)| text);
+        let text = self.abandoned_edits.remove(&id).map_or_else(|| message.text.clone(), |(_, text)| text);
         self.editing = Some((id, text));
         self.scroll_to = Some(id);
     }
 
     /// Stops editing; whether something was edited. What was written is there again at the next edit of the same message.
-    pub fn escape_edit(&mut self) -> bool {
+    pub fn leave_edit(&mut self) -> bool {
         let Some((id, text)) = self.editing.take() else { return false };
         if self.tree().and_then(|tree| tree.get(id)).is_some_and(|message| message.text != text) {
-            self.escaped.insert(id, (self.open, text));
+            self.abandoned_edits.insert(id, (self.open, text));
         }
         true
     }
@@ -192,7 +192,7 @@ impl State {
             Role::User if message.status == Status::Queued => {
                 self.change_message(id, |message| message.text = text.to_owned());
             }
-            Role::User => self.say_to_model(chat, message.parent, text.to_owned(), Some(id)),
+            Role::User => self.submit_message(chat, message.parent, text.to_owned(), Some(id)),
             Role::Model => {
                 let mut edited = Message::new(message.parent, Role::Model, text, Status::Done);
                 edited.model = message.model;
@@ -208,15 +208,15 @@ impl State {
     }
 
     /// Asks for the tokens that might have stood at a byte of a reply.
-    pub fn ask_alternatives(&mut self, message: Id, at: usize) {
-        let Some((mut turns, system)) = self.told(self.open, message) else { return };
+    pub fn request_alternatives(&mut self, message: Id, at: usize) {
+        let Some((mut turns, system)) = self.prompt(self.open, message) else { return };
         let Some((_, text)) = turns.last_mut() else { return };
         if !text.is_char_boundary(at) {
             return;
         }
         text.truncate(at);
         self.alternatives = Some(Alternatives { message, at: Some(at), list: None });
-        self.worker.tell(Order::Alternatives { message, at, turns, system });
+        self.worker.send(Command::Alternatives { message, at, turns, system });
     }
 
     /// A new branch: the reply up to the chosen place, then the other token, then as the model goes on. No token is the
@@ -233,7 +233,7 @@ impl State {
         let id = branch.id;
         self.add_message(chat, branch);
         if token.is_some() {
-            self.jobs.push_back(Job::GoOn { chat, reply: id, overflow: self.settings.overflow });
+            self.jobs.push_back(Job::Continue { chat, reply: id, overflow: self.settings.overflow });
             self.next_job();
         }
     }
@@ -242,7 +242,7 @@ impl State {
     pub fn start_from_summary(&mut self) {
         let Some(old) = self.chat(self.open).cloned() else { return };
         let Some(last) = self.tree().and_then(|tree| tree.leaf()) else { return };
-        let Some((turns, _)) = self.told(old.id, last) else { return };
+        let Some((turns, _)) = self.prompt(old.id, last) else { return };
         let title = format!("{} (continued)", old.shown_title());
         let chat = Chat { title, named: true, system: old.system, ..Chat::new() };
         let id = chat.id;
@@ -250,7 +250,7 @@ impl State {
         let ask = "Sum up our conversation so far, with all that is needed to go on.";
         let message = Message::new(None, Role::User, ask, Status::Queued);
         let question = message.id;
-        self.sources.insert(question, Source { chats: [old.id, id], turns });
+        self.sources.insert(question, SummarySource { chats: [old.id, id], turns });
         self.save_sources();
         self.add_message(id, message);
         self.jobs.push_back(Job::Answer { chat: id, question, replaces: None });
@@ -258,7 +258,7 @@ impl State {
     }
 
     /// What the model is told for a message that it answers or goes on with.
-    fn told(&self, chat: Id, last: Id) -> Option<(Vec<(Role, String)>, String)> {
+    fn prompt(&self, chat: Id, last: Id) -> Option<(Vec<(Role, String)>, String)> {
         let tree = self.trees.get(&chat)?;
         let mut turns = tree.turns(last);
         if let Some(source) = self.source(tree, last) {
@@ -279,7 +279,7 @@ impl State {
     }
 
     /// What a message sums up, or asks to.
-    fn source(&self, tree: &Tree, message: Id) -> Option<&Source> {
+    fn source(&self, tree: &Tree, message: Id) -> Option<&SummarySource> {
         let parent = tree.get(message).and_then(|message| message.parent);
         self.sources.get(&message).or_else(|| self.sources.get(&parent?))
     }
@@ -302,13 +302,13 @@ impl State {
         let model = self.loaded().map(|loaded| loaded.name.clone());
         let (chat, last) = match &job {
             Job::Answer { chat, question, .. } => (*chat, *question),
-            Job::GoOn { chat, reply, .. } => (*chat, *reply),
+            Job::Continue { chat, reply, .. } => (*chat, *reply),
         };
         // Whoever asked for a summary wants one, however much of it fits.
         let sums_up = self.trees.get(&chat).is_some_and(|tree| self.source(tree, last).is_some());
         let (chat, turns, reply) = match job {
             Job::Answer { chat, question, replaces } => {
-                let Some((turns, _)) = self.told(chat, question) else { return };
+                let Some((turns, _)) = self.prompt(chat, question) else { return };
                 if let Some(tree) = self.trees.get_mut(&chat)
                     && replaces.is_some_and(|old| tree.path().contains(&old))
                 {
@@ -317,13 +317,13 @@ impl State {
                 }
                 (chat, turns, self.new_reply(chat, question, replaces, model))
             }
-            Job::GoOn { chat, reply, overflow: chosen } => {
+            Job::Continue { chat, reply, overflow: chosen } => {
                 overflow = chosen;
                 self.change_message(reply, |message| {
                     message.status = Status::Writing;
                     message.note = None;
                 });
-                let Some((turns, _)) = self.told(chat, reply) else { return };
+                let Some((turns, _)) = self.prompt(chat, reply) else { return };
                 (chat, turns, reply)
             }
         };
@@ -332,9 +332,9 @@ impl State {
         }
         let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
         let guide = self.loaded().is_some_and(|loaded| loaded.is_guide());
-        let sampling = self.settings.drawing.sampling(guide);
+        let sampling = self.settings.sampling.to_engine(guide);
         self.reply = Some(Reply { chat, message: reply, unsaved: String::new(), saved: Instant::now() });
-        self.worker.tell(Order::Generate { reply, turns, system, sampling, overflow });
+        self.worker.send(Command::Generate { reply, turns, system, sampling, overflow });
     }
 
     /// An empty reply to a question, shown where that is. What was said meanwhile to one that makes way follows it.
@@ -345,7 +345,7 @@ impl State {
         let id = reply.id;
         self.add_message(chat, reply);
         let Some(tree) = self.trees.get_mut(&chat) else { return id };
-        let moved = tree.queue_behind(id, replaces);
+        let moved = tree.move_queue_after(id, replaces);
         let moved: Vec<Message> = moved.into_iter().filter_map(|id| tree.get(id).cloned()).collect();
         let leaf = tree.leaf();
         if let Some(chat) = self.chats.iter_mut().find(|known| known.id == chat) {
@@ -363,9 +363,10 @@ impl State {
         let question = message.parent.and_then(|parent| tree.get(parent));
         message.created = message.created.max(question.map_or(0, |question| question.created.saturating_add(1)));
         let text = message.text.clone();
-        let unseen = message.status == Status::Writing && message.parent.is_some_and(|parent| !tree.waits(parent));
-        if unseen {
-            tree.add_unseen(message.clone());
+        let hidden =
+            message.status == Status::Writing && message.parent.is_some_and(|parent| !tree.awaits_reply(parent));
+        if hidden {
+            tree.add_hidden(message.clone());
         } else {
             tree.add(message.clone());
             self.scroll_to = Some(message.id);
@@ -382,14 +383,14 @@ impl State {
         }
     }
 
-    pub(super) fn ended(&mut self, id: Id, finish: Option<Finish>, timings: &Timings) {
+    pub(super) fn on_ended(&mut self, id: Id, finish: Option<Finish>, timings: &Timings) {
         let decode_s = timings.decode_ms / 1e3;
         let speed = Speed {
             tokens: (timings.decode_tokens + usize::from(timings.prefill_ms > 0.0)) as u32,
             first_token_ms: timings.prefill_ms,
             tokens_per_s: if decode_s > 0.0 { timings.decode_tokens as f64 / decode_s } else { 0.0 },
         };
-        self.close(id, |message| {
+        self.finish_reply(id, |message| {
             message.speed = Some(speed);
             message.status = match finish {
                 Some(Finish::Stop) => Status::Done,
@@ -400,21 +401,21 @@ impl State {
         });
     }
 
-    pub(super) fn failed(&mut self, id: Id, problem: Problem) {
+    pub(super) fn on_failed(&mut self, id: Id, problem: Problem) {
         let note = problem.sentence.clone();
-        self.problems.insert(id, problem.way_on);
+        self.problems.insert(id, problem.remedy);
         // First, so that nothing is asked of an engine that is not there.
         if is_lost(&problem) {
             self.model = Model::Failed(problem);
         }
-        self.close(id, |message| {
+        self.finish_reply(id, |message| {
             message.status = Status::Failed;
             message.note = Some(note);
         });
     }
 
     /// The end of a reply, whichever.
-    fn close(&mut self, id: Id, change: impl FnOnce(&mut Message)) {
+    fn finish_reply(&mut self, id: Id, change: impl FnOnce(&mut Message)) {
         if self.reply.as_ref().is_some_and(|reply| reply.message == id) {
             self.save_reply();
             self.reply = None;
