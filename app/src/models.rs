@@ -6,7 +6,19 @@ use std::{env, fs};
 use lapidary_engine::ModelFiles;
 
 use crate::last_model;
-use crate::worker::FoundModel;
+
+/// A model on this machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundModel {
+    /// Its name.
+    pub name: String,
+    /// Where it is; none for the guide.
+    pub path: Option<PathBuf>,
+    /// Where it comes from, for people.
+    pub note: &'static str,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
 
 /// The guide, which is always there.
 pub fn guide(note: &'static str) -> FoundModel {

@@ -8,7 +8,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::exchange::Archive;
-use super::store::StoreEvent;
+use super::store_event::{Hit, StoreEvent};
 use super::{Chat, Id, Message, Role, Speed, Status};
 
 /// Hits that a search gives at most.
@@ -44,17 +44,6 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX messages_of_chat ON messages (chat);
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 "];
-
-/// A search's hit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hit {
-    /// The chat.
-    pub chat: Id,
-    /// The message that holds the text, or none where the title does.
-    pub message: Option<Id>,
-    /// The text around it.
-    pub excerpt: String,
-}
 
 /// What is to be written.
 pub(super) enum Write {

@@ -3,11 +3,13 @@
 mod database;
 pub mod exchange;
 pub mod store;
+mod store_event;
 pub mod tree;
 
 use serde::{Deserialize, Serialize};
 
-pub use store::{Store, StoreEvent};
+pub use store::Store;
+pub use store_event::{Hit, StoreEvent};
 pub use tree::Tree;
 
 /// Names a chat or a message, on this machine and wherever it is imported.

@@ -16,47 +16,15 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::database::{Write, all_chats, apply, chat, import, is_transient, messages, open, search};
 use super::exchange::{self, Archive};
+use super::store_event::StoreEvent;
 use super::{Chat, Id, Message};
 
-pub use super::database::{Hit, MAX_HITS};
+pub use super::database::MAX_HITS;
 
 /// How long to wait before what the disk refused is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 /// Why nothing can be asked any more, as the end of a sentence.
 pub const ENDED: &str = "what reads and writes chats has ended; start Lapidary again";
-/// What the store has to say.
-#[derive(Clone, Debug)]
-pub enum StoreEvent {
-    /// The database is open: its chats, latest first, and the settings that were saved.
-    Opened {
-        /// All chats, those in the trash among them.
-        chats: Vec<Chat>,
-        /// What was saved last by [`Store::save_settings`].
-        settings: Option<String>,
-        /// What was saved last by [`Store::save_edits`].
-        edits: Option<String>,
-        /// What was saved last by [`Store::save_sources`].
-        sources: Option<String>,
-    },
-    /// The database cannot be opened; chats are kept only until the end of the program.
-    NotOpened(String),
-    /// The messages of a chat.
-    Messages(Id, Vec<Message>),
-    /// What a search found, by its number.
-    Found(u64, Vec<Hit>),
-    /// Something could not be saved; it is tried again.
-    CannotSave(String),
-    /// What could not be saved is saved now.
-    SavedAgain,
-    /// The thread is gone: nothing is saved, read or written to files any more.
-    Ended,
-    /// Chats were written to a file.
-    Exported(PathBuf, usize),
-    /// Chats were read from a file.
-    Imported(Vec<Chat>),
-    /// A file could not be written or read.
-    FileError(String),
-}
 
 enum Request {
     /// All of it is there after a crash, or nothing.
@@ -383,7 +351,7 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chats::{Role, Speed, Status};
+    use crate::chats::{Hit, Role, Speed, Status};
 
     fn quiet() -> Arc<dyn Fn() + Send + Sync> {
         Arc::new(|| {})

@@ -12,6 +12,7 @@ use super::failure::{Failure, sanitized};
 use super::interrupt::Busy;
 use super::load::{engine, open};
 use super::profile::{Kernel, PROFILES, profile};
+use super::spread::Spread;
 
 /// Tokens that are encoded to measure what that takes.
 const ENCODES: usize = 64;
@@ -200,32 +201,4 @@ fn measure(
     let mut generation = session.generate(&ids, &sampling)?;
     while busy.wait(generation.next())?.is_some() {}
     Ok(generation.timings())
-}
-
-/// The middle and the ends of some measurements.
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    /// Of at least one value.
-    pub(crate) fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
-        Self { median, min: values[0], max: values[values.len() - 1] }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_in_the_middle() {
-        assert_eq!(Spread::of(vec![9.0, 1.0, 2.0]).median, 2.0);
-        assert_eq!(Spread::of(vec![9.0, 1.0, 2.0, 4.0]).median, 3.0);
-    }
 }

@@ -12,6 +12,7 @@ mod models;
 mod perplexity;
 mod profile;
 mod run;
+mod spread;
 mod tokenize;
 
 use std::io::{IsTerminal, Write};

@@ -2,9 +2,9 @@
 
 use lapidary_engine::Session;
 
-use super::bench::Spread;
 use super::failure::Failure;
 use super::interrupt::Busy;
+use super::spread::Spread;
 
 /// Steps that a profile is the median of.
 pub(crate) const PROFILES: usize = 5;

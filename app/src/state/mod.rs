@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::chats::store::Hit;
-use crate::chats::{Chat, Id, Message, Role, Status, Store, StoreEvent, Tree};
+use crate::chats::{Chat, Hit, Id, Message, Role, Status, Store, StoreEvent, Tree};
 use crate::settings::Settings;
 use crate::worker::{
     Candidate, Command, Event, FoundModel, Load, Loaded, MemoryEstimate, Overflow, Problem, Remedy, Worker,

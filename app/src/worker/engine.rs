@@ -2,29 +2,25 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use lapidary_engine::gpu::{AdapterChoice, adapters_blocking};
 use lapidary_engine::load::Part;
 use lapidary_engine::model::{KvCache, Weights};
-use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{DeviceOptions, Engine, Error, ModelFiles, Result, Session, Timings};
 
+use super::event_sender::EventSender;
 use super::generate::{self, Prompt};
+use super::shared::Shared;
 use super::{
     Command, CountedText, DroppedFile, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, cache_format,
     inspect, short_name,
 };
 use crate::{guide, last_model, models};
 
-/// How soon a stop is noticed.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// What is said of a file that brings down whoever reads it.
 const UNREADABLE: &str = "The model cannot be read.";
 
@@ -37,81 +33,6 @@ pub struct EngineWorker {
     events: Receiver<Event>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// Sends an event and wakes the window.
-#[derive(Clone)]
-pub(super) struct EventSender {
-    outbox: Sender<Event>,
-    wake: Arc<dyn Fn() + Send + Sync>,
-}
-
-impl EventSender {
-    pub(super) fn send(&self, event: Event) {
-        // Nobody listens once the window is closed.
-        let _ = self.outbox.send(event);
-        (self.wake)();
-    }
-}
-
-/// What both threads look at.
-#[derive(Default)]
-pub(super) struct Shared {
-    /// The number of the order under way.
-    pub(super) current: AtomicU64,
-    /// Whether that is to load a model.
-    loading: AtomicBool,
-    /// Orders up to this one are to be stopped, whether they have begun or not, but for loads.
-    stop_up_to: AtomicU64,
-    /// The same of loads.
-    stop_loads_up_to: AtomicU64,
-    /// The number of the last load that was ordered.
-    last_load: AtomicU64,
-    tokenizer: Mutex<Option<Arc<Tokenizer>>>,
-}
-
-impl Shared {
-    pub(super) fn is_stopped(&self) -> bool {
-        let loading = self.loading.load(Ordering::SeqCst);
-        let up_to = if loading { &self.stop_loads_up_to } else { &self.stop_up_to };
-        self.current.load(Ordering::SeqCst) <= up_to.load(Ordering::SeqCst)
-    }
-
-    /// Whether another model is wanted by now.
-    fn is_superseded(&self) -> bool {
-        self.current.load(Ordering::SeqCst) < self.last_load.load(Ordering::SeqCst)
-    }
-
-    /// The bytes and tokens of texts; none without a tokenizer.
-    fn count(&self, texts: Vec<(CountedText, String)>) -> Vec<(CountedText, usize, usize)> {
-        let tokenizer = self.tokenizer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(tokenizer) = tokenizer else { return Vec::new() };
-        let count =
-            |(name, text): (CountedText, String)| Some((name, text.len(), tokenizer.encode_plain(&text).ok()?.len()));
-        texts.into_iter().filter_map(count).collect()
-    }
-
-    /// Waits for the engine, but not after a stop: a future that is dropped is cancelled.
-    pub(super) fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
-        let mut future = pin!(future);
-        while !self.is_stopped() {
-            if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-                return result;
-            }
-            thread::park_timeout(POLL_INTERVAL);
-        }
-        Err(Error::Cancelled)
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
 }
 
 impl EngineWorker {
@@ -182,7 +103,7 @@ impl Worker for EngineWorker {
                 let guess = |(name, text): &(CountedText, String)| (*name, text.len(), text.len() / 4);
                 let failed = Event::TokensCounted(texts.iter().map(guess).collect());
                 let shared = self.shared.clone();
-                self.spawn_io(failed, move || Event::TokensCounted(shared.count(texts)));
+                self.spawn_io(failed, move || Event::TokensCounted(shared.count_tokens(texts)));
             }
             Command::Inspect(path) => {
                 let name = short_name(Some(path.as_path()));
@@ -460,6 +381,8 @@ fn estimate_memory_of(files: &ModelFiles, load: &Load) -> Result<MemoryEstimate>
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -487,19 +410,5 @@ mod tests {
     fn two_adapters_of_one_name_can_be_told_apart() {
         let names = ["Card", "Other", "Card", "Card"].map(str::to_owned).to_vec();
         assert_eq!(distinct_names(names), ["Card", "Other", "Card #2", "Card #3"]);
-    }
-
-    #[test]
-    fn stopping_a_reply_stops_no_load() {
-        let shared = Shared::default();
-        shared.current.store(3, Ordering::SeqCst);
-        shared.stop_up_to.store(3, Ordering::SeqCst);
-        assert!(shared.is_stopped());
-        shared.loading.store(true, Ordering::SeqCst);
-        assert!(!shared.is_stopped());
-        shared.stop_loads_up_to.store(3, Ordering::SeqCst);
-        assert!(shared.is_stopped() && !shared.is_superseded());
-        shared.last_load.store(4, Ordering::SeqCst);
-        assert!(shared.is_superseded());
     }
 }

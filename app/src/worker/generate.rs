@@ -6,7 +6,8 @@ use lapidary_engine::template::{self, Turn};
 use lapidary_engine::tokenizer::{TextStream, Tokenizer};
 use lapidary_engine::{Error, Result, Sampling, Session};
 
-use super::engine::{EventSender, Shared};
+use super::event_sender::EventSender;
+use super::shared::Shared;
 use super::{Candidate, Event, NextToken, Overflow};
 use crate::chats::{Id, Role};
 

@@ -2,7 +2,9 @@
 
 mod dropped_file;
 mod engine;
+mod event_sender;
 mod generate;
+mod shared;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use lapidary_engine::{CacheFormat, Error, Finish, Sampling, Timings, WeightForma
 use crate::chats::{Id, Role};
 use crate::guide;
 
+pub use crate::models::FoundModel;
 pub use dropped_file::{DroppedFile, inspect};
 pub use engine::EngineWorker;
 
@@ -209,19 +212,6 @@ pub struct MemoryEstimate {
     pub cache: u64,
     /// What the device has, where its API tells.
     pub device_memory: Option<u64>,
-}
-
-/// A model on this machine.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FoundModel {
-    /// Its name.
-    pub name: String,
-    /// Where it is; none for the guide.
-    pub path: Option<PathBuf>,
-    /// Where it comes from, for people.
-    pub note: &'static str,
-    /// Bytes on disk.
-    pub bytes: u64,
 }
 
 /// What went wrong, for people.
