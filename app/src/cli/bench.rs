@@ -1,4 +1,4 @@
-//! `lapidary bench`: the speed of prefill and decode, and where it goes.
+//! `lapidary bench`: the speed of prefill and decode, and optionally a profile.
 
 use std::io::{self, Write};
 
@@ -14,9 +14,9 @@ use super::load::{engine, open};
 use super::profile::{Kernel, PROFILES, profile};
 use super::spread::Spread;
 
-/// Tokens that are encoded to measure what that takes.
+/// Tokens that are encoded to measure the host's time per token.
 const ENCODES: usize = 64;
-/// Where `--sweep` measures.
+/// The depths of `--sweep`, in tokens.
 const SWEEP: [usize; 3] = [0, 2048, 6144];
 
 pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
@@ -38,7 +38,9 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     let engine = engine(files, &arguments.model, Some(tokens), &busy)?;
     if tokens > engine.context() {
         let context = engine.context();
-        return Err(Failure::Usage(format!("-p, -n and depth are {tokens} together, but the context holds {context}")));
+        return Err(Failure::Usage(format!(
+            "-p, -n and depth add up to {tokens} tokens, but the context holds {context}"
+        )));
     }
     let bandwidth = busy.wait(engine.gpu().copy_bandwidth())?;
     let mut session = busy.wait(engine.session())?;
@@ -84,12 +86,16 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     }
     if !arguments.json {
         let planned = session.planned_dispatches();
-        writeln!(out, "{dispatches} dispatches a token, {planned} planned; copies move {:.1} GB/s", bandwidth * 1e-9)?;
+        writeln!(
+            out,
+            "{dispatches} dispatches per token, {planned} planned; copy bandwidth {:.1} GB/s",
+            bandwidth * 1e-9
+        )?;
     }
     Ok(())
 }
 
-/// Speed at one depth.
+/// Measurements at one depth.
 struct Measured {
     depth: usize,
     runs: usize,
@@ -97,9 +103,9 @@ struct Measured {
     generate: usize,
     prefill: Spread,
     decode: Spread,
-    /// Milliseconds to the first token.
+    /// Milliseconds until the first token.
     first_ms: Spread,
-    /// Microseconds that the host takes to encode a token, the device idle.
+    /// Microseconds of host time to encode a token while the device is idle.
     host_us: Spread,
     bytes_per_token: u64,
     bandwidth_share: f64,
@@ -116,7 +122,7 @@ impl Measured {
     ) -> Result<Self, Failure> {
         let (prompt, generate, runs) = (arguments.prompt, arguments.generate, arguments.runs);
         let (mut prefill, mut decode, mut first_ms) = (Vec::new(), Vec::new(), Vec::new());
-        // The first run warms up: drivers compile each kernel when it first runs.
+        // The first run is a warm-up, because drivers compile a kernel at its first use.
         for run in 0..=runs {
             let timings = measure(session, depth, prompt, generate, busy)?;
             if run > 0 {
@@ -169,8 +175,8 @@ impl Measured {
         }
         let (first, host) = (self.first_ms.median, self.host_us.median);
         let (bytes, share) = (self.bytes_per_token as f64 * 1e-6, 100.0 * self.bandwidth_share);
-        writeln!(out, "first token after {first:.0} ms; a token costs the host {host:.0} µs and reads {bytes:.1} MB")?;
-        writeln!(out, "decode reads at {share:.1} % of the speed of copies")?;
+        writeln!(out, "first token after {first:.0} ms; per token {host:.0} µs of host time and {bytes:.1} MB read")?;
+        writeln!(out, "decode reads at {share:.1} % of the copy bandwidth")?;
         if let Some(kernels) = &self.profile {
             let total: f64 = kernels.iter().map(|kernel| kernel.ms).sum();
             writeln!(out, "\nA token with a timestamp after each dispatch, {total:.2} ms (median of {PROFILES}):")?;
@@ -192,11 +198,11 @@ fn measure(
     busy: &Busy,
 ) -> Result<Timings, Failure> {
     busy.wait(session.pretend(depth))?;
-    // Any tokens do, as long as they are the same each time; small ids exist in every vocabulary.
+    // The ids are arbitrary but the same in each run. Small ids exist in every vocabulary.
     let vocab_size = session.engine().config().vocab_size;
     let mut ids = session.tokens().to_vec();
     ids.extend((0..prompt).map(|i| ((i * 7919 + 11) % vocab_size.min(50_000)) as u32));
-    // The first token counts as prefill's.
+    // The first token belongs to prefill, so one more is generated.
     let sampling = Sampling { max_tokens: Some(generate + 1), stop_at_end: false, ..Sampling::greedy() };
     let mut generation = session.generate(&ids, &sampling)?;
     while busy.wait(generation.next())?.is_some() {}

@@ -12,10 +12,10 @@ use lapidary_app::guide;
 
 const HELP: &str = "\
 /clear        forget the conversation
-/system TEXT  what the model should know from the start; forgets the conversation
-/help         this
-/exit         leave; Ctrl-D does too
-Ctrl-C stops a reply. A line that ends in \\ goes on in the next.";
+/system TEXT  set the system prompt; forgets the conversation
+/help         list commands
+/exit         leave, like Ctrl-D
+Ctrl-C stops a reply. A line that ends in \\ continues in the next.";
 
 pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
     let files = open(arguments.model.model.as_deref())?;
@@ -25,16 +25,16 @@ pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
     require_tokenizer(&files)?;
     let busy = Busy::new();
     let engine = engine(files, &arguments.model, None, &busy)?;
-    // One that is damaged: better now than after the first question.
+    // Reports a damaged tokenizer now rather than at the first prompt.
     engine.tokenizer()?;
-    // From here on, Ctrl-C at the prompt leaves; one that came just now shall not be lost.
+    // After this, Ctrl-C at the prompt ends the program. A Ctrl-C that came during loading still counts.
     busy.wait(async { Ok(()) })?;
     drop(busy);
     let mut chat = engine.chat();
     if let Some(system) = &arguments.system {
         chat.set_system(system);
     }
-    // Piped in, every line is a turn, and only replies come out.
+    // Without a terminal every input line is a turn, and only replies are printed.
     let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
     if interactive {
         let (model, adapter) = (sanitized(engine.name()), &engine.gpu().info().name);
@@ -61,7 +61,7 @@ pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
                 chat.clear();
             }
             (command, "") if command.starts_with('/') => {
-                print_error(&format!("there is no {command}; /help lists commands"));
+                print_error(&format!("unknown command {command}; /help lists commands"));
             }
             _ => reply(&mut chat, line, &sampling)?,
         }
@@ -72,7 +72,7 @@ fn print_line(line: &str) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{line}")?)
 }
 
-/// A turn that was typed, or `None` at the end.
+/// Reads a turn; `None` at the end of the input.
 fn read_turn(interactive: bool) -> Result<Option<String>, Failure> {
     let mut turn = String::new();
     let mut out = io::stdout().lock();
@@ -105,13 +105,13 @@ fn read_turn(interactive: bool) -> Result<Option<String>, Failure> {
     }
 }
 
-/// Prints a reply as it comes. What goes wrong with one turn need not end the conversation, unless the device is gone.
+/// Streams a reply to standard output. A full context or Ctrl-C does not end the conversation; other errors do.
 fn reply(chat: &mut Chat, text: &str, sampling: &Sampling) -> Result<(), Failure> {
     let busy = Busy::new();
     let mut reply = match chat.send(text, sampling) {
         Ok(reply) => reply,
         Err(error @ Error::ContextFull { .. }) => {
-            print_error(&format!("{error}, or start afresh with /clear"));
+            print_error(&format!("{error}, or start again with /clear"));
             return Ok(());
         }
         Err(error) => return Err(error.into()),
@@ -125,14 +125,14 @@ fn reply(chat: &mut Chat, text: &str, sampling: &Sampling) -> Result<(), Failure
                 out.write_all(shown.as_bytes())?;
                 out.flush()?;
             }
-            // What was said so far is kept.
+            // The partial reply is kept.
             Ok(None) | Err(Failure::Interrupted) => break Ok(()),
             Err(failure) => break Err(failure),
         }
     };
     writeln!(out)?;
     if reply.finish() == Some(Finish::ContextFull) {
-        print_error("the context is full, so the reply ends here; /clear starts afresh");
+        print_error("the context is full, so the reply ends here; /clear starts again");
     }
     end
 }

@@ -13,10 +13,9 @@ use super::interrupt::{self, Busy};
 use lapidary_app::guide;
 use lapidary_app::last_model;
 
-/// Opens the model that is meant: the one named, else the last one used, else the guide. Nothing of its weights is read
-/// yet.
+/// Opens a model without reading its weights: the named one, else the last one used, else the guide.
 pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
-    // What is there and cannot be looked at is the engine's to report.
+    // A path that exists but cannot be read is reported by the engine.
     let missing = |path: &Path| path.try_exists().is_ok_and(|exists| !exists);
     let path = match named {
         Some(path) if guide::is_guide(path) => return Ok(guide::files()?),
@@ -42,7 +41,7 @@ pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
     Ok(ModelFiles::open(&path)?)
 }
 
-/// Fails if the model came without a tokenizer: better now than when it is loaded.
+/// Fails if the model has no tokenizer, before it is loaded.
 pub(crate) fn require_tokenizer(files: &ModelFiles) -> Result<(), Failure> {
     if let TokenizerSource::Missing { .. } = files.tokenizer() {
         Tokenizer::load(files.tokenizer(), files.config().vocab_size)?;
@@ -50,13 +49,14 @@ pub(crate) fn require_tokenizer(files: &ModelFiles) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Loads a model, showing how far it is if somebody watches. Remembers it as the last one used.
+/// Loads a model, showing the progress on a terminal, and remembers it as the last one used.
 ///
-/// `tokens` is how long a context the command needs, if it knows; no more memory than that is taken unasked.
+/// `tokens` is the context length that the command needs, if known. Unless the user chose a context, no more is
+/// allocated.
 pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, busy: &Busy) -> Result<Engine, Failure> {
     let mut options = DeviceOptions::from_env();
     if let Some(device) = &model.device {
-        // Any text is a choice of adapter; whether it exists is found out on opening.
+        // Every text is a valid choice. Whether the adapter exists is checked when it is opened.
         options.adapter = device.parse().unwrap_or_default();
     }
     let path = files.path().to_owned();
@@ -102,14 +102,14 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
     Ok(engine)
 }
 
-/// A line on a terminal that says how far loading is.
+/// A line on a terminal that shows the progress of loading.
 struct ProgressLine {
     name: String,
     percent: Option<u64>,
 }
 
 impl ProgressLine {
-    /// A terminal that cannot be written to is no reason to stop.
+    /// Updates the line. Errors are ignored.
     fn show(&mut self, Progress { done, total }: Progress) {
         let percent = done.saturating_mul(100) / total.max(1);
         if self.percent != Some(percent) {

@@ -24,12 +24,12 @@ use args::{Arguments, Command};
 use failure::{Failure, one_line, print_error};
 use lapidary_app::window::NoWindow;
 
-/// What is worth a word on standard error. The libraries of the window warn of what is normal: a software adapter, a display
-/// without settings, a locale without a language.
+/// The log levels for standard error. The libraries of the window warn about normal things: a software adapter, a
+/// display without settings, a locale without a language.
 const LOG: &str = "warn,eframe=error,egui_extras=error,egui_system_font_provider=error,egui_wgpu=error,\
     winit=error";
 
-/// Runs the program; exit codes are 0 for success, 1 for failure, 2 for wrong usage and 130 after Ctrl-C.
+/// Runs the program. Exit codes are 0 for success, 1 for failure, 2 for wrong usage and 130 after Ctrl-C.
 pub(crate) fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG))
         .format(|out, record| {
@@ -40,7 +40,7 @@ pub(crate) fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => return Failure::Usage(usage_message(&error)).report(),
-        // Help and version; where they cannot be written, nobody wants them.
+        // Help and version. An error writing them is ignored.
         Err(error) => {
             let _ = error.print();
             return ExitCode::SUCCESS;
@@ -63,15 +63,15 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// The window where there is a display, else a chat in the terminal.
+/// Opens the window if there is a display, else a chat in the terminal.
 fn window_or_chat() -> Result<(), Failure> {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if cfg!(any(windows, target_os = "macos")) || set("DISPLAY") || set("WAYLAND_DISPLAY") {
         match lapidary_app::window::open() {
             Ok(()) => return Ok(()),
             Err(NoWindow::Display(reason)) => {
-                print_error(&format!("no window can be opened ({reason}); chatting here instead"));
-                // Whoever started it by its icon sees none of that, and has nowhere to chat.
+                print_error(&format!("cannot open a window ({reason}); starting a chat in the terminal"));
+                // Without a terminal the message above cannot be seen, so a dialog shows it.
                 if !std::io::stderr().is_terminal() && !std::io::stdin().is_terminal() {
                     lapidary_app::window::show_error_dialog(&reason);
                 }
@@ -81,7 +81,7 @@ fn window_or_chat() -> Result<(), Failure> {
     chat::chat(&args::Chat::default())
 }
 
-/// What clap says over several paragraphs: its first, and its tip if it has one.
+/// Shortens a usage error of clap to its first paragraph and its tip, if it has one.
 fn usage_message(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
@@ -91,7 +91,7 @@ fn usage_message(error: &clap::Error) -> String {
         short.push_str("; ");
         short.push_str(&one_line(tip));
     }
-    short + " (--help says more)"
+    short + " (see --help)"
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
         assert!(message.starts_with("unexpected argument '--temprature' found; "), "{message}");
         assert!(message.contains("'--temperature'"), "{message}");
         let message = refused(&["lapidary", "run", "--tokens", "2,x"]);
-        assert_eq!(message, "invalid value '2,x' for '--tokens <IDS>': \"x\" is no token id (--help says more)");
+        assert_eq!(message, "invalid value '2,x' for '--tokens <IDS>': \"x\" is not a token id (see --help)");
         let message = refused(&["lapidary", "logits"]);
         assert!(message.contains("--tokens <IDS>") && message.contains("--out <FILE>"), "{message}");
     }

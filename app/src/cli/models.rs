@@ -10,7 +10,7 @@ use super::failure::{Failure, sanitized};
 
 pub(crate) fn models(arguments: &args::Models) -> Result<(), Failure> {
     let found = models::find(&[]);
-    // What to give to -m.
+    // The value for -m.
     let name = |model: &lapidary_app::worker::FoundModel| {
         model.path.as_ref().map_or(guide::NAME.to_owned(), |path| path.display().to_string())
     };

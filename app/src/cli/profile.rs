@@ -1,4 +1,4 @@
-//! `lapidary bench --profile`: what each kernel takes of a token.
+//! `lapidary bench --profile`: the time per kernel of one token.
 
 use lapidary_engine::Session;
 
@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::interrupt::Busy;
 use super::spread::Spread;
 
-/// Steps that a profile is the median of.
+/// The number of steps that a profile is the median of.
 pub(crate) const PROFILES: usize = 5;
 
 /// The dispatches of one kernel in a token.
@@ -16,9 +16,9 @@ pub(crate) struct Kernel {
     pub(crate) ms: f64,
 }
 
-/// Of a token after the session's tokens, the longest first.
+/// Profiles a token after the session's tokens. Returns the kernels, the slowest first.
 pub(crate) fn profile(session: &mut Session, busy: &Busy) -> Result<Vec<Kernel>, Failure> {
-    // The last token that was generated may fill the context; make room.
+    // The last generated token may have filled the context.
     session.rewind(session.tokens().len().saturating_sub(1));
     let mut runs = Vec::new();
     for _ in 0..PROFILES {

@@ -12,7 +12,7 @@ use super::failure::{Failure, print_error, sanitized};
 use super::interrupt::Busy;
 use super::load::{engine, open, require_tokenizer, text_or_stdin};
 
-/// A completion has no turn to end, so it needs some other end.
+/// The default limit of a raw completion, which may have no end token.
 const RAW_MAX_TOKENS: usize = 512;
 
 pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     };
     let mut session = busy.wait(engine.session())?;
     let mut generation = session.generate(&prompt, &sampling)?;
-    // Without a tokenizer, ids stand for themselves.
+    // Without a tokenizer, ids are printed.
     let mut stream = engine.tokenizer().ok().cloned().map(TextStream::new);
     let (mut ids, mut text) = (Vec::new(), String::new());
     let mut out = io::stdout().lock();
@@ -90,7 +90,7 @@ fn prompt_ids(tokenizer: &Tokenizer, text: &str, raw: bool) -> Result<Vec<u32>, 
         return Ok(render(tokenizer, None, &[Turn { role: Role::User, text: text.to_owned() }])?);
     }
     let mut ids = tokenizer.encode(text)?;
-    // Control pieces count in a raw prompt, and it may well bring its own.
+    // A raw prompt may contain `<bos>` already.
     if ids.first() != Some(&tokenizer.bos_id()) {
         ids.insert(0, tokenizer.bos_id());
     }
