@@ -1,4 +1,4 @@
-//! Version, licences, and what goes over the network.
+//! The pages about version and licences, and about privacy.
 
 use egui::{Context, RichText};
 

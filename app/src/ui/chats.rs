@@ -1,4 +1,4 @@
-//! The list of chats, search, and the trash.
+//! The list of chats, the search, the trash, and renaming.
 
 use egui::{Context, RichText, Ui};
 
@@ -33,7 +33,7 @@ impl App {
                 self.state.search_for(&text);
             }
             ui.add_space(4.0);
-            // What Tab leads to first is drawn first.
+            // The list is drawn before the buttons below it, because Tab follows the order of drawing.
             let list = egui::vec2(ui.available_width(), (ui.available_height() - 42.0).max(0.0));
             ui.allocate_ui(list, |ui| {
                 ui.set_min_size(list);
@@ -113,7 +113,7 @@ impl App {
                     });
                     button.accessible_name(format!("Menu of {title}"));
                     let text = if writing == Some(*id) { format!("{title} …") } else { title.clone() };
-                    // What is on the right of a button's text holds the text on the left.
+                    // An empty right text aligns the button's text to the left.
                     let button = egui::Button::selectable(open == *id, text).truncate().right_text("");
                     let response = ui.add_sized([ui.available_width(), height], button).accessible_name(title);
                     if response.clicked() {
@@ -211,7 +211,7 @@ impl App {
                     if chats.len() == 1 { "this chat".to_owned() } else { format!("these {} chats", chats.len()) };
                 ui.label(format!("Remove {what} for good? It cannot be undone."));
                 ui.horizontal(|ui| {
-                    // First, where a second click of a double click may fall.
+                    // The first position is the safe choice, because the second click of a double click may hit it.
                     *emptying &= !ui.button("Keep").clicked();
                     empty = ui.button("Remove for good").clicked();
                 });

@@ -1,23 +1,24 @@
-//! The question before the window closes, where something that was said would be lost with it.
+//! The confirmation before the window closes with unsaved chats.
 
 use egui::{Context, RichText, ViewportCommand};
 
 use super::{App, style};
 
-/// How far closing has come.
+/// The state of closing the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// Nobody wants it.
+    /// Not requested.
     #[default]
     No,
-    /// It is asked about.
+    /// The confirmation is shown.
     Asked,
-    /// It is what the person wants, whatever is lost.
+    /// The user confirmed it.
     Confirmed,
 }
 
 impl App {
-    /// Keeps the window open for the question. It may be minimised, where nothing is drawn.
+    /// Cancels a request to close while chats are unsaved, and shows the confirmation. Restores a minimized window, which
+    /// would not be drawn.
     pub(super) fn confirm_close(&mut self, ctx: &Context) {
         let wanted = ctx.input(|input| input.viewport().close_requested());
         if !wanted || self.closing == Closing::Confirmed || self.state.unsaved_reason().is_none() {
@@ -33,7 +34,7 @@ impl App {
         if self.closing != Closing::Asked {
             return;
         }
-        // What could not be saved may be saved by now.
+        // Everything may have been saved since.
         let Some(reason) = self.state.unsaved_reason() else {
             self.closing = Closing::No;
             return;
@@ -52,7 +53,7 @@ impl App {
             });
             ui.add_space(6.0);
             ui.horizontal(|ui| {
-                // Nobody could write it.
+                // Exporting needs the store's thread.
                 let file = if ended { None } else { Some(ui.button("Export…")) };
                 anyway = ui.button("Close anyway").clicked();
                 let back = ui.button("Cancel");

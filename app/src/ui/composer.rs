@@ -1,4 +1,4 @@
-//! Where a message is typed, and how full the context is.
+//! The composer: the field for messages, and the context meter.
 
 use egui::{Event, ImeEvent, Key, KeyboardShortcut, Modifiers, RichText, Ui};
 
@@ -6,15 +6,15 @@ use super::style::COLUMN;
 use super::{App, style};
 use crate::state::{Meter, Model};
 
-/// What typing remembers.
+/// The state of the composer.
 pub(super) struct Composer {
-    /// Whether to put the cursor there.
+    /// Whether to move the focus to the field.
     pub(super) focus: bool,
-    /// Whether an input method is composing, to which Enter and Escape belong then.
+    /// Whether an input method is composing. It then owns Enter and Escape.
     pub(super) composing: bool,
-    /// Whether no input method has a claim to this frame's Enter.
+    /// Whether Enter sends in this frame, because no input method owns it.
     pub(super) enter_sends: bool,
-    /// The field, once it was drawn.
+    /// The field's id, once it was drawn.
     pub(super) field: Option<egui::Id>,
 }
 
@@ -25,7 +25,7 @@ impl Default for Composer {
 }
 
 impl Composer {
-    /// Follows the input method; whether Enter may send in this frame.
+    /// Tracks the input method. Returns whether Enter may send in this frame.
     fn track_ime(&mut self, ui: &Ui) -> bool {
         let mut free = !self.composing;
         ui.input(|input| {
@@ -36,11 +36,11 @@ impl Composer {
                         free &= !self.composing;
                     }
                     Event::Ime(ImeEvent::Commit(_)) => {
-                        // The Enter that commits comes in the same frame on some systems.
+                        // On some systems the Enter that commits comes in the same frame.
                         self.composing = false;
                         free = false;
                     }
-                    // Some systems do not say that the input method is gone with the window's focus.
+                    // Some systems send no event when the input method ends because the window loses the focus.
                     Event::WindowFocused(false) => self.composing = false,
                     _ => {}
                 }
@@ -51,7 +51,7 @@ impl Composer {
 }
 
 impl App {
-    /// The bottom of the window.
+    /// The panel at the bottom of the window.
     pub(super) fn composer_panel(&mut self, ui: &mut Ui) {
         egui::Panel::bottom("composer").show_separator_line(false).show(ui, |ui| {
             ui.add_space(6.0);
@@ -70,10 +70,10 @@ impl App {
         self.composer.enter_sends = self.composer.track_ime(ui);
         let id = ui.make_persistent_id("draft");
         self.composer.field = Some(id);
-        // What is typed while nothing has the focus, after a click on some text, is meant for the model.
+        // Text typed while nothing has the focus, such as after a click on a message, goes to the composer.
         let typed =
             |event: &Event| matches!(event, Event::Text(_) | Event::Paste(_) | Event::Ime(ImeEvent::Preedit { .. }));
-        // An edit takes it where it is shown, not on another branch.
+        // An edit on the shown branch takes the text instead.
         let path = self.state.tree().map_or(&[][..], |tree| tree.path());
         let edits = self.state.editing.as_ref().is_some_and(|(edited, _)| path.contains(edited));
         let unfocused = self.sheet.is_none() && !edits && ui.ctx().memory(|memory| memory.focused().is_none());
@@ -160,7 +160,7 @@ impl App {
     }
 }
 
-/// Takes an Enter that was pressed alone. `consume_key` would take one with Shift, too.
+/// Consumes an Enter without modifiers. `consume_key` would also consume Shift+Enter.
 pub(super) fn take_enter(ui: &Ui) -> bool {
     ui.input_mut(|input| {
         let count = input.events.len();
@@ -194,7 +194,7 @@ fn show_meter(ui: &mut Ui, meter: Meter, elsewhere: Option<String>) {
     });
 }
 
-/// A number with its thousands apart.
+/// A number with separated thousands.
 pub(super) fn with_thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -210,7 +210,7 @@ pub(super) fn with_thousands(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn thousands_are_apart() {
+    fn thousands_are_separated() {
         assert_eq!([7, 1234, 1_000_000].map(super::with_thousands), ["7", "1,234", "1,000,000"]);
     }
 }

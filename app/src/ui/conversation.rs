@@ -1,5 +1,5 @@
-//! The messages of the open chat. Only what is in sight is drawn: the heights of the rest are remembered, or guessed until
-//! they have been seen.
+//! The messages of the open chat. Only visible rows are drawn. The heights of the others are remembered, or estimated
+//! until they have been drawn.
 
 use std::collections::HashMap;
 
@@ -12,49 +12,49 @@ use super::style::COLUMN;
 use crate::chats::{Id, Role};
 use crate::state::Model;
 
-/// How far beyond the edges is drawn, so that the keyboard reaches what is just out of sight.
+/// How far beyond the visible area rows are drawn, in points, so that Tab reaches controls just outside.
 const MARGIN: f32 = 300.0;
-/// How much of a page is passed at once, so that a line or two are seen before and after.
+/// The fraction of the visible height that a page key scrolls. The rest stays visible for context.
 const PAGE_FRACTION: f32 = 0.9;
 
-/// Where keys lead.
+/// A scroll command from the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Navigation {
     /// A page up.
     PageUp,
     /// A page down.
     PageDown,
-    /// To the first message.
+    /// To the start of the chat.
     First,
-    /// To the last message.
+    /// To the end of the chat.
     Last,
 }
 
-/// What drawing remembers of conversations.
+/// The drawing state of the conversation.
 #[derive(Default)]
 pub(super) struct Conversation {
-    /// The width and zoom for which the heights hold.
+    /// The width and zoom that the heights were measured at.
     shape: (f32, f32),
     heights: HashMap<(Id, usize), f32>,
     pub(super) markdown: egui_commonmark::CommonMarkCache,
     chat: Option<Id>,
-    /// Where a key leads, and whether what is there has been measured.
+    /// A pending scroll command, and whether the rows at its target have been measured.
     pub(super) navigation: Option<(Navigation, bool)>,
-    /// Where the next frame begins, when what is above it came to be higher or lower than it was thought.
+    /// The scroll offset of the next frame, if rows above the visible area turned out to have other heights.
     offset: Option<f32>,
 }
 
 /// A row of the conversation.
 struct Row {
     message: Id,
-    /// Its place in the message.
+    /// Its index in the message.
     index: usize,
     part: MessagePart,
     height: f32,
 }
 
 impl Row {
-    /// Whether the keyboard has something to do in it.
+    /// Whether it has controls that Tab reaches.
     fn has_controls(&self) -> bool {
         match &self.part {
             MessagePart::Footer | MessagePart::Editor => true,
@@ -65,9 +65,9 @@ impl Row {
 }
 
 impl App {
-    /// The middle of the window.
+    /// The central area of the window.
     pub(super) fn conversation_area(&mut self, ui: &mut Ui) {
-        // Where there is nothing to turn, it is not kept for the next chat.
+        // Taken before the early returns, so that it does not apply to the next chat.
         let navigation = self.conversation.navigation.take();
         let Some(tree) = self.state.tree() else {
             ui.centered_and_justified(|ui| ui.spinner());
@@ -83,7 +83,7 @@ impl App {
         let switched = self.conversation.chat.replace(chat) != Some(chat);
         let target = self.state.scroll_to;
         let editing = self.state.editing.as_ref().map(|(id, _)| *id);
-        // How much what is above came to be higher than it was thought.
+        // How much higher the rows above the visible area are than estimated.
         let mut grown = 0.0;
         let area =
             egui::ScrollArea::vertical().id_salt(("conversation", chat)).auto_shrink(false).stick_to_bottom(true);
@@ -106,7 +106,7 @@ impl App {
             let page = viewport.height() * PAGE_FRACTION;
             let margin = if navigation.is_some() { MARGIN.max(page) } else { MARGIN };
             match navigation {
-                // What is there is drawn first, for its true height.
+                // The target rows are drawn once before scrolling, to measure their heights.
                 Some((navigation, false)) => {
                     self.conversation.navigation = Some((navigation, true));
                     ui.ctx().request_repaint();
@@ -135,7 +135,7 @@ impl App {
                     let align = if switched { Some(egui::Align::Center) } else { None };
                     ui.scroll_to_rect(place, align);
                 }
-                // An editor that is not drawn would lose the cursor, and what is typed next with it.
+                // An editor that is not drawn would lose the focus, and the text typed next with it.
                 let kept = near.contains(&Some(place)) || matches!(row.part, MessagePart::Editor);
                 if (y < from || begins > to) && !kept {
                     continue;
@@ -158,33 +158,33 @@ impl App {
                 ui.ctx().request_repaint();
             }
         });
-        // What is read stays where it is.
+        // Keeps the visible rows in place.
         self.conversation.offset = (grown != 0.0).then(|| (shown.state.unclamped_offset().y + grown).max(0.0));
         if target.is_some() && !switched {
             self.state.scroll_to = None;
         } else if target.is_some() {
-            // The heights around it are known only now: once more.
+            // Scrolls once more now that the heights around the message are known.
             ui.ctx().request_repaint();
         }
     }
 
-    /// Everything there is to draw, from the top.
+    /// All rows from the top.
     fn rows(&mut self, path: &[Id], width: f32) -> Vec<Row> {
         let mut rows = Vec::new();
         let editing = self.state.editing.as_ref().map(|(id, _)| *id);
         for id in path {
             let Some(message) = self.state.tree().and_then(|tree| tree.get(*id)) else { continue };
-            let guess = |part: &MessagePart| match part {
+            let estimate = |part: &MessagePart| match part {
                 MessagePart::Header => 34.0,
                 MessagePart::Editor => 120.0,
                 MessagePart::Footer if message.role == Role::Model => 40.0,
                 MessagePart::Footer => 36.0,
-                MessagePart::Block(block) => guess_height(&message.text[block.range.clone()], &block.kind, width),
+                MessagePart::Block(block) => estimate_height(&message.text[block.range.clone()], &block.kind, width),
             };
             let mut add = |index: usize, part: MessagePart| {
-                // While a block grows its last height is the best guess.
+                // For a growing block, the last height is the best estimate.
                 let known = self.conversation.heights.get(&(*id, index)).copied();
-                let height = known.unwrap_or_else(|| guess(&part));
+                let height = known.unwrap_or_else(|| estimate(&part));
                 rows.push(Row { message: *id, index, part, height });
             };
             add(0, MessagePart::Header);
@@ -198,7 +198,7 @@ impl App {
             }
             add(usize::MAX, MessagePart::Footer);
         }
-        // What is not shown any more need not be remembered for ever.
+        // Forgets the heights of messages that are no longer shown.
         if self.conversation.heights.len() > 4 * rows.len() + 4096 {
             let shown: std::collections::HashSet<Id> = path.iter().copied().collect();
             self.conversation.heights.retain(|(id, _), _| shown.contains(id));
@@ -206,7 +206,7 @@ impl App {
         rows
     }
 
-    /// What an empty chat shows.
+    /// The content of an empty chat.
     fn greeting(&mut self, ui: &mut Ui) {
         let loaded = self.state.loaded();
         let guide = loaded.is_some_and(|loaded| loaded.is_guide());
@@ -232,7 +232,7 @@ impl App {
             ui.add_space(12.0);
             for question in questions {
                 if ui.button(*question).clicked() {
-                    // What was being typed is not given up for it.
+                    // Keeps the draft.
                     let draft = self.state.draft().to_owned();
                     self.state.set_draft((*question).to_owned());
                     self.state.send();
@@ -247,7 +247,8 @@ impl App {
     }
 }
 
-/// The last row with controls above `from`, and the first below `to`: from one to the next the keyboard walks the whole chat.
+/// The last row with controls above `from` and the first below `to`. They are drawn so that Tab can move through the
+/// whole chat.
 fn nearest_with_controls(rows: &[Row], from: f32, to: f32) -> [Option<usize>; 2] {
     let (mut above, mut below) = (None, None);
     let mut y = 8.0;
@@ -267,8 +268,8 @@ fn nearest_with_controls(rows: &[Row], from: f32, to: f32) -> [Option<usize>; 2]
     [above, below]
 }
 
-/// How high a block that was never seen may be.
-fn guess_height(text: &str, kind: &Kind, width: f32) -> f32 {
+/// Estimates the height of a block that was never drawn, in points.
+fn estimate_height(text: &str, kind: &Kind, width: f32) -> f32 {
     let (char_width, line_height) = match kind {
         Kind::Text => (7.2, 20.0),
         _ => (0.0, 18.0),

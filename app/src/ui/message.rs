@@ -10,20 +10,20 @@ use crate::chats::{Id, Message, Role, Status};
 use crate::state::Model;
 use crate::worker::{Overflow, Remedy};
 
-/// A part of a message that is drawn apart from the others.
+/// A part of a message that is drawn as one row.
 #[derive(Clone, Debug)]
 pub(super) enum MessagePart {
-    /// Who says it, and the branches.
+    /// The author.
     Header,
     /// A block of its text.
     Block(Block),
-    /// What can be done with it.
+    /// The status and the actions.
     Footer,
-    /// Its text, being edited.
+    /// The editor of its text.
     Editor,
 }
 
-/// What a person chose below a message.
+/// The action chosen below a message.
 enum Choice {
     Stop,
     Sibling(isize),
@@ -41,7 +41,7 @@ impl App {
     pub(super) fn message_part(&mut self, ui: &mut Ui, id: Id, part: &MessagePart) {
         let Some(message) = self.state.tree().and_then(|tree| tree.get(id)) else { return };
         if message.role == Role::User {
-            // One ground for all the rows of what the person said.
+            // All rows of a user's message share one background.
             let ground = ui.max_rect().expand2(egui::vec2(10.0, 0.5));
             ui.painter().rect_filled(ground, 0.0, ui.visuals().faint_bg_color);
         }
@@ -69,7 +69,7 @@ impl App {
         ui.horizontal(|ui| {
             ui.add(egui::Label::new(RichText::new(name).strong().size(13.5)).truncate());
             if message.status == Status::Queued || (message.role == Role::Model && self.state.is_queued(id)) {
-                ui.label(RichText::new("waits its turn").weak().small());
+                ui.label(RichText::new("queued").weak().small());
             }
         });
     }
@@ -90,7 +90,7 @@ impl App {
     fn markdown(&mut self, ui: &mut Ui, text: &str) {
         let formulas = self.formulas.clone();
         let math = move |ui: &mut Ui, tex: &str, inline: bool| formulas.borrow_mut().show(ui, tex, inline);
-        // A picture from the network would tell its server that this was read.
+        // Images are not loaded, because a request would tell a server that the message was read.
         let html = |ui: &mut Ui, html: &str| {
             ui.label(RichText::new(html.trim_end()).monospace());
         };
@@ -107,7 +107,7 @@ impl App {
         let Some(tree) = self.state.tree() else { return };
         let Some(message) = tree.get(id) else { return };
         let last = tree.leaf() == Some(id);
-        // Neither twice, nor where nobody can answer: the old reply would make way for nothing.
+        // Not while a job for the message is queued, nor without a model, which would leave the old reply without a new one.
         let can = !self.state.is_queued(id) && !matches!(self.state.model, Model::Failed(_));
         let (place, count) = tree.sibling_position(id);
         let mut choice = None;
@@ -145,7 +145,7 @@ impl App {
             }
             match message.role {
                 Role::Model => {
-                    // What was imported may answer no question.
+                    // An imported reply may have no question.
                     if message.parent.is_some() && quiet_button_if(ui, can, "Regenerate", "Another reply, as a branch")
                     {
                         choice = Some(Choice::Regenerate);
@@ -166,7 +166,7 @@ impl App {
                 }
                 Role::User => {}
             }
-            // One that was stopped before its first word has no speed.
+            // A reply stopped before its first token has no speed.
             if let Some(speed) = message.speed.filter(|speed| speed.tokens > 0) {
                 let text = format!(
                     "{:.1} tokens/s · first after {:.2} s · {} tokens",
@@ -175,7 +175,7 @@ impl App {
                     speed.tokens
                 );
                 ui.add_space(8.0);
-                // All of it on one line, where there is one.
+                // Kept on one line.
                 ui.add(egui::Label::new(RichText::new(text).weak().small()).extend());
             }
         });
@@ -202,14 +202,14 @@ impl App {
         let Some((_, mut text)) = self.state.editing.take() else { return };
         let user = self.state.tree().and_then(|tree| tree.get(id)).is_some_and(|message| message.role == Role::User);
         let field = ui.make_persistent_id(("edit", id));
-        // Under a dialog every key belongs to that.
+        // A dialog above the editor owns the keyboard.
         let layer = ui.layer_id();
         let reachable = ui.ctx().memory(|memory| memory.allows_interaction(layer));
         if !reachable {
             ui.ctx().memory_mut(|memory| memory.surrender_focus(field));
         }
         let focused = reachable && ui.ctx().memory(|memory| memory.has_focus(field));
-        // One's own message is sent as any other. A reply is text with many lines, which Enter starts.
+        // Enter sends an edited message of the user. In a reply it starts a new line.
         let sent = user && focused && self.composer.enter_sends && composer::take_enter(ui);
         let new_line = if user { egui::Modifiers::SHIFT } else { egui::Modifiers::NONE };
         let response = ui.add(
@@ -248,7 +248,7 @@ impl App {
     }
 }
 
-/// What is to be said of a reply that did not simply end, and the ways on.
+/// The status of a reply that did not end normally, and its remedies.
 fn reply_status(
     ui: &mut Ui,
     message: &Message,
@@ -302,18 +302,18 @@ fn reply_status(
     choice
 }
 
-/// A small arrow to another branch.
+/// A small button that shows another branch.
 fn branch_arrow(ui: &mut Ui, enabled: bool, sign: &str, label: &str) -> bool {
     let button = ui.add_enabled(enabled, egui::Button::new(sign).small().frame_when_inactive(false));
     scroll_on_focus(button).accessible_name(label).on_hover_text(label).clicked()
 }
 
-/// A button that does not shout.
+/// A button without a frame and in a weak colour.
 fn quiet_button(ui: &mut Ui, text: &str, hover: &str) -> bool {
     quiet_button_if(ui, true, text, hover)
 }
 
-/// One that may be out of use.
+/// A [`quiet_button`] that may be disabled.
 fn quiet_button_if(ui: &mut Ui, enabled: bool, text: &str, hover: &str) -> bool {
     let colour = ui.visuals().weak_text_color();
     let button = egui::Button::new(RichText::new(text).color(colour).size(12.5)).frame_when_inactive(false);
@@ -321,7 +321,7 @@ fn quiet_button_if(ui: &mut Ui, enabled: bool, text: &str, hover: &str) -> bool 
     scroll_on_focus(response).on_hover_text(hover).clicked()
 }
 
-/// A control that is scrolled to when the keyboard comes to it.
+/// Scrolls to a control when it gains the focus.
 fn scroll_on_focus(response: Response) -> Response {
     if response.gained_focus() {
         response.scroll_to_me(None);
@@ -329,8 +329,8 @@ fn scroll_on_focus(response: Response) -> Response {
     response
 }
 
-/// Code with its language and a button that copies it. While it still grows it is not coloured: that would be done anew
-/// for every token.
+/// A code block with its language and a button to copy it. Code that still grows is not highlighted, because that would
+/// be repeated per token.
 fn code_block(ui: &mut Ui, code: &str, language: &str, finished: bool) {
     let code = code.trim_end_matches('\n');
     egui::Frame::new().fill(ui.visuals().extreme_bg_color).corner_radius(6).inner_margin(8).show(ui, |ui| {
@@ -359,7 +359,7 @@ fn code_block(ui: &mut Ui, code: &str, language: &str, finished: bool) {
     });
 }
 
-/// The highlighter knows languages by the ends of their files.
+/// The file extension by which the highlighter knows a language.
 fn syntax_name(language: &str) -> String {
     match language.to_lowercase().as_str() {
         "rust" => "rs".into(),

@@ -1,4 +1,4 @@
-//! How the state is drawn, and what keys do. Nothing here waits, and nothing is kept here that a person would miss.
+//! Drawing and keyboard input. Nothing here blocks, and nothing that needs saving is kept here.
 
 mod about;
 mod alternatives;
@@ -29,18 +29,18 @@ use crate::state::State;
 pub use files::Purpose;
 pub use style::apply as apply_style;
 
-/// What is open beside the conversation.
+/// The panel beside the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Panel {
     /// Settings.
     Settings,
     /// Models on this machine.
     Models,
-    /// Milliseconds of kernels.
+    /// The times of kernels.
     Profiler,
 }
 
-/// What is open above everything.
+/// The modal page above everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sheet {
     /// The shortcuts.
@@ -53,16 +53,16 @@ pub enum Sheet {
     Trash,
 }
 
-/// The window's content: the state, and what only drawing needs.
+/// The window's content: its state, and what only drawing needs.
 pub struct App {
-    /// Everything that is shown.
+    /// The state that is drawn.
     pub state: State,
-    /// What is open beside the conversation.
+    /// The panel beside the conversation.
     pub panel: Option<Panel>,
-    /// What is open above everything.
+    /// The modal page above everything else.
     pub sheet: Option<Sheet>,
     blocks: blocks::Blocks,
-    /// Shared with the Markdown library, which wants a function of its own.
+    /// Shared with the callback of the Markdown library.
     formulas: std::rc::Rc<std::cell::RefCell<formulas::Formulas>>,
     conversation: conversation::Conversation,
     composer: composer::Composer,
@@ -72,7 +72,7 @@ pub struct App {
     applied_style: style::AppliedStyle,
     new_preset: String,
     closing: closing::Closing,
-    /// Whether it is asked if the trash should be emptied.
+    /// Whether emptying the trash is being confirmed.
     emptying: bool,
 }
 
@@ -97,13 +97,13 @@ impl App {
         }
     }
 
-    /// Takes in what happened. To be called before every frame, and where the window is not drawn too.
+    /// Handles events. Must be called before every frame, also while the window is not drawn.
     pub fn tick(&mut self, ctx: &Context) {
         self.state.tick();
         self.confirm_close(ctx);
     }
 
-    /// Draws everything and takes what the person does.
+    /// Draws everything and handles input.
     pub fn show(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
         self.applied_style.update(&ctx, &self.state.settings);
@@ -180,9 +180,9 @@ impl App {
         if pressed(Modifiers::COMMAND, Key::Q) {
             ctx.send_viewport_cmd(egui::ViewportCommand::Close);
         }
-        // The innermost thing first. Whatever it is, typing goes on: egui takes the focus away at Escape.
+        // Closes the innermost thing first. The composer gets the focus, which egui takes away at Escape.
         let escape = !self.composer.composing && ctx.input(|input| input.key_pressed(Key::Escape));
-        // A menu closes itself; what is under it stays.
+        // An open menu handles Escape itself.
         if escape && !egui::Popup::is_any_open(ctx) {
             self.composer.focus = true;
             let closed = std::mem::take(&mut self.closing) == closing::Closing::Asked
@@ -204,7 +204,7 @@ impl App {
         }
     }
 
-    /// Where a key leads in the conversation, but for what a field needs for its own text.
+    /// The navigation key pressed in this frame, unless a text field needs the key.
     fn navigation_key(&self, ctx: &Context) -> Option<Navigation> {
         let asked = self.closing == closing::Closing::Asked;
         if asked || self.sheet.is_some() || self.renaming.is_some() || self.files.is_open() {
@@ -226,7 +226,7 @@ impl App {
         }
     }
 
-    /// Opens a panel, or closes it where it is open.
+    /// Opens a panel, or closes it if it is open.
     pub fn toggle(&mut self, panel: Panel) {
         self.panel = if self.panel == Some(panel) { None } else { Some(panel) };
         if self.panel.is_some() {
@@ -251,12 +251,12 @@ impl App {
     }
 }
 
-/// Whether there is room for a panel beside the list of chats: not in a small window, or at a large size.
+/// Whether there is room for a panel beside the list of chats, which a small window or a large zoom lacks.
 fn has_room(ctx: &Context) -> bool {
     ctx.content_rect().width() > 860.0
 }
 
-/// The head of a panel; whether it should be closed.
+/// The header of a panel. Returns whether its button to close was clicked.
 fn panel_head(ui: &mut Ui, title: &str) -> bool {
     ui.add_space(4.0);
     ui.horizontal(|ui| {
@@ -266,7 +266,7 @@ fn panel_head(ui: &mut Ui, title: &str) -> bool {
     .inner
 }
 
-/// A window in the middle, above everything; whether it should be closed.
+/// A modal page in the middle of the window. Returns whether it should be closed.
 fn sheet(ctx: &Context, title: &str, content: impl FnOnce(&mut Ui)) -> bool {
     let mut close = false;
     let modal = egui::Modal::new(egui::Id::unique(title)).show(ctx, |ui| {

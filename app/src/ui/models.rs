@@ -1,4 +1,4 @@
-//! Models on this machine: what there is, what it takes, and opening it.
+//! The panel of models: the loaded one, how models are loaded, and those on this machine.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::{App, Panel, Purpose, style};
 use crate::state::Model;
 use crate::worker::{FoundModel, MemoryEstimate};
 
-/// Weights without a choice of the person.
+/// The weight format if none is chosen.
 const AS_STORED: &str = "auto (as in the file)";
 
 impl App {
@@ -70,7 +70,7 @@ impl App {
         memory_bar(ui, loaded.memory, loaded.memory.device_memory);
     }
 
-    /// How the next model is loaded.
+    /// The settings that apply when a model is loaded.
     pub(super) fn loading_options(&mut self, ui: &mut Ui) {
         let settings = &mut self.state.settings;
         ui.strong("How models are loaded");
@@ -111,7 +111,7 @@ impl App {
         let loaded = self.state.loaded().is_some_and(|loaded| loaded.load.model == model.path);
         let device_memory = self.state.loaded().and_then(|loaded| loaded.memory.device_memory);
         let load = self.state.load_of(model.path.clone());
-        // Not for every value that a pointer passes.
+        // Not for every value while a control is dragged.
         let dragged = ui.ctx().dragged_id().is_some();
         let asked = if dragged { None } else { self.state.memory_estimate(&load) };
         let estimate = asked.or_else(|| self.state.last_memory_estimate(model.path.as_ref()));
@@ -141,7 +141,7 @@ impl App {
     }
 }
 
-/// What a model takes of the device's memory, where that is known.
+/// The memory that a model takes, and its share of the device's memory if that is known.
 fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: Option<u64>) {
     let needed = estimate.weights + estimate.cache;
     let text =
@@ -157,7 +157,7 @@ fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: Option<u64>)
     }
 }
 
-/// Bytes for people.
+/// A size in bytes as text.
 fn size(bytes: u64) -> String {
     match bytes as f64 {
         bytes if bytes >= 1e9 => format!("{:.1} GB", bytes / 1e9),

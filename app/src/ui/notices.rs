@@ -1,4 +1,4 @@
-//! What is worth saying for a while, at the bottom of the window.
+//! Notices at the bottom of the window.
 
 use egui::{Align2, Context, RichText};
 

@@ -1,4 +1,4 @@
-//! Where a token's time goes.
+//! The panel of kernel times.
 
 use egui::{RichText, Ui};
 

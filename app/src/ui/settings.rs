@@ -1,4 +1,4 @@
-//! Settings.
+//! The panel of settings.
 
 use egui::{RichText, Slider, Ui};
 
@@ -93,7 +93,7 @@ impl App {
         }
         if let Some(preset) = chosen {
             self.state.settings.sampling = preset.sampling;
-            // One without a prompt is about the rest.
+            // A preset without a system prompt keeps the chat's.
             if !preset.system.is_empty() {
                 self.state.set_system(preset.system);
             }
@@ -150,7 +150,7 @@ impl App {
         });
         ui.horizontal(|ui| {
             ui.label("Size");
-            // Not while it is dragged: the slider would run away from the pointer.
+            // Applied after dragging, because zooming would move the control away from the pointer.
             let mut percent = (settings.zoom * 100.0).round() as i32;
             let range = (*ZOOM_RANGE.start() * 100.0) as i32..=(*ZOOM_RANGE.end() * 100.0) as i32;
             let value =
@@ -174,15 +174,15 @@ fn sampling_controls(ui: &mut Ui, sampling: &mut SamplingParams) {
     };
     egui::Grid::new("drawing").num_columns(2).spacing([12.0, 8.0]).show(ui, |ui| {
         let temperature = Slider::new(&mut sampling.temperature, 0.0..=2.0).max_decimals(2).step_by(0.05);
-        row(ui, "Temperature", "0 always says the likeliest word; higher is wilder", temperature);
+        row(ui, "Temperature", "0 always chooses the most probable token; higher values vary more", temperature);
         let top_k = Slider::new(&mut sampling.top_k, 0..=200);
-        row(ui, "Top-k", "Words to choose among; 0 for all", top_k);
+        row(ui, "Top-k", "The number of most probable tokens to choose among; 0 for all", top_k);
         let top_p = Slider::new(&mut sampling.top_p, 0.05..=1.0).max_decimals(2).step_by(0.01);
-        row(ui, "Top-p", "Choose among the likeliest words of this probability together", top_p);
+        row(ui, "Top-p", "Choose among the most probable tokens up to this total probability", top_p);
         let min_p = Slider::new(&mut sampling.min_p, 0.0..=1.0).max_decimals(2).step_by(0.01);
-        row(ui, "Min-p", "Leave out words less likely than this share of the likeliest", min_p);
+        row(ui, "Min-p", "Leave out tokens less probable than this fraction of the most probable one", min_p);
         let penalty = Slider::new(&mut sampling.repetition_penalty, 0.5..=2.0).max_decimals(2).step_by(0.01);
-        row(ui, "Repetition penalty", "Above 1, words that were said already are less likely", penalty);
+        row(ui, "Repetition penalty", "Above 1, tokens that occurred already become less probable", penalty);
     });
     ui.horizontal(|ui| {
         let mut fixed = sampling.seed.is_some();

@@ -1,4 +1,4 @@
-//! The sheet of shortcuts.
+//! The page of keyboard shortcuts.
 
 use egui::Context;
 

@@ -4,10 +4,10 @@ use egui::{Color32, Context, CornerRadius, FontFamily, FontId, Stroke, TextStyle
 
 use crate::settings::{Settings, Theme};
 
-/// The widest that text grows: longer lines are hard to read.
+/// The greatest width of text in points, because longer lines are hard to read.
 pub(super) const COLUMN: f32 = 760.0;
 
-/// Sets sizes and colours once.
+/// Sets fonts, sizes and colours of both themes.
 pub fn apply(ctx: &Context) {
     ctx.all_styles_mut(|style| {
         style.text_styles = [
@@ -61,12 +61,12 @@ pub fn apply(ctx: &Context) {
     });
 }
 
-/// Bad news.
+/// The colour of errors.
 pub(super) fn error_color(visuals: &egui::Visuals) -> Color32 {
     if visuals.dark_mode { Color32::from_rgb(255, 140, 130) } else { Color32::from_rgb(176, 28, 20) }
 }
 
-/// What was last told to egui: telling it every frame would undo what it found out since.
+/// The theme, zoom and reduced motion last applied to egui. Applying them every frame would undo egui's own changes.
 #[derive(Default)]
 pub(super) struct AppliedStyle(Option<(Theme, f32, bool)>);
 
@@ -83,7 +83,7 @@ impl AppliedStyle {
             Theme::Dark => ThemePreference::Dark,
         });
         ctx.set_zoom_factor(settings.zoom);
-        // Ours are the keys that change it, so that it is remembered.
+        // The window handles the zoom keys itself, so that the zoom is saved.
         ctx.options_mut(|options| options.zoom_with_keyboard = false);
         ctx.all_styles_mut(|style| {
             style.animation_time = if settings.reduced_motion { 0.0 } else { 0.1 };

@@ -1,4 +1,4 @@
-//! The line above the conversation: its title, the model, and what is wrong.
+//! The bar above the conversation: title, model, and error messages.
 
 use egui::{RichText, Ui};
 
@@ -38,7 +38,7 @@ impl App {
         });
     }
 
-    /// What is said of the model in a line.
+    /// The model's name or status in one line.
     pub(super) fn model_name(&self) -> String {
         match &self.state.model {
             Model::Ready(loaded) if loaded.is_guide() => "Guide (built in)".to_owned(),
@@ -52,7 +52,7 @@ impl App {
     fn banners(&mut self, ui: &mut Ui) {
         let bad = style::error_color(ui.visuals());
         if self.state.store_ended {
-            let text = "Chats are not saved any more: what writes them has ended. Copy what you want to keep, and start Lapidary \
+            let text = "Chats are not saved any more: the thread that writes them has ended. Copy what you want to keep, and start Lapidary \
                         again.";
             ui.label(RichText::new(text).color(bad));
         } else if let Some(Err(reason)) = &self.state.opened {

@@ -1,4 +1,4 @@
-//! What goes wrong, as a person meets it: a sentence and a way on.
+//! Errors as the user sees them: a sentence and a remedy.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ fn no_gpu_or_an_old_driver() {
     window.sees("install a Vulkan driver");
     window.sees("A newer graphics driver may help");
     window.send("Hello?");
-    // Nothing is lost meanwhile.
+    // The message is kept.
     assert_eq!(window.branch(), ["Hello?"]);
     window.press("Try again");
     window.until("it is answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
@@ -41,7 +41,7 @@ fn a_model_too_big_for_the_memory() {
 }
 
 #[test]
-fn a_damaged_model_file_leaves_the_guide_as_a_way_on() {
+fn the_guide_can_be_used_after_a_damaged_model_file() {
     let mut window = Window::new();
     window.script().load_problem = Some(problem("/x/broken.gguf: it ends too early.", Remedy::OtherFile));
     window.harness.state_mut().state.open_dropped_file("/x/broken.gguf".into());
@@ -52,7 +52,7 @@ fn a_damaged_model_file_leaves_the_guide_as_a_way_on() {
 }
 
 #[test]
-fn a_device_lost_in_the_middle_of_a_reply() {
+fn a_device_lost_during_a_reply() {
     let mut window = Window::new();
     let lost = problem("The GPU device was lost (reset); load the model again to go on.", Remedy::Reload);
     window.script().reply_problem = Some(lost);
@@ -66,7 +66,7 @@ fn a_device_lost_in_the_middle_of_a_reply() {
 }
 
 #[test]
-fn a_lost_reply_is_gone_on_with_once() {
+fn a_lost_reply_is_continued_once() {
     let mut window = Window::new();
     let lost = problem("The GPU device was lost (reset); load the model again to go on.", Remedy::Reload);
     window.script().reply_problem = Some(lost);
@@ -85,7 +85,7 @@ fn a_lost_reply_is_gone_on_with_once() {
 }
 
 #[test]
-fn what_waits_when_the_device_is_lost_is_answered_after_the_reply_that_it_interrupted() {
+fn messages_queued_when_the_device_is_lost_are_answered_after_the_interrupted_reply() {
     let mut window = Window::new();
     window.script().bytes_per_event = 0;
     window.script().replies.push_back("Half of the".into());
@@ -103,7 +103,7 @@ fn what_waits_when_the_device_is_lost_is_answered_after_the_reply_that_it_interr
 }
 
 #[test]
-fn a_chat_that_outgrew_the_context() {
+fn a_chat_that_no_longer_fits_the_context() {
     let mut window = Window::new();
     window.exchange("One", "First");
     let full = problem("The prompt takes 1100 tokens, but the context holds 1024.", Remedy::MakeRoom);
@@ -118,20 +118,20 @@ fn a_chat_that_outgrew_the_context() {
     );
     assert!(dropped);
     assert_eq!(window.branch(), ["One", "First", "Two", "Second"]);
-    // The other way: a new chat that begins with a summary.
+    // The other remedy: a new chat that starts with a summary.
     window.script().reply_problem = Some(full);
     window.exchange("Three", "");
     window.script().replies.push_back("We talked of numbers.".into());
     window.press("Start from a summary");
     window.until("it is summed up", |app| app.state.reply().is_none());
     assert_eq!(window.branch()[1], "We talked of numbers.");
-    assert!(window.last_turns().len() > 4, "the model was told the old chat");
+    assert!(window.last_turns().len() > 4, "the prompt contains the old chat");
     assert!(window.shows("Menu of One (continued)"));
     assert!(window.shows("Menu of One"), "the old chat is still there");
 }
 
 #[test]
-fn a_summary_is_made_again_from_the_same_chat() {
+fn a_summary_is_regenerated_from_the_same_chat() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.sqlite");
     let mut window = Window::over(Some(path.clone()));
@@ -143,26 +143,26 @@ fn a_summary_is_made_again_from_the_same_chat() {
     window.script().replies.push_back("We talked of numbers.".into());
     window.press("Start from a summary");
     window.until("it is summed up", |app| app.state.reply().is_none());
-    let told = window.last_turns();
-    assert_eq!(told[..2].iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["One", "First"]);
+    let prompt = window.last_turns();
+    assert_eq!(prompt[..2].iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["One", "First"]);
     window.press("Regenerate");
     window.until("there is another", |app| app.state.reply().is_none());
-    assert_eq!(window.last_turns(), told);
+    assert_eq!(window.last_turns(), prompt);
     assert_eq!(window.branch()[1], "Yes.");
     window.press("Continue");
     window.until("it goes on", |app| app.state.reply().is_none());
-    assert_eq!(window.last_turns()[..told.len()], told);
-    // What is said after it is told the summary only.
+    assert_eq!(window.last_turns()[..prompt.len()], prompt);
+    // Messages after the summary are sent with the summary only.
     window.exchange("Three", "Third");
     assert_eq!(window.last_turns().len(), 3);
-    // In other words it is still asked of the same chat.
+    // An edited request is still made of the same chat.
     let question = window.harness.state().state.tree().unwrap().path()[0];
     let state = &mut window.harness.state_mut().state;
     state.edit(question);
     state.editing = Some((question, "Sum up in a line.".into()));
     state.finish_edit();
     window.until("there is another", |app| app.state.reply().is_none());
-    assert_eq!(window.last_turns()[..2], told[..2]);
+    assert_eq!(window.last_turns()[..2], prompt[..2]);
     assert_eq!(window.branch(), ["Sum up in a line.", "Yes."]);
     let edited = window.harness.state().state.tree().unwrap().path()[0];
     window.harness.state_mut().state.show_sibling(edited, -1);
@@ -173,11 +173,11 @@ fn a_summary_is_made_again_from_the_same_chat() {
     window.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 4));
     window.press("Regenerate");
     window.until("there is another", |app| app.state.reply().is_none());
-    assert_eq!(window.last_turns(), told);
+    assert_eq!(window.last_turns(), prompt);
 }
 
 #[test]
-fn a_file_that_is_no_model_leaves_the_one_that_is_open_and_its_reply() {
+fn a_file_that_is_not_a_model_keeps_the_open_model_and_its_reply() {
     let mut window = Window::new();
     window.script().bytes_per_event = 0;
     window.send("Talk");
@@ -190,7 +190,7 @@ fn a_file_that_is_no_model_leaves_the_one_that_is_open_and_its_reply() {
 }
 
 #[test]
-fn without_a_model_nothing_makes_way_for_a_reply_that_cannot_come() {
+fn without_a_model_no_reply_is_replaced() {
     let mut window = Window::new();
     window.exchange("One", "First");
     let reply = window.harness.state().state.tree().unwrap().path()[1];
@@ -200,18 +200,18 @@ fn without_a_model_nothing_makes_way_for_a_reply_that_cannot_come() {
     window.harness.state_mut().state.regenerate(reply);
     window.settle();
     assert_eq!(window.branch(), ["One", "First"]);
-    assert!(!window.shows("waits its turn"));
+    assert!(!window.shows("queued"));
 }
 
 #[test]
-fn a_load_that_was_cancelled_is_no_error() {
-    let mut window = failing("Loading was cancelled, so there is no model.", Remedy::Resume);
+fn a_cancelled_load_is_not_an_error() {
+    let mut window = failing("Loading was cancelled. No model is loaded.", Remedy::Resume);
     window.press("Load it after all");
     window.until("it is loaded", |app| matches!(app.state.model, Model::Ready(_)));
 }
 
 #[test]
-fn the_window_does_not_close_over_what_is_not_saved_without_asking() {
+fn closing_with_unsaved_chats_asks_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.sqlite");
     std::fs::write(&path, "no database").unwrap();
@@ -245,7 +245,7 @@ fn the_window_does_not_close_over_what_is_not_saved_without_asking() {
 }
 
 #[test]
-fn what_is_said_again_is_shown_once() {
+fn equal_notices_are_shown_once() {
     let mut window = Window::new();
     for _ in 0..20 {
         window.harness.state_mut().state.notify_error("The same again.");
@@ -261,7 +261,7 @@ fn what_is_said_again_is_shown_once() {
 }
 
 #[test]
-fn turns_that_were_left_out_are_told() {
+fn dropped_turns_are_reported() {
     let mut window = Window::new();
     window.script().bytes_per_event = 0;
     window.send("Hello");
@@ -283,14 +283,14 @@ fn a_database_that_cannot_be_opened() {
 }
 
 #[test]
-fn a_full_disk_is_told_until_there_is_room() {
+fn a_full_disk_is_reported() {
     let mut window = Window::new();
     window.harness.state_mut().state.cannot_save = Some("database or disk is full".into());
     window.sees("Make room on the disk; Lapidary keeps trying");
 }
 
 #[test]
-fn that_nothing_is_saved_any_more_is_told_with_what_can_be_done() {
+fn the_end_of_saving_is_reported_with_a_remedy() {
     let mut window = Window::new();
     window.harness.state_mut().state.store_ended = true;
     window.harness.state_mut().state.cannot_save = Some("database or disk is full".into());
@@ -299,7 +299,7 @@ fn that_nothing_is_saved_any_more_is_told_with_what_can_be_done() {
 }
 
 #[test]
-fn files_that_cannot_be_used_get_a_sentence() {
+fn unusable_files_are_explained() {
     let folder = tempfile::tempdir().unwrap();
     let picture = folder.path().join("cat.jpg");
     std::fs::write(&picture, [0xff, 0xd8, 0xff, 0x00]).unwrap();
@@ -314,9 +314,9 @@ fn files_that_cannot_be_used_get_a_sentence() {
     assert_eq!(window.harness.get_all_by_label("Close the notice").count(), 1);
 }
 
-/// A model may say anything, and what it said is there at every start.
+/// A model may generate any text, and its messages are drawn again at every start.
 #[test]
-fn no_markdown_brings_the_window_down() {
+fn no_markdown_crashes_the_window() {
     let columns = format!("|{}\n|{}\n|{}\n", "a|".repeat(500), "-|".repeat(500), "1|".repeat(500));
     let deep: String = (0..300).map(|level| format!("{}- level\n", "  ".repeat(level))).collect();
     let texts = [

@@ -1,4 +1,4 @@
-//! The window's thread has time: 200 long messages, and a reply of 100 tokens a second.
+//! The frame time of the window with 200 long messages and a reply of 100 tokens per second.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ const LONG: &str = "## A heading\n\nSome *text* with `code`, **bold** and a [lin
     println!(\"hello\");\n}\n```\n\n| a | b | c |\n|---|---|---|\n| 1 | 2 | 3 |\n| 4 | 5 | 6 |\n\n1. first\n2. second\n\n> a \
     quotation of some length, which goes on for a while\n\n";
 
-/// Of all frames, 99 % take at most 16 ms on the window's thread: state, layout, tessellation.
+/// 99 % of frames take at most 16 ms on the window's thread, for state, layout and tessellation.
 ///
-/// The share is measured in the release profile, in which the tests of this project run.
+/// This holds in the release profile, in which the tests of this project run.
 #[test]
 fn frames_stay_short_while_a_long_chat_grows() {
     let script = Arc::new(Mutex::new(Script { bytes_per_event: 1 << 20, ..Script::default() }));
@@ -47,7 +47,7 @@ fn frames_stay_short_while_a_long_chat_grows() {
     apply_style(&ctx);
     let mut times = Vec::new();
     for frame in 0..400 {
-        // 60 frames a second at 100 tokens of some 5 bytes.
+        // 60 frames per second at 100 tokens per second of about 5 bytes.
         if frame >= 20 {
             script.lock().unwrap().bytes_per_event = 8;
         }
@@ -65,7 +65,7 @@ fn frames_stay_short_while_a_long_chat_grows() {
         let shapes = ctx.tessellate(output.shapes, output.pixels_per_point);
         let taken = started.elapsed();
         assert!(!shapes.is_empty());
-        // The first frames fill caches: fonts, heights.
+        // The first frames fill the caches of fonts and heights.
         if frame >= 20 {
             times.push(taken.as_secs_f64() * 1e3);
         }

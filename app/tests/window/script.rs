@@ -1,4 +1,4 @@
-//! An engine that does what a test says, and a window over it.
+//! A scripted engine, and a window that uses it.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -16,36 +16,36 @@ use lapidary_app::worker::{
 };
 use lapidary_engine::{Finish, Timings};
 
-/// What the engine was told, and what it will say.
+/// The commands that the engine received, and the events that it will send.
 #[derive(Default)]
 pub(crate) struct Script {
-    /// Everything it was told.
+    /// All commands received.
     pub(crate) commands: Vec<Command>,
-    /// The texts of the next replies; without one it says "Yes."
+    /// The texts of the next replies. Without one the reply is "Yes."
     pub(crate) replies: VecDeque<String>,
-    /// How many bytes of a reply come at a time; 0 for none before [`Window::release_reply`].
+    /// The bytes of a reply per event; 0 holds the reply back until [`Window::release_reply`].
     pub(crate) bytes_per_event: usize,
-    /// Why the files of the next model will not do.
+    /// The problem that the next check of a model's files reports.
     pub(crate) check_problem: Option<Problem>,
-    /// What the next load ends in.
+    /// The problem that the next load ends with.
     pub(crate) load_problem: Option<Problem>,
-    /// What the next reply ends in, after all of its text.
+    /// The problem that the next reply ends with, after all of its text.
     pub(crate) reply_problem: Option<Problem>,
-    /// Alternatives that it gives.
+    /// The alternative tokens that it returns.
     pub(crate) alternatives: Vec<Candidate>,
     pub(crate) events: VecDeque<Event>,
-    /// What it is saying.
+    /// The reply under way: its message and the rest of its text.
     pub(crate) current_reply: Option<(i64, String)>,
 }
 
 impl Script {
-    /// Lets something happen.
+    /// Queues an event.
     pub(crate) fn push(&mut self, event: Event) {
         self.events.push_back(event);
     }
 }
 
-/// The engine, as the window has it.
+/// The engine that follows a [`Script`].
 pub(crate) struct ScriptedWorker(pub(crate) Arc<Mutex<Script>>);
 
 impl ScriptedWorker {
@@ -148,7 +148,7 @@ fn loaded(load: Load) -> Loaded {
     }
 }
 
-/// A problem of the engine.
+/// A problem reported by the engine.
 pub(crate) fn problem(sentence: &str, remedy: Remedy) -> Problem {
     Problem { sentence: sentence.into(), remedy }
 }
@@ -160,18 +160,18 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// A window over chats in memory, with the guide loaded.
+    /// A window with chats in memory and the guide loaded.
     pub(crate) fn new() -> Self {
         Self::over(None)
     }
 
-    /// A window over the chats in a file.
+    /// A window with the chats of a database file, and the guide loaded.
     pub(crate) fn over(path: Option<PathBuf>) -> Self {
         let window = Self::unloaded(path, Script { bytes_per_event: 1 << 20, ..Script::default() });
         window.ready()
     }
 
-    /// A window whose engine has a script from the start.
+    /// A window with this script, before the model is loaded.
     pub(crate) fn unloaded(path: Option<PathBuf>, script: Script) -> Self {
         let script = Arc::new(Mutex::new(script));
         let store = Store::open(path, Arc::new(|| {}));
@@ -191,40 +191,40 @@ impl Window {
         self
     }
 
-    /// Draws until something holds: the store has a thread of its own, so a test has to wait for it.
+    /// Draws until a condition holds, because the store works on its own thread.
     #[track_caller]
     pub(crate) fn until(&mut self, what: &str, condition: impl Fn(&App) -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
         while !condition(self.harness.state()) {
-            assert!(Instant::now() < end, "waited in vain: {what}");
+            assert!(Instant::now() < end, "timed out: {what}");
             std::thread::sleep(Duration::from_millis(2));
             self.harness.step();
         }
         self.settle();
     }
 
-    /// Draws a few times, so that what was done is shown.
+    /// Draws several frames, so that changes are shown.
     pub(crate) fn settle(&mut self) {
         self.harness.run_steps(4);
     }
 
-    /// Draws until a text is to be read somewhere.
+    /// Draws until a label contains this text.
     #[track_caller]
     pub(crate) fn sees(&mut self, text: &str) {
         let end = Instant::now() + Duration::from_secs(20);
         while self.harness.query_all_by_label_contains(text).next().is_none() {
-            assert!(Instant::now() < end, "{text:?} is nowhere to be read");
+            assert!(Instant::now() < end, "no label contains {text:?}");
             std::thread::sleep(Duration::from_millis(2));
             self.harness.step();
         }
     }
 
-    /// Whether a text is to be read somewhere now.
+    /// Whether a label contains this text now.
     pub(crate) fn shows(&self, text: &str) -> bool {
         self.harness.query_all_by_label_contains(text).next().is_some()
     }
 
-    /// Presses the control of this name.
+    /// Clicks the first control with this label.
     #[track_caller]
     pub(crate) fn press(&mut self, label: &str) {
         self.sees(label);
@@ -232,7 +232,7 @@ impl Window {
         self.settle();
     }
 
-    /// Presses the last control of this name.
+    /// Clicks the last control with this label.
     #[track_caller]
     pub(crate) fn press_last(&mut self, label: &str) {
         self.sees(label);
@@ -240,7 +240,7 @@ impl Window {
         self.settle();
     }
 
-    /// Types into the field of this name, in place of what is there.
+    /// Replaces the text of the field with this label.
     #[track_caller]
     pub(crate) fn write(&mut self, field: &str, text: &str) {
         self.harness.get_by_label(field).focus();
@@ -263,7 +263,7 @@ impl Window {
         self.key(Modifiers::NONE, Key::Enter);
     }
 
-    /// Says something and waits for the reply's end.
+    /// Sends a message and waits for the end of its reply.
     #[track_caller]
     pub(crate) fn exchange(&mut self, text: &str, reply: &str) {
         self.script().replies.push_back(reply.into());
@@ -271,7 +271,7 @@ impl Window {
         self.until("the reply ends", |app| app.state.reply().is_none());
     }
 
-    /// A chat of one exchange, in sight, while a reply in another chat keeps the engine busy.
+    /// Opens a chat of one exchange, while a reply in another chat keeps the engine busy.
     #[track_caller]
     pub(crate) fn with_engine_busy_elsewhere(&mut self, text: &str, reply: &str) {
         self.exchange(text, reply);
@@ -286,23 +286,23 @@ impl Window {
         self.script.lock().unwrap()
     }
 
-    /// Lets a reply that was held back come.
+    /// Releases a reply that was held back, and waits for its end.
     pub(crate) fn release_reply(&mut self) {
         self.script().bytes_per_event = 1 << 20;
         self.until("the reply ends", |app| app.state.reply().is_none());
     }
 
-    /// What the engine was told last to answer.
+    /// The turns of the last prompt.
     pub(crate) fn last_turns(&self) -> Vec<(Role, String)> {
         let script = self.script();
         let turns = script.commands.iter().rev().find_map(|command| match command {
             Command::Generate { turns, .. } => Some(turns.clone()),
             _ => None,
         });
-        turns.expect("the engine was asked nothing")
+        turns.expect("no prompt was sent")
     }
 
-    /// The texts of the branch that is shown, once the store has read it.
+    /// The texts of the shown branch, once the store has read it.
     #[track_caller]
     pub(crate) fn branch(&mut self) -> Vec<String> {
         self.until("the chat is read", |app| app.state.tree().is_some());
@@ -311,12 +311,12 @@ impl Window {
     }
 }
 
-/// A turn as the engine gets it.
+/// A user's turn in a prompt.
 pub(crate) fn user(text: &str) -> (Role, String) {
     (Role::User, text.to_owned())
 }
 
-/// A turn as the engine gets it.
+/// A model's turn in a prompt.
 pub(crate) fn model(text: &str) -> (Role, String) {
     (Role::Model, text.to_owned())
 }
