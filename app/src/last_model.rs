@@ -1,15 +1,15 @@
-//! The model that was used last, for the next time.
+//! Remembers the last model used.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// Its path, if a model was used before.
+/// The path of the last model used; `None` for the guide or at the first start.
 pub fn last_model() -> Option<PathBuf> {
     read(&place()?)
 }
 
-/// Remembers a model that was loaded. Failing to is no reason to bother anybody.
+/// Remembers a model that was loaded. A failure is only logged.
 pub fn remember(model: &Path) {
     let Some(place) = place() else { return };
     if let Err(error) = write(&place, model) {
@@ -17,7 +17,7 @@ pub fn remember(model: &Path) {
     }
 }
 
-/// Forgets it: from now on the guide answers where no model is named.
+/// Forgets the last model, so that the guide becomes the default.
 pub fn forget() {
     let removed = place().map(fs::remove_file);
     if let Some(Err(error)) = removed
@@ -31,15 +31,15 @@ fn place() -> Option<PathBuf> {
     Some(folder()?.join("last-model"))
 }
 
-/// Where Lapidary keeps what it knows.
+/// Lapidary's data folder.
 pub fn folder() -> Option<PathBuf> {
     Some(data_folder()?.join("lapidary"))
 }
 
-/// Where programs keep a person's data. The crates that know it bring code under the MPL, too much for these lines.
+/// The system's folder for user data. The crates that find it depend on code under the MPL.
 fn data_folder() -> Option<PathBuf> {
     let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // Only Linux has it by custom, but whoever sets it means it.
+    // Customary only on Linux, but honoured everywhere if it is set.
     folder("XDG_DATA_HOME").or_else(|| match env::consts::OS {
         "windows" => folder("LOCALAPPDATA"),
         "macos" => Some(env::home_dir()?.join("Library/Application Support")),
@@ -61,12 +61,12 @@ fn write(place: &Path, model: &Path) -> io::Result<()> {
     if let Some(folder) = place.parent() {
         fs::create_dir_all(folder)?;
     }
-    // Whole or not at all, also when two programs do it at once.
+    // Written to a temporary file and renamed, so that it is atomic even with two writers.
     let mut part = OsString::from(place);
     part.push(format!(".{}", std::process::id()));
     let written = fs::write(&part, format!("{text}\n")).and_then(|()| fs::rename(&part, place));
     if written.is_err() {
-        // It may never have got that far.
+        // The temporary file may not exist, so an error here is ignored.
         let _ = fs::remove_file(&part);
     }
     written
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_path_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("data").join("last-model");
         assert_eq!(read(&place), None);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_is_not_there_is_not_remembered() {
+    fn a_missing_model_is_not_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("last-model");
         assert!(write(&place, &folder.path().join("nothing")).is_err());

@@ -1,4 +1,4 @@
-//! The database of chats: its tables, and what is written to and read from them.
+//! The database of chats: its tables, and reading and writing them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::exchange::Archive;
 use super::store_event::{Hit, StoreEvent};
 use super::{Chat, Id, Message, Role, Speed, Status};
 
-/// Hits that a search gives at most.
+/// The most hits that a search returns.
 pub const MAX_HITS: usize = 200;
 
-/// The steps from an empty database to the present one. Steps are only ever appended.
+/// The steps from an empty database to the present schema. Steps are appended and never changed.
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE chats (
         id INTEGER PRIMARY KEY,
@@ -45,7 +45,7 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 "];
 
-/// What is to be written.
+/// A change to the database.
 pub(super) enum Write {
     Chat(Chat),
     Message(Id, Message),
@@ -56,7 +56,10 @@ pub(super) enum Write {
     Sources(String),
 }
 
-/// Opens a database and brings it to the present form.
+/// Opens a database, in memory for `None`, and migrates it to the present schema.
+///
+/// # Errors
+/// An error message that names the file.
 pub(super) fn open(path: Option<&Path>) -> Result<Connection, String> {
     let place = path.map_or("memory".into(), |path| path.display().to_string());
     let failed = |error: &dyn std::fmt::Display| format!("The chats in {place} cannot be opened: {error}");
@@ -82,7 +85,7 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
     database.pragma_update(None, "journal_mode", "WAL")?;
     database.pragma_update(None, "synchronous", "FULL")?;
     database.pragma_update(None, "foreign_keys", true)?;
-    // LIKE knows only the case of ASCII letters.
+    // LIKE ignores case only for ASCII letters.
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     database.create_scalar_function("contains_ci", 2, flags, |arguments| {
         let (text, wanted): (String, String) = (arguments.get(0)?, arguments.get(1)?);
@@ -98,7 +101,7 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What there is at the start.
+/// Reads everything that the window needs at the start.
 pub(super) fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
     let mut statement = database.prepare("SELECT * FROM chats ORDER BY updated DESC")?;
     let chats = statement.query_map([], chat)?.collect::<rusqlite::Result<_>>()?;
@@ -110,8 +113,8 @@ pub(super) fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
     Ok(StoreEvent::Opened { chats, settings, edits, sources })
 }
 
-/// Whether it is the file that refuses, not what is to be written: the disk is full, another program has the file, or it is
-/// damaged. That may pass; until then what waits must not be dropped.
+/// Whether the cause of an error is the file rather than the write: the disk is full, another program has locked the
+/// file, or the file is damaged. Such errors may go away, so waiting writes must be kept.
 pub(super) fn is_transient(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{
         CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory, ReadOnly,
@@ -151,7 +154,7 @@ pub(super) fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = 
     transaction.commit()
 }
 
-/// Writes chats of a file. Unlike what is said here they are not lost if that fails: they are still in the file.
+/// Writes imported chats. If that fails they are not queued, because they are still in their file.
 pub(super) fn import(database: &mut Connection, archive: &Archive) -> rusqlite::Result<()> {
     let transaction = database.transaction()?;
     for entry in &archive.chats {
@@ -169,7 +172,7 @@ fn put_value(database: &Connection, name: &str, value: &str) -> rusqlite::Result
 }
 
 fn put_chat(database: &Connection, chat: &Chat) -> rusqlite::Result<()> {
-    // Not REPLACE, which deletes the row first and its messages with it.
+    // Not REPLACE, which deletes the row first and with it the messages.
     let sql = "INSERT INTO chats (id, title, named, created, updated, deleted, system, leaf, draft)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
         ON CONFLICT (id) DO UPDATE SET title = ?2, named = ?3, updated = ?5, deleted = ?6, system = ?7, leaf = ?8, draft = ?9";
@@ -281,12 +284,12 @@ pub(super) fn search(database: &Connection, text: &str) -> rusqlite::Result<Vec<
     hits.collect()
 }
 
-/// The words around the first place where `wanted` is found.
+/// The text around the first occurrence of `wanted`.
 fn excerpt(text: &str, wanted: &str) -> String {
     const BEFORE: usize = 24;
     const LONG: usize = 90;
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // Lower case may be longer than upper; counting characters is near enough for an excerpt.
+    // Lower case may have more characters than upper case. For an excerpt the error does not matter.
     let at = words.to_lowercase().find(wanted).map_or(0, |at| words.to_lowercase()[..at].chars().count());
     let from = at.saturating_sub(BEFORE);
     let mut short: String = words.chars().skip(from).take(LONG).collect();
@@ -304,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn excerpts_show_what_was_sought() {
+    fn excerpts_contain_the_searched_text() {
         let text = format!("{} needle {}", "hay ".repeat(50), "stack ".repeat(50));
         let short = excerpt(&text, "needle");
         assert!(short.starts_with('…') && short.contains("needle") && short.ends_with('…'), "{short}");

@@ -1,4 +1,4 @@
-//! Chats as files: Markdown to read, JSON to read back.
+//! Export to Markdown and JSON, and import from JSON.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Chat, Id, Message, Role, Status, Tree, new_id};
 
-/// The greatest file that is read.
+/// The largest file that is imported.
 const MAX_BYTES: u64 = 1 << 30;
-/// What JSON files of ours say they are.
+/// The `format` field of exported JSON files.
 const FORMAT: &str = "lapidary-chats";
 const VERSION: u32 = 1;
 
-/// Chats with their messages.
+/// The content of an export: chats with their messages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Archive {
     format: String,
@@ -24,13 +24,13 @@ pub struct Archive {
     pub chats: Vec<ArchivedChat>,
 }
 
-/// A chat with its messages.
+/// A chat with its messages in an [`Archive`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ArchivedChat {
     /// The chat.
     #[serde(flatten)]
     pub chat: Chat,
-    /// All of its messages, those of other branches too.
+    /// The messages of all branches.
     pub messages: Vec<Message>,
 }
 
@@ -48,9 +48,11 @@ impl Archive {
     }
 }
 
-/// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: whole or not at all. Where there is a
-/// file of that name already, it stays unless it is to be written over, and the new one gets a number. Gives the name of the
-/// new one.
+/// Writes chats to a file, as Markdown if its name ends in `.md`, else as JSON. The write is atomic. Unless `overwrite`
+/// is set, an existing file is kept and the new name gets a number. Returns the path that was written.
+///
+/// # Errors
+/// The reason, without the path.
 pub fn write(archive: &Archive, path: &Path, overwrite: bool) -> Result<PathBuf, String> {
     let path = if overwrite { path.to_owned() } else { unused_path(path) };
     let markdown = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("md"));
@@ -64,14 +66,14 @@ pub fn write(archive: &Archive, path: &Path, overwrite: bool) -> Result<PathBuf,
     match fs::write(&part, text).and_then(|()| fs::rename(&part, &path)) {
         Ok(()) => Ok(path),
         Err(error) => {
-            // It may never have got that far.
+            // The part may not exist, so an error here is ignored.
             let _ = fs::remove_file(&part);
             Err(error.to_string())
         }
     }
 }
 
-/// The path, or the first like it that is free: `name.md`, `name (2).md`, …
+/// The first of `name.md`, `name (2).md`, … that does not exist.
 fn unused_path(path: &Path) -> PathBuf {
     let (Some(stem), false) = (path.file_stem(), path.is_dir()) else { return path.to_owned() };
     let numbered = (2..).map(|number| {
@@ -86,7 +88,7 @@ fn unused_path(path: &Path) -> PathBuf {
     std::iter::once(path.to_owned()).chain(numbered).find(|path| !path.exists()).unwrap_or_default()
 }
 
-/// The branch that is shown, as Markdown.
+/// The shown branch as Markdown.
 fn to_markdown(entry: &ArchivedChat) -> String {
     let tree = Tree::new(entry.messages.clone(), entry.chat.leaf);
     let mut text = format!("# {}\n", entry.chat.shown_title());
@@ -104,7 +106,10 @@ fn to_markdown(entry: &ArchivedChat) -> String {
     text
 }
 
-/// Reads chats from a JSON file. They get ids of their own, so that nothing that is there is overwritten.
+/// Reads chats from a JSON file. They get new ids, so that they overwrite no existing chat.
+///
+/// # Errors
+/// An error message that names the file.
 pub fn read(path: &Path) -> Result<Archive, String> {
     let failed = |reason: &dyn std::fmt::Display| format!("{} cannot be imported: {reason}", path.display());
     let size = fs::metadata(path).map_err(|error| failed(&error))?.len();
@@ -112,10 +117,10 @@ pub fn read(path: &Path) -> Result<Archive, String> {
         return Err(failed(&"it is larger than 1 GiB"));
     }
     let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-    let mut archive: Archive =
-        serde_json::from_str(&text).map_err(|error| failed(&format!("it is no JSON export of Lapidary ({error})")))?;
+    let mut archive: Archive = serde_json::from_str(&text)
+        .map_err(|error| failed(&format!("it is not a JSON export of Lapidary ({error})")))?;
     if archive.format != FORMAT {
-        return Err(failed(&"it is no JSON export of Lapidary"));
+        return Err(failed(&"it is not a JSON export of Lapidary"));
     }
     if archive.version > VERSION {
         return Err(failed(&"it was written by a newer Lapidary; use that one"));
@@ -124,11 +129,11 @@ pub fn read(path: &Path) -> Result<Archive, String> {
     Ok(archive)
 }
 
-/// Gives a chat and its messages new ids. What was under way is not any more.
+/// Gives a chat and its messages new ids. Unfinished messages become stopped ones.
 fn assign_new_ids(entry: &mut ArchivedChat) {
     let mut new_ids: HashMap<Id, Id> = HashMap::new();
     for message in &mut entry.messages {
-        // Of two messages with one id, both stay.
+        // If two messages have one id, both are kept.
         let id = new_id();
         new_ids.insert(message.id, id);
         message.id = id;
@@ -168,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_holds_the_branch_that_is_shown() {
+    fn markdown_contains_the_shown_branch() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fruit.md");
         write(&archive(), &path, false).unwrap();
@@ -178,21 +183,21 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_written_over() {
+    fn no_file_is_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fruit.md");
         fs::write(&path, "mine").unwrap();
         assert_eq!(write(&archive(), &path, false), Ok(folder.path().join("fruit (2).md")));
         assert_eq!(write(&archive(), &path, false), Ok(folder.path().join("fruit (3).md")));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
-        // Whoever chose it in the system's dialog was asked there.
+        // The system's dialog has asked the user before.
         assert_eq!(write(&archive(), &path, true), Ok(path.clone()));
         assert_ne!(fs::read_to_string(&path).unwrap(), "mine");
         assert!(write(&archive(), folder.path(), false).is_err());
     }
 
     #[test]
-    fn json_comes_back_with_all_branches_under_new_names() {
+    fn json_is_read_back_with_all_branches_and_new_ids() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fruit.json");
         let written = archive();
@@ -208,12 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_export_is_refused_with_a_sentence() {
+    fn other_files_are_refused_with_a_sentence() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         for text in ["", "[]", "{\"format\": \"other\", \"version\": 1, \"chats\": []}", "\u{1}\u{2}"] {
             fs::write(&path, text).unwrap();
-            assert!(read(&path).unwrap_err().contains("it is no JSON export of Lapidary"), "{text:?}");
+            assert!(read(&path).unwrap_err().contains("it is not a JSON export of Lapidary"), "{text:?}");
         }
         fs::write(&path, "{\"format\": \"lapidary-chats\", \"version\": 9, \"chats\": []}").unwrap();
         assert!(read(&path).unwrap_err().contains("newer Lapidary"));

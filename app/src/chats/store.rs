@@ -1,8 +1,8 @@
-//! Chats in SQLite, on a thread of its own: whoever uses it never waits for the disk.
+//! Stores chats in SQLite on its own thread, so that its callers never wait for the disk.
 //!
-//! What is written is put into a queue and kept there until the database took it, also when the disk is full. The database
-//! is in WAL mode and every transaction reaches the disk before the next, so that neither a killed program nor a power
-//! failure takes more than what was still in the queue.
+//! Writes wait in a queue until the database has taken them, even when the disk is full. The database is in WAL mode
+//! and every transaction reaches the disk before the next starts. A killed program or a power failure therefore loses
+//! only what was still in the queue.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -21,13 +21,13 @@ use super::{Chat, Id, Message};
 
 pub use super::database::MAX_HITS;
 
-/// How long to wait before what the disk refused is tried again.
+/// How long to wait before a failed write is tried again.
 const RETRY: Duration = Duration::from_secs(2);
-/// Why nothing can be asked any more, as the end of a sentence.
-pub const ENDED: &str = "what reads and writes chats has ended; start Lapidary again";
+/// The error message after the thread has ended, as the end of a sentence.
+pub const ENDED: &str = "the thread that reads and writes chats has ended; start Lapidary again";
 
 enum Request {
-    /// All of it is there after a crash, or nothing.
+    /// Writes of one transaction: after a crash either all of them are there or none.
     Write(Vec<Write>),
     Messages(Id),
     Search(u64, String),
@@ -40,7 +40,7 @@ enum Request {
     Close,
 }
 
-/// A handle on the thread that owns the database.
+/// A handle to the thread that owns the database.
 pub struct Store {
     requests: Sender<Request>,
     events: Receiver<StoreEvent>,
@@ -48,24 +48,24 @@ pub struct Store {
     reported: Cell<Reported>,
 }
 
-/// What is known of the thread.
+/// What [`Store::event`] has reported about the thread.
 #[derive(Clone, Copy)]
 enum Reported {
-    /// Not yet whether the database is open.
+    /// Nothing yet.
     Nothing,
-    /// Whether it is open.
+    /// That the database is open, or why it is not.
     Opened,
-    /// That the thread is gone.
+    /// That the thread has ended.
     Ended,
 }
 
 impl Store {
-    /// Opens the database at `path`, or one in memory, in the background. `wake` is called after each event.
+    /// Opens the database at `path` in the background, or one in memory for `None`. `wake` is called after each event.
     pub fn open(path: Option<PathBuf>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self::start(Ok(path), wake)
     }
 
-    /// Keeps chats only until the end of the program, and says why.
+    /// Keeps chats in memory until the program ends. `reason` is reported as [`StoreEvent::NotOpened`].
     pub fn without_folder(reason: String, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self::start(Err(reason), wake)
     }
@@ -74,7 +74,7 @@ impl Store {
         let (requests, inbox) = mpsc::channel();
         let (outbox, events) = mpsc::channel();
         let emit = move |event| {
-            // Nobody listens once the window is closed.
+            // Sending fails after the window is closed, when events no longer matter.
             let _ = outbox.send(event);
             wake();
         };
@@ -83,7 +83,7 @@ impl Store {
                 Ok(event) => Ok((database, event)),
                 Err(error) => Err(format!("The chats cannot be read: {error}")),
             });
-            // Without it chats can still be found, and written to files.
+            // A database in memory still allows searching and exporting.
             let opened =
                 opened.or_else(|reason| Ok((open(None).map_err(|_| reason.clone())?, StoreEvent::NotOpened(reason))));
             match opened {
@@ -98,7 +98,7 @@ impl Store {
         Self { requests, events, thread, reported: Cell::new(Reported::Nothing) }
     }
 
-    /// What happened since it was last asked.
+    /// The next event, if one is waiting.
     pub fn event(&self) -> Option<StoreEvent> {
         match (self.events.try_recv(), self.reported.get()) {
             (Ok(event), _) => {
@@ -107,7 +107,7 @@ impl Store {
                 }
                 Some(event)
             }
-            // The system gave no thread, or it panicked. Who types should know at once, not at the next start.
+            // The thread could not be started, or it panicked. The user has to know at once that nothing is saved.
             (Err(TryRecvError::Disconnected), Reported::Nothing) => {
                 self.reported.set(Reported::Opened);
                 Some(StoreEvent::NotOpened(format!("The chats cannot be opened: {ENDED}")))
@@ -120,12 +120,12 @@ impl Store {
         }
     }
 
-    /// Saves a chat's own fields.
+    /// Saves a chat without its messages.
     pub fn save_chat(&self, chat: &Chat) {
         self.request(Request::Write(vec![Write::Chat(chat.clone())]));
     }
 
-    /// Saves a chat's own fields and messages of it, all of them or nothing.
+    /// Saves a chat and some of its messages in one transaction.
     pub fn save_chat_with(&self, chat: &Chat, messages: &[Message]) {
         let messages = messages.iter().map(|message| Write::Message(chat.id, message.clone()));
         self.request(Request::Write(std::iter::once(Write::Chat(chat.clone())).chain(messages).collect()));
@@ -136,12 +136,12 @@ impl Store {
         self.request(Request::Write(vec![Write::Message(chat, message.clone())]));
     }
 
-    /// Saves what came to a message's text.
+    /// Appends to a message's text.
     pub fn append(&self, message: Id, piece: String) {
         self.request(Request::Write(vec![Write::Append(message, piece)]));
     }
 
-    /// Removes a chat and its messages for good.
+    /// Deletes a chat and its messages permanently.
     pub fn forget(&self, chat: Id) {
         self.request(Request::Write(vec![Write::Forget(chat)]));
     }
@@ -151,56 +151,57 @@ impl Store {
         self.request(Request::Write(vec![Write::Settings(settings)]));
     }
 
-    /// Saves the edits that are not finished.
+    /// Saves the unfinished edits.
     pub fn save_edits(&self, edits: String) {
         self.request(Request::Write(vec![Write::Edits(edits)]));
     }
 
-    /// Saves what summaries were made from.
+    /// Saves the turns that summaries are made from.
     pub fn save_sources(&self, sources: String) {
         self.request(Request::Write(vec![Write::Sources(sources)]));
     }
 
-    /// Asks for a chat's messages: [`StoreEvent::Messages`].
+    /// Reads a chat's messages. The answer is [`StoreEvent::Messages`].
     pub fn load(&self, chat: Id) {
         self.request(Request::Messages(chat));
     }
 
-    /// Looks for a text in titles and messages, whatever its case: [`StoreEvent::Found`] with this number.
+    /// Searches titles and messages for a text, ignoring case. The answer is [`StoreEvent::Found`] with this number.
     pub fn search(&self, number: u64, text: &str) {
         self.request(Request::Search(number, text.to_owned()));
     }
 
-    /// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: [`StoreEvent::Exported`]. No file is
-    /// written over unless `overwrite` says so: the new one gets a number instead. Whether it could be asked for.
+    /// Exports chats to a file, as Markdown if its name ends in `.md`, else as JSON. The answer is
+    /// [`StoreEvent::Exported`]. Unless `overwrite` is set, an existing file is kept and the new name gets a number.
+    /// Returns whether the thread is there to do it.
     pub fn export(&self, chats: Vec<Id>, path: PathBuf, overwrite: bool) -> bool {
         self.request(Request::Export { chats, path, overwrite })
     }
 
-    /// Reads chats from a JSON file: [`StoreEvent::Imported`]. Those that are there already come a second time. Whether it
-    /// could be asked for.
+    /// Imports chats from a JSON file. The answer is [`StoreEvent::Imported`]. Chats that exist already are added again.
+    /// Returns whether the thread is there to do it.
     pub fn import(&self, path: PathBuf) -> bool {
         self.request(Request::Import(path))
     }
 
-    /// It fails where the thread is gone, which [`Store::event`] says.
+    /// Sends a request. Returns false after the thread has ended, which [`Store::event`] reports.
     fn request(&self, request: Request) -> bool {
         self.requests.send(request).is_ok()
     }
 }
 
-/// Waits until everything is written, or was tried once more.
+/// Waits until everything is written, or has failed once more.
 impl Drop for Store {
     fn drop(&mut self) {
         self.request(Request::Close);
         if let Some(thread) = self.thread.take() {
-            // It only fails if the thread panicked, which the panic has said.
+            // It only fails if the thread panicked, and the panic was logged.
             let _ = thread.join();
         }
     }
 }
 
-/// The thread's own.
+/// The writes that wait for the disk, the database they go to, and the loop of the thread that owns both.
 struct WriteQueue<S: Fn(StoreEvent)> {
     database: Connection,
     emit: S,
@@ -218,7 +219,7 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
                 inbox.recv_timeout(RETRY.saturating_sub(tried.elapsed()))
             };
             let mut close = matches!(first, Err(RecvTimeoutError::Disconnected));
-            // Everything that came meanwhile: what is to be written is one transaction, and goes before questions.
+            // All waiting requests at once: their writes form one transaction, which goes before the reads.
             let mut requests = Vec::new();
             for request in first.into_iter().chain(inbox.try_iter().take(1000)) {
                 match request {
@@ -227,12 +228,12 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
                     request => requests.push(request),
                 }
             }
-            // What failed waits for its time.
+            // A failed transaction is tried again only after `RETRY`.
             if !self.failing || close || tried.elapsed() >= RETRY {
                 self.write();
                 tried = Instant::now();
             }
-            // Who types looks for what stands there last.
+            // Only the newest search matters while the user types.
             let newest = requests.iter().rposition(|request| matches!(request, Request::Search(..)));
             for (i, request) in requests.into_iter().enumerate() {
                 if newest.is_none_or(|newest| newest == i) || !matches!(request, Request::Search(..)) {
@@ -240,15 +241,15 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
                 }
             }
             if close {
-                // So that the next program finds one clean file.
+                // Leaves one file without a write-ahead log.
                 let _ = self.database.pragma_update(None, "wal_checkpoint", "TRUNCATE");
                 return;
             }
         }
     }
 
-    /// Writes what waits: all of it, or where the disk refuses, nothing. What the database itself refuses is dropped, so that it
-    /// does not keep the rest from being saved.
+    /// Writes everything that waits in one transaction, or nothing if the disk fails. A write that the database itself
+    /// refuses is dropped, so that it does not block the others.
     fn write(&mut self) {
         if self.pending.is_empty() {
             return;
@@ -283,7 +284,7 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
         }
     }
 
-    /// A chat and its messages, as they will be once all that waits is written.
+    /// A chat and its messages as they will be after the waiting writes.
     fn read(&self, id: Id) -> rusqlite::Result<(Option<Chat>, Vec<Message>)> {
         let mut found = self.database.query_row("SELECT * FROM chats WHERE id = ?", [id], chat).optional()?;
         let mut messages = messages(&self.database, id)?;
@@ -379,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_there_after_a_restart() {
+    fn saved_chats_are_read_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data/chats.sqlite");
         let (chat, messages) = sample();
@@ -398,7 +399,7 @@ mod tests {
         found.sort_by_key(|message| message.role == Role::Model);
         assert_eq!(found[0], messages[0]);
         assert_eq!(found[1], Message { text: "Seven. Or eight.".into(), ..messages[1].clone() });
-        // A chat that is saved again keeps its messages; one that is forgotten does not.
+        // A chat that is saved again keeps its messages. A deleted chat does not.
         store.save_chat(&chat);
         store.load(chat.id);
         assert!(matches!(wait(&store), StoreEvent::Messages(_, found) if found.len() == 2));
@@ -408,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn search_finds_titles_and_messages_whatever_their_case() {
+    fn search_ignores_case_and_finds_titles_and_messages() {
         let store = Store::open(None, quiet());
         wait(&store);
         let (mut chat, messages) = sample();
@@ -425,7 +426,7 @@ mod tests {
         assert!(matches!(wait(&store), StoreEvent::Found(3, hits) if hits.is_empty()), "the trash is not searched");
     }
 
-    /// The thread's own, without the thread, over a database that may not grow; and what it says.
+    /// A write queue without its thread over a database that cannot grow, and its events.
     fn on_a_full_disk(path: &Path) -> (WriteQueue<impl Fn(StoreEvent) + use<>>, Receiver<StoreEvent>) {
         let (sender, events) = mpsc::channel();
         let emit = move |event| sender.send(event).unwrap();
@@ -440,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_full_disk_refuses_is_kept_and_saved_later() {
+    fn writes_refused_by_a_full_disk_are_kept_and_saved_later() {
         let folder = tempfile::tempdir().unwrap();
         let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
         let (chat, mut messages) = sample();
@@ -452,8 +453,8 @@ mod tests {
         queue.write();
         let StoreEvent::CannotSave(reason) = events.try_recv().unwrap() else { panic!() };
         assert!(reason.contains("full"), "{reason}");
-        assert!(events.try_recv().is_err(), "it is said once");
-        // Whoever asks meanwhile sees all of it, and can take it to another disk.
+        assert!(events.try_recv().is_err(), "it is reported once");
+        // Reads meanwhile include the waiting writes, which can be exported to another disk.
         queue.answer(Request::Messages(chat.id));
         let StoreEvent::Messages(_, mut shown) = events.try_recv().unwrap() else { panic!() };
         shown.sort_by_key(|message| message.role == Role::Model);
@@ -471,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn an_import_that_does_not_fit_is_told_and_keeps_nothing_else_from_being_saved() {
+    fn an_import_that_does_not_fit_is_reported_and_blocks_no_other_write() {
         let folder = tempfile::tempdir().unwrap();
         let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
         let (chat, mut messages) = sample();
@@ -489,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_database_refuses_for_good_keeps_nothing_else_from_being_saved() {
+    fn a_write_refused_by_the_database_blocks_no_other_write() {
         let folder = tempfile::tempdir().unwrap();
         let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
         limit(&queue.database, 1 << 20);
@@ -514,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_hits_the_newest_are_given() {
+    fn the_newest_hits_are_returned_if_there_are_too_many() {
         let store = Store::open(None, quiet());
         wait(&store);
         let (chat, _) = sample();
@@ -529,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn chats_of_a_database_that_does_not_open_are_found_and_exported_all_the_same() {
+    fn without_a_database_chats_are_still_found_and_exported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chats.sqlite");
         std::fs::write(&path, "this is no database, whatever its name says").unwrap();
@@ -543,7 +544,7 @@ mod tests {
         assert!(matches!(wait(&store), StoreEvent::Exported(_, 1)));
         drop(store);
         assert_eq!(std::fs::read(&path).unwrap().len(), 43);
-        // As where there is no folder for it.
+        // The same without a data folder.
         let store = Store::without_folder("No folder".into(), quiet());
         assert!(matches!(wait(&store), StoreEvent::NotOpened(reason) if reason == "No folder"));
         keep(&store, &chat, &messages);
@@ -552,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn that_nothing_is_saved_any_more_is_said_once() {
+    fn the_end_of_the_thread_is_reported_once() {
         let (requests, inbox) = mpsc::channel();
         let (_, events) = mpsc::channel();
         drop(inbox);
@@ -565,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_kept_while_it_is_the_file_that_refuses() {
+    fn errors_of_the_file_are_transient() {
         let refused = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
         use rusqlite::ffi::{SQLITE_CONSTRAINT, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB};
         assert!([SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB].into_iter().all(|code| is_transient(&refused(code))));

@@ -7,43 +7,43 @@ use super::{Chat, Id, Message};
 /// What [`Store::event`](super::Store::event) returns.
 #[derive(Clone, Debug)]
 pub enum StoreEvent {
-    /// The database is open: its chats, latest first, and the settings that were saved.
+    /// The database is open.
     Opened {
-        /// All chats, those in the trash among them.
+        /// All chats including those in the trash, the latest first.
         chats: Vec<Chat>,
-        /// What was saved last by [`Store::save_settings`](super::Store::save_settings).
+        /// The settings last saved by [`Store::save_settings`](super::Store::save_settings).
         settings: Option<String>,
-        /// What was saved last by [`Store::save_edits`](super::Store::save_edits).
+        /// The edits last saved by [`Store::save_edits`](super::Store::save_edits).
         edits: Option<String>,
-        /// What was saved last by [`Store::save_sources`](super::Store::save_sources).
+        /// The sources last saved by [`Store::save_sources`](super::Store::save_sources).
         sources: Option<String>,
     },
-    /// The database cannot be opened; chats are kept only until the end of the program.
+    /// The database cannot be opened, and why. Chats are kept only until the program ends.
     NotOpened(String),
     /// The messages of a chat.
     Messages(Id, Vec<Message>),
-    /// What a search found, by its number.
+    /// The hits of the search with this number.
     Found(u64, Vec<Hit>),
-    /// Something could not be saved; it is tried again.
+    /// A write failed, and why. It will be tried again.
     CannotSave(String),
-    /// What could not be saved is saved now.
+    /// The writes that failed have been saved.
     SavedAgain,
-    /// The thread is gone: nothing is saved, read or written to files any more.
+    /// The thread has ended. Nothing is saved, read or exported any more.
     Ended,
-    /// Chats were written to a file.
+    /// This number of chats was exported to this file.
     Exported(PathBuf, usize),
-    /// Chats were read from a file.
+    /// These chats were imported.
     Imported(Vec<Chat>),
-    /// A file could not be written or read.
+    /// Something could not be read, searched, imported or exported. Holds an error message.
     FileError(String),
 }
 
-/// A search's hit.
+/// A search hit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
     /// The chat.
     pub chat: Id,
-    /// The message that holds the text, or none where the title does.
+    /// The message that contains the text; `None` if the title does.
     pub message: Option<Id>,
     /// The text around it.
     pub excerpt: String,

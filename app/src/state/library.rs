@@ -1,4 +1,4 @@
-//! The list of chats.
+//! The list of chats: opening, saving, searching, deleting, exporting and importing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::chats::{Chat, Id, Tree, now, store};
 use crate::worker::{Command, DroppedFile};
 
 impl State {
-    /// The chats outside of the trash, latest first; the empty one is not among them.
+    /// The chats outside the trash that have messages, the latest first.
     pub fn listed(&self) -> Vec<&Chat> {
         let shown = |chat: &&Chat| chat.deleted.is_none() && !chat.title.is_empty();
         let mut chats: Vec<&Chat> = self.chats.iter().filter(shown).collect();
@@ -17,14 +17,14 @@ impl State {
         chats
     }
 
-    /// The chats in the trash, the last thrown first.
+    /// The chats in the trash, the last deleted first.
     pub fn trash(&self) -> Vec<&Chat> {
         let mut chats: Vec<&Chat> = self.chats.iter().filter(|chat| chat.deleted.is_some()).collect();
         chats.sort_by_key(|chat| std::cmp::Reverse(chat.deleted));
         chats
     }
 
-    /// A chat.
+    /// The chat with this id.
     pub fn chat(&self, id: Id) -> Option<&Chat> {
         self.chats.iter().find(|chat| chat.id == id)
     }
@@ -33,27 +33,27 @@ impl State {
         self.chats.iter_mut().find(|chat| chat.id == id)
     }
 
-    /// The chat that is shown.
+    /// The id of the open chat.
     pub fn open_id(&self) -> Id {
         self.open
     }
 
-    /// The chat that is shown.
+    /// The open chat.
     pub fn open(&self) -> Option<&Chat> {
         self.chat(self.open)
     }
 
-    /// The messages of the chat that is shown; none while they are read.
+    /// The messages of the open chat; `None` while they are read.
     pub fn tree(&self) -> Option<&Tree> {
         self.trees.get(&self.open)
     }
 
-    /// What is typed in the chat that is shown.
+    /// The draft of the open chat.
     pub fn draft(&self) -> &str {
         self.open().map_or("", |chat| &chat.draft)
     }
 
-    /// Changes what is typed.
+    /// Changes the draft of the open chat.
     pub fn set_draft(&mut self, text: String) {
         if let Some(chat) = self.chat_mut(self.open) {
             chat.draft = text;
@@ -62,7 +62,7 @@ impl State {
         self.draft_changed.get_or_insert_with(Instant::now);
     }
 
-    /// Shows a chat.
+    /// Opens a chat.
     pub fn open_chat(&mut self, id: Id) {
         if self.chat(id).is_none() {
             return;
@@ -76,7 +76,7 @@ impl State {
         }
     }
 
-    /// Shows a message, in its chat and on its branch.
+    /// Opens a chat and, if a message is given, shows it on its branch.
     pub fn open_message(&mut self, chat: Id, message: Option<Id>) {
         self.open_chat(chat);
         self.scroll_to = message;
@@ -87,7 +87,7 @@ impl State {
         }
     }
 
-    /// Shows an empty chat.
+    /// Opens an empty chat.
     pub fn new_chat(&mut self) {
         self.leave();
         match self.chats.iter().find(|chat| chat.title.is_empty() && chat.deleted.is_none()).map(|chat| chat.id) {
@@ -96,14 +96,14 @@ impl State {
         }
     }
 
-    /// Gives empty chats that have the old system prompt of new chats the new one.
+    /// Replaces the old default system prompt of empty chats with the new one.
     pub(super) fn default_system_changed(&mut self, old: &str) {
         for chat in self.chats.iter_mut().filter(|chat| chat.title.is_empty() && chat.system == old) {
             chat.system.clone_from(&self.settings.system);
         }
     }
 
-    /// Adds a chat and shows it.
+    /// Adds a chat and opens it.
     pub(super) fn add_chat(&mut self, chat: Chat) {
         self.leave();
         self.enter(chat.id);
@@ -114,19 +114,20 @@ impl State {
         self.chats.push(chat);
     }
 
+    /// Makes a chat the open one.
     fn enter(&mut self, id: Id) {
         self.open = id;
         self.editing = self.hidden_edits.remove(&id);
     }
 
-    /// Before another chat is shown.
+    /// Saves the open chat's draft and edit before another chat is opened, and drops trees that can be read again.
     fn leave(&mut self) {
         self.save_draft();
         if let Some(edit) = self.editing.take() {
             self.hidden_edits.insert(self.open, edit);
         }
         self.alternatives = None;
-        // Trees are read again when they are needed, if the database has all of them; those of replies under way are needed.
+        // Trees can be read again only if the database has all of their messages. Trees with a reply or a job are needed.
         if self.cannot_save.is_some() || self.store_ended || !matches!(self.opened, Some(Ok(()))) {
             return;
         }
@@ -139,24 +140,24 @@ impl State {
         });
     }
 
-    /// Saves what is typed in the open chat, and what is edited in any.
+    /// Saves the draft of the open chat and all edits.
     pub(super) fn save_draft(&mut self) {
         self.save_edits();
         let changed = self.draft_changed.take().is_some();
         let Some(chat) = self.chats.iter().find(|chat| chat.id == self.open) else { return };
-        // Its system prompt is its own, unless it is that of new chats or was until a moment ago.
+        // An empty chat is saved if its system prompt differs from the default, present or last saved.
         let default = |system: &str| {
             system == self.settings.system || self.saved_settings.as_ref().is_some_and(|saved| system == saved.system)
         };
         if chat.is_begun() || !chat.draft.is_empty() || !default(&chat.system) {
             self.store.save_chat(chat);
         } else if changed {
-            // What was typed first may have been saved.
+            // An earlier draft may have been saved.
             self.store.forget(chat.id);
         }
     }
 
-    /// Saves the edits that are not finished, where they changed.
+    /// Saves the unfinished edits if they changed.
     fn save_edits(&mut self) {
         let open = self.editing.iter().map(|edit| (self.open, edit));
         let open = open.chain(self.hidden_edits.iter().map(|(chat, edit)| (*chat, edit)));
@@ -170,28 +171,28 @@ impl State {
         }
     }
 
-    /// Takes the edits of the last time: each is there again when its message is edited.
+    /// Restores the saved edits. Each appears again when its message is edited.
     pub(super) fn restore_edits(&mut self, saved: Option<&str>) {
         let saved = saved.unwrap_or_default();
-        // What is unreadable was written by another version; it is no reason to keep anything else from being shown.
+        // Unreadable edits come from another version and are dropped.
         let edits: BTreeMap<Id, (Id, String)> = serde_json::from_str(saved).unwrap_or_default();
         self.abandoned_edits.extend(edits);
         self.saved_edits = saved.to_owned();
     }
 
-    /// To be called when the text of an edit changed.
+    /// Must be called after the text of an edit changed.
     pub fn edit_changed(&mut self) {
         self.draft_changed.get_or_insert_with(Instant::now);
     }
 
-    /// Saves what is typed about a second after it was.
+    /// Saves drafts and edits a second after they changed.
     pub(super) fn save_draft_in_time(&mut self) {
         if self.draft_changed.is_some_and(|since| since.elapsed() >= Duration::from_secs(1)) {
             self.save_draft();
         }
     }
 
-    /// Gives a chat a title; an empty one changes nothing.
+    /// Changes a chat's title. An empty title changes nothing.
     pub fn rename(&mut self, id: Id, title: &str) {
         let title = title.trim().to_owned();
         if title.is_empty() {
@@ -203,14 +204,14 @@ impl State {
         });
     }
 
-    /// Sets what the model should know before the first message of the open chat.
+    /// Sets the system prompt of the open chat.
     pub fn set_system(&mut self, system: String) {
         self.change_chat(self.open, |chat| chat.system = system);
-        // That of an empty chat is saved as what is typed there.
+        // The system prompt of an empty chat is saved together with its draft.
         self.draft_changed.get_or_insert_with(Instant::now);
     }
 
-    /// Walks to a sibling of a message; see [`Tree::show_sibling`].
+    /// Shows a sibling of a message; see [`Tree::show_sibling`].
     pub fn show_sibling(&mut self, message: Id, step: isize) {
         let Some(tree) = self.trees.get_mut(&self.open) else { return };
         tree.show_sibling(message, step);
@@ -226,7 +227,7 @@ impl State {
         }
     }
 
-    /// Puts a chat into the trash.
+    /// Moves a chat to the trash.
     pub fn delete(&mut self, id: Id) {
         if self.reply.as_ref().is_some_and(|reply| reply.chat == id) {
             self.stop_reply();
@@ -242,14 +243,14 @@ impl State {
         }
     }
 
-    /// Takes a chat out of the trash and shows it.
+    /// Restores a chat from the trash and opens it.
     pub fn restore(&mut self, id: Id) {
         self.change_chat(id, |chat| chat.deleted = None);
         self.notices.retain(|notice| notice.undo != Some(id));
         self.open_chat(id);
     }
 
-    /// Removes what is in the trash for good.
+    /// Deletes the chats in the trash permanently.
     pub fn empty_trash(&mut self) {
         for chat in self.chats.iter().filter(|chat| chat.deleted.is_some()) {
             self.store.forget(chat.id);
@@ -257,7 +258,7 @@ impl State {
             self.hidden_edits.remove(&chat.id);
         }
         self.chats.retain(|chat| chat.deleted.is_none());
-        // What was said in a chat that is gone is not kept elsewhere.
+        // Copies of a deleted chat's messages are deleted as well.
         let kept = |id: &Id| self.chats.iter().any(|chat| chat.id == *id);
         let before = self.sources.len();
         self.sources.retain(|_, source| source.chats.iter().all(kept));
@@ -269,7 +270,7 @@ impl State {
         self.notices.retain(|notice| notice.undo.is_none());
     }
 
-    /// Looks for a text in all chats.
+    /// Searches all chats for a text.
     pub fn search_for(&mut self, text: &str) {
         self.search.text = text.to_owned();
         self.search.number += 1;
@@ -279,7 +280,7 @@ impl State {
         }
     }
 
-    /// Writes the open chat, or all, to a file; over one that is there only if `overwrite` says so.
+    /// Exports the open chat, or all chats, to a file. An existing file is replaced only if `overwrite` is set.
     pub fn export(&mut self, all: bool, path: PathBuf, overwrite: bool) {
         self.save_reply();
         let chats = if all { self.listed().iter().rev().map(|chat| chat.id).collect() } else { Vec::from([self.open]) };
@@ -289,7 +290,7 @@ impl State {
         }
     }
 
-    /// Reads chats from a file.
+    /// Imports chats from a file.
     pub fn import(&mut self, path: PathBuf) {
         let name = path.display().to_string();
         if !self.store.import(path) {
@@ -297,7 +298,7 @@ impl State {
         }
     }
 
-    /// Takes a file that was dropped or chosen for what it is: a model is opened, a text goes into the draft, an export is
+    /// Opens a dropped or chosen file according to its kind: a model is loaded, a text is added to the draft, an export is
     /// imported.
     pub fn open_dropped_file(&mut self, path: PathBuf) {
         self.worker.send(Command::Inspect(path));

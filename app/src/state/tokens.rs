@@ -1,23 +1,23 @@
-//! How much of the context a chat takes. Texts are counted by the worker, and what it said last is shown meanwhile.
+//! How much of the context a chat takes. The worker counts tokens; until it answers, the last count is shown.
 
 use std::collections::HashMap;
 
 use super::State;
 use crate::worker::{Command, CountedText, TURN_TOKENS};
 
-/// Replies grow by this many bytes before they are counted again.
+/// A growing reply is counted again after this many bytes.
 const GROWTH: usize = 256;
 
-/// Bytes and tokens of texts, as they were when they were counted.
+/// The bytes and tokens of texts when they were last counted.
 #[derive(Default)]
 pub(super) struct TokenCounts {
     known: HashMap<CountedText, (usize, usize)>,
-    /// Whether the worker is counting: it gets the next texts when it is done.
+    /// Whether the worker is counting. Further texts wait until it is done.
     asked: bool,
 }
 
 impl TokenCounts {
-    /// Forgets all: another model has another tokenizer.
+    /// Forgets all counts, because another model has another tokenizer.
     pub(super) fn clear(&mut self) {
         self.known.clear();
         self.asked = false;
@@ -28,7 +28,7 @@ impl TokenCounts {
         self.known.extend(counts.into_iter().map(|(name, bytes, tokens)| (name, (bytes, tokens))));
     }
 
-    /// The draft may change without changing its length.
+    /// Marks the count of a draft as stale, because a change may keep its length.
     pub(super) fn draft_changed(&mut self, chat: crate::chats::Id) {
         if let Some((bytes, _)) = self.known.get_mut(&CountedText::Draft(chat)) {
             *bytes = usize::MAX;
@@ -39,7 +39,7 @@ impl TokenCounts {
 /// The context meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meter {
-    /// Tokens of the branch that is shown and of the draft.
+    /// Tokens of the shown branch and the draft.
     pub used: usize,
     /// Tokens of the draft.
     pub draft: usize,
@@ -48,7 +48,7 @@ pub struct Meter {
 }
 
 impl State {
-    /// How much of the context the open chat takes with its draft; none before a model is loaded.
+    /// How much of the context the open chat and its draft take; `None` until a model is loaded. Requests stale counts.
     pub fn meter(&mut self) -> Option<Meter> {
         let context = self.loaded()?.context;
         let (mut used, mut draft) = (1, 0);
@@ -71,7 +71,7 @@ impl State {
         used += tokens(CountedText::System(chat.id), &chat.system, false);
         if !chat.draft.is_empty() {
             draft = tokens(CountedText::Draft(chat.id), &chat.draft, false);
-            // The turn of the draft and the opening of the reply.
+            // The turn of the draft and the start of the reply's turn.
             used += draft + 2 * TURN_TOKENS;
         }
         if !stale.is_empty() {

@@ -1,30 +1,30 @@
-//! What a file is that was dropped on the window.
+//! Finds out what a file dropped on the window is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The longest text that goes into a message.
+/// The largest text file that is added to a message.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
-/// What a file is.
+/// A dropped file, by its kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DroppedFile {
     /// A model to open.
     Model(PathBuf),
     /// An export of chats.
     Chats(PathBuf),
-    /// A text for the message, in a fence that names the file.
+    /// A text for the draft.
     Text {
         /// The file's name.
         name: String,
-        /// What goes into the message.
+        /// Its content in a code block, after a line with the file's name.
         text: String,
     },
-    /// Nothing that can be used, and why.
+    /// A file that cannot be used, and why, as a sentence.
     Unusable(String),
 }
 
-/// Looks at a file or folder. It may have to wait for a disk.
+/// Classifies a file or folder. May wait for a disk.
 pub fn inspect(path: &Path) -> DroppedFile {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -32,7 +32,7 @@ pub fn inspect(path: &Path) -> DroppedFile {
         return DroppedFile::Model(path.to_owned());
     }
     if end == "safetensors" {
-        // The model is the folder around it.
+        // The model is the folder that contains it.
         return DroppedFile::Model(path.parent().unwrap_or(path).to_owned());
     }
     let size = match fs::metadata(path) {
@@ -47,7 +47,7 @@ pub fn inspect(path: &Path) -> DroppedFile {
     }
     match fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => {
-            // Longer than any fence in the text, so that none of those ends it.
+            // The fence is longer than any in the text, which would otherwise end it.
             let mut fence = "```".to_owned();
             while text.contains(&fence) {
                 fence.push('`');
@@ -62,7 +62,7 @@ pub fn inspect(path: &Path) -> DroppedFile {
     }
 }
 
-/// Whether a JSON file begins as our exports do.
+/// Whether a JSON file starts like an export of Lapidary.
 fn begins_as_export(path: &Path) -> bool {
     use std::io::Read;
     let mut start = Vec::new();
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_known_by_what_they_are() {
+    fn files_are_classified() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);

@@ -1,4 +1,4 @@
-//! The real engine, on a thread and a device of its own.
+//! The real engine, on its own thread and device.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -21,13 +21,13 @@ use super::{
 };
 use crate::{guide, last_model, models};
 
-/// What is said of a file that brings down whoever reads it.
+/// The error message for a file whose reader panics.
 const UNREADABLE: &str = "The model cannot be read.";
 
-/// The engine's thread, as the window has it.
+/// The window's handle to the engine's thread.
 pub struct EngineWorker {
     commands: Option<Sender<(u64, Command)>>,
-    /// How many orders were sent.
+    /// The number of the last command sent.
     sent: u64,
     sender: EventSender,
     events: Receiver<Event>,
@@ -36,7 +36,7 @@ pub struct EngineWorker {
 }
 
 impl EngineWorker {
-    /// Starts the thread. `wake` is called after each event.
+    /// Starts the thread. `wake` is called after each event is queued.
     pub fn start(wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         let (commands, inbox) = mpsc::channel();
         let (outbox, events) = mpsc::channel();
@@ -48,7 +48,7 @@ impl EngineWorker {
                 engine_thread.shared.current.store(number, Ordering::SeqCst);
                 engine_thread.shared.loading.store(matches!(command, Command::Load(_)), Ordering::SeqCst);
                 if let Some(event) = catch_panic(command, |command| engine_thread.run(command)) {
-                    // What it left half done is not to be trusted, nor to panic again while it is dropped.
+                    // After a panic the model may be inconsistent. Dropping it may panic again.
                     let ready = engine_thread.ready.take();
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(ready)));
                     engine_thread.sender.send(event);
@@ -59,23 +59,23 @@ impl EngineWorker {
         Self { commands: Some(commands), sent: 0, sender, events, shared, thread }
     }
 
-    /// Stops what was ordered so far, but for loads.
+    /// Stops all commands sent so far except loads.
     fn stop(&self) {
         self.shared.stop_up_to.store(self.sent, Ordering::SeqCst);
     }
 
-    /// Stops the loads that were ordered so far.
+    /// Stops all loads sent so far.
     fn stop_loads(&self) {
         self.shared.stop_loads_up_to.store(self.sent, Ordering::SeqCst);
     }
 
-    /// Answers what needs no device, on a thread of its own: it may have to wait for a disk. Files come from anywhere;
-    /// whatever they do, the window is waiting for the answer, which is `failed` where there is no other.
+    /// Runs `work`, which needs no device but may wait for a disk, on a new thread and sends the event it returns. The
+    /// window waits for an answer, so `failed` is sent if `work` panics or no thread can be started.
     fn spawn_io(&self, failed: Event, work: impl FnOnce() -> Event + Send + 'static) {
         let (sender, no_thread) = (self.sender.clone(), failed.clone());
         let work = move || sender.send(catch_unwind(AssertUnwindSafe(work)).unwrap_or(failed));
         if let Err(error) = thread::Builder::new().name("lapidary-io".into()).spawn(work) {
-            log::error!("the system gives no thread: {error}");
+            log::error!("cannot start a thread: {error}");
             self.sender.send(no_thread);
         }
     }
@@ -99,7 +99,7 @@ impl Worker for EngineWorker {
                 });
             }
             Command::CountTokens(texts) => {
-                // A guess: without any number it would be asked for again at once, and for ever.
+                // An estimate. Without any number the window would ask again at once, for ever.
                 let guess = |(name, text): &(CountedText, String)| (*name, text.len(), text.len() / 4);
                 let failed = Event::TokensCounted(texts.iter().map(guess).collect());
                 let shared = self.shared.clone();
@@ -119,7 +119,7 @@ impl Worker for EngineWorker {
                 });
             }
             Command::Load(_) | Command::Generate { .. } | Command::Alternatives { .. } | Command::Profile => {
-                // Another model is wanted: the one that is loading is not, nor what the present one says.
+                // A new load cancels the reply under way and any earlier load.
                 let load = matches!(command, Command::Load(_));
                 if load {
                     self.stop();
@@ -130,10 +130,9 @@ impl Worker for EngineWorker {
                     self.shared.last_load.store(self.sent, Ordering::SeqCst);
                 }
                 let Some(commands) = &self.commands else { return };
-                // It fails where the system gave no thread.
+                // Sending fails if the thread could not be started.
                 if let Err(SendError((_, command))) = commands.send((self.sent, command)) {
-                    let sentence =
-                        "The system gives the engine no thread. Close other programs and start Lapidary again.";
+                    let sentence = "The system could not start a thread for the engine. Close other programs and start Lapidary again.";
                     let problem = Problem { sentence: sentence.into(), remedy: Remedy::Retry };
                     if let Some(event) = failure_event(&command, problem) {
                         self.sender.send(event);
@@ -148,7 +147,7 @@ impl Worker for EngineWorker {
     }
 }
 
-/// Waits for the thread: the device must not be dropped while the program ends.
+/// Waits for the thread, because the device must not be dropped while the program exits.
 impl Drop for EngineWorker {
     fn drop(&mut self) {
         self.stop();
@@ -160,15 +159,15 @@ impl Drop for EngineWorker {
     }
 }
 
-/// Follows an order; where that panics, what is to be said of it. Silence would look like an engine that still thinks.
+/// Runs a command and returns a failure event if it panics. Without one the window would wait for ever.
 fn catch_panic(command: Command, run: impl FnOnce(Command)) -> Option<Event> {
     let remedy = if matches!(command, Command::Load(_)) { Remedy::Retry } else { Remedy::Reload };
-    let sentence = "The engine met an error of its own and had to give the model up; nothing that was said is lost.";
+    let sentence = "The engine failed because of an internal error, and the model was unloaded. No messages are lost.";
     let event = failure_event(&command, Problem { sentence: sentence.into(), remedy });
     catch_unwind(AssertUnwindSafe(|| run(command))).err().and(event)
 }
 
-/// That an order came to nothing.
+/// The event that reports the failure of a command, if the command has one.
 fn failure_event(command: &Command, problem: Problem) -> Option<Event> {
     match command {
         Command::Load(_) => Some(Event::NotLoaded(problem)),
@@ -181,14 +180,14 @@ fn failure_event(command: &Command, problem: Problem) -> Option<Event> {
     }
 }
 
-/// The thread's own.
+/// The state that belongs to the engine's thread.
 struct EngineThread {
     sender: EventSender,
     shared: Arc<Shared>,
     ready: Option<Ready>,
 }
 
-/// A model with the one session that all chats share: what two chats have in common is computed once.
+/// A model and the one session that all chats share. A prefix that two chats have in common is computed once.
 struct Ready {
     engine: Engine,
     session: Option<Session>,
@@ -236,21 +235,21 @@ impl EngineThread {
     }
 
     fn load(&mut self, load: Load) {
-        // First, so that there is room for the next.
+        // The old model is dropped first to free its memory for the new one.
         self.ready = None;
         *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let result = self.build(&load).and_then(|(engine, loaded)| {
             let tokenizer = engine.tokenizer().ok().cloned();
             *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = tokenizer;
             self.ready = Some(Ready { engine, session: None });
-            // Its buffers and pipelines, before the first question asks for them.
+            // Creates the session's buffers and pipelines before the first prompt needs them.
             self.session()?;
             Ok(loaded)
         });
         if result.is_err() {
             self.ready = None;
         }
-        // Nobody waits for this one any more.
+        // The window has asked for another model since.
         if self.shared.is_superseded() {
             return;
         }
@@ -263,7 +262,7 @@ impl EngineThread {
                 self.sender.send(Event::Loaded(Box::new(loaded)));
             }
             Err(Error::Cancelled) => {
-                let sentence = "Loading was cancelled, so there is no model.".into();
+                let sentence = "Loading was cancelled. No model is loaded.".into();
                 self.sender.send(Event::NotLoaded(Problem { sentence, remedy: Remedy::Resume }));
             }
             Err(error) => self.sender.send(Event::NotLoaded(Problem::from(&error))),
@@ -296,7 +295,7 @@ impl EngineThread {
             builder = builder.cache_folder(folder);
         }
         let engine = self.shared.wait(builder.build())?;
-        // One that is damaged: better now than after the first question.
+        // Reports a damaged tokenizer now rather than at the first prompt.
         engine.tokenizer()?;
         let info = engine.gpu().info();
         let driver = format!("{} {}", info.driver, info.driver_info);
@@ -323,7 +322,7 @@ impl EngineThread {
         Ok(ready.session.insert(session))
     }
 
-    /// A device that is lost never comes back; the model has to be loaded again.
+    /// Drops the model if its device is lost. It has to be loaded again.
     fn unload_if_lost(&mut self, error: &Error) {
         if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }) {
             self.ready = None;
@@ -353,7 +352,7 @@ fn adapter_names() -> Vec<String> {
     distinct_names(adapters_blocking().iter().map(|adapter| adapter.get_info().name).collect())
 }
 
-/// Names with a number behind those that were there before: two cards of one kind are two.
+/// Makes repeated names distinct by appending a number, for machines with two cards of one kind.
 fn distinct_names(names: Vec<String>) -> Vec<String> {
     let before = |place: usize| names[..place].iter().filter(|name| **name == names[place]).count();
     let name = |place: usize| match before(place) {
@@ -363,7 +362,7 @@ fn distinct_names(names: Vec<String>) -> Vec<String> {
     (0..names.len()).map(name).collect()
 }
 
-/// What a model would take. The device's memory is known only once it is open.
+/// Estimates the device memory of a model. `device_memory` stays `None`, because no device is open yet.
 fn estimate_memory(load: &Load) -> Result<MemoryEstimate> {
     estimate_memory_of(&open(load.model.as_deref())?, load)
 }
@@ -386,7 +385,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_told_as_a_failure_with_a_way_on() {
+    fn a_panic_is_reported_as_a_failure_with_a_remedy() {
         let load = || Command::Load(Load::default());
         let event = catch_panic(load(), |_| panic!("as a test"));
         assert!(matches!(event, Some(Event::NotLoaded(Problem { remedy: Remedy::Retry, .. }))), "{event:?}");
@@ -399,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_panics_aside_is_answered_all_the_same() {
+    fn a_panic_on_an_io_thread_is_answered() {
         let worker = EngineWorker::start(Arc::new(|| {}));
         worker.spawn_io(Event::Devices(vec!["fallback".into()]), || panic!("as a test"));
         let event = worker.events.recv_timeout(Duration::from_secs(20));
@@ -407,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn two_adapters_of_one_name_can_be_told_apart() {
+    fn adapters_of_one_name_are_distinct() {
         let names = ["Card", "Other", "Card", "Card"].map(str::to_owned).to_vec();
         assert_eq!(distinct_names(names), ["Card", "Other", "Card #2", "Card #3"]);
     }

@@ -1,11 +1,11 @@
-//! The way from the engine to the window.
+//! Sends events from the engine to the window.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::Event;
 
-/// Sends an event and wakes the window.
+/// Queues events and wakes the window.
 #[derive(Clone)]
 pub(super) struct EventSender {
     pub(super) outbox: Sender<Event>,
@@ -14,7 +14,7 @@ pub(super) struct EventSender {
 
 impl EventSender {
     pub(super) fn send(&self, event: Event) {
-        // Nobody listens once the window is closed.
+        // Sending fails after the window is closed, when events no longer matter.
         let _ = self.outbox.send(event);
         (self.wake)();
     }

@@ -1,4 +1,4 @@
-//! What is done with a session: replies, alternatives, a profile.
+//! Work on a session: replies, alternatives and profiles.
 
 use std::collections::HashMap;
 
@@ -11,12 +11,12 @@ use super::shared::Shared;
 use super::{Candidate, Event, NextToken, Overflow};
 use crate::chats::{Id, Role};
 
-/// Tokens that a reply should have room for before old turns are dropped.
+/// Tokens of context kept free for the reply when old turns are dropped.
 const REPLY_RESERVE: usize = 256;
-/// Alternatives that are shown.
+/// Tokens that are listed as alternatives.
 const MAX_CANDIDATES: usize = 10;
 
-/// What a model is told.
+/// The input of a model: a system prompt and turns.
 pub(super) struct Prompt {
     pub(super) turns: Vec<(Role, String)>,
     pub(super) system: String,
@@ -33,28 +33,28 @@ impl Prompt {
         template::render(tokenizer, Some(&self.system), &turns)
     }
 
-    /// The ids without as many of the oldest questions and their replies as it takes for them to fit, and how many messages
-    /// that were. The last question stays in any case.
+    /// The token ids after dropping the fewest oldest pairs of question and reply for which they fit `max_tokens`, and
+    /// the number of messages dropped. The last question is always kept.
     fn fit_context(&self, tokenizer: &Tokenizer, shared: &Shared, max_tokens: usize) -> Result<(Vec<u32>, usize)> {
         let all = self.ids(tokenizer)?;
         if all.len() <= max_tokens {
             return Ok((all, 0));
         }
         let without = |pairs: usize| Self { turns: self.turns[2 * pairs..].to_vec(), system: self.system.clone() };
-        // Leaving out more makes it shorter, so the least that is enough is found by halves.
-        let (mut too_little, mut enough) = (0, self.turns.len().saturating_sub(1) / 2);
-        while too_little + 1 < enough {
+        // The length falls with each pair dropped, so a binary search finds the fewest pairs.
+        let (mut not_enough, mut enough) = (0, self.turns.len().saturating_sub(1) / 2);
+        while not_enough + 1 < enough {
             if shared.is_stopped() {
                 return Err(Error::Cancelled);
             }
-            let half = (too_little + enough) / 2;
-            if without(half).ids(tokenizer)?.len() <= max_tokens { enough = half } else { too_little = half }
+            let half = (not_enough + enough) / 2;
+            if without(half).ids(tokenizer)?.len() <= max_tokens { enough = half } else { not_enough = half }
         }
         Ok((without(enough).ids(tokenizer)?, 2 * enough))
     }
 }
 
-/// Answers, and says so piece by piece.
+/// Generates a reply and sends its text as it grows.
 pub(super) fn reply(
     session: &mut Session,
     shared: &Shared,
@@ -100,7 +100,7 @@ pub(super) fn reply(
     Ok(())
 }
 
-/// The likeliest tokens after what was said, with their probabilities at temperature 1.
+/// The most probable next tokens after a prompt, with their probabilities at temperature 1.
 pub(super) fn alternatives(session: &mut Session, shared: &Shared, prompt: &Prompt) -> Result<Vec<Candidate>> {
     let engine = session.engine().clone();
     let tokenizer = engine.tokenizer()?;
@@ -116,7 +116,7 @@ pub(super) fn alternatives(session: &mut Session, shared: &Shared, prompt: &Prom
         let next = if engine.stop_ids().contains(&(id as u32)) {
             NextToken::End
         } else {
-            // Not `decode`, which may drop a space at the start.
+            // Not `decode`, which may drop a leading space.
             let Some(piece) = tokenizer.piece(id as u32) else { continue };
             if tokenizer.is_control(id as u32) || is_byte(&piece) {
                 NextToken::NonText(piece)
@@ -129,13 +129,13 @@ pub(super) fn alternatives(session: &mut Session, shared: &Shared, prompt: &Prom
     Ok(list)
 }
 
-/// Whether a piece is a byte of a letter, as `<0xE2>`.
+/// Whether a piece is a byte token such as `<0xE2>`.
 fn is_byte(piece: &str) -> bool {
     let digits = piece.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
     digits.is_some_and(|digits| digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
-/// Kernels, how often they run for a token, and their milliseconds, the longest first.
+/// Per kernel: its name, and its dispatches and milliseconds per token, the slowest first.
 pub(super) fn profile(session: &mut Session, shared: &Shared) -> Result<Vec<(&'static str, usize, f64)>> {
     let mut kernels: HashMap<&'static str, (usize, f64)> = HashMap::new();
     for (kernel, ms) in shared.wait(session.profile())? {
@@ -156,7 +156,7 @@ mod tests {
     use crate::guide;
 
     #[test]
-    fn bytes_are_known_by_their_names() {
+    fn byte_tokens_are_recognized() {
         assert!(is_byte("<0xE2>") && is_byte("<0x0A>"));
         for text in ["<0x>", "<0xE>", "<0xGG>", "<div>", "0xE2", ""] {
             assert!(!is_byte(text), "{text}");
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn as_little_of_the_oldest_turns_are_left_out_as_it_takes() {
+    fn the_fewest_oldest_turns_are_dropped() {
         let files = guide::files().unwrap();
         let tokenizer = Tokenizer::load(files.tokenizer(), files.config().vocab_size).unwrap();
         let shared = Shared::default();
