@@ -6,20 +6,20 @@ use std::{env, fs, io};
 
 /// The path of the last model used; `None` for the guide or at the first start.
 pub fn last_model() -> Option<PathBuf> {
-    read(&place()?)
+    read(&file()?)
 }
 
 /// Remembers a model that was loaded. A failure is only logged.
 pub fn remember(model: &Path) {
-    let Some(place) = place() else { return };
-    if let Err(error) = write(&place, model) {
+    let Some(file) = file() else { return };
+    if let Err(error) = write(&file, model) {
         log::debug!("cannot remember the model: {error}");
     }
 }
 
 /// Forgets the last model, so that the guide becomes the default.
 pub fn forget() {
-    let removed = place().map(fs::remove_file);
+    let removed = file().map(fs::remove_file);
     if let Some(Err(error)) = removed
         && error.kind() != io::ErrorKind::NotFound
     {
@@ -27,17 +27,17 @@ pub fn forget() {
     }
 }
 
-fn place() -> Option<PathBuf> {
-    Some(folder()?.join("last-model"))
+fn file() -> Option<PathBuf> {
+    Some(data_folder()?.join("last-model"))
 }
 
 /// Lapidary's data folder.
-pub fn folder() -> Option<PathBuf> {
-    Some(data_folder()?.join("lapidary"))
+pub fn data_folder() -> Option<PathBuf> {
+    Some(system_data_folder()?.join("lapidary"))
 }
 
 /// The system's folder for user data. The crates that find it depend on code under the MPL.
-fn data_folder() -> Option<PathBuf> {
+fn system_data_folder() -> Option<PathBuf> {
     let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     // Customary only on Linux, but honoured everywhere if it is set.
     folder("XDG_DATA_HOME").or_else(|| match env::consts::OS {
@@ -47,24 +47,24 @@ fn data_folder() -> Option<PathBuf> {
     })
 }
 
-fn read(place: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(place).ok()?;
+fn read(file: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(file).ok()?;
     let path = text.strip_suffix('\n').unwrap_or(&text);
     (!path.is_empty()).then(|| PathBuf::from(path))
 }
 
-fn write(place: &Path, model: &Path) -> io::Result<()> {
+fn write(file: &Path, model: &Path) -> io::Result<()> {
     let model = fs::canonicalize(model)?;
     let Some(text) = model.to_str() else {
         return Err(io::Error::other("its path is not Unicode"));
     };
-    if let Some(folder) = place.parent() {
+    if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
     // Written to a temporary file and renamed, so that it is atomic even with two writers.
-    let mut part = OsString::from(place);
+    let mut part = OsString::from(file);
     part.push(format!(".{}", std::process::id()));
-    let written = fs::write(&part, format!("{text}\n")).and_then(|()| fs::rename(&part, place));
+    let written = fs::write(&part, format!("{text}\n")).and_then(|()| fs::rename(&part, file));
     if written.is_err() {
         // The temporary file may not exist, so an error here is ignored.
         let _ = fs::remove_file(&part);
@@ -79,24 +79,24 @@ mod tests {
     #[test]
     fn a_written_path_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("data").join("last-model");
-        assert_eq!(read(&place), None);
+        let file = folder.path().join("data").join("last-model");
+        assert_eq!(read(&file), None);
         for name in ["a model.gguf", "another"] {
             let model = folder.path().join(name);
             fs::write(&model, "").unwrap();
-            write(&place, &model).unwrap();
-            assert_eq!(read(&place), Some(fs::canonicalize(&model).unwrap()));
+            write(&file, &model).unwrap();
+            assert_eq!(read(&file), Some(fs::canonicalize(&model).unwrap()));
         }
-        assert_eq!(fs::read_dir(place.parent().unwrap()).unwrap().count(), 1, "a part of a file was left behind");
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "a temporary file was left behind");
     }
 
     #[test]
     fn a_missing_model_is_not_remembered() {
         let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("last-model");
-        assert!(write(&place, &folder.path().join("nothing")).is_err());
-        assert_eq!(read(&place), None);
-        fs::write(&place, "\n").unwrap();
-        assert_eq!(read(&place), None);
+        let file = folder.path().join("last-model");
+        assert!(write(&file, &folder.path().join("nothing")).is_err());
+        assert_eq!(read(&file), None);
+        fs::write(&file, "\n").unwrap();
+        assert_eq!(read(&file), None);
     }
 }

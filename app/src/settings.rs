@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn invalid_settings_become_defaults() {
         assert_eq!(Settings::from_json("nonsense"), Settings::default());
-        let wild = r#"{"zoom": 900, "drawing": {"top_p": 7}, "new field": 1}"#;
-        assert_eq!(Settings::from_json(wild), Settings::default());
+        let invalid = r#"{"zoom": 900, "drawing": {"top_p": 7}, "new field": 1}"#;
+        assert_eq!(Settings::from_json(invalid), Settings::default());
         let known = r#"{"weights": "q4_0"}"#;
         assert_eq!(Settings::from_json(known).weight_format(), Some(WeightFormat::Q4_0));
     }

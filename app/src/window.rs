@@ -39,7 +39,7 @@ pub fn open() -> Result<(), NoWindow> {
             .with_min_inner_size([420.0, 320.0]),
         ..Default::default()
     };
-    let folder = last_model::folder();
+    let folder = last_model::data_folder();
     // Two windows on one database would overwrite each other's drafts and miss each other's chats.
     let lock = folder.as_deref().map(lock);
     let already = matches!(lock, Some(Err(TryLockError::WouldBlock)));
@@ -72,7 +72,7 @@ pub fn open() -> Result<(), NoWindow> {
 /// sentence.
 fn reason(error: &str) -> String {
     let last = error.rsplit(": ").next().filter(|last| last.contains(char::is_alphabetic));
-    last.unwrap_or("no graphics driver can draw it").to_owned()
+    last.unwrap_or("no graphics driver supports it").to_owned()
 }
 
 /// Shows in a system dialog why no window can be opened, if the system can show one.
@@ -145,6 +145,6 @@ mod tests {
     fn reasons_are_readable() {
         assert_eq!(reason("winit: src/x11.rs:12: no display"), "no display");
         let none = "WGPU error: Failed to create surface for any enabled backend: {}";
-        assert_eq!(reason(none), "no graphics driver can draw it");
+        assert_eq!(reason(none), "no graphics driver supports it");
     }
 }

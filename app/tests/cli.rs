@@ -209,7 +209,7 @@ fn logits_are_a_safetensors_file() {
         logits.data()[4 * 768..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
     let best = (0..768).max_by(|a, b| last[*a].total_cmp(&last[*b])).unwrap();
     assert_eq!(best, 67);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a part of a file was left behind");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left behind");
 }
 
 #[test]

@@ -134,14 +134,15 @@ pub(super) fn is_transient(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_some_and(|code| transient.contains(&code))
 }
 
+/// Applies writes in one transaction.
 pub(super) fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = &'w Write>) -> rusqlite::Result<()> {
     let transaction = database.transaction()?;
     for write in writes {
         match write {
             Write::Chat(chat) => put_chat(&transaction, chat)?,
             Write::Message(chat, message) => put_message(&transaction, *chat, message)?,
-            Write::Append(message, piece) => {
-                transaction.execute("UPDATE messages SET text = text || ? WHERE id = ?", params![piece, message])?;
+            Write::Append(message, text) => {
+                transaction.execute("UPDATE messages SET text = text || ? WHERE id = ?", params![text, message])?;
             }
             Write::Forget(chat) => {
                 transaction.execute("DELETE FROM chats WHERE id = ?", [chat])?;
@@ -209,6 +210,7 @@ fn put_message(database: &Connection, chat: Id, message: &Message) -> rusqlite::
     Ok(())
 }
 
+/// Reads a chat from a row of `chats`.
 pub(super) fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
     Ok(Chat {
         id: row.get("id")?,
@@ -223,6 +225,7 @@ pub(super) fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
     })
 }
 
+/// Reads the messages of a chat, in no particular order.
 pub(super) fn messages(database: &Connection, chat: Id) -> rusqlite::Result<Vec<Message>> {
     let mut statement = database.prepare_cached("SELECT * FROM messages WHERE chat = ?")?;
     statement.query_map([chat], message)?.collect()
@@ -263,6 +266,8 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     })
 }
 
+/// Searches titles and messages outside the trash, ignoring case. Titles come first, then the newest messages, at most
+/// [`MAX_HITS`] in all.
 pub(super) fn search(database: &Connection, text: &str) -> rusqlite::Result<Vec<Hit>> {
     let wanted = text.trim().to_lowercase();
     if wanted.is_empty() {

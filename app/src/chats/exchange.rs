@@ -96,12 +96,12 @@ fn to_markdown(entry: &ArchivedChat) -> String {
         let _ = write!(text, "\n> {}\n", entry.chat.system.trim().replace('\n', "\n> "));
     }
     for message in tree.branch() {
-        let who = match (message.role, &message.model) {
+        let author = match (message.role, &message.model) {
             (Role::User, _) => "You",
             (Role::Model, Some(model)) => model,
             (Role::Model, None) => "Model",
         };
-        let _ = write!(text, "\n## {who}\n\n{}\n", message.text.trim_end());
+        let _ = write!(text, "\n## {author}\n\n{}\n", message.text.trim_end());
     }
     text
 }
@@ -179,7 +179,7 @@ mod tests {
         write(&archive(), &path, false).unwrap();
         let expected = "# Fruit\n\n> Be brief.\n> Be kind.\n\n## You\n\nName one\n\n## gemma\n\nAn apple.\n";
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a part of a file was left behind");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left behind");
     }
 
     #[test]

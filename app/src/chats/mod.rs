@@ -177,7 +177,7 @@ impl Chat {
     }
 
     /// Whether it has messages.
-    pub fn is_begun(&self) -> bool {
+    pub fn has_messages(&self) -> bool {
         !self.title.is_empty()
     }
 

@@ -22,9 +22,9 @@ use super::{Chat, Id, Message};
 pub use super::database::MAX_HITS;
 
 /// How long to wait before a failed write is tried again.
-const RETRY: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// The error message after the thread has ended, as the end of a sentence.
-pub const ENDED: &str = "the thread that reads and writes chats has ended; start Lapidary again";
+pub const THREAD_ENDED: &str = "the thread that reads and writes chats has ended; start Lapidary again";
 
 enum Request {
     /// Writes of one transaction: after a crash either all of them are there or none.
@@ -110,7 +110,7 @@ impl Store {
             // The thread could not be started, or it panicked. The user has to know at once that nothing is saved.
             (Err(TryRecvError::Disconnected), Reported::Nothing) => {
                 self.reported.set(Reported::Opened);
-                Some(StoreEvent::NotOpened(format!("The chats cannot be opened: {ENDED}")))
+                Some(StoreEvent::NotOpened(format!("The chats cannot be opened: {THREAD_ENDED}")))
             }
             (Err(TryRecvError::Disconnected), Reported::Opened) => {
                 self.reported.set(Reported::Ended);
@@ -137,8 +137,8 @@ impl Store {
     }
 
     /// Appends to a message's text.
-    pub fn append(&self, message: Id, piece: String) {
-        self.request(Request::Write(vec![Write::Append(message, piece)]));
+    pub fn append(&self, message: Id, text: String) {
+        self.request(Request::Write(vec![Write::Append(message, text)]));
     }
 
     /// Deletes a chat and its messages permanently.
@@ -195,7 +195,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.request(Request::Close);
         if let Some(thread) = self.thread.take() {
-            // It only fails if the thread panicked, and the panic was logged.
+            // It only fails if the thread panicked, and the panic was reported then.
             let _ = thread.join();
         }
     }
@@ -216,7 +216,7 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
             let first = if self.pending.is_empty() {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                inbox.recv_timeout(RETRY.saturating_sub(tried.elapsed()))
+                inbox.recv_timeout(RETRY_INTERVAL.saturating_sub(tried.elapsed()))
             };
             let mut close = matches!(first, Err(RecvTimeoutError::Disconnected));
             // All waiting requests at once: their writes form one transaction, which goes before the reads.
@@ -228,8 +228,8 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
                     request => requests.push(request),
                 }
             }
-            // A failed transaction is tried again only after `RETRY`.
-            if !self.failing || close || tried.elapsed() >= RETRY {
+            // A failed transaction is tried again only after `RETRY_INTERVAL`.
+            if !self.failing || close || tried.elapsed() >= RETRY_INTERVAL {
                 self.write();
                 tried = Instant::now();
             }
@@ -297,9 +297,9 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
                         None => messages.push(message.clone()),
                     }
                 }
-                Write::Append(message, piece) => {
+                Write::Append(message, text) => {
                     if let Some(known) = messages.iter_mut().find(|known| known.id == *message) {
-                        known.text.push_str(piece);
+                        known.text.push_str(text);
                     }
                 }
                 Write::Forget(chat) if *chat == id => {
@@ -354,7 +354,7 @@ mod tests {
     use super::*;
     use crate::chats::{Hit, Role, Speed, Status};
 
-    fn quiet() -> Arc<dyn Fn() + Send + Sync> {
+    fn no_wake() -> Arc<dyn Fn() + Send + Sync> {
         Arc::new(|| {})
     }
 
@@ -374,7 +374,7 @@ mod tests {
         (chat, vec![first, second])
     }
 
-    fn keep(store: &Store, chat: &Chat, messages: &[Message]) {
+    fn save(store: &Store, chat: &Chat, messages: &[Message]) {
         store.save_chat(chat);
         messages.iter().for_each(|message| store.save_message(chat.id, message));
     }
@@ -385,13 +385,13 @@ mod tests {
         let path = folder.path().join("data/chats.sqlite");
         let (chat, messages) = sample();
         {
-            let store = Store::open(Some(path.clone()), quiet());
+            let store = Store::open(Some(path.clone()), no_wake());
             assert!(matches!(wait(&store), StoreEvent::Opened { chats, settings: None, .. } if chats.is_empty()));
-            keep(&store, &chat, &messages);
+            save(&store, &chat, &messages);
             store.append(messages[1].id, " Or eight.".into());
             store.save_settings("{}".into());
         }
-        let store = Store::open(Some(path), quiet());
+        let store = Store::open(Some(path), no_wake());
         let StoreEvent::Opened { chats, settings, .. } = wait(&store) else { panic!() };
         assert_eq!((chats, settings.as_deref()), (vec![chat.clone()], Some("{}")));
         store.load(chat.id);
@@ -410,10 +410,10 @@ mod tests {
 
     #[test]
     fn search_ignores_case_and_finds_titles_and_messages() {
-        let store = Store::open(None, quiet());
+        let store = Store::open(None, no_wake());
         wait(&store);
         let (mut chat, messages) = sample();
-        keep(&store, &chat, &messages);
+        save(&store, &chat, &messages);
         store.search(1, " äpfel ");
         let StoreEvent::Found(1, hits) = wait(&store) else { panic!() };
         assert_eq!(hits.len(), 2);
@@ -516,7 +516,7 @@ mod tests {
 
     #[test]
     fn the_newest_hits_are_returned_if_there_are_too_many() {
-        let store = Store::open(None, quiet());
+        let store = Store::open(None, no_wake());
         wait(&store);
         let (chat, _) = sample();
         let messages: Vec<Message> = (0..MAX_HITS as i64 + 50)
@@ -534,10 +534,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chats.sqlite");
         std::fs::write(&path, "this is no database, whatever its name says").unwrap();
-        let store = Store::open(Some(path.clone()), quiet());
+        let store = Store::open(Some(path.clone()), no_wake());
         assert!(matches!(wait(&store), StoreEvent::NotOpened(_)));
         let (chat, messages) = sample();
-        keep(&store, &chat, &messages);
+        save(&store, &chat, &messages);
         store.search(1, "seven");
         assert!(matches!(wait(&store), StoreEvent::Found(1, hits) if hits.len() == 1));
         store.export(vec![chat.id], folder.path().join("saved.json"), false);
@@ -545,9 +545,9 @@ mod tests {
         drop(store);
         assert_eq!(std::fs::read(&path).unwrap().len(), 43);
         // The same without a data folder.
-        let store = Store::without_folder("No folder".into(), quiet());
+        let store = Store::without_folder("No folder".into(), no_wake());
         assert!(matches!(wait(&store), StoreEvent::NotOpened(reason) if reason == "No folder"));
-        keep(&store, &chat, &messages);
+        save(&store, &chat, &messages);
         store.search(1, "seven");
         assert!(matches!(wait(&store), StoreEvent::Found(1, hits) if hits.len() == 1));
     }

@@ -34,7 +34,8 @@ pub enum StoreEvent {
     Exported(PathBuf, usize),
     /// These chats were imported.
     Imported(Vec<Chat>),
-    /// Something could not be read, searched, imported or exported. Holds an error message.
+    /// An operation failed: a write that the database refused, a read, a search, an import or an export. Holds an error
+    /// message.
     FileError(String),
 }
 

@@ -25,13 +25,13 @@ impl Tree {
         let mut tree =
             Self { messages: messages.into_iter().map(|message| (message.id, message)).collect(), ..Self::default() };
         // Messages that are known to descend from a first message.
-        let mut rooted: HashSet<Id> = HashSet::new();
+        let mut known: HashSet<Id> = HashSet::new();
         for id in &order {
             // Walks up to such a message, or to one without a usable parent, which becomes a first message.
-            let (mut way, mut at) = (HashSet::new(), *id);
-            while !rooted.contains(&at) && way.insert(at) {
+            let (mut visited, mut at) = (HashSet::new(), *id);
+            while !known.contains(&at) && visited.insert(at) {
                 let parent = tree.messages.get(&at).and_then(|message| message.parent);
-                match parent.filter(|parent| tree.messages.contains_key(parent) && !way.contains(parent)) {
+                match parent.filter(|parent| tree.messages.contains_key(parent) && !visited.contains(parent)) {
                     Some(parent) => at = parent,
                     None => {
                         if let Some(message) = tree.messages.get_mut(&at) {
@@ -40,7 +40,7 @@ impl Tree {
                     }
                 }
             }
-            rooted.extend(way);
+            known.extend(visited);
         }
         for id in order {
             let parent = tree.messages.get(&id).and_then(|message| message.parent);
@@ -164,10 +164,10 @@ impl Tree {
     /// Shows the sibling `step` positions after a message, or before it if `step` is negative, with the branch that was
     /// last shown below it.
     pub fn show_sibling(&mut self, id: Id, step: isize) {
-        let (place, _) = self.sibling_position(id);
+        let (index, _) = self.sibling_position(id);
         let Some(message) = self.messages.get(&id) else { return };
         let Some(siblings) = self.children.get(&message.parent) else { return };
-        let Some(sibling) = place.checked_add_signed(step).and_then(|place| siblings.get(place)) else { return };
+        let Some(sibling) = index.checked_add_signed(step).and_then(|index| siblings.get(index)) else { return };
         self.show_through(*sibling);
     }
 

@@ -67,6 +67,7 @@ pub(crate) enum Auto<T> {
 }
 
 impl<T: Copy> Auto<T> {
+    /// The chosen value; `None` for the engine's default.
     pub(crate) fn chosen(self) -> Option<T> {
         match self {
             Self::Auto => None,
@@ -102,6 +103,7 @@ fn cache(text: &str) -> Result<Auto<CacheFormat>, String> {
     }
 }
 
+// Options stay `None` unless given, because their defaults depend on the model. The window's `SamplingParams` hold values.
 #[derive(Args, Default)]
 pub(crate) struct SamplingFlags {
     /// Stop after this many tokens
@@ -128,7 +130,8 @@ pub(crate) struct SamplingFlags {
 }
 
 impl SamplingFlags {
-    pub(crate) fn sampling(&self, files: &ModelFiles) -> Sampling {
+    /// The engine's parameters: the given options over the defaults of the model.
+    pub(crate) fn to_engine(&self, files: &ModelFiles) -> Sampling {
         // The guide was trained on one answer per question, so random sampling would only add errors.
         self.or_default(if guide::is_guide(files.path()) { Sampling::greedy() } else { Sampling::default() })
     }

@@ -11,22 +11,22 @@ use super::devices::driver;
 use super::failure::{Failure, sanitized};
 use super::interrupt::Busy;
 use super::load::{engine, open};
-use super::profile::{Kernel, PROFILES, profile};
+use super::profile::{Kernel, PROFILE_RUNS, profile};
 use super::spread::Spread;
 
 /// Tokens that are encoded to measure the host's time per token.
-const ENCODES: usize = 64;
+const ENCODE_RUNS: usize = 64;
 /// The depths of `--sweep`, in tokens.
-const SWEEP: [usize; 3] = [0, 2048, 6144];
+const SWEEP_DEPTHS: [usize; 3] = [0, 2048, 6144];
 
 pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     let (prompt, generate, runs) = (arguments.prompt, arguments.generate, arguments.runs);
     if prompt == 0 || generate == 0 || runs == 0 {
         return Err(Failure::Usage("-p, -n and -r must be at least 1".into()));
     }
-    let depths = if arguments.sweep { SWEEP.to_vec() } else { vec![arguments.depth] };
-    let deepest = depths.iter().copied().max().unwrap_or(0);
-    let tokens = prompt.saturating_add(generate).saturating_add(deepest);
+    let depths = if arguments.sweep { SWEEP_DEPTHS.to_vec() } else { vec![arguments.depth] };
+    let max_depth = depths.iter().copied().max().unwrap_or(0);
+    let tokens = prompt.saturating_add(generate).saturating_add(max_depth);
     let files = match &arguments.shape {
         Some(name) => {
             let format = arguments.model.weights.chosen().unwrap_or(WeightFormat::Bf16);
@@ -58,9 +58,9 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     }
     let dispatches = session.decode_kernels().len();
     for depth in depths {
-        let measured = Measured::new(&mut session, arguments, depth, bandwidth, &busy)?;
+        let measurement = Measurement::new(&mut session, arguments, depth, bandwidth, &busy)?;
         if arguments.json {
-            let Value::Object(mut object) = measured.json() else { unreachable!("it is an object") };
+            let Value::Object(mut object) = measurement.json() else { unreachable!("it is an object") };
             let about = json!({
                 "adapter": info.name,
                 "backend": info.backend.to_str(),
@@ -81,7 +81,7 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
             object.extend(about);
             writeln!(out, "{}", Value::Object(object))?;
         } else {
-            measured.print(&mut out)?;
+            measurement.print(&mut out)?;
         }
     }
     if !arguments.json {
@@ -96,7 +96,7 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
 }
 
 /// Measurements at one depth.
-struct Measured {
+struct Measurement {
     depth: usize,
     runs: usize,
     prompt: usize,
@@ -112,7 +112,7 @@ struct Measured {
     profile: Option<Vec<Kernel>>,
 }
 
-impl Measured {
+impl Measurement {
     fn new(
         session: &mut Session,
         arguments: &args::Bench,
@@ -140,7 +140,7 @@ impl Measured {
             generate,
             prefill: Spread::of(prefill),
             first_ms: Spread::of(first_ms),
-            host_us: Spread::of(busy.wait(session.host_us(ENCODES))?),
+            host_us: Spread::of(busy.wait(session.host_us(ENCODE_RUNS))?),
             bytes_per_token,
             bandwidth_share: bytes_per_token as f64 * decode.median / bandwidth,
             decode,
@@ -174,15 +174,15 @@ impl Measured {
             writeln!(out, "{name:<8} {tokens:>5} tokens  {median:8.2} tokens/s  ({min:.2} to {max:.2}, {runs} runs)")?;
         }
         let (first, host) = (self.first_ms.median, self.host_us.median);
-        let (bytes, share) = (self.bytes_per_token as f64 * 1e-6, 100.0 * self.bandwidth_share);
+        let (bytes, percent) = (self.bytes_per_token as f64 * 1e-6, 100.0 * self.bandwidth_share);
         writeln!(out, "first token after {first:.0} ms; per token {host:.0} µs of host time and {bytes:.1} MB read")?;
-        writeln!(out, "decode reads at {share:.1} % of the copy bandwidth")?;
+        writeln!(out, "decode reads at {percent:.1} % of the copy bandwidth")?;
         if let Some(kernels) = &self.profile {
             let total: f64 = kernels.iter().map(|kernel| kernel.ms).sum();
-            writeln!(out, "\nA token with a timestamp after each dispatch, {total:.2} ms (median of {PROFILES}):")?;
+            writeln!(out, "\nA token with a timestamp after each dispatch, {total:.2} ms (median of {PROFILE_RUNS}):")?;
             for Kernel { name, dispatches, ms } in kernels {
-                let share = 100.0 * ms / total;
-                writeln!(out, "{name:<14} {dispatches:>4} dispatches  {ms:9.3} ms  {share:5.1} %")?;
+                let percent = 100.0 * ms / total;
+                writeln!(out, "{name:<14} {dispatches:>4} dispatches  {ms:9.3} ms  {percent:5.1} %")?;
             }
             writeln!(out)?;
         }

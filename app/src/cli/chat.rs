@@ -20,7 +20,7 @@ Ctrl-C stops a reply. A line that ends in \\ continues in the next.";
 pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
     let files = open(arguments.model.model.as_deref())?;
     let is_guide = guide::is_guide(files.path());
-    let sampling = arguments.sampling.sampling(&files);
+    let sampling = arguments.sampling.to_engine(&files);
     sampling.check()?;
     require_tokenizer(&files)?;
     let busy = Busy::new();

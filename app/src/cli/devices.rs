@@ -61,7 +61,7 @@ pub(crate) fn devices(arguments: &args::Devices) -> Result<(), Failure> {
 /// Measures the kernels for the most common weight formats.
 fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     for format in [WeightFormat::Q4_0, WeightFormat::Q4K, WeightFormat::Q8_0] {
-        let tuning = busy.wait(Tuning::run(gpu, format, None, last_model::folder().as_deref()))?;
+        let tuning = busy.wait(Tuning::run(gpu, format, None, last_model::data_folder().as_deref()))?;
         if !json {
             writeln!(out, "\n{format} on {}", sanitized(&gpu.info().name))?;
         }

@@ -19,6 +19,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Prints the message, if there is one, and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Usage(message) => {

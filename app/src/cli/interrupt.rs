@@ -18,12 +18,13 @@ static BUSY: AtomicBool = AtomicBool::new(false);
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// How often a wait checks for Ctrl-C.
-const NOTICE: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Marks work that Ctrl-C stops, until it is dropped.
 pub(crate) struct Busy(());
 
 impl Busy {
+    /// Starts work. The first call installs the Ctrl-C handler.
     pub(crate) fn new() -> Self {
         static HANDLER: Once = Once::new();
         HANDLER.call_once(|| {
@@ -57,7 +58,7 @@ impl Busy {
                 return Ok(result?);
             }
             // The Ctrl-C handler cannot wake this thread, so it polls.
-            thread::park_timeout(NOTICE);
+            thread::park_timeout(POLL_INTERVAL);
         }
         Err(Failure::Interrupted)
     }

@@ -30,7 +30,7 @@ pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
         None => match last_model::last_model() {
             Some(path) if missing(&path) => {
                 return Err(Failure::Failed(format!(
-                    "the last model used is gone: {}; name another with -m, or use the built-in one with -m guide",
+                    "the last model used no longer exists: {}; name another with -m, or use the built-in one with -m guide",
                     path.display()
                 )));
             }
@@ -74,7 +74,7 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
     if let Some(activations) = model.activations.chosen() {
         builder = builder.activations(activations);
     }
-    if let Some(folder) = last_model::folder() {
+    if let Some(folder) = last_model::data_folder() {
         builder = builder.cache_folder(folder);
     }
     if let Some(tokens) = model.context.or(tokens) {

@@ -124,7 +124,7 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
         if let Some(Summary { mean, median, p99, max, top1 }) = divergence {
             writeln!(
                 out,
-                "KL divergence, nats per token: mean {mean:.6}, median {median:.6}, 99 % {p99:.6}, most {max:.6}"
+                "KL divergence, nats per token: mean {mean:.6}, median {median:.6}, 99 % {p99:.6}, max {max:.6}"
             )?;
             writeln!(out, "same most probable token: {:.2} %", 100.0 * top1)?;
         }
@@ -143,7 +143,7 @@ async fn compare_window(
 ) -> lapidary_engine::Result<()> {
     thread::scope(|scope| {
         let (sender, rows) = mpsc::sync_channel::<Vec<f32>>(ROWS_AHEAD);
-        let other = scope
+        let reference_thread = scope
             .spawn(move || reference.logits_blocking(window, first, |_, logits| sender.send(logits.to_vec()).is_ok()));
         let ours = session.logits_blocking(window, first, |position, logits| {
             score(position, logits);
@@ -156,7 +156,7 @@ async fn compare_window(
         });
         // An error of the reference cancels the other model, so it is the one to report.
         drop(rows);
-        match (other.join(), ours) {
+        match (reference_thread.join(), ours) {
             (Ok(Err(error)), Err(Error::Cancelled)) => Err(error),
             (Err(panic), _) => std::panic::resume_unwind(panic),
             (_, ours) => ours,
@@ -196,7 +196,7 @@ impl Divergences {
     fn summary(mut self) -> Summary {
         self.values.sort_by(f64::total_cmp);
         let count = self.values.len();
-        let at = |share: f64| self.values[((count - 1) as f64 * share).round() as usize];
+        let at = |quantile: f64| self.values[((count - 1) as f64 * quantile).round() as usize];
         Summary {
             mean: self.values.iter().sum::<f64>() / count as f64,
             median: at(0.5),

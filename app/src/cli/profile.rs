@@ -7,7 +7,7 @@ use super::interrupt::Busy;
 use super::spread::Spread;
 
 /// The number of steps that a profile is the median of.
-pub(crate) const PROFILES: usize = 5;
+pub(crate) const PROFILE_RUNS: usize = 5;
 
 /// The dispatches of one kernel in a token.
 pub(crate) struct Kernel {
@@ -21,7 +21,7 @@ pub(crate) fn profile(session: &mut Session, busy: &Busy) -> Result<Vec<Kernel>,
     // The last generated token may have filled the context.
     session.rewind(session.tokens().len().saturating_sub(1));
     let mut runs = Vec::new();
-    for _ in 0..PROFILES {
+    for _ in 0..PROFILE_RUNS {
         runs.push(busy.wait(session.profile())?);
     }
     let mut kernels: Vec<Kernel> = Vec::new();

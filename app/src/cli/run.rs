@@ -17,7 +17,7 @@ const RAW_MAX_TOKENS: usize = 512;
 
 pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     let files = open(arguments.model.model.as_deref())?;
-    let mut sampling = arguments.sampling.sampling(&files);
+    let mut sampling = arguments.sampling.to_engine(&files);
     sampling.stop_at_end = !arguments.ignore_eos;
     if arguments.raw {
         sampling.max_tokens.get_or_insert(RAW_MAX_TOKENS);

@@ -10,7 +10,7 @@ use crate::worker::{Command, DroppedFile};
 
 impl State {
     /// The chats outside the trash that have messages, the latest first.
-    pub fn listed(&self) -> Vec<&Chat> {
+    pub fn visible_chats(&self) -> Vec<&Chat> {
         let shown = |chat: &&Chat| chat.deleted.is_none() && !chat.title.is_empty();
         let mut chats: Vec<&Chat> = self.chats.iter().filter(shown).collect();
         chats.sort_by_key(|chat| std::cmp::Reverse(chat.updated));
@@ -68,8 +68,8 @@ impl State {
             return;
         }
         if id != self.open {
-            self.leave();
-            self.enter(id);
+            self.leave_chat();
+            self.set_open(id);
         }
         if !self.trees.contains_key(&id) && self.requested.insert(id) {
             self.store.load(id);
@@ -89,9 +89,9 @@ impl State {
 
     /// Opens an empty chat.
     pub fn new_chat(&mut self) {
-        self.leave();
+        self.leave_chat();
         match self.chats.iter().find(|chat| chat.title.is_empty() && chat.deleted.is_none()).map(|chat| chat.id) {
-            Some(empty) => self.enter(empty),
+            Some(empty) => self.set_open(empty),
             None => self.add_chat(Chat { system: self.settings.system.clone(), ..Chat::new() }),
         }
     }
@@ -105,8 +105,8 @@ impl State {
 
     /// Adds a chat and opens it.
     pub(super) fn add_chat(&mut self, chat: Chat) {
-        self.leave();
-        self.enter(chat.id);
+        self.leave_chat();
+        self.set_open(chat.id);
         self.trees.insert(chat.id, Tree::default());
         if !chat.title.is_empty() {
             self.store.save_chat(&chat);
@@ -115,13 +115,13 @@ impl State {
     }
 
     /// Makes a chat the open one.
-    fn enter(&mut self, id: Id) {
+    fn set_open(&mut self, id: Id) {
         self.open = id;
         self.editing = self.hidden_edits.remove(&id);
     }
 
     /// Saves the open chat's draft and edit before another chat is opened, and drops trees that can be read again.
-    fn leave(&mut self) {
+    fn leave_chat(&mut self) {
         self.save_draft();
         if let Some(edit) = self.editing.take() {
             self.hidden_edits.insert(self.open, edit);
@@ -146,10 +146,10 @@ impl State {
         let changed = self.draft_changed.take().is_some();
         let Some(chat) = self.chats.iter().find(|chat| chat.id == self.open) else { return };
         // An empty chat is saved if its system prompt differs from the default, present or last saved.
-        let default = |system: &str| {
+        let is_default = |system: &str| {
             system == self.settings.system || self.saved_settings.as_ref().is_some_and(|saved| system == saved.system)
         };
-        if chat.is_begun() || !chat.draft.is_empty() || !default(&chat.system) {
+        if chat.has_messages() || !chat.draft.is_empty() || !is_default(&chat.system) {
             self.store.save_chat(chat);
         } else if changed {
             // An earlier draft may have been saved.
@@ -283,10 +283,11 @@ impl State {
     /// Exports the open chat, or all chats, to a file. An existing file is replaced only if `overwrite` is set.
     pub fn export(&mut self, all: bool, path: PathBuf, overwrite: bool) {
         self.save_reply();
-        let chats = if all { self.listed().iter().rev().map(|chat| chat.id).collect() } else { Vec::from([self.open]) };
+        let chats =
+            if all { self.visible_chats().iter().rev().map(|chat| chat.id).collect() } else { Vec::from([self.open]) };
         let name = path.display().to_string();
         if !self.store.export(chats, path, overwrite) {
-            self.notify_error(&format!("{name} cannot be written: {}.", store::ENDED));
+            self.notify_error(&format!("{name} cannot be written: {}.", store::THREAD_ENDED));
         }
     }
 
@@ -294,7 +295,7 @@ impl State {
     pub fn import(&mut self, path: PathBuf) {
         let name = path.display().to_string();
         if !self.store.import(path) {
-            self.notify_error(&format!("{name} cannot be imported: {}.", store::ENDED));
+            self.notify_error(&format!("{name} cannot be imported: {}.", store::THREAD_ENDED));
         }
     }
 
@@ -304,6 +305,7 @@ impl State {
         self.worker.send(Command::Inspect(path));
     }
 
+    /// Handles the result of [`State::open_dropped_file`].
     pub(super) fn on_inspected(&mut self, file: DroppedFile) {
         match file {
             DroppedFile::Model(path) => self.load_model(Some(path)),

@@ -39,7 +39,7 @@ pub enum Model {
         /// Its name.
         name: String,
         /// Progress from 0 to 1.
-        share: f32,
+        progress: f32,
     },
     /// A model is loaded.
     Ready(Box<Loaded>),
@@ -331,7 +331,7 @@ impl State {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Loading { name, share } => self.model = Model::Loading { name, share },
+            Event::Loading { name, progress } => self.model = Model::Loading { name, progress },
             // A model that finished loading after another was requested.
             Event::Loaded(loaded) if loaded.load != self.load => {}
             Event::Loaded(loaded) => {
@@ -351,12 +351,12 @@ impl State {
                 self.model = Model::Failed(problem);
                 self.counts.clear();
             }
-            Event::ReplyText(message, piece) => {
+            Event::ReplyText(message, text) => {
                 let Some(reply) = self.reply.as_mut().filter(|reply| reply.message == message) else { return };
-                reply.unsaved.push_str(&piece);
+                reply.unsaved.push_str(&text);
                 let chat = reply.chat;
                 if let Some(message) = self.trees.get_mut(&chat).and_then(|tree| tree.get_mut(message)) {
-                    message.text.push_str(&piece);
+                    message.text.push_str(&text);
                 }
             }
             Event::TurnsDropped(message, turns) => {
@@ -410,8 +410,8 @@ impl State {
     fn push_notice(&mut self, notice: Notice) {
         self.notices.retain(|known| known.text != notice.text || known.undo != notice.undo);
         self.notices.push(notice);
-        let surplus = self.notices.len().saturating_sub(MAX_NOTICES);
-        self.notices.drain(..surplus);
+        let excess = self.notices.len().saturating_sub(MAX_NOTICES);
+        self.notices.drain(..excess);
     }
 
     /// Shows an error notice.
@@ -448,7 +448,7 @@ impl State {
         // Queued jobs stay for the new model.
         self.stop_reply();
         self.load = load;
-        self.model = Model::Loading { name: crate::worker::short_name(self.load.model.as_deref()), share: 0.0 };
+        self.model = Model::Loading { name: crate::worker::short_name(self.load.model.as_deref()), progress: 0.0 };
         self.worker.send(Command::Load(self.load.clone()));
     }
 
@@ -470,7 +470,7 @@ impl State {
     }
 
     /// The model that is loaded or was requested last; `None` for the guide.
-    pub fn wanted_model(&self) -> Option<&PathBuf> {
+    pub fn requested_model(&self) -> Option<&PathBuf> {
         self.load.model.as_ref()
     }
 
@@ -482,15 +482,15 @@ impl State {
 
     /// Why closing now would lose messages, as a sentence, if it would.
     pub fn unsaved_reason(&self) -> Option<String> {
-        let said = self.chats.iter().any(|chat| !chat.title.is_empty() || !chat.draft.trim().is_empty());
-        if self.store_ended && said {
+        let has_content = self.chats.iter().any(|chat| !chat.title.is_empty() || !chat.draft.trim().is_empty());
+        if self.store_ended && has_content {
             return Some("Chats are not saved any more.".into());
         }
         if let Some(reason) = &self.cannot_save {
             return Some(format!("Chats cannot be saved at present ({reason})."));
         }
         match &self.opened {
-            Some(Err(reason)) if said => Some(format!("{}.", reason.trim_end_matches('.'))),
+            Some(Err(reason)) if has_content => Some(format!("{}.", reason.trim_end_matches('.'))),
             _ => None,
         }
     }
@@ -585,7 +585,7 @@ impl State {
             if let Some(message) = tree.get_mut(id) {
                 if message.status == Status::Writing {
                     message.status = Status::Stopped;
-                    message.note = Some("Lapidary ended before this reply did.".into());
+                    message.note = Some("Lapidary was closed before this reply ended.".into());
                 } else {
                     message.status = Status::Done;
                 }
@@ -604,6 +604,6 @@ impl Drop for State {
 }
 
 /// Whether the model has to be loaded again.
-pub fn is_lost(problem: &Problem) -> bool {
+pub fn needs_reload(problem: &Problem) -> bool {
     problem.remedy == Remedy::Reload
 }

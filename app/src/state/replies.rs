@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use lapidary_engine::{Finish, Timings};
 
-use super::{Alternatives, Job, Model, Reply, State, SummarySource, is_lost};
+use super::{Alternatives, Job, Model, Reply, State, SummarySource, needs_reload};
 use crate::chats::{Chat, Id, Message, Role, Speed, Status, Tree, now, title_of};
 use crate::worker::{Command, Overflow, Problem};
 
@@ -30,8 +30,8 @@ impl State {
 
     /// Adds a user's message to a chat and queues an answer. `edited` is the message that it is an edited version of.
     fn submit_message(&mut self, chat: Id, parent: Option<Id>, text: String, edited: Option<Id>) {
-        let waits = self.reply.is_some() || !self.jobs.is_empty() || !matches!(self.model, Model::Ready(_));
-        let status = if waits { Status::Queued } else { Status::Done };
+        let must_wait = self.reply.is_some() || !self.jobs.is_empty() || !matches!(self.model, Model::Ready(_));
+        let status = if must_wait { Status::Queued } else { Status::Done };
         let message = Message::new(parent, Role::User, text, status);
         let id = message.id;
         // An edited request for a summary has the same source.
@@ -86,6 +86,7 @@ impl State {
         }
     }
 
+    /// Stops the reply being generated, in any chat.
     pub(super) fn stop_reply(&mut self) {
         if self.reply.is_some() {
             self.worker.send(Command::Stop);
@@ -283,6 +284,7 @@ impl State {
         self.sources.get(&message).or_else(|| self.sources.get(&parent?))
     }
 
+    /// Saves the sources of summaries.
     pub(super) fn save_sources(&self) {
         // Ids and texts always have a JSON form.
         self.store.save_sources(serde_json::to_string(&self.sources).unwrap_or_default());
@@ -296,6 +298,7 @@ impl State {
         }
     }
 
+    /// Starts a job: prepares its message and sends the prompt.
     fn start(&mut self, job: Job) {
         let mut overflow = self.settings.overflow;
         let model = self.loaded().map(|loaded| loaded.name.clone());
@@ -304,7 +307,7 @@ impl State {
             Job::Continue { chat, reply, .. } => (*chat, *reply),
         };
         // A summary is made of as much of the chat as fits.
-        let sums_up = self.trees.get(&chat).is_some_and(|tree| self.source(tree, last).is_some());
+        let is_summary = self.trees.get(&chat).is_some_and(|tree| self.source(tree, last).is_some());
         let (chat, turns, reply) = match job {
             Job::Answer { chat, question, replaces } => {
                 let Some((turns, _)) = self.prompt(chat, question) else { return };
@@ -326,7 +329,7 @@ impl State {
                 (chat, turns, reply)
             }
         };
-        if sums_up {
+        if is_summary {
             overflow = Overflow::DropOldest;
         }
         let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
@@ -382,6 +385,7 @@ impl State {
         }
     }
 
+    /// Handles the end of a reply.
     pub(super) fn on_ended(&mut self, id: Id, finish: Option<Finish>, timings: &Timings) {
         let decode_s = timings.decode_ms / 1e3;
         let speed = Speed {
@@ -400,11 +404,12 @@ impl State {
         });
     }
 
+    /// Handles the failure of a reply.
     pub(super) fn on_failed(&mut self, id: Id, problem: Problem) {
         let note = problem.sentence.clone();
         self.problems.insert(id, problem.remedy);
         // Before the next job starts, so that none is sent to a lost device.
-        if is_lost(&problem) {
+        if needs_reload(&problem) {
             self.model = Model::Failed(problem);
         }
         self.finish_reply(id, |message| {

@@ -6,7 +6,7 @@ use super::State;
 use crate::worker::{Command, CountedText, TURN_TOKENS};
 
 /// A growing reply is counted again after this many bytes.
-const GROWTH: usize = 256;
+const RECOUNT_BYTES: usize = 256;
 
 /// The bytes and tokens of texts when they were last counted.
 #[derive(Default)]
@@ -23,6 +23,7 @@ impl TokenCounts {
         self.asked = false;
     }
 
+    /// Stores counts from the worker.
     pub(super) fn update(&mut self, counts: Vec<(CountedText, usize, usize)>) {
         self.asked = false;
         self.known.extend(counts.into_iter().map(|(name, bytes, tokens)| (name, (bytes, tokens))));
@@ -58,7 +59,8 @@ impl State {
         let mut tokens = |name: CountedText, text: &str, growing: bool| {
             let counted = known.get(&name);
             let fresh = counted.is_some_and(|(bytes, _)| {
-                *bytes == text.len() || (growing && text.len().checked_sub(*bytes).is_some_and(|more| more < GROWTH))
+                *bytes == text.len()
+                    || (growing && text.len().checked_sub(*bytes).is_some_and(|more| more < RECOUNT_BYTES))
             });
             if !asked && !fresh && !text.is_empty() {
                 stale.push((name, text.to_owned()));

@@ -97,7 +97,7 @@ fn lines(text: &str) -> Vec<Vec<(usize, &str)>> {
 
 fn tokens(ui: &mut Ui, list: &[Candidate], choice: &mut Option<Choice>) {
     egui::Grid::new("tokens").num_columns(3).spacing([12.0, 4.0]).show(ui, |ui| {
-        for (token, share) in list {
+        for (token, probability) in list {
             let name = match token {
                 NextToken::End => "(the end)".to_owned(),
                 NextToken::NonText(piece) => piece.clone(),
@@ -108,7 +108,8 @@ fn tokens(ui: &mut Ui, list: &[Candidate], choice: &mut Option<Choice>) {
                 NextToken::NonText(_) => None,
                 NextToken::Text(text) => Some(Some(text.clone())),
             };
-            let bar = egui::ProgressBar::new(*share).desired_width(120.0).text(format!("{:.1} %", share * 100.0));
+            let bar =
+                egui::ProgressBar::new(*probability).desired_width(120.0).text(format!("{:.1} %", probability * 100.0));
             ui.add(bar).accessible_name(format!("Probability of {name}"));
             ui.monospace(&name);
             if let Some(token) = branch

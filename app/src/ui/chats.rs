@@ -87,7 +87,7 @@ impl App {
         let open = self.state.open_id();
         let writing = self.state.reply().map(|reply| reply.chat);
         let chats: Vec<(Id, String)> =
-            self.state.listed().iter().map(|chat| (chat.id, chat.shown_title().to_owned())).collect();
+            self.state.visible_chats().iter().map(|chat| (chat.id, chat.shown_title().to_owned())).collect();
         if chats.is_empty() {
             ui.label(RichText::new("Chats appear here.").weak());
             return;
@@ -187,6 +187,7 @@ impl App {
         }
     }
 
+    /// Draws the trash. Returns whether it should be closed.
     pub(super) fn trash_sheet(&mut self, ctx: &Context) -> bool {
         let chats: Vec<(Id, String)> =
             self.state.trash().iter().map(|chat| (chat.id, chat.shown_title().to_owned())).collect();
@@ -230,6 +231,7 @@ impl App {
         close
     }
 
+    /// Draws the prompt for a new title.
     pub(super) fn rename_prompt(&mut self, ctx: &Context) {
         let Some((id, mut title)) = self.renaming.take() else { return };
         let (mut done, mut cancel) = (false, false);

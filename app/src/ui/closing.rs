@@ -30,6 +30,7 @@ impl App {
         }
     }
 
+    /// Draws the confirmation and handles the answer.
     pub(super) fn closing_prompt(&mut self, ctx: &Context) {
         if self.closing != Closing::Asked {
             return;

@@ -83,7 +83,7 @@ impl App {
         let focused = ui.ctx().memory(|memory| memory.has_focus(id));
         let mut send = false;
         if focused && self.composer.enter_sends {
-            send = take_enter(ui);
+            send = consume_enter(ui);
             let empty = self.state.draft().is_empty();
             if empty && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::ArrowUp)) {
                 self.state.edit_last();
@@ -94,7 +94,7 @@ impl App {
         let most = ui.ctx().content_rect().height() * 0.4;
         let hint = match &self.state.model {
             Model::Ready(loaded) if loaded.is_guide() => "Ask the guide",
-            Model::Loading { .. } => "The model is loading; type already",
+            Model::Loading { .. } => "The model is loading; you can type already",
             _ => "Type a message",
         };
         let frame = egui::Frame::new()
@@ -134,7 +134,7 @@ impl App {
                     let empty = self.state.draft().trim().is_empty();
                     let here = self.state.is_replying_here();
                     if (here || self.state.is_queued_here()) && empty {
-                        let hover = if here { "Stop the reply (Esc)" } else { "Take back what waits (Esc)" };
+                        let hover = if here { "Stop the reply (Esc)" } else { "Cancel the queued messages (Esc)" };
                         if ui.button("Stop").on_hover_text(hover).clicked() {
                             self.state.stop();
                         }
@@ -161,7 +161,7 @@ impl App {
 }
 
 /// Consumes an Enter without modifiers. `consume_key` would also consume Shift+Enter.
-pub(super) fn take_enter(ui: &Ui) -> bool {
+pub(super) fn consume_enter(ui: &Ui) -> bool {
     ui.input_mut(|input| {
         let count = input.events.len();
         input.events.retain(|event| {
@@ -172,11 +172,11 @@ pub(super) fn take_enter(ui: &Ui) -> bool {
 }
 
 fn show_meter(ui: &mut Ui, meter: Meter, elsewhere: Option<String>) {
-    let share = meter.used as f32 / meter.context.max(1) as f32;
+    let fraction = meter.used as f32 / meter.context.max(1) as f32;
     ui.horizontal(|ui| {
         let over = meter.used > meter.context;
-        let colour = if share > 0.9 { style::error_color(ui.visuals()) } else { ui.visuals().selection.bg_fill };
-        let bar = egui::ProgressBar::new(share.min(1.0)).desired_width(120.0).desired_height(5.0).fill(colour);
+        let colour = if fraction > 0.9 { style::error_color(ui.visuals()) } else { ui.visuals().selection.bg_fill };
+        let bar = egui::ProgressBar::new(fraction.min(1.0)).desired_width(120.0).desired_height(5.0).fill(colour);
         ui.add(bar).accessible_name("Context used");
         let mut text = format!("{} of {} tokens", with_thousands(meter.used), with_thousands(meter.context));
         if meter.draft > 0 {
@@ -198,8 +198,8 @@ fn show_meter(ui: &mut Ui, meter: Meter, elsewhere: Option<String>) {
 pub(super) fn with_thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -84,14 +84,14 @@ impl App {
         let target = self.state.scroll_to;
         let editing = self.state.editing.as_ref().map(|(id, _)| *id);
         // How much higher the rows above the visible area are than estimated.
-        let mut grown = 0.0;
+        let mut growth = 0.0;
         let area =
             egui::ScrollArea::vertical().id_salt(("conversation", chat)).auto_shrink(false).stick_to_bottom(true);
         let area = match self.conversation.offset.take().filter(|_| !switched) {
             Some(offset) => area.vertical_scroll_offset(offset),
             None => area,
         };
-        let shown = area.show_viewport(ui, |ui, viewport| {
+        let output = area.show_viewport(ui, |ui, viewport| {
             let left = ui.max_rect().left() + ((ui.available_width() - COLUMN) / 2.0).max(8.0);
             let width = (ui.available_width() - 16.0).min(COLUMN);
             let shape = (width.round(), ui.ctx().zoom_factor());
@@ -112,44 +112,44 @@ impl App {
                     ui.ctx().request_repaint();
                 }
                 Some((navigation, true)) => {
-                    let way = match navigation {
+                    let delta = match navigation {
                         Navigation::PageUp => page,
                         Navigation::PageDown => -page,
                         Navigation::First => viewport.min.y,
                         Navigation::Last => viewport.max.y - total - 16.0,
                     };
-                    ui.scroll_with_delta_animation(vec2(0.0, way), egui::style::ScrollAnimation::none());
+                    ui.scroll_with_delta_animation(vec2(0.0, delta), egui::style::ScrollAnimation::none());
                 }
                 None => {}
             }
             let (from, to) = (viewport.min.y - margin, viewport.max.y + margin);
-            let near = nearest_with_controls(&rows, from, to);
+            let nearby = nearest_with_controls(&rows, from, to);
             let mut y = 8.0;
             let mut settled = true;
-            for (place, row) in rows.into_iter().enumerate() {
+            for (index, row) in rows.into_iter().enumerate() {
                 let begins = y;
                 y += row.height;
                 if target == Some(row.message) && row.index == 0 {
                     let height = if editing == target { 200.0 } else { 40.0 };
-                    let place = Rect::from_min_size(pos2(left, top + begins), vec2(width, height));
+                    let rect = Rect::from_min_size(pos2(left, top + begins), vec2(width, height));
                     let align = if switched { Some(egui::Align::Center) } else { None };
-                    ui.scroll_to_rect(place, align);
+                    ui.scroll_to_rect(rect, align);
                 }
                 // An editor that is not drawn would lose the focus, and the text typed next with it.
-                let kept = near.contains(&Some(place)) || matches!(row.part, MessagePart::Editor);
+                let kept = nearby.contains(&Some(index)) || matches!(row.part, MessagePart::Editor);
                 if (y < from || begins > to) && !kept {
                     continue;
                 }
-                let place = Rect::from_min_size(pos2(left, top + begins), vec2(width, row.height.max(1.0)));
+                let rect = Rect::from_min_size(pos2(left, top + begins), vec2(width, row.height.max(1.0)));
                 let salt = (row.message, row.index);
-                let mut child = ui.new_child(UiBuilder::new().id_salt(salt).max_rect(place));
+                let mut child = ui.new_child(UiBuilder::new().id_salt(salt).max_rect(rect));
                 child.set_width(width);
                 self.message_part(&mut child, row.message, &row.part);
                 let height = child.min_rect().height() + child.spacing().item_spacing.y;
                 if (height - row.height).abs() > 0.5 {
                     settled = false;
                     if y <= viewport.min.y {
-                        grown += height - row.height;
+                        growth += height - row.height;
                     }
                 }
                 self.conversation.heights.insert((row.message, row.index), height);
@@ -159,7 +159,7 @@ impl App {
             }
         });
         // Keeps the visible rows in place.
-        self.conversation.offset = (grown != 0.0).then(|| (shown.state.unclamped_offset().y + grown).max(0.0));
+        self.conversation.offset = (growth != 0.0).then(|| (output.state.unclamped_offset().y + growth).max(0.0));
         if target.is_some() && !switched {
             self.state.scroll_to = None;
         } else if target.is_some() {
@@ -219,13 +219,13 @@ impl App {
             ),
             Some(loaded) => (loaded.name.clone(), "Ask anything. Nothing leaves this machine.", &[]),
             None if matches!(self.state.model, Model::Failed(_)) => {
-                ("No model".into(), "The model could not be loaded; above is why.", &[])
+                ("No model".into(), "The model could not be loaded; the reason is shown above.", &[])
             }
             None => ("One moment".into(), "The model is loading. You can type already.", &[]),
         };
         let middle = egui::vec2(ui.available_width().min(520.0), ui.available_height());
-        let place = egui::Align2::CENTER_CENTER.align_size_within_rect(middle, ui.max_rect());
-        ui.scope_builder(UiBuilder::new().max_rect(place).layout(egui::Layout::top_down(egui::Align::Center)), |ui| {
+        let rect = egui::Align2::CENTER_CENTER.align_size_within_rect(middle, ui.max_rect());
+        ui.scope_builder(UiBuilder::new().max_rect(rect).layout(egui::Layout::top_down(egui::Align::Center)), |ui| {
             ui.add_space((ui.available_height() * 0.28).min(220.0));
             ui.heading(title);
             ui.label(egui::RichText::new(text).weak());
@@ -252,16 +252,16 @@ impl App {
 fn nearest_with_controls(rows: &[Row], from: f32, to: f32) -> [Option<usize>; 2] {
     let (mut above, mut below) = (None, None);
     let mut y = 8.0;
-    for (place, row) in rows.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         let begins = y;
         y += row.height;
         if !row.has_controls() {
             continue;
         }
         if y < from {
-            above = Some(place);
+            above = Some(index);
         } else if begins > to {
-            below = Some(place);
+            below = Some(index);
             break;
         }
     }

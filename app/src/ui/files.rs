@@ -119,7 +119,11 @@ impl Files {
 impl App {
     /// Opens the prompt for the file to export to.
     pub(super) fn prompt_export(&mut self, all: bool) {
-        let empty = if all { self.state.listed().is_empty() } else { !self.state.open().is_some_and(Chat::is_begun) };
+        let empty = if all {
+            self.state.visible_chats().is_empty()
+        } else {
+            !self.state.open().is_some_and(Chat::has_messages)
+        };
         if empty {
             self.state.notify("There is nothing to export yet.");
             return;
@@ -141,7 +145,7 @@ impl App {
     }
 
     /// Handles files dropped on the window.
-    pub(super) fn take_files(&mut self, ctx: &Context) {
+    pub(super) fn handle_dropped_files(&mut self, ctx: &Context) {
         let dropped = ctx.input_mut(|input| std::mem::take(&mut input.raw.dropped_files));
         for file in dropped {
             self.state.open_dropped_file(file.path().to_owned());
@@ -161,6 +165,7 @@ impl App {
         }
     }
 
+    /// Draws the prompt for a path, and acts on the path when it is confirmed.
     pub(super) fn file_prompt(&mut self, ctx: &Context) {
         while let Ok((purpose, path)) = self.files.picked.1.try_recv() {
             // A result for another purpose is ignored, because its overwriting was not confirmed for this one.

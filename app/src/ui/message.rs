@@ -38,12 +38,13 @@ enum Choice {
 }
 
 impl App {
+    /// Draws a part of a message.
     pub(super) fn message_part(&mut self, ui: &mut Ui, id: Id, part: &MessagePart) {
         let Some(message) = self.state.tree().and_then(|tree| tree.get(id)) else { return };
         if message.role == Role::User {
             // All rows of a user's message share one background.
-            let ground = ui.max_rect().expand2(egui::vec2(10.0, 0.5));
-            ui.painter().rect_filled(ground, 0.0, ui.visuals().faint_bg_color);
+            let background = ui.max_rect().expand2(egui::vec2(10.0, 0.5));
+            ui.painter().rect_filled(background, 0.0, ui.visuals().faint_bg_color);
         }
         match part {
             MessagePart::Header => self.header(ui, id),
@@ -108,8 +109,8 @@ impl App {
         let Some(message) = tree.get(id) else { return };
         let last = tree.leaf() == Some(id);
         // Not while a job for the message is queued, nor without a model, which would leave the old reply without a new one.
-        let can = !self.state.is_queued(id) && !matches!(self.state.model, Model::Failed(_));
-        let (place, count) = tree.sibling_position(id);
+        let can_generate = !self.state.is_queued(id) && !matches!(self.state.model, Model::Failed(_));
+        let (index, count) = tree.sibling_position(id);
         let mut choice = None;
         if message.role == Role::Model {
             let problem = self.state.problems.get(&id).copied();
@@ -128,11 +129,11 @@ impl App {
                 return;
             }
             if count > 1 {
-                if branch_arrow(ui, place > 0, "<", "Previous branch") {
+                if branch_arrow(ui, index > 0, "<", "Previous branch") {
                     choice = Some(Choice::Sibling(-1));
                 }
-                ui.label(RichText::new(format!("{}/{count}", place + 1)).weak().size(12.5));
-                if branch_arrow(ui, place + 1 < count, ">", "Next branch") {
+                ui.label(RichText::new(format!("{}/{count}", index + 1)).weak().size(12.5));
+                if branch_arrow(ui, index + 1 < count, ">", "Next branch") {
                     choice = Some(Choice::Sibling(1));
                 }
                 ui.add_space(4.0);
@@ -140,17 +141,18 @@ impl App {
             if !message.text.is_empty() && quiet_button(ui, "Copy", "Copy the message") {
                 choice = Some(Choice::Copy);
             }
-            if message.status != Status::Queued && quiet_button(ui, "Edit", "Edit; what was said stays as a branch") {
+            if message.status != Status::Queued && quiet_button(ui, "Edit", "Edit; the old version stays as a branch") {
                 choice = Some(Choice::Edit);
             }
             match message.role {
                 Role::Model => {
                     // An imported reply may have no question.
-                    if message.parent.is_some() && quiet_button_if(ui, can, "Regenerate", "Another reply, as a branch")
+                    if message.parent.is_some()
+                        && quiet_button_if(ui, can_generate, "Regenerate", "Another reply, as a branch")
                     {
                         choice = Some(Choice::Regenerate);
                     }
-                    if quiet_button_if(ui, can, "Continue", "Let the model go on with this reply") {
+                    if quiet_button_if(ui, can_generate, "Continue", "Let the model continue this reply") {
                         choice = Some(Choice::Continue(self.state.settings.overflow));
                     }
                     if !message.text.is_empty()
@@ -160,7 +162,7 @@ impl App {
                     }
                 }
                 Role::User if last && !busy && message.status != Status::Queued => {
-                    if quiet_button_if(ui, can, "Answer", "Let the model answer this") {
+                    if quiet_button_if(ui, can_generate, "Answer", "Let the model answer this") {
                         choice = Some(Choice::Regenerate);
                     }
                 }
@@ -210,7 +212,7 @@ impl App {
         }
         let focused = reachable && ui.ctx().memory(|memory| memory.has_focus(field));
         // Enter sends an edited message of the user. In a reply it starts a new line.
-        let sent = user && focused && self.composer.enter_sends && composer::take_enter(ui);
+        let sent = user && focused && self.composer.enter_sends && composer::consume_enter(ui);
         let new_line = if user { egui::Modifiers::SHIFT } else { egui::Modifiers::NONE };
         let response = ui.add(
             egui::TextEdit::multiline(&mut text)
@@ -275,7 +277,7 @@ fn reply_status(
     ui.horizontal_wrapped(|ui| match remedy {
         _ if full => {
             let drop = scroll_on_focus(ui.button("Drop the oldest messages"));
-            if drop.on_hover_text("The model is not told them; they stay here").clicked() {
+            if drop.on_hover_text("They stay in the chat, but the model no longer sees them").clicked() {
                 choice = Some(Choice::Continue(Overflow::DropOldest));
             }
             let sum_up = scroll_on_focus(ui.button("Start from a summary"));
@@ -288,7 +290,7 @@ fn reply_status(
                 choice = Some(Choice::Reload);
             }
         }
-        Some(Remedy::Smaller | Remedy::OtherFile | Remedy::Driver) => {
+        Some(Remedy::ReduceMemory | Remedy::OtherFile | Remedy::Driver) => {
             if scroll_on_focus(ui.button("Choose another model")).clicked() {
                 choice = Some(Choice::Models);
             }

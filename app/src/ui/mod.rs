@@ -107,8 +107,8 @@ impl App {
     pub fn show(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
         self.applied_style.update(&ctx, &self.state.settings);
-        self.take_files(&ctx);
-        self.keys(&ctx);
+        self.handle_dropped_files(&ctx);
+        self.handle_keys(&ctx);
         let room = self.panel.is_none() || has_room(&ctx);
         if self.state.settings.sidebar && room {
             self.chat_list(ui);
@@ -132,7 +132,7 @@ impl App {
     }
 
     /// Keys that work everywhere.
-    fn keys(&mut self, ctx: &Context) {
+    fn handle_keys(&mut self, ctx: &Context) {
         let pressed = |modifiers: Modifiers, key: Key| ctx.input_mut(|input| input.consume_key(modifiers, key));
         if pressed(Modifiers::COMMAND, Key::N) {
             self.state.new_chat();

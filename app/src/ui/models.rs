@@ -19,7 +19,7 @@ impl App {
         egui::Panel::right("models").default_size(380.0).size_range(300.0..=560.0).show(ui, |ui| {
             close = super::panel_head(ui, "Models");
             egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                self.present(ui);
+                self.loaded_model(ui);
                 ui.separator();
                 self.loading_options(ui);
                 ui.separator();
@@ -29,7 +29,7 @@ impl App {
                     ui.spinner();
                 }
                 for model in &models {
-                    self.found(ui, model, &mut open);
+                    self.model_entry(ui, model, &mut open);
                 }
                 ui.add_space(6.0);
                 if ui.button("Open a file or folder…").clicked() {
@@ -58,7 +58,7 @@ impl App {
     }
 
     /// The loaded model.
-    fn present(&mut self, ui: &mut Ui) {
+    fn loaded_model(&mut self, ui: &mut Ui) {
         let Model::Ready(loaded) = &self.state.model else {
             ui.label(RichText::new("No model is loaded.").weak());
             return;
@@ -107,7 +107,7 @@ impl App {
         }
     }
 
-    fn found(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {
+    fn model_entry(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {
         let loaded = self.state.loaded().is_some_and(|loaded| loaded.load.model == model.path);
         let device_memory = self.state.loaded().and_then(|loaded| loaded.memory.device_memory);
         let load = self.state.load_of(model.path.clone());
@@ -148,11 +148,11 @@ fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: Option<u64>)
         format!("{} of memory: {} weights, {} context", size(needed), size(estimate.weights), size(estimate.cache));
     ui.label(RichText::new(text).small());
     if let Some(device_memory) = device_memory {
-        let share = needed as f32 / device_memory.max(1) as f32;
-        let colour = if share > 0.9 { style::error_color(ui.visuals()) } else { ui.visuals().selection.bg_fill };
-        let bar = egui::ProgressBar::new(share.min(1.0)).desired_height(6.0).fill(colour);
+        let fraction = needed as f32 / device_memory.max(1) as f32;
+        let colour = if fraction > 0.9 { style::error_color(ui.visuals()) } else { ui.visuals().selection.bg_fill };
+        let bar = egui::ProgressBar::new(fraction.min(1.0)).desired_height(6.0).fill(colour);
         ui.add(bar).accessible_name("Share of the device's memory");
-        let fits = if share > 1.0 { "does not fit" } else { "fits" };
+        let fits = if fraction > 1.0 { "does not fit" } else { "fits" };
         ui.label(RichText::new(format!("{fits}: the device has {}", size(device_memory))).weak().small());
     }
 }

@@ -12,7 +12,7 @@ impl App {
         let (mut undo, mut close) = (None, None);
         let area = egui::Area::new(egui::Id::unique("notices")).anchor(Align2::RIGHT_BOTTOM, [-16.0, -96.0]);
         area.order(egui::Order::Foreground).show(ctx, |ui| {
-            for (place, notice) in self.state.notices.iter().enumerate() {
+            for (index, notice) in self.state.notices.iter().enumerate() {
                 egui::Frame::popup(ui.style()).inner_margin(10).show(ui, |ui| {
                     ui.set_max_width(380.0);
                     ui.horizontal(|ui| {
@@ -23,7 +23,7 @@ impl App {
                             undo = notice.undo;
                         }
                         if ui.small_button("×").accessible_name("Close the notice").clicked() {
-                            close = Some(place);
+                            close = Some(index);
                         }
                     });
                 });
@@ -32,10 +32,10 @@ impl App {
         if let Some(chat) = undo {
             self.state.restore(chat);
         }
-        if let Some(place) = close
-            && place < self.state.notices.len()
+        if let Some(index) = close
+            && index < self.state.notices.len()
         {
-            self.state.notices.remove(place);
+            self.state.notices.remove(index);
         }
     }
 }

@@ -80,14 +80,14 @@ impl App {
         ui.strong("Presets");
         let mut chosen = None;
         let mut removed = None;
-        for (place, preset) in self.state.settings.presets.iter().enumerate() {
+        for (index, preset) in self.state.settings.presets.iter().enumerate() {
             ui.horizontal(|ui| {
                 if ui.button(&preset.name).on_hover_text("Use these settings").clicked() {
                     chosen = Some(preset.clone());
                 }
                 let button = ui.add(egui::Button::new("Remove").frame_when_inactive(false));
                 if button.accessible_name(format!("Remove the preset {}", preset.name)).clicked() {
-                    removed = Some(place);
+                    removed = Some(index);
                 }
             });
         }
@@ -98,8 +98,8 @@ impl App {
                 self.state.set_system(preset.system);
             }
         }
-        if let Some(place) = removed {
-            self.state.settings.presets.remove(place);
+        if let Some(index) = removed {
+            self.state.settings.presets.remove(index);
         }
         ui.horizontal(|ui| {
             let field = egui::TextEdit::singleline(&mut self.new_preset).hint_text("Name").desired_width(140.0);

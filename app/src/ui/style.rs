@@ -71,6 +71,7 @@ pub(super) fn error_color(visuals: &egui::Visuals) -> Color32 {
 pub(super) struct AppliedStyle(Option<(Theme, f32, bool)>);
 
 impl AppliedStyle {
+    /// Applies the settings to egui if they changed.
     pub(super) fn update(&mut self, ctx: &Context, settings: &Settings) {
         let wanted = (settings.theme, settings.zoom, settings.reduced_motion);
         if self.0 == Some(wanted) {

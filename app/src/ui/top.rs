@@ -43,7 +43,7 @@ impl App {
         match &self.state.model {
             Model::Ready(loaded) if loaded.is_guide() => "Guide (built in)".to_owned(),
             Model::Ready(loaded) => loaded.name.clone(),
-            Model::Loading { name, share } => format!("Loading {name} … {:.0} %", share * 100.0),
+            Model::Loading { name, progress } => format!("Loading {name} … {:.0} %", progress * 100.0),
             Model::Failed(_) => "No model".to_owned(),
             Model::None => "…".to_owned(),
         }
@@ -83,7 +83,8 @@ impl App {
                         self.toggle(Panel::Settings);
                     }
                 }
-                if problem.remedy == Remedy::Smaller && ui.button("Choose smaller weights or context…").clicked() {
+                if problem.remedy == Remedy::ReduceMemory && ui.button("Choose smaller weights or context…").clicked()
+                {
                     self.panel = None;
                     self.toggle(Panel::Models);
                 }
@@ -93,17 +94,18 @@ impl App {
                 if ui.button(again).clicked() {
                     self.state.reload();
                 }
-                if self.state.wanted_model().is_some() && ui.button("Use the guide").clicked() {
+                if self.state.requested_model().is_some() && ui.button("Use the guide").clicked() {
                     self.state.load_model(None);
                 }
             });
             ui.add_space(4.0);
         }
-        if let Model::Loading { share, .. } = self.state.model
-            && share > 0.0
+        if let Model::Loading { progress, .. } = self.state.model
+            && progress > 0.0
         {
             ui.horizontal(|ui| {
-                let bar = egui::ProgressBar::new(share).desired_height(6.0).desired_width(ui.available_width() - 90.0);
+                let bar =
+                    egui::ProgressBar::new(progress).desired_height(6.0).desired_width(ui.available_width() - 90.0);
                 ui.add(bar).accessible_name("Loading the model");
                 if ui.button("Cancel").clicked() {
                     self.state.cancel_load();

@@ -234,6 +234,7 @@ impl EngineThread {
         }
     }
 
+    /// Loads a model and reports the result, unless a newer load was sent.
     fn load(&mut self, load: Load) {
         // The old model is dropped first to free its memory for the new one.
         self.ready = None;
@@ -269,19 +270,20 @@ impl EngineThread {
         }
     }
 
+    /// Opens the files and builds the engine, reporting progress.
     fn build(&self, load: &Load) -> Result<(Engine, Loaded)> {
         let files = open(load.model.as_deref())?;
         let name = if load.model.is_none() { "Guide".to_owned() } else { files.name() };
         let estimate = estimate_memory_of(&files, load)?;
         let longest_context = files.config().context_length;
-        self.sender.send(Event::Loading { name: name.clone(), share: 0.0 });
+        self.sender.send(Event::Loading { name: name.clone(), progress: 0.0 });
         let (sender, shared, title) = (self.sender.clone(), self.shared.clone(), name.clone());
         let mut last = 0;
         let mut builder = Engine::from_files(files).device(device(load)).on_progress(move |progress| {
             let percent = progress.done.saturating_mul(100) / progress.total.max(1);
             if percent != last {
                 last = percent;
-                sender.send(Event::Loading { name: title.clone(), share: percent as f32 / 100.0 });
+                sender.send(Event::Loading { name: title.clone(), progress: percent as f32 / 100.0 });
             }
             !shared.is_stopped()
         });
@@ -291,7 +293,7 @@ impl EngineThread {
         if let Some(context) = load.context {
             builder = builder.context(context.clamp(1, longest_context));
         }
-        if let Some(folder) = last_model::folder() {
+        if let Some(folder) = last_model::data_folder() {
             builder = builder.cache_folder(folder);
         }
         let engine = self.shared.wait(builder.build())?;
@@ -311,6 +313,7 @@ impl EngineThread {
         Ok((engine, loaded))
     }
 
+    /// The session of the loaded model, created at its first use.
     fn session(&mut self) -> Result<&mut Session> {
         let Some(ready) = &mut self.ready else {
             return Err(Error::DeviceLost { reason: "no model is loaded".into() });
@@ -337,12 +340,13 @@ fn open(path: Option<&Path>) -> Result<ModelFiles> {
     }
 }
 
+/// The device options for a request. A name with a number from [`distinct_names`] selects by index.
 fn device(load: &Load) -> DeviceOptions {
     let mut options = DeviceOptions::from_env();
     if let Some(device) = &load.device {
         let numbered = device.rsplit_once(" #").is_some_and(|(_, number)| number.parse::<usize>().is_ok());
-        let place = if numbered { adapter_names().iter().position(|name| name == device) } else { None };
-        options.adapter = place.map_or_else(|| AdapterChoice::Named(device.clone()), AdapterChoice::Index);
+        let index = if numbered { adapter_names().iter().position(|name| name == device) } else { None };
+        options.adapter = index.map_or_else(|| AdapterChoice::Named(device.clone()), AdapterChoice::Index);
     }
     options
 }
@@ -354,10 +358,10 @@ fn adapter_names() -> Vec<String> {
 
 /// Makes repeated names distinct by appending a number, for machines with two cards of one kind.
 fn distinct_names(names: Vec<String>) -> Vec<String> {
-    let before = |place: usize| names[..place].iter().filter(|name| **name == names[place]).count();
-    let name = |place: usize| match before(place) {
-        0 => names[place].clone(),
-        before => format!("{} #{}", names[place], before + 1),
+    let before = |index: usize| names[..index].iter().filter(|name| **name == names[index]).count();
+    let name = |index: usize| match before(index) {
+        0 => names[index].clone(),
+        before => format!("{} #{}", names[index], before + 1),
     };
     (0..names.len()).map(name).collect()
 }

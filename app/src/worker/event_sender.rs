@@ -13,6 +13,7 @@ pub(super) struct EventSender {
 }
 
 impl EventSender {
+    /// Queues an event and wakes the window.
     pub(super) fn send(&self, event: Event) {
         // Sending fails after the window is closed, when events no longer matter.
         let _ = self.outbox.send(event);

@@ -67,15 +67,15 @@ pub(super) fn reply(
     let engine = session.engine().clone();
     let tokenizer = engine.tokenizer()?.clone();
     let context = engine.context();
-    let (ids, left_out) = match overflow {
+    let (ids, dropped) = match overflow {
         Overflow::DropOldest => prompt.fit_context(&tokenizer, shared, context - REPLY_RESERVE.min(context / 4))?,
         Overflow::Ask => (prompt.ids(&tokenizer)?, 0),
     };
     if ids.len() >= context {
         return Err(Error::ContextFull { tokens: ids.len(), context });
     }
-    if left_out > 0 {
-        sender.send(Event::TurnsDropped(reply, left_out));
+    if dropped > 0 {
+        sender.send(Event::TurnsDropped(reply, dropped));
     }
     let mut stream = TextStream::new(tokenizer);
     let mut generation = session.generate(&ids, sampling)?;
@@ -108,11 +108,11 @@ pub(super) fn alternatives(session: &mut Session, shared: &Shared, prompt: &Prom
     let logits = shared.wait(session.next_logits(&ids))?;
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
-    let mut order: Vec<usize> = (0..logits.len()).collect();
-    order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
+    let mut by_logit: Vec<usize> = (0..logits.len()).collect();
+    by_logit.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
     let mut list = Vec::new();
-    for id in order.into_iter().take(MAX_CANDIDATES) {
-        let share = (f64::from(logits[id] - highest).exp() / sum) as f32;
+    for id in by_logit.into_iter().take(MAX_CANDIDATES) {
+        let probability = (f64::from(logits[id] - highest).exp() / sum) as f32;
         let next = if engine.stop_ids().contains(&(id as u32)) {
             NextToken::End
         } else {
@@ -124,7 +124,7 @@ pub(super) fn alternatives(session: &mut Session, shared: &Shared, prompt: &Prom
                 NextToken::Text(piece.replace('▁', " "))
             }
         };
-        list.push((next, share));
+        list.push((next, probability));
     }
     Ok(list)
 }

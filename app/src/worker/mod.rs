@@ -117,7 +117,7 @@ pub enum Event {
         /// The model's name.
         name: String,
         /// Progress from 0 to 1.
-        share: f32,
+        progress: f32,
     },
     /// A model is loaded.
     Loaded(Box<Loaded>),
@@ -231,7 +231,7 @@ pub enum Remedy {
     /// Install a graphics driver or choose another adapter.
     Driver,
     /// Choose a smaller model, a smaller weight format or a shorter context.
-    Smaller,
+    ReduceMemory,
     /// Choose another file.
     OtherFile,
     /// Load the model again and continue the reply.
@@ -246,7 +246,7 @@ impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         let remedy = match error {
             Error::NoAdapter { .. } | Error::Adapter { .. } => Remedy::Driver,
-            Error::OutOfMemory { .. } => Remedy::Smaller,
+            Error::OutOfMemory { .. } => Remedy::ReduceMemory,
             Error::Io { .. }
             | Error::BadFile { .. }
             | Error::Config { .. }
@@ -309,6 +309,6 @@ mod tests {
         let lost = Error::DeviceLost { reason: "reset".into() };
         assert_eq!(Problem::from(&lost).remedy, Remedy::Reload);
         let full = Error::OutOfMemory { what: "weights".into() };
-        assert_eq!(Problem::from(&full).remedy, Remedy::Smaller);
+        assert_eq!(Problem::from(&full).remedy, Remedy::ReduceMemory);
     }
 }

@@ -11,7 +11,7 @@ use lapidary_app::worker::Load;
 
 use crate::script::{Script, ScriptedWorker};
 
-const PLACE: &str = "LAPIDARY_CRASH_TEST";
+const PATH_VARIABLE: &str = "LAPIDARY_CRASH_TEST";
 const KILLS: u64 = 20;
 
 /// The program that is killed. It sends messages, receives 100 events per second of 5 bytes each, and prints what a user
@@ -19,10 +19,10 @@ const KILLS: u64 = 20;
 #[test]
 #[ignore = "run by killed_during_a_reply"]
 fn child_process() {
-    let Some(place) = std::env::var_os(PLACE) else { return };
+    let Some(path) = std::env::var_os(PATH_VARIABLE) else { return };
     let script = Arc::new(Mutex::new(Script::default()));
     script.lock().unwrap().replies.extend((0..1000).map(|_| "word ".repeat(60)));
-    let store = Store::open(Some(place.into()), Arc::new(|| {}));
+    let store = Store::open(Some(path.into()), Arc::new(|| {}));
     let mut state = State::new(Box::new(ScriptedWorker(script.clone())), store, Load::default());
     while !matches!(state.model, Model::Ready(_)) {
         state.tick();
@@ -38,8 +38,8 @@ fn child_process() {
             state.tick_once();
             script.lock().unwrap().bytes_per_event = 0;
             state.tick();
-            let said = state.tree().unwrap().branch().last().map_or(0, |message| message.text.len());
-            println!("said {said}");
+            let shown = state.tree().unwrap().branch().last().map_or(0, |message| message.text.len());
+            println!("shown {shown}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -53,7 +53,7 @@ fn killed_during_a_reply() {
         let path = folder.path().join(format!("{kill}/chats.sqlite"));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "crash::child_process", "--ignored", "--nocapture"])
-            .env(PLACE, &path)
+            .env(PATH_VARIABLE, &path)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -62,17 +62,17 @@ fn killed_during_a_reply() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let (mut sent, mut said) = (0, Vec::new());
+        let (mut sent, mut shown) = (0, Vec::new());
         let mut end = None;
         for line in lines {
             let line = line.unwrap();
             if let Some(number) = line.strip_prefix("sent ") {
                 sent = number.parse::<usize>().unwrap() + 1;
-                said.clear();
+                shown.clear();
                 // At a random time after the first message.
                 end.get_or_insert_with(|| Instant::now() + Duration::from_millis(100 + random % 1400));
-            } else if let Some(bytes) = line.strip_prefix("said ") {
-                said.push((Instant::now(), bytes.parse::<usize>().unwrap()));
+            } else if let Some(bytes) = line.strip_prefix("shown ") {
+                shown.push((Instant::now(), bytes.parse::<usize>().unwrap()));
             }
             if end.is_some_and(|end| Instant::now() >= end) {
                 child.kill().unwrap();
@@ -85,13 +85,13 @@ fn killed_during_a_reply() {
         // The last message may not have reached the disk. Earlier ones were answered, so they had.
         assert!(sent_found + 1 >= sent && sent > 0, "kill {kill}: {sent_found} of {sent} messages");
         let second_ago =
-            said.iter().filter(|(at, _)| killed - *at > Duration::from_secs(1)).map(|(_, said)| *said).max();
+            shown.iter().filter(|(at, _)| killed - *at > Duration::from_secs(1)).map(|(_, shown)| *shown).max();
         if sent_found == sent {
             let least = second_ago.unwrap_or(0);
-            assert!(reply >= least, "kill {kill}: {reply} bytes of the reply, {least} were said a second before");
+            assert!(reply >= least, "kill {kill}: {reply} bytes of the reply, {least} were shown a second before");
         }
         if sent_found < sent {
-            let young = said.first().is_none_or(|(at, _)| killed - *at < Duration::from_secs(1));
+            let young = shown.first().is_none_or(|(at, _)| killed - *at < Duration::from_secs(1));
             assert!(young, "kill {kill}: a message was not saved for a second");
         }
     }

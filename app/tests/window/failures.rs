@@ -33,7 +33,7 @@ fn no_gpu_or_an_old_driver() {
 
 #[test]
 fn a_model_too_big_for_the_memory() {
-    let mut window = failing("Out of GPU memory: it needs 30000 MiB of 8000 MiB.", Remedy::Smaller);
+    let mut window = failing("Out of GPU memory: it needs 30000 MiB of 8000 MiB.", Remedy::ReduceMemory);
     window.press("Choose smaller weights or context…");
     window.sees("How models are loaded");
     window.press("Try again");
@@ -194,7 +194,7 @@ fn without_a_model_no_reply_is_replaced() {
     let mut window = Window::new();
     window.exchange("One", "First");
     let reply = window.harness.state().state.tree().unwrap().path()[1];
-    let failed = problem("Out of GPU memory.", Remedy::Smaller);
+    let failed = problem("Out of GPU memory.", Remedy::ReduceMemory);
     window.script().push(lapidary_app::worker::Event::NotLoaded(failed));
     window.sees("Out of GPU memory.");
     window.harness.state_mut().state.regenerate(reply);

@@ -25,7 +25,7 @@ fn everything_is_restored_after_a_restart() {
         window.settle();
     }
     let mut window = Window::over(Some(path));
-    window.until("the chats are there", |app| !app.state.listed().is_empty());
+    window.until("the chats are there", |app| !app.state.visible_chats().is_empty());
     window.press("Name a fruit");
     window.until("its messages are there", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
     assert_eq!(window.branch(), ["Name a fruit", "An apple."]);
@@ -203,7 +203,7 @@ fn chats_are_exported_and_imported() {
     window.sees("One chat was imported.");
     window.until("it is shown", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
     assert_eq!(window.branch(), ["Keep this", "Kept."]);
-    assert_eq!(window.harness.state().state.listed().len(), 2);
+    assert_eq!(window.harness.state().state.visible_chats().len(), 2);
 }
 
 #[test]

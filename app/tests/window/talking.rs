@@ -512,7 +512,7 @@ fn a_long_chat_opens_at_its_end() {
         window.exchange("Two", &long());
     }
     let mut window = Window::over(Some(path));
-    window.until("the chats are there", |app| !app.state.listed().is_empty());
+    window.until("the chats are there", |app| !app.state.visible_chats().is_empty());
     window.press("One");
     window.until("its messages are there", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 4));
     window.settle();
