@@ -1,20 +1,20 @@
-//! The guide: a small Gemma-2 that is part of the program, so that the first start answers.
+//! The guide: a small Gemma-2 model built into the program, so that it answers at the first start.
 //!
-//! `app/guide` holds the model, the text it was trained on and the script that trains it.
+//! `app/guide` holds the model, its training text and the training script.
 
 use std::path::Path;
 
 use lapidary_engine::{ModelFiles, Result};
 
-/// What `-m` calls it. A folder of this name is reached as `./guide`.
+/// Its name for `-m`. A folder of this name is reached as `./guide`.
 pub const NAME: &str = "guide";
 
-/// Whether a model's path means the guide.
+/// Whether a model's path names the guide.
 pub fn is_guide(path: &Path) -> bool {
     path == Path::new(NAME)
 }
 
-/// The guide's files.
+/// Opens the guide's files.
 pub fn files() -> Result<ModelFiles> {
     let files = [
         ("config.json", include_bytes!("../guide/model/config.json").as_slice()),

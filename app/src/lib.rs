@@ -1,5 +1,5 @@
-//! The window of Lapidary, as a library: its state apart from its drawing, over a small trait of what it needs from an
-//! engine. The program `lapidary` is a thin shell around it.
+//! The window of Lapidary as a library. State and drawing are separate, and the engine is behind the trait
+//! [`worker::Worker`]. The program `lapidary` adds the command line.
 
 pub mod chats;
 pub mod guide;

@@ -1,6 +1,6 @@
 //! Lapidary: Gemma-2 on your own GPU.
 
-// No console window beside ours.
+// Without this, Windows opens a console next to the window.
 #![cfg_attr(all(windows, not(debug_assertions)), windows_subsystem = "windows")]
 
 mod cli;
@@ -11,10 +11,10 @@ fn main() -> std::process::ExitCode {
     cli::main()
 }
 
-/// A program without a console of its own writes nowhere, unless it takes the one that it was started from.
+/// Attaches to the console that the program was started from, because a windowed program has none to write to.
 #[cfg(windows)]
 fn attach_console() {
     use windows_sys::Win32::System::Console::{ATTACH_PARENT_PROCESS, AttachConsole};
-    // SAFETY: it takes no pointers; where there is no console it fails, and nothing is written then.
+    // SAFETY: it takes no pointers. Without a console it fails, and output is discarded.
     unsafe { AttachConsole(ATTACH_PARENT_PROCESS) };
 }

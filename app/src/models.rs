@@ -1,4 +1,4 @@
-//! The models on this machine: the guide, the last one used, and what is in the Hugging Face cache.
+//! Finds the models on this machine: the guide, those used before, and those in the Hugging Face cache.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -6,9 +6,21 @@ use std::{env, fs};
 use lapidary_engine::ModelFiles;
 
 use crate::last_model;
-use crate::worker::FoundModel;
 
-/// The guide, which is always there.
+/// A model on this machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundModel {
+    /// Its name.
+    pub name: String,
+    /// Its path; `None` for the guide.
+    pub path: Option<PathBuf>,
+    /// Where it was found, as shown in lists.
+    pub note: &'static str,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// The list entry of the built-in guide.
 pub fn guide(note: &'static str) -> FoundModel {
     FoundModel {
         name: "Lapidary's guide".into(),
@@ -18,9 +30,9 @@ pub fn guide(note: &'static str) -> FoundModel {
     }
 }
 
-/// The models that Lapidary can open, the guide first, and of those used before what is still there. Reads their headers, so
-/// it may take a moment.
-pub fn found(used: &[PathBuf]) -> Vec<FoundModel> {
+/// The models that Lapidary can open, the guide first. `used` holds paths of models used before, of which those that
+/// still open are listed. Reads the headers of all files, so it may take a moment.
+pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
     let last = last_model::last_model();
     let mut found = vec![guide(if last.is_none() { "built in, the default" } else { "built in" })];
     if let Some(path) = &last
@@ -39,7 +51,7 @@ pub fn found(used: &[PathBuf]) -> Vec<FoundModel> {
     }
     if let Some(cache) = hub_cache() {
         for path in cached(&cache) {
-            // What is no Gemma is of no use here.
+            // Skips models that the engine does not support.
             if found.iter().all(|known| known.path.as_ref() != Some(&path))
                 && let Ok(files) = ModelFiles::open(&path)
             {
@@ -52,13 +64,13 @@ pub fn found(used: &[PathBuf]) -> Vec<FoundModel> {
     found
 }
 
-/// Bytes of a file, or of the files in a folder.
+/// The size of a file, or of the files in a folder, in bytes.
 fn bytes(path: &Path) -> u64 {
     let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
     if path.is_dir() { entries(path).iter().map(|file| size(file)).sum() } else { size(path) }
 }
 
-/// Where Hugging Face's tools keep what they download: `HF_HUB_CACHE`, `HF_HOME`, or their default.
+/// The Hugging Face download cache: `HF_HUB_CACHE`, `HF_HOME`, or its default.
 fn hub_cache() -> Option<PathBuf> {
     let folder = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder("HF_HUB_CACHE")
@@ -67,7 +79,7 @@ fn hub_cache() -> Option<PathBuf> {
         .or_else(|| Some(env::home_dir()?.join(".cache/huggingface/hub")))
 }
 
-/// The snapshots of all models, as folders, and the GGUF files in them; sorted.
+/// The snapshot folders of all models and the GGUF files in them, sorted.
 fn cached(cache: &Path) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for model in entries(cache) {
@@ -86,12 +98,13 @@ fn cached(cache: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// What is in a folder; nothing where it cannot be read.
+/// The entries of a folder; empty if it cannot be read.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).map(|list| list.filter_map(|entry| Some(entry.ok()?.path())).collect()).unwrap_or_default()
 }
 
-/// `google/gemma-2-2b-it` of `…/models--google--gemma-2-2b-it/snapshots/…`, with the file's name if it is one.
+/// The repository name of a path in the cache: `google/gemma-2-2b-it` for
+/// `…/models--google--gemma-2-2b-it/snapshots/…`. A file's name is appended.
 fn repository(path: &Path) -> Option<String> {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     let at = parts.iter().rposition(|part| part.starts_with("models--"))?;

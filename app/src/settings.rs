@@ -1,4 +1,4 @@
-//! What a person can set, and what is kept of it.
+//! The user's settings and their JSON form.
 
 use std::path::Path;
 
@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::worker::Overflow;
 
-/// How replies are drawn; see [`Sampling`].
+/// How the tokens of replies are chosen; see [`Sampling`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Drawing {
-    /// 0 for the likeliest token always.
+pub struct SamplingParams {
+    /// 0 always chooses the most probable token.
     pub temperature: f32,
-    /// Tokens to choose among; 0 for all.
+    /// The number of most probable tokens to choose among; 0 for all.
     pub top_k: u32,
-    /// Share of probability to choose from.
+    /// The cumulative probability to choose among, from 0 to 1.
     pub top_p: f32,
-    /// Least probability relative to the likeliest.
+    /// The least probability relative to the most probable token, from 0 to 1.
     pub min_p: f32,
-    /// Against repetitions; 1 for none.
+    /// The repetition penalty; 1 for none.
     pub repetition_penalty: f32,
-    /// Equal seeds give equal replies; none for a new one each time.
+    /// Equal seeds give equal replies; `None` for a new seed per reply.
     pub seed: Option<u64>,
-    /// Tokens of a reply; none for as many as fit.
+    /// The most tokens of a reply; `None` for as many as fit the context.
     pub max_tokens: Option<usize>,
 }
 
-impl Default for Drawing {
+impl Default for SamplingParams {
     fn default() -> Self {
         let Sampling { temperature, top_k, top_p, min_p, repetition_penalty, seed, max_tokens, .. } =
             Sampling::default();
@@ -35,11 +35,12 @@ impl Default for Drawing {
     }
 }
 
-impl Drawing {
-    /// For the engine. The guide knows one answer to a question; a drawn one would only be wrong more often.
-    pub fn sampling(&self, guide: bool) -> Sampling {
+impl SamplingParams {
+    /// The engine's parameters. The guide is always sampled greedily: it was trained on one answer per question, so
+    /// random sampling would only add errors.
+    pub fn to_engine(&self, is_guide: bool) -> Sampling {
         let Self { temperature, top_k, top_p, min_p, repetition_penalty, seed, max_tokens } = self.clone();
-        let temperature = if guide { 0.0 } else { temperature };
+        let temperature = if is_guide { 0.0 } else { temperature };
         Sampling { temperature, top_k, top_p, min_p, repetition_penalty, seed, max_tokens, ..Sampling::default() }
     }
 }
@@ -47,11 +48,12 @@ impl Drawing {
 /// A named set of settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preset {
-    /// What the person calls it.
+    /// The name that the user gave it.
     pub name: String,
-    /// How replies are drawn.
-    pub drawing: Drawing,
-    /// What the model should know before the first message.
+    /// How the tokens of replies are chosen.
+    #[serde(alias = "drawing")]
+    pub sampling: SamplingParams,
+    /// The system prompt; empty to leave the chat's own.
     #[serde(default)]
     pub system: String,
 }
@@ -60,55 +62,56 @@ pub struct Preset {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Theme {
-    /// As the system is.
+    /// Follow the system.
     #[default]
     System,
-    /// Dark letters on light ground.
+    /// Dark text on a light background.
     Light,
-    /// Light letters on dark ground.
+    /// Light text on a dark background.
     Dark,
 }
 
-/// Everything that is set.
+/// All settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// How replies are drawn.
-    pub drawing: Drawing,
-    /// What the model should know at the start of new chats.
+    /// How the tokens of replies are chosen. Earlier versions saved it as `drawing`.
+    #[serde(alias = "drawing")]
+    pub sampling: SamplingParams,
+    /// The system prompt of new chats.
     pub system: String,
-    /// Named sets of the two above.
+    /// Named sets of sampling parameters and a system prompt.
     pub presets: Vec<Preset>,
-    /// The weights' format, by name; none for the file's own.
+    /// The name of the weight format; `None` for the format in the file.
     pub weights: Option<String>,
-    /// Tokens of context; none for the model's own.
+    /// Context length in tokens; `None` for the model's own.
     pub context: Option<usize>,
-    /// The adapter's name; none for the fastest.
+    /// The adapter's name; `None` for the fastest.
     pub device: Option<String>,
-    /// What to do when a chat outgrows the context.
+    /// What to do when a chat no longer fits the context.
     pub overflow: Overflow,
     /// Light or dark.
     pub theme: Theme,
-    /// Size of everything, where 1 is normal.
+    /// The zoom factor; 1 is normal.
     pub zoom: f32,
-    /// Whether nothing should move by itself.
+    /// Whether animations are off.
     pub reduced_motion: bool,
     /// Whether the list of chats is shown.
     pub sidebar: bool,
-    /// Files and folders of models that were used, the last first.
+    /// Files and folders of models that were used, the most recent first.
     pub models: Vec<String>,
 }
 
-/// How many of [`Settings::models`] are remembered.
-const MOST_MODELS: usize = 24;
+/// The most entries of [`Settings::models`].
+const MAX_MODELS: usize = 24;
 
-/// Smallest and largest [`Settings::zoom`].
-pub const ZOOM: std::ops::RangeInclusive<f32> = 0.5..=3.0;
+/// The range of [`Settings::zoom`].
+pub const ZOOM_RANGE: std::ops::RangeInclusive<f32> = 0.5..=3.0;
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            drawing: Drawing::default(),
+            sampling: SamplingParams::default(),
             system: String::new(),
             presets: Vec::new(),
             weights: None,
@@ -125,38 +128,39 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What was saved, with what makes no sense put right: a file from another version must not keep the window shut.
+    /// Reads saved settings. Invalid values become defaults, because settings of another version must not keep the window
+    /// from opening.
     pub fn from_json(text: &str) -> Self {
         let mut settings: Self = serde_json::from_str(text).unwrap_or_else(|error| {
-            log::warn!("the settings are unreadable and start afresh: {error}");
+            log::warn!("the settings cannot be read and are reset: {error}");
             Self::default()
         });
-        if settings.drawing.sampling(false).check().is_err() {
-            settings.drawing = Drawing::default();
+        if settings.sampling.to_engine(false).check().is_err() {
+            settings.sampling = SamplingParams::default();
         }
-        settings.presets.retain(|preset| preset.drawing.sampling(false).check().is_ok());
-        if !ZOOM.contains(&settings.zoom) {
+        settings.presets.retain(|preset| preset.sampling.to_engine(false).check().is_ok());
+        if !ZOOM_RANGE.contains(&settings.zoom) {
             settings.zoom = 1.0;
         }
         settings
     }
 
-    /// For [`Settings::from_json`].
+    /// The JSON for [`Settings::from_json`].
     pub fn to_json(&self) -> String {
-        // Every field is one that JSON can spell.
+        // Every field has a JSON form, so this cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Remembers a model that was used. One whose path is not Unicode cannot be.
+    /// Adds a model to the recently used ones, unless its path is not Unicode.
     pub fn remember_model(&mut self, path: &Path) {
         if let Some(path) = path.to_str() {
             self.models.retain(|known| known != path);
             self.models.insert(0, path.to_owned());
-            self.models.truncate(MOST_MODELS);
+            self.models.truncate(MAX_MODELS);
         }
     }
 
-    /// The weights' format, if one is chosen.
+    /// The weight format, if one is chosen.
     pub fn weight_format(&self) -> Option<WeightFormat> {
         self.weights.as_deref()?.parse().ok()
     }
@@ -169,26 +173,30 @@ mod tests {
     #[test]
     fn settings_survive_a_restart() {
         let mut settings = Settings { zoom: 1.5, theme: Theme::Dark, ..Settings::default() };
-        settings.drawing.seed = Some(7);
-        settings.presets.push(Preset { name: "calm".into(), drawing: Drawing::default(), system: "Be calm.".into() });
+        settings.sampling.seed = Some(7);
+        settings.presets.push(Preset {
+            name: "calm".into(),
+            sampling: SamplingParams::default(),
+            system: "Be calm.".into(),
+        });
         assert_eq!(Settings::from_json(&settings.to_json()), settings);
     }
 
     #[test]
-    fn the_models_used_last_are_remembered_once_each() {
+    fn recent_models_are_listed_once_each() {
         let mut settings = Settings::default();
         for number in (0..40).chain([30]) {
             settings.remember_model(Path::new(&format!("/{number}.gguf")));
         }
-        assert_eq!(settings.models.len(), MOST_MODELS);
+        assert_eq!(settings.models.len(), MAX_MODELS);
         assert_eq!(settings.models[..3], ["/30.gguf", "/39.gguf", "/38.gguf"]);
     }
 
     #[test]
-    fn nonsense_is_put_right() {
+    fn invalid_settings_become_defaults() {
         assert_eq!(Settings::from_json("nonsense"), Settings::default());
-        let wild = r#"{"zoom": 900, "drawing": {"top_p": 7}, "new field": 1}"#;
-        assert_eq!(Settings::from_json(wild), Settings::default());
+        let invalid = r#"{"zoom": 900, "drawing": {"top_p": 7}, "new field": 1}"#;
+        assert_eq!(Settings::from_json(invalid), Settings::default());
         let known = r#"{"weights": "q4_0"}"#;
         assert_eq!(Settings::from_json(known).weight_format(), Some(WeightFormat::Q4_0));
     }

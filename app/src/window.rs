@@ -14,20 +14,20 @@ use crate::state::State;
 use crate::ui::{App, apply_style};
 use crate::worker::{EngineWorker, Load};
 
-/// Pixels of the window's icon in one direction.
+/// The side of the window's icon in pixels.
 const ICON_SIZE: u32 = 64;
 
-/// Why there is no window.
+/// Why no window can be opened.
 #[derive(Debug)]
 pub enum NoWindow {
-    /// There is no display, or none that can show it; a terminal chat would still work.
+    /// There is no usable display, and why. A terminal chat still works.
     Display(String),
 }
 
-/// Opens the window and returns when it is closed.
+/// Opens the window and returns after it is closed.
 ///
 /// # Errors
-/// [`NoWindow`] where the system has no display.
+/// [`NoWindow`] if the system has no usable display.
 pub fn open() -> Result<(), NoWindow> {
     let started = Instant::now();
     let options = eframe::NativeOptions {
@@ -39,8 +39,8 @@ pub fn open() -> Result<(), NoWindow> {
             .with_min_inner_size([420.0, 320.0]),
         ..Default::default()
     };
-    let folder = last_model::folder();
-    // Two windows on one database would overwrite each other's drafts and know nothing of each other's chats.
+    let folder = last_model::data_folder();
+    // Two windows on one database would overwrite each other's drafts and miss each other's chats.
     let lock = folder.as_deref().map(lock);
     let already = matches!(lock, Some(Err(TryLockError::WouldBlock)));
     let app = eframe::run_native(
@@ -49,30 +49,34 @@ pub fn open() -> Result<(), NoWindow> {
         Box::new(move |creation| {
             apply_style(&creation.egui_ctx);
             if already {
-                return Ok(Box::new(Second));
+                return Ok(Box::new(AlreadyOpen));
             }
             let ctx = creation.egui_ctx.clone();
             let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || ctx.request_repaint());
             let store = match folder {
                 Some(folder) => Store::open(Some(folder.join("chats.sqlite")), wake.clone()),
-                None => Store::nowhere("This system names no folder where chats could be kept".into(), wake.clone()),
+                None => Store::without_folder(
+                    "This system has no known folder for user data, so chats cannot be kept".into(),
+                    wake.clone(),
+                ),
             };
             let load = Load { model: last_model::last_model(), ..Load::default() };
             let state = State::new(Box::new(EngineWorker::start(wake)), store, load);
-            Ok(Box::new(First { app: App::new(state), started: Some(started), _lock: lock.and_then(Result::ok) }))
+            Ok(Box::new(MainWindow { app: App::new(state), started: Some(started), _lock: lock.and_then(Result::ok) }))
         }),
     );
     app.map_err(|error| NoWindow::Display(reason(&error.to_string())))
 }
 
-/// Why, without the place in the library's source with which its words begin. Of drivers that are not there it lists none.
+/// The last part of an error message, which omits the library's source location. An empty list of drivers becomes a
+/// sentence.
 fn reason(error: &str) -> String {
     let last = error.rsplit(": ").next().filter(|last| last.contains(char::is_alphabetic));
-    last.unwrap_or("no graphics driver can draw it").to_owned()
+    last.unwrap_or("no graphics driver supports it").to_owned()
 }
 
-/// Says in a dialog of the system why there is no window, as far as the system has dialogs without one.
-pub fn say_why_not(reason: &str) {
+/// Shows in a system dialog why no window can be opened, if the system can show one.
+pub fn show_error_dialog(reason: &str) {
     rfd::MessageDialog::new()
         .set_level(rfd::MessageLevel::Error)
         .set_title("Lapidary")
@@ -84,7 +88,7 @@ pub fn say_why_not(reason: &str) {
         .show();
 }
 
-/// Locks the data folder as long as the file is open.
+/// Locks the data folder until the returned file is closed.
 fn lock(folder: &Path) -> Result<File, TryLockError> {
     std::fs::create_dir_all(folder).map_err(TryLockError::Error)?;
     let file = File::create(folder.join("lock")).map_err(TryLockError::Error)?;
@@ -92,14 +96,14 @@ fn lock(folder: &Path) -> Result<File, TryLockError> {
     Ok(file)
 }
 
-struct First {
+struct MainWindow {
     app: App,
-    /// Until it is said how long the start took.
+    /// The start time, until the time to start has been logged.
     started: Option<Instant>,
     _lock: Option<File>,
 }
 
-impl eframe::App for First {
+impl eframe::App for MainWindow {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.app.tick(ctx);
     }
@@ -109,15 +113,15 @@ impl eframe::App for First {
         if self.app.state.loaded().is_some()
             && let Some(started) = self.started.take()
         {
-            log::info!("the window is ready, and the model in it, after {} ms", started.elapsed().as_millis());
+            log::info!("the window and its model are ready after {} ms", started.elapsed().as_millis());
         }
     }
 }
 
-/// What a second start shows.
-struct Second;
+/// The content of a second window while the first is open.
+struct AlreadyOpen;
 
-impl eframe::App for Second {
+impl eframe::App for AlreadyOpen {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         egui::CentralPanel::default().show(ui, |ui| {
             ui.vertical_centered(|ui| {
@@ -138,9 +142,9 @@ mod tests {
     use super::reason;
 
     #[test]
-    fn reasons_are_in_words() {
+    fn reasons_are_readable() {
         assert_eq!(reason("winit: src/x11.rs:12: no display"), "no display");
         let none = "WGPU error: Failed to create surface for any enabled backend: {}";
-        assert_eq!(reason(none), "no graphics driver can draw it");
+        assert_eq!(reason(none), "no graphics driver supports it");
     }
 }

@@ -1,14 +1,14 @@
-//! The program as people meet it: what it prints, and how it ends.
+//! The command line from outside: output and exit codes.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The program, away from the user's own data.
+/// The program with its own data folder.
 fn lapidary(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lapidary"));
     command.args(arguments).stdin(Stdio::null()).env("XDG_DATA_HOME", data_folder());
-    // Without a command and with a display it would open a window.
+    // Without a command but with a display it would open a window.
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
     command
 }
@@ -26,7 +26,7 @@ fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// Fails with this code, one line that begins with the program's name, and all of these words.
+/// Asserts that the program fails with this code, no output, and all of these words on standard error.
 fn refuses(arguments: &[&str], code: i32, words: &[&str]) {
     let (status, stdout, stderr) = run(arguments);
     assert_eq!(status, Some(code), "{arguments:?}: {stderr}");
@@ -55,7 +55,7 @@ fn ids_in_ids_out() {
 }
 
 #[test]
-fn wrong_usage_is_2() {
+fn wrong_usage_exits_with_2() {
     let model = tiny();
     let with = |rest: &[&'static str]| -> Vec<String> {
         ["run", "-m", &model].iter().chain(rest).map(|s| (*s).to_owned()).collect()
@@ -79,7 +79,7 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
-fn what_cannot_work_is_1_and_says_why() {
+fn failures_exit_with_1_and_say_why() {
     let model = tiny();
     refuses(&["run", "-m", "/no/such/model", "hi"], 1, &["/no/such/model"]);
     refuses(&["run", "-m", &model, "hi"], 1, &["tokenizer.json"]);
@@ -93,8 +93,8 @@ fn what_cannot_work_is_1_and_says_why() {
 }
 
 #[test]
-fn without_an_adapter_it_says_so() {
-    // A driver list without drivers: what a machine without a GPU and without Mesa looks like.
+fn a_missing_adapter_is_reported() {
+    // An empty list of drivers simulates a machine without a GPU and without Mesa.
     let output = lapidary(&["run", "-m", &tiny(), "--tokens", "2"])
         .env("VK_DRIVER_FILES", "/no/such/driver.json")
         .env("VK_ICD_FILENAMES", "/no/such/driver.json")
@@ -129,7 +129,7 @@ fn without_a_model_the_guide_answers() {
 }
 
 #[test]
-fn the_guide_comes_back_when_it_is_named() {
+fn naming_the_guide_makes_it_the_default_again() {
     let home = tempfile::tempdir().unwrap();
     let models = || -> serde_json::Value {
         let output = lapidary(&["models", "--json"])
@@ -156,7 +156,7 @@ fn the_guide_comes_back_when_it_is_named() {
 }
 
 #[test]
-fn formats_are_compared_by_their_divergence() {
+fn weight_formats_are_compared_by_kl_divergence() {
     let text = concat!(env!("CARGO_MANIFEST_DIR"), "/guide/dialogues.json");
     let measure = |weights: &str| -> serde_json::Value {
         let arguments = ["perplexity", "-m", "guide", "--tokens-file", text, "--ctx", "64", "--windows", "2"];
@@ -204,16 +204,16 @@ fn logits_are_a_safetensors_file() {
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let logits = file.tensor("logits").unwrap();
     assert_eq!(logits.shape(), [2, 768]);
-    // The golden's greedy token after these two.
+    // The greedy token of the golden file after these two.
     let last: Vec<f32> =
         logits.data()[4 * 768..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
     let best = (0..768).max_by(|a, b| last[*a].total_cmp(&last[*b])).unwrap();
     assert_eq!(best, 67);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a part of a file was left behind");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left behind");
 }
 
 #[test]
-fn devices_are_listed_for_people_and_programs() {
+fn devices_are_listed_as_text_and_json() {
     let (status, stdout, _) = run(&["devices"]);
     assert_eq!(status, Some(0));
     assert!(stdout.starts_with("0  "), "{stdout}");
@@ -223,7 +223,7 @@ fn devices_are_listed_for_people_and_programs() {
 }
 
 #[test]
-fn bench_measures() {
+fn bench_reports_speed_and_dispatches() {
     let (status, stdout, stderr) = run(&["bench", "-m", &tiny(), "-p", "9", "-n", "4", "-r", "2", "--json"]);
     assert_eq!((status, stderr.as_str()), (Some(0), ""));
     let object: serde_json::Value = serde_json::from_str(&stdout).unwrap();
@@ -232,7 +232,7 @@ fn bench_measures() {
         let number = |key: &str| speed[key].as_f64().unwrap();
         assert!(0.0 < number("min") && number("min") <= number("median") && number("median") <= number("max"));
     }
-    // Seven for each of four layers, one more where attention is shared out and merged, and six around them.
+    // Seven per layer for four layers, one more per layer with split attention, and six around the layers.
     let dispatches = object["dispatches_per_token"].as_u64().unwrap();
     assert!([34, 38].contains(&dispatches), "{dispatches}");
     assert_eq!(object["planned_dispatches_per_token"], dispatches);
@@ -244,7 +244,7 @@ fn ctrl_c_stops_a_reply_cleanly() {
     use std::io::Read;
     let arguments = ["run", "-m", &tiny(), "--tokens", "2", "--ignore-eos", "--context", "8000"];
     let mut child = lapidary(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // The first bytes of the reply show that it is under way.
+    // The first bytes show that the reply has started.
     let mut out = child.stdout.take().unwrap();
     let mut first = [0; 8];
     out.read_exact(&mut first).unwrap();
@@ -260,7 +260,7 @@ fn ctrl_c_stops_a_reply_cleanly() {
 
 #[cfg(unix)]
 #[test]
-fn a_closed_pipe_ends_it_without_a_word() {
+fn a_closed_pipe_ends_the_program_silently() {
     let arguments = ["run", "-m", &tiny(), "--tokens", "2", "--ignore-eos", "--context", "8000"];
     let mut child = lapidary(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());

@@ -1,4 +1,4 @@
-//! The database of chats: its tables, and what is written to and read from them.
+//! The database of chats: its tables, and reading and writing them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::exchange::Book;
-use super::store::StoreEvent;
+use super::exchange::Archive;
+use super::store_event::{Hit, StoreEvent};
 use super::{Chat, Id, Message, Role, Speed, Status};
 
-/// Hits that a search gives at most.
-pub const MOST_HITS: usize = 200;
+/// The most hits that a search returns.
+pub const MAX_HITS: usize = 200;
 
-/// The steps from an empty database to the present one. Steps are only ever appended.
+/// The steps from an empty database to the present schema. Steps are appended and never changed.
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE chats (
         id INTEGER PRIMARY KEY,
@@ -45,18 +45,7 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 "];
 
-/// A search's hit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hit {
-    /// The chat.
-    pub chat: Id,
-    /// The message that holds the text, or none where the title does.
-    pub message: Option<Id>,
-    /// The text around it.
-    pub excerpt: String,
-}
-
-/// What is to be written.
+/// A change to the database.
 pub(super) enum Write {
     Chat(Chat),
     Message(Id, Message),
@@ -67,22 +56,26 @@ pub(super) enum Write {
     Sources(String),
 }
 
-/// Opens a database and brings it to the present form.
+/// Opens a database, in memory for `None`, and migrates it to the present schema.
+///
+/// # Errors
+/// An error message that names the file.
 pub(super) fn open(path: Option<&Path>) -> Result<Connection, String> {
     let place = path.map_or("memory".into(), |path| path.display().to_string());
-    let say = |error: &dyn std::fmt::Display| format!("The chats in {place} cannot be opened: {error}");
+    let failed = |error: &dyn std::fmt::Display| format!("The chats in {place} cannot be opened: {error}");
     if let Some(folder) = path.and_then(Path::parent) {
-        std::fs::create_dir_all(folder).map_err(|error| say(&error))?;
+        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
     }
     let database = match path {
         Some(path) => Connection::open(path),
         None => Connection::open_in_memory(),
     };
-    let mut database = database.map_err(|error| say(&error))?;
-    prepare(&mut database).map_err(|error| say(&error))?;
-    let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| say(&error))?;
+    let mut database = database.map_err(|error| failed(&error))?;
+    prepare(&mut database).map_err(|error| failed(&error))?;
+    let version: i64 =
+        database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| failed(&error))?;
     if version as usize > MIGRATIONS.len() {
-        return Err(say(&"they were written by a newer Lapidary; use that one"));
+        return Err(failed(&"they were written by a newer Lapidary; use that one"));
     }
     Ok(database)
 }
@@ -92,9 +85,9 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
     database.pragma_update(None, "journal_mode", "WAL")?;
     database.pragma_update(None, "synchronous", "FULL")?;
     database.pragma_update(None, "foreign_keys", true)?;
-    // LIKE knows only the case of ASCII letters.
+    // LIKE ignores case only for ASCII letters.
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    database.create_scalar_function("holds", 2, flags, |arguments| {
+    database.create_scalar_function("contains_ci", 2, flags, |arguments| {
         let (text, wanted): (String, String) = (arguments.get(0)?, arguments.get(1)?);
         Ok(text.to_lowercase().contains(&wanted))
     })?;
@@ -108,7 +101,7 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What there is at the start.
+/// Reads everything that the window needs at the start.
 pub(super) fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
     let mut statement = database.prepare("SELECT * FROM chats ORDER BY updated DESC")?;
     let chats = statement.query_map([], chat)?.collect::<rusqlite::Result<_>>()?;
@@ -120,14 +113,14 @@ pub(super) fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
     Ok(StoreEvent::Opened { chats, settings, edits, sources })
 }
 
-/// Whether it is the file that refuses, not what is to be written: the disk is full, another program has the file, or it is
-/// damaged. That may pass; until then what waits must not be dropped.
-pub(super) fn may_pass(error: &rusqlite::Error) -> bool {
+/// Whether the cause of an error is the file rather than the write: the disk is full, another program has locked the
+/// file, or the file is damaged. Such errors may go away, so waiting writes must be kept.
+pub(super) fn is_transient(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{
         CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory, ReadOnly,
         SystemIoFailure,
     };
-    let passing = [
+    let transient = [
         CannotOpen,
         DatabaseBusy,
         DatabaseCorrupt,
@@ -138,17 +131,18 @@ pub(super) fn may_pass(error: &rusqlite::Error) -> bool {
         ReadOnly,
         SystemIoFailure,
     ];
-    error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+    error.sqlite_error_code().is_some_and(|code| transient.contains(&code))
 }
 
+/// Applies writes in one transaction.
 pub(super) fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = &'w Write>) -> rusqlite::Result<()> {
     let transaction = database.transaction()?;
     for write in writes {
         match write {
             Write::Chat(chat) => put_chat(&transaction, chat)?,
             Write::Message(chat, message) => put_message(&transaction, *chat, message)?,
-            Write::Append(message, piece) => {
-                transaction.execute("UPDATE messages SET text = text || ? WHERE id = ?", params![piece, message])?;
+            Write::Append(message, text) => {
+                transaction.execute("UPDATE messages SET text = text || ? WHERE id = ?", params![text, message])?;
             }
             Write::Forget(chat) => {
                 transaction.execute("DELETE FROM chats WHERE id = ?", [chat])?;
@@ -161,10 +155,10 @@ pub(super) fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = 
     transaction.commit()
 }
 
-/// Writes chats of a file. Unlike what is said here they are not lost if that fails: they are still in the file.
-pub(super) fn import(database: &mut Connection, book: &Book) -> rusqlite::Result<()> {
+/// Writes imported chats. If that fails they are not queued, because they are still in their file.
+pub(super) fn import(database: &mut Connection, archive: &Archive) -> rusqlite::Result<()> {
     let transaction = database.transaction()?;
-    for entry in &book.chats {
+    for entry in &archive.chats {
         put_chat(&transaction, &entry.chat)?;
         for message in &entry.messages {
             put_message(&transaction, entry.chat.id, message)?;
@@ -179,7 +173,7 @@ fn put_value(database: &Connection, name: &str, value: &str) -> rusqlite::Result
 }
 
 fn put_chat(database: &Connection, chat: &Chat) -> rusqlite::Result<()> {
-    // Not REPLACE, which deletes the row first and its messages with it.
+    // Not REPLACE, which deletes the row first and with it the messages.
     let sql = "INSERT INTO chats (id, title, named, created, updated, deleted, system, leaf, draft)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
         ON CONFLICT (id) DO UPDATE SET title = ?2, named = ?3, updated = ?5, deleted = ?6, system = ?7, leaf = ?8, draft = ?9";
@@ -216,6 +210,7 @@ fn put_message(database: &Connection, chat: Id, message: &Message) -> rusqlite::
     Ok(())
 }
 
+/// Reads a chat from a row of `chats`.
 pub(super) fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
     Ok(Chat {
         id: row.get("id")?,
@@ -230,6 +225,7 @@ pub(super) fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
     })
 }
 
+/// Reads the messages of a chat, in no particular order.
 pub(super) fn messages(database: &Connection, chat: Id) -> rusqlite::Result<Vec<Message>> {
     let mut statement = database.prepare_cached("SELECT * FROM messages WHERE chat = ?")?;
     statement.query_map([chat], message)?.collect()
@@ -270,6 +266,8 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     })
 }
 
+/// Searches titles and messages outside the trash, ignoring case. Titles come first, then the newest messages, at most
+/// [`MAX_HITS`] in all.
 pub(super) fn search(database: &Connection, text: &str) -> rusqlite::Result<Vec<Hit>> {
     let wanted = text.trim().to_lowercase();
     if wanted.is_empty() {
@@ -277,26 +275,26 @@ pub(super) fn search(database: &Connection, text: &str) -> rusqlite::Result<Vec<
     }
     let sql = "SELECT * FROM (
             SELECT chats.id, NULL AS message, title, updated AS at FROM chats
-            WHERE deleted IS NULL AND holds(title, ?1)
+            WHERE deleted IS NULL AND contains_ci(title, ?1)
             UNION ALL
             SELECT chats.id, messages.id AS message, text, messages.created AS at
             FROM messages JOIN chats ON chats.id = messages.chat
-            WHERE deleted IS NULL AND holds(text, ?1)
+            WHERE deleted IS NULL AND contains_ci(text, ?1)
         ) ORDER BY message IS NOT NULL, at DESC LIMIT ?2";
     let mut statement = database.prepare_cached(sql)?;
-    let hits = statement.query_map(params![wanted, MOST_HITS as i64], |row| {
+    let hits = statement.query_map(params![wanted, MAX_HITS as i64], |row| {
         let text: String = row.get(2)?;
         Ok(Hit { chat: row.get(0)?, message: row.get(1)?, excerpt: excerpt(&text, &wanted) })
     })?;
     hits.collect()
 }
 
-/// The words around the first place where `wanted` is found.
+/// The text around the first occurrence of `wanted`.
 fn excerpt(text: &str, wanted: &str) -> String {
     const BEFORE: usize = 24;
     const LONG: usize = 90;
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // Lower case may be longer than upper; counting characters is near enough for an excerpt.
+    // Lower case may have more characters than upper case. For an excerpt the error does not matter.
     let at = words.to_lowercase().find(wanted).map_or(0, |at| words.to_lowercase()[..at].chars().count());
     let from = at.saturating_sub(BEFORE);
     let mut short: String = words.chars().skip(from).take(LONG).collect();
@@ -314,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn excerpts_show_what_was_sought() {
+    fn excerpts_contain_the_searched_text() {
         let text = format!("{} needle {}", "hay ".repeat(50), "stack ".repeat(50));
         let short = excerpt(&text, "needle");
         assert!(short.starts_with('…') && short.contains("needle") && short.ends_with('…'), "{short}");

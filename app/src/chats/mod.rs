@@ -1,24 +1,26 @@
-//! Conversations: trees of messages, and where they are kept.
+//! Chats: trees of messages, and their storage.
 
 mod database;
 pub mod exchange;
 pub mod store;
+mod store_event;
 pub mod tree;
 
 use serde::{Deserialize, Serialize};
 
-pub use store::{Store, StoreEvent};
+pub use store::Store;
+pub use store_event::{Hit, StoreEvent};
 pub use tree::Tree;
 
-/// Names a chat or a message, on this machine and wherever it is imported.
+/// Identifies a chat or a message. Unique across machines, so that chats can be exchanged.
 pub type Id = i64;
 
-/// A new id. They are drawn at random, so that whoever makes one need not ask the database.
+/// A new random id. Random ids need no query of the database.
 pub fn new_id() -> Id {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_i64(now());
-    // Positive, and whole in a JSON reader that knows only doubles.
+    // Positive, and exact in JSON readers that use doubles.
     ((hasher.finish() >> 11) as Id).max(1)
 }
 
@@ -28,38 +30,38 @@ pub fn now() -> i64 {
     since.as_millis() as i64
 }
 
-/// Who said a message.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The person.
+    /// The user.
     User,
     /// The model.
     Model,
 }
 
-/// How a message stands.
+/// The status of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Complete.
     Done,
-    /// A reply under way; found at the start, one that the end of the program cut off.
+    /// A reply being generated. In a database read at the start, a reply cut off by the end of the program.
     Writing,
-    /// A message that waits for the reply before it to end.
+    /// A message that waits for the engine.
     Queued,
-    /// Stopped by the person.
+    /// Stopped by the user.
     Stopped,
-    /// Ended by the limit of tokens.
+    /// Ended by the token limit.
     MaxTokens,
-    /// Ended by the end of the context.
+    /// Ended because the context is full.
     ContextFull,
     /// Ended by an error.
     Failed,
 }
 
 impl Status {
-    /// Every status, for reading from a database.
+    /// All statuses, for reading from a database.
     pub const ALL: [Status; 7] = [
         Status::Done,
         Status::Writing,
@@ -70,7 +72,7 @@ impl Status {
         Status::Failed,
     ];
 
-    /// As the database spells it.
+    /// The name in the database.
     pub fn name(self) -> &'static str {
         match self {
             Status::Done => "done",
@@ -84,81 +86,81 @@ impl Status {
     }
 }
 
-/// How long a reply took.
+/// The speed of a reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     /// Tokens of the reply.
     pub tokens: u32,
-    /// Milliseconds to the first of them.
+    /// Milliseconds until the first token.
     pub first_token_ms: f64,
-    /// Tokens a second after the first.
+    /// Tokens per second after the first.
     pub tokens_per_s: f64,
 }
 
 /// One message of a chat.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// Its name.
+    /// Its id.
     pub id: Id,
-    /// The message that it answers or follows; none for the first.
+    /// The message that it answers or follows; `None` for the first.
     pub parent: Option<Id>,
-    /// Who said it.
+    /// Its author.
     pub role: Role,
-    /// What was said, in Markdown.
+    /// Its text, in Markdown.
     pub text: String,
-    /// How it stands.
+    /// Its status.
     pub status: Status,
     /// Milliseconds since 1970.
     pub created: i64,
-    /// The model that said it.
+    /// The model that generated it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// How fast.
+    /// How fast it was generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<Speed>,
-    /// What the person should know of it: an error, or what was left out of the context.
+    /// A remark that is shown below it, such as an error or the number of dropped turns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 impl Message {
-    /// A message of now.
+    /// A message with a new id, created now.
     pub fn new(parent: Option<Id>, role: Role, text: impl Into<String>, status: Status) -> Self {
         let (id, created) = (new_id(), now());
         Self { id, parent, role, text: text.into(), status, created, model: None, speed: None, note: None }
     }
 }
 
-/// What is known of a chat without its messages.
+/// A chat without its messages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Chat {
-    /// Its name in the database.
+    /// Its id.
     pub id: Id,
-    /// What the list shows; empty before the first message.
+    /// The title in the list; empty before the first message.
     pub title: String,
-    /// Whether a person chose the title.
+    /// Whether the user chose the title.
     #[serde(default)]
     pub named: bool,
     /// Milliseconds since 1970.
     pub created: i64,
-    /// When something was said last, in milliseconds since 1970.
+    /// The time of the last message, in milliseconds since 1970.
     pub updated: i64,
-    /// When it went to the trash, if it is there.
+    /// The time it was moved to the trash, in milliseconds since 1970; `None` if it is not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<i64>,
-    /// What the model should know before the first message.
+    /// The system prompt.
     #[serde(default)]
     pub system: String,
-    /// The last message of the branch that is shown.
+    /// The last message of the shown branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaf: Option<Id>,
-    /// What is typed and not yet sent.
+    /// Text that is typed and not yet sent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub draft: String,
 }
 
 impl Chat {
-    /// An empty chat of now.
+    /// An empty chat with a new id, created now.
     pub fn new() -> Self {
         let at = now();
         Self {
@@ -174,12 +176,12 @@ impl Chat {
         }
     }
 
-    /// Whether anything was said in it.
-    pub fn is_begun(&self) -> bool {
+    /// Whether it has messages.
+    pub fn has_messages(&self) -> bool {
         !self.title.is_empty()
     }
 
-    /// What the list calls it.
+    /// The title, or a placeholder for an empty chat.
     pub fn shown_title(&self) -> &str {
         if self.title.is_empty() { "New chat" } else { &self.title }
     }
@@ -191,7 +193,7 @@ impl Default for Chat {
     }
 }
 
-/// A title for what was said first: its first line, cut at a word.
+/// A title made from the first message: its first line, cut between words.
 pub fn title_of(text: &str) -> String {
     const LONGEST: usize = 48;
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
@@ -200,7 +202,7 @@ pub fn title_of(text: &str) -> String {
         return line.to_owned();
     }
     let cut: String = line.chars().take(LONGEST).collect();
-    // A language without spaces is cut anywhere.
+    // Text without spaces is cut anywhere.
     let at = cut.rfind(char::is_whitespace).filter(|at| *at > LONGEST / 2).unwrap_or(cut.len());
     format!("{}…", cut[..at].trim_end_matches([' ', ',', ';', ':', '.']))
 }
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_statuses_are_those_of_json() {
+    fn status_names_match_json() {
         for status in Status::ALL {
             assert_eq!(serde_json::to_string(&status).unwrap(), format!("{:?}", status.name()));
         }

@@ -1,8 +1,8 @@
-//! Chats in SQLite, on a thread of its own: whoever uses it never waits for the disk.
+//! Stores chats in SQLite on its own thread, so that its callers never wait for the disk.
 //!
-//! What is written is put into a queue and kept there until the database took it, also when the disk is full. The database
-//! is in WAL mode and every transaction reaches the disk before the next, so that neither a killed program nor a power
-//! failure takes more than what was still in the queue.
+//! Writes wait in a queue until the database has taken them, even when the disk is full. The database is in WAL mode
+//! and every transaction reaches the disk before the next starts. A killed program or a power failure therefore loses
+//! only what was still in the queue.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -14,99 +14,67 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::database::{Write, all_chats, apply, chat, import, may_pass, messages, open, search};
-use super::exchange::{self, Book};
+use super::database::{Write, all_chats, apply, chat, import, is_transient, messages, open, search};
+use super::exchange::{self, Archive};
+use super::store_event::StoreEvent;
 use super::{Chat, Id, Message};
 
-pub use super::database::{Hit, MOST_HITS};
+pub use super::database::MAX_HITS;
 
-/// How long to wait before what the disk refused is tried again.
-const RETRY: Duration = Duration::from_secs(2);
-/// Why nothing can be asked any more, as the end of a sentence.
-pub const ENDED: &str = "what reads and writes chats has ended; start Lapidary again";
-/// What the store has to say.
-#[derive(Clone, Debug)]
-pub enum StoreEvent {
-    /// The database is open: its chats, latest first, and the settings that were saved.
-    Opened {
-        /// All chats, those in the trash among them.
-        chats: Vec<Chat>,
-        /// What was saved last by [`Store::save_settings`].
-        settings: Option<String>,
-        /// What was saved last by [`Store::save_edits`].
-        edits: Option<String>,
-        /// What was saved last by [`Store::save_sources`].
-        sources: Option<String>,
-    },
-    /// The database cannot be opened; chats are kept only until the end of the program.
-    NotOpened(String),
-    /// The messages of a chat.
-    Messages(Id, Vec<Message>),
-    /// What a search found, by its number.
-    Found(u64, Vec<Hit>),
-    /// Something could not be saved; it is tried again.
-    CannotSave(String),
-    /// What could not be saved is saved now.
-    SavedAgain,
-    /// The thread is gone: nothing is saved, read or written to files any more.
-    Ended,
-    /// Chats were written to a file.
-    Exported(PathBuf, usize),
-    /// Chats were read from a file.
-    Imported(Vec<Chat>),
-    /// A file could not be written or read.
-    FileTrouble(String),
-}
+/// How long to wait before a failed write is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// The error message after the thread has ended, as the end of a sentence.
+pub const THREAD_ENDED: &str = "the thread that reads and writes chats has ended; start Lapidary again";
 
-enum Ask {
-    /// All of it is there after a crash, or nothing.
+enum Request {
+    /// Writes of one transaction: after a crash either all of them are there or none.
     Write(Vec<Write>),
     Messages(Id),
     Search(u64, String),
     Export {
         chats: Vec<Id>,
         path: PathBuf,
-        over: bool,
+        overwrite: bool,
     },
     Import(PathBuf),
     Close,
 }
 
-/// A handle on the thread that owns the database.
+/// A handle to the thread that owns the database.
 pub struct Store {
-    asks: Sender<Ask>,
+    requests: Sender<Request>,
     events: Receiver<StoreEvent>,
     thread: Option<JoinHandle<()>>,
-    said: Cell<Said>,
+    reported: Cell<Reported>,
 }
 
-/// What is known of the thread.
+/// What [`Store::event`] has reported about the thread.
 #[derive(Clone, Copy)]
-enum Said {
-    /// Not yet whether the database is open.
+enum Reported {
+    /// Nothing yet.
     Nothing,
-    /// Whether it is open.
+    /// That the database is open, or why it is not.
     Opened,
-    /// That the thread is gone.
+    /// That the thread has ended.
     Ended,
 }
 
 impl Store {
-    /// Opens the database at `path`, or one in memory, in the background. `wake` is called after each event.
+    /// Opens the database at `path` in the background, or one in memory for `None`. `wake` is called after each event.
     pub fn open(path: Option<PathBuf>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self::start(Ok(path), wake)
     }
 
-    /// Keeps chats only until the end of the program, and says why.
-    pub fn nowhere(reason: String, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+    /// Keeps chats in memory until the program ends. `reason` is reported as [`StoreEvent::NotOpened`].
+    pub fn without_folder(reason: String, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self::start(Err(reason), wake)
     }
 
     fn start(path: Result<Option<PathBuf>, String>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
-        let (asks, inbox) = mpsc::channel();
+        let (requests, inbox) = mpsc::channel();
         let (outbox, events) = mpsc::channel();
-        let say = move |event| {
-            // Nobody listens once the window is closed.
+        let emit = move |event| {
+            // Sending fails after the window is closed, when events no longer matter.
             let _ = outbox.send(event);
             wake();
         };
@@ -115,213 +83,212 @@ impl Store {
                 Ok(event) => Ok((database, event)),
                 Err(error) => Err(format!("The chats cannot be read: {error}")),
             });
-            // Without it chats can still be found, and written to files.
+            // A database in memory still allows searching and exporting.
             let opened =
                 opened.or_else(|reason| Ok((open(None).map_err(|_| reason.clone())?, StoreEvent::NotOpened(reason))));
             match opened {
                 Ok((database, event)) => {
-                    say(event);
-                    Keeper { database, say, waiting: VecDeque::new(), failing: false }.run(&inbox);
+                    emit(event);
+                    WriteQueue { database, emit, pending: VecDeque::new(), failing: false }.run(&inbox);
                 }
-                Err(reason) => say(StoreEvent::NotOpened(reason)),
+                Err(reason) => emit(StoreEvent::NotOpened(reason)),
             }
         };
         let thread = std::thread::Builder::new().name("lapidary-store".into()).spawn(work).ok();
-        Self { asks, events, thread, said: Cell::new(Said::Nothing) }
+        Self { requests, events, thread, reported: Cell::new(Reported::Nothing) }
     }
 
-    /// What happened since it was last asked.
+    /// The next event, if one is waiting.
     pub fn event(&self) -> Option<StoreEvent> {
-        match (self.events.try_recv(), self.said.get()) {
+        match (self.events.try_recv(), self.reported.get()) {
             (Ok(event), _) => {
                 if matches!(event, StoreEvent::Opened { .. } | StoreEvent::NotOpened(_)) {
-                    self.said.set(Said::Opened);
+                    self.reported.set(Reported::Opened);
                 }
                 Some(event)
             }
-            // The system gave no thread, or it panicked. Who types should know at once, not at the next start.
-            (Err(TryRecvError::Disconnected), Said::Nothing) => {
-                self.said.set(Said::Opened);
-                Some(StoreEvent::NotOpened(format!("The chats cannot be opened: {ENDED}")))
+            // The thread could not be started, or it panicked. The user has to know at once that nothing is saved.
+            (Err(TryRecvError::Disconnected), Reported::Nothing) => {
+                self.reported.set(Reported::Opened);
+                Some(StoreEvent::NotOpened(format!("The chats cannot be opened: {THREAD_ENDED}")))
             }
-            (Err(TryRecvError::Disconnected), Said::Opened) => {
-                self.said.set(Said::Ended);
+            (Err(TryRecvError::Disconnected), Reported::Opened) => {
+                self.reported.set(Reported::Ended);
                 Some(StoreEvent::Ended)
             }
             (Err(_), _) => None,
         }
     }
 
-    /// Saves a chat's own fields.
+    /// Saves a chat without its messages.
     pub fn save_chat(&self, chat: &Chat) {
-        self.ask(Ask::Write(vec![Write::Chat(chat.clone())]));
+        self.request(Request::Write(vec![Write::Chat(chat.clone())]));
     }
 
-    /// Saves a chat's own fields and messages of it, all of them or nothing.
+    /// Saves a chat and some of its messages in one transaction.
     pub fn save_chat_with(&self, chat: &Chat, messages: &[Message]) {
         let messages = messages.iter().map(|message| Write::Message(chat.id, message.clone()));
-        self.ask(Ask::Write(std::iter::once(Write::Chat(chat.clone())).chain(messages).collect()));
+        self.request(Request::Write(std::iter::once(Write::Chat(chat.clone())).chain(messages).collect()));
     }
 
     /// Saves a message of a chat.
     pub fn save_message(&self, chat: Id, message: &Message) {
-        self.ask(Ask::Write(vec![Write::Message(chat, message.clone())]));
+        self.request(Request::Write(vec![Write::Message(chat, message.clone())]));
     }
 
-    /// Saves what came to a message's text.
-    pub fn append(&self, message: Id, piece: String) {
-        self.ask(Ask::Write(vec![Write::Append(message, piece)]));
+    /// Appends to a message's text.
+    pub fn append(&self, message: Id, text: String) {
+        self.request(Request::Write(vec![Write::Append(message, text)]));
     }
 
-    /// Removes a chat and its messages for good.
+    /// Deletes a chat and its messages permanently.
     pub fn forget(&self, chat: Id) {
-        self.ask(Ask::Write(vec![Write::Forget(chat)]));
+        self.request(Request::Write(vec![Write::Forget(chat)]));
     }
 
     /// Saves the settings.
     pub fn save_settings(&self, settings: String) {
-        self.ask(Ask::Write(vec![Write::Settings(settings)]));
+        self.request(Request::Write(vec![Write::Settings(settings)]));
     }
 
-    /// Saves the edits that are not finished.
+    /// Saves the unfinished edits.
     pub fn save_edits(&self, edits: String) {
-        self.ask(Ask::Write(vec![Write::Edits(edits)]));
+        self.request(Request::Write(vec![Write::Edits(edits)]));
     }
 
-    /// Saves what summaries were made from.
+    /// Saves the turns that summaries are made from.
     pub fn save_sources(&self, sources: String) {
-        self.ask(Ask::Write(vec![Write::Sources(sources)]));
+        self.request(Request::Write(vec![Write::Sources(sources)]));
     }
 
-    /// Asks for a chat's messages: [`StoreEvent::Messages`].
+    /// Reads a chat's messages. The answer is [`StoreEvent::Messages`].
     pub fn load(&self, chat: Id) {
-        self.ask(Ask::Messages(chat));
+        self.request(Request::Messages(chat));
     }
 
-    /// Looks for a text in titles and messages, whatever its case: [`StoreEvent::Found`] with this number.
+    /// Searches titles and messages for a text, ignoring case. The answer is [`StoreEvent::Found`] with this number.
     pub fn search(&self, number: u64, text: &str) {
-        self.ask(Ask::Search(number, text.to_owned()));
+        self.request(Request::Search(number, text.to_owned()));
     }
 
-    /// Writes chats to a file, as Markdown where its name ends in `.md`, else as JSON: [`StoreEvent::Exported`]. No file is
-    /// written over unless `over` says so: the new one gets a number instead. Whether it could be asked for.
-    pub fn export(&self, chats: Vec<Id>, path: PathBuf, over: bool) -> bool {
-        self.ask(Ask::Export { chats, path, over })
+    /// Exports chats to a file, as Markdown if its name ends in `.md`, else as JSON. The answer is
+    /// [`StoreEvent::Exported`]. Unless `overwrite` is set, an existing file is kept and the new name gets a number.
+    /// Returns whether the thread is there to do it.
+    pub fn export(&self, chats: Vec<Id>, path: PathBuf, overwrite: bool) -> bool {
+        self.request(Request::Export { chats, path, overwrite })
     }
 
-    /// Reads chats from a JSON file: [`StoreEvent::Imported`]. Those that are there already come a second time. Whether it
-    /// could be asked for.
+    /// Imports chats from a JSON file. The answer is [`StoreEvent::Imported`]. Chats that exist already are added again.
+    /// Returns whether the thread is there to do it.
     pub fn import(&self, path: PathBuf) -> bool {
-        self.ask(Ask::Import(path))
+        self.request(Request::Import(path))
     }
 
-    /// It fails where the thread is gone, which [`Store::event`] says.
-    fn ask(&self, ask: Ask) -> bool {
-        self.asks.send(ask).is_ok()
+    /// Sends a request. Returns false after the thread has ended, which [`Store::event`] reports.
+    fn request(&self, request: Request) -> bool {
+        self.requests.send(request).is_ok()
     }
 }
 
-/// Waits until everything is written, or was tried once more.
+/// Waits until everything is written, or has failed once more.
 impl Drop for Store {
     fn drop(&mut self) {
-        self.ask(Ask::Close);
+        self.request(Request::Close);
         if let Some(thread) = self.thread.take() {
-            // It only fails if the thread panicked, which the panic has said.
+            // It only fails if the thread panicked, and the panic was reported then.
             let _ = thread.join();
         }
     }
 }
 
-/// The thread's own.
-struct Keeper<S: Fn(StoreEvent)> {
+/// The writes that wait for the disk, the database they go to, and the loop of the thread that owns both.
+struct WriteQueue<S: Fn(StoreEvent)> {
     database: Connection,
-    say: S,
-    waiting: VecDeque<Write>,
+    emit: S,
+    pending: VecDeque<Write>,
     failing: bool,
 }
 
-impl<S: Fn(StoreEvent)> Keeper<S> {
-    fn run(mut self, inbox: &Receiver<Ask>) {
+impl<S: Fn(StoreEvent)> WriteQueue<S> {
+    fn run(mut self, inbox: &Receiver<Request>) {
         let mut tried = Instant::now();
         loop {
-            let first = if self.waiting.is_empty() {
+            let first = if self.pending.is_empty() {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                inbox.recv_timeout(RETRY.saturating_sub(tried.elapsed()))
+                inbox.recv_timeout(RETRY_INTERVAL.saturating_sub(tried.elapsed()))
             };
             let mut close = matches!(first, Err(RecvTimeoutError::Disconnected));
-            // Everything that came meanwhile: what is to be written is one transaction, and goes before questions.
-            let mut questions = Vec::new();
-            for ask in first.into_iter().chain(inbox.try_iter().take(1000)) {
-                match ask {
-                    Ask::Write(writes) => self.waiting.extend(writes),
-                    Ask::Close => close = true,
-                    question => questions.push(question),
+            // All waiting requests at once: their writes form one transaction, which goes before the reads.
+            let mut requests = Vec::new();
+            for request in first.into_iter().chain(inbox.try_iter().take(1000)) {
+                match request {
+                    Request::Write(writes) => self.pending.extend(writes),
+                    Request::Close => close = true,
+                    request => requests.push(request),
                 }
             }
-            // What failed waits for its time.
-            if !self.failing || close || tried.elapsed() >= RETRY {
+            // A failed transaction is tried again only after `RETRY_INTERVAL`.
+            if !self.failing || close || tried.elapsed() >= RETRY_INTERVAL {
                 self.write();
                 tried = Instant::now();
             }
-            // Who types looks for what stands there last.
-            let newest = questions.iter().rposition(|question| matches!(question, Ask::Search(..)));
-            for (i, question) in questions.into_iter().enumerate() {
-                if newest.is_none_or(|newest| newest == i) || !matches!(question, Ask::Search(..)) {
-                    self.answer(question);
+            // Only the newest search matters while the user types.
+            let newest = requests.iter().rposition(|request| matches!(request, Request::Search(..)));
+            for (i, request) in requests.into_iter().enumerate() {
+                if newest.is_none_or(|newest| newest == i) || !matches!(request, Request::Search(..)) {
+                    self.answer(request);
                 }
             }
             if close {
-                // So that the next program finds one clean file.
+                // Leaves one file without a write-ahead log.
                 let _ = self.database.pragma_update(None, "wal_checkpoint", "TRUNCATE");
                 return;
             }
         }
     }
 
-    /// Writes what waits: all of it, or where the disk refuses, nothing. What the database itself refuses is dropped, so that it
-    /// does not keep the rest from being saved.
+    /// Writes everything that waits in one transaction, or nothing if the disk fails. A write that the database itself
+    /// refuses is dropped, so that it does not block the others.
     fn write(&mut self) {
-        if self.waiting.is_empty() {
+        if self.pending.is_empty() {
             return;
         }
-        let mut result = apply(&mut self.database, self.waiting.iter());
-        if result.as_ref().is_err_and(|error| !may_pass(error)) {
+        let mut result = apply(&mut self.database, self.pending.iter());
+        if result.as_ref().is_err_and(|error| !is_transient(error)) {
             result = Ok(());
-            while let Some(write) = self.waiting.front() {
+            while let Some(write) = self.pending.front() {
                 match apply(&mut self.database, std::iter::once(write)) {
                     Ok(()) => {}
-                    Err(error) if may_pass(&error) => {
+                    Err(error) if is_transient(&error) => {
                         result = Err(error);
                         break;
                     }
-                    Err(error) => {
-                        (self.say)(StoreEvent::FileTrouble(format!("Something could not be saved: {error}.")))
-                    }
+                    Err(error) => (self.emit)(StoreEvent::FileError(format!("Something could not be saved: {error}."))),
                 }
-                self.waiting.pop_front();
+                self.pending.pop_front();
             }
         }
         match result {
             Ok(()) => {
-                self.waiting.clear();
+                self.pending.clear();
                 if std::mem::take(&mut self.failing) {
-                    (self.say)(StoreEvent::SavedAgain);
+                    (self.emit)(StoreEvent::SavedAgain);
                 }
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
-                    (self.say)(StoreEvent::CannotSave(error.to_string()));
+                    (self.emit)(StoreEvent::CannotSave(error.to_string()));
                 }
             }
         }
     }
 
-    /// A chat and its messages, as they will be once all that waits is written.
+    /// A chat and its messages as they will be after the waiting writes.
     fn read(&self, id: Id) -> rusqlite::Result<(Option<Chat>, Vec<Message>)> {
         let mut found = self.database.query_row("SELECT * FROM chats WHERE id = ?", [id], chat).optional()?;
         let mut messages = messages(&self.database, id)?;
-        for write in &self.waiting {
+        for write in &self.pending {
             match write {
                 Write::Chat(chat) if chat.id == id => found = Some(chat.clone()),
                 Write::Message(chat, message) if *chat == id => {
@@ -330,9 +297,9 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
                         None => messages.push(message.clone()),
                     }
                 }
-                Write::Append(message, piece) => {
+                Write::Append(message, text) => {
                     if let Some(known) = messages.iter_mut().find(|known| known.id == *message) {
-                        known.text.push_str(piece);
+                        known.text.push_str(text);
                     }
                 }
                 Write::Forget(chat) if *chat == id => {
@@ -345,49 +312,49 @@ impl<S: Fn(StoreEvent)> Keeper<S> {
         Ok((found, messages))
     }
 
-    fn answer(&mut self, ask: Ask) {
-        let event = match ask {
-            Ask::Messages(id) => match self.read(id) {
+    fn answer(&mut self, request: Request) {
+        let event = match request {
+            Request::Messages(id) => match self.read(id) {
                 Ok((_, messages)) => StoreEvent::Messages(id, messages),
-                Err(error) => StoreEvent::FileTrouble(format!("The chat cannot be read: {error}")),
+                Err(error) => StoreEvent::FileError(format!("The chat cannot be read: {error}")),
             },
-            Ask::Search(number, text) => match search(&self.database, &text) {
+            Request::Search(number, text) => match search(&self.database, &text) {
                 Ok(hits) => StoreEvent::Found(number, hits),
-                Err(error) => StoreEvent::FileTrouble(format!("The chats cannot be searched: {error}")),
+                Err(error) => StoreEvent::FileError(format!("The chats cannot be searched: {error}")),
             },
-            Ask::Export { chats, path, over } => match self.export(&chats, &path, over) {
+            Request::Export { chats, path, overwrite } => match self.export(&chats, &path, overwrite) {
                 Ok((written, count)) => StoreEvent::Exported(written, count),
-                Err(reason) => StoreEvent::FileTrouble(format!("{} cannot be written: {reason}", path.display())),
+                Err(reason) => StoreEvent::FileError(format!("{} cannot be written: {reason}", path.display())),
             },
-            Ask::Import(path) => match exchange::read(&path) {
-                Ok(book) => match import(&mut self.database, &book) {
-                    Ok(()) => StoreEvent::Imported(book.chats.into_iter().map(|entry| entry.chat).collect()),
-                    Err(error) => StoreEvent::FileTrouble(format!("{} cannot be imported: {error}.", path.display())),
+            Request::Import(path) => match exchange::read(&path) {
+                Ok(archive) => match import(&mut self.database, &archive) {
+                    Ok(()) => StoreEvent::Imported(archive.chats.into_iter().map(|entry| entry.chat).collect()),
+                    Err(error) => StoreEvent::FileError(format!("{} cannot be imported: {error}.", path.display())),
                 },
-                Err(reason) => StoreEvent::FileTrouble(reason),
+                Err(reason) => StoreEvent::FileError(reason),
             },
-            Ask::Write(_) | Ask::Close => return,
+            Request::Write(_) | Request::Close => return,
         };
-        (self.say)(event);
+        (self.emit)(event);
     }
 
-    fn export(&self, chats: &[Id], path: &Path, over: bool) -> Result<(PathBuf, usize), String> {
-        let mut book = Book::default();
+    fn export(&self, chats: &[Id], path: &Path, overwrite: bool) -> Result<(PathBuf, usize), String> {
+        let mut archive = Archive::default();
         for id in chats {
             if let (Some(chat), messages) = self.read(*id).map_err(|error| error.to_string())? {
-                book.add(chat, messages);
+                archive.add(chat, messages);
             }
         }
-        Ok((exchange::write(&book, path, over)?, book.chats.len()))
+        Ok((exchange::write(&archive, path, overwrite)?, archive.chats.len()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chats::{Role, Speed, Status};
+    use crate::chats::{Hit, Role, Speed, Status};
 
-    fn quiet() -> Arc<dyn Fn() + Send + Sync> {
+    fn no_wake() -> Arc<dyn Fn() + Send + Sync> {
         Arc::new(|| {})
     }
 
@@ -407,24 +374,24 @@ mod tests {
         (chat, vec![first, second])
     }
 
-    fn keep(store: &Store, chat: &Chat, messages: &[Message]) {
+    fn save(store: &Store, chat: &Chat, messages: &[Message]) {
         store.save_chat(chat);
         messages.iter().for_each(|message| store.save_message(chat.id, message));
     }
 
     #[test]
-    fn what_is_saved_is_there_after_a_restart() {
+    fn saved_chats_are_read_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data/chats.sqlite");
         let (chat, messages) = sample();
         {
-            let store = Store::open(Some(path.clone()), quiet());
+            let store = Store::open(Some(path.clone()), no_wake());
             assert!(matches!(wait(&store), StoreEvent::Opened { chats, settings: None, .. } if chats.is_empty()));
-            keep(&store, &chat, &messages);
+            save(&store, &chat, &messages);
             store.append(messages[1].id, " Or eight.".into());
             store.save_settings("{}".into());
         }
-        let store = Store::open(Some(path), quiet());
+        let store = Store::open(Some(path), no_wake());
         let StoreEvent::Opened { chats, settings, .. } = wait(&store) else { panic!() };
         assert_eq!((chats, settings.as_deref()), (vec![chat.clone()], Some("{}")));
         store.load(chat.id);
@@ -432,7 +399,7 @@ mod tests {
         found.sort_by_key(|message| message.role == Role::Model);
         assert_eq!(found[0], messages[0]);
         assert_eq!(found[1], Message { text: "Seven. Or eight.".into(), ..messages[1].clone() });
-        // A chat that is saved again keeps its messages; one that is forgotten does not.
+        // A chat that is saved again keeps its messages. A deleted chat does not.
         store.save_chat(&chat);
         store.load(chat.id);
         assert!(matches!(wait(&store), StoreEvent::Messages(_, found) if found.len() == 2));
@@ -442,11 +409,11 @@ mod tests {
     }
 
     #[test]
-    fn search_finds_titles_and_messages_whatever_their_case() {
-        let store = Store::open(None, quiet());
+    fn search_ignores_case_and_finds_titles_and_messages() {
+        let store = Store::open(None, no_wake());
         wait(&store);
         let (mut chat, messages) = sample();
-        keep(&store, &chat, &messages);
+        save(&store, &chat, &messages);
         store.search(1, " äpfel ");
         let StoreEvent::Found(1, hits) = wait(&store) else { panic!() };
         assert_eq!(hits.len(), 2);
@@ -459,14 +426,14 @@ mod tests {
         assert!(matches!(wait(&store), StoreEvent::Found(3, hits) if hits.is_empty()), "the trash is not searched");
     }
 
-    /// The thread's own, without the thread, over a database that may not grow; and what it says.
-    fn on_a_full_disk(path: &Path) -> (Keeper<impl Fn(StoreEvent) + use<>>, Receiver<StoreEvent>) {
-        let (events, heard) = mpsc::channel();
-        let say = move |event| events.send(event).unwrap();
-        let keeper = Keeper { database: open(Some(path)).unwrap(), say, waiting: VecDeque::new(), failing: false };
-        let pages: i64 = keeper.database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-        limit(&keeper.database, pages);
-        (keeper, heard)
+    /// A write queue without its thread over a database that cannot grow, and its events.
+    fn on_a_full_disk(path: &Path) -> (WriteQueue<impl Fn(StoreEvent) + use<>>, Receiver<StoreEvent>) {
+        let (sender, events) = mpsc::channel();
+        let emit = move |event| sender.send(event).unwrap();
+        let queue = WriteQueue { database: open(Some(path)).unwrap(), emit, pending: VecDeque::new(), failing: false };
+        let pages: i64 = queue.database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        limit(&queue.database, pages);
+        (queue, events)
     }
 
     fn limit(database: &Connection, pages: i64) {
@@ -474,66 +441,66 @@ mod tests {
     }
 
     #[test]
-    fn what_a_full_disk_refuses_is_kept_and_saved_later() {
+    fn writes_refused_by_a_full_disk_are_kept_and_saved_later() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut keeper, heard) = on_a_full_disk(&folder.path().join("chats.sqlite"));
+        let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
         let (chat, mut messages) = sample();
         messages[1].text = "long ".repeat(10_000);
-        keeper.waiting.push_back(Write::Chat(chat.clone()));
-        keeper.waiting.extend(messages.iter().map(|message| Write::Message(chat.id, message.clone())));
-        keeper.waiting.push_back(Write::Append(messages[1].id, "and longer".into()));
-        keeper.write();
-        keeper.write();
-        let StoreEvent::CannotSave(reason) = heard.try_recv().unwrap() else { panic!() };
+        queue.pending.push_back(Write::Chat(chat.clone()));
+        queue.pending.extend(messages.iter().map(|message| Write::Message(chat.id, message.clone())));
+        queue.pending.push_back(Write::Append(messages[1].id, "and longer".into()));
+        queue.write();
+        queue.write();
+        let StoreEvent::CannotSave(reason) = events.try_recv().unwrap() else { panic!() };
         assert!(reason.contains("full"), "{reason}");
-        assert!(heard.try_recv().is_err(), "it is said once");
-        // Whoever asks meanwhile sees all of it, and can take it to another disk.
-        keeper.answer(Ask::Messages(chat.id));
-        let StoreEvent::Messages(_, mut shown) = heard.try_recv().unwrap() else { panic!() };
+        assert!(events.try_recv().is_err(), "it is reported once");
+        // Reads meanwhile include the waiting writes, which can be exported to another disk.
+        queue.answer(Request::Messages(chat.id));
+        let StoreEvent::Messages(_, mut shown) = events.try_recv().unwrap() else { panic!() };
         shown.sort_by_key(|message| message.role == Role::Model);
         assert!(shown.len() == 2 && shown[1].text.ends_with("long and longer"));
         let rescued = folder.path().join("rescued.json");
-        keeper.answer(Ask::Export { chats: vec![chat.id], path: rescued.clone(), over: false });
-        assert!(matches!(heard.try_recv().unwrap(), StoreEvent::Exported(_, 1)));
+        queue.answer(Request::Export { chats: vec![chat.id], path: rescued.clone(), overwrite: false });
+        assert!(matches!(events.try_recv().unwrap(), StoreEvent::Exported(_, 1)));
         assert!(std::fs::read_to_string(rescued).unwrap().contains("long and longer"));
-        limit(&keeper.database, 1 << 20);
-        keeper.write();
-        assert!(matches!(heard.try_recv().unwrap(), StoreEvent::SavedAgain));
-        let mut saved = super::messages(&keeper.database, chat.id).unwrap();
+        limit(&queue.database, 1 << 20);
+        queue.write();
+        assert!(matches!(events.try_recv().unwrap(), StoreEvent::SavedAgain));
+        let mut saved = super::messages(&queue.database, chat.id).unwrap();
         saved.sort_by_key(|message| message.role == Role::Model);
         assert!(saved == shown);
     }
 
     #[test]
-    fn an_import_that_does_not_fit_is_told_and_keeps_nothing_else_from_being_saved() {
+    fn an_import_that_does_not_fit_is_reported_and_blocks_no_other_write() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut keeper, heard) = on_a_full_disk(&folder.path().join("chats.sqlite"));
+        let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
         let (chat, mut messages) = sample();
         messages[1].text = "long ".repeat(10_000);
         let file = folder.path().join("large.json");
-        let mut book = Book::default();
-        book.add(chat, messages);
-        exchange::write(&book, &file, false).unwrap();
-        keeper.answer(Ask::Import(file));
-        let StoreEvent::FileTrouble(reason) = heard.try_recv().unwrap() else { panic!() };
+        let mut archive = Archive::default();
+        archive.add(chat, messages);
+        exchange::write(&archive, &file, false).unwrap();
+        queue.answer(Request::Import(file));
+        let StoreEvent::FileError(reason) = events.try_recv().unwrap() else { panic!() };
         assert!(reason.contains("large.json cannot be imported") && reason.contains("full"), "{reason}");
-        keeper.waiting.push_back(Write::Settings("{}".into()));
-        keeper.write();
-        assert!(keeper.waiting.is_empty() && heard.try_recv().is_err());
+        queue.pending.push_back(Write::Settings("{}".into()));
+        queue.write();
+        assert!(queue.pending.is_empty() && events.try_recv().is_err());
     }
 
     #[test]
-    fn what_the_database_refuses_for_good_keeps_nothing_else_from_being_saved() {
+    fn a_write_refused_by_the_database_blocks_no_other_write() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut keeper, heard) = on_a_full_disk(&folder.path().join("chats.sqlite"));
-        limit(&keeper.database, 1 << 20);
+        let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
+        limit(&queue.database, 1 << 20);
         let (chat, messages) = sample();
-        keeper.waiting.push_back(Write::Message(7, messages[0].clone()));
-        keeper.waiting.push_back(Write::Chat(chat.clone()));
-        keeper.write();
-        assert!(matches!(heard.try_recv().unwrap(), StoreEvent::FileTrouble(_)), "no chat 7 is there");
-        assert!(keeper.waiting.is_empty() && heard.try_recv().is_err());
-        assert_eq!(keeper.read(chat.id).unwrap().0, Some(chat));
+        queue.pending.push_back(Write::Message(7, messages[0].clone()));
+        queue.pending.push_back(Write::Chat(chat.clone()));
+        queue.write();
+        assert!(matches!(events.try_recv().unwrap(), StoreEvent::FileError(_)), "no chat 7 is there");
+        assert!(queue.pending.is_empty() && events.try_recv().is_err());
+        assert_eq!(queue.read(chat.id).unwrap().0, Some(chat));
     }
 
     #[test]
@@ -548,49 +515,49 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_hits_the_newest_are_given() {
-        let store = Store::open(None, quiet());
+    fn the_newest_hits_are_returned_if_there_are_too_many() {
+        let store = Store::open(None, no_wake());
         wait(&store);
         let (chat, _) = sample();
-        let messages: Vec<Message> = (0..MOST_HITS as i64 + 50)
+        let messages: Vec<Message> = (0..MAX_HITS as i64 + 50)
             .map(|created| Message { created, ..Message::new(None, Role::User, "hay", Status::Done) })
             .collect();
         store.save_chat_with(&chat, &messages);
         store.search(1, "hay");
         let StoreEvent::Found(1, hits) = wait(&store) else { panic!() };
-        let newest: Vec<_> = messages.iter().rev().take(MOST_HITS).map(|message| Some(message.id)).collect();
+        let newest: Vec<_> = messages.iter().rev().take(MAX_HITS).map(|message| Some(message.id)).collect();
         assert_eq!(hits.iter().map(|hit| hit.message).collect::<Vec<_>>(), newest);
     }
 
     #[test]
-    fn chats_of_a_database_that_does_not_open_are_found_and_exported_all_the_same() {
+    fn without_a_database_chats_are_still_found_and_exported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chats.sqlite");
         std::fs::write(&path, "this is no database, whatever its name says").unwrap();
-        let store = Store::open(Some(path.clone()), quiet());
+        let store = Store::open(Some(path.clone()), no_wake());
         assert!(matches!(wait(&store), StoreEvent::NotOpened(_)));
         let (chat, messages) = sample();
-        keep(&store, &chat, &messages);
+        save(&store, &chat, &messages);
         store.search(1, "seven");
         assert!(matches!(wait(&store), StoreEvent::Found(1, hits) if hits.len() == 1));
         store.export(vec![chat.id], folder.path().join("saved.json"), false);
         assert!(matches!(wait(&store), StoreEvent::Exported(_, 1)));
         drop(store);
         assert_eq!(std::fs::read(&path).unwrap().len(), 43);
-        // As where there is no folder for it.
-        let store = Store::nowhere("No folder".into(), quiet());
+        // The same without a data folder.
+        let store = Store::without_folder("No folder".into(), no_wake());
         assert!(matches!(wait(&store), StoreEvent::NotOpened(reason) if reason == "No folder"));
-        keep(&store, &chat, &messages);
+        save(&store, &chat, &messages);
         store.search(1, "seven");
         assert!(matches!(wait(&store), StoreEvent::Found(1, hits) if hits.len() == 1));
     }
 
     #[test]
-    fn that_nothing_is_saved_any_more_is_said_once() {
-        let (asks, inbox) = mpsc::channel();
+    fn the_end_of_the_thread_is_reported_once() {
+        let (requests, inbox) = mpsc::channel();
         let (_, events) = mpsc::channel();
         drop(inbox);
-        let store = Store { asks, events, thread: None, said: Cell::new(Said::Nothing) };
+        let store = Store { requests, events, thread: None, reported: Cell::new(Reported::Nothing) };
         assert!(matches!(store.event(), Some(StoreEvent::NotOpened(_))), "the window waits for it to load a model");
         assert!(matches!(store.event(), Some(StoreEvent::Ended)));
         store.save_settings("{}".into());
@@ -599,10 +566,10 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_kept_while_it_is_the_file_that_refuses() {
+    fn errors_of_the_file_are_transient() {
         let refused = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
         use rusqlite::ffi::{SQLITE_CONSTRAINT, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB};
-        assert!([SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB].into_iter().all(|code| may_pass(&refused(code))));
-        assert!(!may_pass(&refused(SQLITE_CONSTRAINT)));
+        assert!([SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB].into_iter().all(|code| is_transient(&refused(code))));
+        assert!(!is_transient(&refused(SQLITE_CONSTRAINT)));
     }
 }

@@ -1,37 +1,37 @@
-//! The messages of a chat. Edits and retries make siblings, so nothing that was said is ever overwritten.
+//! The messages of a chat as a tree. Edits and retries add siblings, so no message is ever overwritten.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{Id, Message, Role, Status};
 
-/// A tree of messages, and the branch of it that is shown.
+/// A tree of messages and its shown branch.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     messages: HashMap<Id, Message>,
-    /// In the order of their making; those without a parent are under `None`.
+    /// In order of creation. Messages without a parent are under `None`.
     children: HashMap<Option<Id>, Vec<Id>>,
-    /// The child that was last shown of each message.
+    /// The child of each message that was shown last.
     shown: HashMap<Option<Id>, Id>,
     leaf: Option<Id>,
     path: Vec<Id>,
 }
 
 impl Tree {
-    /// The tree of a chat's messages, in any order, showing the branch that ends in `leaf`. A message whose parent is
-    /// missing becomes a first message rather than being lost; so does one of each cycle.
+    /// The tree of a chat's messages, given in any order, showing the branch that ends in `leaf`. A message whose parent is
+    /// missing becomes a first message rather than being lost, and so does one message of each cycle.
     pub fn new(mut messages: Vec<Message>, leaf: Option<Id>) -> Self {
         messages.sort_by_key(|message| (message.created, message.id));
         let order: Vec<Id> = messages.iter().map(|message| message.id).collect();
         let mut tree =
             Self { messages: messages.into_iter().map(|message| (message.id, message)).collect(), ..Self::default() };
-        // Messages that are known to be below a first one.
-        let mut rooted: HashSet<Id> = HashSet::new();
+        // Messages that are known to descend from a first message.
+        let mut known: HashSet<Id> = HashSet::new();
         for id in &order {
-            // Up to one of those, or to where there is no way on, which is made a first one.
-            let (mut way, mut at) = (HashSet::new(), *id);
-            while !rooted.contains(&at) && way.insert(at) {
+            // Walks up to such a message, or to one without a usable parent, which becomes a first message.
+            let (mut visited, mut at) = (HashSet::new(), *id);
+            while !known.contains(&at) && visited.insert(at) {
                 let parent = tree.messages.get(&at).and_then(|message| message.parent);
-                match parent.filter(|parent| tree.messages.contains_key(parent) && !way.contains(parent)) {
+                match parent.filter(|parent| tree.messages.contains_key(parent) && !visited.contains(parent)) {
                     Some(parent) => at = parent,
                     None => {
                         if let Some(message) = tree.messages.get_mut(&at) {
@@ -40,7 +40,7 @@ impl Tree {
                     }
                 }
             }
-            rooted.extend(way);
+            known.extend(visited);
         }
         for id in order {
             let parent = tree.messages.get(&id).and_then(|message| message.parent);
@@ -55,37 +55,37 @@ impl Tree {
     /// Adds a message and shows its branch, which ends with it.
     pub fn add(&mut self, message: Message) {
         let id = message.id;
-        self.add_unseen(message);
+        self.add_hidden(message);
         self.show(Some(id));
     }
 
     /// Adds a message without showing it.
-    pub fn add_unseen(&mut self, message: Message) {
+    pub fn add_hidden(&mut self, message: Message) {
         self.children.entry(message.parent).or_default().push(message.id);
         self.messages.insert(message.id, message);
     }
 
-    /// Whether a question is shown and no reply to it.
-    pub fn waits(&self, question: Id) -> bool {
+    /// Whether a question is shown and nothing but queued messages follows it.
+    pub fn awaits_reply(&self, question: Id) -> bool {
         let mut below = self.path.iter().skip_while(|id| **id != question);
         let queued = |id: &Id| self.messages.get(id).is_some_and(|message| message.status == Status::Queued);
         below.next().is_some() && below.next().is_none_or(queued)
     }
 
-    /// Whether messages follow a message, but for those that wait for it.
+    /// Whether a message has children other than queued ones.
     pub fn is_followed(&self, id: Id) -> bool {
         let said = |id: &Id| self.messages.get(id).is_some_and(|message| message.status != Status::Queued);
         self.children.get(&Some(id)).is_some_and(|below| below.iter().any(said))
     }
 
-    /// Whether anything follows a message, be it that it waits for it.
-    pub fn has_below(&self, id: Id) -> bool {
+    /// Whether a message has children, queued ones included.
+    pub fn has_children(&self, id: Id) -> bool {
         self.children.get(&Some(id)).is_some_and(|below| !below.is_empty())
     }
 
-    /// Moves what is queued behind a question, and behind a reply that makes way, to behind the new reply, and shows it there
-    /// if that is shown; gives what was moved.
-    pub fn queue_behind(&mut self, reply: Id, replaced: Option<Id>) -> Vec<Id> {
+    /// Moves the queued messages after a reply's question, and after the reply it replaces, to after the new reply, and
+    /// shows them if that reply is shown. Returns the moved messages.
+    pub fn move_queue_after(&mut self, reply: Id, replaced: Option<Id>) -> Vec<Id> {
         let Some(question) = self.messages.get(&reply).and_then(|message| message.parent) else { return Vec::new() };
         let queued = |id: &Id| {
             self.messages.get(id).is_some_and(|message| message.status == Status::Queued && message.role == Role::User)
@@ -117,17 +117,17 @@ impl Tree {
         self.messages.get(&id)
     }
 
-    /// A message, to be changed.
+    /// A message, mutable.
     pub fn get_mut(&mut self, id: Id) -> Option<&mut Message> {
         self.messages.get_mut(&id)
     }
 
-    /// All messages, in no order.
+    /// All messages, in no particular order.
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
         self.messages.values()
     }
 
-    /// The branch that is shown, from the first message on.
+    /// The shown branch, from the first message on.
     pub fn path(&self) -> &[Id] {
         &self.path
     }
@@ -137,7 +137,7 @@ impl Tree {
         self.path.iter().filter_map(|id| self.messages.get(id))
     }
 
-    /// The branch up to a message and with it, whether it is shown or not.
+    /// The branch up to and including a message, shown or not.
     pub fn path_to(&self, id: Id) -> Vec<Id> {
         let mut path = Vec::new();
         let mut at = Some(id);
@@ -149,28 +149,29 @@ impl Tree {
         path
     }
 
-    /// The last message shown.
+    /// The last message of the shown branch.
     pub fn leaf(&self) -> Option<Id> {
         self.leaf
     }
 
-    /// A message's place among its siblings, from 0, and how many there are.
-    pub fn place(&self, id: Id) -> (usize, usize) {
+    /// A message's index among its siblings, from 0, and the number of siblings including itself.
+    pub fn sibling_position(&self, id: Id) -> (usize, usize) {
         let Some(message) = self.messages.get(&id) else { return (0, 1) };
         let siblings = self.children.get(&message.parent).map_or(&[][..], Vec::as_slice);
         (siblings.iter().position(|sibling| *sibling == id).unwrap_or(0), siblings.len().max(1))
     }
 
-    /// Shows the sibling `step` places after a message (before it where negative), with what was last shown below it.
-    pub fn walk(&mut self, id: Id, step: isize) {
-        let (place, _) = self.place(id);
+    /// Shows the sibling `step` positions after a message, or before it if `step` is negative, with the branch that was
+    /// last shown below it.
+    pub fn show_sibling(&mut self, id: Id, step: isize) {
+        let (index, _) = self.sibling_position(id);
         let Some(message) = self.messages.get(&id) else { return };
         let Some(siblings) = self.children.get(&message.parent) else { return };
-        let Some(sibling) = place.checked_add_signed(step).and_then(|place| siblings.get(place)) else { return };
+        let Some(sibling) = index.checked_add_signed(step).and_then(|index| siblings.get(index)) else { return };
         self.show_through(*sibling);
     }
 
-    /// Shows a message with what was last shown below it, or came last.
+    /// Shows a message with the branch below it that was last shown, or else the newest.
     pub fn show_through(&mut self, id: Id) {
         let mut leaf = id;
         while let Some(below) = self.children.get(&Some(leaf)) {
@@ -193,8 +194,8 @@ impl Tree {
         }
     }
 
-    /// What a model is told: the branch up to `last` and with it, without replies that said nothing. Two messages of one
-    /// side in a row, as an import may have, become one.
+    /// The prompt's turns: the branch up to and including `last`, without empty replies. Consecutive messages of one role,
+    /// which an import may contain, are joined. The first turn is always the user's.
     pub fn turns(&self, last: Id) -> Vec<(Role, String)> {
         let mut turns: Vec<(Role, String)> = Vec::new();
         for message in self.path_to(last).iter().filter_map(|id| self.messages.get(id)) {
@@ -238,19 +239,19 @@ mod tests {
     }
 
     #[test]
-    fn branches_are_walked_and_remembered() {
+    fn branches_are_switched_and_remembered() {
         let mut tree = tree();
         assert_eq!(tree.path(), [6, 7]);
-        assert_eq!(tree.place(6), (1, 2));
-        tree.walk(6, -1);
+        assert_eq!(tree.sibling_position(6), (1, 2));
+        tree.show_sibling(6, -1);
         assert_eq!(tree.path(), [1, 5], "the retry was shown last");
-        tree.walk(5, -1);
+        tree.show_sibling(5, -1);
         assert_eq!(tree.path(), [1, 2, 3, 4]);
-        tree.walk(1, 1);
-        tree.walk(6, -1);
+        tree.show_sibling(1, 1);
+        tree.show_sibling(6, -1);
         assert_eq!(tree.path(), [1, 2, 3, 4], "and now the first reply was");
-        tree.walk(1, -1);
-        tree.walk(4, 1);
+        tree.show_sibling(1, -1);
+        tree.show_sibling(4, 1);
         assert_eq!(tree.path(), [1, 2, 3, 4], "there is nothing beyond the ends");
     }
 
@@ -259,12 +260,12 @@ mod tests {
         let tree = tree();
         let again = Tree::new(tree.messages().cloned().collect(), Some(4));
         assert_eq!(again.path(), [1, 2, 3, 4]);
-        assert_eq!(again.place(2), (0, 2));
+        assert_eq!(again.sibling_position(2), (0, 2));
         assert_eq!(Tree::new(tree.messages().cloned().collect(), Some(99)).path(), [6, 7]);
     }
 
     #[test]
-    fn orphans_and_cycles_are_shown_and_do_not_hang() {
+    fn orphans_and_cycles_are_shown() {
         let messages = vec![
             message(1, Some(99), Role::User, "a"),
             message(2, Some(3), Role::User, "b"),
@@ -273,22 +274,22 @@ mod tests {
         ];
         let tree = Tree::new(messages, None);
         assert_eq!(tree.messages().filter(|message| message.parent.is_none()).count(), 3);
-        assert_eq!(tree.place(1), (0, 3));
+        assert_eq!(tree.sibling_position(1), (0, 3));
         assert_eq!(tree.path_to(2), [3, 2], "only one link of a cycle is cut");
     }
 
     #[test]
-    fn a_message_is_shown_with_what_follows_it() {
+    fn a_message_is_shown_with_the_branch_below_it() {
         let mut tree = tree();
         tree.show_through(2);
         assert_eq!(tree.path(), [1, 2, 3, 4]);
-        tree.add_unseen(message(8, Some(6), Role::Model, "h"));
+        tree.add_hidden(message(8, Some(6), Role::Model, "h"));
         assert_eq!(tree.path(), [1, 2, 3, 4]);
         tree.show_through(6);
         assert_eq!(tree.path(), [6, 7], "what was shown last");
     }
 
-    /// Looking for the root from every message would take minutes.
+    /// Walking to the root from every message would take minutes.
     #[test]
     fn a_long_chat_is_read_at_once() {
         let count = 200_000;
@@ -311,22 +312,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_queued_follows_the_reply() {
+    fn queued_messages_follow_the_reply() {
         let queued = |id, parent| Message { status: Status::Queued, ..message(id, Some(parent), Role::User, "q") };
         let mut tree = Tree::default();
         tree.add(message(1, None, Role::User, "a"));
         tree.add(queued(2, 1));
         tree.add(queued(3, 2));
         tree.add(message(4, Some(1), Role::Model, ""));
-        assert_eq!(tree.queue_behind(4, None), [2]);
+        assert_eq!(tree.move_queue_after(4, None), [2]);
         assert_eq!(tree.path(), [1, 4, 2, 3]);
-        assert_eq!(tree.place(4), (0, 1));
-        // And the reply that takes its place.
-        assert!(tree.has_below(4) && !tree.is_followed(4));
+        assert_eq!(tree.sibling_position(4), (0, 1));
+        // The same for the reply that replaces it.
+        assert!(tree.has_children(4) && !tree.is_followed(4));
         tree.show(Some(1));
         tree.add(message(5, Some(1), Role::Model, ""));
-        assert_eq!(tree.queue_behind(5, Some(4)), [2]);
+        assert_eq!(tree.move_queue_after(5, Some(4)), [2]);
         assert_eq!(tree.path(), [1, 5, 2, 3]);
-        assert!(!tree.has_below(4));
+        assert!(!tree.has_children(4));
     }
 }

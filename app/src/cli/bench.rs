@@ -1,4 +1,4 @@
-//! `lapidary bench`: the speed of prefill and decode, and where it goes.
+//! `lapidary bench`: the speed of prefill and decode, and optionally a profile.
 
 use std::io::{self, Write};
 
@@ -8,24 +8,25 @@ use serde_json::{Value, json};
 
 use super::args;
 use super::devices::driver;
-use super::failure::{Failure, harmless};
+use super::failure::{Failure, sanitized};
 use super::interrupt::Busy;
 use super::load::{engine, open};
-use super::profile::{Kernel, PROFILES, profile};
+use super::profile::{Kernel, PROFILE_RUNS, profile};
+use super::spread::Spread;
 
-/// Tokens that are encoded to measure what that takes.
-const ENCODES: usize = 64;
-/// Where `--sweep` measures.
-const SWEEP: [usize; 3] = [0, 2048, 6144];
+/// Tokens that are encoded to measure the host's time per token.
+const ENCODE_RUNS: usize = 64;
+/// The depths of `--sweep`, in tokens.
+const SWEEP_DEPTHS: [usize; 3] = [0, 2048, 6144];
 
 pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     let (prompt, generate, runs) = (arguments.prompt, arguments.generate, arguments.runs);
     if prompt == 0 || generate == 0 || runs == 0 {
         return Err(Failure::Usage("-p, -n and -r must be at least 1".into()));
     }
-    let depths = if arguments.sweep { SWEEP.to_vec() } else { vec![arguments.depth] };
-    let deepest = depths.iter().copied().max().unwrap_or(0);
-    let tokens = prompt.saturating_add(generate).saturating_add(deepest);
+    let depths = if arguments.sweep { SWEEP_DEPTHS.to_vec() } else { vec![arguments.depth] };
+    let max_depth = depths.iter().copied().max().unwrap_or(0);
+    let tokens = prompt.saturating_add(generate).saturating_add(max_depth);
     let files = match &arguments.shape {
         Some(name) => {
             let format = arguments.model.weights.chosen().unwrap_or(WeightFormat::Bf16);
@@ -37,7 +38,9 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     let engine = engine(files, &arguments.model, Some(tokens), &busy)?;
     if tokens > engine.context() {
         let context = engine.context();
-        return Err(Failure::Usage(format!("-p, -n and depth are {tokens} together, but the context holds {context}")));
+        return Err(Failure::Usage(format!(
+            "-p, -n and depth add up to {tokens} tokens, but the context holds {context}"
+        )));
     }
     let bandwidth = busy.wait(engine.gpu().copy_bandwidth())?;
     let mut session = busy.wait(engine.session())?;
@@ -46,18 +49,18 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
     let weights = arguments.model.weights.chosen().map_or("auto", |format| format.name());
     let mut out = io::stdout().lock();
     if !arguments.json {
-        writeln!(out, "{}, weights {weights}", harmless(engine.name()))?;
-        let (name, driver) = (harmless(&info.name), driver(info));
-        writeln!(out, "{name} ({}, {})", info.backend.to_str(), harmless(&driver))?;
+        writeln!(out, "{}, weights {weights}", sanitized(engine.name()))?;
+        let (name, driver) = (sanitized(&info.name), driver(info));
+        writeln!(out, "{name} ({}, {})", info.backend.to_str(), sanitized(&driver))?;
         let [many, few, one, seam] =
             [Choice::ManyTokens, Choice::FewTokens, Choice::OneToken, Choice::Seam].map(|c| c.of(kernels));
         writeln!(out, "kernels: prefill {many}, of a few tokens {few}, decode {one}, seams {seam}")?;
     }
     let dispatches = session.decode_kernels().len();
     for depth in depths {
-        let measured = Measured::new(&mut session, arguments, depth, bandwidth, &busy)?;
+        let measurement = Measurement::new(&mut session, arguments, depth, bandwidth, &busy)?;
         if arguments.json {
-            let Value::Object(mut object) = measured.json() else { unreachable!("it is an object") };
+            let Value::Object(mut object) = measurement.json() else { unreachable!("it is an object") };
             let about = json!({
                 "adapter": info.name,
                 "backend": info.backend.to_str(),
@@ -78,34 +81,38 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
             object.extend(about);
             writeln!(out, "{}", Value::Object(object))?;
         } else {
-            measured.print(&mut out)?;
+            measurement.print(&mut out)?;
         }
     }
     if !arguments.json {
         let planned = session.planned_dispatches();
-        writeln!(out, "{dispatches} dispatches a token, {planned} planned; copies move {:.1} GB/s", bandwidth * 1e-9)?;
+        writeln!(
+            out,
+            "{dispatches} dispatches per token, {planned} planned; copy bandwidth {:.1} GB/s",
+            bandwidth * 1e-9
+        )?;
     }
     Ok(())
 }
 
-/// Speed at one depth.
-struct Measured {
+/// Measurements at one depth.
+struct Measurement {
     depth: usize,
     runs: usize,
     prompt: usize,
     generate: usize,
     prefill: Spread,
     decode: Spread,
-    /// Milliseconds to the first token.
+    /// Milliseconds until the first token.
     first_ms: Spread,
-    /// Microseconds that the host takes to encode a token, the device idle.
+    /// Microseconds of host time to encode a token while the device is idle.
     host_us: Spread,
     bytes_per_token: u64,
     bandwidth_share: f64,
     profile: Option<Vec<Kernel>>,
 }
 
-impl Measured {
+impl Measurement {
     fn new(
         session: &mut Session,
         arguments: &args::Bench,
@@ -115,7 +122,7 @@ impl Measured {
     ) -> Result<Self, Failure> {
         let (prompt, generate, runs) = (arguments.prompt, arguments.generate, arguments.runs);
         let (mut prefill, mut decode, mut first_ms) = (Vec::new(), Vec::new(), Vec::new());
-        // The first run warms up: drivers compile each kernel when it first runs.
+        // The first run is a warm-up, because drivers compile a kernel at its first use.
         for run in 0..=runs {
             let timings = measure(session, depth, prompt, generate, busy)?;
             if run > 0 {
@@ -133,7 +140,7 @@ impl Measured {
             generate,
             prefill: Spread::of(prefill),
             first_ms: Spread::of(first_ms),
-            host_us: Spread::of(busy.wait(session.host_us(ENCODES))?),
+            host_us: Spread::of(busy.wait(session.host_us(ENCODE_RUNS))?),
             bytes_per_token,
             bandwidth_share: bytes_per_token as f64 * decode.median / bandwidth,
             decode,
@@ -167,15 +174,15 @@ impl Measured {
             writeln!(out, "{name:<8} {tokens:>5} tokens  {median:8.2} tokens/s  ({min:.2} to {max:.2}, {runs} runs)")?;
         }
         let (first, host) = (self.first_ms.median, self.host_us.median);
-        let (bytes, share) = (self.bytes_per_token as f64 * 1e-6, 100.0 * self.bandwidth_share);
-        writeln!(out, "first token after {first:.0} ms; a token costs the host {host:.0} µs and reads {bytes:.1} MB")?;
-        writeln!(out, "decode reads at {share:.1} % of the speed of copies")?;
+        let (bytes, percent) = (self.bytes_per_token as f64 * 1e-6, 100.0 * self.bandwidth_share);
+        writeln!(out, "first token after {first:.0} ms; per token {host:.0} µs of host time and {bytes:.1} MB read")?;
+        writeln!(out, "decode reads at {percent:.1} % of the copy bandwidth")?;
         if let Some(kernels) = &self.profile {
             let total: f64 = kernels.iter().map(|kernel| kernel.ms).sum();
-            writeln!(out, "\nA token with a timestamp after each dispatch, {total:.2} ms (median of {PROFILES}):")?;
+            writeln!(out, "\nA token with a timestamp after each dispatch, {total:.2} ms (median of {PROFILE_RUNS}):")?;
             for Kernel { name, dispatches, ms } in kernels {
-                let share = 100.0 * ms / total;
-                writeln!(out, "{name:<14} {dispatches:>4} dispatches  {ms:9.3} ms  {share:5.1} %")?;
+                let percent = 100.0 * ms / total;
+                writeln!(out, "{name:<14} {dispatches:>4} dispatches  {ms:9.3} ms  {percent:5.1} %")?;
             }
             writeln!(out)?;
         }
@@ -191,41 +198,13 @@ fn measure(
     busy: &Busy,
 ) -> Result<Timings, Failure> {
     busy.wait(session.pretend(depth))?;
-    // Any tokens do, as long as they are the same each time; small ids exist in every vocabulary.
+    // The ids are arbitrary but the same in each run. Small ids exist in every vocabulary.
     let vocab_size = session.engine().config().vocab_size;
     let mut ids = session.tokens().to_vec();
     ids.extend((0..prompt).map(|i| ((i * 7919 + 11) % vocab_size.min(50_000)) as u32));
-    // The first token counts as prefill's.
+    // The first token belongs to prefill, so one more is generated.
     let sampling = Sampling { max_tokens: Some(generate + 1), stop_at_end: false, ..Sampling::greedy() };
     let mut generation = session.generate(&ids, &sampling)?;
     while busy.wait(generation.next())?.is_some() {}
     Ok(generation.timings())
-}
-
-/// The middle and the ends of some measurements.
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    /// Of at least one value.
-    pub(crate) fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
-        Self { median, min: values[0], max: values[values.len() - 1] }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_in_the_middle() {
-        assert_eq!(Spread::of(vec![9.0, 1.0, 2.0]).median, 2.0);
-        assert_eq!(Spread::of(vec![9.0, 1.0, 2.0, 4.0]).median, 3.0);
-    }
 }

@@ -5,48 +5,48 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use lapidary_engine::{Chat, Error, Finish, Sampling};
 
 use super::args;
-use super::failure::{Failure, complain, harmless};
+use super::failure::{Failure, print_error, sanitized};
 use super::interrupt::Busy;
-use super::load::{engine, need_tokenizer, open};
+use super::load::{engine, open, require_tokenizer};
 use lapidary_app::guide;
 
 const HELP: &str = "\
 /clear        forget the conversation
-/system TEXT  what the model should know from the start; forgets the conversation
-/help         this
-/exit         leave; Ctrl-D does too
-Ctrl-C stops a reply. A line that ends in \\ goes on in the next.";
+/system TEXT  set the system prompt; forgets the conversation
+/help         list commands
+/exit         leave, like Ctrl-D
+Ctrl-C stops a reply. A line that ends in \\ continues in the next.";
 
 pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
     let files = open(arguments.model.model.as_deref())?;
     let is_guide = guide::is_guide(files.path());
-    let sampling = arguments.drawing.sampling(&files);
+    let sampling = arguments.sampling.to_engine(&files);
     sampling.check()?;
-    need_tokenizer(&files)?;
+    require_tokenizer(&files)?;
     let busy = Busy::new();
     let engine = engine(files, &arguments.model, None, &busy)?;
-    // One that is damaged: better now than after the first question.
+    // Reports a damaged tokenizer now rather than at the first prompt.
     engine.tokenizer()?;
-    // From here on, Ctrl-C at the prompt leaves; one that came just now shall not be lost.
+    // After this, Ctrl-C at the prompt ends the program. A Ctrl-C that came during loading still counts.
     busy.wait(async { Ok(()) })?;
     drop(busy);
     let mut chat = engine.chat();
     if let Some(system) = &arguments.system {
         chat.set_system(system);
     }
-    // Piped in, every line is a turn, and only replies come out.
-    let spoken = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if spoken {
-        let (model, adapter) = (harmless(engine.name()), &engine.gpu().info().name);
+    // Without a terminal every input line is a turn, and only replies are printed.
+    let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if interactive {
+        let (model, adapter) = (sanitized(engine.name()), &engine.gpu().info().name);
         if is_guide {
-            say("This is Lapidary's built-in guide. Ask it how to use Lapidary, or how Gemma 2 works.")?;
+            print_line("This is Lapidary's built-in guide. Ask it how to use Lapidary, or how Gemma 2 works.")?;
         }
-        say(&format!("{model} on {adapter}. Ctrl-C stops a reply, Ctrl-D leaves, /help lists commands."))?;
+        print_line(&format!("{model} on {adapter}. Ctrl-C stops a reply, Ctrl-D leaves, /help lists commands."))?;
     }
     loop {
-        let Some(line) = read_turn(spoken)? else {
-            if spoken {
-                say("")?;
+        let Some(line) = read_turn(interactive)? else {
+            if interactive {
+                print_line("")?;
             }
             return Ok(());
         };
@@ -54,30 +54,30 @@ pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
         match line.split_once(char::is_whitespace).unwrap_or((line, "")) {
             ("", _) => {}
             ("/exit" | "/quit", "") => return Ok(()),
-            ("/help", "") => say(HELP)?,
+            ("/help", "") => print_line(HELP)?,
             ("/clear", "") => chat.clear(),
             ("/system", text) => {
                 chat.set_system(text.trim());
                 chat.clear();
             }
             (command, "") if command.starts_with('/') => {
-                complain(&format!("there is no {command}; /help lists commands"));
+                print_error(&format!("unknown command {command}; /help lists commands"));
             }
             _ => reply(&mut chat, line, &sampling)?,
         }
     }
 }
 
-fn say(line: &str) -> Result<(), Failure> {
+fn print_line(line: &str) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{line}")?)
 }
 
-/// A turn that was typed, or `None` at the end.
-fn read_turn(spoken: bool) -> Result<Option<String>, Failure> {
+/// Reads a turn; `None` at the end of the input.
+fn read_turn(interactive: bool) -> Result<Option<String>, Failure> {
     let mut turn = String::new();
     let mut out = io::stdout().lock();
     loop {
-        if spoken {
+        if interactive {
             write!(out, "{}", if turn.is_empty() { "> " } else { "… " })?;
             out.flush()?;
         }
@@ -105,13 +105,13 @@ fn read_turn(spoken: bool) -> Result<Option<String>, Failure> {
     }
 }
 
-/// Prints a reply as it comes. What goes wrong with one turn need not end the conversation, unless the device is gone.
+/// Streams a reply to standard output. A full context or Ctrl-C does not end the conversation; other errors do.
 fn reply(chat: &mut Chat, text: &str, sampling: &Sampling) -> Result<(), Failure> {
     let busy = Busy::new();
     let mut reply = match chat.send(text, sampling) {
         Ok(reply) => reply,
         Err(error @ Error::ContextFull { .. }) => {
-            complain(&format!("{error}, or start afresh with /clear"));
+            print_error(&format!("{error}, or start again with /clear"));
             return Ok(());
         }
         Err(error) => return Err(error.into()),
@@ -121,18 +121,18 @@ fn reply(chat: &mut Chat, text: &str, sampling: &Sampling) -> Result<(), Failure
     let end = loop {
         match busy.wait(reply.next()) {
             Ok(Some(piece)) => {
-                let shown = if terminal { harmless(&piece) } else { piece.as_str().into() };
+                let shown = if terminal { sanitized(&piece) } else { piece.as_str().into() };
                 out.write_all(shown.as_bytes())?;
                 out.flush()?;
             }
-            // What was said so far is kept.
+            // The partial reply is kept.
             Ok(None) | Err(Failure::Interrupted) => break Ok(()),
             Err(failure) => break Err(failure),
         }
     };
     writeln!(out)?;
     if reply.finish() == Some(Finish::ContextFull) {
-        complain("the context is full, so the reply ends here; /clear starts afresh");
+        print_error("the context is full, so the reply ends here; /clear starts again");
     }
     end
 }

@@ -1,4 +1,4 @@
-//! `lapidary devices`: adapters, what each can do, and which kernels it would use.
+//! `lapidary devices`: the adapters, their capabilities and the kernels they would use.
 
 use std::io::{self, Write};
 
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use lapidary_app::last_model;
 
 use super::args;
-use super::failure::{Failure, harmless};
+use super::failure::{Failure, sanitized};
 use super::interrupt::Busy;
 
-/// What Lapidary would have of an adapter.
+/// An adapter as Lapidary would use it.
 struct Device {
     info: AdapterInfo,
-    /// Or why it cannot be opened.
+    /// The capabilities, or why the adapter cannot be opened.
     capabilities: Result<Capabilities, String>,
     /// Whether it is used unless another is asked for.
     default: bool,
@@ -31,7 +31,7 @@ pub(crate) fn devices(arguments: &args::Devices) -> Result<(), Failure> {
         let info = adapter.get_info();
         let mut options = options.clone();
         options.adapter = AdapterChoice::Index(index);
-        // What a device gives is certain once it is open.
+        // The capabilities are certain only after the device is opened.
         let capabilities = match busy.wait(Gpu::open(&options)) {
             Ok(gpu) => Ok(gpu.capabilities().clone()),
             Err(Failure::Failed(reason)) => Err(reason),
@@ -50,7 +50,7 @@ pub(crate) fn devices(arguments: &args::Devices) -> Result<(), Failure> {
         }
         writeln!(out, "\nChoose another with --device or LAPIDARY_ADAPTER, by its number or a part of its name.")?;
     }
-    // No adapter, or none that the environment would have: the list alone does not say so.
+    // Fails if there is no adapter or the environment selects a missing one, which the list alone does not show.
     let gpu = default?;
     if arguments.tune {
         tune(&gpu, &busy, arguments.json, &mut out)?;
@@ -58,12 +58,12 @@ pub(crate) fn devices(arguments: &args::Devices) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Measures the kernels for the weight formats that most models come in.
+/// Measures the kernels for the most common weight formats.
 fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     for format in [WeightFormat::Q4_0, WeightFormat::Q4K, WeightFormat::Q8_0] {
-        let tuning = busy.wait(Tuning::run(gpu, format, None, last_model::folder().as_deref()))?;
+        let tuning = busy.wait(Tuning::run(gpu, format, None, last_model::data_folder().as_deref()))?;
         if !json {
-            writeln!(out, "\n{format} on {}", harmless(&gpu.info().name))?;
+            writeln!(out, "\n{format} on {}", sanitized(&gpu.info().name))?;
         }
         for (choice, kernel, ms) in &tuning.measured {
             let what = match choice {
@@ -89,11 +89,11 @@ impl Device {
     fn print(&self, out: &mut impl Write, index: usize) -> io::Result<()> {
         let info = &self.info;
         let default = if self.default { ", the default" } else { "" };
-        writeln!(out, "{index}  {} ({}, {}{default})", harmless(&info.name), self.kind(), info.backend.to_str())?;
-        writeln!(out, "   driver     {}", harmless(&driver(info)))?;
+        writeln!(out, "{index}  {} ({}, {}{default})", sanitized(&info.name), self.kind(), info.backend.to_str())?;
+        writeln!(out, "   driver     {}", sanitized(&driver(info)))?;
         let has = match &self.capabilities {
             Ok(has) => has,
-            Err(reason) => return writeln!(out, "   not usable {}", harmless(reason)),
+            Err(reason) => return writeln!(out, "   not usable {}", sanitized(reason)),
         };
         let (binding, buffer) = (has.max_binding_bytes >> 20, has.max_buffer_bytes >> 20);
         writeln!(out, "   memory     bindings of {binding} MiB, buffers of {buffer} MiB at most")?;

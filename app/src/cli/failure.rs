@@ -1,4 +1,4 @@
-//! How a command ends when it does not succeed, and what people are told.
+//! How commands fail: exit codes and error messages.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -8,25 +8,26 @@ use lapidary_engine::Error;
 
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The arguments make no sense: exit code 2.
+    /// The arguments are wrong: exit code 2.
     Usage(String),
-    /// It did not work: exit code 1.
+    /// The command failed: exit code 1.
     Failed(String),
-    /// Ctrl-C: exit code 130, as shells expect.
+    /// Ctrl-C was pressed: exit code 130, as shells expect.
     Interrupted,
-    /// Whoever read the output has had enough, as `head` does. Not worth a word.
+    /// The reader of the output has closed it, as `head` does: success, without a message.
     OutputClosed,
 }
 
 impl Failure {
+    /// Prints the message, if there is one, and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Usage(message) => {
-                complain(&message);
+                print_error(&message);
                 ExitCode::from(2)
             }
             Self::Failed(message) => {
-                complain(&message);
+                print_error(&message);
                 ExitCode::FAILURE
             }
             Self::Interrupted => ExitCode::from(130),
@@ -45,7 +46,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Errors of standard output; those of files carry their path and are made by hand.
+/// Errors of standard output. Errors of files name their path and are made where they occur.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
@@ -55,21 +56,21 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Says what is wrong, in one line. Nobody is left to tell should standard error be closed.
-pub(crate) fn complain(message: &str) {
+/// Prints an error message as one line on standard error, ignoring failure to write it.
+pub(crate) fn print_error(message: &str) {
     let _ = writeln!(io::stderr(), "lapidary: {}", one_line(message));
 }
 
-/// Drivers and clap like to use several lines.
+/// Joins the lines of a message, because those of drivers and clap may have several.
 pub(crate) fn one_line(message: &str) -> String {
     let words: Vec<&str> = message.split_whitespace().collect();
-    harmless(&words.join(" ")).into_owned()
+    sanitized(&words.join(" ")).into_owned()
 }
 
-/// Text from a model or its file, fit for a terminal, where control characters can do more than look odd.
-pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if text.contains(harmful) { text.replace(harmful, "\u{FFFD}").into() } else { text.into() }
+/// Replaces control characters in text from a model or its file, because a terminal would obey them.
+pub(crate) fn sanitized(text: &str) -> Cow<'_, str> {
+    let unsafe_char = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(unsafe_char) { text.replace(unsafe_char, "\u{FFFD}").into() } else { text.into() }
 }
 
 #[cfg(test)]
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn terminals_get_no_control_characters() {
-        assert_eq!(harmless("é\n\tb"), "é\n\tb");
-        assert_eq!(harmless("a\x1b[2J\r\u{9b}"), "a\u{FFFD}[2J\u{FFFD}\u{FFFD}");
+        assert_eq!(sanitized("é\n\tb"), "é\n\tb");
+        assert_eq!(sanitized("a\x1b[2J\r\u{9b}"), "a\u{FFFD}[2J\u{FFFD}\u{FFFD}");
     }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C.
+//! Ctrl-C stops work, or ends the program if there is none.
 
 use std::io::{self, Write};
 use std::pin::pin;
@@ -12,24 +12,26 @@ use lapidary_engine::Error;
 
 use super::failure::Failure;
 
-/// Whether there is something to stop: a load or a reply. If not, Ctrl-C ends the program at once.
+/// Whether there is work to stop, such as a load or a reply. Without work, Ctrl-C ends the program at once.
 static BUSY: AtomicBool = AtomicBool::new(false);
+/// Whether Ctrl-C was pressed since the latest work started.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// How soon Ctrl-C is noticed.
-const NOTICE: Duration = Duration::from_millis(50);
+/// How often a wait checks for Ctrl-C.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Work that Ctrl-C stops, as long as it lives.
+/// Marks work that Ctrl-C stops, until it is dropped.
 pub(crate) struct Busy(());
 
 impl Busy {
+    /// Starts work. The first call installs the Ctrl-C handler.
     pub(crate) fn new() -> Self {
         static HANDLER: Once = Once::new();
         HANDLER.call_once(|| {
             let handler = || {
-                // A second Ctrl-C does not wait for the work to notice.
+                // A second Ctrl-C ends the program without waiting for the work to stop.
                 if !BUSY.load(Ordering::SeqCst) || INTERRUPTED.swap(true, Ordering::SeqCst) {
-                    // Not on standard output, whose lock belongs to whoever is busy.
+                    // Not standard output, which the working thread has locked.
                     let _ = writeln!(io::stderr());
                     std::process::exit(if BUSY.load(Ordering::SeqCst) { 130 } else { 0 });
                 }
@@ -43,7 +45,10 @@ impl Busy {
         Self(())
     }
 
-    /// Waits for the engine, but not after Ctrl-C, however long the prompt: a future that is dropped is cancelled.
+    /// Waits for a future of the engine until Ctrl-C. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// Those of the future, and [`Failure::Interrupted`] after Ctrl-C.
     pub(crate) fn wait<T>(&self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
@@ -52,8 +57,8 @@ impl Busy {
             if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
                 return Ok(result?);
             }
-            // The handler of Ctrl-C cannot wake this thread, so it looks by itself now and then.
-            thread::park_timeout(NOTICE);
+            // The Ctrl-C handler cannot wake this thread, so it polls.
+            thread::park_timeout(POLL_INTERVAL);
         }
         Err(Failure::Interrupted)
     }
@@ -65,7 +70,7 @@ impl Drop for Busy {
     }
 }
 
-/// Whether Ctrl-C was pressed since the latest work began.
+/// Whether Ctrl-C was pressed since the latest work started.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }

@@ -8,15 +8,14 @@ use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{DeviceOptions, Engine, ModelFiles, Progress};
 
 use super::args::Model;
-use super::failure::{Failure, harmless};
+use super::failure::{Failure, sanitized};
 use super::interrupt::{self, Busy};
 use lapidary_app::guide;
 use lapidary_app::last_model;
 
-/// Opens the model that is meant: the one named, else the last one used, else the guide. Nothing of its weights is read
-/// yet.
+/// Opens a model without reading its weights: the named one, else the last one used, else the guide.
 pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
-    // What is there and cannot be looked at is the engine's to report.
+    // A path that exists but cannot be read is reported by the engine.
     let missing = |path: &Path| path.try_exists().is_ok_and(|exists| !exists);
     let path = match named {
         Some(path) if guide::is_guide(path) => return Ok(guide::files()?),
@@ -31,7 +30,7 @@ pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
         None => match last_model::last_model() {
             Some(path) if missing(&path) => {
                 return Err(Failure::Failed(format!(
-                    "the last model used is gone: {}; name another with -m, or use the built-in one with -m guide",
+                    "the last model used no longer exists: {}; name another with -m, or use the built-in one with -m guide",
                     path.display()
                 )));
             }
@@ -42,27 +41,28 @@ pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
     Ok(ModelFiles::open(&path)?)
 }
 
-/// Fails if the model came without a tokenizer: better now than when it is loaded.
-pub(crate) fn need_tokenizer(files: &ModelFiles) -> Result<(), Failure> {
+/// Fails if the model has no tokenizer, before it is loaded.
+pub(crate) fn require_tokenizer(files: &ModelFiles) -> Result<(), Failure> {
     if let TokenizerSource::Missing { .. } = files.tokenizer() {
         Tokenizer::load(files.tokenizer(), files.config().vocab_size)?;
     }
     Ok(())
 }
 
-/// Loads a model, showing how far it is if somebody watches. Remembers it as the last one used.
+/// Loads a model, showing the progress on a terminal, and remembers it as the last one used.
 ///
-/// `tokens` is how long a context the command needs, if it knows; no more memory than that is taken unasked.
+/// `tokens` is the context length that the command needs, if known. Unless the user chose a context, no more is
+/// allocated.
 pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, busy: &Busy) -> Result<Engine, Failure> {
     let mut options = DeviceOptions::from_env();
     if let Some(device) = &model.device {
-        // Any text is a choice of adapter; whether it exists is found out on opening.
+        // Every text is a valid choice. Whether the adapter exists is checked when it is opened.
         options.adapter = device.parse().unwrap_or_default();
     }
     let path = files.path().to_owned();
-    let mut meter =
-        io::stderr().is_terminal().then(|| Meter { name: harmless(&files.name()).into_owned(), percent: None });
-    let watched = meter.is_some();
+    let mut progress_line =
+        io::stderr().is_terminal().then(|| ProgressLine { name: sanitized(&files.name()).into_owned(), percent: None });
+    let shown = progress_line.is_some();
     let tokens = tokens.map(|tokens| tokens.clamp(1, files.config().context_length));
     let mut builder = Engine::from_files(files).device(options);
     if let Some(format) = model.weights.chosen() {
@@ -74,7 +74,7 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
     if let Some(activations) = model.activations.chosen() {
         builder = builder.activations(activations);
     }
-    if let Some(folder) = last_model::folder() {
+    if let Some(folder) = last_model::data_folder() {
         builder = builder.cache_folder(folder);
     }
     if let Some(tokens) = model.context.or(tokens) {
@@ -83,14 +83,14 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
     let result = busy.wait(
         builder
             .on_progress(move |progress| {
-                if let Some(meter) = &mut meter {
-                    meter.show(progress);
+                if let Some(progress_line) = &mut progress_line {
+                    progress_line.show(progress);
                 }
                 !interrupt::interrupted()
             })
             .build(),
     );
-    if watched {
+    if shown {
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
     let engine = result?;
@@ -102,14 +102,14 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
     Ok(engine)
 }
 
-/// A line on a terminal that says how far loading is.
-struct Meter {
+/// A line on a terminal that shows the progress of loading.
+struct ProgressLine {
     name: String,
     percent: Option<u64>,
 }
 
-impl Meter {
-    /// A terminal that cannot be written to is no reason to stop.
+impl ProgressLine {
+    /// Updates the line. Errors are ignored.
     fn show(&mut self, Progress { done, total }: Progress) {
         let percent = done.saturating_mul(100) / total.max(1);
         if self.percent != Some(percent) {

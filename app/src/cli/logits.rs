@@ -24,23 +24,23 @@ pub(crate) fn logits(arguments: &args::Logits) -> Result<(), Failure> {
     };
     // The file is created before the model is loaded, so that a wrong path is found at once.
     if out.exists() && !out.is_file() {
-        // A pipe or a device takes the bytes as they come, and must not be replaced. A folder is refused here.
+        // A pipe or a device is written directly, because it must not be replaced. Opening a folder fails here.
         return measure(File::create(out).map_err(failed)?);
     }
-    // Whole or not at all: a file that is there is a file that is finished.
+    // Written to a temporary file and renamed, so that a file under the final name is complete.
     let mut name = out.as_os_str().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = Path::new(&name);
     let file = File::create(part).map_err(failed)?;
     let result = measure(file).and_then(|()| fs::rename(part, out).map_err(failed));
     if result.is_err() {
-        // It may never have got that far.
+        // The temporary file may be gone, so an error here is ignored.
         let _ = fs::remove_file(part);
     }
     result
 }
 
-/// The header, then rows as they come: all of them together need not fit in memory.
+/// Writes the header, then each row as it is computed, so that not all rows need to fit in memory.
 fn write_logits(
     session: &mut Session,
     tokens: &[u32],
@@ -52,7 +52,7 @@ fn write_logits(
     let bytes = 4 * tokens.len() * vocab_size;
     let tensor = json!({"dtype": "F32", "shape": [tokens.len(), vocab_size], "data_offsets": [0, bytes]});
     let mut header = json!({ "logits": tensor }).to_string();
-    // The format wants data aligned to 8 bytes.
+    // The format requires data aligned to 8 bytes.
     header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
 
     let mut out = BufWriter::new(file);
@@ -64,7 +64,7 @@ fn write_logits(
         }
         written.is_ok()
     }));
-    // A failed write ends the computation as if cancelled; the write's own error says more.
+    // A failed write cancels the computation, so the write's error comes first.
     written.map_err(failed)?;
     computed?;
     out.flush().map_err(failed)

@@ -12,6 +12,7 @@ mod models;
 mod perplexity;
 mod profile;
 mod run;
+mod spread;
 mod tokenize;
 
 use std::io::{IsTerminal, Write};
@@ -20,15 +21,15 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Arguments, Command};
-use failure::{Failure, complain, one_line};
+use failure::{Failure, one_line, print_error};
 use lapidary_app::window::NoWindow;
 
-/// What is worth a word on standard error. The libraries of the window warn of what is normal: a software adapter, a display
-/// without settings, a locale without a language.
+/// The log levels for standard error. The libraries of the window warn about normal things: a software adapter, a
+/// display without settings, a locale without a language.
 const LOG: &str = "warn,eframe=error,egui_extras=error,egui_system_font_provider=error,egui_wgpu=error,\
     winit=error";
 
-/// Runs the program; exit codes are 0 for success, 1 for failure, 2 for wrong usage and 130 after Ctrl-C.
+/// Runs the program. Exit codes are 0 for success, 1 for failure, 2 for wrong usage and 130 after Ctrl-C.
 pub(crate) fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG))
         .format(|out, record| {
@@ -38,8 +39,8 @@ pub(crate) fn main() -> ExitCode {
         .init();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => return Failure::Usage(in_short(&error)).report(),
-        // Help and version; where they cannot be written, nobody wants them.
+        Err(error) if error.use_stderr() => return Failure::Usage(usage_message(&error)).report(),
+        // Help and version. An error writing them is ignored.
         Err(error) => {
             let _ = error.print();
             return ExitCode::SUCCESS;
@@ -62,17 +63,17 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// The window where there is a display, else a chat in the terminal.
+/// Opens the window if there is a display, else a chat in the terminal.
 fn window_or_chat() -> Result<(), Failure> {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if cfg!(any(windows, target_os = "macos")) || set("DISPLAY") || set("WAYLAND_DISPLAY") {
         match lapidary_app::window::open() {
             Ok(()) => return Ok(()),
             Err(NoWindow::Display(reason)) => {
-                complain(&format!("no window can be opened ({reason}); chatting here instead"));
-                // Whoever started it by its icon sees none of that, and has nowhere to chat.
+                print_error(&format!("cannot open a window ({reason}); starting a chat in the terminal"));
+                // Without a terminal the message above cannot be seen, so a dialog shows it.
                 if !std::io::stderr().is_terminal() && !std::io::stdin().is_terminal() {
-                    lapidary_app::window::say_why_not(&reason);
+                    lapidary_app::window::show_error_dialog(&reason);
                 }
             }
         }
@@ -80,8 +81,8 @@ fn window_or_chat() -> Result<(), Failure> {
     chat::chat(&args::Chat::default())
 }
 
-/// What clap says over several paragraphs: its first, and its tip if it has one.
-fn in_short(error: &clap::Error) -> String {
+/// Shortens a usage error of clap to its first paragraph and its tip, if it has one.
+fn usage_message(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
     let first = paragraphs.next().unwrap_or_default();
@@ -90,7 +91,7 @@ fn in_short(error: &clap::Error) -> String {
         short.push_str("; ");
         short.push_str(&one_line(tip));
     }
-    short + " (--help says more)"
+    short + " (see --help)"
 }
 
 #[cfg(test)]
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     fn refused(arguments: &[&str]) -> String {
-        in_short(&Arguments::try_parse_from(arguments).err().unwrap())
+        usage_message(&Arguments::try_parse_from(arguments).err().unwrap())
     }
 
     #[test]
@@ -107,7 +108,7 @@ mod tests {
         assert!(message.starts_with("unexpected argument '--temprature' found; "), "{message}");
         assert!(message.contains("'--temperature'"), "{message}");
         let message = refused(&["lapidary", "run", "--tokens", "2,x"]);
-        assert_eq!(message, "invalid value '2,x' for '--tokens <IDS>': \"x\" is no token id (--help says more)");
+        assert_eq!(message, "invalid value '2,x' for '--tokens <IDS>': \"x\" is not a token id (see --help)");
         let message = refused(&["lapidary", "logits"]);
         assert!(message.contains("--tokens <IDS>") && message.contains("--out <FILE>"), "{message}");
     }

@@ -6,11 +6,11 @@ use lapidary_app::{guide, models};
 use serde_json::json;
 
 use super::args;
-use super::failure::{Failure, harmless};
+use super::failure::{Failure, sanitized};
 
 pub(crate) fn models(arguments: &args::Models) -> Result<(), Failure> {
-    let found = models::found(&[]);
-    // What to give to -m.
+    let found = models::find(&[]);
+    // The value for -m.
     let name = |model: &lapidary_app::worker::FoundModel| {
         model.path.as_ref().map_or(guide::NAME.to_owned(), |path| path.display().to_string())
     };
@@ -22,7 +22,7 @@ pub(crate) fn models(arguments: &args::Models) -> Result<(), Failure> {
         return Ok(());
     }
     for model in &found {
-        writeln!(out, "{} ({})\n   -m {}", harmless(&model.name), model.note, harmless(&name(model)))?;
+        writeln!(out, "{} ({})\n   -m {}", sanitized(&model.name), model.note, sanitized(&name(model)))?;
     }
     if found.len() == 1 {
         writeln!(out, "\nOther models are used by their path: lapidary chat -m gemma-2-2b-it-Q4_K_M.gguf")?;

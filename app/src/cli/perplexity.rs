@@ -1,7 +1,7 @@
 //! `lapidary perplexity`: how well a model predicts a text, as llama.cpp's tool defines it.
 //!
-//! The text's tokens are cut into windows; each window's first token becomes `<bos>`, and the tokens of its second half,
-//! but for the first of them, are scored. A rest shorter than a window is left out.
+//! The text's tokens are cut into windows. Each window's first token becomes `<bos>`, and the tokens of its second half
+//! except the first are scored. A remainder shorter than a window is left out.
 //!
 //! With `--kl-against`, every scored position's probabilities are also compared with those of the same model in another
 //! weight format.
@@ -18,9 +18,9 @@ use serde_json::json;
 use super::args;
 use super::failure::Failure;
 use super::interrupt::Busy;
-use super::load::{engine as load, need_tokenizer, open};
+use super::load::{engine as load, open, require_tokenizer};
 
-/// Rows of logits that the reference model may be ahead.
+/// The most rows of logits by which the reference model may be ahead.
 const ROWS_AHEAD: usize = 32;
 
 pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
@@ -40,14 +40,15 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
     let text = match &arguments.file {
         Some(path) => {
             let text = read(path)?;
-            need_tokenizer(&files)?;
+            require_tokenizer(&files)?;
             Some(text)
         }
         None => None,
     };
     let tokens = match &arguments.tokens_file {
-        Some(path) => serde_json::from_str(&read(path)?)
-            .map_err(|error| Failure::Failed(format!("{}: it is no JSON array of ids: {error}", path.display())))?,
+        Some(path) => serde_json::from_str(&read(path)?).map_err(|error| {
+            Failure::Failed(format!("{}: it is not a JSON array of token ids: {error}", path.display()))
+        })?,
         None => Vec::new(),
     };
 
@@ -57,7 +58,7 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("--ctx is {ctx}, but --context is {}", engine.context())));
     }
     let ids = match text {
-        // A text is measured as it stands: what looks like a control piece in it is text.
+        // Control tokens in the text are not recognized: the text is measured as plain text.
         Some(text) => std::iter::once(bos).chain(engine.tokenizer()?.encode_plain(&text)?).collect(),
         None => tokens,
     };
@@ -92,7 +93,7 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
         };
         match &mut reference {
             Some(reference) => {
-                busy.wait(side_by_side(&mut session, reference, &window, ctx / 2, score, &mut divergences))?;
+                busy.wait(compare_window(&mut session, reference, &window, ctx / 2, score, &mut divergences))?;
             }
             None => {
                 let mut score = score;
@@ -123,16 +124,16 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
         if let Some(Summary { mean, median, p99, max, top1 }) = divergence {
             writeln!(
                 out,
-                "KL divergence, nats a token: mean {mean:.6}, median {median:.6}, 99 % {p99:.6}, most {max:.6}"
+                "KL divergence, nats per token: mean {mean:.6}, median {median:.6}, 99 % {p99:.6}, max {max:.6}"
             )?;
-            writeln!(out, "same likeliest token: {:.2} %", 100.0 * top1)?;
+            writeln!(out, "same most probable token: {:.2} %", 100.0 * top1)?;
         }
     }
     Ok(())
 }
 
-/// Runs a window through both models at once, row beside row, so that no more than some rows are held.
-async fn side_by_side(
+/// Runs a window through both models in step, so that at most [`ROWS_AHEAD`] rows are held.
+async fn compare_window(
     session: &mut Session,
     reference: &mut Session,
     window: &[u32],
@@ -142,7 +143,7 @@ async fn side_by_side(
 ) -> lapidary_engine::Result<()> {
     thread::scope(|scope| {
         let (sender, rows) = mpsc::sync_channel::<Vec<f32>>(ROWS_AHEAD);
-        let other = scope
+        let reference_thread = scope
             .spawn(move || reference.logits_blocking(window, first, |_, logits| sender.send(logits.to_vec()).is_ok()));
         let ours = session.logits_blocking(window, first, |position, logits| {
             score(position, logits);
@@ -153,9 +154,9 @@ async fn side_by_side(
             }
             true
         });
-        // What hinders the reference ends ours too, and is the error to tell.
+        // An error of the reference cancels the other model, so it is the one to report.
         drop(rows);
-        match (other.join(), ours) {
+        match (reference_thread.join(), ours) {
             (Ok(Err(error)), Err(Error::Cancelled)) => Err(error),
             (Err(panic), _) => std::panic::resume_unwind(panic),
             (_, ours) => ours,
@@ -175,12 +176,12 @@ struct Summary {
     median: f64,
     p99: f64,
     max: f64,
-    /// Share of positions whose likeliest token is the reference's.
+    /// The fraction of positions at which both models agree on the most probable token.
     top1: f64,
 }
 
 impl Divergences {
-    /// `sum(p ln(p / q))`, with p of the reference.
+    /// Adds `sum(p ln(p / q))`, where `p` is the reference.
     fn add(&mut self, reference: &[f32], logits: &[f32]) {
         let (p, q) = (LogSoftmax::of(reference), LogSoftmax::of(logits));
         let terms = reference.iter().zip(logits).map(|(a, b)| {
@@ -195,7 +196,7 @@ impl Divergences {
     fn summary(mut self) -> Summary {
         self.values.sort_by(f64::total_cmp);
         let count = self.values.len();
-        let at = |share: f64| self.values[((count - 1) as f64 * share).round() as usize];
+        let at = |quantile: f64| self.values[((count - 1) as f64 * quantile).round() as usize];
         Summary {
             mean: self.values.iter().sum::<f64>() / count as f64,
             median: at(0.5),
@@ -206,7 +207,7 @@ impl Divergences {
     }
 }
 
-/// The logarithm of softmax.
+/// The log-softmax of a row of logits.
 struct LogSoftmax {
     highest: f32,
     log_total: f64,
@@ -233,7 +234,7 @@ fn negative_log_likelihood(logits: &[f32], token: usize) -> f64 {
     -LogSoftmax::of(logits).at(logits[token])
 }
 
-/// Negative log-likelihoods, summed up.
+/// The sums of negative log-likelihoods.
 #[derive(Default)]
 struct Scores {
     count: f64,
@@ -252,7 +253,7 @@ impl Scores {
         (self.sum / self.count).exp()
     }
 
-    /// Of the perplexity, from the variance of the scores.
+    /// The standard error of the perplexity, from the variance of the scores.
     fn standard_error(&self) -> f64 {
         let mean = self.sum / self.count;
         let variance = (self.sum_of_squares / self.count - mean * mean).max(0.0);
@@ -265,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn even_odds_have_the_perplexity_of_their_number() {
+    fn uniform_odds_have_the_vocabulary_size_as_perplexity() {
         let mut scores = Scores::default();
         for token in 0..5 {
             scores.add(negative_log_likelihood(&[1.5; 5], token));
@@ -286,7 +287,7 @@ mod tests {
         let expected = 0.5 * (0.5f64 / 0.25).ln() + 0.5 * (0.5f64 / 0.75).ln();
         assert!((summary.max - expected).abs() < 1e-6, "{}", summary.max);
         assert!((summary.mean - expected / 3.0).abs() < 1e-6);
-        // Even odds name the first token, 0.25 the second.
+        // At 0.5 the first token counts as the most probable, at 0.25 the second.
         assert_eq!(summary.top1, 2.0 / 3.0);
     }
 

@@ -1,13 +1,13 @@
-//! `lapidary bench --profile`: what each kernel takes of a token.
+//! `lapidary bench --profile`: the time per kernel of one token.
 
 use lapidary_engine::Session;
 
-use super::bench::Spread;
 use super::failure::Failure;
 use super::interrupt::Busy;
+use super::spread::Spread;
 
-/// Steps that a profile is the median of.
-pub(crate) const PROFILES: usize = 5;
+/// The number of steps that a profile is the median of.
+pub(crate) const PROFILE_RUNS: usize = 5;
 
 /// The dispatches of one kernel in a token.
 pub(crate) struct Kernel {
@@ -16,12 +16,12 @@ pub(crate) struct Kernel {
     pub(crate) ms: f64,
 }
 
-/// Of a token after the session's tokens, the longest first.
+/// Profiles a token after the session's tokens. Returns the kernels, the slowest first.
 pub(crate) fn profile(session: &mut Session, busy: &Busy) -> Result<Vec<Kernel>, Failure> {
-    // The last token that was generated may fill the context; make room.
+    // The last generated token may have filled the context.
     session.rewind(session.tokens().len().saturating_sub(1));
     let mut runs = Vec::new();
-    for _ in 0..PROFILES {
+    for _ in 0..PROFILE_RUNS {
         runs.push(busy.wait(session.profile())?);
     }
     let mut kernels: Vec<Kernel> = Vec::new();

@@ -8,16 +8,16 @@ use lapidary_engine::{Error, Finish};
 use serde_json::json;
 
 use super::args;
-use super::failure::{Failure, complain, harmless};
+use super::failure::{Failure, print_error, sanitized};
 use super::interrupt::Busy;
-use super::load::{engine, need_tokenizer, open, text_or_stdin};
+use super::load::{engine, open, require_tokenizer, text_or_stdin};
 
-/// A completion has no turn to end, so it needs some other end.
+/// The default limit of a raw completion, which may have no end token.
 const RAW_MAX_TOKENS: usize = 512;
 
 pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     let files = open(arguments.model.model.as_deref())?;
-    let mut sampling = arguments.drawing.sampling(&files);
+    let mut sampling = arguments.sampling.to_engine(&files);
     sampling.stop_at_end = !arguments.ignore_eos;
     if arguments.raw {
         sampling.max_tokens.get_or_insert(RAW_MAX_TOKENS);
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         if text.trim().is_empty() {
             return Err(Error::EmptyPrompt.into());
         }
-        need_tokenizer(&files)?;
+        require_tokenizer(&files)?;
     }
 
     let busy = Busy::new();
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     };
     let mut session = busy.wait(engine.session())?;
     let mut generation = session.generate(&prompt, &sampling)?;
-    // Without a tokenizer, ids stand for themselves.
+    // Without a tokenizer, ids are printed.
     let mut stream = engine.tokenizer().ok().cloned().map(TextStream::new);
     let (mut ids, mut text) = (Vec::new(), String::new());
     let mut out = io::stdout().lock();
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
             None => format!(" {id}"),
         };
         if !arguments.json {
-            let shown = if terminal { harmless(&piece) } else { piece.as_str().into() };
+            let shown = if terminal { sanitized(&piece) } else { piece.as_str().into() };
             out.write_all(shown.as_bytes())?;
             out.flush()?;
         }
@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         writeln!(out, "{object}")?;
     }
     if !arguments.json && generation.finish() == Some(Finish::ContextFull) {
-        complain("the context is full, so the reply ends here; --context makes it longer");
+        print_error("the context is full, so the reply ends here; --context makes it longer");
     }
     end
 }
@@ -90,7 +90,7 @@ fn prompt_ids(tokenizer: &Tokenizer, text: &str, raw: bool) -> Result<Vec<u32>, 
         return Ok(render(tokenizer, None, &[Turn { role: Role::User, text: text.to_owned() }])?);
     }
     let mut ids = tokenizer.encode(text)?;
-    // Control pieces count in a raw prompt, and it may well bring its own.
+    // A raw prompt may contain `<bos>` already.
     if ids.first() != Some(&tokenizer.bos_id()) {
         ids.insert(0, tokenizer.bos_id());
     }

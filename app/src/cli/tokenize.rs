@@ -1,4 +1,4 @@
-//! `lapidary tokenize`: ids and pieces of a text. Needs no GPU.
+//! `lapidary tokenize`: the ids and pieces of a text. Needs no GPU.
 
 use std::io::{self, Write};
 

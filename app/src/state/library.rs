@@ -1,4 +1,4 @@
-//! The list of chats.
+//! The list of chats: opening, saving, searching, deleting, exporting and importing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,25 +6,25 @@ use std::time::{Duration, Instant};
 
 use super::{Notice, State};
 use crate::chats::{Chat, Id, Tree, now, store};
-use crate::worker::{Order, Taken};
+use crate::worker::{Command, DroppedFile};
 
 impl State {
-    /// The chats outside of the trash, latest first; the empty one is not among them.
-    pub fn listed(&self) -> Vec<&Chat> {
+    /// The chats outside the trash that have messages, the latest first.
+    pub fn visible_chats(&self) -> Vec<&Chat> {
         let shown = |chat: &&Chat| chat.deleted.is_none() && !chat.title.is_empty();
         let mut chats: Vec<&Chat> = self.chats.iter().filter(shown).collect();
         chats.sort_by_key(|chat| std::cmp::Reverse(chat.updated));
         chats
     }
 
-    /// The chats in the trash, the last thrown first.
+    /// The chats in the trash, the last deleted first.
     pub fn trash(&self) -> Vec<&Chat> {
         let mut chats: Vec<&Chat> = self.chats.iter().filter(|chat| chat.deleted.is_some()).collect();
         chats.sort_by_key(|chat| std::cmp::Reverse(chat.deleted));
         chats
     }
 
-    /// A chat.
+    /// The chat with this id.
     pub fn chat(&self, id: Id) -> Option<&Chat> {
         self.chats.iter().find(|chat| chat.id == id)
     }
@@ -33,27 +33,27 @@ impl State {
         self.chats.iter_mut().find(|chat| chat.id == id)
     }
 
-    /// The chat that is shown.
+    /// The id of the open chat.
     pub fn open_id(&self) -> Id {
         self.open
     }
 
-    /// The chat that is shown.
+    /// The open chat.
     pub fn open(&self) -> Option<&Chat> {
         self.chat(self.open)
     }
 
-    /// The messages of the chat that is shown; none while they are read.
+    /// The messages of the open chat; `None` while they are read.
     pub fn tree(&self) -> Option<&Tree> {
         self.trees.get(&self.open)
     }
 
-    /// What is typed in the chat that is shown.
+    /// The draft of the open chat.
     pub fn draft(&self) -> &str {
         self.open().map_or("", |chat| &chat.draft)
     }
 
-    /// Changes what is typed.
+    /// Changes the draft of the open chat.
     pub fn set_draft(&mut self, text: String) {
         if let Some(chat) = self.chat_mut(self.open) {
             chat.draft = text;
@@ -62,21 +62,21 @@ impl State {
         self.draft_changed.get_or_insert_with(Instant::now);
     }
 
-    /// Shows a chat.
+    /// Opens a chat.
     pub fn open_chat(&mut self, id: Id) {
         if self.chat(id).is_none() {
             return;
         }
         if id != self.open {
-            self.leave();
-            self.enter(id);
+            self.leave_chat();
+            self.set_open(id);
         }
-        if !self.trees.contains_key(&id) && self.reading.insert(id) {
+        if !self.trees.contains_key(&id) && self.requested.insert(id) {
             self.store.load(id);
         }
     }
 
-    /// Shows a message, in its chat and on its branch.
+    /// Opens a chat and, if a message is given, shows it on its branch.
     pub fn open_message(&mut self, chat: Id, message: Option<Id>) {
         self.open_chat(chat);
         self.scroll_to = message;
@@ -87,26 +87,26 @@ impl State {
         }
     }
 
-    /// Shows an empty chat.
+    /// Opens an empty chat.
     pub fn new_chat(&mut self) {
-        self.leave();
+        self.leave_chat();
         match self.chats.iter().find(|chat| chat.title.is_empty() && chat.deleted.is_none()).map(|chat| chat.id) {
-            Some(empty) => self.enter(empty),
+            Some(empty) => self.set_open(empty),
             None => self.add_chat(Chat { system: self.settings.system.clone(), ..Chat::new() }),
         }
     }
 
-    /// Gives empty chats that have the old system prompt of new chats the new one.
+    /// Replaces the old default system prompt of empty chats with the new one.
     pub(super) fn default_system_changed(&mut self, old: &str) {
         for chat in self.chats.iter_mut().filter(|chat| chat.title.is_empty() && chat.system == old) {
             chat.system.clone_from(&self.settings.system);
         }
     }
 
-    /// Adds a chat and shows it.
+    /// Adds a chat and opens it.
     pub(super) fn add_chat(&mut self, chat: Chat) {
-        self.leave();
-        self.enter(chat.id);
+        self.leave_chat();
+        self.set_open(chat.id);
         self.trees.insert(chat.id, Tree::default());
         if !chat.title.is_empty() {
             self.store.save_chat(&chat);
@@ -114,19 +114,20 @@ impl State {
         self.chats.push(chat);
     }
 
-    fn enter(&mut self, id: Id) {
+    /// Makes a chat the open one.
+    fn set_open(&mut self, id: Id) {
         self.open = id;
-        self.editing = self.edits.remove(&id);
+        self.editing = self.hidden_edits.remove(&id);
     }
 
-    /// Before another chat is shown.
-    fn leave(&mut self) {
+    /// Saves the open chat's draft and edit before another chat is opened, and drops trees that can be read again.
+    fn leave_chat(&mut self) {
         self.save_draft();
         if let Some(edit) = self.editing.take() {
-            self.edits.insert(self.open, edit);
+            self.hidden_edits.insert(self.open, edit);
         }
         self.alternatives = None;
-        // Trees are read again when they are needed, if the database has all of them; those of replies under way are needed.
+        // Trees can be read again only if the database has all of their messages. Trees with a reply or a job are needed.
         if self.cannot_save.is_some() || self.store_ended || !matches!(self.opened, Some(Ok(()))) {
             return;
         }
@@ -139,30 +140,30 @@ impl State {
         });
     }
 
-    /// Saves what is typed in the open chat, and what is edited in any.
+    /// Saves the draft of the open chat and all edits.
     pub(super) fn save_draft(&mut self) {
         self.save_edits();
         let changed = self.draft_changed.take().is_some();
         let Some(chat) = self.chats.iter().find(|chat| chat.id == self.open) else { return };
-        // Its system prompt is its own, unless it is that of new chats or was until a moment ago.
-        let default = |system: &str| {
+        // An empty chat is saved if its system prompt differs from the default, present or last saved.
+        let is_default = |system: &str| {
             system == self.settings.system || self.saved_settings.as_ref().is_some_and(|saved| system == saved.system)
         };
-        if chat.is_begun() || !chat.draft.is_empty() || !default(&chat.system) {
+        if chat.has_messages() || !chat.draft.is_empty() || !is_default(&chat.system) {
             self.store.save_chat(chat);
         } else if changed {
-            // What was typed first may have been saved.
+            // An earlier draft may have been saved.
             self.store.forget(chat.id);
         }
     }
 
-    /// Saves the edits that are not finished, where they changed.
+    /// Saves the unfinished edits if they changed.
     fn save_edits(&mut self) {
         let open = self.editing.iter().map(|edit| (self.open, edit));
-        let open = open.chain(self.edits.iter().map(|(chat, edit)| (*chat, edit)));
-        let escaped = self.escaped.iter().map(|(id, (chat, text))| (*id, (*chat, text)));
+        let open = open.chain(self.hidden_edits.iter().map(|(chat, edit)| (*chat, edit)));
+        let abandoned = self.abandoned_edits.iter().map(|(id, (chat, text))| (*id, (*chat, text)));
         let edits: BTreeMap<Id, (Id, &String)> =
-            escaped.chain(open.map(|(chat, (id, text))| (*id, (chat, text)))).collect();
+            abandoned.chain(open.map(|(chat, (id, text))| (*id, (chat, text)))).collect();
         let edits = if edits.is_empty() { String::new() } else { serde_json::to_string(&edits).unwrap_or_default() };
         if edits != self.saved_edits {
             self.store.save_edits(edits.clone());
@@ -170,28 +171,28 @@ impl State {
         }
     }
 
-    /// Takes the edits of the last time: each is there again when its message is edited.
-    pub(super) fn read_edits(&mut self, saved: Option<&str>) {
+    /// Restores the saved edits. Each appears again when its message is edited.
+    pub(super) fn restore_edits(&mut self, saved: Option<&str>) {
         let saved = saved.unwrap_or_default();
-        // What is unreadable was written by another version; it is no reason to keep anything else from being shown.
+        // Unreadable edits come from another version and are dropped.
         let edits: BTreeMap<Id, (Id, String)> = serde_json::from_str(saved).unwrap_or_default();
-        self.escaped.extend(edits);
+        self.abandoned_edits.extend(edits);
         self.saved_edits = saved.to_owned();
     }
 
-    /// To be called when the text of an edit changed.
+    /// Must be called after the text of an edit changed.
     pub fn edit_changed(&mut self) {
         self.draft_changed.get_or_insert_with(Instant::now);
     }
 
-    /// Saves what is typed about a second after it was.
+    /// Saves drafts and edits a second after they changed.
     pub(super) fn save_draft_in_time(&mut self) {
         if self.draft_changed.is_some_and(|since| since.elapsed() >= Duration::from_secs(1)) {
             self.save_draft();
         }
     }
 
-    /// Gives a chat a title; an empty one changes nothing.
+    /// Changes a chat's title. An empty title changes nothing.
     pub fn rename(&mut self, id: Id, title: &str) {
         let title = title.trim().to_owned();
         if title.is_empty() {
@@ -203,17 +204,17 @@ impl State {
         });
     }
 
-    /// Sets what the model should know before the first message of the open chat.
+    /// Sets the system prompt of the open chat.
     pub fn set_system(&mut self, system: String) {
         self.change_chat(self.open, |chat| chat.system = system);
-        // That of an empty chat is saved as what is typed there.
+        // The system prompt of an empty chat is saved together with its draft.
         self.draft_changed.get_or_insert_with(Instant::now);
     }
 
-    /// Walks to a sibling of a message; see [`Tree::walk`].
-    pub fn walk(&mut self, message: Id, step: isize) {
+    /// Shows a sibling of a message; see [`Tree::show_sibling`].
+    pub fn show_sibling(&mut self, message: Id, step: isize) {
         let Some(tree) = self.trees.get_mut(&self.open) else { return };
-        tree.walk(message, step);
+        tree.show_sibling(message, step);
         let leaf = tree.leaf();
         self.change_chat(self.open, |chat| chat.leaf = leaf);
     }
@@ -226,50 +227,50 @@ impl State {
         }
     }
 
-    /// Puts a chat into the trash.
+    /// Moves a chat to the trash.
     pub fn delete(&mut self, id: Id) {
         if self.reply.as_ref().is_some_and(|reply| reply.chat == id) {
             self.stop_reply();
         }
-        self.drop_jobs(id);
+        self.cancel_jobs(id);
         self.change_chat(id, |chat| chat.deleted = Some(now()));
         let Some(title) = self.chat(id).map(|chat| chat.shown_title().to_owned()) else { return };
-        let until = Instant::now() + super::NOTICE;
+        let until = Instant::now() + super::NOTICE_TIME;
         let text = format!("“{title}” is in the trash.");
-        self.notice(Notice { text, undo: Some(id), bad: false, until });
+        self.push_notice(Notice { text, undo: Some(id), is_error: false, until });
         if self.open == id {
             self.new_chat();
         }
     }
 
-    /// Takes a chat out of the trash and shows it.
+    /// Restores a chat from the trash and opens it.
     pub fn restore(&mut self, id: Id) {
         self.change_chat(id, |chat| chat.deleted = None);
         self.notices.retain(|notice| notice.undo != Some(id));
         self.open_chat(id);
     }
 
-    /// Removes what is in the trash for good.
+    /// Deletes the chats in the trash permanently.
     pub fn empty_trash(&mut self) {
         for chat in self.chats.iter().filter(|chat| chat.deleted.is_some()) {
             self.store.forget(chat.id);
             self.trees.remove(&chat.id);
-            self.edits.remove(&chat.id);
+            self.hidden_edits.remove(&chat.id);
         }
         self.chats.retain(|chat| chat.deleted.is_none());
-        // What was said in a chat that is gone is not kept elsewhere.
+        // Copies of a deleted chat's messages are deleted as well.
         let kept = |id: &Id| self.chats.iter().any(|chat| chat.id == *id);
         let before = self.sources.len();
         self.sources.retain(|_, source| source.chats.iter().all(kept));
         if self.sources.len() != before {
             self.save_sources();
         }
-        self.escaped.retain(|_, edit| kept(&edit.0));
+        self.abandoned_edits.retain(|_, edit| kept(&edit.0));
         self.save_edits();
         self.notices.retain(|notice| notice.undo.is_none());
     }
 
-    /// Looks for a text in all chats.
+    /// Searches all chats for a text.
     pub fn search_for(&mut self, text: &str) {
         self.search.text = text.to_owned();
         self.search.number += 1;
@@ -279,43 +280,45 @@ impl State {
         }
     }
 
-    /// Writes the open chat, or all, to a file; over one that is there only if `over` says so.
-    pub fn export(&mut self, all: bool, path: PathBuf, over: bool) {
+    /// Exports the open chat, or all chats, to a file. An existing file is replaced only if `overwrite` is set.
+    pub fn export(&mut self, all: bool, path: PathBuf, overwrite: bool) {
         self.save_reply();
-        let chats = if all { self.listed().iter().rev().map(|chat| chat.id).collect() } else { Vec::from([self.open]) };
+        let chats =
+            if all { self.visible_chats().iter().rev().map(|chat| chat.id).collect() } else { Vec::from([self.open]) };
         let name = path.display().to_string();
-        if !self.store.export(chats, path, over) {
-            self.complain(&format!("{name} cannot be written: {}.", store::ENDED));
+        if !self.store.export(chats, path, overwrite) {
+            self.notify_error(&format!("{name} cannot be written: {}.", store::THREAD_ENDED));
         }
     }
 
-    /// Reads chats from a file.
+    /// Imports chats from a file.
     pub fn import(&mut self, path: PathBuf) {
         let name = path.display().to_string();
         if !self.store.import(path) {
-            self.complain(&format!("{name} cannot be imported: {}.", store::ENDED));
+            self.notify_error(&format!("{name} cannot be imported: {}.", store::THREAD_ENDED));
         }
     }
 
-    /// Takes a file that was dropped or chosen for what it is: a model is opened, a text goes into the draft, an export is
+    /// Opens a dropped or chosen file according to its kind: a model is loaded, a text is added to the draft, an export is
     /// imported.
-    pub fn take_file(&mut self, path: PathBuf) {
-        self.worker.tell(Order::Look(path));
+    pub fn open_dropped_file(&mut self, path: PathBuf) {
+        self.worker.send(Command::Inspect(path));
     }
 
-    pub(super) fn taken(&mut self, taken: Taken) {
-        match taken {
-            Taken::Model(path) => self.load_model(Some(path)),
-            Taken::Chats(path) => self.import(path),
-            Taken::Text { name, text } => {
+    /// Handles the result of [`State::open_dropped_file`].
+    pub(super) fn on_inspected(&mut self, file: DroppedFile) {
+        match file {
+            DroppedFile::Model(path) => self.load_model(Some(path)),
+            DroppedFile::Chats(path) => self.import(path),
+            DroppedFile::Text { name, text } => {
                 let mut draft = self.draft().to_owned();
                 if !draft.is_empty() && !draft.ends_with('\n') {
                     draft.push('\n');
                 }
                 self.set_draft(draft + &text);
-                self.say(&format!("{name} was added to your message."));
+                self.notify(&format!("{name} was added to your message."));
             }
-            Taken::Nothing(reason) => self.complain(&reason),
+            DroppedFile::Unusable(reason) => self.notify_error(&reason),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Everything that the window shows, apart from how it is drawn.
+//! The state of the window, separate from its drawing.
 //!
-//! [`State::tick`] takes in what the engine and the database had to say; the other methods are what a person does. None of
-//! them waits for anything.
+//! [`State::tick`] handles events of the engine and the database. The other methods are actions of the user. None of
+//! them blocks.
 
 mod library;
-mod talk;
+mod replies;
 mod tokens;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -13,40 +13,41 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::chats::store::Hit;
-use crate::chats::{Chat, Id, Message, Role, Status, Store, StoreEvent, Tree};
+use crate::chats::{Chat, Hit, Id, Message, Role, Status, Store, StoreEvent, Tree};
 use crate::settings::Settings;
-use crate::worker::{Event, FoundModel, Likely, Load, Loaded, Order, Overflow, Price, Problem, WayOn, Worker};
+use crate::worker::{
+    Candidate, Command, Event, FoundModel, Load, Loaded, MemoryEstimate, Overflow, Problem, Remedy, Worker,
+};
 
 pub use tokens::Meter;
 
-/// How long a notice stays.
-const NOTICE: Duration = Duration::from_secs(8);
-/// How many are shown.
-const MOST_NOTICES: usize = 5;
-/// How often the text of a reply is saved while it grows: at most this much of it can be lost.
-const SAVE: Duration = Duration::from_millis(250);
+/// How long a notice is shown.
+const NOTICE_TIME: Duration = Duration::from_secs(8);
+/// The most notices shown at once.
+const MAX_NOTICES: usize = 5;
+/// How often a growing reply is saved. A crash loses at most this much of it.
+const SAVE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How the model stands.
+/// The status of the model.
 #[derive(Clone, Debug, Default)]
 pub enum Model {
-    /// None was asked for yet.
+    /// No model was requested yet.
     #[default]
     None,
-    /// One loads.
+    /// A model is loading.
     Loading {
         /// Its name.
         name: String,
-        /// From 0 to 1.
-        share: f32,
+        /// Progress from 0 to 1.
+        progress: f32,
     },
-    /// One is ready.
+    /// A model is loaded.
     Ready(Box<Loaded>),
-    /// It could not be loaded, or was lost.
+    /// The model could not be loaded, or its device was lost.
     Failed(Problem),
 }
 
-/// A reply under way.
+/// The reply being generated.
 #[derive(Debug)]
 pub struct Reply {
     /// Its chat.
@@ -57,127 +58,127 @@ pub struct Reply {
     saved: Instant,
 }
 
-/// What the engine has to do next.
+/// A queued task for the engine.
 #[derive(Clone, Debug)]
 enum Job {
-    /// Answer a message of a chat, where the branch of another reply is left for it if that is still shown.
+    /// Answer a message of a chat. If the reply in `replaces` is still shown, the new one is shown in its place.
     Answer { chat: Id, question: Id, replaces: Option<Id> },
-    /// Go on with a reply of a chat.
-    GoOn { chat: Id, reply: Id, overflow: Overflow },
+    /// Continue a reply of a chat.
+    Continue { chat: Id, reply: Id, overflow: Overflow },
 }
 
 impl Job {
     fn chat(&self) -> Id {
         match self {
-            Self::Answer { chat, .. } | Self::GoOn { chat, .. } => *chat,
+            Self::Answer { chat, .. } | Self::Continue { chat, .. } => *chat,
         }
     }
 }
 
-/// What a summary is made from.
+/// The source of a summary.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Source {
-    /// The chat that is summed up, and the one that begins with its summary.
+struct SummarySource {
+    /// The summarized chat, and the chat that starts with the summary.
     chats: [Id; 2],
-    /// What was said in the first.
+    /// The turns of the summarized chat.
     turns: Vec<(Role, String)>,
 }
 
-/// Something worth saying, for a while.
+/// A message that is shown for a while.
 #[derive(Clone, Debug)]
 pub struct Notice {
     /// A sentence.
     pub text: String,
-    /// A chat that can be taken out of the trash again.
+    /// The chat that "Undo" restores from the trash.
     pub undo: Option<Id>,
-    /// Whether it is bad news.
-    pub bad: bool,
+    /// Whether it reports an error.
+    pub is_error: bool,
     until: Instant,
 }
 
-/// A search under way.
+/// The search in the list of chats.
 #[derive(Debug, Default)]
 pub struct Search {
-    /// What is looked for.
+    /// The text that is searched for.
     pub text: String,
-    /// What was found; none while it is looked for.
+    /// The hits; `None` while the search runs.
     pub hits: Option<Vec<Hit>>,
     number: u64,
 }
 
-/// Other tokens that the model might have said.
+/// The window of alternative tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Alternatives {
     /// The message.
     pub message: Id,
-    /// The byte of its text where the token begins, once one is chosen.
+    /// The byte of its text where the chosen token starts; `None` until one is chosen.
     pub at: Option<usize>,
-    /// The likeliest tokens there; none while they are computed.
-    pub list: Option<Result<Vec<Likely>, String>>,
+    /// The most probable tokens there; `None` while they are computed.
+    pub list: Option<Result<Vec<Candidate>, String>>,
 }
 
-/// Kernels, how often they ran, and their milliseconds.
+/// Per kernel: its name, dispatches and milliseconds; or an error message.
 pub type Profile = Result<Vec<(&'static str, usize, f64)>, String>;
 
-/// Everything that the window shows.
+/// The state of the window.
 pub struct State {
     worker: Box<dyn Worker>,
     store: Store,
-    /// Settings; saved by themselves when they change.
+    /// The settings. Changes are saved automatically.
     pub settings: Settings,
     saved_settings: Option<Settings>,
-    /// Whether the database is open, or why not.
+    /// Whether the database is open, or why not; `None` until that is known.
     pub opened: Option<Result<(), String>>,
-    /// Why chats cannot be saved at present.
+    /// Why writes fail at present, if they do.
     pub cannot_save: Option<String>,
-    /// Whether what saves chats has ended: until the next start nothing is saved, nor written to files.
+    /// Whether the store's thread has ended. Nothing is saved or exported until the next start.
     pub store_ended: bool,
     chats: Vec<Chat>,
     trees: HashMap<Id, Tree>,
-    /// Chats whose messages were asked for. Asked twice, the second answer could undo what was said after the first.
-    reading: HashSet<Id>,
+    /// Chats whose messages are being read. A second read could undo changes made after the first.
+    requested: HashSet<Id>,
     open: Id,
-    /// A message to be scrolled to.
+    /// The message to scroll to.
     pub scroll_to: Option<Id>,
-    /// A message being edited, and its new text.
+    /// The message being edited and its new text.
     pub editing: Option<(Id, String)>,
-    /// What was being edited in chats that are not shown.
-    edits: HashMap<Id, (Id, String)>,
-    /// What was written in edits that were left, by message, and the chat of each.
-    escaped: HashMap<Id, (Id, String)>,
-    /// The edits as they were saved last.
+    /// The edits in chats that are not shown, by chat: the message and its new text.
+    hidden_edits: HashMap<Id, (Id, String)>,
+    /// Texts of edits that were left unfinished, by message: its chat and its new text.
+    abandoned_edits: HashMap<Id, (Id, String)>,
+    /// The edits as last saved.
     saved_edits: String,
-    /// What summaries are made from, by the question that asks for one.
-    sources: HashMap<Id, Source>,
-    /// How the model stands.
+    /// The sources of summaries, by the message that asks for one.
+    sources: HashMap<Id, SummarySource>,
+    /// The status of the model.
     pub model: Model,
     load: Load,
-    /// What is to be loaded if its files look as if it could be.
+    /// The model that is loaded if the check of its files succeeds.
     checked: Option<Load>,
     reply: Option<Reply>,
     jobs: VecDeque<Job>,
-    /// The ways on from replies that failed.
-    pub problems: HashMap<Id, WayOn>,
-    /// What is worth saying.
+    /// Remedies for failed replies, by message.
+    pub problems: HashMap<Id, Remedy>,
+    /// The notices being shown.
     pub notices: Vec<Notice>,
-    /// The search, while there is one.
+    /// The search.
     pub search: Search,
     /// The window of alternatives, while it is open.
     pub alternatives: Option<Alternatives>,
-    /// The last profile; the outer is none until one was asked for, the inner while it is measured.
+    /// The last profile. The outer option is `None` before the first, the inner one while a profile is measured.
     pub profile: Option<Option<Profile>>,
-    /// Adapters, once they were looked for.
+    /// The adapters, once they were requested.
     pub devices: Option<Vec<String>>,
-    /// Models, once they were looked for.
+    /// The models, once they were listed.
     pub models: Option<Vec<FoundModel>>,
-    prices: Vec<(Load, Option<Result<Price, String>>)>,
-    counts: tokens::Counts,
-    /// When what is typed changed and was not saved since.
+    memory_estimates: Vec<(Load, Option<Result<MemoryEstimate, String>>)>,
+    counts: tokens::TokenCounts,
+    /// When a draft or an edit changed that is not saved yet.
     draft_changed: Option<Instant>,
 }
 
 impl State {
-    /// A window's state, with the model that is loaded first.
+    /// The state of a new window. `load` is the model to load first.
     pub fn new(worker: Box<dyn Worker>, store: Store, load: Load) -> Self {
         let chat = Chat::new();
         Self {
@@ -190,12 +191,12 @@ impl State {
             store_ended: false,
             open: chat.id,
             trees: HashMap::from([(chat.id, Tree::default())]),
-            reading: HashSet::new(),
+            requested: HashSet::new(),
             chats: vec![chat],
             scroll_to: None,
             editing: None,
-            edits: HashMap::new(),
-            escaped: HashMap::new(),
+            hidden_edits: HashMap::new(),
+            abandoned_edits: HashMap::new(),
             saved_edits: String::new(),
             sources: HashMap::new(),
             model: Model::None,
@@ -210,29 +211,29 @@ impl State {
             profile: None,
             devices: None,
             models: None,
-            prices: Vec::new(),
-            counts: tokens::Counts::default(),
+            memory_estimates: Vec::new(),
+            counts: tokens::TokenCounts::default(),
             draft_changed: None,
         }
     }
 
-    /// Takes in what happened. To be called before every frame.
+    /// Handles all waiting events. Must be called before every frame.
     pub fn tick(&mut self) {
         while let Some(event) = self.worker.event() {
-            self.heard(event);
+            self.on_event(event);
         }
         self.tick_once();
     }
 
-    /// [`State::tick`], but of what the engine has to say only the next.
+    /// Like [`State::tick`], but handles only one event of the engine.
     pub fn tick_once(&mut self) {
         while let Some(event) = self.store.event() {
-            self.stored(event);
+            self.on_store_event(event);
         }
         if let Some(event) = self.worker.event() {
-            self.heard(event);
+            self.on_event(event);
         }
-        let due = self.reply.as_ref().is_some_and(|reply| reply.saved.elapsed() >= SAVE);
+        let due = self.reply.as_ref().is_some_and(|reply| reply.saved.elapsed() >= SAVE_INTERVAL);
         if due {
             self.save_reply();
         }
@@ -248,7 +249,7 @@ impl State {
         self.notices.retain(|notice| notice.until > now);
     }
 
-    fn stored(&mut self, event: StoreEvent) {
+    fn on_store_event(&mut self, event: StoreEvent) {
         match event {
             StoreEvent::Opened { chats, settings, edits, sources } => {
                 let before = std::mem::take(&mut self.settings).system;
@@ -256,18 +257,18 @@ impl State {
                 self.saved_settings = Some(self.settings.clone());
                 self.default_system_changed(&before);
                 self.opened = Some(Ok(()));
-                self.read_edits(edits.as_deref());
-                let sources = sources.and_then(|text| serde_json::from_str::<HashMap<Id, Source>>(&text).ok());
+                self.restore_edits(edits.as_deref());
+                let sources = sources.and_then(|text| serde_json::from_str::<HashMap<Id, SummarySource>>(&text).ok());
                 self.sources.extend(sources.unwrap_or_default());
-                // A thought that was typed and never sent waits where it was typed.
-                let thought = chats.iter().find(|chat| chat.title.is_empty()).map(|chat| chat.id);
+                // An unsent draft is shown again in its empty chat.
+                let unsent = chats.iter().find(|chat| chat.title.is_empty()).map(|chat| chat.id);
                 let idle = self.draft().is_empty() && self.tree().is_some_and(|tree| tree.path().is_empty());
                 for chat in chats.iter().filter(|chat| chat.title.is_empty()) {
                     self.trees.insert(chat.id, Tree::default());
                 }
-                if let Some(thought) = thought.filter(|_| idle) {
+                if let Some(unsent) = unsent.filter(|_| idle) {
                     self.chats.clear();
-                    self.open = thought;
+                    self.open = unsent;
                 }
                 self.chats.extend(chats);
                 self.load_model(self.load.model.clone());
@@ -277,14 +278,14 @@ impl State {
                 self.load_model(self.load.model.clone());
             }
             StoreEvent::Messages(chat, messages) => {
-                self.reading.remove(&chat);
-                // What is here is newer.
+                self.requested.remove(&chat);
+                // The tree in memory is newer.
                 if self.trees.contains_key(&chat) {
                     return;
                 }
                 let leaf = self.chat(chat).and_then(|chat| chat.leaf);
                 let mut tree = Tree::new(messages, leaf);
-                // A search may have led to a message on another branch.
+                // The message may be on another branch, for example after a search.
                 if chat == self.open
                     && let Some(wanted) = self.scroll_to.filter(|wanted| tree.get(*wanted).is_some())
                     && !tree.path().contains(&wanted)
@@ -292,7 +293,7 @@ impl State {
                     tree.show_through(wanted);
                 }
                 self.trees.insert(chat, tree);
-                self.settle(chat);
+                self.close_interrupted(chat);
             }
             StoreEvent::Found(number, hits) => {
                 if number == self.search.number {
@@ -303,14 +304,14 @@ impl State {
             StoreEvent::Ended => self.store_ended = true,
             StoreEvent::SavedAgain => {
                 self.cannot_save = None;
-                self.say("Everything is saved again.");
+                self.notify("Everything is saved again.");
             }
             StoreEvent::Exported(path, count) => {
                 let chats = if count == 1 { "The chat was".to_owned() } else { format!("{count} chats were") };
-                self.say(&format!("{chats} written to {}.", path.display()));
+                self.notify(&format!("{chats} written to {}.", path.display()));
             }
             StoreEvent::Imported(chats) => {
-                self.say(&match chats.len() {
+                self.notify(&match chats.len() {
                     1 => "One chat was imported.".to_owned(),
                     count => format!("{count} chats were imported."),
                 });
@@ -320,24 +321,24 @@ impl State {
                     self.open_chat(first);
                 }
             }
-            StoreEvent::FileTrouble(reason) => {
-                // It may have been a chat that could not be read: the next time it is asked for again.
-                self.reading.clear();
-                self.complain(&reason);
+            StoreEvent::FileError(reason) => {
+                // The error may belong to a chat that could not be read. It is read again the next time.
+                self.requested.clear();
+                self.notify_error(&reason);
             }
         }
     }
 
-    fn heard(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         match event {
-            Event::Loading { name, share } => self.model = Model::Loading { name, share },
-            // One that was given up for another, and came all the same.
+            Event::Loading { name, progress } => self.model = Model::Loading { name, progress },
+            // A model that finished loading after another was requested.
             Event::Loaded(loaded) if loaded.load != self.load => {}
             Event::Loaded(loaded) => {
                 self.counts.clear();
                 if let Some(path) = &loaded.load.model {
                     self.settings.remember_model(path);
-                    // A list that was read before may lack it.
+                    // An earlier list may lack it.
                     if self.models.is_some() {
                         self.find_models();
                     }
@@ -350,20 +351,20 @@ impl State {
                 self.model = Model::Failed(problem);
                 self.counts.clear();
             }
-            Event::Piece(message, piece) => {
+            Event::ReplyText(message, text) => {
                 let Some(reply) = self.reply.as_mut().filter(|reply| reply.message == message) else { return };
-                reply.unsaved.push_str(&piece);
+                reply.unsaved.push_str(&text);
                 let chat = reply.chat;
                 if let Some(message) = self.trees.get_mut(&chat).and_then(|tree| tree.get_mut(message)) {
-                    message.text.push_str(&piece);
+                    message.text.push_str(&text);
                 }
             }
-            Event::LeftOut(message, turns) => {
+            Event::TurnsDropped(message, turns) => {
                 let note = format!("The oldest {turns} messages did not fit the context and were left out.");
                 self.change_message(message, |message| message.note = Some(note));
             }
-            Event::Ended { reply, finish, timings } => self.ended(reply, finish, &timings),
-            Event::Failed(reply, problem) => self.failed(reply, problem),
+            Event::Ended { reply, finish, timings } => self.on_ended(reply, finish, &timings),
+            Event::Failed(reply, problem) => self.on_failed(reply, problem),
             Event::Alternatives { message, at, list } => {
                 let asked = |known: &&mut Alternatives| (known.message, known.at) == (message, Some(at));
                 if let Some(alternatives) = self.alternatives.as_mut().filter(asked) {
@@ -373,8 +374,8 @@ impl State {
             Event::Profile(profile) => self.profile = Some(Some(profile)),
             Event::Devices(devices) => self.devices = Some(devices),
             Event::Models(models) => self.models = Some(models),
-            Event::Counts(counts) => self.counts.learn(counts),
-            Event::Taken(taken) => self.taken(taken),
+            Event::TokensCounted(counts) => self.counts.update(counts),
+            Event::Inspected(file) => self.on_inspected(file),
             Event::Checked(load, result) => {
                 if self.checked.take_if(|wanted| *wanted == load).is_some() {
                     match result {
@@ -382,75 +383,80 @@ impl State {
                         Err(problem) => {
                             let open = matches!(self.model, Model::Ready(_));
                             let stays = if open { " The model that is open stays." } else { "" };
-                            self.complain(&format!("{}{stays}", problem.sentence));
+                            self.notify_error(&format!("{}{stays}", problem.sentence));
                         }
                     }
                 }
             }
-            Event::Price(load, price) => {
-                if let Some((_, slot)) = self.prices.iter_mut().find(|(asked, _)| *asked == load) {
-                    *slot = Some(price);
+            Event::MemoryEstimated(load, estimate) => {
+                if let Some((_, slot)) = self.memory_estimates.iter_mut().find(|(asked, _)| *asked == load) {
+                    *slot = Some(estimate);
                 }
             }
         }
     }
 
-    /// Says something that is worth knowing.
-    pub fn say(&mut self, text: &str) {
-        self.notice(Notice { text: text.to_owned(), undo: None, bad: false, until: Instant::now() + NOTICE });
+    /// Shows a notice.
+    pub fn notify(&mut self, text: &str) {
+        self.push_notice(Notice {
+            text: text.to_owned(),
+            undo: None,
+            is_error: false,
+            until: Instant::now() + NOTICE_TIME,
+        });
     }
 
-    /// Shows a notice, in place of one that says the same; of many, the last.
-    fn notice(&mut self, notice: Notice) {
+    /// Shows a notice in place of an equal one. Only the newest [`MAX_NOTICES`] are kept.
+    fn push_notice(&mut self, notice: Notice) {
         self.notices.retain(|known| known.text != notice.text || known.undo != notice.undo);
         self.notices.push(notice);
-        let surplus = self.notices.len().saturating_sub(MOST_NOTICES);
-        self.notices.drain(..surplus);
+        let excess = self.notices.len().saturating_sub(MAX_NOTICES);
+        self.notices.drain(..excess);
     }
 
-    /// Says that something went wrong.
-    pub fn complain(&mut self, text: &str) {
-        // What is wrong should be seen also by who looks away for a moment.
-        let until = Instant::now() + 3 * NOTICE;
-        self.notice(Notice { text: text.to_owned(), undo: None, bad: true, until });
+    /// Shows an error notice.
+    pub fn notify_error(&mut self, text: &str) {
+        // Errors stay longer, so that they are not missed.
+        let until = Instant::now() + 3 * NOTICE_TIME;
+        self.push_notice(Notice { text: text.to_owned(), undo: None, is_error: true, until });
     }
 
-    /// How long nothing will happen by itself.
+    /// How long the window may wait until the next frame without input.
     pub fn idle(&self) -> Duration {
         match (&self.reply, self.notices.is_empty()) {
-            _ if self.draft_changed.is_some() => SAVE,
-            (Some(_), _) => SAVE,
+            _ if self.draft_changed.is_some() => SAVE_INTERVAL,
+            (Some(_), _) => SAVE_INTERVAL,
             (None, false) => Duration::from_millis(500),
             (None, true) => Duration::from_secs(3600),
         }
     }
 
-    /// Loads a model with the settings' weights, context and adapter; none is the guide.
+    /// Loads a model with the weight format, context and adapter of the settings; `None` for the guide.
     pub fn load_model(&mut self, model: Option<PathBuf>) {
         let load = self.load_of(model);
         self.checked = None;
-        // What works is not given up, nor a reply stopped, for a file that is no model.
+        // A loaded model and its reply are not given up before the files of the new one are checked.
         if load.model.is_some() && matches!(self.model, Model::Ready(_) | Model::Loading { .. }) {
             self.checked = Some(load.clone());
-            self.worker.tell(Order::Check(load));
+            self.worker.send(Command::Check(load));
         } else {
             self.load_now(load);
         }
     }
 
     fn load_now(&mut self, load: Load) {
-        // What waits in the queue waits for the new model.
+        // Queued jobs stay for the new model.
         self.stop_reply();
         self.load = load;
-        self.model = Model::Loading { name: crate::worker::short_name(self.load.model.as_deref()), share: 0.0 };
-        self.worker.tell(Order::Load(self.load.clone()));
+        self.model = Model::Loading { name: crate::worker::short_name(self.load.model.as_deref()), progress: 0.0 };
+        self.worker.send(Command::Load(self.load.clone()));
     }
 
-    /// How a model would be loaded now.
+    /// The request that would load a model with the present settings.
     pub fn load_of(&self, model: Option<PathBuf>) -> Load {
         let settings = &self.settings;
         Load {
-            // The guide is what it is, and small.
+            // The guide is small and always loaded as it is.
             weights: model.as_ref().and(settings.weight_format()),
             context: model.as_ref().and(settings.context),
             device: settings.device.clone(),
@@ -458,33 +464,33 @@ impl State {
         }
     }
 
-    /// Loads the present model again, with the settings as they are now.
+    /// Loads the present model again with the present settings.
     pub fn reload(&mut self) {
         self.load_model(self.load.model.clone());
     }
 
-    /// The model that is loaded or was asked for last; none for the guide.
-    pub fn wanted_model(&self) -> Option<&PathBuf> {
+    /// The model that is loaded or was requested last; `None` for the guide.
+    pub fn requested_model(&self) -> Option<&PathBuf> {
         self.load.model.as_ref()
     }
 
     /// Stops loading.
     pub fn cancel_load(&mut self) {
         self.checked = None;
-        self.worker.tell(Order::CancelLoad);
+        self.worker.send(Command::CancelLoad);
     }
 
-    /// Why to close now would lose what was said, if it would.
-    pub fn would_lose(&self) -> Option<String> {
-        let said = self.chats.iter().any(|chat| !chat.title.is_empty() || !chat.draft.trim().is_empty());
-        if self.store_ended && said {
+    /// Why closing now would lose messages, as a sentence, if it would.
+    pub fn unsaved_reason(&self) -> Option<String> {
+        let has_content = self.chats.iter().any(|chat| !chat.title.is_empty() || !chat.draft.trim().is_empty());
+        if self.store_ended && has_content {
             return Some("Chats are not saved any more.".into());
         }
         if let Some(reason) = &self.cannot_save {
             return Some(format!("Chats cannot be saved at present ({reason})."));
         }
         match &self.opened {
-            Some(Err(reason)) if said => Some(format!("{}.", reason.trim_end_matches('.'))),
+            Some(Err(reason)) if has_content => Some(format!("{}.", reason.trim_end_matches('.'))),
             _ => None,
         }
     }
@@ -497,53 +503,53 @@ impl State {
         }
     }
 
-    /// What a model would take, once it is known; asks for it the first time.
-    pub fn price(&mut self, load: &Load) -> Option<Result<Price, String>> {
-        if let Some((_, price)) = self.prices.iter().find(|(asked, _)| asked == load) {
-            return price.clone();
+    /// The memory that a model would take, once it is known. The first call requests it.
+    pub fn memory_estimate(&mut self, load: &Load) -> Option<Result<MemoryEstimate, String>> {
+        if let Some((_, estimate)) = self.memory_estimates.iter().find(|(asked, _)| asked == load) {
+            return estimate.clone();
         }
-        if self.prices.len() > 64 {
-            self.prices.clear();
+        if self.memory_estimates.len() > 64 {
+            self.memory_estimates.clear();
         }
-        self.prices.push((load.clone(), None));
-        self.worker.tell(Order::Price(load.clone()));
+        self.memory_estimates.push((load.clone(), None));
+        self.worker.send(Command::EstimateMemory(load.clone()));
         None
     }
 
-    /// What a model would take with other settings, as far as it was asked: better than nothing while those are changed.
-    pub fn last_price(&self, model: Option<&PathBuf>) -> Option<Result<Price, String>> {
-        let priced = |(load, price): &(Load, Option<Result<Price, String>>)| {
-            price.clone().filter(|_| load.model.as_ref() == model)
+    /// The last known estimate for a model with any settings, to be shown while the present one is computed.
+    pub fn last_memory_estimate(&self, model: Option<&PathBuf>) -> Option<Result<MemoryEstimate, String>> {
+        let answered = |(load, estimate): &(Load, Option<Result<MemoryEstimate, String>>)| {
+            estimate.clone().filter(|_| load.model.as_ref() == model)
         };
-        self.prices.iter().rev().find_map(priced)
+        self.memory_estimates.iter().rev().find_map(answered)
     }
 
-    /// Looks for adapters, if that was not done yet, and for models, which come and go.
-    pub fn look_around(&mut self) {
+    /// Lists the models again, and the adapters if that was not done yet.
+    pub fn refresh_lists(&mut self) {
         if self.devices.is_none() {
             self.devices = Some(Vec::new());
-            self.worker.tell(Order::FindDevices);
+            self.worker.send(Command::FindDevices);
         }
         self.find_models();
     }
 
     fn find_models(&mut self) {
         let used = self.settings.models.iter().map(PathBuf::from).collect();
-        self.worker.tell(Order::FindModels(used));
+        self.worker.send(Command::FindModels(used));
     }
 
-    /// Measures the kernels of one token.
+    /// Profiles the kernels of one token.
     pub fn measure(&mut self) {
         self.profile = Some(None);
-        self.worker.tell(Order::Profile);
+        self.worker.send(Command::Profile);
     }
 
-    /// Whether a message's reply is under way.
+    /// Whether a message is the reply being generated.
     pub fn is_writing(&self, message: Id) -> bool {
         self.reply.as_ref().is_some_and(|reply| reply.message == message)
     }
 
-    /// The reply under way.
+    /// The reply being generated.
     pub fn reply(&self) -> Option<&Reply> {
         self.reply.as_ref()
     }
@@ -566,8 +572,8 @@ impl State {
         }
     }
 
-    /// What a chat that was read from the database has under way is not under way any more.
-    fn settle(&mut self, chat: Id) {
+    /// Marks unfinished messages of a chat read from the database as finished, because no engine works on them.
+    fn close_interrupted(&mut self, chat: Id) {
         let writing = self.reply.as_ref().map(|reply| reply.message);
         let Some(tree) = self.trees.get_mut(&chat) else { return };
         let stale: Vec<Id> = tree
@@ -579,7 +585,7 @@ impl State {
             if let Some(message) = tree.get_mut(id) {
                 if message.status == Status::Writing {
                     message.status = Status::Stopped;
-                    message.note = Some("Lapidary ended before this reply did.".into());
+                    message.note = Some("Lapidary was closed before this reply ended.".into());
                 } else {
                     message.status = Status::Done;
                 }
@@ -589,7 +595,7 @@ impl State {
     }
 }
 
-/// Saves what is not saved yet; the store waits for the disk.
+/// Saves everything unsaved. Dropping the store then waits for the disk.
 impl Drop for State {
     fn drop(&mut self) {
         self.save_reply();
@@ -597,7 +603,7 @@ impl Drop for State {
     }
 }
 
-/// Whether loading again is the way on.
-pub fn is_lost(problem: &Problem) -> bool {
-    problem.way_on == WayOn::Reload
+/// Whether the model has to be loaded again.
+pub fn needs_reload(problem: &Problem) -> bool {
+    problem.remedy == Remedy::Reload
 }

@@ -1,36 +1,37 @@
-//! How much of the context a chat takes. Texts are counted by the worker, and what it said last is shown meanwhile.
+//! How much of the context a chat takes. The worker counts tokens; until it answers, the last count is shown.
 
 use std::collections::HashMap;
 
 use super::State;
-use crate::worker::{Counted, Order, TURN_TOKENS};
+use crate::worker::{Command, CountedText, TURN_TOKENS};
 
-/// Replies grow by this many bytes before they are counted again.
-const GROWTH: usize = 256;
+/// A growing reply is counted again after this many bytes.
+const RECOUNT_BYTES: usize = 256;
 
-/// Bytes and tokens of texts, as they were when they were counted.
+/// The bytes and tokens of texts when they were last counted.
 #[derive(Default)]
-pub(super) struct Counts {
-    known: HashMap<Counted, (usize, usize)>,
-    /// Whether the worker is counting: it gets the next texts when it is done.
+pub(super) struct TokenCounts {
+    known: HashMap<CountedText, (usize, usize)>,
+    /// Whether the worker is counting. Further texts wait until it is done.
     asked: bool,
 }
 
-impl Counts {
-    /// Forgets all: another model has another tokenizer.
+impl TokenCounts {
+    /// Forgets all counts, because another model has another tokenizer.
     pub(super) fn clear(&mut self) {
         self.known.clear();
         self.asked = false;
     }
 
-    pub(super) fn learn(&mut self, counts: Vec<(Counted, usize, usize)>) {
+    /// Stores counts from the worker.
+    pub(super) fn update(&mut self, counts: Vec<(CountedText, usize, usize)>) {
         self.asked = false;
         self.known.extend(counts.into_iter().map(|(name, bytes, tokens)| (name, (bytes, tokens))));
     }
 
-    /// The draft may change without changing its length.
+    /// Marks the count of a draft as stale, because a change may keep its length.
     pub(super) fn draft_changed(&mut self, chat: crate::chats::Id) {
-        if let Some((bytes, _)) = self.known.get_mut(&Counted::Draft(chat)) {
+        if let Some((bytes, _)) = self.known.get_mut(&CountedText::Draft(chat)) {
             *bytes = usize::MAX;
         }
     }
@@ -39,7 +40,7 @@ impl Counts {
 /// The context meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meter {
-    /// Tokens of the branch that is shown and of the draft.
+    /// Tokens of the shown branch and the draft.
     pub used: usize,
     /// Tokens of the draft.
     pub draft: usize,
@@ -48,17 +49,18 @@ pub struct Meter {
 }
 
 impl State {
-    /// How much of the context the open chat takes with its draft; none before a model is loaded.
+    /// How much of the context the open chat and its draft take; `None` until a model is loaded. Requests stale counts.
     pub fn meter(&mut self) -> Option<Meter> {
         let context = self.loaded()?.context;
         let (mut used, mut draft) = (1, 0);
         let mut stale = Vec::new();
         let chat = self.open()?;
         let (known, asked) = (&self.counts.known, self.counts.asked);
-        let mut tokens = |name: Counted, text: &str, growing: bool| {
+        let mut tokens = |name: CountedText, text: &str, growing: bool| {
             let counted = known.get(&name);
             let fresh = counted.is_some_and(|(bytes, _)| {
-                *bytes == text.len() || (growing && text.len().checked_sub(*bytes).is_some_and(|more| more < GROWTH))
+                *bytes == text.len()
+                    || (growing && text.len().checked_sub(*bytes).is_some_and(|more| more < RECOUNT_BYTES))
             });
             if !asked && !fresh && !text.is_empty() {
                 stale.push((name, text.to_owned()));
@@ -66,17 +68,17 @@ impl State {
             if text.is_empty() { 0 } else { counted.map_or(0, |(_, tokens)| *tokens) }
         };
         for message in self.tree().into_iter().flat_map(|tree| tree.branch()) {
-            used += tokens(Counted::Message(message.id), &message.text, self.is_writing(message.id)) + TURN_TOKENS;
+            used += tokens(CountedText::Message(message.id), &message.text, self.is_writing(message.id)) + TURN_TOKENS;
         }
-        used += tokens(Counted::System(chat.id), &chat.system, false);
+        used += tokens(CountedText::System(chat.id), &chat.system, false);
         if !chat.draft.is_empty() {
-            draft = tokens(Counted::Draft(chat.id), &chat.draft, false);
-            // The turn of the draft and the opening of the reply.
+            draft = tokens(CountedText::Draft(chat.id), &chat.draft, false);
+            // The turn of the draft and the start of the reply's turn.
             used += draft + 2 * TURN_TOKENS;
         }
         if !stale.is_empty() {
             self.counts.asked = true;
-            self.worker.tell(Order::Count(stale));
+            self.worker.send(Command::CountTokens(stale));
         }
         Some(Meter { used, draft, context })
     }

@@ -1,9 +1,10 @@
-//! Version, licences, and what goes over the network.
+//! The pages about version and licences, and about privacy.
 
 use egui::{Context, RichText};
 
 use super::sheet;
 
+/// Draws the page about the program. Returns whether it should be closed.
 pub(super) fn about(ctx: &Context) -> bool {
     sheet(ctx, "About Lapidary", |ui| {
         ui.label(format!("Version {}", env!("CARGO_PKG_VERSION")));
@@ -22,6 +23,7 @@ pub(super) fn about(ctx: &Context) -> bool {
     })
 }
 
+/// Draws the page about privacy. Returns whether it should be closed.
 pub(super) fn privacy(ctx: &Context) -> bool {
     sheet(ctx, "Privacy", |ui| {
         ui.label("Everything runs on this machine: the model, the chats, the search.");
@@ -31,7 +33,7 @@ pub(super) fn privacy(ctx: &Context) -> bool {
         ui.label("Links in a reply open in your browser when you click them. Pictures in a reply are not loaded.");
         ui.add_space(6.0);
         ui.strong("What is kept");
-        if let Some(folder) = crate::last_model::folder() {
+        if let Some(folder) = crate::last_model::data_folder() {
             ui.label("Chats and settings, in a file of this folder:");
             ui.label(RichText::new(folder.display().to_string()).monospace());
         }

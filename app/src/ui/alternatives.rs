@@ -1,14 +1,14 @@
-//! What else the model might have said, word by word.
+//! The window of alternative tokens.
 
 use egui::{Context, RichText, Ui};
 
 use super::App;
 use crate::chats::Id;
-use crate::worker::{Likely, Next};
+use crate::worker::{Candidate, NextToken};
 
-/// What a person chose.
+/// The user's choice.
 enum Choice {
-    Place(usize),
+    Word(usize),
     Branch(Option<String>),
 }
 
@@ -45,7 +45,7 @@ impl App {
                 }
             });
         match choice {
-            Some(Choice::Place(at)) => self.state.ask_alternatives(alternatives.message, at),
+            Some(Choice::Word(at)) => self.state.request_alternatives(alternatives.message, at),
             Some(Choice::Branch(token)) => self.state.branch_from(token.as_deref()),
             None if !open => self.state.alternatives = None,
             None => {}
@@ -57,7 +57,7 @@ impl App {
     }
 }
 
-/// The text, each word a button. The space before a word belongs to it, as to a token.
+/// The text with a button per word. The space before a word belongs to it, as in a token.
 fn words(ui: &mut Ui, text: &str, at: Option<usize>, choice: &mut Option<Choice>) {
     ui.spacing_mut().item_spacing = egui::vec2(1.0, 2.0);
     ui.spacing_mut().button_padding = egui::vec2(3.0, 1.0);
@@ -66,14 +66,14 @@ fn words(ui: &mut Ui, text: &str, at: Option<usize>, choice: &mut Option<Choice>
             for (start, word) in line {
                 let button = egui::Button::new(RichText::new(word).size(14.0)).frame_when_inactive(at == Some(start));
                 if ui.add(button.selected(at == Some(start))).clicked() {
-                    *choice = Some(Choice::Place(start));
+                    *choice = Some(Choice::Word(start));
                 }
             }
         });
     }
 }
 
-/// The words of each line, with the byte where each begins, the space before it included.
+/// The words of each line, with the byte where each starts including the space before it.
 fn lines(text: &str) -> Vec<Vec<(usize, &str)>> {
     let mut lines = Vec::new();
     let mut from = 0;
@@ -83,7 +83,7 @@ fn lines(text: &str) -> Vec<Vec<(usize, &str)>> {
         for piece in line.split_inclusive(char::is_whitespace) {
             let word = piece.trim_end();
             if !word.is_empty() {
-                // The token begins with the space.
+                // The token starts with the space.
                 let spaced = text[..at].ends_with(' ');
                 words.push((if spaced { at - 1 } else { at }, word));
             }
@@ -95,20 +95,21 @@ fn lines(text: &str) -> Vec<Vec<(usize, &str)>> {
     lines
 }
 
-fn tokens(ui: &mut Ui, list: &[Likely], choice: &mut Option<Choice>) {
+fn tokens(ui: &mut Ui, list: &[Candidate], choice: &mut Option<Choice>) {
     egui::Grid::new("tokens").num_columns(3).spacing([12.0, 4.0]).show(ui, |ui| {
-        for (token, share) in list {
+        for (token, probability) in list {
             let name = match token {
-                Next::End => "(the end)".to_owned(),
-                Next::Piece(piece) => piece.clone(),
-                Next::Text(text) => format!("“{}”", text.replace('\n', "⏎")),
+                NextToken::End => "(the end)".to_owned(),
+                NextToken::NonText(piece) => piece.clone(),
+                NextToken::Text(text) => format!("“{}”", text.replace('\n', "⏎")),
             };
             let branch = match token {
-                Next::End => Some(None),
-                Next::Piece(_) => None,
-                Next::Text(text) => Some(Some(text.clone())),
+                NextToken::End => Some(None),
+                NextToken::NonText(_) => None,
+                NextToken::Text(text) => Some(Some(text.clone())),
             };
-            let bar = egui::ProgressBar::new(*share).desired_width(120.0).text(format!("{:.1} %", share * 100.0));
+            let bar =
+                egui::ProgressBar::new(*probability).desired_width(120.0).text(format!("{:.1} %", probability * 100.0));
             ui.add(bar).accessible_name(format!("Probability of {name}"));
             ui.monospace(&name);
             if let Some(token) = branch
@@ -124,7 +125,7 @@ fn tokens(ui: &mut Ui, list: &[Likely], choice: &mut Option<Choice>) {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn words_have_their_places() {
+    fn words_have_their_byte_positions() {
         let lines = super::lines("Ein paar Wörter\nund mehr");
         assert_eq!(lines[0], [(0, "Ein"), (3, "paar"), (8, "Wörter")]);
         assert_eq!(lines[1], [(17, "und"), (20, "mehr")]);

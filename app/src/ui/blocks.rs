@@ -1,5 +1,5 @@
-//! Messages cut into their outermost Markdown blocks, so that only those in sight are drawn, and only the last is parsed
-//! again while a reply grows.
+//! Splits messages into their top-level Markdown blocks, so that only visible blocks are drawn, and only the last ones
+//! are parsed again while a reply grows.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,25 +8,25 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
 
 use crate::chats::Id;
 
-/// What a block is, as far as drawing differs.
+/// The kind of a block, as far as drawing differs.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// Anything that the Markdown library draws.
+    /// A block that the Markdown library draws.
     Text,
-    /// A table, which may be wider than the column.
+    /// A table, which may be wider than the text column.
     Table,
     /// Code in a language.
     Code {
-        /// As the fence names it.
+        /// The language that the fence names; empty for none.
         language: String,
-        /// The code, without its fence.
+        /// The bytes of the code, without its fence.
         code: Range<usize>,
-        /// Whether its end has come.
+        /// Whether the fence is closed.
         closed: bool,
     },
 }
 
-/// An outermost block.
+/// A top-level block.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Block {
     /// Its bytes in the message.
@@ -34,7 +34,7 @@ pub(super) struct Block {
     pub(super) kind: Kind,
 }
 
-/// The blocks of messages, kept as long as their text only grows.
+/// The parsed blocks of messages, reused while a message's text only grows.
 #[derive(Default)]
 pub(super) struct Blocks {
     messages: HashMap<Id, Parsed>,
@@ -42,18 +42,19 @@ pub(super) struct Blocks {
 
 #[derive(Default)]
 struct Parsed {
-    /// The length and the last bytes of the text that was parsed: a text that grew still has them there.
+    /// The length and the last bytes of the parsed text. A text that only grew has the same bytes there.
     length: usize,
     end: Vec<u8>,
     blocks: Vec<Block>,
 }
 
-const END: usize = 32;
+/// Bytes of the text's end that are compared.
+const TAIL_BYTES: usize = 32;
 
 impl Parsed {
-    /// Drops the blocks that may still change as the text grows, and gives the byte from which to parse: the last one may
-    /// go on, the one before may swallow it (a list, a table), and so may any that no blank line parts from the next.
-    fn unsettle(&mut self, text: &str) -> usize {
+    /// Drops the blocks that may change as the text grows, and returns the byte to parse from. The last block may grow, the
+    /// one before may absorb it (a list, a table), and so may any block that no blank line separates from the next.
+    fn drop_unfinished(&mut self, text: &str) -> usize {
         let mut dropped = 0;
         while let Some(block) = self.blocks.pop() {
             let from = block.range.start;
@@ -67,7 +68,7 @@ impl Parsed {
 }
 
 impl Blocks {
-    /// The blocks of a message's present text.
+    /// The blocks of a message's text.
     pub(super) fn of(&mut self, message: Id, text: &str) -> &[Block] {
         let parsed = self.messages.entry(message).or_default();
         let grew = text.len() >= parsed.length && text.as_bytes()[..parsed.length].ends_with(&parsed.end);
@@ -75,16 +76,16 @@ impl Blocks {
             *parsed = Parsed::default();
         }
         if text.len() != parsed.length {
-            let from = parsed.unsettle(text);
+            let from = parsed.drop_unfinished(text);
             parse(text, from, &mut parsed.blocks);
             parsed.length = text.len();
-            parsed.end = text.as_bytes()[text.len().saturating_sub(END)..].to_vec();
+            parsed.end = text.as_bytes()[text.len().saturating_sub(TAIL_BYTES)..].to_vec();
         }
         &parsed.blocks
     }
 
-    /// Forgets messages that are not shown any more.
-    pub(super) fn keep(&mut self, shown: &[Id]) {
+    /// Forgets messages that are no longer shown.
+    pub(super) fn retain(&mut self, shown: &[Id]) {
         if self.messages.len() > 2 * shown.len() + 64 {
             self.messages.retain(|id, _| shown.contains(id));
         }
@@ -134,7 +135,7 @@ fn parse(text: &str, from: usize, blocks: &mut Vec<Block>) {
             Event::Text(_) if depth == 1 && matches!(kind, Kind::Code { .. }) => {
                 code = Some(code.map_or(range.clone(), |code| code.start..range.end));
             }
-            // A rule, or a line of HTML.
+            // A horizontal rule, or a line of HTML.
             _ if depth == 0 => blocks.push(Block { range, kind: Kind::Text }),
             _ => {}
         }
@@ -147,7 +148,7 @@ mod tests {
 
     const TEXT: &str = "# A *head*\n\nSome text\nof two lines.\n\n- one\n  - two\n\n```rust\nfn main() {}\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n---\n\n$$x^2$$ and `code`\n";
 
-    fn pieces(text: &str) -> Vec<(String, &'static str)> {
+    fn blocks_of(text: &str) -> Vec<(String, &'static str)> {
         let mut blocks = Vec::new();
         parse(text, 0, &mut blocks);
         let name = |kind: &Kind| match kind {
@@ -159,8 +160,8 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_the_outermost_ones() {
-        let kinds: Vec<_> = pieces(TEXT).into_iter().map(|(_, kind)| kind).collect();
+    fn blocks_are_top_level() {
+        let kinds: Vec<_> = blocks_of(TEXT).into_iter().map(|(_, kind)| kind).collect();
         assert_eq!(kinds, ["text", "text", "text", "code", "table", "text", "text"]);
         let mut blocks = Vec::new();
         parse(TEXT, 0, &mut blocks);
@@ -169,19 +170,19 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_grows_has_the_blocks_of_the_whole() {
+    fn growing_text_has_the_same_blocks_as_the_whole() {
         let (mut growing, mut whole) = (Blocks::default(), Vec::new());
         parse(TEXT, 0, &mut whole);
         for end in (0..=TEXT.len()).filter(|end| TEXT.is_char_boundary(*end)) {
             growing.of(1, &TEXT[..end]);
         }
         assert_eq!(growing.of(1, TEXT), whole);
-        // Another text under the same name is another text.
+        // A different text with the same id is parsed from the start.
         assert_eq!(growing.of(1, "short").len(), 1);
     }
 
     #[test]
-    fn code_without_an_end_is_open() {
+    fn unclosed_code_is_open() {
         let mut blocks = Vec::new();
         parse("```py\nx = 1\n", 0, &mut blocks);
         assert!(matches!(&blocks[0].kind, Kind::Code { closed: false, .. }), "{blocks:?}");

@@ -1,10 +1,10 @@
-//! The list of chats, search, and the trash.
+//! The list of chats, the search, the trash, and renaming.
 
 use egui::{Context, RichText, Ui};
 
 use super::{App, Purpose, Sheet, sheet};
 use crate::chats::Id;
-use crate::chats::store::MOST_HITS;
+use crate::chats::store::MAX_HITS;
 
 enum Choice {
     Open(Id),
@@ -33,7 +33,7 @@ impl App {
                 self.state.search_for(&text);
             }
             ui.add_space(4.0);
-            // What Tab leads to first is drawn first.
+            // The list is drawn before the buttons below it, because Tab follows the order of drawing.
             let list = egui::vec2(ui.available_width(), (ui.available_height() - 42.0).max(0.0));
             ui.allocate_ui(list, |ui| {
                 ui.set_min_size(list);
@@ -57,13 +57,13 @@ impl App {
             }
             ui.menu_button("More", |ui| {
                 if ui.button("Export this chat…").clicked() {
-                    self.ask_export(false);
+                    self.prompt_export(false);
                 }
                 if ui.button("Export all chats…").clicked() {
-                    self.ask_export(true);
+                    self.prompt_export(true);
                 }
                 if ui.button("Import chats…").clicked() {
-                    self.files.ask(Purpose::Import, String::new());
+                    self.files.prompt_for(Purpose::Import, String::new());
                 }
                 ui.separator();
                 if ui.button("Profiler").clicked() {
@@ -87,7 +87,7 @@ impl App {
         let open = self.state.open_id();
         let writing = self.state.reply().map(|reply| reply.chat);
         let chats: Vec<(Id, String)> =
-            self.state.listed().iter().map(|chat| (chat.id, chat.shown_title().to_owned())).collect();
+            self.state.visible_chats().iter().map(|chat| (chat.id, chat.shown_title().to_owned())).collect();
         if chats.is_empty() {
             ui.label(RichText::new("Chats appear here.").weak());
             return;
@@ -113,7 +113,7 @@ impl App {
                     });
                     button.accessible_name(format!("Menu of {title}"));
                     let text = if writing == Some(*id) { format!("{title} …") } else { title.clone() };
-                    // What is on the right of a button's text holds the text on the left.
+                    // An empty right text aligns the button's text to the left.
                     let button = egui::Button::selectable(open == *id, text).truncate().right_text("");
                     let response = ui.add_sized([ui.available_width(), height], button).accessible_name(title);
                     if response.clicked() {
@@ -133,7 +133,7 @@ impl App {
             Some(Choice::Rename(id, title)) => self.renaming = Some((id, title)),
             Some(Choice::Export(id)) => {
                 self.state.open_chat(id);
-                self.ask_export(false);
+                self.prompt_export(false);
             }
             Some(Choice::Delete(id)) => self.state.delete(id),
             None => {}
@@ -151,8 +151,8 @@ impl App {
         }
         let mut chosen = None;
         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            if hits.len() >= MOST_HITS {
-                let text = format!("The newest {MOST_HITS} are shown; type more to narrow the search.");
+            if hits.len() >= MAX_HITS {
+                let text = format!("The newest {MAX_HITS} are shown; type more to narrow the search.");
                 ui.label(RichText::new(text).weak().small());
             }
             for hit in hits {
@@ -187,6 +187,7 @@ impl App {
         }
     }
 
+    /// Draws the trash. Returns whether it should be closed.
     pub(super) fn trash_sheet(&mut self, ctx: &Context) -> bool {
         let chats: Vec<(Id, String)> =
             self.state.trash().iter().map(|chat| (chat.id, chat.shown_title().to_owned())).collect();
@@ -211,7 +212,7 @@ impl App {
                     if chats.len() == 1 { "this chat".to_owned() } else { format!("these {} chats", chats.len()) };
                 ui.label(format!("Remove {what} for good? It cannot be undone."));
                 ui.horizontal(|ui| {
-                    // First, where a second click of a double click may fall.
+                    // The first position is the safe choice, because the second click of a double click may hit it.
                     *emptying &= !ui.button("Keep").clicked();
                     empty = ui.button("Remove for good").clicked();
                 });
@@ -230,6 +231,7 @@ impl App {
         close
     }
 
+    /// Draws the prompt for a new title.
     pub(super) fn rename_prompt(&mut self, ctx: &Context) {
         let Some((id, mut title)) = self.renaming.take() else { return };
         let (mut done, mut cancel) = (false, false);

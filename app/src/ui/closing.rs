@@ -1,26 +1,27 @@
-//! The question before the window closes, where something that was said would be lost with it.
+//! The confirmation before the window closes with unsaved chats.
 
 use egui::{Context, RichText, ViewportCommand};
 
 use super::{App, style};
 
-/// How far closing has come.
+/// The state of closing the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// Nobody wants it.
+    /// Not requested.
     #[default]
     No,
-    /// It is asked about.
+    /// The confirmation is shown.
     Asked,
-    /// It is what the person wants, whatever is lost.
-    Anyway,
+    /// The user confirmed it.
+    Confirmed,
 }
 
 impl App {
-    /// Keeps the window open for the question. It may be minimised, where nothing is drawn.
-    pub(super) fn hold_open(&mut self, ctx: &Context) {
+    /// Cancels a request to close while chats are unsaved, and shows the confirmation. Restores a minimized window, which
+    /// would not be drawn.
+    pub(super) fn confirm_close(&mut self, ctx: &Context) {
         let wanted = ctx.input(|input| input.viewport().close_requested());
-        if !wanted || self.closing == Closing::Anyway || self.state.would_lose().is_none() {
+        if !wanted || self.closing == Closing::Confirmed || self.state.unsaved_reason().is_none() {
             return;
         }
         self.closing = Closing::Asked;
@@ -29,12 +30,13 @@ impl App {
         }
     }
 
+    /// Draws the confirmation and handles the answer.
     pub(super) fn closing_prompt(&mut self, ctx: &Context) {
         if self.closing != Closing::Asked {
             return;
         }
-        // What could not be saved may be saved by now.
-        let Some(reason) = self.state.would_lose() else {
+        // Everything may have been saved since.
+        let Some(reason) = self.state.unsaved_reason() else {
             self.closing = Closing::No;
             return;
         };
@@ -44,7 +46,7 @@ impl App {
             ui.set_width(420.0_f32.min(ctx.content_rect().width() - 60.0));
             ui.heading("Not everything is saved");
             ui.add_space(4.0);
-            ui.label(RichText::new(reason).color(style::bad(ui.visuals())));
+            ui.label(RichText::new(reason).color(style::error_color(ui.visuals())));
             ui.label(if ended {
                 "What is not saved is lost when Lapidary closes. Copy what you want to keep first."
             } else {
@@ -52,7 +54,7 @@ impl App {
             });
             ui.add_space(6.0);
             ui.horizontal(|ui| {
-                // Nobody could write it.
+                // Exporting needs the store's thread.
                 let file = if ended { None } else { Some(ui.button("Export…")) };
                 anyway = ui.button("Close anyway").clicked();
                 let back = ui.button("Cancel");
@@ -64,14 +66,14 @@ impl App {
             });
         });
         if anyway {
-            self.closing = Closing::Anyway;
+            self.closing = Closing::Confirmed;
             ctx.send_viewport_cmd(ViewportCommand::Close);
         } else if export || cancel || modal.should_close() {
             self.closing = Closing::No;
             self.composer.focus = !export;
         }
         if export {
-            self.ask_export(true);
+            self.prompt_export(true);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a message is typed, and how full the context is.
+//! The composer: the field for messages, and the context meter.
 
 use egui::{Event, ImeEvent, Key, KeyboardShortcut, Modifiers, RichText, Ui};
 
@@ -6,15 +6,15 @@ use super::style::COLUMN;
 use super::{App, style};
 use crate::state::{Meter, Model};
 
-/// What typing remembers.
+/// The state of the composer.
 pub(super) struct Composer {
-    /// Whether to put the cursor there.
+    /// Whether to move the focus to the field.
     pub(super) focus: bool,
-    /// Whether an input method is composing, to which Enter and Escape belong then.
+    /// Whether an input method is composing. It then owns Enter and Escape.
     pub(super) composing: bool,
-    /// Whether no input method has a claim to this frame's Enter.
+    /// Whether Enter sends in this frame, because no input method owns it.
     pub(super) enter_sends: bool,
-    /// The field, once it was drawn.
+    /// The field's id, once it was drawn.
     pub(super) field: Option<egui::Id>,
 }
 
@@ -25,8 +25,8 @@ impl Default for Composer {
 }
 
 impl Composer {
-    /// Follows the input method; whether Enter may send in this frame.
-    fn follow(&mut self, ui: &Ui) -> bool {
+    /// Tracks the input method. Returns whether Enter may send in this frame.
+    fn track_ime(&mut self, ui: &Ui) -> bool {
         let mut free = !self.composing;
         ui.input(|input| {
             for event in &input.events {
@@ -36,11 +36,11 @@ impl Composer {
                         free &= !self.composing;
                     }
                     Event::Ime(ImeEvent::Commit(_)) => {
-                        // The Enter that commits comes in the same frame on some systems.
+                        // On some systems the Enter that commits comes in the same frame.
                         self.composing = false;
                         free = false;
                     }
-                    // Some systems do not say that the input method is gone with the window's focus.
+                    // Some systems send no event when the input method ends because the window loses the focus.
                     Event::WindowFocused(false) => self.composing = false,
                     _ => {}
                 }
@@ -51,7 +51,7 @@ impl Composer {
 }
 
 impl App {
-    /// The bottom of the window.
+    /// The panel at the bottom of the window.
     pub(super) fn composer_panel(&mut self, ui: &mut Ui) {
         egui::Panel::bottom("composer").show_separator_line(false).show(ui, |ui| {
             ui.add_space(6.0);
@@ -67,23 +67,23 @@ impl App {
     }
 
     fn composer_area(&mut self, ui: &mut Ui) {
-        self.composer.enter_sends = self.composer.follow(ui);
+        self.composer.enter_sends = self.composer.track_ime(ui);
         let id = ui.make_persistent_id("draft");
         self.composer.field = Some(id);
-        // What is typed while nothing has the focus, after a click on some text, is meant for the model.
+        // Text typed while nothing has the focus, such as after a click on a message, goes to the composer.
         let typed =
             |event: &Event| matches!(event, Event::Text(_) | Event::Paste(_) | Event::Ime(ImeEvent::Preedit { .. }));
-        // An edit takes it where it is shown, not on another branch.
+        // An edit on the shown branch takes the text instead.
         let path = self.state.tree().map_or(&[][..], |tree| tree.path());
         let edits = self.state.editing.as_ref().is_some_and(|(edited, _)| path.contains(edited));
-        let nowhere = self.sheet.is_none() && !edits && ui.ctx().memory(|memory| memory.focused().is_none());
-        if nowhere && ui.input(|input| input.events.iter().any(typed)) {
+        let unfocused = self.sheet.is_none() && !edits && ui.ctx().memory(|memory| memory.focused().is_none());
+        if unfocused && ui.input(|input| input.events.iter().any(typed)) {
             ui.ctx().memory_mut(|memory| memory.request_focus(id));
         }
         let focused = ui.ctx().memory(|memory| memory.has_focus(id));
         let mut send = false;
         if focused && self.composer.enter_sends {
-            send = take_enter(ui);
+            send = consume_enter(ui);
             let empty = self.state.draft().is_empty();
             if empty && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::ArrowUp)) {
                 self.state.edit_last();
@@ -94,7 +94,7 @@ impl App {
         let most = ui.ctx().content_rect().height() * 0.4;
         let hint = match &self.state.model {
             Model::Ready(loaded) if loaded.is_guide() => "Ask the guide",
-            Model::Loading { .. } => "The model is loading; type already",
+            Model::Loading { .. } => "The model is loading; you can type already",
             _ => "Type a message",
         };
         let frame = egui::Frame::new()
@@ -132,9 +132,9 @@ impl App {
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     let writing = self.state.reply().is_some();
                     let empty = self.state.draft().trim().is_empty();
-                    let here = self.state.writes_here();
-                    if (here || self.state.waits_here()) && empty {
-                        let hover = if here { "Stop the reply (Esc)" } else { "Take back what waits (Esc)" };
+                    let here = self.state.is_replying_here();
+                    if (here || self.state.is_queued_here()) && empty {
+                        let hover = if here { "Stop the reply (Esc)" } else { "Cancel the queued messages (Esc)" };
                         if ui.button("Stop").on_hover_text(hover).clicked() {
                             self.state.stop();
                         }
@@ -151,7 +151,7 @@ impl App {
             self.composer.focus = true;
         }
         if let Some(meter) = self.state.meter() {
-            let elsewhere = self.state.reply().filter(|_| !self.state.writes_here()).map(|reply| reply.chat);
+            let elsewhere = self.state.reply().filter(|_| !self.state.is_replying_here()).map(|reply| reply.chat);
             let elsewhere = elsewhere.and_then(|chat| self.state.chat(chat)).map(|chat| chat.shown_title().to_owned());
             show_meter(ui, meter, elsewhere);
         } else {
@@ -160,8 +160,8 @@ impl App {
     }
 }
 
-/// Takes an Enter that was pressed alone. `consume_key` would take one with Shift, too.
-pub(super) fn take_enter(ui: &Ui) -> bool {
+/// Consumes an Enter without modifiers. `consume_key` would also consume Shift+Enter.
+pub(super) fn consume_enter(ui: &Ui) -> bool {
     ui.input_mut(|input| {
         let count = input.events.len();
         input.events.retain(|event| {
@@ -172,15 +172,15 @@ pub(super) fn take_enter(ui: &Ui) -> bool {
 }
 
 fn show_meter(ui: &mut Ui, meter: Meter, elsewhere: Option<String>) {
-    let share = meter.used as f32 / meter.context.max(1) as f32;
+    let fraction = meter.used as f32 / meter.context.max(1) as f32;
     ui.horizontal(|ui| {
         let over = meter.used > meter.context;
-        let colour = if share > 0.9 { style::bad(ui.visuals()) } else { ui.visuals().selection.bg_fill };
-        let bar = egui::ProgressBar::new(share.min(1.0)).desired_width(120.0).desired_height(5.0).fill(colour);
+        let colour = if fraction > 0.9 { style::error_color(ui.visuals()) } else { ui.visuals().selection.bg_fill };
+        let bar = egui::ProgressBar::new(fraction.min(1.0)).desired_width(120.0).desired_height(5.0).fill(colour);
         ui.add(bar).accessible_name("Context used");
-        let mut text = format!("{} of {} tokens", grouped(meter.used), grouped(meter.context));
+        let mut text = format!("{} of {} tokens", with_thousands(meter.used), with_thousands(meter.context));
         if meter.draft > 0 {
-            text += &format!(", {} of them typed now", grouped(meter.draft));
+            text += &format!(", {} of them typed now", with_thousands(meter.draft));
         }
         if over {
             text += ": more than the context holds";
@@ -194,12 +194,12 @@ fn show_meter(ui: &mut Ui, meter: Meter, elsewhere: Option<String>) {
     });
 }
 
-/// A number with its thousands apart.
-pub(super) fn grouped(number: usize) -> String {
+/// A number with separated thousands.
+pub(super) fn with_thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -210,7 +210,7 @@ pub(super) fn grouped(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn thousands_are_apart() {
-        assert_eq!([7, 1234, 1_000_000].map(super::grouped), ["7", "1,234", "1,000,000"]);
+    fn thousands_are_separated() {
+        assert_eq!([7, 1234, 1_000_000].map(super::with_thousands), ["7", "1,234", "1,000,000"]);
     }
 }

@@ -1,5 +1,5 @@
-//! The messages of the open chat. Only what is in sight is drawn: the heights of the rest are remembered, or guessed until
-//! they have been seen.
+//! The messages of the open chat. Only visible rows are drawn. The heights of the others are remembered, or estimated
+//! until they have been drawn.
 
 use std::collections::HashMap;
 
@@ -7,68 +7,68 @@ use egui::{Rect, Ui, UiBuilder, pos2, vec2};
 
 use super::App;
 use super::blocks::{Block, Kind};
-use super::message::Piece;
+use super::message::MessagePart;
 use super::style::COLUMN;
 use crate::chats::{Id, Role};
 use crate::state::Model;
 
-/// How far beyond the edges is drawn, so that the keyboard reaches what is just out of sight.
+/// How far beyond the visible area rows are drawn, in points, so that Tab reaches controls just outside.
 const MARGIN: f32 = 300.0;
-/// How much of a page is passed at once, so that a line or two are seen before and after.
-const PAGE: f32 = 0.9;
+/// The fraction of the visible height that a page key scrolls. The rest stays visible for context.
+const PAGE_FRACTION: f32 = 0.9;
 
-/// Where keys lead.
+/// A scroll command from the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Turn {
+pub(super) enum Navigation {
     /// A page up.
-    Up,
+    PageUp,
     /// A page down.
-    Down,
-    /// To the first message.
+    PageDown,
+    /// To the start of the chat.
     First,
-    /// To the last message.
+    /// To the end of the chat.
     Last,
 }
 
-/// What drawing remembers of conversations.
+/// The drawing state of the conversation.
 #[derive(Default)]
 pub(super) struct Conversation {
-    /// The width and zoom for which the heights hold.
+    /// The width and zoom that the heights were measured at.
     shape: (f32, f32),
     heights: HashMap<(Id, usize), f32>,
     pub(super) markdown: egui_commonmark::CommonMarkCache,
     chat: Option<Id>,
-    /// Where a key leads, and whether what is there has been measured.
-    pub(super) turn: Option<(Turn, bool)>,
-    /// Where the next frame begins, when what is above it came to be higher or lower than it was thought.
+    /// A pending scroll command, and whether the rows at its target have been measured.
+    pub(super) navigation: Option<(Navigation, bool)>,
+    /// The scroll offset of the next frame, if rows above the visible area turned out to have other heights.
     offset: Option<f32>,
 }
 
 /// A row of the conversation.
 struct Row {
     message: Id,
-    /// Its place in the message.
+    /// Its index in the message.
     index: usize,
-    piece: Piece,
+    part: MessagePart,
     height: f32,
 }
 
 impl Row {
-    /// Whether the keyboard has something to do in it.
+    /// Whether it has controls that Tab reaches.
     fn has_controls(&self) -> bool {
-        match &self.piece {
-            Piece::Foot | Piece::Editor => true,
-            Piece::Block(block) => matches!(block.kind, Kind::Code { .. }),
-            Piece::Head => false,
+        match &self.part {
+            MessagePart::Footer | MessagePart::Editor => true,
+            MessagePart::Block(block) => matches!(block.kind, Kind::Code { .. }),
+            MessagePart::Header => false,
         }
     }
 }
 
 impl App {
-    /// The middle of the window.
+    /// The central area of the window.
     pub(super) fn conversation_area(&mut self, ui: &mut Ui) {
-        // Where there is nothing to turn, it is not kept for the next chat.
-        let turn = self.conversation.turn.take();
+        // Taken before the early returns, so that it does not apply to the next chat.
+        let navigation = self.conversation.navigation.take();
         let Some(tree) = self.state.tree() else {
             ui.centered_and_justified(|ui| ui.spinner());
             return;
@@ -78,20 +78,20 @@ impl App {
             return;
         }
         let path = tree.path().to_vec();
-        self.blocks.keep(&path);
+        self.blocks.retain(&path);
         let chat = self.state.open_id();
         let switched = self.conversation.chat.replace(chat) != Some(chat);
         let target = self.state.scroll_to;
         let editing = self.state.editing.as_ref().map(|(id, _)| *id);
-        // How much what is above came to be higher than it was thought.
-        let mut grown = 0.0;
+        // How much higher the rows above the visible area are than estimated.
+        let mut growth = 0.0;
         let area =
             egui::ScrollArea::vertical().id_salt(("conversation", chat)).auto_shrink(false).stick_to_bottom(true);
         let area = match self.conversation.offset.take().filter(|_| !switched) {
             Some(offset) => area.vertical_scroll_offset(offset),
             None => area,
         };
-        let shown = area.show_viewport(ui, |ui, viewport| {
+        let output = area.show_viewport(ui, |ui, viewport| {
             let left = ui.max_rect().left() + ((ui.available_width() - COLUMN) / 2.0).max(8.0);
             let width = (ui.available_width() - 16.0).min(COLUMN);
             let shape = (width.round(), ui.ctx().zoom_factor());
@@ -103,53 +103,53 @@ impl App {
             let total: f32 = rows.iter().map(|row| row.height).sum();
             let top = ui.max_rect().top();
             ui.set_min_size(vec2(ui.available_width(), total + 16.0));
-            let page = viewport.height() * PAGE;
-            let margin = if turn.is_some() { MARGIN.max(page) } else { MARGIN };
-            match turn {
-                // What is there is drawn first, for its true height.
-                Some((turn, false)) => {
-                    self.conversation.turn = Some((turn, true));
+            let page = viewport.height() * PAGE_FRACTION;
+            let margin = if navigation.is_some() { MARGIN.max(page) } else { MARGIN };
+            match navigation {
+                // The target rows are drawn once before scrolling, to measure their heights.
+                Some((navigation, false)) => {
+                    self.conversation.navigation = Some((navigation, true));
                     ui.ctx().request_repaint();
                 }
-                Some((turn, true)) => {
-                    let way = match turn {
-                        Turn::Up => page,
-                        Turn::Down => -page,
-                        Turn::First => viewport.min.y,
-                        Turn::Last => viewport.max.y - total - 16.0,
+                Some((navigation, true)) => {
+                    let delta = match navigation {
+                        Navigation::PageUp => page,
+                        Navigation::PageDown => -page,
+                        Navigation::First => viewport.min.y,
+                        Navigation::Last => viewport.max.y - total - 16.0,
                     };
-                    ui.scroll_with_delta_animation(vec2(0.0, way), egui::style::ScrollAnimation::none());
+                    ui.scroll_with_delta_animation(vec2(0.0, delta), egui::style::ScrollAnimation::none());
                 }
                 None => {}
             }
             let (from, to) = (viewport.min.y - margin, viewport.max.y + margin);
-            let near = nearest(&rows, from, to);
+            let nearby = nearest_with_controls(&rows, from, to);
             let mut y = 8.0;
             let mut settled = true;
-            for (place, row) in rows.into_iter().enumerate() {
+            for (index, row) in rows.into_iter().enumerate() {
                 let begins = y;
                 y += row.height;
                 if target == Some(row.message) && row.index == 0 {
                     let height = if editing == target { 200.0 } else { 40.0 };
-                    let place = Rect::from_min_size(pos2(left, top + begins), vec2(width, height));
+                    let rect = Rect::from_min_size(pos2(left, top + begins), vec2(width, height));
                     let align = if switched { Some(egui::Align::Center) } else { None };
-                    ui.scroll_to_rect(place, align);
+                    ui.scroll_to_rect(rect, align);
                 }
-                // An editor that is not drawn would lose the cursor, and what is typed next with it.
-                let kept = near.contains(&Some(place)) || matches!(row.piece, Piece::Editor);
+                // An editor that is not drawn would lose the focus, and the text typed next with it.
+                let kept = nearby.contains(&Some(index)) || matches!(row.part, MessagePart::Editor);
                 if (y < from || begins > to) && !kept {
                     continue;
                 }
-                let place = Rect::from_min_size(pos2(left, top + begins), vec2(width, row.height.max(1.0)));
+                let rect = Rect::from_min_size(pos2(left, top + begins), vec2(width, row.height.max(1.0)));
                 let salt = (row.message, row.index);
-                let mut child = ui.new_child(UiBuilder::new().id_salt(salt).max_rect(place));
+                let mut child = ui.new_child(UiBuilder::new().id_salt(salt).max_rect(rect));
                 child.set_width(width);
-                self.piece(&mut child, row.message, &row.piece);
+                self.message_part(&mut child, row.message, &row.part);
                 let height = child.min_rect().height() + child.spacing().item_spacing.y;
                 if (height - row.height).abs() > 0.5 {
                     settled = false;
                     if y <= viewport.min.y {
-                        grown += height - row.height;
+                        growth += height - row.height;
                     }
                 }
                 self.conversation.heights.insert((row.message, row.index), height);
@@ -158,47 +158,47 @@ impl App {
                 ui.ctx().request_repaint();
             }
         });
-        // What is read stays where it is.
-        self.conversation.offset = (grown != 0.0).then(|| (shown.state.unclamped_offset().y + grown).max(0.0));
+        // Keeps the visible rows in place.
+        self.conversation.offset = (growth != 0.0).then(|| (output.state.unclamped_offset().y + growth).max(0.0));
         if target.is_some() && !switched {
             self.state.scroll_to = None;
         } else if target.is_some() {
-            // The heights around it are known only now: once more.
+            // Scrolls once more now that the heights around the message are known.
             ui.ctx().request_repaint();
         }
     }
 
-    /// Everything there is to draw, from the top.
+    /// All rows from the top.
     fn rows(&mut self, path: &[Id], width: f32) -> Vec<Row> {
         let mut rows = Vec::new();
         let editing = self.state.editing.as_ref().map(|(id, _)| *id);
         for id in path {
             let Some(message) = self.state.tree().and_then(|tree| tree.get(*id)) else { continue };
-            let guess = |piece: &Piece| match piece {
-                Piece::Head => 34.0,
-                Piece::Editor => 120.0,
-                Piece::Foot if message.role == Role::Model => 40.0,
-                Piece::Foot => 36.0,
-                Piece::Block(block) => guess_height(&message.text[block.range.clone()], &block.kind, width),
+            let estimate = |part: &MessagePart| match part {
+                MessagePart::Header => 34.0,
+                MessagePart::Editor => 120.0,
+                MessagePart::Footer if message.role == Role::Model => 40.0,
+                MessagePart::Footer => 36.0,
+                MessagePart::Block(block) => estimate_height(&message.text[block.range.clone()], &block.kind, width),
             };
-            let mut add = |index: usize, piece: Piece| {
-                // While a block grows its last height is the best guess.
+            let mut add = |index: usize, part: MessagePart| {
+                // For a growing block, the last height is the best estimate.
                 let known = self.conversation.heights.get(&(*id, index)).copied();
-                let height = known.unwrap_or_else(|| guess(&piece));
-                rows.push(Row { message: *id, index, piece, height });
+                let height = known.unwrap_or_else(|| estimate(&part));
+                rows.push(Row { message: *id, index, part, height });
             };
-            add(0, Piece::Head);
+            add(0, MessagePart::Header);
             if editing == Some(*id) {
-                add(usize::MAX - 1, Piece::Editor);
+                add(usize::MAX - 1, MessagePart::Editor);
                 continue;
             }
             let blocks: Vec<Block> = self.blocks.of(*id, &message.text).to_vec();
             for (index, block) in blocks.into_iter().enumerate() {
-                add(index + 1, Piece::Block(block));
+                add(index + 1, MessagePart::Block(block));
             }
-            add(usize::MAX, Piece::Foot);
+            add(usize::MAX, MessagePart::Footer);
         }
-        // What is not shown any more need not be remembered for ever.
+        // Forgets the heights of messages that are no longer shown.
         if self.conversation.heights.len() > 4 * rows.len() + 4096 {
             let shown: std::collections::HashSet<Id> = path.iter().copied().collect();
             self.conversation.heights.retain(|(id, _), _| shown.contains(id));
@@ -206,11 +206,11 @@ impl App {
         rows
     }
 
-    /// What an empty chat shows.
+    /// The content of an empty chat.
     fn greeting(&mut self, ui: &mut Ui) {
         let loaded = self.state.loaded();
         let guide = loaded.is_some_and(|loaded| loaded.is_guide());
-        let (title, text, asks): (String, &str, &[&str]) = match loaded {
+        let (title, text, questions): (String, &str, &[&str]) = match loaded {
             Some(_) if guide => (
                 "Hello".into(),
                 "This is the built-in guide. It knows how to use Lapidary and how Gemma 2 works, and nothing else. For a real \
@@ -219,22 +219,22 @@ impl App {
             ),
             Some(loaded) => (loaded.name.clone(), "Ask anything. Nothing leaves this machine.", &[]),
             None if matches!(self.state.model, Model::Failed(_)) => {
-                ("No model".into(), "The model could not be loaded; above is why.", &[])
+                ("No model".into(), "The model could not be loaded; the reason is shown above.", &[])
             }
             None => ("One moment".into(), "The model is loading. You can type already.", &[]),
         };
         let middle = egui::vec2(ui.available_width().min(520.0), ui.available_height());
-        let place = egui::Align2::CENTER_CENTER.align_size_within_rect(middle, ui.max_rect());
-        ui.scope_builder(UiBuilder::new().max_rect(place).layout(egui::Layout::top_down(egui::Align::Center)), |ui| {
+        let rect = egui::Align2::CENTER_CENTER.align_size_within_rect(middle, ui.max_rect());
+        ui.scope_builder(UiBuilder::new().max_rect(rect).layout(egui::Layout::top_down(egui::Align::Center)), |ui| {
             ui.add_space((ui.available_height() * 0.28).min(220.0));
             ui.heading(title);
             ui.label(egui::RichText::new(text).weak());
             ui.add_space(12.0);
-            for ask in asks {
-                if ui.button(*ask).clicked() {
-                    // What was being typed is not given up for it.
+            for question in questions {
+                if ui.button(*question).clicked() {
+                    // Keeps the draft.
                     let draft = self.state.draft().to_owned();
-                    self.state.set_draft((*ask).to_owned());
+                    self.state.set_draft((*question).to_owned());
                     self.state.send();
                     self.state.set_draft(draft);
                     self.composer.focus = true;
@@ -247,28 +247,29 @@ impl App {
     }
 }
 
-/// The last row with controls above `from`, and the first below `to`: from one to the next the keyboard walks the whole chat.
-fn nearest(rows: &[Row], from: f32, to: f32) -> [Option<usize>; 2] {
+/// The last row with controls above `from` and the first below `to`. They are drawn so that Tab can move through the
+/// whole chat.
+fn nearest_with_controls(rows: &[Row], from: f32, to: f32) -> [Option<usize>; 2] {
     let (mut above, mut below) = (None, None);
     let mut y = 8.0;
-    for (place, row) in rows.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         let begins = y;
         y += row.height;
         if !row.has_controls() {
             continue;
         }
         if y < from {
-            above = Some(place);
+            above = Some(index);
         } else if begins > to {
-            below = Some(place);
+            below = Some(index);
             break;
         }
     }
     [above, below]
 }
 
-/// How high a block that was never seen may be.
-fn guess_height(text: &str, kind: &Kind, width: f32) -> f32 {
+/// Estimates the height of a block that was never drawn, in points.
+fn estimate_height(text: &str, kind: &Kind, width: f32) -> f32 {
     let (char_width, line_height) = match kind {
         Kind::Text => (7.2, 20.0),
         _ => (0.0, 18.0),

@@ -1,4 +1,4 @@
-//! Files and folders: chosen in a dialog of the system, typed, or dropped on the window.
+//! Choosing files and folders: in a system dialog, by typing a path, or by dropping them on the window.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -8,17 +8,17 @@ use egui::{Context, RichText};
 use super::App;
 use crate::chats::Chat;
 
-/// What a path is wanted for.
+/// What a path is chosen for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// A model to open.
     OpenModel,
-    /// A file to write the open chat to, or all.
+    /// A file to export to.
     Export {
-        /// Whether all chats are meant.
+        /// Whether to export all chats rather than the open one.
         all: bool,
     },
-    /// A file to read chats from.
+    /// A file to import chats from.
     Import,
 }
 
@@ -51,54 +51,54 @@ impl Purpose {
     }
 }
 
-/// What a dialog of the system gave, and what for.
+/// The result of a system dialog, and its purpose.
 type Picked = (Purpose, PathBuf);
 
-/// The prompt for a path, and the dialogs of the system that are open.
+/// The prompt for a path, and the results of open system dialogs.
 pub(super) struct Files {
     prompt: Option<(Purpose, String)>,
-    /// What the system's dialog gave, which asks before a file is written over.
-    agreed: Option<PathBuf>,
+    /// The path that a system dialog returned after it asked whether to overwrite an existing file.
+    overwrite_agreed: Option<PathBuf>,
     picked: (Sender<Picked>, Receiver<Picked>),
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { prompt: None, agreed: None, picked: mpsc::channel() }
+        Self { prompt: None, overwrite_agreed: None, picked: mpsc::channel() }
     }
 }
 
 impl Files {
-    /// Asks for a path.
-    pub(super) fn ask(&mut self, purpose: Purpose, proposal: String) {
+    /// Opens the prompt for a path.
+    pub(super) fn prompt_for(&mut self, purpose: Purpose, proposal: String) {
         self.prompt = Some((purpose, proposal));
-        self.agreed = None;
+        self.overwrite_agreed = None;
     }
 
-    /// Whether a path is asked for.
+    /// Whether the prompt is open.
     pub(super) fn is_open(&self) -> bool {
         self.prompt.is_some()
     }
 
-    /// Closes the prompt; whether it was open.
+    /// Closes the prompt. Returns whether it was open.
     pub(super) fn close(&mut self) -> bool {
         self.prompt.take().is_some()
     }
 
-    /// Opens the system's dialog, which answers on a thread of its own.
+    /// Opens a system dialog, waiting for it on its own thread.
     fn browse(&self, ctx: &Context, purpose: Purpose, folder: bool) {
         let dialog = rfd::AsyncFileDialog::new().set_title(purpose.title());
         let (answer, ctx) = (self.picked.0.clone(), ctx.clone());
         let wait = |future: std::pin::Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>>| {
             let work = move || {
                 if let Some(file) = pollster::block_on(future) {
-                    // Nobody listens once the window is closed.
+                    // Sending fails after the window is closed, when the result no longer matters.
                     let _ = answer.send((purpose, file.path().to_owned()));
                     ctx.request_repaint();
                 }
             };
             if let Err(error) = std::thread::Builder::new().name("lapidary-dialog".into()).spawn(work) {
-                log::error!("the system gives no thread: {error}");
+                log::error!("cannot start a thread: {error}");
             }
         };
         match purpose {
@@ -117,11 +117,15 @@ impl Files {
 }
 
 impl App {
-    /// Asks where to write chats.
-    pub(super) fn ask_export(&mut self, all: bool) {
-        let empty = if all { self.state.listed().is_empty() } else { !self.state.open().is_some_and(Chat::is_begun) };
+    /// Opens the prompt for the file to export to.
+    pub(super) fn prompt_export(&mut self, all: bool) {
+        let empty = if all {
+            self.state.visible_chats().is_empty()
+        } else {
+            !self.state.open().is_some_and(Chat::has_messages)
+        };
         if empty {
-            self.state.say("There is nothing to export yet.");
+            self.state.notify("There is nothing to export yet.");
             return;
         }
         let title = if all {
@@ -129,22 +133,22 @@ impl App {
         } else {
             self.state.open().map(|chat| chat.shown_title().to_owned()).unwrap_or_default()
         };
-        let harmless = |c: char| if c.is_alphanumeric() || " -_".contains(c) { c } else { ' ' };
-        let name: String = title.chars().map(harmless).collect();
+        let allowed = |c: char| if c.is_alphanumeric() || " -_".contains(c) { c } else { ' ' };
+        let name: String = title.chars().map(allowed).collect();
         let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-        // A name of dots and signs only would leave none.
+        // A title without letters, digits or dashes leaves an empty name.
         let name = if name.is_empty() { "Chat".to_owned() } else { name };
         let folder = std::env::home_dir().unwrap_or_default();
         let folder = Some(folder.join("Documents")).filter(|folder| folder.is_dir()).unwrap_or(folder);
         let path = folder.join(format!("{name}.{}", if all { "json" } else { "md" }));
-        self.files.ask(Purpose::Export { all }, path.display().to_string());
+        self.files.prompt_for(Purpose::Export { all }, path.display().to_string());
     }
 
-    /// Takes what was dropped on the window.
-    pub(super) fn take_files(&mut self, ctx: &Context) {
+    /// Handles files dropped on the window.
+    pub(super) fn handle_dropped_files(&mut self, ctx: &Context) {
         let dropped = ctx.input_mut(|input| std::mem::take(&mut input.raw.dropped_files));
         for file in dropped {
-            self.state.take_file(file.path().to_owned());
+            self.state.open_dropped_file(file.path().to_owned());
             self.composer.focus = true;
         }
         if ctx.input(|input| !input.raw.hovered_files.is_empty()) {
@@ -161,14 +165,15 @@ impl App {
         }
     }
 
+    /// Draws the prompt for a path, and acts on the path when it is confirmed.
     pub(super) fn file_prompt(&mut self, ctx: &Context) {
         while let Ok((purpose, path)) = self.files.picked.1.try_recv() {
-            // What was chosen for something else was not agreed to be written over.
+            // A result for another purpose is ignored, because its overwriting was not confirmed for this one.
             if let Some((wanted, text)) = &mut self.files.prompt
                 && *wanted == purpose
             {
                 *text = path.display().to_string();
-                self.files.agreed = Some(path);
+                self.files.overwrite_agreed = Some(path);
             }
         }
         let Some((purpose, mut path)) = self.files.prompt.take() else { return };
@@ -199,12 +204,12 @@ impl App {
             });
         });
         if done && !path.trim().is_empty() {
-            let path = typed(path.trim());
+            let path = parse_path(path.trim());
             match purpose {
                 Purpose::OpenModel => self.state.load_model(Some(path)),
                 Purpose::Export { all } => {
-                    let over = self.files.agreed.as_ref() == Some(&path);
-                    self.state.export(all, path, over);
+                    let overwrite = self.files.overwrite_agreed.as_ref() == Some(&path);
+                    self.state.export(all, path, overwrite);
                 }
                 Purpose::Import => self.state.import(path),
             }
@@ -222,8 +227,8 @@ impl App {
     }
 }
 
-/// A path as people write it: `~` is their own folder, and some file managers copy it with quotes around it.
-fn typed(text: &str) -> PathBuf {
+/// Parses a typed path. `~` is the home folder, and some file managers copy paths in quotes.
+fn parse_path(text: &str) -> PathBuf {
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     match (text.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
@@ -235,13 +240,13 @@ fn typed(text: &str) -> PathBuf {
 mod tests {
     use std::path::PathBuf;
 
-    use super::typed;
+    use super::parse_path;
 
     #[test]
-    fn paths_are_taken_as_people_write_them() {
-        assert_eq!(typed("/a b.gguf"), PathBuf::from("/a b.gguf"));
-        assert_eq!(typed("\"C:\\a b.gguf\""), PathBuf::from("C:\\a b.gguf"));
-        assert_eq!(typed("~/a.gguf"), std::env::home_dir().unwrap().join("a.gguf"));
-        assert_eq!(typed("\""), PathBuf::from("\""));
+    fn typed_paths_are_parsed() {
+        assert_eq!(parse_path("/a b.gguf"), PathBuf::from("/a b.gguf"));
+        assert_eq!(parse_path("\"C:\\a b.gguf\""), PathBuf::from("C:\\a b.gguf"));
+        assert_eq!(parse_path("~/a.gguf"), std::env::home_dir().unwrap().join("a.gguf"));
+        assert_eq!(parse_path("\""), PathBuf::from("\""));
     }
 }

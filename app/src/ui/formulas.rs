@@ -1,5 +1,6 @@
-//! Formulas in TeX, drawn by RaTeX: the only library for Rust that lays out what KaTeX does, draws without a browser or a
-//! JavaScript engine, brings its fonts, and bounds its work on hostile input. What it cannot draw stays as its source.
+//! Draws TeX formulas with RaTeX. It is the only Rust library that lays out what KaTeX does, needs no browser or
+//! JavaScript engine, includes its fonts, and bounds its work on hostile input. A formula that it cannot draw is shown
+//! as source.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,26 +11,27 @@ use ratex_render::{RenderOptions, render_to_png};
 use ratex_types::color::Color;
 use ratex_types::math_style::MathStyle;
 
-/// Formulas that are kept drawn.
-const MOST: usize = 512;
-/// Longer sources are no formulas that a person reads.
-const LONGEST: usize = 4000;
+/// The most formulas in the cache.
+const MAX_FORMULAS: usize = 512;
+/// The longest source that is drawn, in bytes.
+const MAX_TEX_BYTES: usize = 4000;
 
-/// What was drawn, by source, whether on its own line, and pixels a point in hundredths.
+/// A cache of drawn formulas by source, whether inline, and hundredths of a pixel per point. `None` if one cannot be
+/// drawn.
 #[derive(Default)]
 pub(super) struct Formulas(HashMap<(String, bool, u32), Option<TextureHandle>>);
 
 impl Formulas {
-    /// Shows a formula, in a line of text or on a line of its own.
+    /// Shows a formula, inline or on its own line.
     pub(super) fn show(&mut self, ui: &mut Ui, tex: &str, inline: bool) {
         let tex = tex.trim();
         let scale = ui.ctx().pixels_per_point();
         let key = (tex.to_owned(), inline, (100.0 * scale) as u32);
-        if self.0.len() >= MOST && !self.0.contains_key(&key) {
+        if self.0.len() >= MAX_FORMULAS && !self.0.contains_key(&key) {
             self.0.clear();
         }
         let size = egui::TextStyle::Body.resolve(ui.style()).size * 1.2;
-        // The device refuses a larger picture, and egui takes that for the end of the window.
+        // The device refuses a larger texture, which egui treats as a fatal error.
         let most = ui.input(|input| input.max_texture_side);
         let drawn = self.0.entry(key).or_insert_with(|| {
             let image = draw(tex, inline, size, scale)?;
@@ -43,7 +45,7 @@ impl Formulas {
             ui.label(source);
             return;
         };
-        // It is drawn in white, so that one picture serves both themes.
+        // The texture is white and tinted, so that one texture serves both themes.
         let colour = ui.visuals().text_color();
         let image = egui::Image::new((texture.id(), texture.size_vec2() / scale)).tint(colour).alt_text(tex);
         if inline {
@@ -54,12 +56,12 @@ impl Formulas {
     }
 }
 
-/// A formula in white on nothing.
+/// Draws a formula in white on transparent.
 fn draw(tex: &str, inline: bool, size: f32, scale: f32) -> Option<ColorImage> {
-    if tex.len() > LONGEST {
+    if tex.len() > MAX_TEX_BYTES {
         return None;
     }
-    // It is a young parser, and what it parses comes from a model: a panic in it must not take the window along.
+    // The parser is young and its input comes from a model. A panic in it must not end the window.
     let png = catch_unwind(AssertUnwindSafe(|| {
         let formula = ratex_parser::parse(tex).ok()?;
         let style = if inline { MathStyle::Text } else { MathStyle::Display };
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formulas_are_drawn_and_what_is_none_is_not() {
+    fn formulas_are_drawn_and_other_texts_are_not() {
         let image = draw(r"\frac{1}{2} + \sqrt{x_i^2}", false, 18.0, 1.0).unwrap();
         assert!(image.size[1] > 20, "a fraction is higher than a line: {:?}", image.size);
         assert!(image.pixels.iter().any(|pixel| pixel.a() > 200), "it is empty");
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_formula_wider_than_the_device_can_hold_stays_as_its_source() {
+    fn a_formula_wider_than_a_texture_is_shown_as_source() {
         let (ctx, mut formulas) = (egui::Context::default(), Formulas::default());
         let long = "x+".repeat(800) + "x";
         for (most, drawn) in [(2048, false), (1 << 20, true)] {

@@ -8,29 +8,29 @@ use super::blocks::{Block, Kind};
 use super::{App, composer, style};
 use crate::chats::{Id, Message, Role, Status};
 use crate::state::Model;
-use crate::worker::{Overflow, WayOn};
+use crate::worker::{Overflow, Remedy};
 
-/// A part of a message that is drawn apart from the others.
+/// A part of a message that is drawn as one row.
 #[derive(Clone, Debug)]
-pub(super) enum Piece {
-    /// Who says it, and the branches.
-    Head,
+pub(super) enum MessagePart {
+    /// The author.
+    Header,
     /// A block of its text.
     Block(Block),
-    /// What can be done with it.
-    Foot,
-    /// Its text, being edited.
+    /// The status and the actions.
+    Footer,
+    /// The editor of its text.
     Editor,
 }
 
-/// What a person chose below a message.
+/// The action chosen below a message.
 enum Choice {
     Stop,
-    Walk(isize),
+    Sibling(isize),
     Copy,
     Edit,
-    Again,
-    GoOn(Overflow),
+    Regenerate,
+    Continue(Overflow),
     Alternatives,
     Reload,
     Summary,
@@ -38,26 +38,27 @@ enum Choice {
 }
 
 impl App {
-    pub(super) fn piece(&mut self, ui: &mut Ui, id: Id, piece: &Piece) {
+    /// Draws a part of a message.
+    pub(super) fn message_part(&mut self, ui: &mut Ui, id: Id, part: &MessagePart) {
         let Some(message) = self.state.tree().and_then(|tree| tree.get(id)) else { return };
         if message.role == Role::User {
-            // One ground for all the rows of what the person said.
-            let ground = ui.max_rect().expand2(egui::vec2(10.0, 0.5));
-            ui.painter().rect_filled(ground, 0.0, ui.visuals().faint_bg_color);
+            // All rows of a user's message share one background.
+            let background = ui.max_rect().expand2(egui::vec2(10.0, 0.5));
+            ui.painter().rect_filled(background, 0.0, ui.visuals().faint_bg_color);
         }
-        match piece {
-            Piece::Head => self.head(ui, id),
-            Piece::Block(block) => {
+        match part {
+            MessagePart::Header => self.header(ui, id),
+            MessagePart::Block(block) => {
                 let text = message.text.clone();
                 let writing = self.state.is_writing(id);
                 self.block(ui, &text, block, writing);
             }
-            Piece::Foot => self.foot(ui, id),
-            Piece::Editor => self.editor(ui, id),
+            MessagePart::Footer => self.footer(ui, id),
+            MessagePart::Editor => self.editor(ui, id),
         }
     }
 
-    fn head(&mut self, ui: &mut Ui, id: Id) {
+    fn header(&mut self, ui: &mut Ui, id: Id) {
         let Some(tree) = self.state.tree() else { return };
         let Some(message) = tree.get(id) else { return };
         let name = match (message.role, &message.model) {
@@ -68,8 +69,8 @@ impl App {
         ui.add_space(4.0);
         ui.horizontal(|ui| {
             ui.add(egui::Label::new(RichText::new(name).strong().size(13.5)).truncate());
-            if message.status == Status::Queued || (message.role == Role::Model && self.state.waits(id)) {
-                ui.label(RichText::new("waits its turn").weak().small());
+            if message.status == Status::Queued || (message.role == Role::Model && self.state.is_queued(id)) {
+                ui.label(RichText::new("queued").weak().small());
             }
         });
     }
@@ -90,7 +91,7 @@ impl App {
     fn markdown(&mut self, ui: &mut Ui, text: &str) {
         let formulas = self.formulas.clone();
         let math = move |ui: &mut Ui, tex: &str, inline: bool| formulas.borrow_mut().show(ui, tex, inline);
-        // A picture from the network would tell its server that this was read.
+        // Images are not loaded, because a request would tell a server that the message was read.
         let html = |ui: &mut Ui, html: &str| {
             ui.label(RichText::new(html.trim_end()).monospace());
         };
@@ -101,19 +102,19 @@ impl App {
             .show(ui, &mut self.conversation.markdown, text);
     }
 
-    fn foot(&mut self, ui: &mut Ui, id: Id) {
+    fn footer(&mut self, ui: &mut Ui, id: Id) {
         let writing = self.state.is_writing(id);
-        let busy = self.state.writes_here();
+        let busy = self.state.is_replying_here();
         let Some(tree) = self.state.tree() else { return };
         let Some(message) = tree.get(id) else { return };
         let last = tree.leaf() == Some(id);
-        // Neither twice, nor where nobody can answer: the old reply would make way for nothing.
-        let can = !self.state.waits(id) && !matches!(self.state.model, Model::Failed(_));
-        let (place, count) = tree.place(id);
+        // Not while a job for the message is queued, nor without a model, which would leave the old reply without a new one.
+        let can_generate = !self.state.is_queued(id) && !matches!(self.state.model, Model::Failed(_));
+        let (index, count) = tree.sibling_position(id);
         let mut choice = None;
         if message.role == Role::Model {
             let problem = self.state.problems.get(&id).copied();
-            choice = state_of_reply(ui, message, writing, problem, self.state.settings.overflow);
+            choice = reply_status(ui, message, writing, problem, self.state.settings.overflow);
         }
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
@@ -122,48 +123,52 @@ impl App {
                 let what = if message.text.is_empty() { " Reading…" } else { " Writing…" };
                 ui.label(RichText::new(what).weak().small());
                 ui.add_space(8.0);
-                if small(ui, "Stop", "Stop the reply (Esc)") {
+                if quiet_button(ui, "Stop", "Stop the reply (Esc)") {
                     choice = Some(Choice::Stop);
                 }
                 return;
             }
             if count > 1 {
-                if arrow(ui, place > 0, "<", "Previous branch") {
-                    choice = Some(Choice::Walk(-1));
+                if branch_arrow(ui, index > 0, "<", "Previous branch") {
+                    choice = Some(Choice::Sibling(-1));
                 }
-                ui.label(RichText::new(format!("{}/{count}", place + 1)).weak().size(12.5));
-                if arrow(ui, place + 1 < count, ">", "Next branch") {
-                    choice = Some(Choice::Walk(1));
+                ui.label(RichText::new(format!("{}/{count}", index + 1)).weak().size(12.5));
+                if branch_arrow(ui, index + 1 < count, ">", "Next branch") {
+                    choice = Some(Choice::Sibling(1));
                 }
                 ui.add_space(4.0);
             }
-            if !message.text.is_empty() && small(ui, "Copy", "Copy the message") {
+            if !message.text.is_empty() && quiet_button(ui, "Copy", "Copy the message") {
                 choice = Some(Choice::Copy);
             }
-            if message.status != Status::Queued && small(ui, "Edit", "Edit; what was said stays as a branch") {
+            if message.status != Status::Queued && quiet_button(ui, "Edit", "Edit; the old version stays as a branch") {
                 choice = Some(Choice::Edit);
             }
             match message.role {
                 Role::Model => {
-                    // What was imported may answer no question.
-                    if message.parent.is_some() && small_if(ui, can, "Regenerate", "Another reply, as a branch") {
-                        choice = Some(Choice::Again);
+                    // An imported reply may have no question.
+                    if message.parent.is_some()
+                        && quiet_button_if(ui, can_generate, "Regenerate", "Another reply, as a branch")
+                    {
+                        choice = Some(Choice::Regenerate);
                     }
-                    if small_if(ui, can, "Continue", "Let the model go on with this reply") {
-                        choice = Some(Choice::GoOn(self.state.settings.overflow));
+                    if quiet_button_if(ui, can_generate, "Continue", "Let the model continue this reply") {
+                        choice = Some(Choice::Continue(self.state.settings.overflow));
                     }
-                    if !message.text.is_empty() && small(ui, "Alternatives", "What else the model might have said") {
+                    if !message.text.is_empty()
+                        && quiet_button(ui, "Alternatives", "What else the model might have said")
+                    {
                         choice = Some(Choice::Alternatives);
                     }
                 }
                 Role::User if last && !busy && message.status != Status::Queued => {
-                    if small_if(ui, can, "Answer", "Let the model answer this") {
-                        choice = Some(Choice::Again);
+                    if quiet_button_if(ui, can_generate, "Answer", "Let the model answer this") {
+                        choice = Some(Choice::Regenerate);
                     }
                 }
                 Role::User => {}
             }
-            // One that was stopped before its first word has no speed.
+            // A reply stopped before its first token has no speed.
             if let Some(speed) = message.speed.filter(|speed| speed.tokens > 0) {
                 let text = format!(
                     "{:.1} tokens/s · first after {:.2} s · {} tokens",
@@ -172,7 +177,7 @@ impl App {
                     speed.tokens
                 );
                 ui.add_space(8.0);
-                // All of it on one line, where there is one.
+                // Kept on one line.
                 ui.add(egui::Label::new(RichText::new(text).weak().small()).extend());
             }
         });
@@ -180,16 +185,16 @@ impl App {
         let Some(choice) = choice else { return };
         match choice {
             Choice::Stop => self.state.stop(),
-            Choice::Walk(step) => self.state.walk(id, step),
+            Choice::Sibling(step) => self.state.show_sibling(id, step),
             Choice::Copy => {
                 ui.ctx().copy_text(message.text.clone());
-                self.state.say("Copied.");
+                self.state.notify("Copied.");
             }
             Choice::Edit => self.state.edit(id),
-            Choice::Again => self.state.regenerate(id),
-            Choice::GoOn(overflow) => self.state.go_on(id, overflow),
+            Choice::Regenerate => self.state.regenerate(id),
+            Choice::Continue(overflow) => self.state.continue_reply(id, overflow),
             Choice::Alternatives => self.state.show_alternatives(id),
-            Choice::Reload => self.state.reload_and_go_on(id),
+            Choice::Reload => self.state.reload_and_continue(id),
             Choice::Summary => self.state.start_from_summary(),
             Choice::Models => self.toggle(super::Panel::Models),
         }
@@ -199,15 +204,15 @@ impl App {
         let Some((_, mut text)) = self.state.editing.take() else { return };
         let user = self.state.tree().and_then(|tree| tree.get(id)).is_some_and(|message| message.role == Role::User);
         let field = ui.make_persistent_id(("edit", id));
-        // Under a dialog every key belongs to that.
+        // A dialog above the editor owns the keyboard.
         let layer = ui.layer_id();
         let reachable = ui.ctx().memory(|memory| memory.allows_interaction(layer));
         if !reachable {
             ui.ctx().memory_mut(|memory| memory.surrender_focus(field));
         }
         let focused = reachable && ui.ctx().memory(|memory| memory.has_focus(field));
-        // One's own message is sent as any other. A reply is text with many lines, which Enter starts.
-        let sent = user && focused && self.composer.enter_sends && composer::take_enter(ui);
+        // Enter sends an edited message of the user. In a reply it starts a new line.
+        let sent = user && focused && self.composer.enter_sends && composer::consume_enter(ui);
         let new_line = if user { egui::Modifiers::SHIFT } else { egui::Modifiers::NONE };
         let response = ui.add(
             egui::TextEdit::multiline(&mut text)
@@ -226,8 +231,8 @@ impl App {
         }
         let (mut done, mut cancel) = (sent, false);
         ui.horizontal(|ui| {
-            done |= in_sight(ui.button(if user { "Send" } else { "Save" })).clicked();
-            cancel = in_sight(ui.button("Cancel")).clicked();
+            done |= scroll_on_focus(ui.button(if user { "Send" } else { "Save" })).clicked();
+            cancel = scroll_on_focus(ui.button("Cancel")).clicked();
             ui.label(RichText::new("The old version stays as a branch.").weak().small());
         });
         let enter = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, egui::Key::Enter);
@@ -245,12 +250,12 @@ impl App {
     }
 }
 
-/// What is to be said of a reply that did not simply end, and the ways on.
-fn state_of_reply(
+/// The status of a reply that did not end normally, and its remedies.
+fn reply_status(
     ui: &mut Ui,
     message: &Message,
     writing: bool,
-    way_on: Option<WayOn>,
+    remedy: Option<Remedy>,
     overflow: Overflow,
 ) -> Option<Choice> {
     let text = match message.status {
@@ -260,74 +265,74 @@ fn state_of_reply(
         _ => None,
     };
     let failed = message.status == Status::Failed;
-    let colour = if failed { style::bad(ui.visuals()) } else { ui.visuals().weak_text_color() };
+    let colour = if failed { style::error_color(ui.visuals()) } else { ui.visuals().weak_text_color() };
     for line in text.into_iter().chain(message.note.as_deref().filter(|_| !writing || !failed)) {
         ui.label(RichText::new(line).color(colour).size(13.0));
     }
-    let full = message.status == Status::ContextFull || (failed && way_on == Some(WayOn::MakeRoom));
+    let full = message.status == Status::ContextFull || (failed && remedy == Some(Remedy::MakeRoom));
     let mut choice = None;
     if writing || !(full || failed) {
         return None;
     }
-    ui.horizontal_wrapped(|ui| match way_on {
+    ui.horizontal_wrapped(|ui| match remedy {
         _ if full => {
-            let drop = in_sight(ui.button("Drop the oldest messages"));
-            if drop.on_hover_text("The model is not told them; they stay here").clicked() {
-                choice = Some(Choice::GoOn(Overflow::DropOldest));
+            let drop = scroll_on_focus(ui.button("Drop the oldest messages"));
+            if drop.on_hover_text("They stay in the chat, but the model no longer sees them").clicked() {
+                choice = Some(Choice::Continue(Overflow::DropOldest));
             }
-            let sum_up = in_sight(ui.button("Start from a summary"));
+            let sum_up = scroll_on_focus(ui.button("Start from a summary"));
             if sum_up.on_hover_text("A new chat that begins with a summary of this one").clicked() {
                 choice = Some(Choice::Summary);
             }
         }
-        Some(WayOn::Reload) => {
-            if in_sight(ui.button("Load the model again and continue")).clicked() {
+        Some(Remedy::Reload) => {
+            if scroll_on_focus(ui.button("Load the model again and continue")).clicked() {
                 choice = Some(Choice::Reload);
             }
         }
-        Some(WayOn::Smaller | WayOn::OtherFile | WayOn::Driver) => {
-            if in_sight(ui.button("Choose another model")).clicked() {
+        Some(Remedy::ReduceMemory | Remedy::OtherFile | Remedy::Driver) => {
+            if scroll_on_focus(ui.button("Choose another model")).clicked() {
                 choice = Some(Choice::Models);
             }
         }
         _ => {
-            if in_sight(ui.button("Try again")).clicked() {
-                choice = Some(Choice::GoOn(overflow));
+            if scroll_on_focus(ui.button("Try again")).clicked() {
+                choice = Some(Choice::Continue(overflow));
             }
         }
     });
     choice
 }
 
-/// A small arrow to another branch.
-fn arrow(ui: &mut Ui, enabled: bool, sign: &str, label: &str) -> bool {
+/// A small button that shows another branch.
+fn branch_arrow(ui: &mut Ui, enabled: bool, sign: &str, label: &str) -> bool {
     let button = ui.add_enabled(enabled, egui::Button::new(sign).small().frame_when_inactive(false));
-    in_sight(button).accessible_name(label).on_hover_text(label).clicked()
+    scroll_on_focus(button).accessible_name(label).on_hover_text(label).clicked()
 }
 
-/// A button that does not shout.
-fn small(ui: &mut Ui, text: &str, hover: &str) -> bool {
-    small_if(ui, true, text, hover)
+/// A button without a frame and in a weak colour.
+fn quiet_button(ui: &mut Ui, text: &str, hover: &str) -> bool {
+    quiet_button_if(ui, true, text, hover)
 }
 
-/// One that may be out of use.
-fn small_if(ui: &mut Ui, enabled: bool, text: &str, hover: &str) -> bool {
+/// A [`quiet_button`] that may be disabled.
+fn quiet_button_if(ui: &mut Ui, enabled: bool, text: &str, hover: &str) -> bool {
     let colour = ui.visuals().weak_text_color();
     let button = egui::Button::new(RichText::new(text).color(colour).size(12.5)).frame_when_inactive(false);
     let response = ui.add_enabled(enabled, button);
-    in_sight(response).on_hover_text(hover).clicked()
+    scroll_on_focus(response).on_hover_text(hover).clicked()
 }
 
-/// A control that is scrolled to when the keyboard comes to it.
-fn in_sight(response: Response) -> Response {
+/// Scrolls to a control when it gains the focus.
+fn scroll_on_focus(response: Response) -> Response {
     if response.gained_focus() {
         response.scroll_to_me(None);
     }
     response
 }
 
-/// Code with its language and a button that copies it. While it still grows it is not coloured: that would be done anew
-/// for every token.
+/// A code block with its language and a button to copy it. Code that still grows is not highlighted, because that would
+/// be repeated per token.
 fn code_block(ui: &mut Ui, code: &str, language: &str, finished: bool) {
     let code = code.trim_end_matches('\n');
     egui::Frame::new().fill(ui.visuals().extreme_bg_color).corner_radius(6).inner_margin(8).show(ui, |ui| {
@@ -335,14 +340,14 @@ fn code_block(ui: &mut Ui, code: &str, language: &str, finished: bool) {
         ui.horizontal(|ui| {
             ui.label(RichText::new(language).weak().small());
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if small(ui, "Copy code", "Copy this code") {
+                if quiet_button(ui, "Copy code", "Copy this code") {
                     ui.ctx().copy_text(code.to_owned());
                 }
             });
         });
         let job = if finished {
             let theme = egui_extras::syntax_highlighting::CodeTheme::from_memory(ui.ctx(), ui.style());
-            egui_extras::syntax_highlighting::highlight(ui.ctx(), ui.style(), &theme, code, &short_name(language))
+            egui_extras::syntax_highlighting::highlight(ui.ctx(), ui.style(), &theme, code, &syntax_name(language))
         } else {
             let font = egui::TextStyle::Monospace.resolve(ui.style());
             let colour: Color32 = ui.visuals().text_color();
@@ -356,8 +361,8 @@ fn code_block(ui: &mut Ui, code: &str, language: &str, finished: bool) {
     });
 }
 
-/// The highlighter knows languages by the ends of their files.
-fn short_name(language: &str) -> String {
+/// The file extension by which the highlighter knows a language.
+fn syntax_name(language: &str) -> String {
     match language.to_lowercase().as_str() {
         "rust" => "rs".into(),
         "python" => "py".into(),

@@ -1,4 +1,4 @@
-//! How the state is drawn, and what keys do. Nothing here waits, and nothing is kept here that a person would miss.
+//! Drawing and keyboard input. Nothing here blocks, and nothing that needs saving is kept here.
 
 mod about;
 mod alternatives;
@@ -20,27 +20,27 @@ mod top;
 
 use egui::{Context, Key, Modifiers, Ui};
 
-use conversation::Turn;
+use conversation::Navigation;
 
 use crate::chats::Id;
-use crate::settings::ZOOM;
+use crate::settings::ZOOM_RANGE;
 use crate::state::State;
 
 pub use files::Purpose;
 pub use style::apply as apply_style;
 
-/// What is open beside the conversation.
+/// The panel beside the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Panel {
     /// Settings.
     Settings,
     /// Models on this machine.
     Models,
-    /// Milliseconds of kernels.
+    /// The times of kernels.
     Profiler,
 }
 
-/// What is open above everything.
+/// The modal page above everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sheet {
     /// The shortcuts.
@@ -53,26 +53,26 @@ pub enum Sheet {
     Trash,
 }
 
-/// The window's content: the state, and what only drawing needs.
+/// The window's content: its state, and what only drawing needs.
 pub struct App {
-    /// Everything that is shown.
+    /// The state that is drawn.
     pub state: State,
-    /// What is open beside the conversation.
+    /// The panel beside the conversation.
     pub panel: Option<Panel>,
-    /// What is open above everything.
+    /// The modal page above everything else.
     pub sheet: Option<Sheet>,
     blocks: blocks::Blocks,
-    /// Shared with the Markdown library, which wants a function of its own.
+    /// Shared with the callback of the Markdown library.
     formulas: std::rc::Rc<std::cell::RefCell<formulas::Formulas>>,
     conversation: conversation::Conversation,
     composer: composer::Composer,
     renaming: Option<(Id, String)>,
     files: files::Files,
     focus_search: bool,
-    shown: style::Shown,
+    applied_style: style::AppliedStyle,
     new_preset: String,
     closing: closing::Closing,
-    /// Whether it is asked if the trash should be emptied.
+    /// Whether emptying the trash is being confirmed.
     emptying: bool,
 }
 
@@ -90,25 +90,25 @@ impl App {
             renaming: None,
             files: files::Files::default(),
             focus_search: false,
-            shown: style::Shown::default(),
+            applied_style: style::AppliedStyle::default(),
             new_preset: String::new(),
             closing: closing::Closing::default(),
             emptying: false,
         }
     }
 
-    /// Takes in what happened. To be called before every frame, and where the window is not drawn too.
+    /// Handles events. Must be called before every frame, also while the window is not drawn.
     pub fn tick(&mut self, ctx: &Context) {
         self.state.tick();
-        self.hold_open(ctx);
+        self.confirm_close(ctx);
     }
 
-    /// Draws everything and takes what the person does.
+    /// Draws everything and handles input.
     pub fn show(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
-        self.shown.follow(&ctx, &self.state.settings);
-        self.take_files(&ctx);
-        self.keys(&ctx);
+        self.applied_style.update(&ctx, &self.state.settings);
+        self.handle_dropped_files(&ctx);
+        self.handle_keys(&ctx);
         let room = self.panel.is_none() || has_room(&ctx);
         if self.state.settings.sidebar && room {
             self.chat_list(ui);
@@ -132,7 +132,7 @@ impl App {
     }
 
     /// Keys that work everywhere.
-    fn keys(&mut self, ctx: &Context) {
+    fn handle_keys(&mut self, ctx: &Context) {
         let pressed = |modifiers: Modifiers, key: Key| ctx.input_mut(|input| input.consume_key(modifiers, key));
         if pressed(Modifiers::COMMAND, Key::N) {
             self.state.new_chat();
@@ -146,7 +146,7 @@ impl App {
             }
         }
         if pressed(Modifiers::COMMAND, Key::O) {
-            self.files.ask(Purpose::OpenModel, String::new());
+            self.files.prompt_for(Purpose::OpenModel, String::new());
         }
         if pressed(Modifiers::COMMAND, Key::Comma) {
             self.toggle(Panel::Settings);
@@ -155,7 +155,7 @@ impl App {
             self.toggle(Panel::Models);
         }
         if pressed(Modifiers::COMMAND, Key::E) {
-            self.ask_export(false);
+            self.prompt_export(false);
         }
         if pressed(Modifiers::COMMAND, Key::B) {
             self.state.settings.sidebar ^= true;
@@ -163,11 +163,11 @@ impl App {
         if pressed(Modifiers::NONE, Key::F1) || pressed(Modifiers::COMMAND, Key::Slash) {
             self.sheet = if self.sheet == Some(Sheet::Shortcuts) { None } else { Some(Sheet::Shortcuts) };
         }
-        if let Some(turn) = self.turn(ctx) {
-            self.conversation.turn = Some((turn, false));
+        if let Some(navigation) = self.navigation_key(ctx) {
+            self.conversation.navigation = Some((navigation, false));
         }
         let zoom = &mut self.state.settings.zoom;
-        let (least, most) = (*ZOOM.start(), *ZOOM.end());
+        let (least, most) = (*ZOOM_RANGE.start(), *ZOOM_RANGE.end());
         if pressed(Modifiers::COMMAND, Key::Plus) || pressed(Modifiers::COMMAND, Key::Equals) {
             *zoom = (*zoom + 0.1).min(most);
         }
@@ -180,9 +180,9 @@ impl App {
         if pressed(Modifiers::COMMAND, Key::Q) {
             ctx.send_viewport_cmd(egui::ViewportCommand::Close);
         }
-        // The innermost thing first. Whatever it is, typing goes on: egui takes the focus away at Escape.
+        // Closes the innermost thing first. The composer gets the focus, which egui takes away at Escape.
         let escape = !self.composer.composing && ctx.input(|input| input.key_pressed(Key::Escape));
-        // A menu closes itself; what is under it stays.
+        // An open menu handles Escape itself.
         if escape && !egui::Popup::is_any_open(ctx) {
             self.composer.focus = true;
             let closed = std::mem::take(&mut self.closing) == closing::Closing::Asked
@@ -190,11 +190,11 @@ impl App {
                 || self.renaming.take().is_some()
                 || self.files.close()
                 || self.state.alternatives.take().is_some()
-                || self.state.escape_edit();
+                || self.state.leave_edit();
             if closed {
                 return;
             }
-            if self.state.writes_here() || self.state.waits_here() {
+            if self.state.is_replying_here() || self.state.is_queued_here() {
                 self.state.stop();
             } else if !self.state.search.text.is_empty() {
                 self.state.search_for("");
@@ -204,8 +204,8 @@ impl App {
         }
     }
 
-    /// Where a key leads in the conversation, but for what a field needs for its own text.
-    fn turn(&self, ctx: &Context) -> Option<Turn> {
+    /// The navigation key pressed in this frame, unless a text field needs the key.
+    fn navigation_key(&self, ctx: &Context) -> Option<Navigation> {
         let asked = self.closing == closing::Closing::Asked;
         if asked || self.sheet.is_some() || self.renaming.is_some() || self.files.is_open() {
             return None;
@@ -214,23 +214,23 @@ impl App {
         let draft = ctx.memory(|memory| memory.focused()).is_some_and(|id| self.composer.field == Some(id));
         let free = (draft && self.state.draft().is_empty()) || !ctx.text_edit_focused();
         if pressed(Modifiers::NONE, Key::PageUp) {
-            Some(Turn::Up)
+            Some(Navigation::PageUp)
         } else if pressed(Modifiers::NONE, Key::PageDown) {
-            Some(Turn::Down)
+            Some(Navigation::PageDown)
         } else if free && pressed(Modifiers::COMMAND, Key::Home) {
-            Some(Turn::First)
+            Some(Navigation::First)
         } else if free && pressed(Modifiers::COMMAND, Key::End) {
-            Some(Turn::Last)
+            Some(Navigation::Last)
         } else {
             None
         }
     }
 
-    /// Opens a panel, or closes it where it is open.
+    /// Opens a panel, or closes it if it is open.
     pub fn toggle(&mut self, panel: Panel) {
         self.panel = if self.panel == Some(panel) { None } else { Some(panel) };
         if self.panel.is_some() {
-            self.state.look_around();
+            self.state.refresh_lists();
         }
     }
 
@@ -251,12 +251,12 @@ impl App {
     }
 }
 
-/// Whether there is room for a panel beside the list of chats: not in a small window, or at a large size.
+/// Whether there is room for a panel beside the list of chats, which a small window or a large zoom lacks.
 fn has_room(ctx: &Context) -> bool {
     ctx.content_rect().width() > 860.0
 }
 
-/// The head of a panel; whether it should be closed.
+/// The header of a panel. Returns whether its button to close was clicked.
 fn panel_head(ui: &mut Ui, title: &str) -> bool {
     ui.add_space(4.0);
     ui.horizontal(|ui| {
@@ -266,7 +266,7 @@ fn panel_head(ui: &mut Ui, title: &str) -> bool {
     .inner
 }
 
-/// A window in the middle, above everything; whether it should be closed.
+/// A modal page in the middle of the window. Returns whether it should be closed.
 fn sheet(ctx: &Context, title: &str, content: impl FnOnce(&mut Ui)) -> bool {
     let mut close = false;
     let modal = egui::Modal::new(egui::Id::unique(title)).show(ctx, |ui| {

@@ -1,4 +1,4 @@
-//! Models on this machine: what there is, what it takes, and opening it.
+//! The panel of models: the loaded one, how models are loaded, and those on this machine.
 
 use std::path::PathBuf;
 
@@ -7,9 +7,9 @@ use lapidary_engine::WeightFormat;
 
 use super::{App, Panel, Purpose, style};
 use crate::state::Model;
-use crate::worker::{FoundModel, Price};
+use crate::worker::{FoundModel, MemoryEstimate};
 
-/// Weights without a choice of the person.
+/// The weight format if none is chosen.
 const AS_STORED: &str = "auto (as in the file)";
 
 impl App {
@@ -19,7 +19,7 @@ impl App {
         egui::Panel::right("models").default_size(380.0).size_range(300.0..=560.0).show(ui, |ui| {
             close = super::panel_head(ui, "Models");
             egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                self.present(ui);
+                self.loaded_model(ui);
                 ui.separator();
                 self.loading_options(ui);
                 ui.separator();
@@ -29,11 +29,11 @@ impl App {
                     ui.spinner();
                 }
                 for model in &models {
-                    self.found(ui, model, &mut open);
+                    self.model_entry(ui, model, &mut open);
                 }
                 ui.add_space(6.0);
                 if ui.button("Open a file or folder…").clicked() {
-                    self.files.ask(Purpose::OpenModel, String::new());
+                    self.files.prompt_for(Purpose::OpenModel, String::new());
                 }
                 ui.add_space(6.0);
                 ui.strong("More models");
@@ -58,7 +58,7 @@ impl App {
     }
 
     /// The loaded model.
-    fn present(&mut self, ui: &mut Ui) {
+    fn loaded_model(&mut self, ui: &mut Ui) {
         let Model::Ready(loaded) = &self.state.model else {
             ui.label(RichText::new("No model is loaded.").weak());
             return;
@@ -66,11 +66,11 @@ impl App {
         ui.label(RichText::new(&loaded.name).strong());
         ui.label(format!("On {}", loaded.adapter));
         ui.label(RichText::new(&loaded.driver).weak().small());
-        ui.label(format!("Context of {} tokens", super::composer::grouped(loaded.context)));
-        price_bar(ui, loaded.price, loaded.price.memory);
+        ui.label(format!("Context of {} tokens", super::composer::with_thousands(loaded.context)));
+        memory_bar(ui, loaded.memory, loaded.memory.device_memory);
     }
 
-    /// How the next model is loaded.
+    /// The settings that apply when a model is loaded.
     pub(super) fn loading_options(&mut self, ui: &mut Ui) {
         let settings = &mut self.state.settings;
         ui.strong("How models are loaded");
@@ -107,14 +107,14 @@ impl App {
         }
     }
 
-    fn found(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {
+    fn model_entry(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {
         let loaded = self.state.loaded().is_some_and(|loaded| loaded.load.model == model.path);
-        let memory = self.state.loaded().and_then(|loaded| loaded.price.memory);
+        let device_memory = self.state.loaded().and_then(|loaded| loaded.memory.device_memory);
         let load = self.state.load_of(model.path.clone());
-        // Not for every value that a pointer passes.
+        // Not for every value while a control is dragged.
         let dragged = ui.ctx().dragged_id().is_some();
-        let asked = if dragged { None } else { self.state.price(&load) };
-        let price = asked.or_else(|| self.state.last_price(model.path.as_ref()));
+        let asked = if dragged { None } else { self.state.memory_estimate(&load) };
+        let estimate = asked.or_else(|| self.state.last_memory_estimate(model.path.as_ref()));
         egui::Frame::group(ui.style()).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.horizontal(|ui| {
@@ -130,33 +130,34 @@ impl App {
                 });
             });
             ui.label(RichText::new(format!("{}, {} on disk", model.note, size(model.bytes))).weak().small());
-            match price {
+            match estimate {
                 None => {}
-                Some(Ok(price)) => price_bar(ui, price, memory),
+                Some(Ok(estimate)) => memory_bar(ui, estimate, device_memory),
                 Some(Err(reason)) => {
-                    ui.label(RichText::new(reason).color(style::bad(ui.visuals())).small());
+                    ui.label(RichText::new(reason).color(style::error_color(ui.visuals())).small());
                 }
             }
         });
     }
 }
 
-/// What a model takes of the device's memory, where that is known.
-fn price_bar(ui: &mut Ui, price: Price, memory: Option<u64>) {
-    let needed = price.weights + price.cache;
-    let text = format!("{} of memory: {} weights, {} context", size(needed), size(price.weights), size(price.cache));
+/// The memory that a model takes, and its share of the device's memory if that is known.
+fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: Option<u64>) {
+    let needed = estimate.weights + estimate.cache;
+    let text =
+        format!("{} of memory: {} weights, {} context", size(needed), size(estimate.weights), size(estimate.cache));
     ui.label(RichText::new(text).small());
-    if let Some(memory) = memory {
-        let share = needed as f32 / memory.max(1) as f32;
-        let colour = if share > 0.9 { style::bad(ui.visuals()) } else { ui.visuals().selection.bg_fill };
-        let bar = egui::ProgressBar::new(share.min(1.0)).desired_height(6.0).fill(colour);
+    if let Some(device_memory) = device_memory {
+        let fraction = needed as f32 / device_memory.max(1) as f32;
+        let colour = if fraction > 0.9 { style::error_color(ui.visuals()) } else { ui.visuals().selection.bg_fill };
+        let bar = egui::ProgressBar::new(fraction.min(1.0)).desired_height(6.0).fill(colour);
         ui.add(bar).accessible_name("Share of the device's memory");
-        let fits = if share > 1.0 { "does not fit" } else { "fits" };
-        ui.label(RichText::new(format!("{fits}: the device has {}", size(memory))).weak().small());
+        let fits = if fraction > 1.0 { "does not fit" } else { "fits" };
+        ui.label(RichText::new(format!("{fits}: the device has {}", size(device_memory))).weak().small());
     }
 }
 
-/// Bytes for people.
+/// A size in bytes as text.
 fn size(bytes: u64) -> String {
     match bytes as f64 {
         bytes if bytes >= 1e9 => format!("{:.1} GB", bytes / 1e9),

@@ -1,4 +1,4 @@
-//! What is worth saying for a while, at the bottom of the window.
+//! Notices at the bottom of the window.
 
 use egui::{Align2, Context, RichText};
 
@@ -12,18 +12,18 @@ impl App {
         let (mut undo, mut close) = (None, None);
         let area = egui::Area::new(egui::Id::unique("notices")).anchor(Align2::RIGHT_BOTTOM, [-16.0, -96.0]);
         area.order(egui::Order::Foreground).show(ctx, |ui| {
-            for (place, notice) in self.state.notices.iter().enumerate() {
+            for (index, notice) in self.state.notices.iter().enumerate() {
                 egui::Frame::popup(ui.style()).inner_margin(10).show(ui, |ui| {
                     ui.set_max_width(380.0);
                     ui.horizontal(|ui| {
                         let text = RichText::new(&notice.text);
-                        let text = if notice.bad { text.color(style::bad(ui.visuals())) } else { text };
+                        let text = if notice.is_error { text.color(style::error_color(ui.visuals())) } else { text };
                         ui.add(egui::Label::new(text).wrap());
                         if notice.undo.is_some() && ui.button("Undo").clicked() {
                             undo = notice.undo;
                         }
                         if ui.small_button("×").accessible_name("Close the notice").clicked() {
-                            close = Some(place);
+                            close = Some(index);
                         }
                     });
                 });
@@ -32,10 +32,10 @@ impl App {
         if let Some(chat) = undo {
             self.state.restore(chat);
         }
-        if let Some(place) = close
-            && place < self.state.notices.len()
+        if let Some(index) = close
+            && index < self.state.notices.len()
         {
-            self.state.notices.remove(place);
+            self.state.notices.remove(index);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a token's time goes.
+//! The panel of kernel times.
 
 use egui::{RichText, Ui};
 
@@ -36,7 +36,7 @@ impl App {
 fn chart(ui: &mut Ui, kernels: &[(&'static str, usize, f64)]) {
     let total: f64 = kernels.iter().map(|(_, _, ms)| ms).sum();
     let longest = kernels.first().map_or(1.0, |(_, _, ms)| *ms).max(1e-9);
-    ui.label(format!("{total:.2} ms in all; stamps keep kernels apart, so a token really takes less."));
+    ui.label(format!("{total:.2} ms in all; timestamps separate the kernels, so a real token takes less."));
     ui.add_space(4.0);
     egui::ScrollArea::vertical().show(ui, |ui| {
         for (kernel, count, ms) in kernels {

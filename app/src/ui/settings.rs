@@ -1,9 +1,9 @@
-//! Settings.
+//! The panel of settings.
 
 use egui::{RichText, Slider, Ui};
 
 use super::{App, Panel};
-use crate::settings::{Drawing, Preset, Theme, ZOOM};
+use crate::settings::{Preset, SamplingParams, Theme, ZOOM_RANGE};
 use crate::worker::Overflow;
 
 impl App {
@@ -20,7 +20,7 @@ impl App {
                         RichText::new("The guide always says the likeliest word; the rest is for other models.").weak(),
                     );
                 }
-                drawing(ui, &mut self.state.settings.drawing);
+                sampling_controls(ui, &mut self.state.settings.sampling);
                 ui.separator();
                 self.system_prompts(ui);
                 ui.separator();
@@ -35,7 +35,7 @@ impl App {
                 ui.separator();
                 self.device(ui);
                 ui.separator();
-                self.looks(ui);
+                self.appearance(ui);
                 ui.separator();
                 if ui.button("Privacy…").clicked() {
                     self.sheet = Some(super::Sheet::Privacy);
@@ -80,26 +80,26 @@ impl App {
         ui.strong("Presets");
         let mut chosen = None;
         let mut removed = None;
-        for (place, preset) in self.state.settings.presets.iter().enumerate() {
+        for (index, preset) in self.state.settings.presets.iter().enumerate() {
             ui.horizontal(|ui| {
                 if ui.button(&preset.name).on_hover_text("Use these settings").clicked() {
                     chosen = Some(preset.clone());
                 }
                 let button = ui.add(egui::Button::new("Remove").frame_when_inactive(false));
                 if button.accessible_name(format!("Remove the preset {}", preset.name)).clicked() {
-                    removed = Some(place);
+                    removed = Some(index);
                 }
             });
         }
         if let Some(preset) = chosen {
-            self.state.settings.drawing = preset.drawing;
-            // One without a prompt is about the rest.
+            self.state.settings.sampling = preset.sampling;
+            // A preset without a system prompt keeps the chat's.
             if !preset.system.is_empty() {
                 self.state.set_system(preset.system);
             }
         }
-        if let Some(place) = removed {
-            self.state.settings.presets.remove(place);
+        if let Some(index) = removed {
+            self.state.settings.presets.remove(index);
         }
         ui.horizontal(|ui| {
             let field = egui::TextEdit::singleline(&mut self.new_preset).hint_text("Name").desired_width(140.0);
@@ -109,7 +109,7 @@ impl App {
             if button.on_hover_text("The settings above, and this chat's system prompt").clicked() {
                 let system = self.state.open().map(|chat| chat.system.clone()).unwrap_or_default();
                 let settings = &mut self.state.settings;
-                let preset = Preset { name, drawing: settings.drawing.clone(), system };
+                let preset = Preset { name, sampling: settings.sampling.clone(), system };
                 settings.presets.retain(|known| known.name != preset.name);
                 settings.presets.push(preset);
                 self.new_preset.clear();
@@ -140,7 +140,7 @@ impl App {
         }
     }
 
-    fn looks(&mut self, ui: &mut Ui) {
+    fn appearance(&mut self, ui: &mut Ui) {
         let settings = &mut self.state.settings;
         ui.strong("Looks");
         ui.horizontal(|ui| {
@@ -150,9 +150,9 @@ impl App {
         });
         ui.horizontal(|ui| {
             ui.label("Size");
-            // Not while it is dragged: the slider would run away from the pointer.
+            // Applied after dragging, because zooming would move the control away from the pointer.
             let mut percent = (settings.zoom * 100.0).round() as i32;
-            let range = (*ZOOM.start() * 100.0) as i32..=(*ZOOM.end() * 100.0) as i32;
+            let range = (*ZOOM_RANGE.start() * 100.0) as i32..=(*ZOOM_RANGE.end() * 100.0) as i32;
             let value =
                 egui::DragValue::new(&mut percent).range(range).speed(1).suffix(" %").update_while_editing(false);
             if ui.add(value).accessible_name("Size of everything").changed() {
@@ -166,44 +166,44 @@ impl App {
     }
 }
 
-fn drawing(ui: &mut Ui, drawing: &mut Drawing) {
-    let named = |ui: &mut Ui, name: &str, hover: &str, slider: Slider<'_>| {
+fn sampling_controls(ui: &mut Ui, sampling: &mut SamplingParams) {
+    let row = |ui: &mut Ui, name: &str, hover: &str, slider: Slider<'_>| {
         ui.label(name).on_hover_text(hover);
         ui.name_inputs(name, |ui| ui.add(slider)).on_hover_text(hover);
         ui.end_row();
     };
     egui::Grid::new("drawing").num_columns(2).spacing([12.0, 8.0]).show(ui, |ui| {
-        let temperature = Slider::new(&mut drawing.temperature, 0.0..=2.0).max_decimals(2).step_by(0.05);
-        named(ui, "Temperature", "0 always says the likeliest word; higher is wilder", temperature);
-        let top_k = Slider::new(&mut drawing.top_k, 0..=200);
-        named(ui, "Top-k", "Words to choose among; 0 for all", top_k);
-        let top_p = Slider::new(&mut drawing.top_p, 0.05..=1.0).max_decimals(2).step_by(0.01);
-        named(ui, "Top-p", "Choose among the likeliest words of this probability together", top_p);
-        let min_p = Slider::new(&mut drawing.min_p, 0.0..=1.0).max_decimals(2).step_by(0.01);
-        named(ui, "Min-p", "Leave out words less likely than this share of the likeliest", min_p);
-        let penalty = Slider::new(&mut drawing.repetition_penalty, 0.5..=2.0).max_decimals(2).step_by(0.01);
-        named(ui, "Repetition penalty", "Above 1, words that were said already are less likely", penalty);
+        let temperature = Slider::new(&mut sampling.temperature, 0.0..=2.0).max_decimals(2).step_by(0.05);
+        row(ui, "Temperature", "0 always chooses the most probable token; higher values vary more", temperature);
+        let top_k = Slider::new(&mut sampling.top_k, 0..=200);
+        row(ui, "Top-k", "The number of most probable tokens to choose among; 0 for all", top_k);
+        let top_p = Slider::new(&mut sampling.top_p, 0.05..=1.0).max_decimals(2).step_by(0.01);
+        row(ui, "Top-p", "Choose among the most probable tokens up to this total probability", top_p);
+        let min_p = Slider::new(&mut sampling.min_p, 0.0..=1.0).max_decimals(2).step_by(0.01);
+        row(ui, "Min-p", "Leave out tokens less probable than this fraction of the most probable one", min_p);
+        let penalty = Slider::new(&mut sampling.repetition_penalty, 0.5..=2.0).max_decimals(2).step_by(0.01);
+        row(ui, "Repetition penalty", "Above 1, tokens that occurred already become less probable", penalty);
     });
     ui.horizontal(|ui| {
-        let mut fixed = drawing.seed.is_some();
+        let mut fixed = sampling.seed.is_some();
         if ui.checkbox(&mut fixed, "Fixed seed").on_hover_text("Equal seeds give equal replies").changed() {
-            drawing.seed = fixed.then_some(0);
+            sampling.seed = fixed.then_some(0);
         }
-        if let Some(seed) = &mut drawing.seed {
+        if let Some(seed) = &mut sampling.seed {
             ui.add(egui::DragValue::new(seed)).accessible_name("Seed");
         }
     });
     ui.horizontal(|ui| {
-        let mut limited = drawing.max_tokens.is_some();
+        let mut limited = sampling.max_tokens.is_some();
         if ui.checkbox(&mut limited, "Max tokens").changed() {
-            drawing.max_tokens = limited.then_some(1024);
+            sampling.max_tokens = limited.then_some(1024);
         }
-        if let Some(most) = &mut drawing.max_tokens {
+        if let Some(most) = &mut sampling.max_tokens {
             ui.add(egui::DragValue::new(most).range(1..=131_072).suffix(" tokens"))
                 .accessible_name("Max tokens of a reply");
         }
     });
-    if *drawing != Drawing::default() && ui.button("As recommended").clicked() {
-        *drawing = Drawing::default();
+    if *sampling != SamplingParams::default() && ui.button("As recommended").clicked() {
+        *sampling = SamplingParams::default();
     }
 }

@@ -1,13 +1,13 @@
-//! The sheet of shortcuts.
+//! The page of keyboard shortcuts.
 
 use egui::Context;
 
 /// Keys, and what they do. `Ctrl` is Cmd on a Mac.
 const SHORTCUTS: &[(&str, &str)] = &[
-    ("Enter", "Send, also what was edited"),
+    ("Enter", "Send a message or an edited one"),
     ("Shift+Enter", "New line"),
     ("Esc", "Stop the reply, or close what is open"),
-    ("Up", "Edit the last message, if nothing is typed"),
+    ("Up", "Edit the last message, if the draft is empty"),
     ("Ctrl+Enter", "Save an edited reply"),
     ("Ctrl+N", "New chat"),
     ("Ctrl+F", "Search"),
@@ -24,6 +24,7 @@ const SHORTCUTS: &[(&str, &str)] = &[
     ("F1  Ctrl+/", "This sheet"),
 ];
 
+/// Draws the page. Returns whether it should be closed.
 pub(super) fn sheet(ctx: &Context) -> bool {
     let mac = ctx.os() == egui::os::OperatingSystem::Mac;
     super::sheet(ctx, "Shortcuts", |ui| {

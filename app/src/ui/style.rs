@@ -4,10 +4,10 @@ use egui::{Color32, Context, CornerRadius, FontFamily, FontId, Stroke, TextStyle
 
 use crate::settings::{Settings, Theme};
 
-/// The widest that text grows: longer lines are hard to read.
+/// The greatest width of text in points, because longer lines are hard to read.
 pub(super) const COLUMN: f32 = 760.0;
 
-/// Sets sizes and colours once.
+/// Sets fonts, sizes and colours of both themes.
 pub fn apply(ctx: &Context) {
     ctx.all_styles_mut(|style| {
         style.text_styles = [
@@ -61,17 +61,18 @@ pub fn apply(ctx: &Context) {
     });
 }
 
-/// Bad news.
-pub(super) fn bad(visuals: &egui::Visuals) -> Color32 {
+/// The colour of errors.
+pub(super) fn error_color(visuals: &egui::Visuals) -> Color32 {
     if visuals.dark_mode { Color32::from_rgb(255, 140, 130) } else { Color32::from_rgb(176, 28, 20) }
 }
 
-/// What was last told to egui: telling it every frame would undo what it found out since.
+/// The theme, zoom and reduced motion last applied to egui. Applying them every frame would undo egui's own changes.
 #[derive(Default)]
-pub(super) struct Shown(Option<(Theme, f32, bool)>);
+pub(super) struct AppliedStyle(Option<(Theme, f32, bool)>);
 
-impl Shown {
-    pub(super) fn follow(&mut self, ctx: &Context, settings: &Settings) {
+impl AppliedStyle {
+    /// Applies the settings to egui if they changed.
+    pub(super) fn update(&mut self, ctx: &Context, settings: &Settings) {
         let wanted = (settings.theme, settings.zoom, settings.reduced_motion);
         if self.0 == Some(wanted) {
             return;
@@ -83,7 +84,7 @@ impl Shown {
             Theme::Dark => ThemePreference::Dark,
         });
         ctx.set_zoom_factor(settings.zoom);
-        // Ours are the keys that change it, so that it is remembered.
+        // The window handles the zoom keys itself, so that the zoom is saved.
         ctx.options_mut(|options| options.zoom_with_keyboard = false);
         ctx.all_styles_mut(|style| {
             style.animation_time = if settings.reduced_motion { 0.0 } else { 0.1 };

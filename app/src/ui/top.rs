@@ -1,10 +1,10 @@
-//! The line above the conversation: its title, the model, and what is wrong.
+//! The bar above the conversation: title, model, and error messages.
 
 use egui::{RichText, Ui};
 
 use super::{App, Panel, Purpose, style};
 use crate::state::Model;
-use crate::worker::WayOn;
+use crate::worker::Remedy;
 
 impl App {
     pub(super) fn top_bar(&mut self, ui: &mut Ui) {
@@ -38,21 +38,21 @@ impl App {
         });
     }
 
-    /// What is said of the model in a line.
+    /// The model's name or status in one line.
     pub(super) fn model_name(&self) -> String {
         match &self.state.model {
             Model::Ready(loaded) if loaded.is_guide() => "Guide (built in)".to_owned(),
             Model::Ready(loaded) => loaded.name.clone(),
-            Model::Loading { name, share } => format!("Loading {name} … {:.0} %", share * 100.0),
+            Model::Loading { name, progress } => format!("Loading {name} … {:.0} %", progress * 100.0),
             Model::Failed(_) => "No model".to_owned(),
             Model::None => "…".to_owned(),
         }
     }
 
     fn banners(&mut self, ui: &mut Ui) {
-        let bad = style::bad(ui.visuals());
+        let bad = style::error_color(ui.visuals());
         if self.state.store_ended {
-            let text = "Chats are not saved any more: what writes them has ended. Copy what you want to keep, and start Lapidary \
+            let text = "Chats are not saved any more: the thread that writes them has ended. Copy what you want to keep, and start Lapidary \
                         again.";
             ui.label(RichText::new(text).color(bad));
         } else if let Some(Err(reason)) = &self.state.opened {
@@ -67,43 +67,45 @@ impl App {
             ui.label(RichText::new(text).color(bad));
         }
         if let Model::Failed(problem) = self.state.model.clone() {
-            let cancelled = problem.way_on == WayOn::Resume;
+            let cancelled = problem.remedy == Remedy::Resume;
             let colour = if cancelled { ui.visuals().weak_text_color() } else { bad };
             ui.label(RichText::new(&problem.sentence).color(colour));
             ui.horizontal_wrapped(|ui| {
-                let again = match problem.way_on {
-                    WayOn::Reload => "Load the model again",
-                    WayOn::Resume => "Load it after all",
+                let again = match problem.remedy {
+                    Remedy::Reload => "Load the model again",
+                    Remedy::Resume => "Load it after all",
                     _ => "Try again",
                 };
-                if problem.way_on == WayOn::Driver {
+                if problem.remedy == Remedy::Driver {
                     ui.label("A newer graphics driver may help, or another adapter in the settings.");
                     if ui.button("Settings…").clicked() {
                         self.panel = None;
                         self.toggle(Panel::Settings);
                     }
                 }
-                if problem.way_on == WayOn::Smaller && ui.button("Choose smaller weights or context…").clicked() {
+                if problem.remedy == Remedy::ReduceMemory && ui.button("Choose smaller weights or context…").clicked()
+                {
                     self.panel = None;
                     self.toggle(Panel::Models);
                 }
-                if problem.way_on == WayOn::OtherFile && ui.button("Open another model…").clicked() {
-                    self.files.ask(Purpose::OpenModel, String::new());
+                if problem.remedy == Remedy::OtherFile && ui.button("Open another model…").clicked() {
+                    self.files.prompt_for(Purpose::OpenModel, String::new());
                 }
                 if ui.button(again).clicked() {
                     self.state.reload();
                 }
-                if self.state.wanted_model().is_some() && ui.button("Use the guide").clicked() {
+                if self.state.requested_model().is_some() && ui.button("Use the guide").clicked() {
                     self.state.load_model(None);
                 }
             });
             ui.add_space(4.0);
         }
-        if let Model::Loading { share, .. } = self.state.model
-            && share > 0.0
+        if let Model::Loading { progress, .. } = self.state.model
+            && progress > 0.0
         {
             ui.horizontal(|ui| {
-                let bar = egui::ProgressBar::new(share).desired_height(6.0).desired_width(ui.available_width() - 90.0);
+                let bar =
+                    egui::ProgressBar::new(progress).desired_height(6.0).desired_width(ui.available_width() - 90.0);
                 ui.add(bar).accessible_name("Loading the model");
                 if ui.button("Cancel").clicked() {
                     self.state.cancel_load();

@@ -1,204 +1,126 @@
-//! The real engine, on a thread and a device of its own.
+//! The real engine, on its own thread and device.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use lapidary_engine::gpu::{AdapterChoice, adapters_blocking};
 use lapidary_engine::load::TensorId;
 use lapidary_engine::model::{KvCache, Weights};
-use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{DeviceOptions, Engine, Error, ModelFiles, Result, Session, Timings};
 
-use super::generate::{self, Told};
+use super::event_sender::EventSender;
+use super::generate::{self, Prompt};
+use super::shared::Shared;
 use super::{
-    Counted, Event, Load, Loaded, Order, Price, Problem, Taken, WayOn, Worker, cache_format, look_at, short_name,
+    Command, CountedText, DroppedFile, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, cache_format,
+    inspect, short_name,
 };
 use crate::{guide, last_model, models};
 
-/// How soon a stop is noticed.
-const NOTICE: Duration = Duration::from_millis(20);
-/// What is said of a file that brings down whoever reads it.
+/// The error message for a file whose reader panics.
 const UNREADABLE: &str = "The model cannot be read.";
 
-/// The engine's thread, as the window has it.
+/// The window's handle to the engine's thread.
 pub struct EngineWorker {
-    orders: Option<Sender<(u64, Order)>>,
-    /// How many orders were sent.
+    commands: Option<Sender<(u64, Command)>>,
+    /// The number of the last command sent.
     sent: u64,
-    say: Say,
+    sender: EventSender,
     events: Receiver<Event>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Sends an event and wakes the window.
-#[derive(Clone)]
-pub(super) struct Say {
-    outbox: Sender<Event>,
-    wake: Arc<dyn Fn() + Send + Sync>,
-}
-
-impl Say {
-    pub(super) fn event(&self, event: Event) {
-        // Nobody listens once the window is closed.
-        let _ = self.outbox.send(event);
-        (self.wake)();
-    }
-}
-
-/// What both threads look at.
-#[derive(Default)]
-pub(super) struct Shared {
-    /// The number of the order under way.
-    pub(super) current: AtomicU64,
-    /// Whether that is to load a model.
-    loading: AtomicBool,
-    /// Orders up to this one are to be stopped, whether they have begun or not, but for loads.
-    stop_up_to: AtomicU64,
-    /// The same of loads.
-    stop_loads_up_to: AtomicU64,
-    /// The number of the last load that was ordered.
-    last_load: AtomicU64,
-    tokenizer: Mutex<Option<Arc<Tokenizer>>>,
-}
-
-impl Shared {
-    pub(super) fn stopped(&self) -> bool {
-        let loading = self.loading.load(Ordering::SeqCst);
-        let up_to = if loading { &self.stop_loads_up_to } else { &self.stop_up_to };
-        self.current.load(Ordering::SeqCst) <= up_to.load(Ordering::SeqCst)
-    }
-
-    /// Whether another model is wanted by now.
-    fn outdated(&self) -> bool {
-        self.current.load(Ordering::SeqCst) < self.last_load.load(Ordering::SeqCst)
-    }
-
-    /// The bytes and tokens of texts; none without a tokenizer.
-    fn count(&self, texts: Vec<(Counted, String)>) -> Vec<(Counted, usize, usize)> {
-        let tokenizer = self.tokenizer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(tokenizer) = tokenizer else { return Vec::new() };
-        let count =
-            |(name, text): (Counted, String)| Some((name, text.len(), tokenizer.encode_plain(&text).ok()?.len()));
-        texts.into_iter().filter_map(count).collect()
-    }
-
-    /// Waits for the engine, but not after a stop: a future that is dropped is cancelled.
-    pub(super) fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
-        let mut future = pin!(future);
-        while !self.stopped() {
-            if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-                return result;
-            }
-            thread::park_timeout(NOTICE);
-        }
-        Err(Error::Cancelled)
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
 impl EngineWorker {
-    /// Starts the thread. `wake` is called after each event.
+    /// Starts the thread. `wake` is called after each event is queued.
     pub fn start(wake: Arc<dyn Fn() + Send + Sync>) -> Self {
-        let (orders, inbox) = mpsc::channel();
+        let (commands, inbox) = mpsc::channel();
         let (outbox, events) = mpsc::channel();
-        let say = Say { outbox, wake };
+        let sender = EventSender { outbox, wake };
         let shared = Arc::new(Shared::default());
-        let mut desk = Desk { say: say.clone(), shared: shared.clone(), ready: None };
+        let mut engine_thread = EngineThread { sender: sender.clone(), shared: shared.clone(), ready: None };
         let work = move || {
-            for (number, order) in inbox {
-                desk.shared.current.store(number, Ordering::SeqCst);
-                desk.shared.loading.store(matches!(order, Order::Load(_)), Ordering::SeqCst);
-                if let Some(event) = guarded(order, |order| desk.follow(order)) {
-                    // What it left half done is not to be trusted, nor to panic again while it is dropped.
-                    let ready = desk.ready.take();
+            for (number, command) in inbox {
+                engine_thread.shared.current.store(number, Ordering::SeqCst);
+                engine_thread.shared.loading.store(matches!(command, Command::Load(_)), Ordering::SeqCst);
+                if let Some(event) = catch_panic(command, |command| engine_thread.run(command)) {
+                    // After a panic the model may be inconsistent. Dropping it may panic again.
+                    let ready = engine_thread.ready.take();
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(ready)));
-                    desk.say.event(event);
+                    engine_thread.sender.send(event);
                 }
             }
         };
         let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(work).ok();
-        Self { orders: Some(orders), sent: 0, say, events, shared, thread }
+        Self { commands: Some(commands), sent: 0, sender, events, shared, thread }
     }
 
-    /// Stops what was ordered so far, but for loads.
+    /// Stops all commands sent so far except loads.
     fn stop(&self) {
         self.shared.stop_up_to.store(self.sent, Ordering::SeqCst);
     }
 
-    /// Stops the loads that were ordered so far.
+    /// Stops all loads sent so far.
     fn stop_loads(&self) {
         self.shared.stop_loads_up_to.store(self.sent, Ordering::SeqCst);
     }
 
-    /// Answers what needs no device, on a thread of its own: it may have to wait for a disk. Files come from anywhere;
-    /// whatever they do, the window is waiting for the answer, which is `failed` where there is no other.
-    fn aside(&self, failed: Event, work: impl FnOnce() -> Event + Send + 'static) {
-        let (say, no_thread) = (self.say.clone(), failed.clone());
-        let work = move || say.event(catch_unwind(AssertUnwindSafe(work)).unwrap_or(failed));
-        if let Err(error) = thread::Builder::new().name("lapidary-aside".into()).spawn(work) {
-            log::error!("the system gives no thread: {error}");
-            self.say.event(no_thread);
+    /// Runs `work`, which needs no device but may wait for a disk, on a new thread and sends the event it returns. The
+    /// window waits for an answer, so `failed` is sent if `work` panics or no thread can be started.
+    fn spawn_io(&self, failed: Event, work: impl FnOnce() -> Event + Send + 'static) {
+        let (sender, no_thread) = (self.sender.clone(), failed.clone());
+        let work = move || sender.send(catch_unwind(AssertUnwindSafe(work)).unwrap_or(failed));
+        if let Err(error) = thread::Builder::new().name("lapidary-io".into()).spawn(work) {
+            log::error!("cannot start a thread: {error}");
+            self.sender.send(no_thread);
         }
     }
 }
 
 impl Worker for EngineWorker {
-    fn tell(&mut self, order: Order) {
-        match order {
-            Order::Stop => self.stop(),
-            Order::CancelLoad => self.stop_loads(),
-            Order::FindDevices => self.aside(Event::Devices(Vec::new()), || Event::Devices(adapter_names())),
-            Order::FindModels(used) => {
+    fn send(&mut self, command: Command) {
+        match command {
+            Command::Stop => self.stop(),
+            Command::CancelLoad => self.stop_loads(),
+            Command::FindDevices => self.spawn_io(Event::Devices(Vec::new()), || Event::Devices(adapter_names())),
+            Command::FindModels(used) => {
                 let failed = Event::Models(vec![models::guide("built in")]);
-                self.aside(failed, move || Event::Models(models::found(&used)));
+                self.spawn_io(failed, move || Event::Models(models::find(&used)));
             }
-            Order::Price(load) => {
-                let failed = Event::Price(load.clone(), Err(UNREADABLE.into()));
-                self.aside(failed, move || {
-                    let price = price(&load).map_err(|error| Problem::from(&error).sentence);
-                    Event::Price(load, price)
+            Command::EstimateMemory(load) => {
+                let failed = Event::MemoryEstimated(load.clone(), Err(UNREADABLE.into()));
+                self.spawn_io(failed, move || {
+                    let estimate = estimate_memory(&load).map_err(|error| Problem::from(&error).sentence);
+                    Event::MemoryEstimated(load, estimate)
                 });
             }
-            Order::Count(texts) => {
-                // A guess: without any number it would be asked for again at once, and for ever.
-                let guess = |(name, text): &(Counted, String)| (*name, text.len(), text.len() / 4);
-                let failed = Event::Counts(texts.iter().map(guess).collect());
+            Command::CountTokens(texts) => {
+                // An estimate. Without any number the window would ask again at once, for ever.
+                let guess = |(name, text): &(CountedText, String)| (*name, text.len(), text.len() / 4);
+                let failed = Event::TokensCounted(texts.iter().map(guess).collect());
                 let shared = self.shared.clone();
-                self.aside(failed, move || Event::Counts(shared.count(texts)));
+                self.spawn_io(failed, move || Event::TokensCounted(shared.count_tokens(texts)));
             }
-            Order::Look(path) => {
+            Command::Inspect(path) => {
                 let name = short_name(Some(path.as_path()));
-                let failed = Event::Taken(Taken::Nothing(format!("{name} cannot be read.")));
-                self.aside(failed, move || Event::Taken(look_at(&path)));
+                let failed = Event::Inspected(DroppedFile::Unusable(format!("{name} cannot be read.")));
+                self.spawn_io(failed, move || Event::Inspected(inspect(&path)));
             }
-            Order::Check(load) => {
-                let problem = Problem { sentence: UNREADABLE.into(), way_on: WayOn::OtherFile };
+            Command::Check(load) => {
+                let problem = Problem { sentence: UNREADABLE.into(), remedy: Remedy::OtherFile };
                 let failed = Event::Checked(load.clone(), Err(problem));
-                self.aside(failed, move || {
-                    let checked = price(&load).map(|_| ()).map_err(|error| Problem::from(&error));
+                self.spawn_io(failed, move || {
+                    let checked = estimate_memory(&load).map(|_| ()).map_err(|error| Problem::from(&error));
                     Event::Checked(load, checked)
                 });
             }
-            Order::Load(_) | Order::Generate { .. } | Order::Alternatives { .. } | Order::Profile => {
-                // Another model is wanted: the one that is loading is not, nor what the present one says.
-                let load = matches!(order, Order::Load(_));
+            Command::Load(_) | Command::Generate { .. } | Command::Alternatives { .. } | Command::Profile => {
+                // A new load cancels the reply under way and any earlier load.
+                let load = matches!(command, Command::Load(_));
                 if load {
                     self.stop();
                     self.stop_loads();
@@ -207,14 +129,13 @@ impl Worker for EngineWorker {
                 if load {
                     self.shared.last_load.store(self.sent, Ordering::SeqCst);
                 }
-                let Some(orders) = &self.orders else { return };
-                // It fails where the system gave no thread.
-                if let Err(SendError((_, order))) = orders.send((self.sent, order)) {
-                    let sentence =
-                        "The system gives the engine no thread. Close other programs and start Lapidary again.";
-                    let problem = Problem { sentence: sentence.into(), way_on: WayOn::Retry };
-                    if let Some(event) = failure(&order, problem) {
-                        self.say.event(event);
+                let Some(commands) = &self.commands else { return };
+                // Sending fails if the thread could not be started.
+                if let Err(SendError((_, command))) = commands.send((self.sent, command)) {
+                    let sentence = "The system could not start a thread for the engine. Close other programs and start Lapidary again.";
+                    let problem = Problem { sentence: sentence.into(), remedy: Remedy::Retry };
+                    if let Some(event) = failure_event(&command, problem) {
+                        self.sender.send(event);
                     }
                 }
             }
@@ -226,110 +147,111 @@ impl Worker for EngineWorker {
     }
 }
 
-/// Waits for the thread: the device must not be dropped while the program ends.
+/// Waits for the thread, because the device must not be dropped while the program exits.
 impl Drop for EngineWorker {
     fn drop(&mut self) {
         self.stop();
         self.stop_loads();
-        self.orders = None;
+        self.commands = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// Follows an order; where that panics, what is to be said of it. Silence would look like an engine that still thinks.
-fn guarded(order: Order, follow: impl FnOnce(Order)) -> Option<Event> {
-    let way_on = if matches!(order, Order::Load(_)) { WayOn::Retry } else { WayOn::Reload };
-    let sentence = "The engine met an error of its own and had to give the model up; nothing that was said is lost.";
-    let event = failure(&order, Problem { sentence: sentence.into(), way_on });
-    catch_unwind(AssertUnwindSafe(|| follow(order))).err().and(event)
+/// Runs a command and returns a failure event if it panics. Without one the window would wait for ever.
+fn catch_panic(command: Command, run: impl FnOnce(Command)) -> Option<Event> {
+    let remedy = if matches!(command, Command::Load(_)) { Remedy::Retry } else { Remedy::Reload };
+    let sentence = "The engine failed because of an internal error, and the model was unloaded. No messages are lost.";
+    let event = failure_event(&command, Problem { sentence: sentence.into(), remedy });
+    catch_unwind(AssertUnwindSafe(|| run(command))).err().and(event)
 }
 
-/// That an order came to nothing.
-fn failure(order: &Order, problem: Problem) -> Option<Event> {
-    match order {
-        Order::Load(_) => Some(Event::NotLoaded(problem)),
-        Order::Generate { reply, .. } => Some(Event::Failed(*reply, problem)),
-        Order::Alternatives { message, at, .. } => {
+/// The event that reports the failure of a command, if the command has one.
+fn failure_event(command: &Command, problem: Problem) -> Option<Event> {
+    match command {
+        Command::Load(_) => Some(Event::NotLoaded(problem)),
+        Command::Generate { reply, .. } => Some(Event::Failed(*reply, problem)),
+        Command::Alternatives { message, at, .. } => {
             Some(Event::Alternatives { message: *message, at: *at, list: Err(problem.sentence) })
         }
-        Order::Profile => Some(Event::Profile(Err(problem.sentence))),
+        Command::Profile => Some(Event::Profile(Err(problem.sentence))),
         _ => None,
     }
 }
 
-/// The thread's own.
-struct Desk {
-    say: Say,
+/// The state that belongs to the engine's thread.
+struct EngineThread {
+    sender: EventSender,
     shared: Arc<Shared>,
     ready: Option<Ready>,
 }
 
-/// A model with the one session that all chats share: what two chats have in common is computed once.
+/// A model and the one session that all chats share. A prefix that two chats have in common is computed once.
 struct Ready {
     engine: Engine,
     session: Option<Session>,
 }
 
-impl Desk {
-    fn follow(&mut self, order: Order) {
-        match order {
-            Order::Load(load) => self.load(load),
-            Order::Generate { reply, turns, system, sampling, overflow } => {
-                let told = Told { turns, system };
-                let (shared, say) = (self.shared.clone(), self.say.clone());
-                let result = self
-                    .session()
-                    .and_then(|session| generate::reply(session, &shared, &say, reply, &told, &sampling, overflow));
+impl EngineThread {
+    fn run(&mut self, command: Command) {
+        match command {
+            Command::Load(load) => self.load(load),
+            Command::Generate { reply, turns, system, sampling, overflow } => {
+                let prompt = Prompt { turns, system };
+                let (shared, sender) = (self.shared.clone(), self.sender.clone());
+                let result = self.session().and_then(|session| {
+                    generate::reply(session, &shared, &sender, reply, &prompt, &sampling, overflow)
+                });
                 match result {
                     Ok(()) => {}
                     Err(Error::Cancelled) => {
-                        self.say.event(Event::Ended { reply, finish: None, timings: Timings::default() });
+                        self.sender.send(Event::Ended { reply, finish: None, timings: Timings::default() });
                     }
                     Err(error) => {
-                        self.forget_if_lost(&error);
-                        self.say.event(Event::Failed(reply, Problem::from(&error)));
+                        self.unload_if_lost(&error);
+                        self.sender.send(Event::Failed(reply, Problem::from(&error)));
                     }
                 }
             }
-            Order::Alternatives { message, at, turns, system } => {
+            Command::Alternatives { message, at, turns, system } => {
                 let shared = self.shared.clone();
                 let list = self
                     .session()
-                    .and_then(|session| generate::alternatives(session, &shared, &Told { turns, system }))
+                    .and_then(|session| generate::alternatives(session, &shared, &Prompt { turns, system }))
                     .map_err(|error| Problem::from(&error).sentence);
-                self.say.event(Event::Alternatives { message, at, list });
+                self.sender.send(Event::Alternatives { message, at, list });
             }
-            Order::Profile => {
+            Command::Profile => {
                 let shared = self.shared.clone();
                 let profile = self
                     .session()
                     .and_then(|session| generate::profile(session, &shared))
                     .map_err(|error| Problem::from(&error).sentence);
-                self.say.event(Event::Profile(profile));
+                self.sender.send(Event::Profile(profile));
             }
             _ => {}
         }
     }
 
+    /// Loads a model and reports the result, unless a newer load was sent.
     fn load(&mut self, load: Load) {
-        // First, so that there is room for the next.
+        // The old model is dropped first to free its memory for the new one.
         self.ready = None;
         *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let result = self.build(&load).and_then(|(engine, loaded)| {
             let tokenizer = engine.tokenizer().ok().cloned();
             *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = tokenizer;
             self.ready = Some(Ready { engine, session: None });
-            // Its buffers and pipelines, before the first question asks for them.
+            // Creates the session's buffers and pipelines before the first prompt needs them.
             self.session()?;
             Ok(loaded)
         });
         if result.is_err() {
             self.ready = None;
         }
-        // Nobody waits for this one any more.
-        if self.shared.outdated() {
+        // The window has asked for another model since.
+        if self.shared.is_superseded() {
             return;
         }
         match result {
@@ -338,31 +260,32 @@ impl Desk {
                     Some(path) => last_model::remember(path),
                     None => last_model::forget(),
                 }
-                self.say.event(Event::Loaded(Box::new(loaded)));
+                self.sender.send(Event::Loaded(Box::new(loaded)));
             }
             Err(Error::Cancelled) => {
-                let sentence = "Loading was cancelled, so there is no model.".into();
-                self.say.event(Event::NotLoaded(Problem { sentence, way_on: WayOn::Resume }));
+                let sentence = "Loading was cancelled. No model is loaded.".into();
+                self.sender.send(Event::NotLoaded(Problem { sentence, remedy: Remedy::Resume }));
             }
-            Err(error) => self.say.event(Event::NotLoaded(Problem::from(&error))),
+            Err(error) => self.sender.send(Event::NotLoaded(Problem::from(&error))),
         }
     }
 
+    /// Opens the files and builds the engine, reporting progress.
     fn build(&self, load: &Load) -> Result<(Engine, Loaded)> {
         let files = open(load.model.as_deref())?;
         let name = if load.model.is_none() { "Guide".to_owned() } else { files.name() };
-        let price = price_of(&files, load)?;
+        let estimate = estimate_memory_of(&files, load)?;
         let longest_context = files.config().context_length;
-        self.say.event(Event::Loading { name: name.clone(), share: 0.0 });
-        let (say, shared, title) = (self.say.clone(), self.shared.clone(), name.clone());
+        self.sender.send(Event::Loading { name: name.clone(), progress: 0.0 });
+        let (sender, shared, title) = (self.sender.clone(), self.shared.clone(), name.clone());
         let mut last = 0;
         let mut builder = Engine::from_files(files).device(device(load)).on_progress(move |progress| {
             let percent = progress.done.saturating_mul(100) / progress.total.max(1);
             if percent != last {
                 last = percent;
-                say.event(Event::Loading { name: title.clone(), share: percent as f32 / 100.0 });
+                sender.send(Event::Loading { name: title.clone(), progress: percent as f32 / 100.0 });
             }
-            !shared.stopped()
+            !shared.is_stopped()
         });
         if let Some(format) = load.weights {
             builder = builder.weights(format);
@@ -370,11 +293,11 @@ impl Desk {
         if let Some(context) = load.context {
             builder = builder.context(context.clamp(1, longest_context));
         }
-        if let Some(folder) = last_model::folder() {
+        if let Some(folder) = last_model::data_folder() {
             builder = builder.cache_folder(folder);
         }
         let engine = self.shared.wait(builder.build())?;
-        // One that is damaged: better now than after the first question.
+        // Reports a damaged tokenizer now rather than at the first prompt.
         engine.tokenizer()?;
         let info = engine.gpu().info();
         let driver = format!("{} {}", info.driver, info.driver_info);
@@ -385,11 +308,12 @@ impl Desk {
             longest_context,
             adapter: info.name.clone(),
             driver: format!("{}, {}", driver.trim(), info.backend.to_str()),
-            price: Price { memory: engine.gpu().memory_bytes(), ..price },
+            memory: MemoryEstimate { device_memory: engine.gpu().memory_bytes(), ..estimate },
         };
         Ok((engine, loaded))
     }
 
+    /// The session of the loaded model, created at its first use.
     fn session(&mut self) -> Result<&mut Session> {
         let Some(ready) = &mut self.ready else {
             return Err(Error::DeviceLost { reason: "no model is loaded".into() });
@@ -401,8 +325,8 @@ impl Desk {
         Ok(ready.session.insert(session))
     }
 
-    /// A device that is lost never comes back; the model has to be loaded again.
-    fn forget_if_lost(&mut self, error: &Error) {
+    /// Drops the model if its device is lost. It has to be loaded again.
+    fn unload_if_lost(&mut self, error: &Error) {
         if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }) {
             self.ready = None;
         }
@@ -416,89 +340,78 @@ fn open(path: Option<&Path>) -> Result<ModelFiles> {
     }
 }
 
+/// The device options for a request. A name with a number from [`distinct_names`] selects by index.
 fn device(load: &Load) -> DeviceOptions {
     let mut options = DeviceOptions::from_env();
     if let Some(device) = &load.device {
         let numbered = device.rsplit_once(" #").is_some_and(|(_, number)| number.parse::<usize>().is_ok());
-        let place = if numbered { adapter_names().iter().position(|name| name == device) } else { None };
-        options.adapter = place.map_or_else(|| AdapterChoice::Named(device.clone()), AdapterChoice::Index);
+        let index = if numbered { adapter_names().iter().position(|name| name == device) } else { None };
+        options.adapter = index.map_or_else(|| AdapterChoice::Named(device.clone()), AdapterChoice::Index);
     }
     options
 }
 
 /// The names of the adapters, the fastest first.
 fn adapter_names() -> Vec<String> {
-    distinct(adapters_blocking().iter().map(|adapter| adapter.get_info().name).collect())
+    distinct_names(adapters_blocking().iter().map(|adapter| adapter.get_info().name).collect())
 }
 
-/// Names with a number behind those that were there before: two cards of one kind are two.
-fn distinct(names: Vec<String>) -> Vec<String> {
-    let before = |place: usize| names[..place].iter().filter(|name| **name == names[place]).count();
-    let name = |place: usize| match before(place) {
-        0 => names[place].clone(),
-        before => format!("{} #{}", names[place], before + 1),
+/// Makes repeated names distinct by appending a number, for machines with two cards of one kind.
+fn distinct_names(names: Vec<String>) -> Vec<String> {
+    let before = |index: usize| names[..index].iter().filter(|name| **name == names[index]).count();
+    let name = |index: usize| match before(index) {
+        0 => names[index].clone(),
+        before => format!("{} #{}", names[index], before + 1),
     };
     (0..names.len()).map(name).collect()
 }
 
-/// What a model would take. The device's memory is known only once it is open.
-fn price(load: &Load) -> Result<Price> {
-    price_of(&open(load.model.as_deref())?, load)
+/// Estimates the device memory of a model. `device_memory` stays `None`, because no device is open yet.
+fn estimate_memory(load: &Load) -> Result<MemoryEstimate> {
+    estimate_memory_of(&open(load.model.as_deref())?, load)
 }
 
-fn price_of(files: &ModelFiles, load: &Load) -> Result<Price> {
+fn estimate_memory_of(files: &ModelFiles, load: &Load) -> Result<MemoryEstimate> {
     let config = files.config();
     let stored = load.weights.unwrap_or(files.tensor(TensorId::Embedding)?.format);
     let context = load.context.unwrap_or(config.context_length.min(8192)).min(config.context_length);
-    Ok(Price {
+    Ok(MemoryEstimate {
         weights: Weights::bytes(files, load.weights)?,
         cache: KvCache::bytes(config, cache_format(stored), context),
-        memory: None,
+        device_memory: None,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn a_panic_is_told_as_a_failure_with_a_way_on() {
-        let load = || Order::Load(Load::default());
-        let event = guarded(load(), |_| panic!("as a test"));
-        assert!(matches!(event, Some(Event::NotLoaded(Problem { way_on: WayOn::Retry, .. }))), "{event:?}");
+    fn a_panic_is_reported_as_a_failure_with_a_remedy() {
+        let load = || Command::Load(Load::default());
+        let event = catch_panic(load(), |_| panic!("as a test"));
+        assert!(matches!(event, Some(Event::NotLoaded(Problem { remedy: Remedy::Retry, .. }))), "{event:?}");
         let sampling = lapidary_engine::Sampling::default();
         let (turns, system, overflow) = (Vec::new(), String::new(), super::super::Overflow::Ask);
-        let order = Order::Generate { reply: 7, turns, system, sampling, overflow };
-        let event = guarded(order, |_| panic!("as a test"));
-        assert!(matches!(event, Some(Event::Failed(7, Problem { way_on: WayOn::Reload, .. }))), "{event:?}");
-        assert!(guarded(load(), |_| {}).is_none());
+        let command = Command::Generate { reply: 7, turns, system, sampling, overflow };
+        let event = catch_panic(command, |_| panic!("as a test"));
+        assert!(matches!(event, Some(Event::Failed(7, Problem { remedy: Remedy::Reload, .. }))), "{event:?}");
+        assert!(catch_panic(load(), |_| {}).is_none());
     }
 
     #[test]
-    fn what_panics_aside_is_answered_all_the_same() {
+    fn a_panic_on_an_io_thread_is_answered() {
         let worker = EngineWorker::start(Arc::new(|| {}));
-        worker.aside(Event::Devices(vec!["fallback".into()]), || panic!("as a test"));
+        worker.spawn_io(Event::Devices(vec!["fallback".into()]), || panic!("as a test"));
         let event = worker.events.recv_timeout(Duration::from_secs(20));
         assert!(matches!(&event, Ok(Event::Devices(names)) if *names == ["fallback"]), "{event:?}");
     }
 
     #[test]
-    fn two_adapters_of_one_name_can_be_told_apart() {
+    fn adapters_of_one_name_are_distinct() {
         let names = ["Card", "Other", "Card", "Card"].map(str::to_owned).to_vec();
-        assert_eq!(distinct(names), ["Card", "Other", "Card #2", "Card #3"]);
-    }
-
-    #[test]
-    fn stopping_a_reply_stops_no_load() {
-        let shared = Shared::default();
-        shared.current.store(3, Ordering::SeqCst);
-        shared.stop_up_to.store(3, Ordering::SeqCst);
-        assert!(shared.stopped());
-        shared.loading.store(true, Ordering::SeqCst);
-        assert!(!shared.stopped());
-        shared.stop_loads_up_to.store(3, Ordering::SeqCst);
-        assert!(shared.stopped() && !shared.outdated());
-        shared.last_load.store(4, Ordering::SeqCst);
-        assert!(shared.outdated());
+        assert_eq!(distinct_names(names), ["Card", "Other", "Card #2", "Card #3"]);
     }
 }

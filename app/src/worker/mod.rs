@@ -1,8 +1,10 @@
-//! What the window needs from an engine: it says what to do and hears what happened, and never waits.
+//! The engine as the window uses it: commands in, events out, without blocking.
 
+mod dropped_file;
 mod engine;
+mod event_sender;
 mod generate;
-mod taken;
+mod shared;
 
 use std::path::{Path, PathBuf};
 
@@ -11,186 +13,187 @@ use lapidary_engine::{CacheFormat, Error, Finish, Sampling, Timings, WeightForma
 use crate::chats::{Id, Role};
 use crate::guide;
 
+pub use crate::models::FoundModel;
+pub use dropped_file::{DroppedFile, inspect};
 pub use engine::EngineWorker;
-pub use taken::{Taken, look_at};
 
-/// An engine behind the window. [`EngineWorker`] is the real one; tests have one that follows a script.
+/// Runs commands and reports events. [`EngineWorker`] is the real engine; tests use a scripted one.
 pub trait Worker {
-    /// Says what to do; returns at once.
-    fn tell(&mut self, order: Order);
-    /// What happened since it was last asked.
+    /// Queues a command and returns without waiting.
+    fn send(&mut self, command: Command);
+    /// The next event, if one is waiting.
     fn event(&mut self) -> Option<Event>;
 }
 
-/// Which model, and how to load it.
+/// A model and how to load it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Load {
-    /// The file or folder; none for the guide.
+    /// The file or folder; `None` for the built-in guide.
     pub model: Option<PathBuf>,
-    /// The weights' format; none for the file's own.
+    /// The weight format; `None` for the format in the file.
     pub weights: Option<WeightFormat>,
-    /// Tokens of context; none for the model's own, up to 8,192.
+    /// Context length in tokens; `None` for the model's own, up to 8,192.
     pub context: Option<usize>,
-    /// The adapter's name; none for the fastest.
+    /// The adapter's name; `None` for the fastest.
     pub device: Option<String>,
 }
 
-/// What to do when a chat outgrows the context.
+/// What to do when a chat no longer fits the context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
-    /// Say so and let the person choose.
+    /// Report it and let the user choose.
     #[default]
     Ask,
-    /// Leave out the oldest messages, and say how many.
+    /// Drop the oldest messages and report how many.
     DropOldest,
 }
 
-/// What the window wants.
+/// A command to the engine.
 #[derive(Clone, Debug)]
-pub enum Order {
-    /// Load a model, in place of the present one.
+pub enum Command {
+    /// Load a model in place of the present one.
     Load(Load),
     /// Stop loading.
     CancelLoad,
-    /// Answer, or go on with the last turn where it is the model's.
+    /// Generate a reply, or continue the last turn if it is the model's.
     Generate {
-        /// The message that the reply becomes.
+        /// The message that receives the reply.
         reply: Id,
-        /// What was said.
+        /// The turns so far.
         turns: Vec<(Role, String)>,
-        /// What the model should know first.
+        /// The system prompt; empty for none.
         system: String,
-        /// How to draw.
+        /// How tokens are chosen.
         sampling: Sampling,
-        /// What to do where it does not fit.
+        /// What to do if the prompt does not fit the context.
         overflow: Overflow,
     },
-    /// Stop the reply.
+    /// Stop the reply under way.
     Stop,
-    /// The likeliest tokens after an open turn.
+    /// List the most probable tokens after an unfinished turn.
     Alternatives {
-        /// The message whose token it is.
+        /// The message that contains the position.
         message: Id,
-        /// The byte of its text where the token begins.
+        /// The byte of its text where the token starts.
         at: usize,
-        /// What was said, up to the token.
+        /// The turns up to the token.
         turns: Vec<(Role, String)>,
-        /// What the model should know first.
+        /// The system prompt; empty for none.
         system: String,
     },
-    /// The milliseconds of each kernel of one token.
+    /// Measure the kernels of one token.
     Profile,
-    /// The adapters of this machine.
+    /// List the adapters of this machine.
     FindDevices,
-    /// The models on this machine, among them those that were used before.
+    /// List the models on this machine. The argument holds the paths of models used before.
     FindModels(Vec<PathBuf>),
-    /// What a model would take of the device's memory.
-    Price(Load),
-    /// The tokens of texts.
-    Count(Vec<(Counted, String)>),
-    /// A file that was dropped or chosen: what is it?
-    Look(PathBuf),
-    /// Whether a model's files can be loaded, as far as their headers tell.
+    /// Estimate the device memory that a model takes.
+    EstimateMemory(Load),
+    /// Count the tokens of texts.
+    CountTokens(Vec<(CountedText, String)>),
+    /// Find out what a dropped or chosen file is.
+    Inspect(PathBuf),
+    /// Check from the headers of a model's files whether they can be loaded.
     Check(Load),
 }
 
 /// A text whose tokens are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Counted {
+pub enum CountedText {
     /// A message.
     Message(Id),
-    /// What a chat's model knows first.
+    /// The system prompt of a chat.
     System(Id),
-    /// What is typed in a chat.
+    /// The draft of a chat.
     Draft(Id),
 }
 
-/// What happened.
+/// An event from the engine.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A model loads.
+    /// A model is loading.
     Loading {
-        /// Its name.
+        /// The model's name.
         name: String,
-        /// From 0 to 1.
-        share: f32,
+        /// Progress from 0 to 1.
+        progress: f32,
     },
     /// A model is loaded.
     Loaded(Box<Loaded>),
-    /// A model could not be loaded; the one before it is gone too.
+    /// A model could not be loaded. The previous model has been unloaded.
     NotLoaded(Problem),
-    /// More of a reply.
-    Piece(Id, String),
-    /// Turns were left out of what the model is told.
-    LeftOut(Id, usize),
+    /// Text that a reply grew by.
+    ReplyText(Id, String),
+    /// The number of turns that were dropped from the prompt of a reply.
+    TurnsDropped(Id, usize),
     /// A reply ended.
     Ended {
         /// The reply.
         reply: Id,
-        /// Why; none where it was stopped.
+        /// Why it ended; `None` if it was stopped.
         finish: Option<Finish>,
-        /// How fast it was.
+        /// Token counts and times.
         timings: Timings,
     },
     /// A reply could not be finished.
     Failed(Id, Problem),
-    /// The likeliest tokens at a byte of a message.
+    /// The most probable tokens at a byte of a message.
     Alternatives {
         /// The message.
         message: Id,
         /// The byte.
         at: usize,
-        /// The tokens, or why there are none.
-        list: Result<Vec<Likely>, String>,
+        /// The tokens, or an error message.
+        list: Result<Vec<Candidate>, String>,
     },
-    /// Kernels, how often they ran, and their milliseconds, the longest first.
+    /// Per kernel: its name, dispatches and milliseconds, the slowest first.
     Profile(Result<Vec<(&'static str, usize, f64)>, String>),
-    /// Names of the adapters, the fastest first.
+    /// The names of the adapters, the fastest first.
     Devices(Vec<String>),
     /// The models on this machine.
     Models(Vec<FoundModel>),
-    /// An answer to [`Order::Price`].
-    Price(Load, Result<Price, String>),
-    /// Which texts were counted, their bytes, and their tokens; empty without a tokenizer.
-    Counts(Vec<(Counted, usize, usize)>),
-    /// An answer to [`Order::Look`].
-    Taken(Taken),
-    /// An answer to [`Order::Check`].
+    /// The answer to [`Command::EstimateMemory`].
+    MemoryEstimated(Load, Result<MemoryEstimate, String>),
+    /// Per text: which one, its bytes and its tokens. Empty without a tokenizer.
+    TokensCounted(Vec<(CountedText, usize, usize)>),
+    /// The answer to [`Command::Inspect`].
+    Inspected(DroppedFile),
+    /// The answer to [`Command::Check`].
     Checked(Load, Result<(), Problem>),
 }
 
-/// What a token adds to a reply.
+/// A candidate for the next token of a reply.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
-    /// A text.
+pub enum NextToken {
+    /// A token that stands for text.
     Text(String),
-    /// Nothing that can be said by itself: a part of a letter, or a mark of the template. Its name.
-    Piece(String),
-    /// The end.
+    /// A token that is no text by itself: one byte of a character, or a control token. Holds the tokenizer's piece.
+    NonText(String),
+    /// The end of the turn.
     End,
 }
 
-/// A token, and its probability; in lists the likeliest first.
-pub type Likely = (Next, f32);
+/// A token and its probability. Lists are sorted by falling probability.
+pub type Candidate = (NextToken, f32);
 
-/// A model that is loaded.
+/// The loaded model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loaded {
-    /// How it was asked for.
+    /// The request that loaded it.
     pub load: Load,
-    /// Its name.
+    /// The model's name.
     pub name: String,
-    /// Tokens of context.
+    /// Context length in tokens.
     pub context: usize,
-    /// Tokens of context that it was trained for.
+    /// Context length that the model was trained for, in tokens.
     pub longest_context: usize,
     /// The adapter's name.
     pub adapter: String,
     /// The adapter's driver and API.
     pub driver: String,
-    /// Bytes on the device.
-    pub price: Price,
+    /// The device memory it takes.
+    pub memory: MemoryEstimate,
 }
 
 impl Loaded {
@@ -200,83 +203,70 @@ impl Loaded {
     }
 }
 
-/// Bytes that a model takes of a device.
+/// Device memory of a model, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Price {
-    /// Its weights.
+pub struct MemoryEstimate {
+    /// The weights.
     pub weights: u64,
     /// The keys and values of a full context.
     pub cache: u64,
-    /// What the device has, where its API tells.
-    pub memory: Option<u64>,
+    /// The memory of the device, if its API reports it.
+    pub device_memory: Option<u64>,
 }
 
-/// A model on this machine.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FoundModel {
-    /// Its name.
-    pub name: String,
-    /// Where it is; none for the guide.
-    pub path: Option<PathBuf>,
-    /// Where it comes from, for people.
-    pub note: &'static str,
-    /// Bytes on disk.
-    pub bytes: u64,
-}
-
-/// What went wrong, for people.
+/// An error as the window shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
-    /// A sentence.
+    /// What went wrong, as a sentence.
     pub sentence: String,
-    /// The way on.
-    pub way_on: WayOn,
+    /// What the user can do about it.
+    pub remedy: Remedy,
 }
 
-/// What a person can do about a problem.
+/// What the user can do about a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WayOn {
-    /// Nothing in particular: try again.
+pub enum Remedy {
+    /// Try again.
     Retry,
-    /// Get a graphics driver, or choose another adapter.
+    /// Install a graphics driver or choose another adapter.
     Driver,
-    /// Choose a smaller model, smaller weights or a shorter context.
-    Smaller,
+    /// Choose a smaller model, a smaller weight format or a shorter context.
+    ReduceMemory,
     /// Choose another file.
     OtherFile,
-    /// Load the model again, and go on with the reply.
+    /// Load the model again and continue the reply.
     Reload,
-    /// Make room in the context.
+    /// Drop messages or start a new chat from a summary, because the context is full.
     MakeRoom,
-    /// Load the model after all: it was the person who cancelled it.
+    /// Load the model after all, because the user cancelled loading.
     Resume,
 }
 
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
-        let way_on = match error {
-            Error::NoAdapter { .. } | Error::Adapter { .. } => WayOn::Driver,
-            Error::OutOfMemory { .. } => WayOn::Smaller,
+        let remedy = match error {
+            Error::NoAdapter { .. } | Error::Adapter { .. } => Remedy::Driver,
+            Error::OutOfMemory { .. } => Remedy::ReduceMemory,
             Error::Io { .. }
             | Error::BadFile { .. }
             | Error::Config { .. }
             | Error::MissingTensor { .. }
             | Error::TensorShape { .. }
             | Error::Unsupported { .. }
-            | Error::Tokenizer { .. } => WayOn::OtherFile,
-            Error::DeviceLost { .. } | Error::Gpu { .. } => WayOn::Reload,
-            Error::ContextFull { .. } => WayOn::MakeRoom,
-            _ => WayOn::Retry,
+            | Error::Tokenizer { .. } => Remedy::OtherFile,
+            Error::DeviceLost { .. } | Error::Gpu { .. } => Remedy::Reload,
+            Error::ContextFull { .. } => Remedy::MakeRoom,
+            _ => Remedy::Retry,
         };
-        Self { sentence: sentence(&error.to_string()), way_on }
+        Self { sentence: to_sentence(&error.to_string()), remedy }
     }
 }
 
-/// A message of the engine as a sentence on its own.
-fn sentence(message: &str) -> String {
+/// Turns an error message of the engine into a sentence.
+fn to_sentence(message: &str) -> String {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut chars = message.chars();
-    // A path stays as it is.
+    // A path keeps its case.
     let first = message.split(' ').next().unwrap_or_default();
     let mut text = match chars.next() {
         Some(c) if !first.contains(['/', '\\', '.']) => c.to_uppercase().chain(chars).collect(),
@@ -288,10 +278,10 @@ fn sentence(message: &str) -> String {
     text
 }
 
-/// Tokens that a template adds to a turn.
+/// Tokens that the chat template adds per turn.
 pub const TURN_TOKENS: usize = 5;
 
-/// The name that a path has in lists.
+/// The short name of a model's path, for lists.
 pub fn short_name(path: Option<&Path>) -> String {
     match path {
         None => guide::NAME.to_owned(),
@@ -299,7 +289,7 @@ pub fn short_name(path: Option<&Path>) -> String {
     }
 }
 
-/// The cache's format for weights, as the engine chooses it.
+/// The KV cache format that the engine chooses for a weight format.
 fn cache_format(weights: WeightFormat) -> CacheFormat {
     if weights == WeightFormat::F32 { CacheFormat::F32 } else { CacheFormat::F16 }
 }
@@ -310,15 +300,15 @@ mod tests {
 
     #[test]
     fn messages_become_sentences() {
-        assert_eq!(sentence("no graphics adapter is there"), "No graphics adapter is there.");
-        assert_eq!(sentence("/a/b.gguf: it is\n damaged"), "/a/b.gguf: it is damaged.");
+        assert_eq!(to_sentence("no graphics adapter is there"), "No graphics adapter is there.");
+        assert_eq!(to_sentence("/a/b.gguf: it is\n damaged"), "/a/b.gguf: it is damaged.");
     }
 
     #[test]
-    fn each_error_has_a_way_on() {
+    fn each_error_has_a_remedy() {
         let lost = Error::DeviceLost { reason: "reset".into() };
-        assert_eq!(Problem::from(&lost).way_on, WayOn::Reload);
+        assert_eq!(Problem::from(&lost).remedy, Remedy::Reload);
         let full = Error::OutOfMemory { what: "weights".into() };
-        assert_eq!(Problem::from(&full).way_on, WayOn::Smaller);
+        assert_eq!(Problem::from(&full).remedy, Remedy::ReduceMemory);
     }
 }

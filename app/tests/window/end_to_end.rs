@@ -1,4 +1,4 @@
-//! The real program in a real window on a display of its own, with the guide in it and somebody who types.
+//! The real program with the guide, in a real window on a virtual display, with simulated keys.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use lapidary_app::chats::{Message, Role, Status, Store, StoreEvent};
 
-/// Longest time for anything to happen: a cold start on a busy machine compiles shaders.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The timeout of every wait. A cold start on a busy machine compiles shaders.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Asks the guide, quits, starts again, finds the chat, and goes on with it.
+/// Asks the guide, quits, starts again, finds the chat and continues it.
 ///
-/// With `LAPIDARY_SCREENSHOT=FILE` it also takes a picture, for the README.
+/// With `LAPIDARY_SCREENSHOT=FILE` it also takes a screenshot, for the README.
 #[test]
 fn a_question_is_answered_and_found_again() {
     let Some(display) = Display::open() else {
         assert!(std::env::var_os("CI").is_none(), "Xvfb and xdotool are missing");
-        eprintln!("Xvfb and xdotool are missing, so the window is not tested as a whole");
+        eprintln!("Xvfb and xdotool are missing, so the end-to-end test is skipped");
         return;
     };
     let data = tempfile::tempdir().unwrap();
@@ -35,7 +35,7 @@ fn a_question_is_answered_and_found_again() {
     let mut program = display.start(data.path());
     display.key("ctrl+f");
     display.type_text("open a");
-    // Tab leads to the hits once they are there.
+    // Tab reaches the hits once they are shown.
     std::thread::sleep(Duration::from_secs(2));
     display.key("Tab");
     display.key("space");
@@ -54,7 +54,7 @@ fn a_question_is_answered_and_found_again() {
             Command::new("import").args(["-window", "root"]).arg(picture).env("DISPLAY", &display.name).status();
         assert!(taken.unwrap().success());
     }
-    // A second start says that the first is there, and does no harm.
+    // A second start reports that the first is open and changes nothing.
     let mut second = display.spawn(data.path());
     std::thread::sleep(Duration::from_secs(2));
     second.kill().unwrap();
@@ -65,7 +65,7 @@ fn a_question_is_answered_and_found_again() {
     assert_eq!(wait_for("all is saved", || answered(&chats, 2)), all);
 }
 
-/// The messages of the only chat, once it has so many complete replies.
+/// The messages of the only chat, once it has this number of complete replies.
 fn answered(path: &Path, replies: usize) -> Option<Vec<Message>> {
     if !path.exists() {
         return None;
@@ -82,17 +82,17 @@ fn answered(path: &Path, replies: usize) -> Option<Vec<Message>> {
 }
 
 fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         if let Some(value) = ready() {
             return value;
         }
-        assert!(Instant::now() < end, "waited in vain: {what}");
+        assert!(Instant::now() < end, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// A display that nobody sees.
+/// A virtual display.
 struct Display {
     server: Child,
     name: String,
@@ -101,8 +101,8 @@ struct Display {
 impl Display {
     fn open() -> Option<Self> {
         Command::new("xdotool").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
-        // The server writes the number that it found free. It must not begin anew whenever its last client leaves, because
-        // meanwhile it takes no other.
+        // The server prints the number of a free display. `-noreset` keeps it from restarting when its last client leaves,
+        // because it accepts no client meanwhile.
         let mut server = Command::new("Xvfb")
             .args(["-displayfd", "1", "-screen", "0", "1080x760x24", "-nolisten", "tcp", "-noreset"])
             .stdout(Stdio::piped())
@@ -124,14 +124,14 @@ impl Display {
             .unwrap()
     }
 
-    /// Starts the program and waits until its window is there and takes keys.
+    /// Starts the program and waits until its window has the focus.
     fn start(&self, data: &Path) -> Child {
         let mut program = self.spawn(data);
         wait_for("the window opens", || {
             assert_eq!(program.try_wait().unwrap(), None, "the program ended");
             self.window()
         });
-        // There is no window manager to do it.
+        // There is no window manager to set the focus.
         std::thread::sleep(Duration::from_secs(1));
         self.focus();
         program
@@ -157,7 +157,7 @@ impl Display {
         std::thread::sleep(Duration::from_millis(200));
     }
 
-    /// The place where one types is at the bottom.
+    /// Clicks the composer at the bottom of the window.
     fn click_composer(&self) {
         self.xdotool(&["mousemove", "600", "705", "click", "1"]);
         std::thread::sleep(Duration::from_millis(200));

@@ -1,4 +1,4 @@
-//! The list of chats, search, export and import, and finding everything after a restart.
+//! The list of chats: search, trash, export, import, and restarts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::{Store, StoreEvent};
-use lapidary_app::worker::Order;
+use lapidary_app::worker::Command;
 
 use crate::script::Window;
 
 #[test]
-fn everything_is_as_it_was_after_a_restart() {
+fn everything_is_restored_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.sqlite");
     {
@@ -25,7 +25,7 @@ fn everything_is_as_it_was_after_a_restart() {
         window.settle();
     }
     let mut window = Window::over(Some(path));
-    window.until("the chats are there", |app| !app.state.listed().is_empty());
+    window.until("the chats are there", |app| !app.state.visible_chats().is_empty());
     window.press("Name a fruit");
     window.until("its messages are there", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
     assert_eq!(window.branch(), ["Name a fruit", "An apple."]);
@@ -35,7 +35,7 @@ fn everything_is_as_it_was_after_a_restart() {
 }
 
 #[test]
-fn a_thought_that_was_never_sent_is_there_after_a_restart() {
+fn an_unsent_draft_is_restored_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.sqlite");
     {
@@ -49,7 +49,7 @@ fn a_thought_that_was_never_sent_is_there_after_a_restart() {
 }
 
 #[test]
-fn a_thought_that_was_deleted_stays_deleted() {
+fn a_deleted_draft_stays_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.sqlite");
     {
@@ -67,7 +67,7 @@ fn a_thought_that_was_deleted_stays_deleted() {
 }
 
 #[test]
-fn an_edit_waits_while_another_chat_is_shown() {
+fn an_edit_is_kept_while_another_chat_is_shown() {
     let mut window = Window::new();
     window.exchange("First chat", "Yes");
     window.key(Modifiers::NONE, Key::ArrowUp);
@@ -81,25 +81,25 @@ fn an_edit_waits_while_another_chat_is_shown() {
 }
 
 #[test]
-fn deleting_a_chat_leaves_what_waits_in_others() {
+fn deleting_a_chat_keeps_the_queued_jobs_of_others() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("Of the first");
+    window.script().bytes_per_event = 0;
+    window.send("Of the first");
     let first = window.harness.state().state.open_id();
-    window.say("Of the first, later");
+    window.send("Of the first, later");
     window.key(Modifiers::COMMAND, Key::N);
-    window.say("Of the second");
+    window.send("Of the second");
     window.harness.state_mut().state.delete(first);
     window.settle();
-    window.let_it_speak();
+    window.release_reply();
     window.until("it is answered", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
     assert_eq!(window.branch(), ["Of the second", "Yes."]);
-    let asked = window.script().orders.iter().filter(|order| matches!(order, Order::Generate { .. })).count();
+    let asked = window.script().commands.iter().filter(|command| matches!(command, Command::Generate { .. })).count();
     assert_eq!(asked, 2);
 }
 
 #[test]
-fn the_system_prompt_of_new_chats_is_also_that_of_the_first_one() {
+fn the_default_system_prompt_applies_to_the_first_chat() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.sqlite");
     {
@@ -112,7 +112,7 @@ fn the_system_prompt_of_new_chats_is_also_that_of_the_first_one() {
     let mut window = Window::over(Some(path));
     window.until("it is open", |app| app.state.opened.is_some());
     assert_eq!(window.harness.state().state.open().unwrap().system, "Answer in German.");
-    // One that was given to an empty chat stays with it.
+    // A system prompt set for an empty chat is kept.
     window.harness.state_mut().state.set_system("Answer in verse.".into());
     window.key(Modifiers::COMMAND, Key::N);
     assert_eq!(window.harness.state().state.open().unwrap().system, "Answer in verse.");
@@ -146,7 +146,7 @@ fn a_deleted_chat_is_in_the_trash_until_that_is_emptied() {
 }
 
 #[test]
-fn a_chat_gets_another_title() {
+fn a_chat_is_renamed() {
     let mut window = Window::new();
     window.exchange("Some words", "Yes");
     window.press("Menu of Some words");
@@ -157,7 +157,7 @@ fn a_chat_gets_another_title() {
 }
 
 #[test]
-fn search_leads_to_the_message_on_its_branch() {
+fn search_opens_the_message_on_its_branch() {
     let mut window = Window::new();
     window.exchange("About fruit", "A rare quince.");
     window.press("Regenerate");
@@ -171,7 +171,7 @@ fn search_leads_to_the_message_on_its_branch() {
     window.harness.state_mut().state.open_message(hit.chat, hit.message);
     window.until("it is shown", |app| app.state.tree().is_some_and(|tree| !tree.path().is_empty()));
     assert_eq!(window.branch(), ["About fruit", "A rare quince."]);
-    // The question stands before both replies: what was shown after it last stays.
+    // The question precedes both replies, so the branch shown last stays.
     let question = window.harness.state().state.tree().unwrap().path()[0];
     window.harness.state_mut().state.open_message(hit.chat, Some(question));
     assert_eq!(window.branch(), ["About fruit", "A rare quince."]);
@@ -203,11 +203,11 @@ fn chats_are_exported_and_imported() {
     window.sees("One chat was imported.");
     window.until("it is shown", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
     assert_eq!(window.branch(), ["Keep this", "Kept."]);
-    assert_eq!(window.harness.state().state.listed().len(), 2);
+    assert_eq!(window.harness.state().state.visible_chats().len(), 2);
 }
 
 #[test]
-fn every_export_has_a_name_and_something_in_it() {
+fn exports_have_a_name_and_content() {
     let mut window = Window::new();
     window.key(Modifiers::COMMAND, Key::E);
     window.sees("There is nothing to export yet.");
@@ -218,7 +218,7 @@ fn every_export_has_a_name_and_something_in_it() {
 }
 
 #[test]
-fn the_system_prompt_of_a_chat_that_is_still_empty_is_kept() {
+fn the_system_prompt_of_an_empty_chat_is_restored() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.sqlite");
     {
@@ -232,7 +232,7 @@ fn the_system_prompt_of_a_chat_that_is_still_empty_is_kept() {
 }
 
 #[test]
-fn an_edit_that_was_not_finished_is_there_after_a_restart() {
+fn an_unfinished_edit_is_restored_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.sqlite");
     {
@@ -262,7 +262,7 @@ fn an_edit_that_was_not_finished_is_there_after_a_restart() {
 }
 
 #[test]
-fn what_was_edited_in_a_chat_goes_with_it() {
+fn the_edits_of_a_deleted_chat_are_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.sqlite");
     {
@@ -292,7 +292,7 @@ fn what_was_edited_in_a_chat_goes_with_it() {
     assert!(edits.contains("A thought that stays") && !edits.contains("A thought that goes"), "{edits}");
 }
 
-/// A file as the system drops it.
+/// A dropped file.
 #[derive(Debug)]
 struct Dropped(PathBuf);
 
@@ -302,12 +302,12 @@ impl egui::DroppedFile for Dropped {
     }
 
     fn bytes(&self) -> Result<Vec<u8>, String> {
-        Err("nobody reads it through here".into())
+        Err("not read through egui".into())
     }
 }
 
 #[test]
-fn dropped_files_are_taken_for_what_they_are() {
+fn dropped_files_are_opened_by_kind() {
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("note.rs");
     std::fs::write(&note, "fn main() {}\n").unwrap();
@@ -319,8 +319,8 @@ fn dropped_files_are_taken_for_what_they_are() {
     window.harness.input_mut().dropped_files.push(Arc::new(Dropped(model.clone())));
     window.settle();
     let script = window.script();
-    let load = script.orders.iter().rev().find_map(|order| match order {
-        Order::Load(load) => load.model.clone(),
+    let load = script.commands.iter().rev().find_map(|command| match command {
+        Command::Load(load) => load.model.clone(),
         _ => None,
     });
     assert_eq!(load, Some(model));

@@ -1,4 +1,5 @@
-//! How it looks and how it is read aloud. Pictures are compared on one platform: Linux with Mesa's software adapter.
+//! The appearance and accessibility of the window. Screenshots are compared on one platform: Linux with Mesa's software
+//! adapter.
 
 use egui::{Key, Modifiers};
 
@@ -7,7 +8,7 @@ use crate::script::Window;
 const TALK: &str = "Drop a `.gguf` file on the window, or press **Ctrl+O**.\n\n| size | memory |\n|---|---|\n| 2B | 2.7 GB |\n| 9B | 6.9 \
     GB |\n\n```rust\nlet engine = Engine::builder(\"model\").build_blocking()?;\n```\n\nThe cap is $50 \\tanh(x / 50)$.";
 
-/// Every control has a name, wherever it is.
+/// Every control has an accessible name.
 #[test]
 fn every_control_has_a_name() {
     let mut window = Window::new();
@@ -37,13 +38,13 @@ fn every_control_has_a_name() {
     check(&mut window, "an edit");
 }
 
-/// Pictures of the main places, compared with those in `app/tests/snapshots`. Other drivers draw edges a little differently,
-/// so only the one that drew those is asked; `UPDATE_SNAPSHOTS=1` draws them anew.
+/// Compares screenshots with those in `app/tests/snapshots`. Other drivers draw edges slightly differently, so only the
+/// driver that drew the snapshots is tested. `UPDATE_SNAPSHOTS=1` draws them again.
 #[test]
-fn it_looks_as_before() {
+fn screenshots_match() {
     let adapters = lapidary_engine::gpu::adapters_blocking();
     if !adapters.iter().any(|adapter| adapter.get_info().driver_info.starts_with("Mesa 22.3")) {
-        eprintln!("not on Mesa 22.3's software adapter, so pictures are not compared");
+        eprintln!("not on Mesa 22.3's software adapter, so screenshots are not compared");
         return;
     }
     let mut window = Window::new();
@@ -58,7 +59,7 @@ fn it_looks_as_before() {
 }
 
 #[test]
-fn shortcuts_about_and_privacy_are_sheets() {
+fn shortcuts_about_and_privacy_are_shown() {
     let mut window = Window::new();
     window.key(Modifiers::COMMAND, Key::Slash);
     window.sees("Shift+Enter");
@@ -74,7 +75,7 @@ fn shortcuts_about_and_privacy_are_sheets() {
 }
 
 #[test]
-fn sizes_change_by_keys_and_stay_within_bounds() {
+fn keys_change_the_zoom_within_bounds() {
     let mut window = Window::new();
     window.key(Modifiers::COMMAND, Key::Plus);
     assert!((window.harness.state().state.settings.zoom - 1.1).abs() < 1e-3);

@@ -1,4 +1,4 @@
-//! The window, driven by the labels that a screen reader would read, over an engine that follows a script.
+//! Tests of the window with a scripted engine, driven by accessibility labels.
 
 mod crash;
 mod end_to_end;

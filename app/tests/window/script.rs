@@ -1,4 +1,4 @@
-//! An engine that does what a test says, and a window over it.
+//! A scripted engine, and a window that uses it.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -11,77 +11,79 @@ use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::{Role, Store};
 use lapidary_app::state::{Model, State};
 use lapidary_app::ui::{App, apply_style};
-use lapidary_app::worker::{Counted, Event, Likely, Load, Loaded, Order, Price, Problem, WayOn, Worker, look_at};
+use lapidary_app::worker::{
+    Candidate, Command, CountedText, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, inspect,
+};
 use lapidary_engine::{Finish, Timings};
 
-/// What the engine was told, and what it will say.
+/// The commands that the engine received, and the events that it will send.
 #[derive(Default)]
 pub(crate) struct Script {
-    /// Everything it was told.
-    pub(crate) orders: Vec<Order>,
-    /// The texts of the next replies; without one it says "Yes."
+    /// All commands received.
+    pub(crate) commands: Vec<Command>,
+    /// The texts of the next replies. Without one the reply is "Yes."
     pub(crate) replies: VecDeque<String>,
-    /// How many bytes of a reply come at a time; 0 for none before [`Window::let_it_speak`].
-    pub(crate) pace: usize,
-    /// Why the files of the next model will not do.
+    /// The bytes of a reply per event; 0 holds the reply back until [`Window::release_reply`].
+    pub(crate) bytes_per_event: usize,
+    /// The problem that the next check of a model's files reports.
     pub(crate) check_problem: Option<Problem>,
-    /// What the next load ends in.
+    /// The problem that the next load ends with.
     pub(crate) load_problem: Option<Problem>,
-    /// What the next reply ends in, after all of its text.
+    /// The problem that the next reply ends with, after all of its text.
     pub(crate) reply_problem: Option<Problem>,
-    /// Alternatives that it gives.
-    pub(crate) alternatives: Vec<Likely>,
+    /// The alternative tokens that it returns.
+    pub(crate) alternatives: Vec<Candidate>,
     pub(crate) events: VecDeque<Event>,
-    /// What it is saying.
-    pub(crate) speaking: Option<(i64, String)>,
+    /// The reply under way: its message and the rest of its text.
+    pub(crate) current_reply: Option<(i64, String)>,
 }
 
 impl Script {
-    /// Lets something happen.
+    /// Queues an event.
     pub(crate) fn push(&mut self, event: Event) {
         self.events.push_back(event);
     }
 }
 
-/// The engine, as the window has it.
-pub(crate) struct Scripted(pub(crate) Arc<Mutex<Script>>);
+/// The engine that follows a [`Script`].
+pub(crate) struct ScriptedWorker(pub(crate) Arc<Mutex<Script>>);
 
-impl Scripted {
+impl ScriptedWorker {
     fn script(&self) -> MutexGuard<'_, Script> {
         self.0.lock().unwrap()
     }
 }
 
-impl Worker for Scripted {
-    fn tell(&mut self, order: Order) {
+impl Worker for ScriptedWorker {
+    fn send(&mut self, command: Command) {
         let mut script = self.script();
-        script.orders.push(order.clone());
-        match order {
-            Order::Load(load) => {
+        script.commands.push(command.clone());
+        match command {
+            Command::Load(load) => {
                 let event = match script.load_problem.take() {
                     Some(problem) => Event::NotLoaded(problem),
                     None => Event::Loaded(Box::new(loaded(load))),
                 };
                 script.events.push_back(event);
             }
-            Order::Generate { reply, .. } => {
+            Command::Generate { reply, .. } => {
                 let text = script.replies.pop_front().unwrap_or_else(|| "Yes.".into());
-                script.speaking = Some((reply, text));
+                script.current_reply = Some((reply, text));
             }
-            Order::Stop => {
-                if let Some((reply, _)) = script.speaking.take() {
+            Command::Stop => {
+                if let Some((reply, _)) = script.current_reply.take() {
                     script.events.push_back(Event::Ended { reply, finish: None, timings: Timings::default() });
                 }
             }
-            Order::Alternatives { message, at, .. } => {
+            Command::Alternatives { message, at, .. } => {
                 let list = Ok(script.alternatives.clone());
                 script.events.push_back(Event::Alternatives { message, at, list });
             }
-            Order::Profile => {
+            Command::Profile => {
                 script.events.push_back(Event::Profile(Ok(vec![("matvec", 182, 8.25), ("attention", 26, 1.5)])));
             }
-            Order::FindDevices => script.events.push_back(Event::Devices(vec!["Card".into(), "Other card".into()])),
-            Order::FindModels(_) => {
+            Command::FindDevices => script.events.push_back(Event::Devices(vec!["Card".into(), "Other card".into()])),
+            Command::FindModels(_) => {
                 let model = |name: &str, path: Option<&str>| lapidary_app::worker::FoundModel {
                     name: name.into(),
                     path: path.map(PathBuf::from),
@@ -91,20 +93,20 @@ impl Worker for Scripted {
                 let models = vec![model("Lapidary's guide", None), model("gemma-2-2b-it", Some("/models/2b.gguf"))];
                 script.events.push_back(Event::Models(models));
             }
-            Order::Price(load) => {
-                let price = Price { weights: 2_700_000_000, cache: 436_000_000, memory: None };
-                script.events.push_back(Event::Price(load, Ok(price)));
+            Command::EstimateMemory(load) => {
+                let estimate = MemoryEstimate { weights: 2_700_000_000, cache: 436_000_000, device_memory: None };
+                script.events.push_back(Event::MemoryEstimated(load, Ok(estimate)));
             }
-            Order::Count(texts) => {
-                let count = |(name, text): (Counted, String)| (name, text.len(), text.split_whitespace().count());
-                script.events.push_back(Event::Counts(texts.into_iter().map(count).collect()));
+            Command::CountTokens(texts) => {
+                let count = |(name, text): (CountedText, String)| (name, text.len(), text.split_whitespace().count());
+                script.events.push_back(Event::TokensCounted(texts.into_iter().map(count).collect()));
             }
-            Order::Check(load) => {
+            Command::Check(load) => {
                 let checked = script.check_problem.take().map_or(Ok(()), Err);
                 script.events.push_back(Event::Checked(load, checked));
             }
-            Order::Look(path) => script.events.push_back(Event::Taken(look_at(&path))),
-            Order::CancelLoad => {}
+            Command::Inspect(path) => script.events.push_back(Event::Inspected(inspect(&path))),
+            Command::CancelLoad => {}
         }
     }
 
@@ -113,10 +115,10 @@ impl Worker for Scripted {
         if let Some(event) = script.events.pop_front() {
             return Some(event);
         }
-        let pace = script.pace;
-        let (reply, mut text) = script.speaking.take()?;
-        if pace == 0 {
-            script.speaking = Some((reply, text));
+        let bytes_per_event = script.bytes_per_event;
+        let (reply, mut text) = script.current_reply.take()?;
+        if bytes_per_event == 0 {
+            script.current_reply = Some((reply, text));
             return None;
         }
         if text.is_empty() {
@@ -126,10 +128,10 @@ impl Worker for Scripted {
             let timings = Timings { prefill_tokens: 9, prefill_ms: 250.0, decode_tokens: 40, decode_ms: 1000.0 };
             return Some(Event::Ended { reply, finish: Some(Finish::Stop), timings });
         }
-        let end = (pace..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
+        let end = (bytes_per_event..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
         let rest = text.split_off(end);
-        script.speaking = Some((reply, rest));
-        Some(Event::Piece(reply, text))
+        script.current_reply = Some((reply, rest));
+        Some(Event::ReplyText(reply, text))
     }
 }
 
@@ -141,14 +143,14 @@ fn loaded(load: Load) -> Loaded {
         longest_context: 8192,
         adapter: load.device.clone().unwrap_or("Card".into()),
         driver: "driver 1.0, vulkan".into(),
-        price: Price { weights: 11_000_000, cache: 3_000_000, memory: Some(8_000_000_000) },
+        memory: MemoryEstimate { weights: 11_000_000, cache: 3_000_000, device_memory: Some(8_000_000_000) },
         load,
     }
 }
 
-/// A problem of the engine.
-pub(crate) fn problem(sentence: &str, way_on: WayOn) -> Problem {
-    Problem { sentence: sentence.into(), way_on }
+/// A problem reported by the engine.
+pub(crate) fn problem(sentence: &str, remedy: Remedy) -> Problem {
+    Problem { sentence: sentence.into(), remedy }
 }
 
 /// A window in a test.
@@ -158,22 +160,22 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// A window over chats in memory, with the guide loaded.
+    /// A window with chats in memory and the guide loaded.
     pub(crate) fn new() -> Self {
         Self::over(None)
     }
 
-    /// A window over the chats in a file.
+    /// A window with the chats of a database file, and the guide loaded.
     pub(crate) fn over(path: Option<PathBuf>) -> Self {
-        let window = Self::unloaded(path, Script { pace: 1 << 20, ..Script::default() });
+        let window = Self::unloaded(path, Script { bytes_per_event: 1 << 20, ..Script::default() });
         window.ready()
     }
 
-    /// A window whose engine has a script from the start.
+    /// A window with this script, before the model is loaded.
     pub(crate) fn unloaded(path: Option<PathBuf>, script: Script) -> Self {
         let script = Arc::new(Mutex::new(script));
         let store = Store::open(path, Arc::new(|| {}));
-        let state = State::new(Box::new(Scripted(script.clone())), store, Load::default());
+        let state = State::new(Box::new(ScriptedWorker(script.clone())), store, Load::default());
         let draw = |ui: &mut egui::Ui, app: &mut App| {
             app.tick(ui.ctx());
             app.show(ui);
@@ -189,40 +191,40 @@ impl Window {
         self
     }
 
-    /// Draws until something holds: the store has a thread of its own, so a test has to wait for it.
+    /// Draws until a condition holds, because the store works on its own thread.
     #[track_caller]
-    pub(crate) fn until(&mut self, what: &str, holds: impl Fn(&App) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, condition: impl Fn(&App) -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
-        while !holds(self.harness.state()) {
-            assert!(Instant::now() < end, "waited in vain: {what}");
+        while !condition(self.harness.state()) {
+            assert!(Instant::now() < end, "timed out: {what}");
             std::thread::sleep(Duration::from_millis(2));
             self.harness.step();
         }
         self.settle();
     }
 
-    /// Draws a few times, so that what was done is shown.
+    /// Draws several frames, so that changes are shown.
     pub(crate) fn settle(&mut self) {
         self.harness.run_steps(4);
     }
 
-    /// Draws until a text is to be read somewhere.
+    /// Draws until a label contains this text.
     #[track_caller]
     pub(crate) fn sees(&mut self, text: &str) {
         let end = Instant::now() + Duration::from_secs(20);
         while self.harness.query_all_by_label_contains(text).next().is_none() {
-            assert!(Instant::now() < end, "{text:?} is nowhere to be read");
+            assert!(Instant::now() < end, "no label contains {text:?}");
             std::thread::sleep(Duration::from_millis(2));
             self.harness.step();
         }
     }
 
-    /// Whether a text is to be read somewhere now.
+    /// Whether a label contains this text now.
     pub(crate) fn shows(&self, text: &str) -> bool {
         self.harness.query_all_by_label_contains(text).next().is_some()
     }
 
-    /// Presses the control of this name.
+    /// Clicks the first control with this label.
     #[track_caller]
     pub(crate) fn press(&mut self, label: &str) {
         self.sees(label);
@@ -230,7 +232,7 @@ impl Window {
         self.settle();
     }
 
-    /// Presses the last control of this name.
+    /// Clicks the last control with this label.
     #[track_caller]
     pub(crate) fn press_last(&mut self, label: &str) {
         self.sees(label);
@@ -238,7 +240,7 @@ impl Window {
         self.settle();
     }
 
-    /// Types into the field of this name, in place of what is there.
+    /// Replaces the text of the field with this label.
     #[track_caller]
     pub(crate) fn write(&mut self, field: &str, text: &str) {
         self.harness.get_by_label(field).focus();
@@ -256,26 +258,26 @@ impl Window {
 
     /// Types a message and sends it with Enter.
     #[track_caller]
-    pub(crate) fn say(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.write("Message", text);
         self.key(Modifiers::NONE, Key::Enter);
     }
 
-    /// Says something and waits for the reply's end.
+    /// Sends a message and waits for the end of its reply.
     #[track_caller]
     pub(crate) fn exchange(&mut self, text: &str, reply: &str) {
         self.script().replies.push_back(reply.into());
-        self.say(text);
+        self.send(text);
         self.until("the reply ends", |app| app.state.reply().is_none());
     }
 
-    /// A chat of one exchange, in sight, while a reply in another chat keeps the engine busy.
+    /// Opens a chat of one exchange, while a reply in another chat keeps the engine busy.
     #[track_caller]
-    pub(crate) fn wait_behind_another_chat(&mut self, text: &str, reply: &str) {
+    pub(crate) fn with_engine_busy_elsewhere(&mut self, text: &str, reply: &str) {
         self.exchange(text, reply);
         self.key(Modifiers::COMMAND, Key::N);
-        self.script().pace = 0;
-        self.say("elsewhere");
+        self.script().bytes_per_event = 0;
+        self.send("elsewhere");
         self.press(text);
         self.until("it is read", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 2));
     }
@@ -284,23 +286,23 @@ impl Window {
         self.script.lock().unwrap()
     }
 
-    /// Lets a reply that was held back come.
-    pub(crate) fn let_it_speak(&mut self) {
-        self.script().pace = 1 << 20;
+    /// Releases a reply that was held back, and waits for its end.
+    pub(crate) fn release_reply(&mut self) {
+        self.script().bytes_per_event = 1 << 20;
         self.until("the reply ends", |app| app.state.reply().is_none());
     }
 
-    /// What the engine was told last to answer.
+    /// The turns of the last prompt.
     pub(crate) fn last_turns(&self) -> Vec<(Role, String)> {
         let script = self.script();
-        let turns = script.orders.iter().rev().find_map(|order| match order {
-            Order::Generate { turns, .. } => Some(turns.clone()),
+        let turns = script.commands.iter().rev().find_map(|command| match command {
+            Command::Generate { turns, .. } => Some(turns.clone()),
             _ => None,
         });
-        turns.expect("the engine was asked nothing")
+        turns.expect("no prompt was sent")
     }
 
-    /// The texts of the branch that is shown, once the store has read it.
+    /// The texts of the shown branch, once the store has read it.
     #[track_caller]
     pub(crate) fn branch(&mut self) -> Vec<String> {
         self.until("the chat is read", |app| app.state.tree().is_some());
@@ -309,12 +311,12 @@ impl Window {
     }
 }
 
-/// A turn as the engine gets it.
+/// A user's turn in a prompt.
 pub(crate) fn user(text: &str) -> (Role, String) {
     (Role::User, text.to_owned())
 }
 
-/// A turn as the engine gets it.
+/// A model's turn in a prompt.
 pub(crate) fn model(text: &str) -> (Role, String) {
     (Role::Model, text.to_owned())
 }

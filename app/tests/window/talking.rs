@@ -1,40 +1,40 @@
-//! Saying things, and what can be done with what was said.
+//! Sending messages, editing, branches, alternatives, settings, and moving through a chat.
 
 use egui::{Event, ImeEvent, Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::Status;
-use lapidary_app::worker::{Event as WorkerEvent, Next, Order, Overflow};
+use lapidary_app::worker::{Command, Event as WorkerEvent, NextToken, Overflow};
 
 use crate::script::{Script, Window, model, user};
 
 #[test]
-fn a_message_is_answered_piece_by_piece() {
+fn a_reply_is_streamed() {
     let mut window = Window::new();
-    window.script().pace = 4;
+    window.script().bytes_per_event = 4;
     window.exchange("Is it open?", "It **is** open.");
     assert_eq!(window.branch(), ["Is it open?", "It **is** open."]);
     assert_eq!(window.last_turns(), [user("Is it open?")]);
     window.sees("40.0 tokens/s · first after 0.25 s · 41 tokens");
-    // The title came by itself.
+    // The chat has a title.
     assert!(window.shows("Menu of Is it open?"));
     window.exchange("And now?", "Still.");
     assert_eq!(window.last_turns(), [user("Is it open?"), model("It **is** open."), user("And now?")]);
 }
 
 #[test]
-fn escape_stops_a_reply_and_keeps_what_was_said_which_goes_on_later() {
+fn escape_stops_a_reply_which_can_be_continued() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("Talk");
+    window.script().bytes_per_event = 0;
+    window.send("Talk");
     let reply = window.harness.state().state.reply().unwrap().message;
-    window.script().push(WorkerEvent::Piece(reply, "It began ".into()));
+    window.script().push(WorkerEvent::ReplyText(reply, "It began ".into()));
     window.sees("It began");
     window.key(Modifiers::NONE, Key::Escape);
     window.until("it stops", |app| app.state.reply().is_none());
     window.sees("Stopped.");
     let said = window.branch()[1].clone();
     assert!(!said.is_empty());
-    window.script().pace = 1 << 20;
+    window.script().bytes_per_event = 1 << 20;
     window.script().replies.push_back("and the rest".into());
     window.press("Continue");
     window.until("it goes on", |app| app.state.reply().is_none());
@@ -43,14 +43,14 @@ fn escape_stops_a_reply_and_keeps_what_was_said_which_goes_on_later() {
 }
 
 #[test]
-fn what_is_typed_reaches_the_draft_after_escape_and_with_the_focus_nowhere() {
+fn typed_text_reaches_the_draft_without_the_focus() {
     let mut window = Window::new();
     window.exchange("One", "First reply");
     window.key(Modifiers::NONE, Key::Escape);
     window.harness.event(Event::Text("a".into()));
     window.settle();
     assert_eq!(window.harness.state().state.draft(), "a");
-    // A click on some text takes the focus away.
+    // Takes the focus away, as a click on text does.
     window.harness.ctx.memory_mut(|memory| memory.focused().map(|id| memory.surrender_focus(id)));
     window.settle();
     window.harness.event(Event::Text("b".into()));
@@ -59,10 +59,10 @@ fn what_is_typed_reaches_the_draft_after_escape_and_with_the_focus_nowhere() {
 }
 
 #[test]
-fn escape_closes_a_menu_and_leaves_the_reply_alone() {
+fn escape_closes_a_menu_without_stopping_the_reply() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("Talk");
+    window.script().bytes_per_event = 0;
+    window.send("Talk");
     window.press("More");
     window.sees("Import chats…");
     window.key(Modifiers::NONE, Key::Escape);
@@ -73,7 +73,7 @@ fn escape_closes_a_menu_and_leaves_the_reply_alone() {
 }
 
 #[test]
-fn a_proposed_question_leaves_what_was_being_typed() {
+fn a_proposed_question_keeps_the_draft() {
     let mut window = Window::new();
     window.write("Message", "I wonder");
     window.press("What is a sliding window?");
@@ -83,11 +83,11 @@ fn a_proposed_question_leaves_what_was_being_typed() {
 }
 
 #[test]
-fn an_edit_makes_a_branch_and_the_first_is_walked_back_to() {
+fn an_edit_makes_a_branch_and_both_can_be_shown() {
     let mut window = Window::new();
     window.exchange("One", "First reply");
     window.exchange("Two", "Second reply");
-    // Up edits the last message where nothing is typed.
+    // Up edits the last message if the draft is empty.
     window.harness.get_by_label("Message").focus();
     window.settle();
     window.key(Modifiers::NONE, Key::ArrowUp);
@@ -100,7 +100,7 @@ fn an_edit_makes_a_branch_and_the_first_is_walked_back_to() {
     assert_eq!(window.branch(), ["One", "First reply", "Two", "Second reply"]);
     window.press("Next branch");
     assert_eq!(window.branch()[2], "Two, but better");
-    // The model's side can be edited too; nobody answers that.
+    // A reply can be edited too, and gets no answer.
     window.press_last("Edit");
     window.write("Edit the message", "No.");
     window.press("Save");
@@ -122,15 +122,15 @@ fn regenerating_keeps_the_old_reply() {
 }
 
 #[test]
-fn messages_sent_during_a_reply_wait_their_turn_in_order() {
+fn messages_sent_during_a_reply_are_queued_in_order() {
     let mut window = Window::new();
-    window.script().pace = 0;
+    window.script().bytes_per_event = 0;
     window.script().replies.extend(["A".into(), "B".into(), "C".into()]);
-    window.say("one");
-    window.say("two");
-    window.say("three");
-    assert!(window.shows("waits its turn"));
-    window.let_it_speak();
+    window.send("one");
+    window.send("two");
+    window.send("three");
+    assert!(window.shows("queued"));
+    window.release_reply();
     window.until("all are answered", |app| app.state.tree().unwrap().path().len() == 6 && app.state.reply().is_none());
     assert_eq!(window.branch(), ["one", "A", "two", "B", "three", "C"]);
     assert_eq!(window.last_turns().len(), 5);
@@ -139,34 +139,34 @@ fn messages_sent_during_a_reply_wait_their_turn_in_order() {
 }
 
 #[test]
-fn a_message_that_waits_is_edited_in_place() {
+fn a_queued_message_is_edited_in_place() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("one");
-    window.say("teh second");
+    window.script().bytes_per_event = 0;
+    window.send("one");
+    window.send("teh second");
     window.key(Modifiers::NONE, Key::ArrowUp);
     window.write("Edit the message", "the second");
     window.key(Modifiers::COMMAND, Key::Enter);
-    window.let_it_speak();
+    window.release_reply();
     window.until("all are answered", |app| app.state.tree().unwrap().path().len() == 4 && app.state.reply().is_none());
     assert_eq!(window.branch(), ["one", "Yes.", "the second", "Yes."]);
     assert!(!window.shows("1/2"));
 }
 
 #[test]
-fn a_reply_that_waited_leaves_whoever_reads_another_branch_in_peace() {
+fn a_queued_reply_does_not_switch_the_shown_branch() {
     let mut window = Window::new();
     window.exchange("one", "first");
     window.press("Regenerate");
     window.until("there is another", |app| app.state.reply().is_none());
-    window.script().pace = 0;
-    window.say("more");
+    window.script().bytes_per_event = 0;
+    window.send("more");
     let state = &mut window.harness.state_mut().state;
     let replies: Vec<_> = state.tree().unwrap().path().to_vec();
     state.regenerate(replies[1]);
-    state.walk(replies[1], -1);
+    state.show_sibling(replies[1], -1);
     assert_eq!(window.branch(), ["one", "first"]);
-    window.let_it_speak();
+    window.release_reply();
     window.until("both are answered", |app| {
         app.state.tree().unwrap().messages().count() == 6 && app.state.reply().is_none()
     });
@@ -175,16 +175,16 @@ fn a_reply_that_waited_leaves_whoever_reads_another_branch_in_peace() {
 }
 
 #[test]
-fn what_is_sent_while_the_model_loads_is_answered_once_it_is_there() {
-    let script = Script { pace: 1 << 20, ..Script::default() };
+fn a_message_sent_while_the_model_loads_is_answered_later() {
+    let script = Script { bytes_per_event: 1 << 20, ..Script::default() };
     let mut window = Window::unloaded(None, script);
-    window.say("Early");
+    window.send("Early");
     window.until("it is answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
     assert_eq!(window.branch(), ["Early", "Yes."]);
 }
 
 #[test]
-fn an_input_method_that_composes_never_sends() {
+fn composing_with_an_input_method_never_sends() {
     let mut window = Window::new();
     window.harness.get_by_label("Message").focus();
     window.settle();
@@ -193,7 +193,7 @@ fn an_input_method_that_composes_never_sends() {
     window.settle();
     window.key(Modifiers::NONE, Key::Enter);
     assert!(window.branch().is_empty(), "Enter belongs to the input method");
-    // On some systems the commit and its Enter come in one frame.
+    // On some systems the commit and its Enter come in the same frame.
     let (key, modifiers) = (Key::Enter, Modifiers::NONE);
     let enter = Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers };
     window.harness.input_mut().events.extend([Event::Ime(ImeEvent::Commit("日本".into())), enter]);
@@ -203,7 +203,7 @@ fn an_input_method_that_composes_never_sends() {
     assert!(window.harness.state().state.draft().contains("日本"));
     window.key(Modifiers::NONE, Key::Enter);
     window.until("it is sent", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
-    // The same where a message is edited.
+    // The same for an edit.
     window.key(Modifiers::NONE, Key::ArrowUp);
     window.harness.get_by_label("Edit the message").focus();
     window.settle();
@@ -214,7 +214,7 @@ fn an_input_method_that_composes_never_sends() {
 }
 
 #[test]
-fn shift_enter_breaks_the_line() {
+fn shift_enter_starts_a_new_line() {
     let mut window = Window::new();
     window.write("Message", "one");
     window.key(Modifiers::SHIFT, Key::Enter);
@@ -232,7 +232,7 @@ fn a_whole_chat_by_keyboard_alone() {
         window.harness.event(Event::Text(text.into()));
         window.settle();
     };
-    // The cursor is where one types from the start.
+    // The composer has the focus from the start.
     type_text(&mut window, "Hello");
     window.key(Modifiers::NONE, Key::Enter);
     window.until("it is answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
@@ -244,12 +244,12 @@ fn a_whole_chat_by_keyboard_alone() {
     window.key(Modifiers::COMMAND, Key::F);
     type_text(&mut window, "hello");
     window.until("it is found", |app| app.state.search.hits.as_ref().is_some_and(|hits| hits.len() == 2));
-    // Tab leads to the first hit, Space opens it.
+    // Tab reaches the first hit, and Space opens it.
     window.key(Modifiers::NONE, Key::Tab);
     window.key(Modifiers::NONE, Key::Space);
     window.until("its messages are read", |app| app.state.tree().is_some_and(|tree| !tree.path().is_empty()));
     assert_eq!(window.branch()[0], "Hello");
-    // And to every button of a message.
+    // Tab also reaches the buttons of a message.
     for _ in 0..60 {
         window.key(Modifiers::NONE, Key::Tab);
         let regenerate = window.harness.get_by_label("Regenerate");
@@ -265,16 +265,16 @@ fn alternatives_are_shown_and_branched_from() {
     let mut window = Window::new();
     window.exchange("Say it", "the cat sat");
     window.script().alternatives = vec![
-        (Next::Text(" cat".into()), 0.6),
-        (Next::Text(" dog".into()), 0.2),
-        (Next::Piece("<0xE2>".into()), 0.1),
-        (Next::End, 0.1),
+        (NextToken::Text(" cat".into()), 0.6),
+        (NextToken::Text(" dog".into()), 0.2),
+        (NextToken::NonText("<0xE2>".into()), 0.1),
+        (NextToken::End, 0.1),
     ];
     window.press("Alternatives");
     window.press("cat");
     window.sees("Branch with “ dog”");
-    let asked = window.script().orders.iter().rev().find_map(|order| match order {
-        Order::Alternatives { turns, .. } => Some(turns.clone()),
+    let asked = window.script().commands.iter().rev().find_map(|command| match command {
+        Command::Alternatives { turns, .. } => Some(turns.clone()),
         _ => None,
     });
     assert_eq!(asked.unwrap(), [user("Say it"), model("the")]);
@@ -285,19 +285,19 @@ fn alternatives_are_shown_and_branched_from() {
     assert_eq!(window.last_turns(), [user("Say it"), model("the dog")]);
     window.press("Previous branch");
     assert_eq!(window.branch(), ["Say it", "the cat sat"]);
-    // An answer to another question is not shown under this one.
+    // A late answer for another position is ignored.
     window.press("Alternatives");
     window.press("sat");
     let asked = window.harness.state().state.alternatives.clone().unwrap();
     let late =
-        WorkerEvent::Alternatives { message: asked.message, at: 0, list: Ok(vec![(Next::Text("A".into()), 1.0)]) };
+        WorkerEvent::Alternatives { message: asked.message, at: 0, list: Ok(vec![(NextToken::Text("A".into()), 1.0)]) };
     window.script().push(late);
     window.settle();
     assert_eq!(window.harness.state().state.alternatives.clone().unwrap().list.unwrap().unwrap().len(), 4);
 }
 
 #[test]
-fn settings_reach_the_engine_and_presets_bring_them_back() {
+fn settings_reach_the_engine_and_presets_restore_them() {
     let mut window = Window::new();
     window.harness.state_mut().state.load_model(Some("/models/2b.gguf".into()));
     window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| loaded.name == "2b"));
@@ -309,12 +309,12 @@ fn settings_reach_the_engine_and_presets_bring_them_back() {
     window.write("Name of the preset", "mine");
     window.press("Save as preset");
     window.press("As recommended");
-    assert!(window.harness.state().state.settings.drawing.seed.is_none());
+    assert!(window.harness.state().state.settings.sampling.seed.is_none());
     window.press("mine");
     window.exchange("Hello", "Hi");
     let script = window.script();
-    let last = script.orders.iter().rfind(|order| matches!(order, Order::Generate { .. }));
-    let Some(Order::Generate { system, sampling, overflow, .. }) = last else { panic!() };
+    let last = script.commands.iter().rfind(|command| matches!(command, Command::Generate { .. }));
+    let Some(Command::Generate { system, sampling, overflow, .. }) = last else { panic!() };
     assert_eq!((system.as_str(), sampling.seed, *overflow), ("Be brief.", Some(0), Overflow::DropOldest));
     assert_eq!(sampling.temperature, 1.0);
 }
@@ -323,14 +323,14 @@ fn settings_reach_the_engine_and_presets_bring_them_back() {
 fn the_meter_counts_the_draft() {
     let mut window = Window::new();
     window.exchange("one two", "three");
-    // <bos>, and five tokens around each turn.
+    // <bos>, and five tokens per turn of the template.
     window.sees("14 of 1,024 tokens");
     window.write("Message", "a b c");
     window.sees("27 of 1,024 tokens, 3 of them typed now");
 }
 
 #[test]
-fn another_model_is_switched_to_in_the_middle_of_a_chat() {
+fn the_model_is_switched_during_a_chat() {
     let mut window = Window::new();
     window.exchange("Hello", "I am the guide");
     window.key(Modifiers::COMMAND, Key::M);
@@ -353,7 +353,7 @@ fn the_profiler_lists_kernels() {
     window.sees("9.75 ms in all");
 }
 
-/// A reply of several screens, in blocks whose heights cannot be guessed well.
+/// A reply of several screens, in blocks whose heights are hard to estimate.
 fn long() -> String {
     let block = "# A heading\n\n| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n";
     (0..PARAGRAPHS).map(|number| format!("Paragraph {number}.\n\n{block}\n")).collect()
@@ -362,7 +362,7 @@ fn long() -> String {
 const PARAGRAPHS: usize = 60;
 
 #[test]
-fn pages_are_turned_by_keyboard_and_skip_nothing() {
+fn page_keys_scroll_without_gaps() {
     let mut window = Window::new();
     window.exchange("One", "First reply");
     window.exchange("Two", &long());
@@ -391,14 +391,14 @@ fn pages_are_turned_by_keyboard_and_skip_nothing() {
     assert_eq!(seen(&window).last(), Some(&(PARAGRAPHS - 1)));
     window.key(Modifiers::COMMAND, Key::Home);
     assert_eq!(seen(&window).first(), Some(&0));
-    // Where something is typed, these two keys belong to it.
+    // With a draft, these two keys move its cursor.
     window.write("Message", "a thought");
     window.key(Modifiers::COMMAND, Key::End);
     assert_eq!(seen(&window).first(), Some(&0));
 }
 
 #[test]
-fn the_keyboard_walks_past_a_reply_of_several_screens() {
+fn tab_moves_past_a_reply_of_several_screens() {
     let mut window = Window::new();
     window.exchange("One", "First reply");
     window.exchange("Two", &long());
@@ -413,21 +413,21 @@ fn the_keyboard_walks_past_a_reply_of_several_screens() {
 }
 
 #[test]
-fn what_is_typed_after_up_goes_into_the_edit_however_long_the_reply_is() {
+fn text_typed_after_up_goes_into_the_edit_of_a_long_chat() {
     let mut window = Window::new();
     window.exchange("One", &long());
     window.key(Modifiers::NONE, Key::ArrowUp);
     window.harness.event(Event::Text("!".into()));
     window.settle();
     assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "One!");
-    // Also from where it cannot be seen.
+    // Also while the edit is scrolled out of sight.
     window.key(Modifiers::NONE, Key::PageDown);
     window.key(Modifiers::NONE, Key::PageDown);
     window.harness.event(Event::Text("?".into()));
     window.settle();
     assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "One!?");
     assert_eq!(window.harness.state().state.draft(), "");
-    // An edit that was left is there again at the next one.
+    // A left edit is restored at the next one.
     window.key(Modifiers::NONE, Key::Escape);
     assert!(window.harness.state().state.editing.is_none());
     window.key(Modifiers::NONE, Key::ArrowUp);
@@ -438,23 +438,23 @@ fn what_is_typed_after_up_goes_into_the_edit_however_long_the_reply_is() {
 }
 
 #[test]
-fn going_on_with_a_reply_that_others_follow_makes_a_branch() {
+fn continuing_a_reply_that_is_followed_makes_a_branch() {
     let mut window = Window::new();
     window.harness.state_mut().state.settings.overflow = Overflow::DropOldest;
     window.exchange("One", "First");
     window.exchange("Two", "Second");
-    window.script().pace = 0;
+    window.script().bytes_per_event = 0;
     window.script().replies.push_back(" and more".into());
     window.press("Continue");
     let first = window.harness.state().state.tree().unwrap().path()[1];
-    // Pressed again it does nothing more.
-    window.harness.state_mut().state.go_on(first, Overflow::Ask);
-    window.let_it_speak();
+    // A second request is ignored.
+    window.harness.state_mut().state.continue_reply(first, Overflow::Ask);
+    window.release_reply();
     assert_eq!(window.branch(), ["One", "First and more"]);
     let script = window.script();
-    let asked: Vec<_> = script.orders.iter().filter(|order| matches!(order, Order::Generate { .. })).collect();
+    let asked: Vec<_> = script.commands.iter().filter(|command| matches!(command, Command::Generate { .. })).collect();
     assert_eq!(asked.len(), 3);
-    assert!(matches!(asked[2], Order::Generate { overflow: Overflow::DropOldest, .. }), "{:?}", asked[2]);
+    assert!(matches!(asked[2], Command::Generate { overflow: Overflow::DropOldest, .. }), "{:?}", asked[2]);
     drop(script);
     window.press("Previous branch");
     assert_eq!(window.branch(), ["One", "First", "Two", "Second"]);
@@ -479,7 +479,7 @@ fn a_dialog_has_the_keyboard_while_a_message_is_edited() {
 }
 
 #[test]
-fn what_is_typed_reaches_the_draft_where_the_edit_is_on_another_branch() {
+fn typed_text_reaches_the_draft_if_the_edit_is_on_another_branch() {
     let mut window = Window::new();
     window.exchange("One", "First reply");
     window.key(Modifiers::NONE, Key::ArrowUp);
@@ -488,7 +488,7 @@ fn what_is_typed_reaches_the_draft_where_the_edit_is_on_another_branch() {
     window.until("it is answered", |app| app.state.reply().is_none());
     window.key(Modifiers::NONE, Key::ArrowUp);
     let edited = window.harness.state().state.tree().unwrap().path()[0];
-    window.harness.state_mut().state.walk(edited, -1);
+    window.harness.state_mut().state.show_sibling(edited, -1);
     window.settle();
     assert_eq!(window.branch(), ["One", "First reply"]);
     window.harness.event(Event::Text("a".into()));
@@ -497,7 +497,7 @@ fn what_is_typed_reaches_the_draft_where_the_edit_is_on_another_branch() {
     assert_eq!(window.harness.state().state.editing.as_ref().unwrap().1, "Uno");
 }
 
-/// The paragraphs of a long reply that are in sight, or nearly.
+/// The paragraphs of a long reply that are drawn.
 fn paragraphs(window: &Window) -> Vec<usize> {
     (0..PARAGRAPHS).filter(|number| window.shows(&format!("Paragraph {number}."))).collect()
 }
@@ -512,7 +512,7 @@ fn a_long_chat_opens_at_its_end() {
         window.exchange("Two", &long());
     }
     let mut window = Window::over(Some(path));
-    window.until("the chats are there", |app| !app.state.listed().is_empty());
+    window.until("the chats are there", |app| !app.state.visible_chats().is_empty());
     window.press("One");
     window.until("its messages are there", |app| app.state.tree().is_some_and(|tree| tree.path().len() == 4));
     window.settle();
@@ -521,7 +521,7 @@ fn a_long_chat_opens_at_its_end() {
 }
 
 #[test]
-fn a_page_is_not_turned_later_where_there_was_none() {
+fn a_page_key_in_an_empty_chat_has_no_later_effect() {
     let mut window = Window::new();
     window.exchange("One", "First reply");
     window.exchange("Two", &long());
@@ -538,7 +538,7 @@ fn a_page_is_not_turned_later_where_there_was_none() {
 }
 
 #[test]
-fn a_model_that_was_given_up_for_another_is_not_taken_for_it() {
+fn a_superseded_model_that_loads_late_is_ignored() {
     let mut window = Window::new();
     let late = window.harness.state().state.loaded().unwrap().clone();
     window.harness.state_mut().state.load_model(Some("/models/2b.gguf".into()));
@@ -546,18 +546,18 @@ fn a_model_that_was_given_up_for_another_is_not_taken_for_it() {
     window.script().push(WorkerEvent::Loaded(Box::new(late)));
     window.settle();
     assert_eq!(window.harness.state().state.loaded().unwrap().name, "2b");
-    // What was used is looked for when models are listed.
+    // The list of models includes those used before.
     window.key(Modifiers::COMMAND, Key::M);
     let script = window.script();
-    let used = script.orders.iter().rev().find_map(|order| match order {
-        Order::FindModels(used) => Some(used.clone()),
+    let used = script.commands.iter().rev().find_map(|command| match command {
+        Command::FindModels(used) => Some(used.clone()),
         _ => None,
     });
     assert_eq!(used.unwrap(), [std::path::PathBuf::from("/models/2b.gguf")]);
 }
 
 #[test]
-fn the_settings_name_the_model_and_lead_to_the_others() {
+fn the_settings_show_the_model_and_open_the_list() {
     let mut window = Window::new();
     window.key(Modifiers::COMMAND, Key::Comma);
     window.press("Choose a model");

@@ -1,20 +1,20 @@
-//! Replies that wait for another chat's.
+//! Replies that are queued after a reply of another chat.
 
 use egui::{Key, Modifiers};
 
 use crate::script::{Window, model, user};
 
 #[test]
-fn the_old_reply_stays_in_sight_until_another_begins() {
+fn the_old_reply_is_shown_until_the_new_one_starts() {
     let mut window = Window::new();
-    window.wait_behind_another_chat("one", "first");
+    window.with_engine_busy_elsewhere("one", "first");
     let reply = window.harness.state().state.tree().unwrap().path()[1];
     window.press("Regenerate");
-    window.sees("waits its turn");
+    window.sees("queued");
     assert_eq!(window.branch(), ["one", "first"]);
-    // A second press would not make a second reply.
+    // A second press does not queue a second reply.
     window.harness.state_mut().state.regenerate(reply);
-    window.let_it_speak();
+    window.release_reply();
     window.until("there is another", |app| app.state.tree().unwrap().messages().count() == 3);
     window.until("it ends", |app| app.state.reply().is_none());
     assert_eq!(window.branch(), ["one", "Yes."]);
@@ -22,14 +22,14 @@ fn the_old_reply_stays_in_sight_until_another_begins() {
 }
 
 #[test]
-fn what_is_sent_while_another_reply_waits_follows_that() {
+fn a_message_sent_after_a_queued_reply_follows_it() {
     let mut window = Window::new();
-    window.wait_behind_another_chat("one", "first");
+    window.with_engine_busy_elsewhere("one", "first");
     window.press("Regenerate");
-    window.say("more");
+    window.send("more");
     assert_eq!(window.branch(), ["one", "first", "more"]);
     window.script().replies.extend(["second".into(), "third".into()]);
-    window.let_it_speak();
+    window.release_reply();
     window.until("all are answered", |app| {
         app.state.tree().unwrap().messages().count() == 5 && app.state.reply().is_none()
     });
@@ -38,21 +38,21 @@ fn what_is_sent_while_another_reply_waits_follows_that() {
 }
 
 #[test]
-fn escape_stops_no_reply_of_another_chat() {
+fn escape_does_not_stop_a_reply_of_another_chat() {
     let mut window = Window::new();
-    window.script().pace = 0;
-    window.say("Of the first");
+    window.script().bytes_per_event = 0;
+    window.send("Of the first");
     window.key(Modifiers::COMMAND, Key::N);
-    window.say("Of the second");
+    window.send("Of the second");
     window.sees("The reply in “Of the first” comes first.");
-    // It takes back what waits here.
-    assert!(window.shows("waits its turn"));
+    // Escape cancels the queued message of this chat.
+    assert!(window.shows("queued"));
     window.key(Modifiers::NONE, Key::Escape);
     window.key(Modifiers::NONE, Key::Escape);
     assert!(window.harness.state().state.reply().is_some());
-    assert!(!window.shows("waits its turn"));
+    assert!(!window.shows("queued"));
     window.press("Answer");
-    window.let_it_speak();
+    window.release_reply();
     window.until("both are answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
     window.press("Of the first");
     window.until("it is read", |app| app.state.tree().is_some_and(|tree| !tree.path().is_empty()));
@@ -60,13 +60,13 @@ fn escape_stops_no_reply_of_another_chat() {
 }
 
 #[test]
-fn going_on_with_a_reply_that_a_message_waits_behind_makes_a_branch_too() {
+fn continuing_a_reply_with_queued_messages_makes_a_branch() {
     let mut window = Window::new();
-    window.wait_behind_another_chat("one", "first");
-    window.say("more");
+    window.with_engine_busy_elsewhere("one", "first");
+    window.send("more");
     window.script().replies.extend(["second".into(), " and more".into()]);
     window.press("Continue");
-    window.let_it_speak();
+    window.release_reply();
     window.until("all is said", |app| app.state.tree().unwrap().messages().count() == 5 && app.state.reply().is_none());
     assert_eq!(window.branch(), ["one", "first and more"]);
     window.press("Previous branch");

@@ -1,16 +1,16 @@
-//! Saying things, and what becomes of them.
+//! Sending messages, and the queue of replies.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use lapidary_engine::{Finish, Timings};
 
-use super::{Alternatives, Job, Model, Reply, Source, State, is_lost};
+use super::{Alternatives, Job, Model, Reply, State, SummarySource, needs_reload};
 use crate::chats::{Chat, Id, Message, Role, Speed, Status, Tree, now, title_of};
-use crate::worker::{Order, Overflow, Problem};
+use crate::worker::{Command, Overflow, Problem};
 
 impl State {
-    /// Sends the draft of the open chat. While a reply is under way, or the model still loads, it waits its turn.
+    /// Sends the draft of the open chat. It is queued while a reply is generated or the model loads.
     pub fn send(&mut self) {
         let chat = self.open;
         let Some(text) = self.chat_mut(chat).map(|chat| std::mem::take(&mut chat.draft)) else { return };
@@ -25,16 +25,16 @@ impl State {
             return;
         }
         let parent = self.tree().and_then(|tree| tree.leaf());
-        self.say_to_model(chat, parent, text.trim().to_owned(), None);
+        self.submit_message(chat, parent, text.trim().to_owned(), None);
     }
 
-    /// Adds a person's message to a chat, or what one was edited to, and has it answered.
-    fn say_to_model(&mut self, chat: Id, parent: Option<Id>, text: String, edited: Option<Id>) {
-        let waits = self.reply.is_some() || !self.jobs.is_empty() || !matches!(self.model, Model::Ready(_));
-        let status = if waits { Status::Queued } else { Status::Done };
+    /// Adds a user's message to a chat and queues an answer. `edited` is the message that it is an edited version of.
+    fn submit_message(&mut self, chat: Id, parent: Option<Id>, text: String, edited: Option<Id>) {
+        let must_wait = self.reply.is_some() || !self.jobs.is_empty() || !matches!(self.model, Model::Ready(_));
+        let status = if must_wait { Status::Queued } else { Status::Done };
         let message = Message::new(parent, Role::User, text, status);
         let id = message.id;
-        // In other words it asks for a summary of the same.
+        // An edited request for a summary has the same source.
         if let Some(source) = edited.and_then(|edited| self.sources.get(&edited).cloned()) {
             self.sources.insert(id, source);
             self.save_sources();
@@ -44,36 +44,35 @@ impl State {
         self.next_job();
     }
 
-    /// Stops the reply of the open chat. What was said stays; what waits there does not go out by itself. Other chats are
-    /// left alone.
+    /// Stops the reply of the open chat, keeping its text, and cancels the chat's queued jobs. Other chats go on.
     pub fn stop(&mut self) {
-        if self.writes_here() {
+        if self.is_replying_here() {
             self.stop_reply();
         }
-        self.drop_jobs(self.open);
+        self.cancel_jobs(self.open);
     }
 
-    /// Whether a reply of the open chat is under way.
-    pub fn writes_here(&self) -> bool {
+    /// Whether a reply of the open chat is being generated.
+    pub fn is_replying_here(&self) -> bool {
         self.reply.as_ref().is_some_and(|reply| reply.chat == self.open)
     }
 
-    /// Whether what was said in the open chat waits for the reply of another.
-    pub fn waits_here(&self) -> bool {
+    /// Whether a job of the open chat waits for a reply of another chat.
+    pub fn is_queued_here(&self) -> bool {
         let elsewhere = self.reply.as_ref().is_some_and(|reply| reply.chat != self.open);
         elsewhere && self.jobs.iter().any(|job| job.chat() == self.open)
     }
 
-    /// Whether something is to be done with a message once the engine has time.
-    pub fn waits(&self, message: Id) -> bool {
+    /// Whether a job for a message is queued.
+    pub fn is_queued(&self, message: Id) -> bool {
         self.jobs.iter().any(|job| match job {
             Job::Answer { question, replaces, .. } => *question == message || *replaces == Some(message),
-            Job::GoOn { reply, .. } => *reply == message,
+            Job::Continue { reply, .. } => *reply == message,
         })
     }
 
-    /// Forgets what waits in the queue of a chat.
-    pub(super) fn drop_jobs(&mut self, of: Id) {
+    /// Removes the queued jobs of a chat.
+    pub(super) fn cancel_jobs(&mut self, of: Id) {
         let all = std::mem::take(&mut self.jobs);
         let (dropped, kept): (VecDeque<Job>, _) = all.into_iter().partition(|job| of == job.chat());
         self.jobs = kept;
@@ -82,18 +81,19 @@ impl State {
                 Job::Answer { question, .. } => {
                     self.change_message(question, |message| message.status = Status::Done);
                 }
-                Job::GoOn { reply, .. } => self.change_message(reply, |message| message.status = Status::Stopped),
+                Job::Continue { reply, .. } => self.change_message(reply, |message| message.status = Status::Stopped),
             }
         }
     }
 
+    /// Stops the reply being generated, in any chat.
     pub(super) fn stop_reply(&mut self) {
         if self.reply.is_some() {
-            self.worker.tell(Order::Stop);
+            self.worker.send(Command::Stop);
         }
     }
 
-    /// Answers a question (again), or makes another reply to a reply's question: a new branch.
+    /// Answers a user's message, or generates another reply as a new branch.
     pub fn regenerate(&mut self, id: Id) {
         let chat = self.open;
         let Some(message) = self.tree().and_then(|tree| tree.get(id)) else { return };
@@ -102,43 +102,43 @@ impl State {
             Role::Model => message.parent,
         };
         let Some(question) = question else { return };
-        if self.waits(id) || matches!(self.model, Model::Failed(_)) {
+        if self.is_queued(id) || matches!(self.model, Model::Failed(_)) {
             return;
         }
-        // The reply that is there stays in sight until the other begins.
+        // The old reply stays visible until the new one starts.
         self.jobs.push_back(Job::Answer { chat, question, replaces: Some(id).filter(|id| *id != question) });
         self.next_job();
     }
 
-    /// Goes on with a reply that ended too soon, or tries again where it said nothing: on a branch of its own where other
-    /// messages follow it, for they follow what it says now.
-    pub fn go_on(&mut self, id: Id, overflow: Overflow) {
-        // What waits behind it is answered first.
-        let followed = self.tree().is_some_and(|tree| tree.has_below(id));
-        let Some(job) = self.going_on(id, overflow, followed) else { return };
+    /// Continues a reply that ended early, or generates it again if it is empty. If other messages follow it, a new branch
+    /// is made, because they answer its present text.
+    pub fn continue_reply(&mut self, id: Id, overflow: Overflow) {
+        // Queued messages that follow it are answered first.
+        let followed = self.tree().is_some_and(|tree| tree.has_children(id));
+        let Some(job) = self.continuation_job(id, overflow, followed) else { return };
         self.jobs.push_back(job);
         self.next_job();
     }
 
-    /// Loads the model again and goes on with a reply that lost its device.
-    pub fn reload_and_go_on(&mut self, id: Id) {
+    /// Loads the model again and continues a reply that failed because the device was lost.
+    pub fn reload_and_continue(&mut self, id: Id) {
         let followed = self.tree().is_some_and(|tree| tree.is_followed(id));
-        let Some(job) = self.going_on(id, self.settings.overflow, followed) else { return };
-        // It may be there already, or on its way, for another reply that was lost with it.
+        let Some(job) = self.continuation_job(id, self.settings.overflow, followed) else { return };
+        // The model may be loaded or loading already, after another reply failed for the same reason.
         if matches!(self.model, Model::Failed(_)) {
             self.reload();
         }
-        // What waits in the queue follows it.
+        // It goes before all other queued jobs.
         self.jobs.push_front(job);
         self.next_job();
     }
 
-    /// What is to be done to go on with a reply, on a branch of its own where it is followed; nothing where that is under
-    /// way already.
-    fn going_on(&mut self, id: Id, overflow: Overflow, followed: bool) -> Option<Job> {
+    /// The job that continues a reply, on a new branch if it is followed; `None` if the reply is being generated or
+    /// queued already.
+    fn continuation_job(&mut self, id: Id, overflow: Overflow, followed: bool) -> Option<Job> {
         let chat = self.open;
         let message = self.tree()?.get(id)?.clone();
-        if self.waits(id) || self.is_writing(id) {
+        if self.is_queued(id) || self.is_writing(id) {
             return None;
         }
         let mut reply = id;
@@ -148,28 +148,28 @@ impl State {
             reply = branch.id;
             self.add_message(chat, branch);
         }
-        Some(Job::GoOn { chat, reply, overflow })
+        Some(Job::Continue { chat, reply, overflow })
     }
 
-    /// Begins to edit a message.
+    /// Starts editing a message.
     pub fn edit(&mut self, id: Id) {
-        self.escape_edit();
+        self.leave_edit();
         let Some(message) = self.trees.get(&self.open).and_then(|tree| tree.get(id)) else { return };
-        let text = self.escaped.remove(&id).map_or_else(|| message.text.clone(), |(_, text)| text);
+        let text = self.abandoned_edits.remove(&id).map_or_else(|| message.text.clone(), |(_, text)| text);
         self.editing = Some((id, text));
         self.scroll_to = Some(id);
     }
 
-    /// Stops editing; whether something was edited. What was written is there again at the next edit of the same message.
-    pub fn escape_edit(&mut self) -> bool {
+    /// Stops editing and keeps the text for the next edit of the same message. Returns whether a message was being edited.
+    pub fn leave_edit(&mut self) -> bool {
         let Some((id, text)) = self.editing.take() else { return false };
         if self.tree().and_then(|tree| tree.get(id)).is_some_and(|message| message.text != text) {
-            self.escaped.insert(id, (self.open, text));
+            self.abandoned_edits.insert(id, (self.open, text));
         }
         true
     }
 
-    /// Begins to edit the last message that the person sent.
+    /// Starts editing the user's last message.
     pub fn edit_last(&mut self) {
         let last = self.tree().and_then(|tree| tree.branch().rfind(|message| message.role == Role::User));
         if let Some(id) = last.map(|message| message.id) {
@@ -177,7 +177,7 @@ impl State {
         }
     }
 
-    /// Makes what was edited a new branch. A person's message is answered.
+    /// Finishes an edit: the new text becomes a new branch, and a user's message is answered.
     pub fn finish_edit(&mut self) {
         let chat = self.open;
         let Some((id, text)) = self.editing.take() else { return };
@@ -188,11 +188,11 @@ impl State {
             return;
         }
         match message.role {
-            // Nobody answered it yet.
+            // A message that is not answered yet changes in place.
             Role::User if message.status == Status::Queued => {
                 self.change_message(id, |message| message.text = text.to_owned());
             }
-            Role::User => self.say_to_model(chat, message.parent, text.to_owned(), Some(id)),
+            Role::User => self.submit_message(chat, message.parent, text.to_owned(), Some(id)),
             Role::Model => {
                 let mut edited = Message::new(message.parent, Role::Model, text, Status::Done);
                 edited.model = message.model;
@@ -202,25 +202,25 @@ impl State {
         }
     }
 
-    /// Opens the window of alternatives for a reply.
+    /// Opens the window of alternative tokens for a reply.
     pub fn show_alternatives(&mut self, message: Id) {
         self.alternatives = Some(Alternatives { message, ..Alternatives::default() });
     }
 
-    /// Asks for the tokens that might have stood at a byte of a reply.
-    pub fn ask_alternatives(&mut self, message: Id, at: usize) {
-        let Some((mut turns, system)) = self.told(self.open, message) else { return };
+    /// Requests the most probable tokens at a byte of a reply.
+    pub fn request_alternatives(&mut self, message: Id, at: usize) {
+        let Some((mut turns, system)) = self.prompt(self.open, message) else { return };
         let Some((_, text)) = turns.last_mut() else { return };
         if !text.is_char_boundary(at) {
             return;
         }
         text.truncate(at);
         self.alternatives = Some(Alternatives { message, at: Some(at), list: None });
-        self.worker.tell(Order::Alternatives { message, at, turns, system });
+        self.worker.send(Command::Alternatives { message, at, turns, system });
     }
 
-    /// A new branch: the reply up to the chosen place, then the other token, then as the model goes on. No token is the
-    /// end of the reply.
+    /// Makes a new branch: the reply up to the chosen position, the token, and the model's continuation. `None` ends the
+    /// reply there.
     pub fn branch_from(&mut self, token: Option<&str>) {
         let chat = self.open;
         let Some(Alternatives { message, at: Some(at), .. }) = self.alternatives.take() else { return };
@@ -233,16 +233,16 @@ impl State {
         let id = branch.id;
         self.add_message(chat, branch);
         if token.is_some() {
-            self.jobs.push_back(Job::GoOn { chat, reply: id, overflow: self.settings.overflow });
+            self.jobs.push_back(Job::Continue { chat, reply: id, overflow: self.settings.overflow });
             self.next_job();
         }
     }
 
-    /// Starts a chat that begins with a summary of the open one, where that has outgrown the context.
+    /// Starts a chat with a summary of the open one, for a chat that no longer fits the context.
     pub fn start_from_summary(&mut self) {
         let Some(old) = self.chat(self.open).cloned() else { return };
         let Some(last) = self.tree().and_then(|tree| tree.leaf()) else { return };
-        let Some((turns, _)) = self.told(old.id, last) else { return };
+        let Some((turns, _)) = self.prompt(old.id, last) else { return };
         let title = format!("{} (continued)", old.shown_title());
         let chat = Chat { title, named: true, system: old.system, ..Chat::new() };
         let id = chat.id;
@@ -250,22 +250,22 @@ impl State {
         let ask = "Sum up our conversation so far, with all that is needed to go on.";
         let message = Message::new(None, Role::User, ask, Status::Queued);
         let question = message.id;
-        self.sources.insert(question, Source { chats: [old.id, id], turns });
+        self.sources.insert(question, SummarySource { chats: [old.id, id], turns });
         self.save_sources();
         self.add_message(id, message);
         self.jobs.push_back(Job::Answer { chat: id, question, replaces: None });
         self.next_job();
     }
 
-    /// What the model is told for a message that it answers or goes on with.
-    fn told(&self, chat: Id, last: Id) -> Option<(Vec<(Role, String)>, String)> {
+    /// The turns and the system prompt for a message that the model answers or continues.
+    fn prompt(&self, chat: Id, last: Id) -> Option<(Vec<(Role, String)>, String)> {
         let tree = self.trees.get(&chat)?;
         let mut turns = tree.turns(last);
         if let Some(source) = self.source(tree, last) {
             let mut all = source.turns.clone();
             for (role, text) in turns {
                 match all.last_mut() {
-                    // Two turns of one side are one.
+                    // Consecutive turns of one role are joined.
                     Some((before, said)) if *before == role => {
                         said.push_str("\n\n");
                         said.push_str(&text);
@@ -278,18 +278,19 @@ impl State {
         Some((turns, self.chat(chat)?.system.clone()))
     }
 
-    /// What a message sums up, or asks to.
-    fn source(&self, tree: &Tree, message: Id) -> Option<&Source> {
+    /// The source of a summary, for the message that asks for it or the reply.
+    fn source(&self, tree: &Tree, message: Id) -> Option<&SummarySource> {
         let parent = tree.get(message).and_then(|message| message.parent);
         self.sources.get(&message).or_else(|| self.sources.get(&parent?))
     }
 
+    /// Saves the sources of summaries.
     pub(super) fn save_sources(&self) {
-        // Ids and texts can always be spelt in JSON.
+        // Ids and texts always have a JSON form.
         self.store.save_sources(serde_json::to_string(&self.sources).unwrap_or_default());
     }
 
-    /// Does what waits, if the engine has time.
+    /// Starts the next job if the engine is free.
     pub(super) fn next_job(&mut self) {
         while self.reply.is_none() && matches!(self.model, Model::Ready(_)) {
             let Some(job) = self.jobs.pop_front() else { return };
@@ -297,47 +298,48 @@ impl State {
         }
     }
 
+    /// Starts a job: prepares its message and sends the prompt.
     fn start(&mut self, job: Job) {
         let mut overflow = self.settings.overflow;
         let model = self.loaded().map(|loaded| loaded.name.clone());
         let (chat, last) = match &job {
             Job::Answer { chat, question, .. } => (*chat, *question),
-            Job::GoOn { chat, reply, .. } => (*chat, *reply),
+            Job::Continue { chat, reply, .. } => (*chat, *reply),
         };
-        // Whoever asked for a summary wants one, however much of it fits.
-        let sums_up = self.trees.get(&chat).is_some_and(|tree| self.source(tree, last).is_some());
+        // A summary is made of as much of the chat as fits.
+        let is_summary = self.trees.get(&chat).is_some_and(|tree| self.source(tree, last).is_some());
         let (chat, turns, reply) = match job {
             Job::Answer { chat, question, replaces } => {
-                let Some((turns, _)) = self.told(chat, question) else { return };
+                let Some((turns, _)) = self.prompt(chat, question) else { return };
                 if let Some(tree) = self.trees.get_mut(&chat)
                     && replaces.is_some_and(|old| tree.path().contains(&old))
                 {
-                    // Nothing is below the question on the new branch.
+                    // The new branch has nothing below the question yet.
                     tree.show(Some(question));
                 }
                 (chat, turns, self.new_reply(chat, question, replaces, model))
             }
-            Job::GoOn { chat, reply, overflow: chosen } => {
+            Job::Continue { chat, reply, overflow: chosen } => {
                 overflow = chosen;
                 self.change_message(reply, |message| {
                     message.status = Status::Writing;
                     message.note = None;
                 });
-                let Some((turns, _)) = self.told(chat, reply) else { return };
+                let Some((turns, _)) = self.prompt(chat, reply) else { return };
                 (chat, turns, reply)
             }
         };
-        if sums_up {
+        if is_summary {
             overflow = Overflow::DropOldest;
         }
         let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
         let guide = self.loaded().is_some_and(|loaded| loaded.is_guide());
-        let sampling = self.settings.drawing.sampling(guide);
+        let sampling = self.settings.sampling.to_engine(guide);
         self.reply = Some(Reply { chat, message: reply, unsaved: String::new(), saved: Instant::now() });
-        self.worker.tell(Order::Generate { reply, turns, system, sampling, overflow });
+        self.worker.send(Command::Generate { reply, turns, system, sampling, overflow });
     }
 
-    /// An empty reply to a question, shown where that is. What was said meanwhile to one that makes way follows it.
+    /// Adds an empty reply to a question. Queued messages after the question or the replaced reply move to after it.
     fn new_reply(&mut self, chat: Id, question: Id, replaces: Option<Id>, model: Option<String>) -> Id {
         self.change_message(question, |message| message.status = Status::Done);
         let mut reply = Message::new(Some(question), Role::Model, "", Status::Writing);
@@ -345,7 +347,7 @@ impl State {
         let id = reply.id;
         self.add_message(chat, reply);
         let Some(tree) = self.trees.get_mut(&chat) else { return id };
-        let moved = tree.queue_behind(id, replaces);
+        let moved = tree.move_queue_after(id, replaces);
         let moved: Vec<Message> = moved.into_iter().filter_map(|id| tree.get(id).cloned()).collect();
         let leaf = tree.leaf();
         if let Some(chat) = self.chats.iter_mut().find(|known| known.id == chat) {
@@ -355,17 +357,18 @@ impl State {
         id
     }
 
-    /// Adds a message to a chat and saves both. It is shown, but for a reply that waited, if meanwhile another branch is: whoever
-    /// walked there is left in peace.
+    /// Adds a message to a chat and saves both. The message is shown, unless it is a queued reply and the user has since
+    /// switched to another branch.
     fn add_message(&mut self, chat: Id, mut message: Message) {
         let Some(tree) = self.trees.get_mut(&chat) else { return };
-        // An answer is younger than its question, also within a millisecond: messages are read back in this order.
+        // A message must be younger than its parent even within a millisecond, because messages are sorted by time.
         let question = message.parent.and_then(|parent| tree.get(parent));
         message.created = message.created.max(question.map_or(0, |question| question.created.saturating_add(1)));
         let text = message.text.clone();
-        let unseen = message.status == Status::Writing && message.parent.is_some_and(|parent| !tree.waits(parent));
-        if unseen {
-            tree.add_unseen(message.clone());
+        let hidden =
+            message.status == Status::Writing && message.parent.is_some_and(|parent| !tree.awaits_reply(parent));
+        if hidden {
+            tree.add_hidden(message.clone());
         } else {
             tree.add(message.clone());
             self.scroll_to = Some(message.id);
@@ -377,19 +380,20 @@ impl State {
             if chat.title.is_empty() {
                 chat.title = Some(title_of(&text)).filter(|title| !title.is_empty()).unwrap_or("Untitled".into());
             }
-            // At once: the draft is gone where the message is there.
+            // In one transaction, because the message replaces the draft.
             self.store.save_chat_with(chat, &[message]);
         }
     }
 
-    pub(super) fn ended(&mut self, id: Id, finish: Option<Finish>, timings: &Timings) {
+    /// Handles the end of a reply.
+    pub(super) fn on_ended(&mut self, id: Id, finish: Option<Finish>, timings: &Timings) {
         let decode_s = timings.decode_ms / 1e3;
         let speed = Speed {
             tokens: (timings.decode_tokens + usize::from(timings.prefill_ms > 0.0)) as u32,
             first_token_ms: timings.prefill_ms,
             tokens_per_s: if decode_s > 0.0 { timings.decode_tokens as f64 / decode_s } else { 0.0 },
         };
-        self.close(id, |message| {
+        self.finish_reply(id, |message| {
             message.speed = Some(speed);
             message.status = match finish {
                 Some(Finish::Stop) => Status::Done,
@@ -400,21 +404,22 @@ impl State {
         });
     }
 
-    pub(super) fn failed(&mut self, id: Id, problem: Problem) {
+    /// Handles the failure of a reply.
+    pub(super) fn on_failed(&mut self, id: Id, problem: Problem) {
         let note = problem.sentence.clone();
-        self.problems.insert(id, problem.way_on);
-        // First, so that nothing is asked of an engine that is not there.
-        if is_lost(&problem) {
+        self.problems.insert(id, problem.remedy);
+        // Before the next job starts, so that none is sent to a lost device.
+        if needs_reload(&problem) {
             self.model = Model::Failed(problem);
         }
-        self.close(id, |message| {
+        self.finish_reply(id, |message| {
             message.status = Status::Failed;
             message.note = Some(note);
         });
     }
 
-    /// The end of a reply, whichever.
-    fn close(&mut self, id: Id, change: impl FnOnce(&mut Message)) {
+    /// Ends a reply, changes its message and starts the next job.
+    fn finish_reply(&mut self, id: Id, change: impl FnOnce(&mut Message)) {
         if self.reply.as_ref().is_some_and(|reply| reply.message == id) {
             self.save_reply();
             self.reply = None;

@@ -1,68 +1,68 @@
-//! What a file is that was dropped on the window.
+//! Finds out what a file dropped on the window is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The longest text that goes into a message.
-const MOST_TEXT: u64 = 1 << 20;
+/// The largest text file that is added to a message.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
 
-/// What a file is.
+/// A dropped file, by its kind.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Taken {
+pub enum DroppedFile {
     /// A model to open.
     Model(PathBuf),
     /// An export of chats.
     Chats(PathBuf),
-    /// A text for the message, in a fence that names the file.
+    /// A text for the draft.
     Text {
         /// The file's name.
         name: String,
-        /// What goes into the message.
+        /// Its content in a code block, after a line with the file's name.
         text: String,
     },
-    /// Nothing that can be used, and why.
-    Nothing(String),
+    /// A file that cannot be used, and why, as a sentence.
+    Unusable(String),
 }
 
-/// Looks at a file or folder. It may have to wait for a disk.
-pub fn look_at(path: &Path) -> Taken {
+/// Classifies a file or folder. May wait for a disk.
+pub fn inspect(path: &Path) -> DroppedFile {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
     if path.is_dir() || end == "gguf" {
-        return Taken::Model(path.to_owned());
+        return DroppedFile::Model(path.to_owned());
     }
     if end == "safetensors" {
-        // The model is the folder around it.
-        return Taken::Model(path.parent().unwrap_or(path).to_owned());
+        // The model is the folder that contains it.
+        return DroppedFile::Model(path.parent().unwrap_or(path).to_owned());
     }
     let size = match fs::metadata(path) {
         Ok(metadata) => metadata.len(),
-        Err(error) => return Taken::Nothing(format!("{name} cannot be read: {error}.")),
+        Err(error) => return DroppedFile::Unusable(format!("{name} cannot be read: {error}.")),
     };
     if end == "json" && begins_as_export(path) {
-        return Taken::Chats(path.to_owned());
+        return DroppedFile::Chats(path.to_owned());
     }
-    if size > MOST_TEXT {
-        return Taken::Nothing(format!("{name} is larger than 1 MiB; drop a shorter text, or a model."));
+    if size > MAX_TEXT_BYTES {
+        return DroppedFile::Unusable(format!("{name} is larger than 1 MiB; drop a shorter text, or a model."));
     }
     match fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => {
-            // Longer than any fence in the text, so that none of those ends it.
+            // The fence is longer than any in the text, which would otherwise end it.
             let mut fence = "```".to_owned();
             while text.contains(&fence) {
                 fence.push('`');
             }
             let text = format!("{name}:\n{fence}{end}\n{}\n{fence}\n", text.trim_end());
-            Taken::Text { name, text }
+            DroppedFile::Text { name, text }
         }
-        Ok(Err(_)) => Taken::Nothing(format!(
+        Ok(Err(_)) => DroppedFile::Unusable(format!(
             "{name} is neither a text nor a model; models are .gguf files and folders with safetensors."
         )),
-        Err(error) => Taken::Nothing(format!("{name} cannot be read: {error}.")),
+        Err(error) => DroppedFile::Unusable(format!("{name} cannot be read: {error}.")),
     }
 }
 
-/// Whether a JSON file begins as our exports do.
+/// Whether a JSON file starts like an export of Lapidary.
 fn begins_as_export(path: &Path) -> bool {
     use std::io::Read;
     let mut start = Vec::new();
@@ -75,24 +75,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_known_by_what_they_are() {
+    fn files_are_classified() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             fs::write(&path, bytes).unwrap();
             path
         };
-        assert_eq!(look_at(folder.path()), Taken::Model(folder.path().to_owned()));
+        assert_eq!(inspect(folder.path()), DroppedFile::Model(folder.path().to_owned()));
         let weights = write("model.safetensors", b"");
-        assert_eq!(look_at(&weights), Taken::Model(folder.path().to_owned()));
+        assert_eq!(inspect(&weights), DroppedFile::Model(folder.path().to_owned()));
         let export = write("chats.json", b"{\n  \"format\": \"lapidary-chats\",");
-        assert_eq!(look_at(&export), Taken::Chats(export.clone()));
+        assert_eq!(inspect(&export), DroppedFile::Chats(export.clone()));
         let text = write("a.md", b"```\ncode\n```\n");
         let expected = "a.md:\n````md\n```\ncode\n```\n````\n".to_owned();
-        assert_eq!(look_at(&text), Taken::Text { name: "a.md".into(), text: expected });
+        assert_eq!(inspect(&text), DroppedFile::Text { name: "a.md".into(), text: expected });
         for (name, bytes) in [("cat.jpg", &[0xff, 0xd8][..]), ("long.txt", &[b'a'; (1 << 20) + 1])] {
-            assert!(matches!(look_at(&write(name, bytes)), Taken::Nothing(reason) if reason.contains(name)));
+            assert!(matches!(inspect(&write(name, bytes)), DroppedFile::Unusable(reason) if reason.contains(name)));
         }
-        assert!(matches!(look_at(Path::new("/nowhere.txt")), Taken::Nothing(_)));
+        assert!(matches!(inspect(Path::new("/nowhere.txt")), DroppedFile::Unusable(_)));
     }
 }
