@@ -9,5 +9,6 @@ pub mod models;
 pub mod settings;
 pub mod state;
 pub mod ui;
+pub mod wait;
 pub mod window;
 pub mod worker;

@@ -2,11 +2,11 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::generation::{Finish, Decoding, Timings};
+use crate::generation::{Finish, Timings};
 use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::template::{Role, Turn, render};
-use crate::tokenizer::TextStream;
+use crate::text::TextDecoding;
 
 /// A conversation with the model. What was said before is not computed again.
 pub struct Chat {
@@ -53,9 +53,8 @@ impl Chat {
         let mut turns = self.turns.clone();
         turns.push(Turn { role: Role::User, text: text.to_owned() });
         let prompt = render(self.engine.tokenizer()?, self.system.as_deref(), &turns)?;
-        let stream = TextStream::new(self.engine.tokenizer()?.clone());
-        let decoding = Decoding::new(&self.engine, &prompt, sampling)?;
-        Ok(Reply { chat: self, question: Some(text.to_owned()), decoding, stream, ended: false })
+        let reply = TextDecoding::new(&self.engine, &prompt, sampling)?;
+        Ok(Reply { chat: self, question: Some(text.to_owned()), text: reply })
     }
 }
 
@@ -65,9 +64,7 @@ pub struct Reply<'c> {
     /// Taken once the reply has its first piece or has ended. A reply dropped earlier records no turn: the model would take an
     /// empty one for an answer.
     question: Option<String>,
-    decoding: Decoding,
-    stream: TextStream,
-    ended: bool,
+    text: TextDecoding,
 }
 
 impl Reply<'_> {
@@ -76,39 +73,25 @@ impl Reply<'_> {
     /// # Errors
     /// If there is no memory for the conversation, or the device is lost or refuses a command. What was said so far is kept.
     pub async fn next(&mut self) -> Result<Option<String>> {
-        if self.ended {
+        if self.text.has_ended() {
             return Ok(None);
         }
         if self.chat.session.is_none() {
             self.chat.session = Some(self.chat.engine.session().await?);
         }
         let Some(session) = &mut self.chat.session else { return Ok(None) };
-        loop {
-            let next = self.decoding.next(&mut session.runner, &mut session.sequence).await;
-            // After an error there is nothing more to say, and no empty reply to keep.
-            self.ended |= next.is_err();
-            let piece = match next? {
-                Some(id) => self.stream.push(id)?,
-                None => {
-                    self.ended = true;
-                    Some(self.stream.finish()).filter(|rest| !rest.is_empty())
-                }
-            };
-            if (piece.is_some() || self.ended)
-                && let Some(text) = self.question.take()
-            {
-                let model = Turn { role: Role::Model, text: String::new() };
-                self.chat.turns.extend([Turn { role: Role::User, text }, model]);
-            }
-            if let Some(piece) = &piece
-                && let Some(turn) = self.chat.turns.last_mut()
-            {
-                turn.text.push_str(piece);
-            }
-            if piece.is_some() || self.ended {
-                return Ok(piece);
-            }
+        // After an error there is no empty reply to keep.
+        let piece = self.text.next(&mut session.runner, &mut session.sequence).await?;
+        if let Some(text) = self.question.take() {
+            let model = Turn { role: Role::Model, text: String::new() };
+            self.chat.turns.extend([Turn { role: Role::User, text }, model]);
         }
+        if let Some(piece) = &piece
+            && let Some(turn) = self.chat.turns.last_mut()
+        {
+            turn.text.push_str(piece);
+        }
+        Ok(piece)
     }
 
     /// [`Reply::next`], blocking.
@@ -122,11 +105,11 @@ impl Reply<'_> {
 
     /// Why the reply ended, once it has.
     pub fn finish(&self) -> Option<Finish> {
-        self.decoding.finish()
+        self.text.finish()
     }
 
     /// How long it took so far.
     pub fn timings(&self) -> Timings {
-        self.decoding.timings()
+        self.text.timings()
     }
 }

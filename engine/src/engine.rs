@@ -6,17 +6,14 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
-use crate::load::{ModelFiles, TensorId, TokenizerSource};
+use crate::load::{ModelFiles, TokenizerSource};
 use crate::model::{Kernels, Model, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
+use crate::options::{DEFAULT_PREFILL_CHUNK, LoadOptions};
 use crate::quant::{Matrix, WeightFormat};
 use crate::tokenizer::Tokenizer;
 use crate::tune::{ActivationFormat, Tuning};
 
-/// The longest context that is chosen unasked.
-const DEFAULT_CONTEXT: usize = 8192;
-/// Tokens of a prompt that are fed at once, at most.
-const DEFAULT_PREFILL_CHUNK: usize = 256;
 
 /// A model on a device: immutable, shared by its sessions, cheap to clone.
 #[derive(Clone)]
@@ -58,10 +55,7 @@ pub struct Progress {
 /// Settings of an [`Engine`].
 pub struct EngineBuilder {
     source: Source,
-    weights: Option<WeightFormat>,
-    kv_format: Option<CacheFormat>,
-    context: Option<usize>,
-    activations: Option<ActivationFormat>,
+    options: LoadOptions,
     kernels: Option<Kernels>,
     tuning_folder: Option<PathBuf>,
     device: DeviceOptions,
@@ -81,10 +75,7 @@ impl EngineBuilder {
     fn new(source: Source) -> Self {
         Self {
             source,
-            weights: None,
-            kv_format: None,
-            context: None,
-            activations: None,
+            options: LoadOptions::default(),
             kernels: None,
             tuning_folder: None,
             device: DeviceOptions::from_env(),
@@ -96,31 +87,37 @@ impl EngineBuilder {
         }
     }
 
+    /// Loads as these options say.
+    pub fn options(mut self, options: LoadOptions) -> Self {
+        self.options = options;
+        self
+    }
+
     /// Stores the weights in this format, converting them while they load. Unset: as the file has them.
     ///
     /// `F32` computes in f32 throughout, cache included.
     pub fn weights(mut self, format: WeightFormat) -> Self {
-        self.weights = Some(format);
+        self.options.weights = Some(format);
         self
     }
 
     /// How the KV cache stores numbers. Unset: f32 with f32 weights, else f16.
     pub fn kv_format(mut self, format: CacheFormat) -> Self {
-        self.kv_format = Some(format);
+        self.options.kv_format = Some(format);
         self
     }
 
     /// Tokens that a conversation may have, prompt and replies together. Unset: what the model was trained for, 8,192 at
     /// most.
     pub fn context(mut self, tokens: usize) -> Self {
-        self.context = Some(tokens);
+        self.options.context = Some(tokens);
         self
     }
 
     /// How activations meet weights. Unset: whichever is fastest on the device, as a short run finds out; f32 weights are
     /// always multiplied exactly.
     pub fn activations(mut self, activations: ActivationFormat) -> Self {
-        self.activations = Some(activations);
+        self.options.activations = Some(activations);
         self
     }
 
@@ -178,67 +175,41 @@ impl EngineBuilder {
     ///
     /// # Errors
     /// A file that cannot be read or is damaged, no fitting adapter, too little memory, or [`Error::Cancelled`].
-    pub async fn build(mut self) -> Result<Engine> {
-        let files = match self.source {
+    pub async fn build(self) -> Result<Engine> {
+        let Self { source, options, kernels, tuning_folder, device, gpu, memory_limit, prefill_chunk, .. } = self;
+        let files = match source {
             Source::Path(path) => ModelFiles::open(&path)?,
             Source::Files(files) => *files,
         };
         let config = files.config().clone();
-        let context = self.context.unwrap_or(config.context_length.min(DEFAULT_CONTEXT));
-        if context == 0 || context > config.context_length {
-            return Err(Error::Setting {
-                field: "context",
-                value: context.to_string(),
-                expected: "at least 1 and no longer than the model was trained for",
-            });
-        }
-        if self.prefill_chunk == 0 {
+        let context = options.context_of(&config)?;
+        if prefill_chunk == 0 {
             return Err(Error::Setting { field: "prefill chunk", value: "0".into(), expected: "at least 1" });
         }
-        let cache_format = self.kv_format.unwrap_or(match self.weights.unwrap_or(files.tensor(TensorId::Embedding)?.format) {
-            WeightFormat::F32 => CacheFormat::F32,
-            _ => CacheFormat::F16,
-        });
-        let gpu = match self.gpu.take() {
+        let gpu = match gpu {
             Some(gpu) => gpu,
-            None => Gpu::open(&self.device).await?,
+            None => Gpu::open(&device).await?,
         };
-        let weights = Weights::new(&files, self.weights, self.max_shard_bytes, gpu.capabilities())?;
-        let state = SequenceState::new(&config, cache_format, context);
-        if let Some(limit) = self.memory_limit.or_else(|| gpu.memory_bytes()) {
-            let needed = weights.bytes() + state.bytes();
-            if needed > limit {
-                let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-                let (name, needed, limit) = (files.name(), mib(needed), mib(limit));
-                return Err(Error::OutOfMemory {
-                    what: format!("{name} with a context of {context} needs {needed} MiB of {limit} MiB"),
-                });
-            }
+        let cache_format = options.kv_format_of(&files)?;
+        let weights = Weights::new(&files, options.weights, self.max_shard_bytes, gpu.capabilities())?;
+        let sequence = SequenceState::new(&config, cache_format, context);
+        if let Some(limit) = memory_limit.or_else(|| gpu.memory_bytes()) {
+            check_memory(&files.name(), context, weights.bytes() + sequence.bytes(), limit)?;
         }
-        state.cache.check_size(&gpu)?;
-        // A tokenizer is not needed to compute; whoever needs it meets the error then.
-        let tokenizer =
-            Tokenizer::load(files.tokenizer(), config.vocab_size).map(Arc::new).map_err(|error| match error {
-                Error::Tokenizer { path, reason } => (path, reason),
-                other => (source_path(files.tokenizer()), other.to_string()),
-            });
-        let usable_vocab = tokenizer.as_ref().map_or(config.vocab_size, |tokenizer| tokenizer.len().min(config.vocab_size));
-        let mut stop_ids = config.stop_ids.clone();
-        if let Ok(tokenizer) = &tokenizer
-            && let Some(id) = tokenizer.end_of_turn_id()
-            && !stop_ids.contains(&id)
-        {
-            stop_ids.push(id);
-        }
+        sequence.cache.check_size(&gpu)?;
+        let tokenizer = load_tokenizer(&files);
+        let usable_vocab = tokenizer.as_ref().map_or(config.vocab_size, |known| known.len().min(config.vocab_size));
+        let stop_ids = stop_ids(&config, tokenizer.as_deref().ok());
+
         let mut progress = self.progress;
         let mut report = |done, total| progress(Progress { done, total });
         weights.upload(&gpu, &files, &mut report).await?;
         let tables = RopeTables::new(&config, context);
         tables.upload(&gpu).await?;
-        let kernels = match (self.kernels, weights.narrow_format()) {
+        let kernels = match (kernels, weights.narrow_format()) {
             (Some(kernels), _) => kernels,
             (None, Some(format)) => {
-                Tuning::load_or_run(&gpu, format, self.activations, self.tuning_folder.as_deref()).await?.kernels
+                Tuning::load_or_run(&gpu, format, options.activations, tuning_folder.as_deref()).await?.kernels
             }
             (None, None) => Kernels::FLOAT,
         };
@@ -253,7 +224,7 @@ impl EngineBuilder {
             context,
             cache_format,
             // As many workgroups as a dimension of a grid has.
-            prefill_chunk: self.prefill_chunk.min(context).min(65_535),
+            prefill_chunk: prefill_chunk.min(context).min(65_535),
             name: files.name(),
             tokenizer,
             config,
@@ -271,11 +242,34 @@ impl EngineBuilder {
     }
 }
 
-fn source_path(source: &TokenizerSource) -> PathBuf {
-    match source {
+/// Fails if a model needs more bytes than the limit.
+fn check_memory(name: &str, context: usize, needed: u64, limit: u64) -> Result<()> {
+    if needed <= limit {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let (needed, limit) = (mib(needed), mib(limit));
+    Err(Error::OutOfMemory { what: format!("{name} with a context of {context} needs {needed} MiB of {limit} MiB") })
+}
+
+/// A tokenizer is not needed to compute; those who need it meet the error then.
+fn load_tokenizer(files: &ModelFiles) -> Result<Arc<Tokenizer>, (PathBuf, String)> {
+    let path = || match files.tokenizer() {
         TokenizerSource::Json { path, .. } | TokenizerSource::Gguf { path, .. } => path.clone(),
         TokenizerSource::Missing { looked_for } => looked_for.clone(),
-    }
+    };
+    Tokenizer::load(files.tokenizer(), files.config().vocab_size).map(Arc::new).map_err(|error| match error {
+        Error::Tokenizer { path, reason } => (path, reason),
+        other => (path(), other.to_string()),
+    })
+}
+
+/// The tokens that end a reply: some files name only `<eos>`.
+fn stop_ids(config: &Config, tokenizer: Option<&Tokenizer>) -> Vec<u32> {
+    let mut ids = config.stop_ids.clone();
+    let end_of_turn = tokenizer.and_then(Tokenizer::end_of_turn_id);
+    ids.extend(end_of_turn.filter(|id| !config.stop_ids.contains(id)));
+    ids
 }
 
 impl Engine {

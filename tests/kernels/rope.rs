@@ -75,7 +75,7 @@ pub(crate) fn cached(
     capacity: usize,
     positions: Range<usize>,
 ) -> Vec<f32> {
-    let bytes = block_on(gpu.read_buffer(buffer, buffer.size())).unwrap();
+    let bytes = block_on(gpu.read(buffer, buffer.bytes())).unwrap();
     let numbers: Vec<f32> = match format {
         CacheFormat::F32 => bytemuck::pod_collect_to_vec(&bytes),
         CacheFormat::F16 => bytes.chunks_exact(2).map(|b| half(u16::from_le_bytes([b[0], b[1]]))).collect(),

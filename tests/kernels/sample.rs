@@ -64,7 +64,7 @@ fn draw(gpu: &Gpu, s: Sample, logits: &[f32]) -> Option<u32> {
     let sink = dirty_sink(gpu, vocab);
     let mut step = step(1, 0);
     step.draw = s.draw;
-    step.seed = s.seed;
+    (step.seed_low, step.seed_high) = (s.seed as u32, (s.seed >> 32) as u32);
     step.temperature = s.temperature;
     step.top_k = s.top_k as u32;
     step.top_p = s.top_p;

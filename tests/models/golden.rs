@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use lapidary_engine::gpu::DeviceOptions;
-use lapidary_engine::model::{Few, Kernels, Matmul, Matvec};
-use lapidary_engine::ops::{FEW_TOKENS, Sharing, Width};
+use lapidary_engine::model::Kernels;
+use lapidary_engine::ops::{MAX_SMALL_BATCH, Mode, Way};
 use lapidary_engine::{Engine, EngineBuilder, Sampling, Session, WeightFormat};
 use lapidary_tests::{block_on, largest_difference, reply, worst_error};
 use safetensors::SafeTensors;
@@ -62,24 +62,24 @@ fn logits_and_greedy_tokens_with_safe_shaders() {
     check("safe shaders", |b| b.device(device(|options| options.safe_shaders = true)));
 }
 
-/// Among others, attention that workgroups share.
+/// Among others, attention that is split over workgroups.
 #[test]
 fn logits_and_greedy_tokens_with_kernels_for_gpus() {
     check("kernels for GPUs", |b| b.device(device(|options| options.hardware_kernels = true)));
 }
 
 #[test]
-fn logits_and_greedy_tokens_with_folded_seams() {
-    let kernels = Kernels { folds_seam: true, ..Kernels::FLOAT };
-    check_with("folded seams", &["gate_up"], |b| {
+fn logits_and_greedy_tokens_with_fused_norms() {
+    let kernels = Kernels { fuses_norms: true, ..Kernels::FLOAT };
+    check_with("fused norms", &["gate_up"], |b| {
         b.kernels(kernels).device(device(|options| options.hardware_kernels = true))
     });
 }
 
 #[test]
-fn logits_and_greedy_tokens_a_few_at_a_time() {
-    let kernels = Kernels { few: Few::Float(Width::W64), ..Kernels::FLOAT };
-    check_with("a few at a time", &["matmul_few"], |b| b.kernels(kernels).prefill_chunk(7));
+fn logits_and_greedy_tokens_in_small_batches() {
+    let kernels = Kernels { small_batch: Way::named(Mode::SmallBatch, "float, split by 64"), ..Kernels::FLOAT };
+    check_with("small batches", &["matmul_small"], |b| b.kernels(kernels).prefill_chunk(7));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn check_with(setting: &str, kernels: &[&str], configure: impl Fn(EngineBuilder)
         let engine = configure(builder(model)).build_blocking().unwrap();
         let bytes = std::fs::read(golden_path(model).join("logits_f32.safetensors")).unwrap();
         let mut session = engine.session_blocking().unwrap();
-        let used = [session.decode_kernels(), session.prefill_kernels(FEW_TOKENS)].concat();
+        let used = [session.decode_kernels(), session.prefill_kernels(MAX_SMALL_BATCH)].concat();
         // Gates and ups that do not fill groups of 32 are two matrices.
         let odd = !engine.config().intermediate_size.is_multiple_of(32);
         let meant = |kernel: &&str| used.contains(kernel) || odd && *kernel == "gate_up";
@@ -115,25 +115,27 @@ fn check_with(setting: &str, kernels: &[&str], configure: impl Fn(EngineBuilder)
     }
 }
 
-/// The same products of integers, made otherwise: only where the seam rounds a number up or down may they differ.
+/// The same products of integers, made otherwise: only where a value after the norms is rounded up or down may they differ.
 #[test]
 fn kernels_of_integers_agree() {
-    let plain = Kernels { matvec: Matvec::Int8(Sharing::Solo), matmul: Matmul::Int8, ..Kernels::FLOAT };
-    let shared = Kernels { matvec: Matvec::Int8(Sharing::Workgroup(Width::W64)), ..plain };
+    let way = |mode, name| Way::named(mode, name).unwrap();
+    let decode = way(Mode::Decode, "int8, a row per lane");
+    let plain = Kernels { decode, prefill: way(Mode::Prefill, "int8"), ..Kernels::FLOAT };
+    let split = Kernels { decode: way(Mode::Decode, "int8, split by 64"), ..plain };
     let logits = |kernels: Kernels, used: &[&str]| {
         let builder = Engine::builder(golden_path("tiny-random-gemma2")).weights(WeightFormat::Q8_0);
         let engine = builder.kernels(kernels).prefill_chunk(7).build_blocking().unwrap();
         let mut session = engine.session_blocking().unwrap();
-        let recorded = [session.decode_kernels(), session.prefill_kernels(FEW_TOKENS)].concat();
+        let recorded = [session.decode_kernels(), session.prefill_kernels(MAX_SMALL_BATCH)].concat();
         assert!(used.iter().all(|kernel| recorded.contains(kernel)), "{kernels:?}: {recorded:?}");
         // The last step is one token.
         (9..13).flat_map(|last| session.next_logits_blocking(&(2..last).collect::<Vec<u32>>()).unwrap()).collect()
     };
     let expected: Vec<f32> = logits(plain, &["matvec_int8", "matmul_int8"]);
     for (kernels, used) in [
-        (shared, &["matvec_int8"]),
-        (Kernels { folds_seam: true, ..shared }, &["gate_up_int8"]),
-        (Kernels { few: Few::Int8(Width::W64), ..plain }, &["matmul_few_int8"]),
+        (split, &["matvec_int8"]),
+        (Kernels { fuses_norms: true, ..split }, &["gate_up_int8"]),
+        (Kernels { small_batch: Way::named(Mode::SmallBatch, "int8, split by 64"), ..plain }, &["matmul_small"]),
     ] {
         let error = worst_error(&logits(kernels, used), &expected);
         assert!(error < 5e-3, "{kernels:?}: off by {error:.1e}");

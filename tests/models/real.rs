@@ -6,8 +6,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use lapidary_engine::model::Matmul;
-use lapidary_engine::{Activations, Engine, EngineBuilder, Sampling, Session, WeightFormat};
+use lapidary_engine::{ActivationFormat, Engine, EngineBuilder, Sampling, Session, WeightFormat};
 use lapidary_tests::{block_on, reply};
 use serde_json::Value;
 
@@ -97,7 +96,7 @@ fn weights_as_f32_agree_with_the_reference() {
 #[test]
 fn weights_as_in_the_file_lose_nothing() {
     let Some(path) = model() else { return };
-    let builder = Engine::builder(path).context(1024).activations(Activations::Float);
+    let builder = Engine::builder(path).context(1024).activations(ActivationFormat::Float);
     let engine = builder.build_blocking().unwrap();
     let mut session = engine.session_blocking().unwrap();
     // The same numbers as with f32 weights, but for the rounding of keys and values to f16.
@@ -120,9 +119,10 @@ fn weights_as_in_the_file_lose_nothing() {
 #[test]
 fn activations_as_integers_say_the_same() {
     let Some(path) = model() else { return };
-    let builder = Engine::builder(path).context(1024).activations(Activations::Int8);
+    let builder = Engine::builder(path).context(1024).activations(ActivationFormat::Int8);
     let engine = builder.build_blocking().unwrap();
-    assert!(engine.kernels().matmul == Matmul::Int8 && engine.kernels().matvec.rounds());
+    let kernels = engine.kernels();
+    assert!(kernels.prefill.quantizes_activations() && kernels.decode.quantizes_activations(), "{kernels:?}");
     let mut session = engine.session_blocking().unwrap();
     let golden = &json("greedy.json")["prompts"]["raw"];
     let sampling = Sampling { max_tokens: Some(8), stop_at_end: false, ..Sampling::greedy() };
@@ -136,11 +136,11 @@ fn activations_as_integers_say_the_same() {
 fn rounding_loses_no_more_than_in_llama_cpp() {
     let Some(path) = model() else { return };
     let exact = logits(Engine::builder(&path).weights(WeightFormat::F32));
-    let float = Engine::builder(&path).weights(WeightFormat::Q8_0).activations(Activations::Float);
+    let float = Engine::builder(&path).weights(WeightFormat::Q8_0).activations(ActivationFormat::Float);
     assert_close("q8_0 weights", &exact, &logits(float), 0.001, 0.97);
     // As llama.cpp's default, activations rounded to 8 bits and keys and values to f16; it loses 0.00442 nats and says the same
     // token in 96.1 % (compare-llama-quality.py --windows 1 --formats auto).
-    let integers = Engine::builder(&path).activations(Activations::Int8);
+    let integers = Engine::builder(&path).activations(ActivationFormat::Int8);
     assert_close("activations as integers", &exact, &logits(integers), 0.0025, 0.961);
 }
 

@@ -1,8 +1,8 @@
-//! What a token costs beside its kernels: nothing.
+//! What a token costs beside its kernels: nothing. How many dispatches it takes is in the snapshots of plans.
 
 use std::path::Path;
 
-use lapidary_engine::{Activations, Engine, Gpu, Sampling, Session, WeightFormat, wgpu};
+use lapidary_engine::{ActivationFormat, Engine, Gpu, Sampling, Session, WeightFormat, wgpu};
 use lapidary_tests::block_on;
 
 const TOKENS: usize = 500;
@@ -22,17 +22,9 @@ fn objects(instance: &wgpu::Instance) -> [usize; 7] {
     ]
 }
 
-/// Dispatches of a greedy token: embedding and first norm; for a layer the product of queries, keys and values, attention
-/// (and the merge of its `splits`), the output product, the seam, gates and ups, down, the seam; the head's product, its
-/// finish, and two for the choice.
-fn planned(layers: usize, splits: usize, int8: bool) -> usize {
-    // The head's input is rounded apart from the norm before it.
-    2 + (7 + usize::from(splits > 1)) * layers + 4 + usize::from(int8)
-}
-
 #[test]
 fn a_token_creates_nothing_and_is_one_submit() {
-    for (format, activations) in [(WeightFormat::Bf16, Activations::Float), (WeightFormat::Q8_0, Activations::Int8)] {
+    for (format, activations) in [(WeightFormat::Bf16, ActivationFormat::Float), (WeightFormat::Q8_0, ActivationFormat::Int8)] {
         let instance = wgpu::Instance::default();
         let adapter = block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
         let wanted = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16);
@@ -43,14 +35,6 @@ fn a_token_creates_nothing_and_is_one_submit() {
         let builder = Engine::builder(path).weights(format).activations(activations).gpu(gpu.clone());
         let engine = builder.build_blocking().unwrap();
         let mut session = engine.session_blocking().unwrap();
-        let (layers, kv_heads) = (engine.config().num_layers, engine.config().num_kv_heads);
-        // A GPU may have chosen to fold one of the seams.
-        let folded = if engine.kernels().folds_seam { layers } else { 0 };
-        let planned =
-            planned(layers, gpu.capabilities().attention_splits(kv_heads), activations == Activations::Int8) - folded;
-        assert_eq!(session.decode_kernels().len(), planned, "{format}");
-        assert_eq!(session.decode_kernels().len(), session.planned_dispatches(), "{format}");
-
         for sampling in [Sampling::greedy(), Sampling::default()] {
             let sampling = Sampling { max_tokens: Some(TOKENS), stop_at_end: false, ..sampling };
             check(&format!("{format}, temperature {}", sampling.temperature), &instance, &gpu, &mut session, &sampling);

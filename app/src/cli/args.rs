@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use lapidary_engine::{Activations, CacheFormat, ModelFiles, Sampling, WeightFormat};
+use lapidary_engine::{ActivationFormat, CacheFormat, ModelFiles, Sampling, WeightFormat};
 
 use lapidary_app::guide;
 
@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Perplexity(Perplexity),
     /// Measure speed
     Bench(Bench),
+    /// Compare every kernel on the device with a reference implementation, and name the first that is wrong
+    Check(Check),
     /// List graphics adapters
     Devices(Devices),
     /// List the models that are on this machine
@@ -49,7 +51,7 @@ pub(crate) struct Model {
     pub(crate) kv: Auto<CacheFormat>,
     /// Format of activations in products with weights: auto (the fastest on this device), float (exact), int8
     #[arg(long, value_name = "KIND", default_value = "auto", value_parser = activations)]
-    pub(crate) activations: Auto<Activations>,
+    pub(crate) activations: Auto<ActivationFormat>,
     /// Context length in tokens, for prompt and replies together [default: the model's own, up to 8192]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) context: Option<usize>,
@@ -85,11 +87,11 @@ fn weights(text: &str) -> Result<Auto<WeightFormat>, String> {
     }
 }
 
-fn activations(text: &str) -> Result<Auto<Activations>, String> {
+fn activations(text: &str) -> Result<Auto<ActivationFormat>, String> {
     match text {
         "auto" => Ok(Auto::Auto),
-        "float" => Ok(Auto::Chosen(Activations::Float)),
-        "int8" => Ok(Auto::Chosen(Activations::Int8)),
+        "float" => Ok(Auto::Chosen(ActivationFormat::Float)),
+        "int8" => Ok(Auto::Chosen(ActivationFormat::Int8)),
         _ => Err("must be auto, float or int8".into()),
     }
 }
@@ -260,6 +262,15 @@ pub(crate) struct Bench {
     /// Measured runs, after one to warm up
     #[arg(short, long, value_name = "N", default_value_t = 3)]
     pub(crate) runs: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) model: Model,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

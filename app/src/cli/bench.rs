@@ -52,9 +52,8 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
         writeln!(out, "{}, weights {weights}", sanitized(engine.name()))?;
         let (name, driver) = (sanitized(&info.name), driver(info));
         writeln!(out, "{name} ({}, {})", info.backend.to_str(), sanitized(&driver))?;
-        let [many, few, one, seam] =
-            [Choice::ManyTokens, Choice::FewTokens, Choice::OneToken, Choice::Seam].map(|c| c.of(kernels));
-        writeln!(out, "kernels: prefill {many}, of a few tokens {few}, decode {one}, seams {seam}")?;
+        let [decode, norms, small_batch, prefill] = Choice::ALL.map(|choice| choice.of(kernels));
+        writeln!(out, "kernels: prefill {prefill}; small batch {small_batch}; decode {decode}, norms {norms}")?;
     }
     let dispatches = session.decode_kernels().len();
     for depth in depths {
@@ -68,13 +67,12 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
                 "model": engine.name(),
                 "weights": weights,
                 "kernels": {
-                    "prefill": kernels.matmul.name(),
-                    "few_tokens": kernels.few.name(),
-                    "decode": kernels.matvec.name(),
-                    "seams": Choice::Seam.of(kernels),
+                    "prefill": Choice::Prefill.of(kernels),
+                    "small_batch": Choice::SmallBatch.of(kernels),
+                    "decode": Choice::Decode.of(kernels),
+                    "norms": Choice::Norms.of(kernels),
                 },
                 "dispatches_per_token": dispatches,
-                "planned_dispatches_per_token": session.planned_dispatches(),
                 "copy_bytes_per_s": bandwidth,
             });
             let Value::Object(about) = about else { unreachable!("it is an object") };
@@ -85,12 +83,7 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
         }
     }
     if !arguments.json {
-        let planned = session.planned_dispatches();
-        writeln!(
-            out,
-            "{dispatches} dispatches per token, {planned} planned; copy bandwidth {:.1} GB/s",
-            bandwidth * 1e-9
-        )?;
+        writeln!(out, "{dispatches} dispatches per token; copy bandwidth {:.1} GB/s", bandwidth * 1e-9)?;
     }
     Ok(())
 }

@@ -67,10 +67,10 @@ fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), 
         }
         for (choice, kernel, ms) in &tuning.measured {
             let what = match choice {
-                Choice::OneToken => "one token",
-                Choice::Seam => "norms and gates",
-                Choice::FewTokens => "a few tokens",
-                Choice::ManyTokens => "many tokens",
+                Choice::Decode => "decode",
+                Choice::Norms => "norms",
+                Choice::SmallBatch => "small batch",
+                Choice::Prefill => "prefill",
             };
             let chosen = *kernel == choice.of(tuning.kernels);
             if json {
@@ -78,7 +78,7 @@ fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), 
                 writeln!(out, "{line}")?;
             } else {
                 let mark = if chosen { "  chosen" } else { "" };
-                writeln!(out, "   {what:<15}   {kernel:<14} {ms:9.3} ms{mark}")?;
+                writeln!(out, "   {what:<12} {kernel:<20} {ms:9.3} ms{mark}")?;
             }
         }
     }

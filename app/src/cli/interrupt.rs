@@ -1,13 +1,10 @@
 //! Ctrl-C stops work, or ends the program if there is none.
 
 use std::io::{self, Write};
-use std::pin::pin;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::time::Duration;
 
+use lapidary_app::wait::wait_unless;
 use lapidary_engine::Error;
 
 use super::failure::Failure;
@@ -16,9 +13,6 @@ use super::failure::Failure;
 static BUSY: AtomicBool = AtomicBool::new(false);
 /// Whether Ctrl-C was pressed since the latest work started.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// How often a wait checks for Ctrl-C.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Marks work that Ctrl-C stops, until it is dropped.
 pub(crate) struct Busy(());
@@ -50,17 +44,7 @@ impl Busy {
     /// # Errors
     /// Those of the future, and [`Failure::Interrupted`] after Ctrl-C.
     pub(crate) fn wait<T>(&self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
-        let mut future = pin!(future);
-        while !interrupted() {
-            if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-                return Ok(result?);
-            }
-            // The Ctrl-C handler cannot wake this thread, so it polls.
-            thread::park_timeout(POLL_INTERVAL);
-        }
-        Err(Failure::Interrupted)
+        wait_unless(interrupted, future).map_or(Err(Failure::Interrupted), |result| Ok(result?))
     }
 }
 
@@ -73,12 +57,4 @@ impl Drop for Busy {
 /// Whether Ctrl-C was pressed since the latest work started.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lapidary_engine::load::TokenizerSource;
 use lapidary_engine::tokenizer::Tokenizer;
-use lapidary_engine::{DeviceOptions, Engine, ModelFiles, Progress};
+use lapidary_engine::{DeviceOptions, Engine, LoadOptions, ModelFiles, Progress};
 
 use super::args::Model;
 use super::failure::{Failure, sanitized};
@@ -49,36 +49,35 @@ pub(crate) fn require_tokenizer(files: &ModelFiles) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Loads a model, showing the progress on a terminal, and remembers it as the last one used.
-///
-/// `tokens` is the context length that the command needs, if known. Unless the user chose a context, no more is
-/// allocated.
-pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, busy: &Busy) -> Result<Engine, Failure> {
+/// The device that the arguments and the environment choose.
+pub(crate) fn device_options(model: &Model) -> DeviceOptions {
     let mut options = DeviceOptions::from_env();
     if let Some(device) = &model.device {
         // Every text is a valid choice. Whether the adapter exists is checked when it is opened.
         options.adapter = device.parse().unwrap_or_default();
     }
+    options
+}
+
+/// Loads a model, showing the progress on a terminal, and remembers it as the last one used.
+///
+/// `tokens` is the context length that the command needs, if known. Unless the user chose a context, no more is
+/// allocated.
+pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, busy: &Busy) -> Result<Engine, Failure> {
     let path = files.path().to_owned();
     let mut progress_line =
         io::stderr().is_terminal().then(|| ProgressLine { name: sanitized(&files.name()).into_owned(), percent: None });
     let shown = progress_line.is_some();
     let tokens = tokens.map(|tokens| tokens.clamp(1, files.config().context_length));
-    let mut builder = Engine::from_files(files).device(options);
-    if let Some(format) = model.weights.chosen() {
-        builder = builder.weights(format);
-    }
-    if let Some(format) = model.kv.chosen() {
-        builder = builder.cache(format);
-    }
-    if let Some(activations) = model.activations.chosen() {
-        builder = builder.activations(activations);
-    }
+    let options = LoadOptions {
+        weights: model.weights.chosen(),
+        kv_format: model.kv.chosen(),
+        context: model.context.or(tokens),
+        activations: model.activations.chosen(),
+    };
+    let mut builder = Engine::from_files(files).device(device_options(model)).options(options);
     if let Some(folder) = last_model::data_folder() {
-        builder = builder.cache_folder(folder);
-    }
-    if let Some(tokens) = model.context.or(tokens) {
-        builder = builder.context(tokens);
+        builder = builder.tuning_folder(folder);
     }
     let result = busy.wait(
         builder

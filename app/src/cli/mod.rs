@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod chat;
+mod check;
 mod devices;
 mod failure;
 mod interrupt;
@@ -54,6 +55,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Logits(logits)) => logits::logits(&logits),
         Some(Command::Perplexity(perplexity)) => perplexity::perplexity(&perplexity),
         Some(Command::Bench(bench)) => bench::bench(&bench),
+        Some(Command::Check(check)) => check::check(&check),
         Some(Command::Devices(devices)) => devices::devices(&devices),
         Some(Command::Models(models)) => models::models(&models),
     };

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use lapidary_engine::template::{Role, Turn, render};
-use lapidary_engine::tokenizer::{TextStream, Tokenizer};
+use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{Error, Finish};
 use serde_json::json;
 
@@ -38,23 +38,15 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         (None, text) => prompt_ids(engine.tokenizer()?, text.as_deref().unwrap_or_default(), arguments.raw)?,
     };
     let mut session = busy.wait(engine.session())?;
-    let mut generation = session.generate(&prompt, &sampling)?;
-    // Without a tokenizer, ids are printed.
-    let mut stream = engine.tokenizer().ok().cloned().map(TextStream::new);
-    let (mut ids, mut text) = (Vec::new(), String::new());
+    let mut generation = session.generate_text(&prompt, &sampling)?;
+    let mut text = String::new();
     let mut out = io::stdout().lock();
     let terminal = out.is_terminal();
     let end = loop {
-        let id = match busy.wait(generation.next()) {
-            Ok(Some(id)) => id,
+        let piece = match busy.wait(generation.next()) {
+            Ok(Some(piece)) => piece,
             Ok(None) => break Ok(()),
             Err(failure) => break Err(failure),
-        };
-        ids.push(id);
-        let piece = match &mut stream {
-            Some(stream) => stream.push(id)?.unwrap_or_default(),
-            None if ids.len() == 1 => id.to_string(),
-            None => format!(" {id}"),
         };
         if !arguments.json {
             let shown = if terminal { sanitized(&piece) } else { piece.as_str().into() };
@@ -63,7 +55,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         }
         text.push_str(&piece);
     };
-    let rest = stream.as_mut().map(TextStream::finish).unwrap_or_default();
+    let rest = generation.rest().unwrap_or_default();
     text.push_str(&rest);
     if !arguments.json {
         writeln!(out, "{rest}")?;
@@ -71,8 +63,8 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         let timings = generation.timings();
         let object = json!({
             "prompt_ids": prompt,
-            "output_ids": ids,
-            "text": stream.is_some().then_some(text),
+            "output_ids": generation.ids(),
+            "text": engine.tokenizer().is_ok().then_some(text),
             "finish_reason": generation.finish().map_or("cancelled", Finish::name),
             "prefill_ms": timings.prefill_ms,
             "decode_ms": timings.decode_ms,

@@ -143,9 +143,9 @@ impl App {
 
 /// The memory that a model takes, and its share of the device's memory if that is known.
 fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: Option<u64>) {
-    let needed = estimate.weights + estimate.cache;
+    let needed = estimate.weights + estimate.sequence;
     let text =
-        format!("{} of memory: {} weights, {} context", size(needed), size(estimate.weights), size(estimate.cache));
+        format!("{} of memory: {} weights, {} context", size(needed), size(estimate.weights), size(estimate.sequence));
     ui.label(RichText::new(text).small());
     if let Some(device_memory) = device_memory {
         let fraction = needed as f32 / device_memory.max(1) as f32;

@@ -7,17 +7,15 @@ use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use lapidary_engine::gpu::{AdapterChoice, adapters_blocking};
-use lapidary_engine::load::TensorId;
-use lapidary_engine::model::{KvCache, Weights};
-use lapidary_engine::{DeviceOptions, Engine, Error, ModelFiles, Result, Session, Timings};
+use lapidary_engine::gpu::{AdapterChoice, Capabilities, adapters_blocking};
+use lapidary_engine::{DeviceOptions, Engine, Error, LoadOptions, ModelFiles, Result, Session, Timings};
 
 use super::event_sender::EventSender;
 use super::generate::{self, Prompt};
 use super::shared::Shared;
 use super::{
-    Command, CountedText, DroppedFile, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, cache_format,
-    inspect, short_name,
+    Command, CountedText, DroppedFile, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, inspect,
+    short_name,
 };
 use crate::{guide, last_model, models};
 
@@ -276,10 +274,11 @@ impl EngineThread {
         let name = if load.model.is_none() { "Guide".to_owned() } else { files.name() };
         let estimate = estimate_memory_of(&files, load)?;
         let longest_context = files.config().context_length;
+        let options = load_options(load, &files);
         self.sender.send(Event::Loading { name: name.clone(), progress: 0.0 });
         let (sender, shared, title) = (self.sender.clone(), self.shared.clone(), name.clone());
         let mut last = 0;
-        let mut builder = Engine::from_files(files).device(device(load)).on_progress(move |progress| {
+        let mut builder = Engine::from_files(files).device(device(load)).options(options).on_progress(move |progress| {
             let percent = progress.done.saturating_mul(100) / progress.total.max(1);
             if percent != last {
                 last = percent;
@@ -287,14 +286,8 @@ impl EngineThread {
             }
             !shared.is_stopped()
         });
-        if let Some(format) = load.weights {
-            builder = builder.weights(format);
-        }
-        if let Some(context) = load.context {
-            builder = builder.context(context.clamp(1, longest_context));
-        }
         if let Some(folder) = last_model::data_folder() {
-            builder = builder.cache_folder(folder);
+            builder = builder.tuning_folder(folder);
         }
         let engine = self.shared.wait(builder.build())?;
         // Reports a damaged tokenizer now rather than at the first prompt.
@@ -372,14 +365,15 @@ fn estimate_memory(load: &Load) -> Result<MemoryEstimate> {
 }
 
 fn estimate_memory_of(files: &ModelFiles, load: &Load) -> Result<MemoryEstimate> {
-    let config = files.config();
-    let stored = load.weights.unwrap_or(files.tensor(TensorId::Embedding)?.format);
-    let context = load.context.unwrap_or(config.context_length.min(8192)).min(config.context_length);
-    Ok(MemoryEstimate {
-        weights: Weights::bytes(files, load.weights)?,
-        cache: KvCache::bytes(config, cache_format(stored), context),
-        device_memory: None,
-    })
+    // How matrices are split to fit bindings makes no difference worth opening a device for.
+    let estimate = files.memory(&load_options(load, files), &Capabilities::webgpu())?;
+    Ok(MemoryEstimate { weights: estimate.weights, sequence: estimate.sequence, device_memory: None })
+}
+
+/// What a request chooses, with a context that the model has.
+fn load_options(load: &Load, files: &ModelFiles) -> LoadOptions {
+    let context = load.context.map(|context| context.clamp(1, files.config().context_length));
+    LoadOptions { weights: load.weights, context, ..LoadOptions::default() }
 }
 
 #[cfg(test)]

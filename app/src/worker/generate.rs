@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lapidary_engine::template::{self, Turn};
-use lapidary_engine::tokenizer::{TextStream, Tokenizer};
+use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{Error, Result, Sampling, Session};
 
 use super::event_sender::EventSender;
@@ -77,21 +77,15 @@ pub(super) fn reply(
     if dropped > 0 {
         sender.send(Event::TurnsDropped(reply, dropped));
     }
-    let mut stream = TextStream::new(tokenizer);
-    let mut generation = session.generate(&ids, sampling)?;
+    let mut generation = session.generate_text(&ids, sampling)?;
     let end = loop {
         match shared.wait(generation.next()) {
-            Ok(Some(id)) => {
-                if let Some(piece) = stream.push(id)? {
-                    sender.send(Event::ReplyText(reply, piece));
-                }
-            }
+            Ok(Some(piece)) => sender.send(Event::ReplyText(reply, piece)),
             Ok(None) | Err(Error::Cancelled) => break Ok(()),
             Err(error) => break Err(error),
         }
     };
-    let rest = stream.finish();
-    if !rest.is_empty() {
+    if let Some(rest) = generation.rest() {
         sender.send(Event::ReplyText(reply, rest));
     }
     let (finish, timings) = (generation.finish(), generation.timings());

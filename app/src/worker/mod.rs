@@ -8,7 +8,7 @@ mod shared;
 
 use std::path::{Path, PathBuf};
 
-use lapidary_engine::{CacheFormat, Error, Finish, Sampling, Timings, WeightFormat};
+use lapidary_engine::{Error, Finish, Sampling, Timings, WeightFormat};
 
 use crate::chats::{Id, Role};
 use crate::guide;
@@ -209,7 +209,7 @@ pub struct MemoryEstimate {
     /// The weights.
     pub weights: u64,
     /// The keys and values of a full context.
-    pub cache: u64,
+    pub sequence: u64,
     /// The memory of the device, if its API reports it.
     pub device_memory: Option<u64>,
 }
@@ -287,11 +287,6 @@ pub fn short_name(path: Option<&Path>) -> String {
         None => guide::NAME.to_owned(),
         Some(path) => path.file_name().map_or(path.display().to_string(), |name| name.to_string_lossy().into_owned()),
     }
-}
-
-/// The KV cache format that the engine chooses for a weight format.
-fn cache_format(weights: WeightFormat) -> CacheFormat {
-    if weights == WeightFormat::F32 { CacheFormat::F32 } else { CacheFormat::F16 }
 }
 
 #[cfg(test)]

@@ -1,19 +1,13 @@
 //! What the window's thread and the engine's thread share: cancellation and the tokenizer.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::time::Duration;
 
 use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{Error, Result};
 
 use super::CountedText;
-
-/// How often a wait checks for a stop.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
+use crate::wait::wait_unless;
 
 /// State shared by the window's thread and the engine's thread.
 #[derive(Default)]
@@ -59,24 +53,7 @@ impl Shared {
     /// # Errors
     /// Those of the future, and [`Error::Cancelled`] after a stop.
     pub(super) fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
-        let mut future = pin!(future);
-        while !self.is_stopped() {
-            if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-                return result;
-            }
-            thread::park_timeout(POLL_INTERVAL);
-        }
-        Err(Error::Cancelled)
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        wait_unless(|| self.is_stopped(), future).unwrap_or(Err(Error::Cancelled))
     }
 }
 

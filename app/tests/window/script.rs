@@ -94,7 +94,7 @@ impl Worker for ScriptedWorker {
                 script.events.push_back(Event::Models(models));
             }
             Command::EstimateMemory(load) => {
-                let estimate = MemoryEstimate { weights: 2_700_000_000, cache: 436_000_000, device_memory: None };
+                let estimate = MemoryEstimate { weights: 2_700_000_000, sequence: 436_000_000, device_memory: None };
                 script.events.push_back(Event::MemoryEstimated(load, Ok(estimate)));
             }
             Command::CountTokens(texts) => {
@@ -143,7 +143,7 @@ fn loaded(load: Load) -> Loaded {
         longest_context: 8192,
         adapter: load.device.clone().unwrap_or("Card".into()),
         driver: "driver 1.0, vulkan".into(),
-        memory: MemoryEstimate { weights: 11_000_000, cache: 3_000_000, device_memory: Some(8_000_000_000) },
+        memory: MemoryEstimate { weights: 11_000_000, sequence: 3_000_000, device_memory: Some(8_000_000_000) },
         load,
     }
 }

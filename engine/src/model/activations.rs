@@ -68,4 +68,23 @@ impl Activations {
             shortlist: Shortlist::new(config.vocab_size),
         }
     }
+
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        let tensors = [
+            &self.residual,
+            &self.new_residual,
+            &self.normed,
+            &self.qkv,
+            &self.heads,
+            &self.block,
+            &self.gate_up,
+            &self.ffn_inner,
+            &self.logits,
+        ];
+        let others = [&self.tokens, &self.best, self.int8.buffer(), self.ffn_inner_int8.buffer()];
+        let partials = self.partials.as_ref().map(Partials::buffer);
+        let buffers = tensors.map(Tensor::buffer).into_iter().chain(others).chain(self.shortlist.buffers()).chain(partials);
+        buffers.map(Buffer::bytes).sum()
+    }
 }

@@ -44,6 +44,11 @@ impl Shortlist {
         &self.lengths
     }
 
+    /// All of its buffers.
+    pub fn buffers(&self) -> [&Buffer; 3] {
+        [&self.lists, &self.lengths, &self.candidates]
+    }
+
     /// Scratch of [`sample`](super::sample()), as large as the lists.
     pub(super) fn candidates(&self) -> &Buffer {
         &self.candidates

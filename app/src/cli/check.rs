@@ -1,0 +1,91 @@
+//! `lapidary check`: whether the device computes what it should.
+
+use std::io::{self, IsTerminal, Write};
+
+use lapidary_engine::check::{Report, check_device, check_model};
+use lapidary_engine::{Gpu, ModelFiles};
+use serde_json::json;
+
+use super::args;
+use super::devices::driver;
+use super::failure::{Failure, sanitized};
+use super::interrupt::{self, Busy};
+use super::load::{device_options, engine};
+use lapidary_app::guide;
+
+pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
+    let busy = Busy::new();
+    let model = &arguments.model;
+    let mut progress = progress_line();
+    let (gpu, report) = match &model.model {
+        Some(path) => {
+            let open = || if guide::is_guide(path) { guide::files() } else { ModelFiles::open(path) };
+            let engine = engine(open()?, model, None, &busy)?;
+            print_device(engine.gpu())?;
+            let report = busy.wait(check_model(&engine, &open()?, &mut progress));
+            (engine.gpu().clone(), report)
+        }
+        None => {
+            let gpu = busy.wait(Gpu::open(&device_options(model)))?;
+            print_device(&gpu)?;
+            let report = busy.wait(check_device(&gpu, &mut progress));
+            (gpu, report)
+        }
+    };
+    if io::stderr().is_terminal() {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+    let report = report?;
+    if arguments.json {
+        writeln!(io::stdout(), "{}", json(&gpu, &report))?;
+    } else {
+        let (dispatches, variants) = (report.dispatches, report.variants.len());
+        writeln!(io::stdout(), "{dispatches} dispatches of {variants} kernel variants compared with the reference")?;
+    }
+    match report.fault {
+        Some(fault) => Err(Failure::Failed(fault.to_string())),
+        None if arguments.json => Ok(()),
+        None => Ok(writeln!(io::stdout(), "all are right")?),
+    }
+}
+
+/// What a bug report needs to know of the device, on standard error.
+fn print_device(gpu: &Gpu) -> io::Result<()> {
+    let info = gpu.info();
+    let (name, driver) = (sanitized(&info.name), driver(info));
+    writeln!(io::stderr(), "{name} ({}, {})", info.backend.to_str(), sanitized(&driver))?;
+    writeln!(io::stderr(), "{:?}", gpu.capabilities())
+}
+
+fn json(gpu: &Gpu, report: &Report) -> serde_json::Value {
+    let fault = report.fault.as_ref().map(|fault| {
+        json!({
+            "kernel": fault.kernel,
+            "variant": fault.variant,
+            "step": fault.step,
+            "dispatch": fault.dispatch,
+            "error": fault.reason,
+        })
+    });
+    json!({
+        "adapter": gpu.info().name,
+        "backend": gpu.info().backend.to_str(),
+        "driver": driver(gpu.info()),
+        "dispatches": report.dispatches,
+        "variants": report.variants,
+        "fault": fault,
+    })
+}
+
+/// Shows how much is done on a terminal; says to stop after Ctrl-C.
+fn progress_line() -> impl FnMut(usize, usize) -> bool + Send {
+    let terminal = io::stderr().is_terminal();
+    move |done, all| {
+        if terminal {
+            let mut out = io::stderr().lock();
+            // Progress that cannot be shown is not worth failing for.
+            let _ = write!(out, "\rChecking … {} %", 100 * done / all.max(1)).and_then(|()| out.flush());
+        }
+        !interrupt::interrupted()
+    }
+}

@@ -1,0 +1,32 @@
+//! Waiting for the engine while somebody may stop the work.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+/// How often a wait checks whether it was stopped: nothing that stops work can wake the waiting thread.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Blocks on a future until it is done, or `None` once `stopped` says so. Dropping the future then cancels it.
+pub fn wait_unless<T>(stopped: impl Fn() -> bool, future: impl Future<Output = T>) -> Option<T> {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    while !stopped() {
+        if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+            return Some(result);
+        }
+        thread::park_timeout(POLL_INTERVAL);
+    }
+    None
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

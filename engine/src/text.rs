@@ -1,0 +1,125 @@
+//! Tokens of a reply as text.
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::generation::{Decoding, Finish, Timings};
+use crate::runner::Runner;
+use crate::sampling::Sampling;
+use crate::sequence::Sequence;
+use crate::session::Session;
+use crate::tokenizer::TextStream;
+
+/// A [`Decoding`] whose tokens become text.
+pub(crate) struct TextDecoding {
+    decoding: Decoding,
+    /// Without a tokenizer, the ids are written out.
+    stream: Option<TextStream>,
+    ids: Vec<u32>,
+    ended: bool,
+}
+
+impl TextDecoding {
+    pub(crate) fn new(engine: &Engine, prompt: &[u32], sampling: &Sampling) -> Result<Self> {
+        let decoding = Decoding::new(engine, prompt, sampling)?;
+        let stream = engine.tokenizer().ok().cloned().map(TextStream::new);
+        Ok(Self { decoding, stream, ids: Vec::new(), ended: false })
+    }
+
+    /// The next piece of text that is certain, or `None` at the end. After an error there is nothing more.
+    pub(crate) async fn next(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<String>> {
+        while !self.ended {
+            let next = self.decoding.next(runner, sequence).await;
+            self.ended = !matches!(next, Ok(Some(_)));
+            let piece = match next? {
+                Some(id) => self.push(id)?,
+                None => self.rest(),
+            };
+            if piece.is_some() {
+                return Ok(piece);
+            }
+        }
+        Ok(None)
+    }
+
+    fn push(&mut self, id: u32) -> Result<Option<String>> {
+        self.ids.push(id);
+        match &mut self.stream {
+            Some(stream) => stream.push(id),
+            None if self.ids.len() == 1 => Ok(Some(id.to_string())),
+            None => Ok(Some(format!(" {id}"))),
+        }
+    }
+
+    /// What is left of a character that was begun, where no more tokens will come.
+    pub(crate) fn rest(&mut self) -> Option<String> {
+        self.stream.as_mut().map(TextStream::finish).filter(|rest| !rest.is_empty())
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(crate) fn finish(&self) -> Option<Finish> {
+        self.decoding.finish()
+    }
+
+    pub(crate) fn timings(&self) -> Timings {
+        self.decoding.timings()
+    }
+}
+
+/// A generation of a session as text: call [`TextGeneration::next`] until it returns `None`.
+pub struct TextGeneration<'s> {
+    session: &'s mut Session,
+    text: TextDecoding,
+}
+
+impl Session {
+    /// [`Session::generate`], as pieces of text. Without a tokenizer the text is the tokens' ids.
+    ///
+    /// # Errors
+    /// As for `generate`.
+    pub fn generate_text<'s>(&'s mut self, prompt: &[u32], sampling: &Sampling) -> Result<TextGeneration<'s>> {
+        let text = TextDecoding::new(self.engine(), prompt, sampling)?;
+        Ok(TextGeneration { session: self, text })
+    }
+}
+
+impl TextGeneration<'_> {
+    /// The next piece of text, never empty, or `None` at the end.
+    ///
+    /// # Errors
+    /// If the device is lost or refuses a command.
+    pub async fn next(&mut self) -> Result<Option<String>> {
+        self.text.next(&mut self.session.runner, &mut self.session.sequence).await
+    }
+
+    /// [`TextGeneration::next`], blocking.
+    ///
+    /// # Errors
+    /// As for `next`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn next_blocking(&mut self) -> Result<Option<String>> {
+        pollster::block_on(self.next())
+    }
+
+    /// What is left of a character that was begun, for callers who stop before the end.
+    pub fn rest(&mut self) -> Option<String> {
+        self.text.rest()
+    }
+
+    /// The tokens so far.
+    pub fn ids(&self) -> &[u32] {
+        &self.text.ids
+    }
+
+    /// Why the generation ended, once it has.
+    pub fn finish(&self) -> Option<Finish> {
+        self.text.finish()
+    }
+
+    /// How long it took so far.
+    pub fn timings(&self) -> Timings {
+        self.text.timings()
+    }
+}

@@ -1,0 +1,177 @@
+//! Imports within a crate make no circle, and follow the rules of the README.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The layers of the engine, from the bottom: a file imports from its own layer and from those below. What is not named here
+/// is on top, each file a layer.
+const ENGINE_LAYERS: &[&[&str]] = &[&["error"], &["config"], &["gpu"], &["quant"], &["ops"], &["load", "tokenizer"], &["model"]];
+
+fn root(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder)
+}
+
+/// The Rust files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false if path.extension().is_some_and(|e| e == "rs") => found.push(path),
+            false => {}
+        }
+    }
+    found
+}
+
+/// The text of a file without its unit tests.
+fn source(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
+}
+
+/// Module path of a file below `src`: `gpu/plan.rs` is `gpu::plan`, `gpu/mod.rs` is `gpu`.
+fn module(src: &Path, file: &Path) -> String {
+    let relative = file.strip_prefix(src).unwrap().with_extension("");
+    let parts: Vec<String> = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    parts.join("::").trim_end_matches("::mod").to_owned()
+}
+
+/// The modules that a file names in its `use` lines: `crate::`, `super::` and `self::` paths, as far as they are modules.
+fn imports(module: &str, is_mod: bool, text: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let joined = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    for statement in joined.split("use ").skip(1).filter_map(|rest| rest.split_once(';')).map(|(path, _)| path) {
+        let parent = |module: &str| module.rsplit_once("::").map_or("", |(parent, _)| parent).to_owned();
+        let here = if is_mod { module.to_owned() } else { parent(module) };
+        let (base, rest) = if let Some(rest) = statement.strip_prefix("crate::") {
+            (String::new(), rest)
+        } else if let Some(rest) = statement.strip_prefix("super::") {
+            (if is_mod { parent(module) } else { here }, rest)
+        } else if let Some(rest) = statement.strip_prefix("self::") {
+            (module.to_owned(), rest)
+        } else {
+            continue;
+        };
+        // `a::{b, c::d}` names `a::b` and `a::c::d`.
+        let (prefix, names) = rest.split_once('{').map_or((rest, vec![""]), |(prefix, names)| {
+            (prefix, names.trim_end_matches('}').split(',').map(str::trim).collect())
+        });
+        for name in names {
+            let path = [base.as_str(), prefix.trim_end_matches("::"), name].into_iter().filter(|part| !part.is_empty());
+            let mut path = path.collect::<Vec<_>>().join("::");
+            // The longest prefix that is a module.
+            while !path.is_empty() && !modules.contains(&path) {
+                path = parent(&path);
+            }
+            if !path.is_empty() && path != module {
+                found.insert(path);
+            }
+        }
+    }
+    found
+}
+
+/// Who imports whom, by module. A `mod.rs` stands for itself: what it imports from its children it re-exports.
+fn graph(crate_folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let src = root(crate_folder).join("src");
+    let files: Vec<PathBuf> = files(&src).into_iter().filter(|file| !file.strip_prefix(&src).unwrap().iter().any(|part| part == "tests")).collect();
+    let modules: BTreeSet<String> = files.iter().map(|file| module(&src, file)).collect();
+    files
+        .iter()
+        .map(|file| {
+            let name = module(&src, file);
+            let is_mod = file.file_name().is_some_and(|name| name == "mod.rs");
+            let found = imports(&name, is_mod, &source(file), &modules);
+            (name, found)
+        })
+        .collect()
+}
+
+/// The part of the tree that a module belongs to: its first segment.
+fn layer(module: &str) -> &str {
+    module.split("::").next().unwrap_or_default()
+}
+
+/// A circle of edges, if there is one.
+fn circle(graph: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    fn walk(at: &str, graph: &BTreeMap<String, BTreeSet<String>>, path: &mut Vec<String>, done: &mut BTreeSet<String>) -> bool {
+        if let Some(start) = path.iter().position(|seen| seen == at) {
+            path.drain(..start);
+            path.push(at.to_owned());
+            return true;
+        }
+        if done.contains(at) {
+            return false;
+        }
+        path.push(at.to_owned());
+        for next in graph.get(at).into_iter().flatten() {
+            if walk(next, graph, path, done) {
+                return true;
+            }
+        }
+        path.pop();
+        done.insert(at.to_owned());
+        false
+    }
+    let (mut path, mut done) = (Vec::new(), BTreeSet::new());
+    graph.keys().any(|start| walk(start, graph, &mut path, &mut done)).then_some(path)
+}
+
+#[test]
+fn no_circle_of_imports() {
+    for (name, crate_folder) in [("engine", "engine"), ("shaders", "shaders"), ("app", "app")] {
+        let graph = graph(crate_folder);
+        assert!(graph.len() > 5, "{name}: the sources were not found");
+        // Between folders.
+        let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (from, targets) in &graph {
+            let targets = targets.iter().map(|to| layer(to)).filter(|to| *to != layer(from)).map(str::to_owned);
+            folders.entry(layer(from).to_owned()).or_default().extend(targets);
+        }
+        if name != "app" {
+            assert_eq!(circle(&folders), None, "{name}: between folders");
+        }
+        // Between files; a folder's `mod.rs` re-exports its children, which may name each other through it.
+        let files = graph.iter().map(|(from, targets)| {
+            let is_own_folder = |to: &&String| from.starts_with(&format!("{to}::")) || to.starts_with(&format!("{from}::"));
+            (from.clone(), targets.iter().filter(|to| !is_own_folder(to)).cloned().collect())
+        });
+        if name != "app" {
+            assert_eq!(circle(&files.collect()), None, "{name}: between files");
+        }
+    }
+}
+
+#[test]
+fn layers_of_the_engine_import_only_from_below() {
+    let level = |module: &str| ENGINE_LAYERS.iter().position(|names| names.contains(&layer(module)));
+    for (from, targets) in graph("engine") {
+        let Some(own) = level(&from) else { continue };
+        for to in targets {
+            let below = level(&to).is_some_and(|other| other <= own);
+            assert!(below, "{from} imports {to}, which is above it");
+        }
+    }
+}
+
+/// Words that a layer has no business to know.
+#[test]
+fn layers_keep_to_their_own_words() {
+    let rules: &[(&str, &[&str])] = &[
+        ("engine/src/gpu", &["temperature", "top_k", "attention_", "kv_heads", "Gemma", "logits", "sampling"]),
+        ("engine/src/ops", &["Gemma"]),
+        ("shaders/src", &["wgpu"]),
+        ("engine/src/model", &["16 *", "4 * ", "8 * ", "BufferUsages"]),
+        ("app/src", &["BufferUsages", "write_buffer"]),
+    ];
+    for (folder, words) in rules {
+        for file in files(&root(folder)) {
+            for line in source(&file).lines().filter(|line| !line.trim_start().starts_with("//")) {
+                let known = words.iter().find(|word| line.contains(**word));
+                assert!(known.is_none(), "{}: {known:?} in: {line}", file.display());
+            }
+        }
+    }
+}
