@@ -14,7 +14,6 @@ use crate::quant::{Matrix, WeightFormat};
 use crate::tokenizer::Tokenizer;
 use crate::tune::{ActivationFormat, Tuning};
 
-
 /// A model on a device: immutable, shared by its sessions, cheap to clone.
 #[derive(Clone)]
 pub struct Engine {

@@ -6,7 +6,7 @@ use web_time::Instant;
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::gpu::{Plan, Recording, StepRing, Step};
+use crate::gpu::{Plan, Recording, Step, StepRing};
 use crate::model::{Activations, Head, SequenceState, record_body, record_head};
 use crate::ops::{MAX_SMALL_BATCH, Mode};
 use crate::pace::Pace;

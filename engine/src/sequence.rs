@@ -135,7 +135,12 @@ impl Sequence {
             return Err(Error::Gpu { reason: "no step is in flight".into() });
         };
         let token = self.readbacks[step.readback]
-            .take(&self.engine.inner.gpu, step.submission.clone(), &mut step.mapping, bytemuck::pod_read_unaligned::<u32>)
+            .take(
+                &self.engine.inner.gpu,
+                step.submission.clone(),
+                &mut step.mapping,
+                bytemuck::pod_read_unaligned::<u32>,
+            )
             .await;
         // Until then its buffer cannot be asked for anything else.
         if step.mapping.is_over() {

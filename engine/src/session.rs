@@ -172,8 +172,7 @@ impl Session {
         for (i, chunk) in tokens.chunks(rows).enumerate() {
             gpu.write(&activations.tokens, 0, bytemuck::cast_slice(chunk));
             let position = i * rows;
-            let step =
-                Step { n_tokens: chunk.len() as u32, position: position as u32, ..Step::default() };
+            let step = Step { n_tokens: chunk.len() as u32, position: position as u32, ..Step::default() };
             // The last segment is the head, which early positions do not need.
             let wanted = position + chunk.len() > first;
             for segment in 0..plan.segments() - usize::from(!wanted) {

@@ -1,5 +1,5 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Operand, Int8Tensor, Partials, Rope, KeySplits};
+use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Int8Tensor, KeySplits, Operand, Partials, Rope};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;

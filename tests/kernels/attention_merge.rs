@@ -1,4 +1,4 @@
-use lapidary_engine::ops::{self, Attention, Operand, Int8Tensor, Partials};
+use lapidary_engine::ops::{self, Attention, Int8Tensor, Operand, Partials};
 use lapidary_shaders::reference::{self, Partial};
 use lapidary_tests::*;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 use lapidary_engine::Gpu;
 use lapidary_engine::gpu::Tensor;
-use lapidary_engine::ops::{self, Operand, Int8Tensor};
+use lapidary_engine::ops::{self, Int8Tensor, Operand};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;

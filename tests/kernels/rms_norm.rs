@@ -1,4 +1,4 @@
-use lapidary_engine::ops::{self, Operand, Int8Tensor};
+use lapidary_engine::ops::{self, Int8Tensor, Operand};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, TokenSink, Shortlist};
+use lapidary_engine::ops::{self, Shortlist, TokenSink};
 use lapidary_shaders::reference::{self, Sample};
 use lapidary_tests::*;
 use proptest::prelude::*;

@@ -24,7 +24,9 @@ fn objects(instance: &wgpu::Instance) -> [usize; 7] {
 
 #[test]
 fn a_token_creates_nothing_and_is_one_submit() {
-    for (format, activations) in [(WeightFormat::Bf16, ActivationFormat::Float), (WeightFormat::Q8_0, ActivationFormat::Int8)] {
+    for (format, activations) in
+        [(WeightFormat::Bf16, ActivationFormat::Float), (WeightFormat::Q8_0, ActivationFormat::Int8)]
+    {
         let instance = wgpu::Instance::default();
         let adapter = block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
         let wanted = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16);

@@ -1,7 +1,7 @@
 //! wgpu's noop backend validates everything and computes nothing: every pipeline, and a whole model's plan, without a GPU.
 
-use lapidary_engine::gpu::Gpu;
 use lapidary_engine::config::Config;
+use lapidary_engine::gpu::Gpu;
 use lapidary_engine::model::Kernels;
 use lapidary_engine::ops::{Mode, Way};
 use lapidary_engine::{Engine, ModelFiles, Sampling, WeightFormat, wgpu};
@@ -60,7 +60,8 @@ fn encoding_a_token_takes_little_of_the_host() {
     (config.hidden_size, config.intermediate_size, config.vocab_size) = (256, 256, 4096);
     let files = ModelFiles::synthetic(config, WeightFormat::Q4_0, "narrow");
     let gpu = noop(wgpu::Features::SUBGROUP);
-    let kernels = Kernels { decode: Way::named(Mode::Decode, "int8, split by 64").unwrap(), fuses_norms: true, ..Kernels::FLOAT };
+    let kernels =
+        Kernels { decode: Way::named(Mode::Decode, "int8, split by 64").unwrap(), fuses_norms: true, ..Kernels::FLOAT };
     let engine = Engine::from_files(files).kernels(kernels).gpu(gpu).build_blocking().unwrap();
     let mut session = engine.session_blocking().unwrap();
     let mut each = pollster::block_on(session.host_us(400)).unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use lapidary_engine::gpu::{Buffer, DeviceOptions, Recording, StepRing, Step, Tensor};
+use lapidary_engine::gpu::{Buffer, DeviceOptions, Recording, Step, StepRing, Tensor};
 use lapidary_engine::load::{Bytes, TensorView, Uploader};
 use lapidary_engine::ops::{Int8Tensor, TokenSink};
 use lapidary_engine::quant::{Matrix, WeightFormat};

@@ -278,14 +278,15 @@ impl EngineThread {
         self.sender.send(Event::Loading { name: name.clone(), progress: 0.0 });
         let (sender, shared, title) = (self.sender.clone(), self.shared.clone(), name.clone());
         let mut last = 0;
-        let mut builder = Engine::from_files(files).device(device(load)).options(options).on_progress(move |progress| {
-            let percent = progress.done.saturating_mul(100) / progress.total.max(1);
-            if percent != last {
-                last = percent;
-                sender.send(Event::Loading { name: title.clone(), progress: percent as f32 / 100.0 });
-            }
-            !shared.is_stopped()
-        });
+        let mut builder =
+            Engine::from_files(files).device(device(load)).options(options).on_progress(move |progress| {
+                let percent = progress.done.saturating_mul(100) / progress.total.max(1);
+                if percent != last {
+                    last = percent;
+                    sender.send(Event::Loading { name: title.clone(), progress: percent as f32 / 100.0 });
+                }
+                !shared.is_stopped()
+            });
         if let Some(folder) = last_model::data_folder() {
             builder = builder.tuning_folder(folder);
         }

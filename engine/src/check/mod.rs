@@ -129,7 +129,8 @@ impl Subject<'_> {
         for step in &steps {
             let plan = step.recording.clone().finish(self.gpu, &ring).await?;
             let vocab = self.usable_vocab as u32;
-            let ids: Vec<u32> = (0..step.uniform.n_tokens).map(|i| (i * 7919 + 2 + step.uniform.position) % vocab).collect();
+            let ids: Vec<u32> =
+                (0..step.uniform.n_tokens).map(|i| (i * 7919 + 2 + step.uniform.position) % vocab).collect();
             self.gpu.write(&step.tokens, 0, bytemuck::cast_slice(&ids));
             for (i, dispatch) in step.recording.dispatches().enumerate() {
                 let run = Run { gpu: self.gpu, plan: &plan, segment: i, step: &step.uniform, dispatch };

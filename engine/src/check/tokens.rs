@@ -6,7 +6,7 @@ use super::inputs::Inputs;
 use super::outputs::{Expected, F32, Output};
 use crate::error::Result;
 use crate::gpu::{Count, Grid};
-use crate::ops::{ARGMAX_STRETCHES, NO_TOKEN, LISTS};
+use crate::ops::{ARGMAX_STRETCHES, LISTS, NO_TOKEN};
 
 pub(super) fn logits(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (vocab, stride) = (inputs.param("vocab_size")?, inputs.param("stride")?);
@@ -14,7 +14,8 @@ pub(super) fn logits(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
         Grid::Xy(_, Count::Fixed(rows)) => rows as usize,
         _ => inputs.tokens(),
     };
-    let seen: Vec<bool> = inputs.words("seen")?.iter().flat_map(|word| (0..32).map(move |i| word >> i & 1 == 1)).collect();
+    let seen: Vec<bool> =
+        inputs.words("seen")?.iter().flat_map(|word| (0..32).map(move |i| word >> i & 1 == 1)).collect();
     let soft_cap = Some(inputs.float_param("soft_cap")?).filter(|cap| *cap > 0.0);
     let mut outputs = Vec::new();
     for row in 0..rows {

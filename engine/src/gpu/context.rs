@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::adapter::{self, AdapterChoice};
 use super::capabilities::Capabilities;
-use super::pipelines::Pipelines;
+use super::pipeline_cache::Pipelines;
 use super::wait::Waiter;
 use crate::error::{Error, Result};
 

@@ -1,36 +1,12 @@
 //! Pipelines, made once per kernel variant and shared.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use lapidary_shaders::{Kernel, Variant};
 
 use super::context::Gpu;
+use super::pipeline_cache::Pipeline;
 use super::recording::Constants;
 use super::step::Step;
 use crate::error::{Error, Result};
-
-/// A pipeline and the layout of its bind group.
-#[derive(Clone)]
-pub(crate) struct Pipeline {
-    pub(crate) pipeline: wgpu::ComputePipeline,
-    pub(crate) layout: wgpu::BindGroupLayout,
-}
-
-/// A variant's file, and values for its overrides.
-type Key = (&'static str, Vec<(&'static str, u32)>);
-
-/// The pipelines of a device.
-pub(crate) struct Pipelines {
-    safe_shaders: bool,
-    made: Mutex<HashMap<Key, Pipeline>>,
-}
-
-impl Pipelines {
-    pub(crate) fn new(safe_shaders: bool) -> Self {
-        Self { safe_shaders, made: Mutex::default() }
-    }
-}
 
 impl Gpu {
     /// Whether shaders keep their bounds checks.
@@ -60,8 +36,7 @@ impl Gpu {
             reason: format!("the kernel {} has no variant for {features:?}", kernel.name),
         })?;
         let key = (variant.file, constants.to_vec());
-        let made = || self.inner.pipelines.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipeline) = made().get(&key) {
+        if let Some(pipeline) = self.inner.pipelines.made().get(&key) {
             return Ok(pipeline.clone());
         }
         // Validation errors are of our making, internal ones of the driver's.
@@ -72,7 +47,7 @@ impl Gpu {
         if let Some(error) = internal.await.or(invalid.await) {
             return Err(Error::Gpu { reason: format!("the kernel {} is refused: {error}", variant.name()) });
         }
-        Ok(made().entry(key).or_insert(pipeline).clone())
+        Ok(self.inner.pipelines.made().entry(key).or_insert(pipeline).clone())
     }
 
     fn make_pipeline(&self, kernel: &Kernel, variant: &Variant, constants: Constants<'_>) -> Pipeline {

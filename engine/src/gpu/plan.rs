@@ -25,20 +25,25 @@ pub struct Plan {
     segments: Vec<Vec<Command>>,
 }
 
-impl Plan {
-    pub(super) async fn new(recording: Recording, gpu: &Gpu, ring: &StepRing) -> Result<Self> {
+impl Recording {
+    /// Makes what a device needs to run this: memory for the buffers that have none yet, pipelines, and bind groups. The
+    /// uniforms of its steps will be in `ring`.
+    ///
+    /// # Errors
+    /// The errors of buffers and pipelines, which name the buffer or the kernel.
+    pub async fn finish(self, gpu: &Gpu, ring: &StepRing) -> Result<Plan> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let count = recording.dispatches().count();
+        let count = self.dispatches().count();
         let params = gpu.buffer("parameters", UNIFORM_ALIGN * count as u64, usage).await?;
         let mut words = vec![0u8; UNIFORM_ALIGN as usize * count];
-        for (slot, dispatch) in words.chunks_exact_mut(UNIFORM_ALIGN as usize).zip(recording.dispatches()) {
+        for (slot, dispatch) in words.chunks_exact_mut(UNIFORM_ALIGN as usize).zip(self.dispatches()) {
             let bytes: &[u8] = bytemuck::cast_slice(&dispatch.params);
             slot[..bytes.len()].copy_from_slice(bytes);
         }
         gpu.queue().write_buffer(&params, 0, &words);
         let mut offset = 0;
-        let mut segments = Vec::with_capacity(recording.segments().len());
-        for dispatches in recording.segments() {
+        let mut segments = Vec::with_capacity(self.segments().len());
+        for dispatches in self.segments() {
             let mut segment = Vec::with_capacity(dispatches.len());
             for dispatch in dispatches {
                 segment.push(command(dispatch, gpu, ring, &params, offset).await?);
@@ -46,9 +51,11 @@ impl Plan {
             }
             segments.push(segment);
         }
-        Ok(Self { segments })
+        Ok(Plan { segments })
     }
+}
 
+impl Plan {
     /// How many segments.
     pub fn segments(&self) -> usize {
         self.segments.len()
@@ -65,13 +72,7 @@ impl Plan {
     }
 
     /// Encodes a range of segments for a step whose uniform is in `slot`.
-    pub(super) fn encode(
-        &self,
-        segments: Range<usize>,
-        pass: &mut wgpu::ComputePass<'_>,
-        n_tokens: u32,
-        slot: u32,
-    ) {
+    pub(super) fn encode(&self, segments: Range<usize>, pass: &mut wgpu::ComputePass<'_>, n_tokens: u32, slot: u32) {
         self.encode_each(segments, pass, n_tokens, slot, |_| {});
     }
 

@@ -3,7 +3,7 @@
 use super::context::Gpu;
 use super::plan::Plan;
 use super::readback::Readback;
-use super::step::{StepRing, Step};
+use super::step::{Step, StepRing};
 use crate::error::{Error, Result};
 
 /// Timestamps in one query set, at most.

@@ -10,11 +10,7 @@ use lapidary_shaders::{Kernel, Variant};
 
 use super::buffer::Slice;
 use super::capabilities::Capabilities;
-use super::context::Gpu;
 use super::grid::Grid;
-use super::plan::Plan;
-use super::step::StepRing;
-use crate::error::Result;
 
 /// Values for a kernel's `override`s.
 pub(crate) type Constants<'a> = &'a [(&'static str, u32)];
@@ -146,15 +142,6 @@ impl Recording {
     pub(crate) fn one_per_segment(self) -> Self {
         let each = self.segments.into_iter().flatten();
         Self { capabilities: self.capabilities, segments: each.map(|dispatch| vec![dispatch]).collect() }
-    }
-
-    /// Makes what a device needs to run this: memory for the buffers that have none yet, pipelines, and bind groups. The
-    /// uniforms of its steps will be in `ring`.
-    ///
-    /// # Errors
-    /// The errors of buffers and pipelines, which name the buffer or the kernel.
-    pub async fn finish(self, gpu: &Gpu, ring: &StepRing) -> Result<Plan> {
-        Plan::new(self, gpu, ring).await
     }
 }
 

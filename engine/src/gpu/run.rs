@@ -6,7 +6,7 @@ use web_time::Instant;
 
 use super::context::Gpu;
 use super::plan::Plan;
-use super::step::{StepRing, Step};
+use super::step::{Step, StepRing};
 use crate::error::Result;
 
 impl Gpu {

@@ -25,11 +25,7 @@ pub struct Uploader<'a> {
 impl<'a> Uploader<'a> {
     /// `total` is the number of bytes in the file that will be uploaded; `progress` gets the bytes done and `total`, and
     /// returns whether to go on.
-    pub fn new(
-        gpu: &'a Gpu,
-        total: u64,
-        progress: &'a mut (dyn FnMut(u64, u64) -> bool + Send),
-    ) -> Self {
+    pub fn new(gpu: &'a Gpu, total: u64, progress: &'a mut (dyn FnMut(u64, u64) -> bool + Send)) -> Self {
         Self { gpu, progress, total, done: 0, pending: 0 }
     }
 
@@ -120,7 +116,12 @@ impl<'a> Uploader<'a> {
 }
 
 /// Appends `count` rows of matrices below each other, from row `first` of all their rows on.
-pub(crate) async fn read_rows(views: &[TensorView<'_>], first: usize, count: usize, batch: &mut Vec<Bytes>) -> Result<()> {
+pub(crate) async fn read_rows(
+    views: &[TensorView<'_>],
+    first: usize,
+    count: usize,
+    batch: &mut Vec<Bytes>,
+) -> Result<()> {
     let mut above = 0;
     for view in views {
         let end = (above + view.rows).min(first + count);

@@ -84,7 +84,8 @@ impl Activations {
         ];
         let others = [&self.tokens, &self.best, self.int8.buffer(), self.ffn_inner_int8.buffer()];
         let partials = self.partials.as_ref().map(Partials::buffer);
-        let buffers = tensors.map(Tensor::buffer).into_iter().chain(others).chain(self.shortlist.buffers()).chain(partials);
+        let buffers =
+            tensors.map(Tensor::buffer).into_iter().chain(others).chain(self.shortlist.buffers()).chain(partials);
         buffers.map(Buffer::bytes).sum()
     }
 }

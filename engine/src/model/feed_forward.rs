@@ -34,7 +34,11 @@ pub(crate) struct FfnInner<'a> {
 }
 
 /// Records the norms, the product of gates and ups, and GeGLU: in one dispatch, in two or in three.
-pub(crate) fn record_ffn_inner<'a>(r: &mut Recording, products: &Products<'a>, block: &FeedForward<'a>) -> FfnInner<'a> {
+pub(crate) fn record_ffn_inner<'a>(
+    r: &mut Recording,
+    products: &Products<'a>,
+    block: &FeedForward<'a>,
+) -> FfnInner<'a> {
     let single = single_product(r, products, block);
     if let Some((way, weights, operand)) = single
         && products.kernels.fuses_norms

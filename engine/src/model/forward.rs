@@ -11,8 +11,8 @@ use super::{Activations, SequenceState, Weights};
 use crate::config::Config;
 use crate::gpu::{Count, Recording};
 use crate::ops::{
-    Attention, KeySplits, Mode, Operand, ResidualNorm, Rope, add_rms_norm, argmax, attention, attention_merge,
-    attention_split, embed, logits, argmax_merge, rms_norm, rope, sample, shortlist,
+    Attention, KeySplits, Mode, Operand, ResidualNorm, Rope, add_rms_norm, argmax, argmax_merge, attention,
+    attention_merge, attention_split, embed, logits, rms_norm, rope, sample, shortlist,
 };
 
 /// What stays the same from step to step.

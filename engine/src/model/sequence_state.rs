@@ -2,8 +2,8 @@
 
 use super::KvCache;
 use crate::config::Config;
-use crate::gpu::{Buffer, Gpu};
 use crate::error::Result;
+use crate::gpu::{Buffer, Gpu};
 use crate::ops::{CacheFormat, TokenSink};
 
 /// The buffers of one sequence: everything that a forward pass writes and a later one reads.

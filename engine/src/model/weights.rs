@@ -107,7 +107,7 @@ impl Weights {
         let mut total = 0;
         for part in TensorId::all(files.config()) {
             let view = files.tensor(part)?;
-            total += view.format.row_bytes(view.cols).map_or(0, |bytes| bytes as u64 * view.rows as u64);
+            total += view.format.row_bytes(view.cols).map_or(0, |bytes| (view.rows * bytes) as u64);
         }
         let mut uploader = Uploader::new(gpu, total, progress);
         let views = |parts: &[TensorId]| parts.iter().map(|part| files.tensor(*part)).collect::<Result<Vec<_>>>();
@@ -136,7 +136,8 @@ impl Weights {
                 Source::Norm(&layer.pre_ffn_norm, named(LayerTensor::PreFfnNorm)),
                 Source::Norm(&layer.post_ffn_norm, named(LayerTensor::PostFfnNorm)),
             ]);
-            let query_key = || [LayerTensor::QueryNorm, LayerTensor::KeyNorm].map(|part| TensorId::Layer(i, part)).to_vec();
+            let query_key =
+                || [LayerTensor::QueryNorm, LayerTensor::KeyNorm].map(|part| TensorId::Layer(i, part)).to_vec();
             sources.extend(layer.qk_norm.as_ref().map(|norm| Source::Norm(norm, query_key())));
         }
         sources.push(Source::Norm(&self.final_norm, vec![TensorId::FinalNorm]));

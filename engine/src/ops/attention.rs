@@ -23,13 +23,7 @@ pub struct Attention {
 /// Causal attention of rotated, scaled queries over the cache, which holds the step's keys and values already.
 ///
 /// `q`: `[T, heads · head_dim]`, or rows that begin with as many numbers; `out`: `[T, heads · head_dim]`.
-pub fn attention(
-    r: &mut Recording,
-    attention: Attention,
-    q: &Tensor,
-    cache: &CacheLayer,
-    out: &Tensor,
-) {
+pub fn attention(r: &mut Recording, attention: Attention, q: &Tensor, cache: &CacheLayer, out: &Tensor) {
     assert_cols("out", out, attention.heads * attention.head_dim);
     assert!(q.cols() >= attention.heads * attention.head_dim, "q has {} columns, too few", q.cols());
     let params = Params { out_stride4: u32_of(out.stride() / 4), splits: 1, ..attention.params(q, cache) };

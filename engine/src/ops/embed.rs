@@ -9,13 +9,7 @@ use crate::quant::Matrix;
 /// `out[t] = scale · table[tokens[t]]`, one dispatch per shard of the table.
 ///
 /// `table`: `[vocab, n]`; `tokens`: T ids, each below `vocab`; `out`: `[T, n]`.
-pub fn embed(
-    r: &mut Recording,
-    table: &Matrix,
-    tokens: &Buffer,
-    scale: f32,
-    out: &Tensor,
-) {
+pub fn embed(r: &mut Recording, table: &Matrix, tokens: &Buffer, scale: f32, out: &Tensor) {
     assert_cols("out", out, table.cols);
     for shard in &table.shards {
         let params = Params {
@@ -26,7 +20,8 @@ pub fn embed(
         };
         let bindings =
             Bindings { quants: shard.quants(), scales: shard.scales(), tokens: tokens.into(), out: out.slice() };
-        let grid = Grid::Xy(Count::Fixed(u32_of(table.groups().div_ceil(GROUPS_PER_WORKGROUP as usize))), Count::EACH_TOKEN);
+        let grid =
+            Grid::Xy(Count::Fixed(u32_of(table.groups().div_ceil(GROUPS_PER_WORKGROUP as usize))), Count::EACH_TOKEN);
         r.dispatch(&KERNEL, &[table.format.name()], params.words(), bindings.slots(), grid);
     }
 }

@@ -7,7 +7,9 @@
 use std::fmt;
 
 use lapidary_shaders::Kernel;
-use lapidary_shaders::kernels::{gate_up, gate_up_int8, matmul, matmul_coop, matmul_int8, matmul_small, matvec, matvec_int8, product};
+use lapidary_shaders::kernels::{
+    gate_up, gate_up_int8, matmul, matmul_coop, matmul_int8, matmul_small, matvec, matvec_int8, product,
+};
 
 use super::{Operand, WORKGROUP_BYTES, assert_cols, u32_of};
 use crate::gpu::{Capabilities, Constants, Count, Grid, Recording, Tensor};
@@ -365,7 +367,10 @@ mod tests {
             for format in WeightFormat::ALL {
                 let fallback = way.or_fallback(format, &poorest);
                 assert!(fallback.supports(format, &poorest), "{way:?} falls back to {fallback:?} for {format}");
-                assert_eq!(fallback.rounding, if way.supports(format, &poorest) { way.rounding } else { Rounding::None });
+                assert_eq!(
+                    fallback.rounding,
+                    if way.supports(format, &poorest) { way.rounding } else { Rounding::None }
+                );
             }
         }
         assert_eq!(Way::named(Mode::Decode, "float"), Some(Way::FLOAT_DECODE));

@@ -2,18 +2,13 @@
 
 use lapidary_shaders::kernels::sample::{Bindings, KERNEL, Params};
 
-use super::{TokenSink, Shortlist};
+use super::{Shortlist, TokenSink};
 use crate::gpu::{Grid, Recording};
 
 /// Draws a token of the shortlist with the step's temperature, top-k, top-p, min-p, seed and draw.
 ///
 /// `shortlist`: of the first `usable_vocab` logits.
-pub fn sample(
-    r: &mut Recording,
-    shortlist: &Shortlist,
-    usable_vocab: usize,
-    sink: &TokenSink,
-) {
+pub fn sample(r: &mut Recording, shortlist: &Shortlist, usable_vocab: usize, sink: &TokenSink) {
     let params = Params { stretch: shortlist.stretch(usable_vocab) };
     let bindings = Bindings {
         lists: shortlist.lists().into(),

@@ -61,8 +61,7 @@ impl Shortlist {
 pub fn shortlist(r: &mut Recording, logits: &Tensor, usable_vocab: usize, out: &Shortlist) {
     assert!(usable_vocab <= logits.cols(), "a usable vocabulary of {usable_vocab} of {} logits", logits.cols());
     let params = Params { vocab_size: u32_of(usable_vocab), stretch: out.stretch(usable_vocab) };
-    let bindings =
-        Bindings { logits: logits.slice(), lists: (&out.lists).into(), lengths: (&out.lengths).into() };
+    let bindings = Bindings { logits: logits.slice(), lists: (&out.lists).into(), lengths: (&out.lengths).into() };
     let grid = Grid::Xy(Count::Fixed(shortlist::LISTS), Count::Fixed(1));
     r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid);
 }

@@ -40,7 +40,8 @@ impl Matrix {
         let in_binding = max_shard_bytes.min(capabilities.max_binding_bytes) / row.quant_bytes().max(1);
         let in_buffer = capabilities.max_buffer_bytes.saturating_sub(BINDING_ALIGN) / row.bytes().max(1);
         let most = (in_binding.min(in_buffer) as usize / ROW_GROUP * ROW_GROUP).max(ROW_GROUP);
-        let shards = (0..rows).step_by(most).map(|first| Shard::new(label, format, cols, first, most.min(rows - first)));
+        let shards =
+            (0..rows).step_by(most).map(|first| Shard::new(label, format, cols, first, most.min(rows - first)));
         Self { format, rows, cols, shards: shards.collect() }
     }
 
@@ -72,7 +73,14 @@ impl Shard {
         let quant_bytes = padded_rows * row.quant_bytes();
         let scales_at = quant_bytes.next_multiple_of(BINDING_ALIGN);
         let scale_bytes = padded_rows * row.scale_bytes();
-        Self { first_row, rows, buffer: Buffer::new(label, scales_at + scale_bytes), quant_bytes, scales_at, scale_bytes }
+        Self {
+            first_row,
+            rows,
+            buffer: Buffer::new(label, scales_at + scale_bytes),
+            quant_bytes,
+            scales_at,
+            scale_bytes,
+        }
     }
 
     pub(crate) fn quants(&self) -> Slice {

@@ -17,7 +17,7 @@ use self::norms::NormBench;
 use self::products::ProductBench;
 use self::remembered::{key, recall, remember};
 use crate::error::{Error, Result};
-use crate::gpu::{Capabilities, Gpu, Plan, StepRing, Step};
+use crate::gpu::{Capabilities, Gpu, Plan, Step, StepRing};
 use crate::model::Kernels;
 use crate::ops::{Mode, Rounding, Way};
 use crate::quant::WeightFormat;

@@ -2,7 +2,7 @@
 
 use super::{agree, time};
 use crate::error::Result;
-use crate::gpu::{Gpu, Recording, StepRing, Step, Tensor};
+use crate::gpu::{Gpu, Recording, Step, StepRing, Tensor};
 use crate::model::{FeedForward, FfnInner, Kernels, Products, record_ffn_inner};
 use crate::ops::{Int8Tensor, Mode, ResidualNorm};
 use crate::quant::{Matrix, WeightFormat};

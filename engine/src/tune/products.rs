@@ -2,7 +2,7 @@
 
 use super::{agree, time};
 use crate::error::Result;
-use crate::gpu::{Gpu, Plan, Recording, StepRing, Step, Tensor};
+use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
 use crate::model::{Kernels, Products};
 use crate::ops::{Int8Tensor, MAX_SMALL_BATCH, Mode, Operand};
 use crate::quant::{Matrix, WeightFormat};
