@@ -109,7 +109,7 @@ pub enum Error {
         reason: String,
     },
     /// No logit of the model is a number, so there is no next token.
-    #[error("{model} computes values that are no numbers; its file is probably damaged, so get it again")]
+    #[error("{model} computes only NaN; its file is probably damaged, so get it again")]
     NoToken {
         /// The model's name.
         model: String,

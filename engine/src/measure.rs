@@ -12,7 +12,7 @@ impl Session {
         plans.decode.kernels().chain(plans.greedy.kernels()).collect()
     }
 
-    /// The kernels of a step of so many tokens of a prompt, one entry per dispatch.
+    /// The kernels of a step of this many tokens of a prompt, one entry per dispatch.
     pub fn prefill_kernels(&self, tokens: usize) -> Vec<&'static str> {
         prefill_plan(&self.sequence.plans, tokens).kernels().collect()
     }

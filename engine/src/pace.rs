@@ -30,7 +30,7 @@ impl Pace {
         self.tokens
     }
 
-    /// The segments to submit next, from `first` on, of a plan of so many.
+    /// The segments to submit next, from `first` on, of a plan of `all` segments.
     pub(crate) fn segments(&self, first: usize, all: usize) -> Range<usize> {
         first..all.min(first + self.segments)
     }

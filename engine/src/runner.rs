@@ -166,7 +166,7 @@ impl Draw {
     }
 }
 
-/// The plan of a step of so many tokens of a prompt.
+/// The plan of a step of this many tokens of a prompt.
 pub(crate) fn prefill_plan(plans: &Plans, tokens: usize) -> &Plan {
     plans.small_batch.as_ref().filter(|_| tokens <= MAX_SMALL_BATCH).unwrap_or(&plans.prefill)
 }

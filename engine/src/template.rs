@@ -29,7 +29,7 @@ impl Role {
 pub struct Turn {
     /// Who speaks.
     pub role: Role,
-    /// What was said. White space around it is dropped, but for that at the end of a reply that goes on.
+    /// What was said. White space around it is dropped, except at the end of a reply that goes on.
     pub text: String,
 }
 

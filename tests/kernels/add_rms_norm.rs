@@ -10,26 +10,26 @@ proptest! {
         let y = gaussian(seed, rows * cols);
         let before = gaussian(seed ^ 1, rows * cols);
         let (post, next) = (gaussian(seed ^ 2, cols), gaussian(seed ^ 3, cols));
-        let mut twin_residual = before.clone();
-        let twin = reference::add_rms_norm(&y, &post, &mut twin_residual, &next, 1e-6);
+        let mut expected_residual = before.clone();
+        let expected = reference::add_rms_norm(&y, &post, &mut expected_residual, &next, 1e-6);
         for (name, gpu) in devices() {
             let (y, residual) = (tensor(gpu, cols, &y), tensor(gpu, cols, &before));
             let (post, next) = (tensor(gpu, cols, &post), tensor(gpu, cols, &next));
-            let mut seam = ResidualNorm { y: &y, post_weight: &post, residual: &residual, next_weight: &next, eps: 1e-6 };
+            let mut norm = ResidualNorm { y: &y, post_weight: &post, residual: &residual, next_weight: &next, eps: 1e-6 };
             let out = dirty(gpu, rows, cols);
             run(gpu, step(rows, 0), |r| {
-                ops::add_rms_norm(r, seam, Operand::Float(&out));
+                ops::add_rms_norm(r, norm, Operand::Float(&out));
             });
-            assert_close(name, &read(gpu, &residual, rows), &twin_residual, F32);
-            assert_close(name, &read(gpu, &out, rows), &twin, F32);
+            assert_close(name, &read(gpu, &residual, rows), &expected_residual, F32);
+            assert_close(name, &read(gpu, &out, rows), &expected, F32);
             let again = tensor(gpu, cols, &before);
-            seam.residual = &again;
+            norm.residual = &again;
             let int8 = Int8Tensor::new("test", rows, cols);
             run(gpu, step(rows, 0), |r| {
-                ops::add_rms_norm(r, seam, Operand::Int8(&int8));
+                ops::add_rms_norm(r, norm, Operand::Int8(&int8));
             });
-            assert_close(name, &read(gpu, &again, rows), &twin_residual, F32);
-            assert_close(name, &read_int8(gpu, &int8, rows, cols), &reference::quantize(&twin, cols), INT8);
+            assert_close(name, &read(gpu, &again, rows), &expected_residual, F32);
+            assert_close(name, &read_int8(gpu, &int8, rows, cols), &reference::quantize(&expected, cols), INT8);
         }
     }
 }

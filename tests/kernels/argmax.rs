@@ -10,12 +10,12 @@ proptest! {
         // Few distinct values, so that ties abound.
         let mut logits: Vec<f32> =
             gaussian(seed, vocab).iter().map(|v| (v * levels as f32).round() / levels as f32 - 5.0).collect();
-        // A few logits, or whole stretches of them, that are no numbers.
+        // A few logits, or whole stretches of them, that are NaN.
         for at in (0..vocab).step_by(7).take(if broken > 0 { vocab } else { 0 }) {
             logits[at..(at + broken).min(vocab)].fill([f32::NAN, f32::INFINITY][at % 2]);
         }
         let stretch = vocab.div_ceil(ARGMAX_STRETCHES);
-        let twin = reference::argmax(&logits, stretch);
+        let expected = reference::argmax(&logits, stretch);
         for (name, gpu) in devices() {
             // Padding must not win, however large.
             let padded = [logits.as_slice(), &[99.0; 7]].concat();
@@ -25,7 +25,7 @@ proptest! {
             let found = read_words(gpu, &best, 2 * ARGMAX_STRETCHES);
             for (i, find) in found.chunks_exact(2).enumerate() {
                 // Stretches past the end find nothing.
-                match twin.get(i).copied().flatten() {
+                match expected.get(i).copied().flatten() {
                     Some((value, token)) => prop_assert_eq!((find[0], find[1]), (key(value), token), "{}", name),
                     None => prop_assert_eq!(find[0], 0, "{}", name),
                 }

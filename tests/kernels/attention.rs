@@ -71,7 +71,7 @@ fn check(case: &Case) {
     let k = gaussian(seed ^ 1, positions * kv_heads * head_dim);
     let v = gaussian(seed ^ 2, positions * kv_heads * head_dim);
     let numbers = reference::Attention { heads, kv_heads, head_dim, window, soft_cap };
-    let twin = reference::attention(numbers, &q, &k, &v, position);
+    let expected = reference::attention(numbers, &q, &k, &v, position);
     for (name, gpu) in devices() {
         for (format, tolerance) in [(CacheFormat::F32, 3.0 * F32), (CacheFormat::F16, 4.0 * F16_CACHE)] {
             let cache = filled(gpu, format, kv_heads, head_dim, positions, &k, &v);
@@ -83,7 +83,7 @@ fn check(case: &Case) {
             run(gpu, step(tokens, position), |r| {
                 ops::attention(r, numbers, &q, &cache, &out);
             });
-            assert_close(&format!("{name}, {format:?}, {case:?}"), &read(gpu, &out, tokens), &twin, tolerance);
+            assert_close(&format!("{name}, {format:?}, {case:?}"), &read(gpu, &out, tokens), &expected, tolerance);
         }
     }
 }
@@ -168,7 +168,7 @@ fn check_split(case: &Split) {
     };
     let new_k = rotated(k, k_weight, 1.0);
     let numbers = reference::Attention { heads, kv_heads, head_dim, window, soft_cap };
-    let twin = reference::attention(
+    let expected = reference::attention(
         numbers,
         &rotated(&q, q_weight, query_scale),
         &[&old_k[..], &new_k].concat(),
@@ -205,13 +205,13 @@ fn check_split(case: &Split) {
             let out = dirty(gpu, 1, cols);
             into(Operand::Float(&out));
             let found = read(gpu, &out, 1);
-            assert_close(&what, &found, &twin, tolerance);
+            assert_close(&what, &found, &expected, tolerance);
             if head_dim % 32 == 0 {
                 let int8 = Int8Tensor::new("test", 1, cols);
                 into(Operand::Int8(&int8));
                 assert_close(&what, &read_int8(gpu, &int8, 1, cols), &reference::quantize(&found, cols), INT8);
             }
-            // The cache has the new position, the old ones as they were, and nothing behind.
+            // The cache has the new position, the old ones as they were, and nothing after it.
             let positions = position + 1;
             let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, cache.capacity(), 0..positions);
             let cache_tolerance = if format == CacheFormat::F32 { 5.0 * F32 } else { F16_CACHE };

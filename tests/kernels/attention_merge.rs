@@ -36,17 +36,17 @@ proptest! {
             let rows: Vec<f32> =
                 found.iter().flat_map(|p| [&p.sums[..], &[p.highest, p.total, 777.0, 777.0]].concat()).collect();
             fill(gpu, partials.buffer(), bytemuck::cast_slice(&rows));
-            let twin: Vec<f32> = found.chunks_exact(splits).flat_map(|splits| reference::attention_merge(&splits[..with_keys])).collect();
+            let expected: Vec<f32> = found.chunks_exact(splits).flat_map(|splits| reference::attention_merge(&splits[..with_keys])).collect();
 
             let out = dirty(gpu, 1, heads * head_dim);
             let merge = |r: &mut _, out| ops::attention_merge(r, numbers, &partials, out);
             run(gpu, step(1, position), |r| merge(r, Operand::Float(&out)));
-            assert_close(name, &read(gpu, &out, 1), &twin, 2.0 * F32);
+            assert_close(name, &read(gpu, &out, 1), &expected, 2.0 * F32);
             if head_dim % 32 == 0 {
                 let cols = heads * head_dim;
                 let int8 = Int8Tensor::new("test", 1, cols);
                 run(gpu, step(1, position), |r| merge(r, Operand::Int8(&int8)));
-                assert_close(name, &read_int8(gpu, &int8, 1, cols), &reference::quantize(&twin, cols), INT8);
+                assert_close(name, &read_int8(gpu, &int8, 1, cols), &reference::quantize(&expected, cols), INT8);
             }
         }
     }

@@ -14,13 +14,13 @@ proptest! {
             let shard = (shard_rows * 16 * format.gpu_row(cols).quant_vec4s) as u64;
             for (name, gpu) in devices() {
                 let (table, held) = matrix(gpu, format, cols, &values, shard);
-                let twin = reference::embed(&held, cols, &tokens, 3.7);
+                let expected = reference::embed(&held, cols, &tokens, 3.7);
                 let ids = words(gpu, &tokens);
                 let out = dirty(gpu, tokens.len(), cols);
                 run(gpu, step(tokens.len(), 0), |r| {
                     ops::embed(r, &table, &ids, 3.7, &out);
                 });
-                assert_close(&format!("{name}, {format}"), &read(gpu, &out, tokens.len()), &twin, F32);
+                assert_close(&format!("{name}, {format}"), &read(gpu, &out, tokens.len()), &expected, F32);
             }
         }
     }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 /// and a last group that is not full.
 const COLS: usize = 2100;
 
-/// The ways that can fuse norms of so many columns, but each float kernel once.
+/// The ways that can fuse norms of this many columns, each float kernel once.
 fn fusing(gpu: &Gpu, format: WeightFormat, cols: usize) -> impl Iterator<Item = &'static Way> {
     Way::all(Mode::Decode).filter(move |way| {
         let is_new = way.quantizes_activations() || *way == Way::FLOAT_DECODE;

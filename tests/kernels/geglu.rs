@@ -11,17 +11,17 @@ proptest! {
     fn geglu(rows in 1usize..6, cols in 1usize..700, scale in 0.01f32..30.0, seed: u64) {
         let gate: Vec<f32> = gaussian(seed, rows * cols).iter().map(|v| v * scale).collect();
         let up = gaussian(seed ^ 1, rows * cols);
-        let twin = reference::geglu(&gate, &up);
+        let expected = reference::geglu(&gate, &up);
         // GELU takes the tanh of a gate far below zero from 1, so that what is left is small.
         let size = largest(&gate) * largest(&up);
         for (name, gpu) in devices() {
             let both = side_by_side(gpu, &gate, &up, cols);
             let out = dirty(gpu, rows, cols);
             run(gpu, step(rows, 0), |r| ops::geglu(r, &both, Operand::Float(&out)));
-            assert_close_for(name, &read(gpu, &out, rows), &twin, size, F32);
+            assert_close_for(name, &read(gpu, &out, rows), &expected, size, F32);
             let int8 = Int8Tensor::new("test", rows, cols);
             run(gpu, step(rows, 0), |r| ops::geglu(r, &both, Operand::Int8(&int8)));
-            assert_close(name, &read_int8(gpu, &int8, rows, cols), &reference::quantize(&twin, cols), INT8);
+            assert_close(name, &read_int8(gpu, &int8, rows, cols), &reference::quantize(&expected, cols), INT8);
         }
     }
 }
@@ -30,12 +30,12 @@ proptest! {
 #[test]
 fn geglu_of_large_gates_is_finite() {
     let gate = [-1e6f32, -300.0, -20.0, 20.0, 300.0, 1e6];
-    let twin = reference::geglu(&gate, &[1.0; 6]);
+    let expected = reference::geglu(&gate, &[1.0; 6]);
     for (name, gpu) in devices() {
         let both = side_by_side(gpu, &gate, &[1.0; 6], 6);
         let out = dirty(gpu, 1, 6);
         run(gpu, step(1, 0), |r| ops::geglu(r, &both, Operand::Float(&out)));
-        assert_close(name, &read(gpu, &out, 1), &twin, F32);
+        assert_close(name, &read(gpu, &out, 1), &expected, F32);
     }
 }
 

@@ -11,7 +11,7 @@ proptest! {
         let values: Vec<f32> = gaussian(seed, rows * vocab).iter().map(|v| v * 20.0).collect();
         let seen: Vec<u32> = gaussian(seed ^ 1, vocab.div_ceil(32)).iter().map(|v| v.to_bits()).collect();
         let is_seen: Vec<bool> = (0..vocab).map(|t| (seen[t / 32] >> (t % 32)) & 1 == 1).collect();
-        let twin: Vec<f32> =
+        let by_reference: Vec<f32> =
             values.chunks_exact(vocab).flat_map(|row| reference::logits(row, cap, &is_seen, penalty)).collect();
         for (name, gpu) in devices() {
             let logits = tensor(gpu, vocab, &values);
@@ -21,21 +21,21 @@ proptest! {
             run(gpu, step, |r| {
                 ops::logits(r, &logits, Count::EACH_TOKEN, cap, &seen);
             });
-            assert_close(name, &read(gpu, &logits, rows), &twin, F32);
+            assert_close(name, &read(gpu, &logits, rows), &by_reference, F32);
         }
     }
 }
 
-/// What a model of damaged weights makes must not look like a logit behind the cap.
+/// NaN, which damaged weights make, must not look like a logit after the cap.
 #[test]
-fn logits_that_are_no_numbers() {
+fn logits_of_nan() {
     let values = [1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -3.0];
-    let twin = reference::logits(&values, Some(30.0), &[false; 5], 1.0);
+    let by_reference = reference::logits(&values, Some(30.0), &[false; 5], 1.0);
     for (name, gpu) in devices() {
         let logits = tensor(gpu, 5, &values);
         let seen = words(gpu, &[0]);
         run(gpu, step(1, 0), |r| ops::logits(r, &logits, Count::EACH_TOKEN, Some(30.0), &seen));
-        for (found, expected) in read(gpu, &logits, 1).iter().zip(&twin) {
+        for (found, expected) in read(gpu, &logits, 1).iter().zip(&by_reference) {
             assert!((found - expected).abs() < 1e-4 || found.to_bits() == expected.to_bits(), "{name}: {found}");
         }
     }

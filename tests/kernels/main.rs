@@ -1,4 +1,4 @@
-//! Each kernel and variant against its reference, on every kind of device. One file a kernel, of the same name.
+//! Each kernel and variant against its reference, on every kind of device. One file per kernel, of the same name.
 
 mod add_rms_norm;
 mod argmax;
@@ -18,7 +18,7 @@ mod shortlist;
 
 use proptest::test_runner::Config;
 
-/// Few cases, because each runs on every kind of device; the odd shapes come from the strategies, not from numbers of cases.
+/// A small number of cases, because each runs on every kind of device; the odd shapes come from the strategies, not from numbers of cases.
 fn cases(n: u32) -> Config {
     Config { cases: n, failure_persistence: None, ..Config::default() }
 }

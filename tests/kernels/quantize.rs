@@ -24,11 +24,11 @@ fn quantize_of_extremes() {
 
 fn check(x: &[f32], cols: usize) {
     let tokens = x.len() / cols;
-    let twin = reference::quantize(x, cols);
+    let expected = reference::quantize(x, cols);
     for (name, gpu) in devices() {
         let x = tensor(gpu, cols, x);
         let int8 = Int8Tensor::new("test", tokens, cols);
         run(gpu, step(tokens, 0), |r| ops::quantize(r, &x, &int8));
-        assert_close(name, &read_int8(gpu, &int8, tokens, cols), &twin, F32);
+        assert_close(name, &read_int8(gpu, &int8, tokens, cols), &expected, F32);
     }
 }

@@ -26,11 +26,11 @@ proptest! {
         let v = gaussian(seed ^ 2, tokens * kv_heads * head_dim);
         let weight = gaussian(seed ^ 3, 2 * head_dim);
         let (q_weight, k_weight) = weight.split_at(head_dim);
-        let twin = |x: &[f32], weight, scale| {
+        let expected = |x: &[f32], weight, scale| {
             let rope = reference::Rope { head_dim, theta, position_scale, scale, eps: 1e-6 };
             reference::rope(rope, x, tokens, position, normed.then_some(weight))
         };
-        let (twin_q, twin_k) = (twin(&q, q_weight, 0.3), twin(&k, k_weight, 1.0));
+        let (expected_q, expected_k) = (expected(&q, q_weight, 0.3), expected(&k, k_weight, 1.0));
 
         for (name, gpu) in devices() {
             for (format, tolerance) in [(CacheFormat::F32, F32), (CacheFormat::F16, F16_CACHE)] {
@@ -49,10 +49,10 @@ proptest! {
                 // The angle is rounded to f32 as in the reference implementation, which far positions feel.
                 let what = format!("{name}, {format:?}");
                 // Keys and values stay as they were there.
-                let after = side_by_side(&[&twin_q, &k, &v], tokens);
+                let after = side_by_side(&[&expected_q, &k, &v], tokens);
                 assert_close(&what, &read(gpu, &qkv, tokens), &after, 5.0 * F32);
                 let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, CAPACITY, position..position + tokens);
-                assert_close(&what, &rows(cache.buffers()[0]), &twin_k, tolerance.max(5.0 * F32));
+                assert_close(&what, &rows(cache.buffers()[0]), &expected_k, tolerance.max(5.0 * F32));
                 assert_close(&what, &rows(cache.buffers()[1]), &v, tolerance);
             }
         }

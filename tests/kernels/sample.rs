@@ -44,12 +44,12 @@ fn check(s: Sample, logits: &[f32]) {
     for (name, gpu) in devices() {
         let token = draw(gpu, s, logits);
         let token = token.unwrap_or_else(|| panic!("{name}: {s:?}: chose nothing")) as usize;
-        // The same token as the twin's, unless the random number falls within rounding of the border between two.
+        // The same token as the reference's, unless the random number falls within rounding of the border between two.
         let before: f64 = probabilities[..token].iter().sum();
         let slack = 1e-5;
         assert!(
             probabilities[token] > 0.0 && before - slack <= target && target < before + probabilities[token] + slack,
-            "{name}: {s:?}: chose {token} of {before}..{} for {target}; the twin chose {}",
+            "{name}: {s:?}: chose {token} of {before}..{} for {target}; the reference chose {}",
             before + probabilities[token],
             reference::sample(s, logits),
         );

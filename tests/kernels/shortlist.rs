@@ -20,12 +20,12 @@ proptest! {
             logits.iter_mut().step_by(5).for_each(|logit| *logit = f32::NAN);
         }
         let stretch = vocab.div_ceil(LISTS);
-        // The twin leaves out nothing that top-k keeps.
+        // The reference leaves out nothing that top-k keeps.
         let mut sorted: Vec<f32> = logits.iter().copied().filter(|logit| logit.is_finite()).collect();
         sorted.sort_by(|a, b| b.total_cmp(a));
         let least = top_k.checked_sub(1).and_then(|last| sorted.get(last)).copied().unwrap_or(f32::MIN);
-        let twin = reference::shortlist(&logits, stretch, top_k);
-        let listed = twin.iter().flatten().filter(|(_, logit)| *logit >= least).count();
+        let by_reference = reference::shortlist(&logits, stretch, top_k);
+        let listed = by_reference.iter().flatten().filter(|(_, logit)| *logit >= least).count();
         prop_assert_eq!(listed, sorted.iter().filter(|logit| **logit >= least).count());
         for (name, gpu) in devices() {
             // Padding must not be listed, however large.
@@ -39,7 +39,7 @@ proptest! {
             let lengths = read_words(gpu, shortlist.lengths(), LISTS);
             for (i, length) in lengths.iter().enumerate() {
                 let list = &lists[2 * i * stretch..][..2 * *length as usize];
-                let expected = twin.get(i).map_or(&[][..], Vec::as_slice);
+                let expected = by_reference.get(i).map_or(&[][..], Vec::as_slice);
                 let expected: Vec<u32> = expected.iter().flat_map(|(token, logit)| [*token, key(*logit)]).collect();
                 prop_assert_eq!(list, expected, "{}: list {}", name, i);
             }

@@ -79,9 +79,9 @@ fn models_from_sources_compute_what_mapped_ones_do() {
     }
 }
 
-/// A model whose last norm is no number, as a bad download or a failed conversion makes them: its logits are none either.
+/// A model whose last norm is NaN, as after a bad download or a failed conversion: so are its logits.
 #[test]
-fn weights_that_are_no_numbers_end_a_reply_with_an_error() {
+fn weights_of_nan_end_a_reply_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(golden_path("tiny-random-gemma2-f32")).unwrap() {
         let path = file.unwrap().path();
@@ -101,7 +101,7 @@ fn weights_that_are_no_numbers_end_a_reply_with_an_error() {
     for sampling in [Sampling::greedy(), Sampling::default(), Sampling::greedy()] {
         let mut generation = session.generate(&[2, 3, 4], &sampling).unwrap();
         let error = generation.next_blocking().unwrap_err();
-        assert!(error.to_string().contains("no numbers"), "{error}");
+        assert!(error.to_string().contains("NaN"), "{error}");
         assert_eq!(generation.next_blocking().unwrap(), None);
     }
 }

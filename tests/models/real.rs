@@ -99,7 +99,7 @@ fn weights_as_in_the_file_lose_nothing() {
     let builder = Engine::builder(path).context(1024).activations(ActivationFormat::Float);
     let engine = builder.build_blocking().unwrap();
     let mut session = engine.session_blocking().unwrap();
-    // The same numbers as with f32 weights, but for the rounding of keys and values to f16.
+    // The same values as with f32 weights, except that keys and values are rounded to f16.
     let running = perplexity(&mut session, 2);
     let reference = &json("perplexity.json")["llama_cpp_cpu_dequant_f32_nofa_f32kv"]["running"];
     for (ours, reference) in running.iter().zip(reference.as_array().unwrap()) {
@@ -158,7 +158,7 @@ fn logits(builder: EngineBuilder) -> Vec<Vec<f32>> {
     rows
 }
 
-/// Whether the mean divergence is at most so many nats, and the share of positions with the same likeliest token large enough.
+/// Whether the mean divergence is at most `most` nats, and the share of positions with the same likeliest token large enough.
 fn assert_close(what: &str, exact: &[Vec<f32>], rounded: &[Vec<f32>], most: f64, least: f64) {
     let (mut divergence, mut agreed) = (0.0, 0);
     let likeliest = |row: &[f32]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]));

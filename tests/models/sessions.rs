@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use lapidary_engine::{Engine, Error, Finish, Sampling};
+use lapidary_engine::{Decoding, Engine, Error, Finish, Runner, Sampling};
 use lapidary_tests::{block_on, reply};
 
 use crate::golden::builder;
@@ -200,4 +200,51 @@ fn a_caller_may_give_up_waiting() {
         assert_eq!(reply(&mut session, &prompt, &tokens(10)), whole);
     }
     engine.gpu().check().unwrap();
+}
+
+/// Replies of several sequences take turns on one runner, at any step, and are those of sequences that are alone: greedy, drawn,
+/// with a repetition penalty, and of prompts that need several chunks.
+#[test]
+fn sequences_share_a_runner() {
+    let engine = builder("tiny-random-gemma2").prefill_chunk(7).build_blocking().unwrap();
+    let drawn = Sampling {
+        seed: Some(7),
+        repetition_penalty: 1.3,
+        max_tokens: Some(12),
+        stop_at_end: false,
+        ..Sampling::default()
+    };
+    let cases: [(Vec<u32>, Sampling); 3] =
+        [((2..42).collect(), tokens(12)), (vec![2, 9, 30], drawn), ((60..75).collect(), tokens(5))];
+    let alone: Vec<Vec<u32>> = cases
+        .iter()
+        .map(|(prompt, sampling)| reply(&mut engine.session_blocking().unwrap(), prompt, sampling))
+        .collect();
+    block_on(async {
+        let mut runner = Runner::new(&engine).await.unwrap();
+        let mut running = Vec::new();
+        let mut said = vec![Vec::new(); cases.len()];
+        for step in 0.. {
+            // One comes at every second step, whatever the others are doing.
+            if step % 2 == 0 && running.len() < cases.len() {
+                let (prompt, sampling) = &cases[running.len()];
+                let sequence = runner.sequence().await.unwrap();
+                running.push((sequence, Decoding::new(&engine, prompt, sampling).unwrap()));
+            }
+            let mut ended = 0;
+            for ((sequence, decoding), said) in running.iter_mut().zip(&mut said) {
+                match decoding.next(&mut runner, sequence).await.unwrap() {
+                    Some(token) => said.push(token),
+                    None => ended += 1,
+                }
+            }
+            if ended == cases.len() {
+                break;
+            }
+        }
+        assert_eq!(said, alone);
+        // What one has computed, a fork has too.
+        let fork = runner.fork(&running[0].0).await.unwrap();
+        assert_eq!(fork.tokens(), running[0].0.tokens());
+    });
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The layers of the engine, from the bottom: a file imports from its own layer and from those below. What is not named here
-/// is on top, each file a layer.
+/// is on top.
 const ENGINE_LAYERS: &[&[&str]] =
     &[&["error"], &["config"], &["gpu"], &["quant"], &["ops"], &["load", "tokenizer"], &["model"]];
 

@@ -32,7 +32,7 @@ pub(super) enum Expected {
     Int8(Vec<f32>),
     /// These words.
     Words(Vec<u32>),
-    /// So many words, about which a function says what is wrong, if anything.
+    /// A number of words, and a function that says what is wrong with them, if anything.
     Judged(usize, Box<dyn Fn(&[u32]) -> Result<(), String> + Send>),
 }
 

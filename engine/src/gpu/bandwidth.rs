@@ -11,7 +11,7 @@ const COPIES: usize = 4;
 const RUNS: usize = 5;
 
 impl Gpu {
-    /// Bytes a second that plain copies from buffer to buffer move, reads and writes together: the median of some runs.
+    /// Bytes per second that plain copies from buffer to buffer move, reads and writes together: the median of some runs.
     ///
     /// # Errors
     /// The errors of buffers, and if the device is lost.

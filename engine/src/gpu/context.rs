@@ -245,7 +245,7 @@ impl Gpu {
 fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
     if features.intersects(wgpu::Features::all_experimental_mask()) {
         // SAFETY: cooperative matrices are the only ones that are ever asked for. One kernel uses them, in uniform control
-        // flow, on pointers into its own workgroup memory whose bounds are constants, and a test compares it with its twin.
+        // flow, on pointers into its own workgroup memory whose bounds are constants, and a test compares it with its reference.
         unsafe { wgpu::ExperimentalFeatures::enabled() }
     } else {
         wgpu::ExperimentalFeatures::disabled()

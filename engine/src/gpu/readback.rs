@@ -55,7 +55,7 @@ impl Readback {
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T> {
         gpu.finish(submission).await?;
-        // Whoever polls or submits first runs the callbacks, on any thread, so ours may be about to run there.
+        // The callbacks run on the thread that polls or submits first, so ours may be about to run on another.
         let result = (&mut mapping.receiver).await.ok();
         mapping.over = true;
         match result {

@@ -88,7 +88,7 @@ pub fn cos_sin(positions: usize, head_dim: usize, theta: f32, position_scale: f3
         .collect()
 }
 
-/// A tensor for the angles of so many positions, to be filled with [`cos_sin`].
+/// A tensor for the angles of this many positions, to be filled with [`cos_sin`].
 pub fn rope_table(positions: usize, head_dim: usize) -> Tensor {
     Tensor::new("cos_sin", 1, positions * head_dim)
 }

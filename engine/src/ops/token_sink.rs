@@ -22,7 +22,7 @@ impl TokenSink {
     /// Words in the ring of results.
     pub const RESULTS: usize = 64;
 
-    /// Declares the buffers for a vocabulary of so many tokens.
+    /// Declares the buffers for a vocabulary of this many tokens.
     pub fn new(vocab_size: usize) -> Self {
         Self {
             token: token_ids("token", 1),
