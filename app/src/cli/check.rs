@@ -21,13 +21,13 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         Some(path) => {
             let open = || if guide::is_guide(path) { guide::files() } else { ModelFiles::open(path) };
             let engine = engine(open()?, model, None, &busy)?;
-            print_device(engine.gpu())?;
+            print_device(engine.gpu(), arguments.json)?;
             let report = busy.wait(check_model(&engine, &open()?, &mut progress));
             (engine.gpu().clone(), report)
         }
         None => {
             let gpu = busy.wait(Gpu::open(&device_options(model)))?;
-            print_device(&gpu)?;
+            print_device(&gpu, arguments.json)?;
             let report = busy.wait(check_device(&gpu, &mut progress));
             (gpu, report)
         }
@@ -49,12 +49,15 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
     }
 }
 
-/// What a bug report needs to know of the device, on standard error.
-fn print_device(gpu: &Gpu) -> io::Result<()> {
+/// What a bug report needs to know of the device.
+fn print_device(gpu: &Gpu, json: bool) -> io::Result<()> {
+    if json {
+        return Ok(());
+    }
     let info = gpu.info();
     let (name, driver) = (sanitized(&info.name), driver(info));
-    writeln!(io::stderr(), "{name} ({}, {})", info.backend.to_str(), sanitized(&driver))?;
-    writeln!(io::stderr(), "{:?}", gpu.capabilities())
+    writeln!(io::stdout(), "{name} ({}, {})", info.backend.to_str(), sanitized(&driver))?;
+    writeln!(io::stdout(), "{:?}", gpu.capabilities())
 }
 
 fn json(gpu: &Gpu, report: &Report) -> serde_json::Value {

@@ -84,7 +84,7 @@ pub async fn check_model(
         name: engine.name(),
     };
     let mut report = Report::default();
-    subject.check(1, &mut report, progress).await?;
+    subject.check(1, false, &mut report, progress).await?;
     Ok(report)
 }
 
@@ -115,11 +115,12 @@ const CHUNK: usize = 3;
 const BATCH: usize = 2;
 
 impl Subject<'_> {
-    /// Runs every dispatch of every step, and compares it unless one of the same kernel and shape was compared before: then
-    /// `repeats` times, which must give the same bits.
+    /// Runs every dispatch of every step and compares it, `repeats` times, which must give the same bits. With `only_new`, those
+    /// of a kernel and shape that the report has already only run.
     async fn check(
         &self,
         repeats: usize,
+        only_new: bool,
         report: &mut Report,
         progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
     ) -> Result<()> {
@@ -137,7 +138,8 @@ impl Subject<'_> {
                 let run = Run { gpu: self.gpu, plan: &plan, segment: i, step: &step.uniform, dispatch };
                 done += 1;
                 let Step { n_tokens, position, .. } = step.uniform;
-                if !report.texts.insert(format!("{n_tokens} from {position} on: {dispatch}")) {
+                let is_new = report.texts.insert(format!("{n_tokens} from {position} on: {dispatch}"));
+                if !is_new && only_new {
                     run.run(&mut ring).await?;
                     continue;
                 }

@@ -102,6 +102,6 @@ impl Case {
         let usable_vocab = config.vocab_size - 2;
         let (files, cache_format) = (&files, self.cache_format);
         let subject = Subject { gpu, files, model, cache_format, usable_vocab, name: &name };
-        subject.check(REPEATS, report, &mut |_, _| true).await
+        subject.check(REPEATS, true, report, &mut |_, _| true).await
     }
 }
