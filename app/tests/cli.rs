@@ -237,6 +237,17 @@ fn bench_reports_speed_and_dispatches() {
     assert!([34, 38].contains(&dispatches), "{dispatches}");
 }
 
+#[test]
+fn check_compares_the_kernels_of_a_model() {
+    let (status, stdout, stderr) = run(&["check", "-m", &tiny()]);
+    assert_eq!((status, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.contains(" dispatches of ") && stdout.ends_with("all are right\n"), "{stdout}");
+    let (status, stdout, stderr) = run(&["check", "-m", &tiny(), "--json"]);
+    assert_eq!((status, stderr.as_str()), (Some(0), ""));
+    let object: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert!(object["dispatches"].as_u64().unwrap() > 50 && object["fault"].is_null(), "{object}");
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_a_reply_cleanly() {

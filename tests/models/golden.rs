@@ -41,7 +41,7 @@ pub(crate) fn floats(bytes: &[u8], name: &str) -> Vec<f32> {
 }
 
 /// What the environment asks for, changed.
-fn device(change: impl Fn(&mut DeviceOptions)) -> DeviceOptions {
+pub(crate) fn device(change: impl Fn(&mut DeviceOptions)) -> DeviceOptions {
     let mut options = DeviceOptions::from_env();
     change(&mut options);
     options

@@ -1,6 +1,7 @@
 //! Whole models against the outputs of independent implementations, in `tests/golden`.
 
 mod chats;
+mod check;
 mod devices;
 mod golden;
 mod guide;

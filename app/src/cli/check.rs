@@ -42,11 +42,16 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         let (dispatches, variants) = (report.dispatches, report.variants.len());
         writeln!(io::stdout(), "{dispatches} dispatches of {variants} kernel variants compared with the reference")?;
     }
-    match report.fault {
-        Some(fault) => Err(Failure::Failed(fault.to_string())),
-        None if arguments.json => Ok(()),
-        None => Ok(writeln!(io::stdout(), "all are right")?),
+    let Some(fault) = &report.fault else {
+        return if arguments.json { Ok(()) } else { Ok(writeln!(io::stdout(), "all are right")?) };
+    };
+    if !arguments.json {
+        writeln!(io::stdout(), "\n{fault}\n")?;
     }
+    Err(Failure::Failed(format!(
+        "the kernel {} is wrong on this device; please report it with the output of this command",
+        fault.kernel
+    )))
 }
 
 /// What a bug report needs to know of the device.

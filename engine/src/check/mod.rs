@@ -58,7 +58,7 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kernel, variant, dispatch, step, reason } = self;
-        write!(f, "the kernel {kernel} is wrong on this device\n  variant:  {variant}\n  in:       {step}\n")?;
+        write!(f, "wrong kernel: {kernel}\n  variant:  {variant}\n  in:       {step}\n")?;
         write!(f, "  dispatch: {dispatch}\n  error:    {reason}")
     }
 }

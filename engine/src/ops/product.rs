@@ -142,7 +142,7 @@ const MATMUL: Way = Way {
 };
 
 /// Every way to multiply, the plainest of each mode first.
-pub static WAYS: [Way; 15] = [
+pub static WAYS: &[Way] = &[
     MATVEC,
     Way {
         name: "float, 8 rows",
@@ -216,9 +216,9 @@ pub static WAYS: [Way; 15] = [
 
 impl Way {
     /// The plainest way for one token.
-    pub const FLOAT_DECODE: &Self = &WAYS[0];
+    pub const FLOAT_DECODE: &Self = &MATVEC;
     /// The plainest way for a chunk of a prompt.
-    pub const FLOAT_PREFILL: &Self = &WAYS[12];
+    pub const FLOAT_PREFILL: &Self = &MATMUL;
 
     /// The ways of a mode, the plainest first.
     pub fn all(mode: Mode) -> impl Iterator<Item = &'static Self> {
