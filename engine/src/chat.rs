@@ -39,8 +39,8 @@ impl Chat {
         self.turns.clear();
     }
 
-    /// Sends a message. [`Reply::next`] gives the reply piece by piece. Dropping the reply cancels it and keeps its text so
-    /// far. A reply that is dropped before its first piece leaves the turns unchanged.
+    /// Sends a message. [`Reply::next`] gives the reply piece by piece. Dropping the reply cancels it and keeps its
+    /// text so far. A reply that is dropped before its first piece leaves the turns unchanged.
     ///
     /// # Errors
     /// - [`Error::EmptyPrompt`] if the text is blank.
@@ -64,8 +64,8 @@ impl Chat {
 /// A reply in progress: call [`Reply::next`] until it returns `None`.
 pub struct Reply<'c> {
     chat: &'c mut Chat,
-    /// The user's message. Taken when the reply has its first piece or has ended. A reply that is dropped earlier records no
-    /// turn, because the model would take an empty turn for an answer.
+    /// The user's message. Taken when the reply has its first piece or has ended. A reply that is dropped earlier
+    /// records no turn, because the model would take an empty turn for an answer.
     question: Option<String>,
     text: TextDecoding,
 }
@@ -74,8 +74,8 @@ impl Reply<'_> {
     /// The next piece of text, or `None` at the end.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] if there is no memory for the conversation, [`Error::DeviceLost`] or [`Error::Gpu`] if the device
-    /// fails, and [`Error::NoToken`] if all logits are NaN. The text so far is kept.
+    /// [`Error::OutOfMemory`] if there is no memory for the conversation, [`Error::DeviceLost`] or [`Error::Gpu`] if
+    /// the device fails, and [`Error::NoToken`] if all logits are NaN. The text so far is kept.
     pub async fn next(&mut self) -> Result<Option<String>> {
         if self.text.has_ended() {
             return Ok(None);

@@ -106,15 +106,15 @@ impl EngineBuilder {
         self
     }
 
-    /// The most tokens that a sequence can hold, prompt and replies together. Default: the length that the model was trained
-    /// for, at most 8,192.
+    /// The most tokens that a sequence can hold, prompt and replies together. Default: the length that the model was
+    /// trained for, at most 8,192.
     pub fn context(mut self, tokens: usize) -> Self {
         self.options.context = Some(tokens);
         self
     }
 
-    /// The format of activations in products with weights. Default: the fastest on the device, found by a short tuning run.
-    /// Products with f32 weights always take f32 activations.
+    /// The format of activations in products with weights. Default: the fastest on the device, found by a short tuning
+    /// run. Products with f32 weights always take f32 activations.
     pub fn activations(mut self, activations: ActivationFormat) -> Self {
         self.options.activations = Some(activations);
         self
@@ -145,8 +145,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Refuses a model that needs more bytes than this on the device, before anything is uploaded. Default: the device's
-    /// memory, where its API reports it.
+    /// Refuses a model that needs more bytes than this on the device, before anything is uploaded. Default: the
+    /// device's memory, where its API reports it.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self
@@ -309,8 +309,8 @@ impl Engine {
         self.inner.kernels
     }
 
-    /// Bytes that decoding one token reads after `depth` tokens: every matrix once (the embedding is the head), and the keys
-    /// and values within each layer's window.
+    /// Bytes that decoding one token reads after `depth` tokens: every matrix once (the embedding is the head), and the
+    /// keys and values within each layer's window.
     pub fn bytes_per_token(&self, depth: usize) -> u64 {
         let (config, format) = (&self.inner.config, self.inner.cache_format);
         let row = 2 * config.num_kv_heads * config.head_dim * format.bytes();

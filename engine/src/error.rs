@@ -1,7 +1,7 @@
 //! The engine's errors, as one enum.
 //!
-//! Each variant names the file, tensor, field or kernel at fault. Its message is one sentence and says what was expected, so
-//! that the reader knows what to do next.
+//! Each variant names the file, tensor, field or kernel at fault. Its message is one sentence and says what was
+//! expected, so that the reader knows what to do next.
 
 use std::path::PathBuf;
 
@@ -96,7 +96,8 @@ pub enum Error {
         /// What did not fit, and its size where that is known.
         what: String,
     },
-    /// The device was lost, for example after a driver reset, unplugging or suspending. Build the engine again to continue.
+    /// The device was lost, for example after a driver reset, unplugging or suspending. Build the engine again to
+    /// continue.
     #[error("the GPU device was lost ({reason}); load the model again to go on")]
     DeviceLost {
         /// The driver's message.

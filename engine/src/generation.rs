@@ -44,8 +44,8 @@ pub struct Timings {
     pub decode_ms: f64,
 }
 
-/// The state of a generation, without the [runner](Runner) and the [sequence](Sequence) that it works on. Generations of several
-/// sequences can take turns on one runner.
+/// The state of a generation, without the [runner](Runner) and the [sequence](Sequence) that it works on. Generations
+/// of several sequences can take turns on one runner.
 pub struct Decoding {
     prompt: Vec<u32>,
     sampling: Sampling,
@@ -54,8 +54,8 @@ pub struct Decoding {
     submitted: usize,
     /// Tokens that the host has read, including the stop token.
     taken: usize,
-    /// The most steps to submit, limited by the caller and by the context. The keys and values of the last token are never
-    /// read, so its position can be one past the end of the cache.
+    /// The most steps to submit, limited by the caller and by the context. The keys and values of the last token are
+    /// never read, so its position can be one past the end of the cache.
     most_steps: usize,
     finish: Option<Finish>,
     /// Whether a step failed. No token is returned after that, because the steps in flight follow the missing token.
@@ -89,8 +89,8 @@ impl Decoding {
         })
     }
 
-    /// The next token, or `None` at the end; a stop token ends the generation and is not returned. Every call must pass the same
-    /// sequence, made by this runner.
+    /// The next token, or `None` at the end; a stop token ends the generation and is not returned. Every call must pass
+    /// the same sequence, made by this runner.
     ///
     /// # Errors
     /// If the device is lost or refuses a command, or all logits are NaN.

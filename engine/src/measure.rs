@@ -17,8 +17,8 @@ impl Session {
         prefill_plan(&self.sequence.plans, tokens).kernels().collect()
     }
 
-    /// Makes the session hold this many tokens without computing them, to measure the speed at that depth. Their keys and values
-    /// are arbitrary, so replies after them are meaningless.
+    /// Makes the session hold this many tokens without computing them, to measure the speed at that depth. Their keys
+    /// and values are arbitrary, so replies after them are meaningless.
     ///
     /// # Errors
     /// [`Error::ContextFull`].
@@ -33,8 +33,9 @@ impl Session {
         Ok(())
     }
 
-    /// Runs one greedy decode step after the session's tokens and discards its token. Returns the kernel and the milliseconds of
-    /// each dispatch. Timestamps keep dispatches from overlapping, so the sum exceeds the time of a normal step.
+    /// Runs one greedy decode step after the session's tokens and discards its token. Returns the kernel and the
+    /// milliseconds of each dispatch. Timestamps keep dispatches from overlapping, so the sum exceeds the time of a
+    /// normal step.
     ///
     /// # Errors
     /// [`Error::Adapter`] if the adapter has no timestamps; [`Error::ContextFull`].
@@ -52,7 +53,8 @@ impl Session {
         inner.gpu.profile(&mut self.runner.ring, &plans, &step).await
     }
 
-    /// Microseconds that the host takes to encode a greedy decode step while the device is idle, for each of this many tokens.
+    /// Microseconds that the host takes to encode a greedy decode step while the device is idle, for each of this many
+    /// tokens.
     ///
     /// # Errors
     /// If the device is lost.

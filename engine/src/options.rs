@@ -17,15 +17,16 @@ pub(crate) const DEFAULT_PREFILL_CHUNK: usize = 256;
 /// How to load a model. The default of each choice depends on the model and the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// The format of the weights on the device. `None`: the file's formats. `F32` computes in f32 throughout, cache included.
+    /// The format of the weights on the device. `None`: the file's formats. `F32` computes in f32 throughout, cache
+    /// included.
     pub weights: Option<WeightFormat>,
     /// The format of the KV cache's values. `None`: f32 with f32 weights, else f16.
     pub kv_format: Option<CacheFormat>,
-    /// The most tokens that a sequence can hold, prompt and replies together. `None`: the length that the model was trained
-    /// for, at most 8,192.
+    /// The most tokens that a sequence can hold, prompt and replies together. `None`: the length that the model was
+    /// trained for, at most 8,192.
     pub context: Option<usize>,
-    /// The format of activations in products with weights. `None`: the fastest on the device, found by a short tuning run.
-    /// Products with f32 weights always take f32 activations.
+    /// The format of activations in products with weights. `None`: the fastest on the device, found by a short tuning
+    /// run. Products with f32 weights always take f32 activations.
     pub activations: Option<ActivationFormat>,
 }
 
@@ -78,8 +79,8 @@ impl MemoryEstimate {
 }
 
 impl ModelFiles {
-    /// The memory that the model needs on a device with these capabilities, computed from the files' headers alone. It is the
-    /// exact sum of the buffers' sizes.
+    /// The memory that the model needs on a device with these capabilities, computed from the files' headers alone. It
+    /// is the exact sum of the buffers' sizes.
     ///
     /// # Errors
     /// [`Error::Setting`] if the context is 0 or longer than the model was trained for, and the errors of

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// The longest that a submit should take, in milliseconds. Drivers kill long submits, the desktop freezes meanwhile, and
-/// cancelling waits for the submit's end.
+/// The longest that a submit should take, in milliseconds. Drivers kill long submits, the desktop freezes meanwhile,
+/// and cancelling waits for the submit's end.
 const SUBMIT_MS: f64 = 60.0;
 /// Tokens of the first chunk of the first prompt, and the smallest chunk on a slow device.
 const FIRST_CHUNK: usize = 32;
@@ -15,8 +15,8 @@ pub(crate) struct Pace {
     /// Tokens per chunk, up to `most`.
     tokens: usize,
     most: usize,
-    /// Milliseconds of the fastest layer of the current chunk. The mean would include the time to compile pipelines, which the
-    /// first dispatches take.
+    /// Milliseconds of the fastest layer of the current chunk. The mean would include the time to compile pipelines,
+    /// which the first dispatches take.
     layer_ms: f64,
 }
 
@@ -50,8 +50,8 @@ impl Pace {
         }
     }
 
-    /// Chooses the size of the next chunk after one of `tokens`. A larger chunk uses each weight that it reads for more tokens,
-    /// but one layer of it must still fit a submit.
+    /// Chooses the size of the next chunk after one of `tokens`. A larger chunk uses each weight that it reads for more
+    /// tokens, but one layer of it must still fit a submit.
     pub(crate) fn end_chunk(&mut self, tokens: usize) {
         let layer_ms = std::mem::replace(&mut self.layer_ms, f64::INFINITY);
         if tokens < self.tokens || layer_ms.is_infinite() {

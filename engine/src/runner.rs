@@ -13,8 +13,8 @@ use crate::pace::Pace;
 use crate::sampling::Sampling;
 use crate::sequence::{Plans, Sequence};
 
-/// The activations of a model, and the order of its submits. Any number of [sequences](Sequence) can share a runner, because it
-/// holds nothing that a later step of a sequence needs.
+/// The activations of a model, and the order of its submits. Any number of [sequences](Sequence) can share a runner,
+/// because it holds nothing that a later step of a sequence needs.
 pub struct Runner {
     pub(crate) engine: Engine,
     pub(crate) activations: Activations,
@@ -86,8 +86,8 @@ impl Runner {
         Ok(fork)
     }
 
-    /// Computes the keys and values of `prompt`, except what [`Runner::submit_first`] computes. The sequence keeps the prefix
-    /// that it shares with the prompt.
+    /// Computes the keys and values of `prompt`, except what [`Runner::submit_first`] computes. The sequence keeps the
+    /// prefix that it shares with the prompt.
     pub(crate) async fn prefill(&mut self, sequence: &mut Sequence, prompt: &[u32]) -> Result<Prefilled> {
         let shared = sequence.tokens().iter().zip(prompt).take_while(|(a, b)| a == b).count();
         // The last token is always computed, for its logits.
@@ -135,8 +135,8 @@ impl Runner {
         self.submit(sequence, step, !prefilled.body_done, draw);
     }
 
-    /// Submits the step that takes the sequence's newest token as input and produces the next one. The host need not have read
-    /// the newest token yet.
+    /// Submits the step that takes the sequence's newest token as input and produces the next one. The host need not
+    /// have read the newest token yet.
     pub(crate) fn submit_next(&mut self, sequence: &mut Sequence, draw: &Draw) {
         let step = draw.step(sequence.advance());
         self.submit(sequence, step, true, draw);

@@ -17,8 +17,8 @@ pub struct Sampling {
     pub top_p: f32,
     /// The least probability relative to that of the most likely token, from 0 to 1; 0 for no limit.
     pub min_p: f32,
-    /// Makes tokens of the prompt and the reply less likely if above 1: divides their logits if positive, multiplies them if
-    /// negative. 1 for no penalty.
+    /// Makes tokens of the prompt and the reply less likely if above 1: divides their logits if positive, multiplies
+    /// them if negative. 1 for no penalty.
     pub repetition_penalty: f32,
     /// Equal seeds give equal replies; `None` for a new random seed per reply.
     pub seed: Option<u64>,

@@ -11,8 +11,8 @@ use crate::ops::{NO_TOKEN, TokenSink};
 /// The most steps of a sequence in flight: submitted, and their tokens not yet read by the host.
 pub(crate) const IN_FLIGHT: usize = 2;
 
-/// A sequence of tokens with its KV cache. It is the only owner of its ids and its cache. A [`Runner`](crate::Runner), which
-/// several sequences can share, extends it.
+/// A sequence of tokens with its KV cache. It is the only owner of its ids and its cache. A [`Runner`](crate::Runner),
+/// which several sequences can share, extends it.
 pub struct Sequence {
     pub(crate) engine: Engine,
     /// The tokens that the host has read, without those of steps in flight.
@@ -59,7 +59,8 @@ impl Sequence {
         &self.ids[..self.ids.len().min(self.computed)]
     }
 
-    /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the sequence.
+    /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the
+    /// sequence.
     pub fn rewind(&mut self, len: usize) {
         self.computed = len.min(self.tokens().len());
         self.ids.truncate(self.computed);
@@ -95,8 +96,8 @@ impl Sequence {
         self.computed - 1
     }
 
-    /// Records a step in flight. `submit` gets the plans and a function that encodes the copy of the step's token to a readback
-    /// buffer.
+    /// Records a step in flight. `submit` gets the plans and a function that encodes the copy of the step's token to a
+    /// readback buffer.
     pub(crate) fn submitted(
         &mut self,
         step: &Step,
@@ -129,8 +130,8 @@ impl Sequence {
         }
     }
 
-    /// Waits for the token of the oldest step in flight. A step leaves the queue only when its readback is free again, so
-    /// dropping the future is safe at any time.
+    /// Waits for the token of the oldest step in flight. A step leaves the queue only when its readback is free again,
+    /// so dropping the future is safe at any time.
     async fn take_result(&mut self) -> Result<u32> {
         let Some(step) = self.in_flight.front_mut() else {
             return Err(Error::Gpu { reason: "no step is in flight".into() });

@@ -13,8 +13,8 @@ use crate::sequence::Sequence;
 /// Rows of logits per step of [`Session::logits`].
 const LOGIT_ROWS: usize = 32;
 
-/// A sequence of tokens with its KV cache, and the runner that extends it. A session owns all buffers of a step except the
-/// weights, which belong to the engine. To let several sequences share buffers, use a [`Runner`].
+/// A sequence of tokens with its KV cache, and the runner that extends it. A session owns all buffers of a step except
+/// the weights, which belong to the engine. To let several sequences share buffers, use a [`Runner`].
 pub struct Session {
     pub(crate) runner: Runner,
     pub(crate) sequence: Sequence,
@@ -87,7 +87,8 @@ impl Session {
         &self.runner.engine
     }
 
-    /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the sequence.
+    /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the
+    /// sequence.
     pub fn rewind(&mut self, len: usize) {
         self.sequence.rewind(len);
     }
@@ -111,8 +112,8 @@ impl Session {
         pollster::block_on(self.fork())
     }
 
-    /// Generates a continuation of `prompt`, which is the whole sequence from `<bos>` on. The session keeps the prefix that it
-    /// shares with the prompt, so a second turn computes only its new tokens.
+    /// Generates a continuation of `prompt`, which is the whole sequence from `<bos>` on. The session keeps the prefix
+    /// that it shares with the prompt, so a second turn computes only its new tokens.
     ///
     /// Nothing runs until [`Generation::next`]. Dropping the generation cancels it.
     ///
@@ -142,8 +143,8 @@ impl Session {
         pollster::block_on(self.next_logits(prompt))
     }
 
-    /// Computes the logits of every position of `tokens` from `first` on, starting with an empty cache. `sink` gets each position
-    /// with its logits, `[vocab_size]`, in order, and returns whether to continue.
+    /// Computes the logits of every position of `tokens` from `first` on, starting with an empty cache. `sink` gets
+    /// each position with its logits, `[vocab_size]`, in order, and returns whether to continue.
     ///
     /// # Errors
     /// As for [`Session::generate`], and [`Error::Cancelled`] if `sink` returns false.

@@ -1,7 +1,7 @@
 //! Gemma's turn template.
 //!
-//! A chat becomes `<bos><start_of_turn>user\n{text}<end_of_turn>\n<start_of_turn>model\n`. The template inserts control pieces
-//! as ids, never as text, so a user cannot type one.
+//! A chat becomes `<bos><start_of_turn>user\n{text}<end_of_turn>\n<start_of_turn>model\n`. The template inserts control
+//! pieces as ids, never as text, so a user cannot type one.
 
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
@@ -29,19 +29,20 @@ impl Role {
 pub struct Turn {
     /// The speaker.
     pub role: Role,
-    /// The message. White space around it is removed, except at the end of a last model turn, which the model continues.
+    /// The message. White space around it is removed, except at the end of a last model turn, which the model
+    /// continues.
     pub text: String,
 }
 
 /// The ids of a chat, `<bos>` included, ready for the model to reply to.
 ///
-/// Gemma has no system role, so `system` is put before the first turn's text, followed by a blank line. If the last turn is the
-/// model's, it stays open, and the model continues it.
+/// Gemma has no system role, so `system` is put before the first turn's text, followed by a blank line. If the last
+/// turn is the model's, it stays open, and the model continues it.
 ///
 /// # Errors
 ///
-/// [`Error::EmptyPrompt`] if there is no turn, [`Error::Setting`] if the turns do not alternate, beginning with the user, and
-/// [`Error::Unsupported`] if the vocabulary has no `<start_of_turn>` or `<end_of_turn>`.
+/// [`Error::EmptyPrompt`] if there is no turn, [`Error::Setting`] if the turns do not alternate, beginning with the
+/// user, and [`Error::Unsupported`] if the vocabulary has no `<start_of_turn>` or `<end_of_turn>`.
 pub fn render(tokenizer: &Tokenizer, system: Option<&str>, turns: &[Turn]) -> Result<Vec<u32>> {
     let (Some(start), Some(end)) = (tokenizer.start_of_turn_id(), tokenizer.end_of_turn_id()) else {
         return Err(Error::Unsupported {

@@ -98,11 +98,11 @@ impl Gpu {
         Ok(Self::with_device(device, queue, &cooperative, options.safe_shaders, options.hardware_kernels))
     }
 
-    /// Uses the caller's device and queue. Replaces the device's handlers for uncaptured errors and for device loss, so that the
-    /// engine's functions return those errors. `safe_shaders` as in [`DeviceOptions`].
+    /// Uses the caller's device and queue. Replaces the device's handlers for uncaptured errors and for device loss, so
+    /// that the engine's functions return those errors. `safe_shaders` as in [`DeviceOptions`].
     ///
-    /// The engine uses the features that the device was created with. Ask for `SUBGROUP` and for the adapter's limits of buffer
-    /// and binding sizes: kernels with subgroups are faster, and large matrices need fewer dispatches.
+    /// The engine uses the features that the device was created with. Ask for `SUBGROUP` and for the adapter's limits
+    /// of buffer and binding sizes: kernels with subgroups are faster, and large matrices need fewer dispatches.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue, safe_shaders: bool) -> Self {
         // Only an adapter reports the sizes of cooperative matrices.
         Self::with_device(device, queue, &[], safe_shaders, false)
@@ -247,8 +247,9 @@ impl Gpu {
 /// wgpu requires explicit consent to experimental features, which may have undefined behaviour.
 fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
     if features.intersects(wgpu::Features::all_experimental_mask()) {
-        // SAFETY: the only experimental feature that the engine requests is cooperative matrices. One kernel uses them, in uniform
-        // control flow, on its workgroup memory with constant bounds. A test compares that kernel with its reference.
+        // SAFETY: the only experimental feature that the engine requests is cooperative matrices. One kernel uses them,
+        // in uniform control flow, on its workgroup memory with constant bounds. A test compares that kernel with its
+        // reference.
         unsafe { wgpu::ExperimentalFeatures::enabled() }
     } else {
         wgpu::ExperimentalFeatures::disabled()

@@ -49,8 +49,8 @@ impl fmt::Display for Count {
 /// The workgroups of a dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grid {
-    /// A row of workgroups. If it is longer than the limit of a dimension, it is folded into x and y, and the kernel computes
-    /// the index with `lib/grid.wesl`.
+    /// A row of workgroups. If it is longer than the limit of a dimension, it is folded into x and y, and the kernel
+    /// computes the index with `lib/grid.wesl`.
     Flat(Count),
     /// x and y.
     Xy(Count, Count),

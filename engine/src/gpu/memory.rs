@@ -3,8 +3,9 @@
 use super::context::Gpu;
 
 impl Gpu {
-    /// Bytes of the device's own memory, free or not; `None` if the API does not report it, as WebGPU. For a software adapter, the
-    /// free memory of the computer, because the heap size is wrong there: Mesa 22 reports 2 GiB and allows more.
+    /// Bytes of the device's own memory, free or not; `None` if the API does not report it, as WebGPU. For a software
+    /// adapter, the free memory of the computer, because the heap size is wrong there: Mesa 22 reports 2 GiB and allows
+    /// more.
     pub fn memory_bytes(&self) -> Option<u64> {
         if self.info().device_type == wgpu::DeviceType::Cpu { available_memory() } else { self.vulkan_memory() }
     }
@@ -14,7 +15,8 @@ impl Gpu {
     fn vulkan_memory(&self) -> Option<u64> {
         /// `VK_MEMORY_HEAP_DEVICE_LOCAL_BIT`
         const DEVICE_LOCAL: u32 = 1;
-        // SAFETY: the handle is only read. It is neither destroyed nor stored beyond this function, which the device outlives.
+        // SAFETY: the handle is only read. It is neither destroyed nor stored beyond this function, which the device
+        // outlives.
         let device = unsafe { self.device().as_hal::<wgpu::hal::api::Vulkan>() }?;
         let instance = device.shared_instance().raw_instance();
         // SAFETY: the physical device is this instance's, and both outlive the call.

@@ -81,9 +81,10 @@ impl Gpu {
         let module = if safe {
             device.create_shader_module(descriptor)
         } else {
-            // SAFETY: every index of every kernel is in bounds for the sizes that `ops` requires: tests compare each kernel with
-            // its reference over odd shapes, with checks on and off. The session checks positions, lengths and token ids before
-            // a submit; callers of the unsafe `Gpu::run_plan` must. Every loop counts towards a bound.
+            // SAFETY: every index of every kernel is in bounds for the sizes that `ops` requires: tests compare each
+            // kernel with its reference over odd shapes, with checks on and off. The session checks positions, lengths
+            // and token ids before a submit; callers of the unsafe `Gpu::run_plan` must. Every loop counts towards a
+            // bound.
             unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -96,8 +97,9 @@ impl Gpu {
                 // Kernels write workgroup memory before they read it.
                 zero_initialize_workgroup_memory: safe,
             },
-            // Drivers have their own disk caches of compiled shaders. wgpu's pipeline cache, which exists only on Vulkan, would
-            // store the same again, and it is unsafe to load from a file that something else may have changed.
+            // Drivers have their own disk caches of compiled shaders. wgpu's pipeline cache, which exists only on
+            // Vulkan, would store the same again, and it is unsafe to load from a file that something else may have
+            // changed.
             cache: None,
         });
         Pipeline { pipeline, layout }

@@ -1,7 +1,8 @@
 //! A plan that a device can run: recorded once, encoded once per step.
 //!
-//! wgpu cannot replay command buffers, so a plan stores what encoding one needs: pipelines, bind groups and grids. The inputs that
-//! change from step to step are in one small uniform at a dynamic offset (`step.rs`). Grids scale with the number of tokens.
+//! wgpu cannot replay command buffers, so a plan stores what encoding one needs: pipelines, bind groups and grids. The
+//! inputs that change from step to step are in one small uniform at a dynamic offset (`step.rs`). Grids scale with the
+//! number of tokens.
 
 use std::ops::Range;
 
@@ -25,8 +26,8 @@ pub struct Plan {
 }
 
 impl Recording {
-    /// Creates the plan on a device: memory for the buffers that have none yet, pipelines, and bind groups. The uniforms of its
-    /// steps are in `ring`.
+    /// Creates the plan on a device: memory for the buffers that have none yet, pipelines, and bind groups. The
+    /// uniforms of its steps are in `ring`.
     ///
     /// # Errors
     /// The errors of buffers and pipelines, which name the buffer or the kernel.

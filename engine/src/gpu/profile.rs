@@ -11,8 +11,8 @@ const MAX_STAMPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize;
 
 impl Gpu {
     /// Runs plans for one step in order, with a timestamp before and after every dispatch. Returns the kernel and the
-    /// milliseconds of each dispatch. Timestamps keep dispatches from overlapping, so the sum exceeds the time of a normal
-    /// step.
+    /// milliseconds of each dispatch. Timestamps keep dispatches from overlapping, so the sum exceeds the time of a
+    /// normal step.
     ///
     /// # Errors
     /// [`Error::Adapter`] if the adapter has no timestamps within a pass, and the errors of running a plan.

@@ -46,8 +46,8 @@ impl Readback {
         Mapping { receiver, bytes, over: false }
     }
 
-    /// Waits for the submission and passes the copied bytes to `read`. The future can be dropped while it waits; then call
-    /// this again.
+    /// Waits for the submission and passes the copied bytes to `read`. The future can be dropped while it waits; then
+    /// call this again.
     pub(crate) async fn take<T>(
         &self,
         gpu: &Gpu,
@@ -95,7 +95,8 @@ impl Mapping {
 }
 
 impl Gpu {
-    /// The first `bytes` bytes of a buffer that has memory. Creates a staging buffer per call, so do not use it in hot paths.
+    /// The first `bytes` bytes of a buffer that has memory. Creates a staging buffer per call, so do not use it in hot
+    /// paths.
     ///
     /// # Errors
     /// If the device is lost or out of memory.

@@ -1,8 +1,9 @@
 //! A plan as data: the dispatches in order, without a device.
 //!
-//! Recording is synchronous, cannot fail and needs no device. It lists which kernel runs with which parameters on which buffers.
-//! [`Recording::finish`] creates the [`Plan`] that a device can run. A recording prints as text, which tests compare with
-//! snapshots. [`crate::check`] runs it one dispatch at a time and compares with the reference implementations.
+//! Recording is synchronous, cannot fail and needs no device. It lists which kernel runs with which parameters on which
+//! buffers. [`Recording::finish`] creates the [`Plan`] that a device can run. A recording prints as text, which tests
+//! compare with snapshots. [`crate::check`] runs it one dispatch at a time and compares with the reference
+//! implementations.
 
 use std::fmt;
 

@@ -10,8 +10,8 @@ use super::step::{Step, StepRing};
 use crate::error::Result;
 
 impl Gpu {
-    /// Encodes ranges of segments of plans for one step, whose uniform is in `slot`, in one pass. `after` can add copies. Nothing
-    /// runs before the commands are submitted.
+    /// Encodes ranges of segments of plans for one step, whose uniform is in `slot`, in one pass. `after` can add
+    /// copies. Nothing runs before the commands are submitted.
     fn encode(
         &self,
         plans: &[(&Plan, Range<usize>)],
@@ -30,8 +30,8 @@ impl Gpu {
         encoder.finish()
     }
 
-    /// Encodes and submits whole plans for a step. `later(i)` predicts the `i`-th step after it, so that one write serves many
-    /// steps. `after` can add copies.
+    /// Encodes and submits whole plans for a step. `later(i)` predicts the `i`-th step after it, so that one write
+    /// serves many steps. `after` can add copies.
     pub(crate) fn submit_step(
         &self,
         ring: &mut StepRing,
@@ -57,8 +57,8 @@ impl Gpu {
         self.encode(&plans, step.n_tokens, slot, after)
     }
 
-    /// Milliseconds that the host takes to encode what [`Gpu::submit_step`] would submit. The device must be idle: a software
-    /// adapter uses all cores of the processor and would disturb the measurement.
+    /// Milliseconds that the host takes to encode what [`Gpu::submit_step`] would submit. The device must be idle: a
+    /// software adapter uses all cores of the processor and would disturb the measurement.
     pub(crate) fn encode_ms(
         &self,
         ring: &mut StepRing,
@@ -73,7 +73,8 @@ impl Gpu {
         ms
     }
 
-    /// Submits segments of a plan and waits for them. For callers that record their own plans; a session checks its inputs itself.
+    /// Submits segments of a plan and waits for them. For callers that record their own plans; a session checks its
+    /// inputs itself.
     ///
     /// # Safety
     /// Shaders check no bounds. Every buffer of the plan must have the shape that its operation requires, with at least

@@ -45,8 +45,8 @@ impl StepRing {
         self.take_slot()
     }
 
-    /// As [`StepRing::write`], unless the slot holds this step because an earlier call predicted it. Writes the predicted steps
-    /// after it too: `later(i)` is the `i`-th.
+    /// As [`StepRing::write`], unless the slot holds this step because an earlier call predicted it. Writes the
+    /// predicted steps after it too: `later(i)` is the `i`-th.
     pub(super) fn write_ahead(&mut self, gpu: &Gpu, step: &Step, later: impl Fn(u32) -> Step) -> u32 {
         if self.ahead.pop_front() != Some(*step) {
             let steps = Self::AHEAD.min(Self::SLOTS - self.next);
@@ -57,8 +57,8 @@ impl StepRing {
         self.take_slot()
     }
 
-    /// Writes a step and the predicted steps after it. Steps in flight are not affected, because the queue orders writes and
-    /// submits.
+    /// Writes a step and the predicted steps after it. Steps in flight are not affected, because the queue orders
+    /// writes and submits.
     fn write_slots(&self, gpu: &Gpu, step: &Step) {
         let mut bytes = [0; Self::AHEAD * UNIFORM_ALIGN as usize];
         let steps = std::iter::once(step).chain(&self.ahead);

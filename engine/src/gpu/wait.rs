@@ -1,7 +1,7 @@
 //! Waiting for the device without blocking the caller.
 //!
-//! wgpu's callbacks run only while the device is polled. Natively a thread polls it while anything is awaited; in the browser
-//! the event loop does.
+//! wgpu's callbacks run only while the device is polled. Natively a thread polls it while anything is awaited; in the
+//! browser the event loop does.
 
 use futures_channel::oneshot;
 
@@ -16,8 +16,8 @@ pub(crate) struct Waiter {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-/// Waits for the thread, which holds a reference to the device. If the thread dropped the last reference while the program
-/// exits, the driver would be unloaded during its own exit handlers.
+/// Waits for the thread, which holds a reference to the device. If the thread dropped the last reference while the
+/// program exits, the driver would be unloaded during its own exit handlers.
 #[cfg(not(target_arch = "wasm32"))]
 impl Drop for Waiter {
     fn drop(&mut self) {
@@ -66,7 +66,8 @@ fn poll(device: &wgpu::Device, submission: wgpu::SubmissionIndex) {
     let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
     if let Err(error) = device.poll(wait) {
         log::error!("waiting for the GPU: {error}");
-        // A refused submission is never done. Polling once more ends the mappings that wait for it, so that no caller hangs.
+        // A refused submission is never done. Polling once more ends the mappings that wait for it, so that no caller
+        // hangs.
         let _ = device.poll(wgpu::PollType::Poll);
     }
 }
