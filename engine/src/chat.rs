@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::template::{Role, Turn, render};
 use crate::text::TextDecoding;
 
-/// A conversation with the model. What was said before is not computed again.
+/// A conversation with the model. Each turn computes only its new tokens.
 pub struct Chat {
     engine: Engine,
     session: Option<Session>,
@@ -24,28 +24,31 @@ impl Engine {
 }
 
 impl Chat {
-    /// What the model should know before the first turn. Gemma-2 has no system role: the text goes to the head of the first
-    /// turn.
+    /// Sets the system prompt. Gemma has no system role, so the text is put before the first turn's.
     pub fn set_system(&mut self, text: impl Into<String>) {
         self.system = Some(text.into());
     }
 
-    /// What was said so far.
+    /// The turns so far.
     pub fn turns(&self) -> &[Turn] {
         &self.turns
     }
 
-    /// Forgets everything but the system text.
+    /// Removes all turns and keeps the system prompt.
     pub fn clear(&mut self) {
         self.turns.clear();
     }
 
-    /// Says something; the reply comes piece by piece from [`Reply::next`]. Dropping the reply stops it and keeps what it
-    /// said; if that is nothing yet, it is as if nothing had been said.
+    /// Sends a message. [`Reply::next`] gives the reply piece by piece. Dropping the reply cancels it and keeps its
+    /// text so far. A reply that is dropped before its first piece leaves the turns unchanged.
     ///
     /// # Errors
-    /// If the model has no tokenizer, the settings make no sense, or the conversation does not fit the context; then it is
-    /// as if nothing had been said.
+    /// - [`Error::EmptyPrompt`] if the text is blank.
+    /// - [`Error::Tokenizer`] or [`Error::Unsupported`] if the model has no tokenizer, or one without turns.
+    /// - [`Error::Setting`] if a sampling parameter is out of range.
+    /// - [`Error::ContextFull`] if the conversation does not fit the context.
+    ///
+    /// After an error the turns are unchanged.
     pub fn send(&mut self, text: &str, sampling: &Sampling) -> Result<Reply<'_>> {
         if text.trim().is_empty() {
             return Err(Error::EmptyPrompt);
@@ -58,11 +61,11 @@ impl Chat {
     }
 }
 
-/// A reply under way: call [`Reply::next`] until it returns `None`.
+/// A reply in progress: call [`Reply::next`] until it returns `None`.
 pub struct Reply<'c> {
     chat: &'c mut Chat,
-    /// Taken once the reply has its first piece or has ended. A reply dropped earlier records no turn: the model would take an
-    /// empty one for an answer.
+    /// The user's message. Taken when the reply has its first piece or has ended. A reply that is dropped earlier
+    /// records no turn, because the model would take an empty turn for an answer.
     question: Option<String>,
     text: TextDecoding,
 }
@@ -71,7 +74,8 @@ impl Reply<'_> {
     /// The next piece of text, or `None` at the end.
     ///
     /// # Errors
-    /// If there is no memory for the conversation, or the device is lost or refuses a command. What was said so far is kept.
+    /// [`Error::OutOfMemory`] if there is no memory for the conversation, [`Error::DeviceLost`] or [`Error::Gpu`] if
+    /// the device fails, and [`Error::NoToken`] if all logits are NaN. The text so far is kept.
     pub async fn next(&mut self) -> Result<Option<String>> {
         if self.text.has_ended() {
             return Ok(None);
@@ -80,7 +84,7 @@ impl Reply<'_> {
             self.chat.session = Some(self.chat.engine.session().await?);
         }
         let Some(session) = &mut self.chat.session else { return Ok(None) };
-        // After an error there is no empty reply to keep.
+        // An error before the first piece returns here, so it records no empty reply.
         let piece = self.text.next(&mut session.runner, &mut session.sequence).await?;
         if let Some(text) = self.question.take() {
             let model = Turn { role: Role::Model, text: String::new() };
@@ -108,7 +112,7 @@ impl Reply<'_> {
         self.text.finish()
     }
 
-    /// How long it took so far.
+    /// How long the reply has taken so far.
     pub fn timings(&self) -> Timings {
         self.text.timings()
     }

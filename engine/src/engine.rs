@@ -42,12 +42,12 @@ impl Inner {
     }
 }
 
-/// Where loading is.
+/// How far loading has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of the model's file that are on the device.
+    /// Bytes of the model's files that are on the device.
     pub done: u64,
-    /// Bytes in all.
+    /// Bytes to upload in total.
     pub total: u64,
 }
 
@@ -86,13 +86,13 @@ impl EngineBuilder {
         }
     }
 
-    /// Loads as these options say.
+    /// Replaces all load options at once.
     pub fn options(mut self, options: LoadOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// Stores the weights in this format, converting them while they load. Unset: as the file has them.
+    /// Stores the weights in this format and converts them while they load. Default: the file's formats.
     ///
     /// `F32` computes in f32 throughout, cache included.
     pub fn weights(mut self, format: WeightFormat) -> Self {
@@ -100,71 +100,71 @@ impl EngineBuilder {
         self
     }
 
-    /// How the KV cache stores numbers. Unset: f32 with f32 weights, else f16.
+    /// The format of the KV cache's values. Default: f32 with f32 weights, else f16.
     pub fn kv_format(mut self, format: CacheFormat) -> Self {
         self.options.kv_format = Some(format);
         self
     }
 
-    /// Tokens that a conversation may have, prompt and replies together. Unset: what the model was trained for, 8,192 at
-    /// most.
+    /// The most tokens that a sequence can hold, prompt and replies together. Default: the length that the model was
+    /// trained for, at most 8,192.
     pub fn context(mut self, tokens: usize) -> Self {
         self.options.context = Some(tokens);
         self
     }
 
-    /// How activations meet weights. Unset: whichever is fastest on the device, as a short run finds out; f32 weights are
-    /// always multiplied exactly.
+    /// The format of activations in products with weights. Default: the fastest on the device, found by a short tuning
+    /// run. Products with f32 weights always take f32 activations.
     pub fn activations(mut self, activations: ActivationFormat) -> Self {
         self.options.activations = Some(activations);
         self
     }
 
     /// Skips tuning and uses these kernels, for example those of an earlier [`Engine::kernels`]. Where one does not support a
-    /// format or the device, the way that it [falls back to](crate::ops::Way::or_fallback) multiplies.
+    /// format or the device, its [fallback](crate::ops::Way::or_fallback) multiplies instead.
     pub fn kernels(mut self, kernels: Kernels) -> Self {
         self.kernels = Some(kernels);
         self
     }
 
-    /// A folder in which to keep the result of tuning, so that the next start is faster.
+    /// The folder that stores tuning results, so that the next start skips tuning. Default: results are not stored.
     pub fn tuning_folder(mut self, folder: impl AsRef<Path>) -> Self {
         self.tuning_folder = Some(folder.as_ref().to_owned());
         self
     }
 
-    /// Which device to open and how. Unset: as the environment says ([`DeviceOptions::from_env`]).
+    /// Which device to open and how. Default: [`DeviceOptions::from_env`].
     pub fn device(mut self, options: DeviceOptions) -> Self {
         self.device = options;
         self
     }
 
-    /// Uses a device that is open already, for example the caller's own ([`Gpu::from_device`]).
+    /// Uses an open device, for example the caller's own ([`Gpu::from_device`]), and ignores [`EngineBuilder::device`].
     pub fn gpu(mut self, gpu: Gpu) -> Self {
         self.gpu = Some(gpu);
         self
     }
 
-    /// Refuses, before anything is uploaded, a model that needs more bytes than this on the device. Unset: more than the
-    /// device has, where its API tells.
+    /// Refuses a model that needs more bytes than this on the device, before anything is uploaded. Default: the
+    /// device's memory, where its API reports it.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self
     }
 
-    /// Splits matrices into shards no larger than this. Unset: as large as a binding may be.
+    /// Splits matrices into shards of at most this size. Default: the device's largest binding.
     pub fn max_shard_bytes(mut self, bytes: u64) -> Self {
         self.max_shard_bytes = bytes;
         self
     }
 
-    /// Tokens of a prompt that are fed at once, at most.
+    /// The most tokens of a prompt per step.
     pub fn prefill_chunk(mut self, tokens: usize) -> Self {
         self.prefill_chunk = tokens;
         self
     }
 
-    /// Calls this as the weights load; loading stops with [`Error::Cancelled`] when it returns false.
+    /// Calls this while the weights load. If it returns false, loading ends with [`Error::Cancelled`].
     pub fn on_progress(mut self, progress: impl FnMut(Progress) -> bool + Send + 'static) -> Self {
         self.progress = Box::new(progress);
         self
@@ -173,7 +173,14 @@ impl EngineBuilder {
     /// Loads the model.
     ///
     /// # Errors
-    /// A file that cannot be read or is damaged, no fitting adapter, too little memory, or [`Error::Cancelled`].
+    /// - [`Error::Io`], [`Error::BadFile`], [`Error::Config`], [`Error::MissingTensor`], [`Error::TensorShape`] or
+    ///   [`Error::Unsupported`] if the model's files cannot be used.
+    /// - [`Error::NoAdapter`] or [`Error::Adapter`] if no adapter can run the model.
+    /// - [`Error::OutOfMemory`] if the model does not fit the device.
+    /// - [`Error::Setting`] if an option is out of range.
+    /// - [`Error::Cancelled`] if the progress callback returns false.
+    ///
+    /// A missing or damaged tokenizer is not an error here, but of [`Engine::tokenizer`].
     pub async fn build(self) -> Result<Engine> {
         let Self { source, options, kernels, tuning_folder, device, gpu, memory_limit, prefill_chunk, .. } = self;
         let files = match source {
@@ -222,7 +229,7 @@ impl EngineBuilder {
             usable_vocab,
             context,
             cache_format,
-            // As many workgroups as a dimension of a grid has.
+            // One dimension of a grid has at most 65,535 workgroups.
             prefill_chunk: prefill_chunk.min(context).min(65_535),
             name: files.name(),
             tokenizer,
@@ -251,7 +258,7 @@ fn check_memory(name: &str, context: usize, needed: u64, limit: u64) -> Result<(
     Err(Error::OutOfMemory { what: format!("{name} with a context of {context} needs {needed} MiB of {limit} MiB") })
 }
 
-/// A tokenizer is not needed to compute; those who need it meet the error then.
+/// Loads the tokenizer. An error is stored and not returned, because token ids can be generated without a tokenizer.
 fn load_tokenizer(files: &ModelFiles) -> Result<Arc<Tokenizer>, (PathBuf, String)> {
     let path = || match files.tokenizer() {
         TokenizerSource::Json { path, .. } | TokenizerSource::Gguf { path, .. } => path.clone(),
@@ -263,7 +270,7 @@ fn load_tokenizer(files: &ModelFiles) -> Result<Arc<Tokenizer>, (PathBuf, String
     })
 }
 
-/// The tokens that end a reply: some files name only `<eos>`.
+/// The tokens that end a reply. `<end_of_turn>` is always among them, although some files name only `<eos>`.
 fn stop_ids(config: &Config, tokenizer: Option<&Tokenizer>) -> Vec<u32> {
     let mut ids = config.stop_ids.clone();
     let end_of_turn = tokenizer.and_then(Tokenizer::end_of_turn_id);
@@ -277,7 +284,7 @@ impl Engine {
         EngineBuilder::new(Source::Path(path.as_ref().to_owned()))
     }
 
-    /// Settings for a model that is open already.
+    /// Settings for a model whose files are open.
     pub fn from_files(files: ModelFiles) -> EngineBuilder {
         EngineBuilder::new(Source::Files(Box::new(files)))
     }
@@ -287,7 +294,7 @@ impl Engine {
         &self.inner.gpu
     }
 
-    /// The model's numbers.
+    /// The model's configuration.
     pub fn config(&self) -> &Config {
         &self.inner.config
     }
@@ -297,13 +304,13 @@ impl Engine {
         &self.inner.weights
     }
 
-    /// Which kernels multiply by weights.
+    /// The kernels that multiply by weights.
     pub fn kernels(&self) -> Kernels {
         self.inner.kernels
     }
 
-    /// Bytes that decoding a token reads when the session holds `depth` tokens: all matrices once (the embedding as the
-    /// head), and the keys and values that each layer's window shows.
+    /// Bytes that decoding one token reads after `depth` tokens: every matrix once (the embedding is the head), and the
+    /// keys and values within each layer's window.
     pub fn bytes_per_token(&self, depth: usize) -> u64 {
         let (config, format) = (&self.inner.config, self.inner.cache_format);
         let row = 2 * config.num_kv_heads * config.head_dim * format.bytes();
@@ -311,12 +318,12 @@ impl Engine {
         self.inner.weights.matrices().map(Matrix::bytes).sum::<u64>() + seen.sum::<u64>()
     }
 
-    /// The model's name, for people.
+    /// The model's name, to show to a user.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 
-    /// Tokens that a session may have.
+    /// The most tokens that a session can hold.
     pub fn context(&self) -> usize {
         self.inner.context
     }
@@ -329,7 +336,7 @@ impl Engine {
     /// The tokenizer.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if the model came without one, or with a damaged one.
+    /// [`Error::Tokenizer`] if the model has no tokenizer, or a damaged one.
     pub fn tokenizer(&self) -> Result<&Arc<Tokenizer>> {
         self.inner
             .tokenizer
@@ -337,7 +344,7 @@ impl Engine {
             .map_err(|(path, reason)| Error::Tokenizer { path: path.clone(), reason: reason.clone() })
     }
 
-    /// Checks that these tokens can be the beginning of a sequence.
+    /// Checks that a sequence can begin with these tokens.
     ///
     /// # Errors
     /// [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`], [`Error::ContextFull`].

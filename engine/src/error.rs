@@ -1,7 +1,7 @@
-//! Everything that can go wrong, as one typed enum.
+//! The engine's errors, as one enum.
 //!
-//! Each variant names the file, tensor, field or kernel at fault, and its message says what was expected, so that the
-//! person who reads it knows what to do next. Messages are one sentence.
+//! Each variant names the file, tensor, field or kernel at fault. Its message is one sentence and says what was
+//! expected, so that the reader knows what to do next.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A file is damaged, truncated or not what its name says.
@@ -79,7 +79,7 @@ pub enum Error {
     NoAdapter {
         /// What was asked for.
         wanted: String,
-        /// The adapters that are there.
+        /// The adapters of this machine.
         found: String,
     },
     /// The adapter cannot do what the model needs.
@@ -93,22 +93,23 @@ pub enum Error {
     /// The device has too little memory.
     #[error("out of GPU memory: {what}; choose a smaller model, smaller weights or a shorter context")]
     OutOfMemory {
-        /// What was too much, and how much it is where that is known.
+        /// What did not fit, and its size where that is known.
         what: String,
     },
-    /// The device is gone (driver reset, unplugged, suspended). Build the engine again to go on.
+    /// The device was lost, for example after a driver reset, unplugging or suspending. Build the engine again to
+    /// continue.
     #[error("the GPU device was lost ({reason}); load the model again to go on")]
     DeviceLost {
-        /// What the driver said.
+        /// The driver's message.
         reason: String,
     },
     /// The GPU refused a command, which is a bug in Lapidary or in the driver.
     #[error("the GPU refused a command: {reason}")]
     Gpu {
-        /// What wgpu said, with the kernel's name where it is known.
+        /// wgpu's message, with the kernel's name where it is known.
         reason: String,
     },
-    /// No logit of the model is a number, so there is no next token.
+    /// All logits of the model are NaN, so there is no next token.
     #[error("{model} computes only NaN; its file is probably damaged, so get it again")]
     NoToken {
         /// The model's name.
@@ -135,14 +136,14 @@ pub enum Error {
         /// Ids run from 0 to this, exclusive.
         vocab_size: usize,
     },
-    /// A setting that makes no sense.
+    /// A setting is out of range.
     #[error("{field} is {value}, but must be {expected}")]
     Setting {
         /// The setting's name.
         field: &'static str,
         /// Its value.
         value: String,
-        /// The values that work.
+        /// The valid values.
         expected: &'static str,
     },
     /// The caller cancelled the work.

@@ -1,4 +1,4 @@
-//! A reply in the making, token by token.
+//! Generates a reply token by token.
 
 use web_time::Instant;
 
@@ -12,9 +12,9 @@ use crate::sequence::{IN_FLIGHT, Sequence};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Finish {
-    /// The model said that it is done.
+    /// The model produced a stop token.
     Stop,
-    /// The caller's limit of tokens.
+    /// The caller's limit of tokens is reached.
     MaxTokens,
     /// The context is full.
     ContextFull,
@@ -34,7 +34,7 @@ impl Finish {
 /// How long a generation took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timings {
-    /// Tokens of the prompt that had to be computed.
+    /// Tokens of the prompt that were computed; the others were in the cache.
     pub prefill_tokens: usize,
     /// Milliseconds from the start to the first token.
     pub prefill_ms: f64,
@@ -44,21 +44,21 @@ pub struct Timings {
     pub decode_ms: f64,
 }
 
-/// A generation under way, apart from the [runner](Runner) and the [sequence](Sequence) that it works on. Generations of
-/// several sequences can take turns on one runner.
+/// The state of a generation, without the [runner](Runner) and the [sequence](Sequence) that it works on. Generations
+/// of several sequences can take turns on one runner.
 pub struct Decoding {
     prompt: Vec<u32>,
     sampling: Sampling,
     seed: u64,
-    /// Steps submitted; each makes one token.
+    /// Steps submitted; each produces one token.
     submitted: usize,
-    /// Tokens that the host has seen, the stop token among them.
+    /// Tokens that the host has read, including the stop token.
     taken: usize,
-    /// Steps that may be submitted in all: limited by the caller and by the context. The last token's keys and values are
-    /// never needed, so it may lie one past the end of the cache.
+    /// The most steps to submit, limited by the caller and by the context. The keys and values of the last token are
+    /// never read, so its position can be one past the end of the cache.
     most_steps: usize,
     finish: Option<Finish>,
-    /// After an error nothing follows: what is in flight came after the token that is missing.
+    /// Whether a step failed. No token is returned after that, because the steps in flight follow the missing token.
     failed: bool,
     timings: Timings,
     started: Instant,
@@ -66,10 +66,10 @@ pub struct Decoding {
 }
 
 impl Decoding {
-    /// Nothing runs until [`Decoding::next`].
+    /// Prepares a generation. Nothing runs until [`Decoding::next`].
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting), and what [`Session::generate`](crate::Session::generate) says of prompts.
+    /// The errors of [`Session::generate`](crate::Session::generate).
     pub fn new(engine: &Engine, prompt: &[u32], sampling: &Sampling) -> Result<Self> {
         sampling.check()?;
         engine.check_prompt(prompt)?;
@@ -89,11 +89,11 @@ impl Decoding {
         })
     }
 
-    /// The next token, or `None` at the end; a stop token ends the generation and is not returned. Every call is for the same
-    /// sequence, which belongs to the runner.
+    /// The next token, or `None` at the end; a stop token ends the generation and is not returned. Every call must pass
+    /// the same sequence, made by this runner.
     ///
     /// # Errors
-    /// If the device is lost or refuses a command.
+    /// If the device is lost or refuses a command, or all logits are NaN.
     pub async fn next(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<u32>> {
         if self.finish.is_some() || self.failed {
             return Ok(None);
@@ -108,7 +108,7 @@ impl Decoding {
         self.finish
     }
 
-    /// How long it took so far.
+    /// How long the generation has taken so far.
     pub fn timings(&self) -> Timings {
         self.timings
     }

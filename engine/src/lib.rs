@@ -1,25 +1,15 @@
-//! Gemma-2 and Gemma-3 text models on any GPU, through WebGPU.
+#![doc = include_str!("../README.md")]
 //!
-//! ```no_run
-//! use lapidary_engine::{Engine, Sampling};
+//! ## Map
 //!
-//! # fn main() -> lapidary_engine::Result<()> {
-//! let engine = Engine::builder("models/gemma-2-2b-it").build_blocking()?;
-//! let mut chat = engine.chat();
-//! let mut reply = chat.send("Why is the sky blue?", &Sampling::default())?;
-//! while let Some(piece) = reply.next_blocking()? {
-//!     print!("{piece}");
-//! }
-//! # Ok(())
-//! # }
-//! ```
+//! Start with [`Engine::builder`]. [`Chat`] has turns of text. It works on a [`Session`], which extends a sequence of tokens and
+//! gives tokens ([`Session::generate`]), text ([`Session::generate_text`]) or logits ([`Session::logits`]). [`Sampling`] has the
+//! sampling parameters, [`LoadOptions`] the options of loading, and [`Error`] all errors. To let several [`Sequence`]s share
+//! buffers, use a [`Runner`] with a [`Decoding`] per reply.
 //!
-//! Every `_blocking` function has an `async` one of the same name without the suffix; the browser has only those.
-//!
-//! The rooms, from the top: [`Chat`] speaks in turns of text over a [`Session`], which extends a sequence of tokens with an
-//! [`Engine`]. Below, [`model`] is the layer graph, [`ops`] one function a kernel, [`gpu`] the device; [`load`] and
-//! [`quant`] bring weights from files to the device, and [`config`] is the shape of a model. Those are public for tests and
-//! for the curious, and may change.
+//! The modules below are public for tests and for tools, and their contents can change in any version. [`model`] is the layer
+//! graph, [`ops`] has one function per kernel, and [`gpu`] is the device. [`load`] and [`quant`] move weights from files to the
+//! device, [`config`] is the shape of a model, and [`check`] compares a device with the reference implementations.
 
 pub mod check;
 pub mod config;

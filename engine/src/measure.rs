@@ -6,19 +6,19 @@ use crate::runner::prefill_plan;
 use crate::session::Session;
 
 impl Session {
-    /// The kernels of one decoded token, one entry per dispatch.
+    /// The kernels of one greedy decode step, one entry per dispatch.
     pub fn decode_kernels(&self) -> Vec<&'static str> {
         let plans = &self.sequence.plans;
         plans.decode.kernels().chain(plans.greedy.kernels()).collect()
     }
 
-    /// The kernels of a step of this many tokens of a prompt, one entry per dispatch.
+    /// The kernels of a prefill step of this many tokens, one entry per dispatch.
     pub fn prefill_kernels(&self, tokens: usize) -> Vec<&'static str> {
         prefill_plan(&self.sequence.plans, tokens).kernels().collect()
     }
 
-    /// Makes the session hold this many tokens that it never computed, to measure how fast it is at that depth. What their
-    /// keys and values are does not matter to speed; replies after them are nonsense.
+    /// Makes the session hold this many tokens without computing them, to measure the speed at that depth. Their keys
+    /// and values are arbitrary, so replies after them are meaningless.
     ///
     /// # Errors
     /// [`Error::ContextFull`].
@@ -33,8 +33,9 @@ impl Session {
         Ok(())
     }
 
-    /// Runs one step of greedy decoding after the session's tokens and forgets it again; gives the kernel and milliseconds
-    /// of each of its dispatches. Stamps keep dispatches apart, so the sum is more than a token really takes.
+    /// Runs one greedy decode step after the session's tokens and discards its token. Returns the kernel and the
+    /// milliseconds of each dispatch. Timestamps keep dispatches from overlapping, so the sum exceeds the time of a
+    /// normal step.
     ///
     /// # Errors
     /// [`Error::Adapter`] if the adapter has no timestamps; [`Error::ContextFull`].
@@ -52,7 +53,8 @@ impl Session {
         inner.gpu.profile(&mut self.runner.ring, &plans, &step).await
     }
 
-    /// Microseconds that the host takes to encode the steps of some greedy tokens, the device idle; one entry per token.
+    /// Microseconds that the host takes to encode a greedy decode step while the device is idle, for each of this many
+    /// tokens.
     ///
     /// # Errors
     /// If the device is lost.
@@ -61,7 +63,7 @@ impl Session {
         let (gpu, first) = (&self.runner.engine.inner.gpu, self.sequence.tokens().len());
         let plans = [&self.sequence.plans.decode, &self.sequence.plans.greedy];
         let encode = |i: usize| {
-            // Steps after the last that there is room for do no harm, as none runs.
+            // Positions may exceed the context, because none of these steps runs.
             let step = Step { position: (first + i) as u32, draw: i as u32, ..Step::default() };
             let later = |i| Step { position: step.position + i, draw: step.draw + i, ..step };
             1e3 * gpu.encode_ms(&mut self.runner.ring, &plans, &step, later)

@@ -1,4 +1,4 @@
-//! What can be chosen when a model is loaded, and the memory that it will take.
+//! The options for loading a model, and an estimate of the memory that it needs.
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -9,23 +9,24 @@ use crate::ops::CacheFormat;
 use crate::quant::WeightFormat;
 use crate::tune::ActivationFormat;
 
-/// The longest context that is chosen by default.
+/// The longest default context.
 const DEFAULT_CONTEXT: usize = 8192;
-/// Tokens of a prompt per step, at most.
+/// The most tokens of a prompt per step.
 pub(crate) const DEFAULT_PREFILL_CHUNK: usize = 256;
 
 /// How to load a model. The default of each choice depends on the model and the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// How the weights are stored on the device. `None`: as the file has them. `F32` computes in f32 throughout, cache
+    /// The format of the weights on the device. `None`: the file's formats. `F32` computes in f32 throughout, cache
     /// included.
     pub weights: Option<WeightFormat>,
-    /// How the KV cache stores values. `None`: f32 with f32 weights, else f16.
+    /// The format of the KV cache's values. `None`: f32 with f32 weights, else f16.
     pub kv_format: Option<CacheFormat>,
-    /// Tokens that a conversation may have, prompt and replies together. `None`: what the model was trained for, 8,192 at most.
+    /// The most tokens that a sequence can hold, prompt and replies together. `None`: the length that the model was
+    /// trained for, at most 8,192.
     pub context: Option<usize>,
-    /// How activations meet weights. `None`: whichever is fastest on the device, as a short run finds out; f32 weights are
-    /// always multiplied exactly.
+    /// The format of activations in products with weights. `None`: the fastest on the device, found by a short tuning
+    /// run. Products with f32 weights always take f32 activations.
     pub activations: Option<ActivationFormat>,
 }
 
@@ -59,30 +60,31 @@ impl LoadOptions {
     }
 }
 
-/// Bytes that a model takes on a device.
+/// Bytes that a model needs on a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryEstimate {
     /// The weights.
     pub weights: u64,
-    /// What each sequence has: keys and values of a full context, above all.
+    /// The buffers of each sequence, above all the keys and values of a full context.
     pub sequence: u64,
-    /// What the steps of a session work in.
+    /// The activations, which all sequences of a runner share.
     pub activations: u64,
 }
 
 impl MemoryEstimate {
-    /// All of it, with one session.
+    /// The sum, for one session.
     pub fn total(&self) -> u64 {
         self.weights + self.sequence + self.activations
     }
 }
 
 impl ModelFiles {
-    /// The memory that the model will take on a device with these capabilities, from the files' headers alone: exactly what
-    /// its buffers are declared with.
+    /// The memory that the model needs on a device with these capabilities, computed from the files' headers alone. It
+    /// is the exact sum of the buffers' sizes.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a context that the model does not have; the errors of [`ModelFiles::tensor`].
+    /// [`Error::Setting`] if the context is 0 or longer than the model was trained for, and the errors of
+    /// [`ModelFiles::tensor`].
     pub fn memory(&self, options: &LoadOptions, capabilities: &Capabilities) -> Result<MemoryEstimate> {
         let (config, context) = (self.config(), options.context_of(self.config())?);
         let weights = Weights::new(self, options.weights, u64::MAX, capabilities)?;

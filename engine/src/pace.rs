@@ -1,43 +1,44 @@
-//! How much of a prompt to submit at once.
+//! How much of a prompt to compute per submit.
 
 use std::ops::Range;
 
-/// A submit should take no longer than this, in milliseconds: drivers kill long ones, desktops freeze, and a caller who
-/// cancels waits for it.
+/// The longest that a submit should take, in milliseconds. Drivers kill long submits, the desktop freezes meanwhile,
+/// and cancelling waits for the submit's end.
 const SUBMIT_MS: f64 = 60.0;
-/// Tokens of the first chunk of the first prompt, and of the smallest chunk that slowness leads to.
+/// Tokens of the first chunk of the first prompt, and the smallest chunk on a slow device.
 const FIRST_CHUNK: usize = 32;
 
-/// How much to submit at once, learned from how long it takes.
+/// How much to compute per submit, adapted to how long submits take.
 pub(crate) struct Pace {
     /// Segments of a plan per submit.
     segments: usize,
     /// Tokens per chunk, up to `most`.
     tokens: usize,
     most: usize,
-    /// Milliseconds of the fastest layer of the chunk under way: the first dispatches compile pipelines.
+    /// Milliseconds of the fastest layer of the current chunk. The mean would include the time to compile pipelines,
+    /// which the first dispatches take.
     layer_ms: f64,
 }
 
 impl Pace {
-    /// For chunks of at most `most` tokens.
+    /// Starts with small submits, and chunks of at most `most` tokens.
     pub(crate) fn new(most: usize) -> Self {
         Self { segments: 1, tokens: most.min(FIRST_CHUNK), most, layer_ms: f64::INFINITY }
     }
 
-    /// Tokens of the next chunk, at most.
+    /// The most tokens of the next chunk.
     pub(crate) fn chunk(&self) -> usize {
         self.tokens
     }
 
-    /// The segments to submit next, from `first` on, of a plan of `all` segments.
+    /// The segments to submit next, starting with `first`, of a plan of `all` segments.
     pub(crate) fn segments(&self, first: usize, all: usize) -> Range<usize> {
         first..all.min(first + self.segments)
     }
 
-    /// Learns how long a submit took: aims at [`SUBMIT_MS`] by the number of segments.
+    /// Adapts the number of segments to the time that a submit took. The aim is [`SUBMIT_MS`].
     pub(crate) fn learn(&mut self, ms: f64, segments: &Range<usize>, all: usize) {
-        // The first segment is only the embedding.
+        // The first segment is the embedding, not a layer.
         let layers = segments.end - segments.start.max(1).min(segments.end);
         if layers > 0 {
             self.layer_ms = self.layer_ms.min(ms / layers as f64);
@@ -49,8 +50,8 @@ impl Pace {
         }
     }
 
-    /// Chooses the tokens of the next chunk after one of `tokens`: the more, the more often each weight that is read gets
-    /// used, as long as one layer stays short.
+    /// Chooses the size of the next chunk after one of `tokens`. A larger chunk uses each weight that it reads for more
+    /// tokens, but one layer of it must still fit a submit.
     pub(crate) fn end_chunk(&mut self, tokens: usize) {
         let layer_ms = std::mem::replace(&mut self.layer_ms, f64::INFINITY);
         if tokens < self.tokens || layer_ms.is_infinite() {
@@ -69,7 +70,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// A fast device: a layer takes 0.2 ms, whatever the chunk.
+    /// A fast device: a layer takes 0.2 ms for any chunk.
     fn chunk(pace: &mut Pace, tokens: usize) {
         let all = 27;
         let mut first = 0;
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_grow_also_after_short_ones() {
+    fn chunks_grow_after_short_ones() {
         let mut pace = Pace::new(512);
         for _ in 0..4 {
             chunk(&mut pace, 20);
@@ -93,7 +94,7 @@ mod tests {
             chunk(&mut pace, tokens);
         }
         assert_eq!(pace.tokens, 512);
-        // A chunk is one submit again.
+        // A whole chunk is one submit again.
         chunk(&mut pace, 512);
         assert_eq!(pace.segments, 27);
     }

@@ -1,4 +1,4 @@
-//! What it takes to run a model over sequences of tokens.
+//! Runs a model over sequences of tokens.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use crate::pace::Pace;
 use crate::sampling::Sampling;
 use crate::sequence::{Plans, Sequence};
 
-/// The activations of a model and the order of its submits. Any number of [sequences](Sequence) can share one: nothing that a
-/// later step of a sequence needs is in it.
+/// The activations of a model, and the order of its submits. Any number of [sequences](Sequence) can share a runner,
+/// because it holds nothing that a later step of a sequence needs.
 pub struct Runner {
     pub(crate) engine: Engine,
     pub(crate) activations: Activations,
@@ -86,11 +86,11 @@ impl Runner {
         Ok(fork)
     }
 
-    /// Brings a sequence to hold `prompt`, up to what the step of the first token still has to compute. Tokens that it holds
-    /// already are not computed again.
+    /// Computes the keys and values of `prompt`, except what [`Runner::submit_first`] computes. The sequence keeps the
+    /// prefix that it shares with the prompt.
     pub(crate) async fn prefill(&mut self, sequence: &mut Sequence, prompt: &[u32]) -> Result<Prefilled> {
         let shared = sequence.tokens().iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        // The last token always runs, for its logits.
+        // The last token is always computed, for its logits.
         sequence.rewind(shared.min(prompt.len() - 1));
         let computed = prompt.len() - sequence.tokens().len();
         if computed == 1 {
@@ -109,7 +109,7 @@ impl Runner {
         }
     }
 
-    /// Runs all layers on a chunk of a prompt, in submits of bearable length.
+    /// Runs all layers on a chunk of a prompt, in submits whose length [`Pace`] chooses.
     async fn run_chunk(&mut self, plan: &Plan, chunk: &[u32], position: usize) -> Result<()> {
         let gpu = &self.engine.inner.gpu;
         gpu.write(&self.activations.tokens, 0, bytemuck::cast_slice(chunk));
@@ -127,7 +127,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Submits the step that makes the first token after a prompt: what [`Runner::prefill`] left to do.
+    /// Submits the step that produces the first token after a prompt: what [`Runner::prefill`] left to compute.
     pub(crate) fn submit_first(&mut self, sequence: &mut Sequence, prompt: &[u32], prefilled: &Prefilled, draw: &Draw) {
         let last = &prompt[prefilled.last.clone()];
         sequence.extend(last);
@@ -135,7 +135,8 @@ impl Runner {
         self.submit(sequence, step, !prefilled.body_done, draw);
     }
 
-    /// Submits the step that is fed the sequence's newest token, which the host need not know yet, and makes one more.
+    /// Submits the step that takes the sequence's newest token as input and produces the next one. The host need not
+    /// have read the newest token yet.
     pub(crate) fn submit_next(&mut self, sequence: &mut Sequence, draw: &Draw) {
         let step = draw.step(sequence.advance());
         self.submit(sequence, step, true, draw);
@@ -152,11 +153,11 @@ impl Runner {
     }
 }
 
-/// How a step's token is drawn.
+/// How a step's token is sampled.
 pub(crate) struct Draw {
     pub(crate) sampling: Sampling,
     pub(crate) seed: u64,
-    /// How many were drawn before in this reply.
+    /// Tokens of this reply that were sampled before.
     pub(crate) number: usize,
 }
 
@@ -166,17 +167,17 @@ impl Draw {
     }
 }
 
-/// The plan of a step of this many tokens of a prompt.
+/// The plan of a prefill step of this many tokens.
 pub(crate) fn prefill_plan(plans: &Plans, tokens: usize) -> &Plan {
     plans.small_batch.as_ref().filter(|_| tokens <= MAX_SMALL_BATCH).unwrap_or(&plans.prefill)
 }
 
-/// What [`Runner::prefill`] left.
+/// What [`Runner::prefill`] computed.
 pub(crate) struct Prefilled {
     /// Tokens of the prompt that were not in the cache.
     pub(crate) computed: usize,
     /// The positions of the last chunk.
     pub(crate) last: Range<usize>,
-    /// Whether the last chunk went through all layers; if not, it is one token, for the decode kernels.
+    /// Whether the last chunk went through all layers. If not, it is a single token, which the decode plan computes.
     pub(crate) body_done: bool,
 }

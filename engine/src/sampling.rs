@@ -1,4 +1,4 @@
-//! How replies are drawn.
+//! The sampling parameters.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -9,19 +9,20 @@ use crate::gpu::Step;
 /// The kernel `sample` documents each step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// 0 takes the likeliest token; 1 draws as the model says; higher is wilder.
+    /// 0 takes the most likely token; 1 samples from the model's distribution; above 1 flattens it.
     pub temperature: f32,
-    /// Tokens to choose from; 0 for all.
+    /// Samples from this many of the most likely tokens; 0 for all.
     pub top_k: u32,
-    /// Share of probability to choose from, above 0 and up to 1; 1 for all.
+    /// Samples from the most likely tokens whose probabilities sum to this, above 0 and up to 1; 1 for all.
     pub top_p: f32,
-    /// Least probability relative to the likeliest token's, from 0 up to 1; 0 for none.
+    /// The least probability relative to that of the most likely token, from 0 to 1; 0 for no limit.
     pub min_p: f32,
-    /// Divides the logits of tokens that were said already; 1 for none.
+    /// Makes tokens of the prompt and the reply less likely if above 1: divides their logits if positive, multiplies
+    /// them if negative. 1 for no penalty.
     pub repetition_penalty: f32,
-    /// Equal seeds draw equal replies; `None` for a new one each time.
+    /// Equal seeds give equal replies; `None` for a new random seed per reply.
     pub seed: Option<u64>,
-    /// Tokens after which a reply ends; `None` for as many as the context holds.
+    /// The most tokens of a reply; `None` for as many as the context holds.
     pub max_tokens: Option<usize>,
     /// Whether the model's end-of-turn tokens end the reply.
     pub stop_at_end: bool,
@@ -44,26 +45,26 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// Always the likeliest token.
+    /// Always takes the most likely token.
     pub fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::default() }
     }
 
-    /// Whether the likeliest token is taken.
+    /// Whether the most likely token is always taken.
     pub fn is_greedy(&self) -> bool {
         self.temperature == 0.0
     }
 
-    /// Whether the settings make sense; everything that takes them asks.
+    /// Checks that every parameter is in range. All functions that take a `Sampling` call this.
     ///
     /// # Errors
-    /// [`Error::Setting`] for the first that does not.
+    /// [`Error::Setting`] for the first that is out of range.
     pub fn check(&self) -> Result<()> {
         let check = |ok: bool, field, value: f32, expected| {
             if ok { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected }) }
         };
         let t = self.temperature;
-        // Below a hundredth, exp((logit - highest) / temperature) is a step function; greedy says so plainly.
+        // Below 0.01, exp((logit - highest) / temperature) is a step function, the same as greedy sampling with 0.
         check(t == 0.0 || (0.01..=100.0).contains(&t), "temperature", t, "0 or from 0.01 to 100")?;
         check(self.top_p > 0.0 && self.top_p <= 1.0, "top-p", self.top_p, "above 0 and at most 1")?;
         check((0.0..=1.0).contains(&self.min_p), "min-p", self.min_p, "from 0 to 1")?;
@@ -81,7 +82,7 @@ impl Sampling {
         })
     }
 
-    /// The uniform of a step at `position` that draws a reply's token of this number.
+    /// The uniform of a step at `position` that samples token number `draw` of a reply.
     pub(crate) fn step(&self, seed: u64, position: usize, draw: usize) -> Step {
         Step {
             seed_low: seed as u32,

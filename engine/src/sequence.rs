@@ -8,20 +8,20 @@ use crate::gpu::{Mapping, Plan, Readback, Step};
 use crate::model::SequenceState;
 use crate::ops::{NO_TOKEN, TokenSink};
 
-/// Steps of a sequence that may run on the device while the host still waits for an earlier token.
+/// The most steps of a sequence in flight: submitted, and their tokens not yet read by the host.
 pub(crate) const IN_FLIGHT: usize = 2;
 
-/// A sequence of tokens with its KV cache, to be extended by a [`Runner`](crate::Runner), which several sequences can share.
-/// It alone owns its ids and its cache.
+/// A sequence of tokens with its KV cache. It is the only owner of its ids and its cache. A [`Runner`](crate::Runner),
+/// which several sequences can share, extends it.
 pub struct Sequence {
     pub(crate) engine: Engine,
-    /// The tokens that the host knows. Those of steps in flight are missing.
+    /// The tokens that the host has read, without those of steps in flight.
     ids: Vec<u32>,
-    /// Positions whose keys and values are in the cache, or will be once what was submitted is done.
+    /// Positions whose keys and values are in the cache once all submitted steps are done.
     computed: usize,
     pub(crate) state: SequenceState,
     pub(crate) plans: Plans,
-    /// One for each step in flight.
+    /// One per step in flight.
     readbacks: Vec<Readback>,
     in_flight: VecDeque<InFlight>,
 }
@@ -29,14 +29,14 @@ pub struct Sequence {
 /// The plans of a sequence, over the activations of its runner.
 pub(crate) struct Plans {
     pub(crate) prefill: Plan,
-    /// The same for a small batch, where there are kernels for those.
+    /// For a small batch of prompt tokens; `None` without kernels for that.
     pub(crate) small_batch: Option<Plan>,
     pub(crate) decode: Plan,
     pub(crate) greedy: Plan,
     pub(crate) sample: Plan,
 }
 
-/// A submitted step whose token the host has not seen yet.
+/// A submitted step whose token the host has not read yet.
 struct InFlight {
     submission: wgpu::SubmissionIndex,
     readback: usize,
@@ -59,27 +59,28 @@ impl Sequence {
         &self.ids[..self.ids.len().min(self.computed)]
     }
 
-    /// Forgets all tokens from `len` on. Free: what is in the cache beyond stays unseen.
+    /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the
+    /// sequence.
     pub fn rewind(&mut self, len: usize) {
         self.computed = len.min(self.tokens().len());
         self.ids.truncate(self.computed);
     }
 
-    /// Appends tokens whose keys and values are computed.
+    /// Appends tokens whose keys and values are in the cache.
     pub(crate) fn extend(&mut self, ids: &[u32]) {
         debug_assert_eq!(self.ids.len(), self.computed, "steps in flight come first");
         self.ids.extend_from_slice(ids);
         self.computed = self.ids.len();
     }
 
-    /// Sets what the repetition penalty knows at the start of a reply.
+    /// Sets the tokens that the repetition penalty applies to at the start of a reply.
     pub(crate) fn set_seen(&self, ids: &[u32]) {
         let inner = &self.engine.inner;
         let bits = TokenSink::bits_of(ids, inner.config.vocab_size);
         inner.gpu.write(&self.state.sink.seen, 0, bytemuck::cast_slice(&bits));
     }
 
-    /// Sets the token that the next decode step is fed.
+    /// Sets the input token of the next decode step.
     pub(crate) fn set_token(&self, id: u32) {
         self.engine.inner.gpu.write(&self.state.sink.token, 0, bytemuck::bytes_of(&id));
     }
@@ -89,13 +90,14 @@ impl Sequence {
         self.in_flight.len()
     }
 
-    /// Makes room for the token that a decode step is about to be fed; gives its position.
+    /// Reserves the position of the next decode step's input token, and returns it.
     pub(crate) fn advance(&mut self) -> usize {
         self.computed += 1;
         self.computed - 1
     }
 
-    /// Takes note of a step that `submit` submits, given the plans and the copy that makes the step's token readable.
+    /// Records a step in flight. `submit` gets the plans and a function that encodes the copy of the step's token to a
+    /// readback buffer.
     pub(crate) fn submitted(
         &mut self,
         step: &Step,
@@ -111,7 +113,7 @@ impl Sequence {
         self.in_flight.push_back(InFlight { submission, readback, mapping });
     }
 
-    /// The token of the oldest step in flight, which joins the sequence.
+    /// Waits for the token of the oldest step in flight, and appends it to the sequence.
     pub(crate) async fn take_token(&mut self) -> Result<u32> {
         let token = self.take_result().await?;
         let inner = &self.engine.inner;
@@ -128,8 +130,8 @@ impl Sequence {
         }
     }
 
-    /// What the oldest step in flight chose. A step leaves the queue only once its readback is free again, so a caller may
-    /// give up waiting at any time.
+    /// Waits for the token of the oldest step in flight. A step leaves the queue only when its readback is free again,
+    /// so dropping the future is safe at any time.
     async fn take_result(&mut self) -> Result<u32> {
         let Some(step) = self.in_flight.front_mut() else {
             return Err(Error::Gpu { reason: "no step is in flight".into() });
@@ -142,14 +144,14 @@ impl Sequence {
                 bytemuck::pod_read_unaligned::<u32>,
             )
             .await;
-        // Until then its buffer cannot be asked for anything else.
+        // A buffer cannot be mapped again before its mapping is over.
         if step.mapping.is_over() {
             self.in_flight.pop_front();
         }
         token
     }
 
-    /// Waits for steps that an earlier reply left running, and drops their tokens.
+    /// Waits for the steps in flight of an earlier reply, and discards their tokens.
     pub(crate) async fn drain(&mut self) -> Result<()> {
         while !self.in_flight.is_empty() {
             self.take_result().await?;

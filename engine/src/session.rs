@@ -1,4 +1,4 @@
-//! One sequence with a runner for itself.
+//! A sequence and its runner, as one.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -10,11 +10,11 @@ use crate::runner::Runner;
 use crate::sampling::Sampling;
 use crate::sequence::Sequence;
 
-/// Rows of logits made at once when a caller wants all of them.
+/// Rows of logits per step of [`Session::logits`].
 const LOGIT_ROWS: usize = 32;
 
-/// A sequence of tokens with its KV cache, and a runner to extend it. Owns all the buffers that a step needs; the weights stay
-/// with the engine. Several sequences can share one [`Runner`] instead.
+/// A sequence of tokens with its KV cache, and the runner that extends it. A session owns all buffers of a step except
+/// the weights, which belong to the engine. To let several sequences share buffers, use a [`Runner`].
 pub struct Session {
     pub(crate) runner: Runner,
     pub(crate) sequence: Sequence,
@@ -41,7 +41,7 @@ impl Engine {
     }
 }
 
-/// A generation of a session: call [`Generation::next`] until it returns `None`.
+/// A generation in progress: call [`Generation::next`] until it returns `None`.
 pub struct Generation<'s> {
     session: &'s mut Session,
     decoding: Decoding,
@@ -51,7 +51,7 @@ impl Generation<'_> {
     /// The next token, or `None` at the end; a stop token ends the generation and is not returned.
     ///
     /// # Errors
-    /// If the device is lost or refuses a command.
+    /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails, and [`Error::NoToken`] if all logits are NaN.
     pub async fn next(&mut self) -> Result<Option<u32>> {
         self.decoding.next(&mut self.session.runner, &mut self.session.sequence).await
     }
@@ -70,7 +70,7 @@ impl Generation<'_> {
         self.decoding.finish()
     }
 
-    /// How long it took so far.
+    /// How long the generation has taken so far.
     pub fn timings(&self) -> Timings {
         self.decoding.timings()
     }
@@ -87,7 +87,8 @@ impl Session {
         &self.runner.engine
     }
 
-    /// Forgets all tokens from `len` on. Free: what is in the cache beyond stays unseen.
+    /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the
+    /// sequence.
     pub fn rewind(&mut self, len: usize) {
         self.sequence.rewind(len);
     }
@@ -111,10 +112,10 @@ impl Session {
         pollster::block_on(self.fork())
     }
 
-    /// Continues `prompt` as `sampling` says. Tokens that the session holds already are not computed again: a second turn
-    /// costs only what is new.
+    /// Generates a continuation of `prompt`, which is the whole sequence from `<bos>` on. The session keeps the prefix
+    /// that it shares with the prompt, so a second turn computes only its new tokens.
     ///
-    /// Nothing runs until [`Generation::next`]; dropping the generation cancels it.
+    /// Nothing runs until [`Generation::next`]. Dropping the generation cancels it.
     ///
     /// # Errors
     /// [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`], [`Error::ContextFull`], [`Error::Setting`].
@@ -123,7 +124,7 @@ impl Session {
         Ok(Generation { session: self, decoding })
     }
 
-    /// The logits of the token that would follow `prompt`, after the soft-cap: as many as the vocabulary has tokens.
+    /// The logits of the token after `prompt`, `[vocab_size]`, after the soft-cap.
     ///
     /// # Errors
     /// As for [`Session::generate`].
@@ -142,11 +143,11 @@ impl Session {
         pollster::block_on(self.next_logits(prompt))
     }
 
-    /// Logits of every position of `tokens` from `first` on, from an empty cache: `sink` gets each position's row of the
-    /// vocabulary's size, in order, and returns whether to go on.
+    /// Computes the logits of every position of `tokens` from `first` on, starting with an empty cache. `sink` gets
+    /// each position with its logits, `[vocab_size]`, in order, and returns whether to continue.
     ///
     /// # Errors
-    /// As for [`Session::generate`], and [`Error::Cancelled`].
+    /// As for [`Session::generate`], and [`Error::Cancelled`] if `sink` returns false.
     pub async fn logits(
         &mut self,
         tokens: &[u32],
@@ -173,7 +174,7 @@ impl Session {
             gpu.write(&activations.tokens, 0, bytemuck::cast_slice(chunk));
             let position = i * rows;
             let step = Step { n_tokens: chunk.len() as u32, position: position as u32, ..Step::default() };
-            // The last segment is the head, which early positions do not need.
+            // The last segment is the head, which positions before `first` do not need.
             let wanted = position + chunk.len() > first;
             for segment in 0..plan.segments() - usize::from(!wanted) {
                 gpu.run_segments(ring, &plan, segment..segment + 1, &step).await?;

@@ -1,15 +1,15 @@
 //! Gemma's turn template.
 //!
-//! A chat becomes `<bos><start_of_turn>user\n{text}<end_of_turn>\n<start_of_turn>model\n`. Control pieces are put in as ids
-//! and never as text, so whatever a person types stays text.
+//! A chat becomes `<bos><start_of_turn>user\n{text}<end_of_turn>\n<start_of_turn>model\n`. The template inserts control
+//! pieces as ids, never as text, so a user cannot type one.
 
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
-/// Who speaks.
+/// The speaker of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The person.
+    /// The user.
     User,
     /// The model.
     Model,
@@ -27,21 +27,22 @@ impl Role {
 /// One turn of a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// Who speaks.
+    /// The speaker.
     pub role: Role,
-    /// What was said. White space around it is dropped, except at the end of a reply that goes on.
+    /// The message. White space around it is removed, except at the end of a last model turn, which the model
+    /// continues.
     pub text: String,
 }
 
 /// The ids of a chat, `<bos>` included, ready for the model to reply to.
 ///
-/// Gemma has no system role: `system` goes in front of the first turn, with a blank line between. Where the last turn is
-/// the model's, it is left open, and the model goes on with it.
+/// Gemma has no system role, so `system` is put before the first turn's text, followed by a blank line. If the last
+/// turn is the model's, it stays open, and the model continues it.
 ///
 /// # Errors
 ///
-/// [`Error::EmptyPrompt`] where there is no turn, [`Error::Setting`] where the turns do not alternate, beginning with the
-/// user, and [`Error::Unsupported`] where the vocabulary has no `<start_of_turn>` or `<end_of_turn>`.
+/// [`Error::EmptyPrompt`] if there is no turn, [`Error::Setting`] if the turns do not alternate, beginning with the
+/// user, and [`Error::Unsupported`] if the vocabulary has no `<start_of_turn>` or `<end_of_turn>`.
 pub fn render(tokenizer: &Tokenizer, system: Option<&str>, turns: &[Turn]) -> Result<Vec<u32>> {
     let (Some(start), Some(end)) = (tokenizer.start_of_turn_id(), tokenizer.end_of_turn_id()) else {
         return Err(Error::Unsupported {
@@ -57,7 +58,7 @@ pub fn render(tokenizer: &Tokenizer, system: Option<&str>, turns: &[Turn]) -> Re
         let open = index + 1 == turns.len() && turn.role == Role::Model;
         let text = if open { turn.text.trim_start() } else { turn.text.trim() };
         let system = system.map(str::trim).filter(|system| index == 0 && !system.is_empty());
-        // The role and the text are one string to the reference, and merges may cross from one into the other.
+        // The reference encodes the role and the text as one string, and merges can cross their border.
         let plain = match system {
             Some(system) if text.is_empty() => format!("{role}\n{system}"),
             Some(system) => format!("{role}\n{system}\n\n{text}"),
@@ -102,7 +103,7 @@ mod tests {
         roles.zip(texts).map(|(role, text)| Turn { role, text: (*text).to_owned() }).collect()
     }
 
-    /// The chat is the same as the reference's string, parsed whole.
+    /// Asserts that the chat equals the reference's string, encoded as a whole.
     #[track_caller]
     fn renders(system: Option<&str>, texts: &[&str], expected: &str) {
         for tokenizer in both() {

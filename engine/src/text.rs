@@ -1,4 +1,4 @@
-//! Tokens of a reply as text.
+//! Generates a reply as text.
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -9,10 +9,10 @@ use crate::sequence::Sequence;
 use crate::session::Session;
 use crate::tokenizer::TextStream;
 
-/// A [`Decoding`] whose tokens become text.
+/// A [`Decoding`] whose tokens are decoded to text.
 pub(crate) struct TextDecoding {
     decoding: Decoding,
-    /// Without a tokenizer, the ids are written out.
+    /// `None` without a tokenizer; then the text lists the ids.
     stream: Option<TextStream>,
     ids: Vec<u32>,
     ended: bool,
@@ -25,7 +25,7 @@ impl TextDecoding {
         Ok(Self { decoding, stream, ids: Vec::new(), ended: false })
     }
 
-    /// The next piece of text that is certain, or `None` at the end. After an error there is nothing more.
+    /// The next piece of complete characters, or `None` at the end. After an error, every call returns `None`.
     pub(crate) async fn next(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<String>> {
         while !self.ended {
             let next = self.decoding.next(runner, sequence).await;
@@ -50,7 +50,7 @@ impl TextDecoding {
         }
     }
 
-    /// What is left of a character that was begun, where no more tokens will come.
+    /// The bytes of an incomplete character, as U+FFFD, when no more tokens follow.
     pub(crate) fn rest(&mut self) -> Option<String> {
         self.stream.as_mut().map(TextStream::finish).filter(|rest| !rest.is_empty())
     }
@@ -68,14 +68,14 @@ impl TextDecoding {
     }
 }
 
-/// A generation of a session as text: call [`TextGeneration::next`] until it returns `None`.
+/// A generation of text in progress: call [`TextGeneration::next`] until it returns `None`.
 pub struct TextGeneration<'s> {
     session: &'s mut Session,
     text: TextDecoding,
 }
 
 impl Session {
-    /// [`Session::generate`], as pieces of text. Without a tokenizer the text is the tokens' ids.
+    /// [`Session::generate`], as pieces of text. If the model has no tokenizer, the text lists the tokens' ids.
     ///
     /// # Errors
     /// As for `generate`.
@@ -89,7 +89,7 @@ impl TextGeneration<'_> {
     /// The next piece of text, never empty, or `None` at the end.
     ///
     /// # Errors
-    /// If the device is lost or refuses a command.
+    /// As for [`Generation::next`](crate::Generation::next).
     pub async fn next(&mut self) -> Result<Option<String>> {
         self.text.next(&mut self.session.runner, &mut self.session.sequence).await
     }
@@ -103,12 +103,12 @@ impl TextGeneration<'_> {
         pollster::block_on(self.next())
     }
 
-    /// What is left of a character that was begun, for callers who stop before the end.
+    /// The bytes of an incomplete character, as U+FFFD, for a caller who stops before the end.
     pub fn rest(&mut self) -> Option<String> {
         self.text.rest()
     }
 
-    /// The tokens so far.
+    /// The ids of the tokens so far.
     pub fn ids(&self) -> &[u32] {
         &self.text.ids
     }
@@ -118,7 +118,7 @@ impl TextGeneration<'_> {
         self.text.finish()
     }
 
-    /// How long it took so far.
+    /// How long the generation has taken so far.
     pub fn timings(&self) -> Timings {
         self.text.timings()
     }

@@ -16,7 +16,7 @@ proptest! {
     }
 }
 
-/// What a model of damaged weights makes.
+/// Without any candidate, as after NaN logits, there is no token.
 #[test]
 fn argmax_merge_of_nothing() {
     check(&[None; ARGMAX_STRETCHES], 5);

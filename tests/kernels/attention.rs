@@ -41,7 +41,8 @@ proptest! {
     }
 }
 
-/// The window's edge, where an off-by-one hides: just before, at and after it is first crossed, and at tiles of 64 keys.
+/// The edge of the window, where off-by-one errors hide: just before, at and after the first position past it, and at
+/// tiles of 64 keys.
 #[test]
 fn attention_at_the_edge_of_the_window() {
     for (position, window) in [(14, 16), (15, 16), (16, 16), (63, 64), (64, 64), (65, 64), (130, 65), (127, 1)] {
@@ -75,7 +76,7 @@ fn check(case: &Case) {
     for (name, gpu) in devices() {
         for (format, tolerance) in [(CacheFormat::F32, 3.0 * F32), (CacheFormat::F16, 4.0 * F16_CACHE)] {
             let cache = filled(gpu, format, kv_heads, head_dim, positions, &k, &v);
-            // Rows of q go on with keys and values, which are none of attention's business.
+            // Rows of q continue with keys and values, which attention must ignore.
             let qkv = side_by_side(&[&q, &vec![f32::NAN; tokens * 2 * kv_heads * head_dim]], tokens);
             let q = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &qkv);
             let out = dirty(gpu, tokens, heads * head_dim);
@@ -88,7 +89,7 @@ fn check(case: &Case) {
     }
 }
 
-/// A step of one token: rotated where it is attended to, with the keys and values before it in the cache.
+/// A step of one token, which the kernel rotates itself. The cache holds the keys and values before it.
 #[derive(Clone, Debug)]
 struct Split {
     group: usize,
@@ -104,7 +105,7 @@ struct Split {
 
 prop_compose! {
     fn split()(
-        // Eight and more rows take a workgroup or two.
+        // Eight or more rows take one or two workgroups.
         group in prop_oneof![1usize..6, 7usize..11],
         kv_heads in 1usize..4,
         head_dim in prop::sample::select(vec![8usize, 24, 32, 128, 256]),
@@ -211,7 +212,7 @@ fn check_split(case: &Split) {
                 into(Operand::Int8(&int8));
                 assert_close(&what, &read_int8(gpu, &int8, 1, cols), &reference::quantize(&found, cols), INT8);
             }
-            // The cache has the new position, the old ones as they were, and nothing after it.
+            // The cache holds the new position, the unchanged old ones, and nothing after them.
             let positions = position + 1;
             let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, cache.capacity(), 0..positions);
             let cache_tolerance = if format == CacheFormat::F32 { 5.0 * F32 } else { F16_CACHE };
@@ -221,7 +222,7 @@ fn check_split(case: &Split) {
     }
 }
 
-/// A cache that holds these keys and values, put there by the kernel whose job it is, with angles of zero.
+/// A cache that holds these keys and values. The kernel `rope` writes them, with angles of zero.
 fn filled(
     gpu: &Gpu,
     format: CacheFormat,

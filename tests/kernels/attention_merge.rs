@@ -10,7 +10,7 @@ proptest! {
         heads in 1usize..6,
         splits in 2usize..33,
         head_dim in prop::sample::select(vec![4usize, 24, 32, 128, 256]),
-        // Late splits may have no keys yet; they hold what an earlier step left.
+        // The last splits can be without keys. Then they hold the results of an earlier step.
         position in 0usize..3000,
         window in prop::option::of(1usize..3000),
         seed: u64,

@@ -5,11 +5,11 @@ use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
-/// Drivers compile the kernel anew for every width. This one has more quads than a workgroup of 256, more groups than one of 64,
-/// and a last group that is not full.
+/// The only width, because drivers compile the kernel once per width. It has more quads than a workgroup of 256, more
+/// groups than one of 64, and an incomplete last group.
 const COLS: usize = 2100;
 
-/// The ways that can fuse norms of this many columns, each float kernel once.
+/// The ways that can fuse norms of this many columns; one per float kernel.
 fn fusing(gpu: &Gpu, format: WeightFormat, cols: usize) -> impl Iterator<Item = &'static Way> {
     Way::all(Mode::Decode).filter(move |way| {
         let is_new = way.quantizes_activations() || *way == Way::FLOAT_DECODE;
@@ -40,15 +40,16 @@ proptest! {
                 let fused_out = if int8 { Operand::Int8(&fused) } else { Operand::Float(&out) };
                 run(gpu, step(1, 0), |r| ops::gate_up(r, way, norm, &new_residual, &weights, fused_out));
                 assert_close(&what, &read(gpu, &new_residual, 1), &after, F32);
-                // Other workgroups may read the old one until all are done.
+                // The old residual stream is unchanged, because other workgroups can still read it.
                 assert_eq!(read(gpu, &residual, 1), before, "{what}");
                 if !int8 {
-                    // Sums of `cols` products, times such sums.
+                    // Each output is a product of two sums of `cols` products.
                     assert_close_for(&what, &read(gpu, &out, 1), &expected, cols as f64, F32);
                     continue;
                 }
-                // What is rounded after the norms may fall either way, so that a reference would be as far off as a byte of
-                // every group makes. The separate kernels sum the norms in the same order, and have references.
+                // A value between two bytes after the norms can be rounded either way, so a reference could differ by
+                // one byte per group. So compare with the separate kernels, which sum the norms in the same order and
+                // have references.
                 run(gpu, step(1, 0), |r| {
                     ops::add_rms_norm(r, norm, Operand::Int8(&x_int8));
                     ops::product_geglu(r, way, &weights, Operand::Int8(&x_int8), Operand::Int8(&apart));
@@ -60,7 +61,7 @@ proptest! {
     }
 }
 
-/// As many activations as are said to fit: devices refuse a kernel that takes more than WebGPU's 16 KiB.
+/// The widest activations that `can_fuse_norms` accepts. Devices refuse a kernel that takes more than WebGPU's 16 KiB.
 #[test]
 fn gate_up_fits_as_it_says() {
     let way = Way::FLOAT_DECODE;

@@ -12,7 +12,8 @@ proptest! {
         let gate: Vec<f32> = gaussian(seed, rows * cols).iter().map(|v| v * scale).collect();
         let up = gaussian(seed ^ 1, rows * cols);
         let expected = reference::geglu(&gate, &up);
-        // GELU takes the tanh of a gate far below zero from 1, so that what is left is small.
+        // GELU of a gate far below zero adds 1 and a tanh near -1, so the result is small and the values that cancel
+        // are large.
         let size = largest(&gate) * largest(&up);
         for (name, gpu) in devices() {
             let both = side_by_side(gpu, &gate, &up, cols);
@@ -39,7 +40,7 @@ fn geglu_of_large_gates_is_finite() {
     }
 }
 
-/// Gates and ups as the kernel wants them.
+/// Gates and ups in the layout that the kernel takes.
 fn side_by_side(gpu: &Gpu, gate: &[f32], up: &[f32], cols: usize) -> Tensor {
     let mut rows = Vec::new();
     for (gate, up) in gate.chunks_exact(cols).zip(up.chunks_exact(cols)) {

@@ -26,7 +26,7 @@ proptest! {
     }
 }
 
-/// NaN, which damaged weights make, must not look like a logit after the cap.
+/// NaN logits (damaged weights) stay NaN after the soft-cap.
 #[test]
 fn logits_of_nan() {
     let values = [1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -3.0];

@@ -18,7 +18,8 @@ mod shortlist;
 
 use proptest::test_runner::Config;
 
-/// A small number of cases, because each runs on every kind of device; the odd shapes come from the strategies, not from numbers of cases.
+/// A small number of cases, because each runs on every kind of device. The strategies choose odd shapes, so more cases
+/// are not needed.
 fn cases(n: u32) -> Config {
     Config { cases: n, failure_persistence: None, ..Config::default() }
 }

@@ -19,13 +19,14 @@ fn product_small_batch() {
     each_way(Mode::SmallBatch, 1..MAX_SMALL_BATCH + 1, 2);
 }
 
-/// Cooperative matrices only where the adapter has them: `tests/scripts/with-coop-lavapipe.sh` brings a driver that does.
+/// Includes cooperative matrices if the adapter has them. `tests/scripts/with-coop-lavapipe.sh` runs a driver that
+/// does.
 #[test]
 fn product_prefill() {
     each_way(Mode::Prefill, 1..70, 4);
 }
 
-/// A head's worth of rows: more workgroups than a dimension of a grid has, if each made one row.
+/// The number of rows of a head: with one row per workgroup, more than a dimension of a grid allows.
 #[test]
 fn product_of_many_rows() {
     for way in Way::all(Mode::Decode) {
@@ -33,7 +34,7 @@ fn product_of_many_rows() {
     }
 }
 
-/// After a chunk of prompt, the last token's row is the one that counts.
+/// After a chunk of a prompt, decode multiplies the row of the last token.
 #[test]
 fn product_takes_the_last_token() {
     for way in Way::all(Mode::Decode) {
@@ -41,7 +42,7 @@ fn product_takes_the_last_token() {
     }
 }
 
-/// A run that is meant to have them must not pass without.
+/// A run that requires cooperative matrices must not pass without them.
 #[test]
 fn cooperative_matrices_are_there_where_they_must_be() {
     if std::env::var("LAPIDARY_REQUIRE_COOP").is_ok_and(|value| value == "1") {
@@ -55,7 +56,7 @@ struct Case {
     cols: usize,
     shard_rows: usize,
     tokens: usize,
-    /// Gemma's feed-forward activations exceed what f16 holds.
+    /// Gemma's feed-forward activations exceed the range of f16.
     size: f32,
     seed: u64,
 }
@@ -75,7 +76,7 @@ fn each_way(mode: Mode, tokens: std::ops::Range<usize>, cases: u32) {
     }
 }
 
-/// The formats and devices that a way is for.
+/// The formats and devices that a way supports.
 fn supported(way: &Way) -> impl Iterator<Item = (WeightFormat, &'static str, &'static Gpu)> {
     let formats = WeightFormat::ALL.into_iter();
     let all = formats.flat_map(|format| devices().iter().map(move |(name, gpu)| (format, *name, gpu)));
@@ -90,7 +91,7 @@ fn check(way: &Way, case: Case) {
     for (format, name, gpu) in supported(way) {
         let shard_bytes = shard_rows as u64 * format.gpu_row(cols).quant_bytes();
         let (weights, held) = matrix(gpu, format, cols, &values, shard_bytes);
-        // The products of integers are exact, so the kernel errs no more than f32 does.
+        // Products of integers are exact, so the tolerance of f32 is enough.
         let rounded = if way.quantizes_activations() { reference::quantize(&x, cols) } else { x.clone() };
         let expected = reference::matmul(&held, &rounded[(tokens - out_rows) * cols..], cols);
         let float = tensor(gpu, cols, &x);
@@ -100,7 +101,7 @@ fn check(way: &Way, case: Case) {
             let operand = operand(r, way, &float, &int8);
             ops::product(r, way, &weights, operand, &out, 0);
         });
-        // Sums of `cols` products are as large as the root, even where terms cancel.
+        // The magnitude of a sum of `cols` products is about the square root of `cols`, even if the terms cancel.
         let largest = largest(&expected).max(f64::from(size) * (cols as f64).sqrt());
         let tolerance = if way.rounding == Rounding::F16 { F16 } else { F32 };
         let what = format!("{name}, {format}, {way:?}, {tokens} tokens of {rows} x {cols}");
@@ -108,7 +109,7 @@ fn check(way: &Way, case: Case) {
     }
 }
 
-/// The activations as a way takes them.
+/// The activations in the format that a way takes.
 fn operand<'a>(
     r: &mut lapidary_engine::gpu::Recording,
     way: &Way,
@@ -127,7 +128,7 @@ proptest! {
     #[test]
     fn product_geglu(groups in 1usize..9, odd in 0usize..32, cols in 1usize..700, tokens in 1usize..3, seed: u64) {
         for way in Way::all(Mode::Decode) {
-            // Integers come in whole groups.
+            // Integers need whole groups.
             let inner = if way.quantizes_activations() { 32 * groups } else { 32 * groups - odd };
             let values = gaussian(seed, 2 * inner * cols);
             let x = gaussian(seed ^ 1, tokens * cols);
@@ -150,7 +151,7 @@ proptest! {
                     let expected = reference::quantize(&expected, inner);
                     assert_close(&what, &read_int8(gpu, &out_int8, 1, inner), &expected, INT8);
                 } else {
-                    // Sums of `cols` products, times such sums.
+                    // Each output is a product of two sums of `cols` products.
                     assert_close_for(&what, &read(gpu, &out, 1), &expected, cols as f64, F32);
                 }
             }

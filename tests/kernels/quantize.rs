@@ -11,7 +11,7 @@ proptest! {
     }
 }
 
-/// Zeros, numbers too small to divide by, and large ones.
+/// Zeros, values too small to divide by, and large values.
 #[test]
 fn quantize_of_extremes() {
     let mut x = vec![0.0; 4 * 32];

@@ -46,9 +46,9 @@ proptest! {
                 run(gpu, step(tokens, position), |r| {
                     ops::rope(r, numbers, &qkv, &table, weight.as_ref(), &cache);
                 });
-                // The angle is rounded to f32 as in the reference implementation, which far positions feel.
+                // The angle is rounded to f32 as in the reference implementation, which matters at large positions.
                 let what = format!("{name}, {format:?}");
-                // Keys and values stay as they were there.
+                // Keys and values in `qkv` are unchanged.
                 let after = side_by_side(&[&expected_q, &k, &v], tokens);
                 assert_close(&what, &read(gpu, &qkv, tokens), &after, 5.0 * F32);
                 let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, CAPACITY, position..position + tokens);
@@ -65,7 +65,7 @@ pub(crate) fn side_by_side(matrices: &[&[f32]], rows: usize) -> Vec<f32> {
     (0..rows).flat_map(row).copied().collect()
 }
 
-/// Some positions of a cache as `[positions, kv_heads * head_dim]`; everything else must still be zero.
+/// These positions of a cache, as `[positions, kv_heads * head_dim]`. Asserts that everything else is zero.
 pub(crate) fn cached(
     gpu: &lapidary_engine::Gpu,
     buffer: &lapidary_engine::gpu::Buffer,

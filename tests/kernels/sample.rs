@@ -21,7 +21,7 @@ proptest! {
     }
 }
 
-/// More than `PRESELECT` tokens, nearly alike, so that the first look at the likeliest does not suffice for top-p.
+/// More than `PRESELECT` tokens of nearly equal probability, so that the preselected tokens are not enough for top-p.
 #[test]
 fn sample_from_a_flat_distribution() {
     let logits: Vec<f32> = gaussian(3, 20_000).iter().map(|v| v * 0.01).collect();
@@ -30,7 +30,7 @@ fn sample_from_a_flat_distribution() {
     }
 }
 
-/// All tokens tie: top-k keeps them all, and the draw still spreads over them.
+/// All tokens tie. Top-k keeps all of them, and every one can be sampled.
 #[test]
 fn sample_keeps_ties() {
     for draw in 0..8 {
@@ -44,7 +44,8 @@ fn check(s: Sample, logits: &[f32]) {
     for (name, gpu) in devices() {
         let token = draw(gpu, s, logits);
         let token = token.unwrap_or_else(|| panic!("{name}: {s:?}: chose nothing")) as usize;
-        // The same token as the reference's, unless the random number falls within rounding of the border between two.
+        // The same token as the reference, unless the random number is within rounding of the border between two
+        // tokens.
         let before: f64 = probabilities[..token].iter().sum();
         let slack = 1e-5;
         assert!(
@@ -56,7 +57,7 @@ fn check(s: Sample, logits: &[f32]) {
     }
 }
 
-/// Draws from the shortlist of some logits, and checks that the token is where it should be.
+/// Samples from the shortlist of these logits, and asserts that the token is in its place.
 fn draw(gpu: &Gpu, s: Sample, logits: &[f32]) -> Option<u32> {
     let vocab = logits.len();
     let tensor = tensor(gpu, vocab, logits);

@@ -13,14 +13,14 @@ proptest! {
         broken: bool,
         seed: u64,
     ) {
-        // Few distinct values, so that ties abound.
+        // A small number of distinct values, so that ties are frequent.
         let mut logits: Vec<f32> =
             gaussian(seed, vocab).iter().map(|v| (v * levels as f32).round() / levels as f32 + 0.5).collect();
         if broken {
             logits.iter_mut().step_by(5).for_each(|logit| *logit = f32::NAN);
         }
         let stretch = vocab.div_ceil(LISTS);
-        // The reference leaves out nothing that top-k keeps.
+        // The reference lists every token that top-k keeps.
         let mut sorted: Vec<f32> = logits.iter().copied().filter(|logit| logit.is_finite()).collect();
         sorted.sort_by(|a, b| b.total_cmp(a));
         let least = top_k.checked_sub(1).and_then(|last| sorted.get(last)).copied().unwrap_or(f32::MIN);
@@ -28,7 +28,7 @@ proptest! {
         let listed = by_reference.iter().flatten().filter(|(_, logit)| *logit >= least).count();
         prop_assert_eq!(listed, sorted.iter().filter(|logit| **logit >= least).count());
         for (name, gpu) in devices() {
-            // Padding must not be listed, however large.
+            // Padding must never be listed, even if it is the largest value.
             let padded = [logits.as_slice(), &[99.0; 7]].concat();
             let logits = tensor(gpu, vocab + 7, &padded);
             let shortlist = Shortlist::new(vocab);

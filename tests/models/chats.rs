@@ -1,4 +1,4 @@
-//! Conversations, with a tiny model that babbles and a tokenizer that knows bytes and turns.
+//! Tests conversations with a tiny random model and a tokenizer of bytes and turns.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::golden_path;
 
 const CONTROL: [&str; 6] = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"];
 
-/// The folder of a tiny model, with a tokenizer beside it: control pieces, 256 bytes, and the letters of turns.
+/// The folder of a tiny model with a tokenizer: control pieces, 256 bytes, and the letters of turns.
 fn model_with_tokenizer() -> TempDir {
     let folder = TempDir::new().unwrap();
     for entry in fs::read_dir(golden_path("tiny-random-gemma2-f32")).unwrap() {
@@ -64,7 +64,7 @@ fn a_conversation_remembers_and_computes_only_what_is_new() {
 
     let mut reply = chat.send("Why?", &sampling(3)).unwrap();
     while reply.next_blocking().unwrap().is_some() {}
-    // The first turn is in the cache; what the model babbled may tokenize otherwise than it was said.
+    // The first turn is in the cache. The text of the random reply can have other tokens than the reply.
     assert!(reply.timings().prefill_tokens < first.prefill_tokens + 20, "{:?} after {first:?}", reply.timings());
     assert_eq!(chat.turns().len(), 4);
 }
@@ -83,7 +83,7 @@ fn a_dropped_reply_keeps_what_was_said() {
 }
 
 #[test]
-fn the_turn_piece_ends_a_reply_even_where_no_file_says_so() {
+fn the_turn_piece_ends_a_reply_even_if_no_file_names_it() {
     let folder = model_with_tokenizer();
     // generation_config.json names <eos> alone; <end_of_turn> is found by its piece.
     assert_eq!(engine(&folder).stop_ids(), [1, 5]);
@@ -103,7 +103,7 @@ fn typed_control_pieces_are_only_text() {
 }
 
 #[test]
-fn what_cannot_be_said_leaves_the_conversation_as_it_was() {
+fn a_refused_message_leaves_the_conversation_unchanged() {
     let folder = model_with_tokenizer();
     let engine = engine(&folder);
     let mut chat = engine.chat();
@@ -111,7 +111,7 @@ fn what_cannot_be_said_leaves_the_conversation_as_it_was() {
     assert!(matches!(chat.send(&"long ".repeat(200), &sampling(2)).err(), Some(Error::ContextFull { .. })));
     let bad = Sampling { temperature: f32::NAN, ..sampling(2) };
     assert!(matches!(chat.send("Hi", &bad).err(), Some(Error::Setting { .. })));
-    // A reply that is given up before its first word.
+    // A reply that is dropped before its first piece.
     drop(chat.send("Hi", &sampling(2)).unwrap());
     assert!(chat.turns().is_empty());
     let mut reply = chat.send("Hi", &sampling(2)).unwrap();
@@ -119,7 +119,7 @@ fn what_cannot_be_said_leaves_the_conversation_as_it_was() {
 }
 
 #[test]
-fn without_a_tokenizer_a_chat_says_what_is_missing() {
+fn without_a_tokenizer_a_chat_names_the_missing_file() {
     let engine = Engine::builder(golden_path("tiny-random-gemma2-f32")).context(64).build_blocking().unwrap();
     let error = engine.chat().send("Hi", &sampling(2)).err().unwrap();
     assert!(matches!(error, Error::Tokenizer { .. }));

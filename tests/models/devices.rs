@@ -1,4 +1,4 @@
-//! Choosing a device, sharing one, and doing without.
+//! Tests choosing a device, sharing one, and errors without one.
 
 use lapidary_engine::gpu::{AdapterChoice, DeviceOptions, adapters};
 use lapidary_engine::{Engine, Error, Gpu, Sampling, wgpu};
@@ -35,7 +35,7 @@ fn an_adapter_that_is_not_there_is_an_error_that_lists_those_that_are() {
 }
 
 #[test]
-fn webgpu_limits_ask_for_nothing_more() {
+fn webgpu_limits_request_nothing_more() {
     let mut options = DeviceOptions::from_env();
     options.webgpu_limits = true;
     let gpu = block_on(Gpu::open(&options)).unwrap();

@@ -1,4 +1,4 @@
-//! Tiny models against Hugging Face's implementation: logits of every position, and greedy replies.
+//! Compares tiny models with Hugging Face's implementation: logits of every position, and greedy replies.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{TINY, golden_path};
 
-/// What `golden.json` holds of a prompt.
+/// A prompt of `golden.json`.
 pub(crate) struct Prompt {
     pub(crate) name: String,
     pub(crate) ids: Vec<u32>,
@@ -34,13 +34,13 @@ pub(crate) fn builder(model: &str) -> EngineBuilder {
     Engine::builder(golden_path(model)).weights(WeightFormat::F32).context(256)
 }
 
-/// f32 tensor of a safetensors file.
+/// An f32 tensor of a safetensors file.
 pub(crate) fn floats(bytes: &[u8], name: &str) -> Vec<f32> {
     let file = SafeTensors::deserialize(bytes).unwrap();
     bytemuck::pod_collect_to_vec(file.tensor(name).unwrap().data())
 }
 
-/// What the environment asks for, changed.
+/// The options of the environment, changed by `change`.
 pub(crate) fn device(change: impl Fn(&mut DeviceOptions)) -> DeviceOptions {
     let mut options = DeviceOptions::from_env();
     change(&mut options);
@@ -62,7 +62,7 @@ fn logits_and_greedy_tokens_with_safe_shaders() {
     check("safe shaders", |b| b.device(device(|options| options.safe_shaders = true)));
 }
 
-/// Among others, attention that is split over workgroups.
+/// These include attention that is split over workgroups.
 #[test]
 fn logits_and_greedy_tokens_with_kernels_for_gpus() {
     check("kernels for GPUs", |b| b.device(device(|options| options.hardware_kernels = true)));
@@ -96,14 +96,14 @@ fn check(setting: &str, configure: impl Fn(EngineBuilder) -> EngineBuilder) {
     check_with(setting, &[], configure);
 }
 
-/// The same, and that these kernels have a part in it.
+/// The same, and asserts that these kernels are used.
 fn check_with(setting: &str, kernels: &[&str], configure: impl Fn(EngineBuilder) -> EngineBuilder) {
     for model in TINY {
         let engine = configure(builder(model)).build_blocking().unwrap();
         let bytes = std::fs::read(golden_path(model).join("logits_f32.safetensors")).unwrap();
         let mut session = engine.session_blocking().unwrap();
         let used = [session.decode_kernels(), session.prefill_kernels(MAX_SMALL_BATCH)].concat();
-        // Gates and ups that do not fill groups of 32 are two matrices.
+        // If gates and ups do not fill groups of 32, they are two matrices.
         let odd = !engine.config().intermediate_size.is_multiple_of(32);
         let meant = |kernel: &&str| used.contains(kernel) || odd && *kernel == "gate_up";
         assert!(kernels.iter().all(meant), "{model}, {setting}: {used:?}");
@@ -115,7 +115,8 @@ fn check_with(setting: &str, kernels: &[&str], configure: impl Fn(EngineBuilder)
     }
 }
 
-/// The same products of integers, made otherwise: only where a value after the norms is rounded up or down may they differ.
+/// Different kernels for the same products of integers. They can differ only if a value after the norms is rounded
+/// another way.
 #[test]
 fn kernels_of_integers_agree() {
     let way = |mode, name| Way::named(mode, name).unwrap();
@@ -159,7 +160,7 @@ fn check_logits(what: &str, session: &mut Session, prompt: &Prompt, golden: &[f3
 }
 
 fn check_greedy(what: &str, session: &mut Session, prompt: &Prompt) {
-    // Cached: prefill, then a token at a time.
+    // Cached: prefill, then one token per step.
     let mut sampling = Sampling::greedy();
     sampling.max_tokens = Some(prompt.greedy.len());
     sampling.stop_at_end = false;

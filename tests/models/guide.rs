@@ -1,5 +1,5 @@
-//! The guide: a trained model's logits and greedy replies against transformers', and what it answers to questions that it
-//! was not trained on.
+//! The guide: compares a trained model's logits and greedy replies with those of transformers, and checks its answers
+//! to questions that it was not trained on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn read<T: for<'de> Deserialize<'de>>(name: &str) -> T {
     serde_json::from_str(&fs::read_to_string(place(name)).unwrap()).unwrap()
 }
 
-/// A dialogue as transformers computed it.
+/// A dialogue, computed by transformers.
 #[derive(Deserialize)]
 struct Golden {
     turns: Vec<(String, String)>,
@@ -40,7 +40,7 @@ fn logits_and_greedy_replies() {
     assert!(goldens.iter().any(|golden| golden.ids.len() > window + 64), "no dialogue crosses the window");
     let mut session = engine.session_blocking().unwrap();
     for (number, golden) in goldens.iter().enumerate() {
-        // The template and the tokenizer are as in training.
+        // The template and the tokenizer agree with training.
         assert_eq!(prompt(&engine, &golden.turns, &golden.ask), golden.ids, "dialogue {number}");
         let expected = floats(&bytes, &format!("dialogue{number}"));
         let mut expected = golden.positions.iter().zip(expected.chunks_exact(engine.config().vocab_size)).peekable();
@@ -85,7 +85,7 @@ fn reply(session: &mut Session, ids: &[u32]) -> Vec<u32> {
     said
 }
 
-/// What was held out of training, and follow-up questions, which are trained on.
+/// Held-out questions, and follow-up questions, which are in the training data.
 #[derive(Deserialize)]
 struct Evaluation {
     on_topic: Vec<Question>,
@@ -99,9 +99,9 @@ struct Evaluation {
 #[derive(Deserialize)]
 struct Question {
     ask: String,
-    /// Terms that a right answer holds, each with its alternatives between bars.
+    /// Terms that a right answer contains, each with its alternatives separated by bars.
     keys: Vec<String>,
-    /// Whether somebody wrote the question out, or a frame made it from a term.
+    /// Whether a person wrote the question, or a frame made it from a term.
     written: bool,
 }
 
@@ -130,25 +130,25 @@ fn right_answers_to_all_held_out_questions() {
     evaluate(1);
 }
 
-/// What was said before, a question, and the terms that a right answer holds.
+/// The turns so far, a question, and the terms that a right answer contains.
 type Asked<'a> = (Vec<(String, String)>, &'a str, &'a [String]);
 
-/// The share of right answers to all questions about its topics.
+/// The least share of right answers to all questions about its topics.
 const ON_TOPIC: f64 = 0.9;
-/// The same to questions that somebody wrote out: a quarter of them, and the hard ones. This keeps what was reached, 0.64 of
-/// all.
+/// The least share for questions that a person wrote, which are a quarter of all, and the hard ones. The model reaches
+/// 0.64.
 const WRITTEN: f64 = 0.6;
-/// The same to questions that a frame made from a term; 0.99 of all.
+/// The least share for questions that a frame made from a term. The model reaches 0.99.
 const FRAMED: f64 = 0.95;
-/// The share of refusals of questions that are not the guide's; 0.93 of all.
+/// The least share of refusals of questions about other topics. The model reaches 0.93.
 const OFF_TOPIC: f64 = 0.9;
 
-/// Whether an answer has all terms, or one of the alternatives between their bars. Both are in lower case.
+/// Whether an answer contains every term, or one of its alternatives separated by bars. Both are in lower case.
 fn holds(answer: &str, keys: &[String]) -> bool {
     keys.iter().all(|key| key.to_lowercase().split('|').any(|term| has_term(answer, term)))
 }
 
-/// Whether a text has a term as whole words: "ime" is not in "time".
+/// Whether a text contains a term as whole words: "ime" is not in "time".
 fn has_term(text: &str, term: &str) -> bool {
     let inside = |edge: Option<char>, beside: Option<char>| {
         edge.is_some_and(char::is_alphanumeric) && beside.is_some_and(char::is_alphanumeric)
@@ -169,11 +169,11 @@ fn terms_are_whole_words() {
     for (text, term) in [("this time", "ime"), ("dropping it", "drop"), ("ctrl+open", "ctrl+o"), ("q4_01", "q4_0")] {
         assert!(!has_term(text, term), "{term} in {text}");
     }
-    // The second may be a word where the first is not.
+    // The first occurrence is part of a word, the second is a whole word.
     assert!(has_term("time for an ime", "ime"));
 }
 
-/// Asks every `every`th question about its topics, fewer of those that frames made, and all others.
+/// Asks every `every`th question about its topics, fewer of those made by frames, and all questions of the other kinds.
 fn evaluate(every: usize) {
     let engine = Engine::builder(place("model")).build_blocking().unwrap();
     let mut session = engine.session_blocking().unwrap();
@@ -200,16 +200,16 @@ fn evaluate(every: usize) {
     };
     let written = ask("written questions", WRITTEN, on_topic(true));
     let framed: Vec<_> = on_topic(false);
-    // There are many of these, and they are alike.
+    // There are many of these, and they are similar.
     let framed =
         ask("framed questions", FRAMED, if every > 1 { framed.into_iter().step_by(8).collect() } else { framed });
-    // Of each kind as many as are held out, however many were asked.
+    // Weights each kind by its number of held-out questions, not by the number asked.
     let share_written =
         held_out.on_topic.iter().filter(|question| question.written).count() as f64 / held_out.on_topic.len() as f64;
     let right = written * share_written + framed * (1.0 - share_written);
     println!("questions about its topics: {:.1} %", 100.0 * right);
     assert!(right >= ON_TOPIC, "only {:.1} % of the answers are right", 100.0 * right);
-    // All of these: they are few, and a sample of them would tell little of a share this near to the least.
+    // Asks all of these. There are so few that a sample could not measure a share this close to the limit.
     ask(
         "off-topic questions",
         OFF_TOPIC,

@@ -1,4 +1,5 @@
-//! Activations of every layer against Hugging Face's implementation, so that a failure names the first wrong one.
+//! Compares the activations of every layer with Hugging Face's implementation, so that a failure names the first wrong
+//! layer.
 
 use lapidary_engine::gpu::{Recording, StepRing, Tensor};
 use lapidary_engine::model::{Activations, Kernels, Model, RopeTables, SequenceState, record_body};
@@ -9,7 +10,8 @@ use lapidary_tests::{block_on, step, worst_error};
 use crate::golden::{builder, floats, prompts};
 use crate::{TINY, golden_path};
 
-/// Relative to the largest number of the activation. Errors grow from layer to layer; a wrong layer is off by far more.
+/// The tolerance, relative to the largest value of the activation. Rounding errors grow from layer to layer; a wrong
+/// layer differs by far more.
 const TOLERANCE: f64 = 2e-4;
 
 #[test]
@@ -42,7 +44,7 @@ async fn check(name: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
     };
     for segment in 0..plan.segments() {
         let step = step(ids.len(), 0);
-        // SAFETY: the activations have room for all ids, and the cache for as many positions.
+        // SAFETY: the activations and the cache have room for all ids.
         unsafe { gpu.run_plan(&mut ring, &plan, segment..segment + 1, &step) }.await.unwrap();
         match segment.checked_sub(1) {
             None => compare("embed", &activations.residual).await,

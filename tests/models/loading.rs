@@ -1,4 +1,4 @@
-//! Loading: from sources that read ranges, from damaged weights, and how much host memory it takes.
+//! Tests loading: from sources that read ranges, with damaged weights, and in little host memory.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -24,7 +24,7 @@ const HEADS: usize = 8;
 const KV_HEADS: usize = 4;
 const HEAD_DIM: usize = 256;
 
-/// A file that is read in ranges, each after a wait, as over a network.
+/// A file that is read in ranges, each after a delay, as over a network.
 struct Remote(FileSource);
 
 impl Source for Remote {
@@ -50,7 +50,7 @@ impl Source for Remote {
 
 #[test]
 fn models_from_sources_compute_what_mapped_ones_do() {
-    // One in several files and one in a single file, as they are and quantised while they load.
+    // One model in several files and one in a single file; unchanged, and quantized while loading.
     for (name, weights) in [("tiny-random-gemma2", None), ("tiny-random-gemma3", Some(WeightFormat::Q8_0))] {
         let folder = golden_path(name);
         let files = std::fs::read_dir(&folder).unwrap().map(|entry| {
@@ -60,7 +60,7 @@ fn models_from_sources_compute_what_mapped_ones_do() {
         });
         let from_sources = block_on(ModelFiles::from_sources(name, files)).unwrap();
         let logits = |files: ModelFiles| {
-            // The same kernels for both: others sum in another order.
+            // The same kernels for both, because other kernels sum in another order.
             let mut builder = Engine::from_files(files).context(64).kernels(Kernels::FLOAT);
             if let Some(format) = weights {
                 builder = builder.weights(format);
@@ -79,7 +79,7 @@ fn models_from_sources_compute_what_mapped_ones_do() {
     }
 }
 
-/// A model whose last norm is NaN, as after a bad download or a failed conversion: so are its logits.
+/// A model whose last norm is NaN, as after a bad download or a failed conversion. Its logits are NaN too.
 #[test]
 fn weights_of_nan_end_a_reply_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
@@ -97,7 +97,7 @@ fn weights_of_nan_end_a_reply_with_an_error() {
     std::fs::write(&path, &bytes).unwrap();
     let engine = Engine::builder(folder.path()).build_blocking().unwrap();
     let mut session = engine.session_blocking().unwrap();
-    // Greedy and drawn, and once more: what was in flight must not be in the way.
+    // Greedy, sampled and greedy again: the steps in flight of one reply must not disturb the next one.
     for sampling in [Sampling::greedy(), Sampling::default(), Sampling::greedy()] {
         let mut generation = session.generate(&[2, 3, 4], &sampling).unwrap();
         let error = generation.next_blocking().unwrap_err();
@@ -106,7 +106,8 @@ fn weights_of_nan_end_a_reply_with_an_error() {
     }
 }
 
-/// A checkpoint of noise in the shape and the layout of Gemma-2-2B on the hub, but in one file; gives its bytes.
+/// Writes a checkpoint of noise in the shape and the layout of Gemma-2-2B on the hub, but in one file. Returns its size
+/// in bytes.
 fn write_checkpoint(folder: &Path) -> u64 {
     let config = json!({
         "architectures": ["Gemma2ForCausalLM"], "model_type": "gemma2", "vocab_size": VOCAB, "hidden_size": HIDDEN,
@@ -155,7 +156,7 @@ fn write_checkpoint(folder: &Path) -> u64 {
     end as u64
 }
 
-/// Bytes of memory that are this program's own: not those of mapped files, which the system takes back when it needs them.
+/// Bytes of this process's memory without mapped files, which the system can evict.
 fn own_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let kib = |name: &str| -> u64 {
@@ -186,7 +187,7 @@ fn a_large_checkpoint_is_quantised_in_little_memory() {
     let took = started.elapsed();
     done.store(true, Ordering::SeqCst);
     let most = watch.join().unwrap() - before;
-    // A software adapter's memory is the program's own; a real one's is not.
+    // A software adapter's memory belongs to the process; a GPU's does not.
     let software = engine.gpu().info().device_type == lapidary_engine::wgpu::DeviceType::Cpu;
     let weights = if software { engine.bytes_per_token(0) } else { 0 };
     let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;

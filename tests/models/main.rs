@@ -1,4 +1,4 @@
-//! Whole models against the outputs of independent implementations, in `tests/golden`.
+//! Compares whole models with the outputs of independent implementations in `tests/golden`.
 
 mod chats;
 mod check;
@@ -18,6 +18,6 @@ fn golden_path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
 }
 
-/// The tiny models: random weights, caps that bite, windows that prompts cross.
+/// The tiny models: random weights, soft-caps with an effect, windows shorter than the prompts.
 const TINY: [&str; 4] =
     ["tiny-random-gemma2", "tiny-random-gemma2-f32", "tiny-random-gemma2-odd", "tiny-random-gemma3"];

@@ -1,7 +1,8 @@
-//! The real Gemma-3 270M, quantised as in its GGUF file, against llama.cpp and Hugging Face's implementation.
+//! Compares the real Gemma-3 270M, with the weight formats of its GGUF file, with llama.cpp and Hugging Face's
+//! implementation.
 //!
-//! Needs the file, whose path `test.sh` puts in `LAPIDARY_270M`; without it these tests say so and check nothing
-//! (`test.sh` sees to it that this cannot happen in CI).
+//! `test.sh` puts the path of the file in `LAPIDARY_270M`. Without it these tests print that they are skipped. In CI,
+//! `test.sh` fails if the file is missing.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use crate::golden_path;
 fn model() -> Option<PathBuf> {
     let path = std::env::var_os("LAPIDARY_270M").map(PathBuf::from);
     if path.is_none() {
-        // Not eprintln, which the test runner swallows when a test passes.
+        // Not `eprintln!`, whose output the test runner hides if the test passes.
         let _ = writeln!(std::io::stderr(), "SKIPPED: LAPIDARY_270M does not name the real model");
     }
     path
@@ -99,7 +100,7 @@ fn weights_as_in_the_file_lose_nothing() {
     let builder = Engine::builder(path).context(1024).activations(ActivationFormat::Float);
     let engine = builder.build_blocking().unwrap();
     let mut session = engine.session_blocking().unwrap();
-    // The same values as with f32 weights, except that keys and values are rounded to f16.
+    // The weights have the same values as with f32 weights, but keys and values are rounded to f16.
     let running = perplexity(&mut session, 2);
     let reference = &json("perplexity.json")["llama_cpp_cpu_dequant_f32_nofa_f32kv"]["running"];
     for (ours, reference) in running.iter().zip(reference.as_array().unwrap()) {
@@ -107,15 +108,15 @@ fn weights_as_in_the_file_lose_nothing() {
         assert!((ours / reference - 1.0).abs() < 1e-3, "perplexity {ours}, with f32 weights {reference}");
     }
 
-    // The same weights say the same, at least until a close call falls the other way.
+    // Equal weights give the same tokens, at least up to the first near tie.
     let golden = &json("greedy.json")["prompts"]["raw"];
     let sampling = Sampling { max_tokens: Some(12), stop_at_end: false, ..Sampling::greedy() };
     let said = reply(&mut session, &ids(&golden["prompt_ids"]), &sampling);
     assert_eq!(said, ids(&golden["output_ids"])[..12]);
 }
 
-/// Decoding multiplies integers with another kernel than a prompt; it says the same, at least until a close call falls the other
-/// way.
+/// Decode and prefill multiply integers with different kernels. They give the same tokens, at least up to the first
+/// near tie.
 #[test]
 fn activations_as_integers_say_the_same() {
     let Some(path) = model() else { return };
@@ -130,21 +131,21 @@ fn activations_as_integers_say_the_same() {
     assert_eq!(said, ids(&golden["output_ids"])[..8]);
 }
 
-/// What rounding loses, as divergence from f32 over the second half of the first window. (Perplexities would not tell: there one
-/// token's luck makes up for another's, and the last bit of any sum changes all of them.)
+/// The loss of rounding, as the divergence from f32 over the second half of the first window. Perplexity is not precise
+/// enough: in it, gains on some tokens cancel losses on others, and the last bit of any sum changes all of them.
 #[test]
 fn rounding_loses_no_more_than_in_llama_cpp() {
     let Some(path) = model() else { return };
     let exact = logits(Engine::builder(&path).weights(WeightFormat::F32));
     let float = Engine::builder(&path).weights(WeightFormat::Q8_0).activations(ActivationFormat::Float);
     assert_close("q8_0 weights", &exact, &logits(float), 0.001, 0.97);
-    // As llama.cpp's default, activations rounded to 8 bits and keys and values to f16; it loses 0.00442 nats and says the same
-    // token in 96.1 % (compare-llama-quality.py --windows 1 --formats auto).
+    // As by llama.cpp's default, activations are rounded to 8 bits, and keys and values to f16. llama.cpp loses 0.00442
+    // nats, and its most likely token is the same in 96.1 % (compare-llama-quality.py --windows 1 --formats auto).
     let integers = Engine::builder(&path).activations(ActivationFormat::Int8);
     assert_close("activations as integers", &exact, &logits(integers), 0.0025, 0.961);
 }
 
-/// Those of the second half of the first window.
+/// The logits of the second half of the first window.
 fn logits(builder: EngineBuilder) -> Vec<Vec<f32>> {
     let mut window = ids(&json("ppl_ids.json"))[..512].to_vec();
     window[0] = 2;
@@ -158,7 +159,8 @@ fn logits(builder: EngineBuilder) -> Vec<Vec<f32>> {
     rows
 }
 
-/// Whether the mean divergence is at most `most` nats, and the share of positions with the same likeliest token large enough.
+/// Asserts that the mean divergence is at most `most` nats, and that the most likely token is the same in at least the
+/// share `least` of positions.
 fn assert_close(what: &str, exact: &[Vec<f32>], rounded: &[Vec<f32>], most: f64, least: f64) {
     let (mut divergence, mut agreed) = (0.0, 0);
     let likeliest = |row: &[f32]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]));

@@ -1,4 +1,4 @@
-//! What sessions promise: prefixes reused, forks apart, rewinding exact, seeds repeatable, bad input refused.
+//! Tests sessions: reused prefixes, independent forks, exact rewinding, repeatable seeds, and errors for bad input.
 
 use std::future::Future;
 
@@ -29,7 +29,7 @@ fn a_second_turn_computes_only_what_is_new() {
     while let Some(id) = generation.next_blocking().unwrap() {
         again.push(id);
     }
-    // Three are new, and the last token of the reply was never fed.
+    // Three tokens are new, and the last token of the reply was never an input.
     assert_eq!(generation.timings().prefill_tokens, 4);
     assert_eq!(again, reply(&mut engine.session_blocking().unwrap(), &prompt, &tokens(4)));
 }
@@ -63,7 +63,7 @@ fn a_fork_goes_its_own_way() {
     other.extend([7, 8, 9]);
     let forked = reply(&mut fork, &other, &tokens(6));
     assert_eq!(forked, reply(&mut engine.session_blocking().unwrap(), &other, &tokens(6)));
-    assert_eq!(reply(&mut session, &prompt, &tokens(6)), said, "the first session felt the fork");
+    assert_eq!(reply(&mut session, &prompt, &tokens(6)), said, "the fork changed the first session");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn equal_seeds_draw_equal_replies() {
     };
     let prompt = [2, 5, 6];
     let first = reply(&mut engine.session_blocking().unwrap(), &prompt, &sampling(1));
-    // Also in a session that has said other things before.
+    // The same in a session with an earlier reply.
     let mut used = engine.session_blocking().unwrap();
     reply(&mut used, &[2, 9, 9, 9, 4], &sampling(7));
     assert_eq!(reply(&mut used, &prompt, &sampling(1)), first);
@@ -91,7 +91,7 @@ fn equal_seeds_draw_equal_replies() {
 fn a_penalty_keeps_the_reply_from_repeating() {
     let engine = engine();
     let prompt = [2];
-    // The tiny model says 9 over and over, as its golden shows.
+    // The tiny model repeats 9, as its golden shows.
     let plain = reply(&mut engine.session_blocking().unwrap(), &prompt, &tokens(20));
     assert!(plain.windows(2).any(|pair| pair[0] == pair[1]));
     let sampling = Sampling { repetition_penalty: 100.0, ..tokens(20) };
@@ -114,9 +114,9 @@ fn a_reply_fills_the_context_and_no_more() {
         said.push(id);
     }
     assert_eq!(generation.finish(), Some(Finish::ContextFull));
-    // The last token needs no place in the cache.
+    // The last token needs no position in the cache.
     assert_eq!(said.len(), 20 - 16 + 1);
-    // The same tokens as with room to spare.
+    // The same tokens as with a longer context.
     assert_eq!(said, reply(&mut self::engine().session_blocking().unwrap(), &prompt, &tokens(5)));
 }
 
@@ -174,7 +174,7 @@ fn a_lost_device_is_an_error_and_not_a_hang() {
         }
     };
     assert!(matches!(error, Error::DeviceLost { .. }), "{error:?}");
-    // The way on: load again.
+    // Loading again works.
     assert_eq!(reply(&mut self::engine().session_blocking().unwrap(), &[2], &tokens(2)).len(), 2);
 }
 
@@ -202,8 +202,8 @@ fn a_caller_may_give_up_waiting() {
     engine.gpu().check().unwrap();
 }
 
-/// Replies of several sequences take turns on one runner, at any step, and are those of sequences that are alone: greedy, drawn,
-/// with a repetition penalty, and of prompts that need several chunks.
+/// Replies of several sequences take turns on one runner, in any order of steps. Each equals the reply of a sequence
+/// with its own runner: greedy, sampled, with a repetition penalty, and after prompts of several chunks.
 #[test]
 fn sequences_share_a_runner() {
     let engine = builder("tiny-random-gemma2").prefill_chunk(7).build_blocking().unwrap();
@@ -225,7 +225,7 @@ fn sequences_share_a_runner() {
         let mut running = Vec::new();
         let mut said = vec![Vec::new(); cases.len()];
         for step in 0.. {
-            // One comes at every second step, whatever the others are doing.
+            // One generation advances at every second step only.
             if step % 2 == 0 && running.len() < cases.len() {
                 let (prompt, sampling) = &cases[running.len()];
                 let sequence = runner.sequence().await.unwrap();
@@ -243,7 +243,7 @@ fn sequences_share_a_runner() {
             }
         }
         assert_eq!(said, alone);
-        // What one has computed, a fork has too.
+        // A fork has the keys and values of its original.
         let fork = runner.fork(&running[0].0).await.unwrap();
         assert_eq!(fork.tokens(), running[0].0.tokens());
     });

@@ -1,4 +1,4 @@
-//! What a token costs beside its kernels: nothing. How many dispatches it takes is in the snapshots of plans.
+//! A decode step creates no wgpu object and is one submit. The snapshots of plans show its dispatches.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use lapidary_tests::block_on;
 
 const TOKENS: usize = 500;
 
-/// Objects of wgpu that are alive: buffers, bind groups, layouts, shader modules, pipelines, query sets.
+/// The numbers of living wgpu objects: buffers, bind groups, layouts, shader modules, pipelines, query sets.
 fn objects(instance: &wgpu::Instance) -> [usize; 7] {
     let report = instance.generate_report().expect("wgpu runs natively");
     let report = report.hub_report();
@@ -51,7 +51,7 @@ fn check(what: &str, instance: &wgpu::Instance, gpu: &Gpu, session: &mut Session
     let (mut said, mut submits, mut writes, mut reserved) = (0, 0, 0, 0);
     while generation.next_blocking().unwrap().is_some() {
         said += 1;
-        // While later steps are in flight, what they might have made is alive.
+        // Count while later steps are in flight, because objects that they created would still be alive.
         assert_eq!(objects(instance), before, "{what}: something was made for token {said}");
         let memory = gpu.device().generate_allocator_report().map_or(0, |report| report.total_reserved_bytes);
         // The first tokens fill the ring of steps in flight.
@@ -66,7 +66,7 @@ fn check(what: &str, instance: &wgpu::Instance, gpu: &Gpu, session: &mut Session
     let steps = (TOKENS - 10) as u64;
     let submitted = gpu.submits() - submits;
     assert!((steps - 2..=steps).contains(&submitted), "{what}: {submitted} submits for {steps} tokens");
-    // Steps are foreseen by the dozen.
+    // One write holds many predicted steps.
     let written = gpu.step_writes() - writes;
     assert!(written <= steps / 30 + 1, "{what}: steps were written {written} times for {steps} tokens");
 }

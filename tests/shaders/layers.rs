@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The layers of the engine, from the bottom: a file imports from its own layer and from those below. What is not named here
-/// is on top.
+/// The layers of the engine, from the bottom. A file imports from its own layer and from those below. All other modules
+/// are on top.
 const ENGINE_LAYERS: &[&[&str]] =
     &[&["error"], &["config"], &["gpu"], &["quant"], &["ops"], &["load", "tokenizer"], &["model"]];
 
@@ -32,14 +32,14 @@ fn source(path: &Path) -> String {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
 }
 
-/// Module path of a file below `src`: `gpu/plan.rs` is `gpu::plan`, `gpu/mod.rs` is `gpu`.
+/// The module path of a file below `src`: `gpu/plan.rs` is `gpu::plan`, `gpu/mod.rs` is `gpu`.
 fn module(src: &Path, file: &Path) -> String {
     let relative = file.strip_prefix(src).unwrap().with_extension("");
     let parts: Vec<String> = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
     parts.join("::").trim_end_matches("::mod").to_owned()
 }
 
-/// The modules that a file names in its `use` lines: `crate::`, `super::` and `self::` paths, as far as they are modules.
+/// The modules in a file's `use` lines: `crate::`, `super::` and `self::` paths, as far as they are modules.
 fn imports(module: &str, is_mod: bool, text: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let joined = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
@@ -74,7 +74,7 @@ fn imports(module: &str, is_mod: bool, text: &str, modules: &BTreeSet<String>) -
     found
 }
 
-/// Who imports whom, by module. A `mod.rs` stands for itself: what it imports from its children it re-exports.
+/// The imports of each module. Imports of a `mod.rs` from its children do not count, because they are re-exports.
 fn graph(crate_folder: &str) -> BTreeMap<String, BTreeSet<String>> {
     let src = root(crate_folder).join("src");
     let files: Vec<PathBuf> = files(&src)
@@ -93,7 +93,7 @@ fn graph(crate_folder: &str) -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-/// The part of the tree that a module belongs to: its first segment.
+/// The layer of a module: the first segment of its path.
 fn layer(module: &str) -> &str {
     module.split("::").next().unwrap_or_default()
 }
@@ -161,7 +161,7 @@ fn layers_of_the_engine_import_only_from_below() {
     }
 }
 
-/// Words that a layer has no business to know.
+/// Words that must not appear in a layer's code.
 #[test]
 fn layers_keep_to_their_own_words() {
     let rules: &[(&str, &[&str])] = &[

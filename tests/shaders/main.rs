@@ -1,4 +1,5 @@
-//! The shaders as texts: translation for every backend, pipelines without a GPU, and one name in four places.
+//! Tests of the shaders' text and of the source tree, without a GPU: translation for every backend, validation of
+//! pipelines, plans, layers, and the names of kernels.
 
 mod layers;
 mod noop;

@@ -1,4 +1,5 @@
-//! wgpu's noop backend validates everything and computes nothing: every pipeline, and a whole model's plan, without a GPU.
+//! Validates every pipeline and a whole model's plan without a GPU. wgpu's noop backend validates everything and
+//! computes nothing.
 
 use lapidary_engine::config::Config;
 use lapidary_engine::gpu::Gpu;
@@ -23,7 +24,7 @@ fn every_pipeline_of_every_kernel_is_valid() {
         for kernel in kernels::ALL {
             for variant in kernel.variants {
                 let needs_a_feature = variant.features.iter().any(|f| ["subgroups", "broadcast"].contains(f));
-                // wgpu wants consent to cooperative matrices; they are tested where a driver has them.
+                // wgpu requires consent to cooperative matrices. Drivers that have them test them.
                 let cooperative = variant.features.iter().any(|f| f.starts_with("coop_"));
                 if features.is_empty() && needs_a_feature || cooperative {
                     continue;
@@ -52,7 +53,8 @@ fn a_model_records_and_runs() {
     }
 }
 
-/// Encoding a token of the 2B's layers, which are made narrow here: the host's work is by dispatches, not by widths.
+/// Encodes tokens of a model with the 2B's layers, but narrow ones: the host's work depends on the dispatches, not on
+/// the widths.
 #[test]
 fn encoding_a_token_takes_little_of_the_host() {
     let mut config = Config::of_shape("gemma-2-2b").unwrap();
@@ -68,6 +70,6 @@ fn encoding_a_token_takes_little_of_the_host() {
     each.sort_by(f64::total_cmp);
     let each = each[each.len() / 2];
     println!("{each:.0} µs per token of {layers} layers");
-    // About 90 on the machine that this was written on; this only catches work that should not be there.
+    // About 90 on a machine with two cores. The limit only catches unexpected work.
     assert!(each < 1000.0, "{each:.0} µs per token");
 }

@@ -1,9 +1,9 @@
-//! One name for a kernel, in four places.
+//! Every kernel has the same name in four places.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The names of a folder's files with this ending, `mod`, `main` and others that hold no kernel left out.
+/// The names of a folder's files with this ending, without `mod`, `main` and `others`, which hold no kernel.
 fn names(folder: &str, ending: &str, others: &[&str]) -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     std::fs::read_dir(&root)
@@ -19,14 +19,14 @@ fn names(folder: &str, ending: &str, others: &[&str]) -> BTreeSet<String> {
 fn every_kernel_has_a_reference_an_operation_and_a_test() {
     let kernels = names("shaders/wgsl", "wesl", &[]);
     assert!(kernels.contains("matvec"), "the folder of kernels was not found: {kernels:?}");
-    // Other kernels for the same computation share its reference, its operation and its test.
+    // Kernels for the same computation share its reference, operation and test.
     let computation = |name: &String| {
         let ways = ["_int8", "_coop", "_small"];
         ways.iter().fold(name.as_str(), |name, way| name.trim_end_matches(way)).to_owned()
     };
     let computations: BTreeSet<String> = kernels.iter().map(computation).collect();
     assert_eq!(names("shaders/src/reference", "rs", &["mod"]), computations, "references");
-    // One table has the ways to multiply by weights.
+    // All ways to multiply by weights are in one table.
     let is_product = |name: &&String| ["matvec", "matmul"].contains(&name.as_str());
     let mut operations: BTreeSet<String> = computations.iter().filter(|name| !is_product(name)).cloned().collect();
     operations.insert("product".to_owned());

@@ -1,7 +1,7 @@
-//! The plans of published models as text, on a device like a GPU and on a software adapter, without either.
+//! Compares the plans of published models, for a GPU and for a software adapter, with snapshots. No device is needed.
 //!
-//! `tests/plans` has them: what a token costs in dispatches can be read there, and a change of the graph shows as a diff.
-//! `LAPIDARY_UPDATE_PLANS=1` writes them anew.
+//! The snapshots are in `tests/plans`. They list the dispatches of a token, and a change of the layer graph shows as a
+//! diff. `LAPIDARY_UPDATE_PLANS=1` writes them again.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,12 +14,12 @@ use lapidary_engine::model::{
 use lapidary_engine::ops::{Mode, Way};
 use lapidary_engine::{CacheFormat, ModelFiles, WeightFormat};
 
-/// Tokens that a cache has room for.
+/// The capacity of the cache, in tokens.
 const CONTEXT: usize = 4096;
 /// Tokens of a chunk of a prompt.
 const CHUNK: usize = 256;
 
-/// A GPU of today, with the kernels that one like it would choose.
+/// A typical GPU, with the kernels that tuning would probably choose.
 fn hardware() -> (Capabilities, Kernels) {
     let mut capabilities = Capabilities::webgpu();
     capabilities.subgroups = true;

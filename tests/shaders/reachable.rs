@@ -1,4 +1,4 @@
-//! No variant is linked that no device and no operation asks for.
+//! Every linked variant is one that an operation requests on some device.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use lapidary_engine::gpu::{Capabilities, Gpu};
 use lapidary_engine::wgpu;
 use lapidary_shaders::{Kernel, kernels};
 
-/// The flags that operations pass, each on its own.
+/// The flags that operations pass, each alone.
 const FLAGS: [&str; 6] = ["kv_f16", "qk_norm", "int8_out", "geglu", "int8", "row_per_lane"];
 
-/// The flags that attention passes: of prompts, and of one token with as many heads per KV head.
+/// The flags that attention passes: for prompts, and for one token with this many heads per KV head.
 const ATTENTION: [&[&str]; 5] =
     [&["rows_8"], &["split", "rows_1"], &["split", "rows_2"], &["split", "rows_4"], &["split", "rows_8"]];
 
@@ -28,7 +28,7 @@ fn every_variant_is_asked_for() {
     }
 }
 
-/// Devices of every kind that makes a difference to shaders.
+/// The capabilities of every kind of device that has different shaders.
 fn devices() -> Vec<Capabilities> {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
     let plain = Gpu::from_device(device, queue, false).capabilities().clone();
@@ -44,7 +44,7 @@ fn devices() -> Vec<Capabilities> {
     devices
 }
 
-/// What operations ask a kernel for.
+/// The features that operations request of a kernel.
 fn requests(kernel: &Kernel) -> Vec<Vec<&'static str>> {
     let mut requests: Vec<Vec<&'static str>> = kernels::WEIGHT_FORMATS.iter().map(|format| vec![*format]).collect();
     for flag in FLAGS.into_iter().filter(|flag| kernel.flags.contains(flag)) {

@@ -1,4 +1,4 @@
-//! Every variant of every kernel to the languages of Vulkan, Metal and Direct3D 12.
+//! Translates every variant of every kernel to the languages of Vulkan, Metal and Direct3D 12.
 
 use lapidary_shaders::{Variant, kernels};
 use naga::back::pipeline_constants::process_overrides;
@@ -20,7 +20,7 @@ fn for_every_variant(
                     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
                         .validate(&module)
                         .map_err(|e| e.emit_to_string(variant.wgsl))?;
-                    // A pipeline has numbers in their place.
+                    // A pipeline replaces overrides by values.
                     let (module, info) = process_overrides(&module, &info, None, &PipelineConstants::default())
                         .map_err(|e| e.to_string())?;
                     translate(&module, &info)
@@ -49,7 +49,7 @@ fn every_variant_translates_to_msl() {
     for_every_variant(
         |_| true,
         |module, info| {
-            // Subgroups and the rest need Metal 2.4; bindings are assigned as they come.
+            // Subgroups need Metal 2.4. Bindings are assigned in order.
             let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..msl::Options::default() };
             msl::write_string(module, info, &options, &msl::PipelineOptions::default())
                 .map(|_| ())
@@ -60,7 +60,7 @@ fn every_variant_translates_to_msl() {
 
 #[test]
 fn every_variant_translates_to_hlsl() {
-    // Direct3D has no cooperative matrices, so no adapter of its ever asks for them.
+    // Direct3D has no cooperative matrices, so none of its adapters requests them.
     let meant = |variant: &Variant| !variant.features.iter().any(|feature| feature.starts_with("coop_"));
     for_every_variant(meant, |module, info| {
         let options = hlsl::Options {

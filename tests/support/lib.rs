@@ -1,4 +1,4 @@
-//! What the tests share: devices, and numbers to feed them.
+//! Devices, data and comparisons that the tests share.
 
 use std::sync::OnceLock;
 
@@ -8,11 +8,11 @@ use lapidary_engine::ops::{Int8Tensor, TokenSink};
 use lapidary_engine::quant::{Matrix, WeightFormat};
 use lapidary_engine::{Gpu, Sampling, Session};
 
-/// Blocks on a future of the engine's.
+/// Blocks on a future of the engine.
 pub use pollster::block_on;
 
-/// The ways to open a device that every kernel must be right in: all that the adapter has or only WebGPU's promises, with
-/// shader checks or trusted, and with the kernels that GPUs get.
+/// The devices on which every kernel is tested: with all of the adapter's features or with WebGPU's limits, with and
+/// without bounds checks, and with the kernels for GPUs.
 pub fn devices() -> &'static [(&'static str, Gpu)] {
     static DEVICES: OnceLock<Vec<(&str, Gpu)>> = OnceLock::new();
     DEVICES.get_or_init(|| {
@@ -28,7 +28,7 @@ pub fn devices() -> &'static [(&'static str, Gpu)] {
             options.webgpu_limits = webgpu_limits;
             options.safe_shaders = safe_shaders;
             options.hardware_kernels = hardware_kernels;
-            // The adapter is installed by test.sh; a test without one must fail, not pass.
+            // test.sh installs an adapter. Without one, a test must fail.
             (name, block_on(Gpu::open(&options)).expect("a graphics adapter"))
         })
         .collect()
@@ -47,23 +47,23 @@ pub fn run(gpu: &Gpu, step: Step, record: impl FnOnce(&mut Recording)) {
         let mut recording = Recording::new(gpu.capabilities());
         record(&mut recording);
         let plan = recording.finish(gpu, &ring).await.expect("kernels that the device accepts");
-        // SAFETY: tests give every operation the shapes that it asks for; those that get it wrong on the devices that check
-        // bounds differ from their references there.
+        // SAFETY: tests give every operation the shapes that it requires. A wrong shape would give a result unlike the
+        // reference's on the devices that check bounds.
         unsafe { gpu.run_plan(&mut ring, &plan, 0..plan.segments(), &step) }.await.expect("the plan runs");
     });
 }
 
-/// A step of some tokens at a position.
+/// A step of `n_tokens` tokens from `position` on.
 pub fn step(n_tokens: usize, position: usize) -> Step {
     Step { n_tokens: n_tokens as u32, position: position as u32, ..Step::default() }
 }
 
-/// A tensor of these rows.
+/// A tensor with these rows.
 pub fn tensor(gpu: &Gpu, cols: usize, values: &[f32]) -> Tensor {
     block_on(Tensor::from_rows(gpu, "test", cols, values)).expect("a tensor")
 }
 
-/// A tensor filled with nonsense, for kernels to write over; its padding is zero.
+/// A tensor of arbitrary values, which a kernel must overwrite. Its padding is zero.
 pub fn dirty(gpu: &Gpu, rows: usize, cols: usize) -> Tensor {
     tensor(gpu, cols, &vec![777.0; rows * cols])
 }
@@ -79,7 +79,7 @@ pub fn key(x: f32) -> u32 {
     bits ^ if bits >> 31 == 1 { u32::MAX } else { 1 << 31 }
 }
 
-/// A sink for tokens of a vocabulary whose buffers hold nonsense: nines, and nothing seen.
+/// A token sink whose buffers hold arbitrary values: nines, and no token in `seen`.
 pub fn dirty_sink(gpu: &Gpu, vocab: usize) -> TokenSink {
     let sink = TokenSink::new(vocab);
     for buffer in [&sink.token, &sink.results] {
@@ -89,7 +89,8 @@ pub fn dirty_sink(gpu: &Gpu, vocab: usize) -> TokenSink {
     sink
 }
 
-/// Checks that a draw wrote its token where it belongs and nothing else; for `None` that the host learns of it.
+/// Asserts that a draw wrote its token to its place and changed nothing else. `None`: asserts that it reported no
+/// token.
 pub fn assert_emitted(what: &str, gpu: &Gpu, sink: &TokenSink, draw: u32, token: Option<u32>) {
     assert_eq!(read_words(gpu, &sink.token, 4), [token.unwrap_or(0), 9, 9, 9], "{what}");
     let mut ring = vec![9; TokenSink::RESULTS];
@@ -102,7 +103,7 @@ pub fn assert_emitted(what: &str, gpu: &Gpu, sink: &TokenSink, draw: u32, token:
     assert_eq!(read_words(gpu, &sink.seen, bits.len()), bits, "{what}");
 }
 
-/// A buffer of words.
+/// A buffer that holds these words.
 pub fn words(gpu: &Gpu, words: &[u32]) -> Buffer {
     let buffer = Buffer::new("test", 4 * words.len() as u64);
     fill(gpu, &buffer, words);
@@ -121,7 +122,7 @@ pub fn read_words(gpu: &Gpu, buffer: &Buffer, count: usize) -> Vec<u32> {
     bytemuck::pod_collect_to_vec(&bytes)
 }
 
-/// The numbers of integer activations, `[rows, cols]`. Checks that their sums are right.
+/// The values of integer activations, `[rows, cols]`. Asserts that the stored sums are right.
 pub fn read_int8(gpu: &Gpu, tensor: &Int8Tensor, rows: usize, cols: usize) -> Vec<f32> {
     let groups = cols.div_ceil(32);
     let words = read_words(gpu, tensor.buffer(), 12 * rows * groups);
@@ -142,11 +143,11 @@ pub fn read_int8(gpu: &Gpu, tensor: &Int8Tensor, rows: usize, cols: usize) -> Ve
     out
 }
 
-/// How far two roundings of one group to 8 bits may be apart, relative to the largest value: a number between two bytes may
-/// fall either way, and the scale comes from the largest number.
+/// The largest difference between two roundings of the same group to 8 bits, relative to the largest value. A value
+/// between two bytes can be rounded either way, and the scale comes from the largest value.
 pub const INT8: f64 = 1.05 / 127.0;
 
-/// A matrix on the device in `format`, in shards of at most `max_shard_bytes`, and the values that it really holds.
+/// A matrix on the device in `format`, in shards of at most `max_shard_bytes`, and its values after rounding.
 pub fn matrix(
     gpu: &Gpu,
     format: WeightFormat,
@@ -175,7 +176,7 @@ pub fn matrix(
     (matrix, held.collect())
 }
 
-/// All that a session says to a prompt.
+/// A session's whole reply to a prompt.
 pub fn reply(session: &mut Session, prompt: &[u32], sampling: &Sampling) -> Vec<u32> {
     let mut generation = session.generate(prompt, sampling).expect("the prompt fits");
     let mut said = Vec::new();
@@ -185,7 +186,7 @@ pub fn reply(session: &mut Session, prompt: &[u32], sampling: &Sampling) -> Vec<
     said
 }
 
-/// Numbers from a bell curve of standard deviation 1, the same for the same seed.
+/// Values from a normal distribution of standard deviation 1, the same for the same seed.
 pub fn gaussian(seed: u64, count: usize) -> Vec<f32> {
     let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
     let mut uniform = move || {
@@ -204,14 +205,15 @@ pub fn gaussian(seed: u64, count: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The worst difference, relative to the largest number of the reference's.
+/// The largest difference, relative to the largest value of the reference.
 ///
-/// Kernels sum in f32 in an order of their own; what that costs grows with the numbers summed, not with the result.
+/// A kernel sums in f32 in another order than the reference. The error of that grows with the summands, not with the
+/// result.
 pub fn worst_error(kernel: &[f32], reference: &[f32]) -> f64 {
     worst_difference(kernel, reference) / largest(reference)
 }
 
-/// The largest magnitude, and never zero.
+/// The largest magnitude; above zero even if all values are zero.
 pub fn largest(values: &[f32]) -> f64 {
     values.iter().fold(1e-20, |m, v| f64::max(m, f64::from(v.abs())))
 }
@@ -221,24 +223,24 @@ fn worst_difference(kernel: &[f32], reference: &[f32]) -> f64 {
     f64::from(largest_difference(kernel, reference))
 }
 
-/// The largest difference between numbers; NaN if any is, which compares with nothing and must not be lost in a maximum.
+/// The largest difference. NaN if any value is NaN, which `f32::max` would ignore.
 pub fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
     differences.fold(0.0, |most, next| if next <= most || most.is_nan() { most } else { next })
 }
 
-/// Fails unless the kernel is as close to its reference as f32 sums allow.
+/// Asserts that the kernel agrees with its reference within `tolerance`, relative to the largest value.
 pub fn assert_close(what: &str, kernel: &[f32], reference: &[f32], tolerance: f64) {
     assert_close_for(what, kernel, reference, largest(reference), tolerance);
 }
 
-/// The same for results that are small because large numbers cancel: `largest` is the size of those.
+/// The same for results that are small because large values cancel. `largest` is the magnitude of those.
 pub fn assert_close_for(what: &str, kernel: &[f32], reference: &[f32], largest: f64, tolerance: f64) {
     let error = worst_difference(kernel, reference) / largest;
     assert!(error <= tolerance, "{what}: off by {error:.2e} of the largest value, over {tolerance:.0e}");
 }
 
-/// How far a kernel may be from its reference, relative to the largest value, when all of it is f32.
+/// The tolerance of a kernel that computes in f32, relative to the largest value.
 pub const F32: f64 = 4e-6;
-/// The same when keys and values are stored as f16, which rounds to 11 bits.
+/// The tolerance if keys and values are stored as f16, which rounds to 11 bits.
 pub const F16_CACHE: f64 = 2e-3;

@@ -6,14 +6,14 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdapterChoice {
-    /// The fastest there is: discrete, then integrated, then virtual; software only if nothing else is there.
+    /// The first of: discrete, integrated, virtual, software.
     #[default]
     Fastest,
-    /// The most frugal there is: integrated before discrete.
+    /// An integrated adapter, else as [`AdapterChoice::Fastest`]. It uses less power.
     Frugal,
-    /// The adapter at this place in [`adapters`].
+    /// The adapter at this index of [`adapters`].
     Index(usize),
-    /// The first whose name contains this, whatever the case.
+    /// The first adapter whose name contains this, in any case.
     Named(String),
     /// A software adapter.
     Software,
@@ -39,7 +39,7 @@ impl std::str::FromStr for AdapterChoice {
 pub(crate) fn instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::PRIMARY,
-        // Validation of the driver's own layers is for driver authors; wgpu validates what we do.
+        // wgpu validates the engine's calls. The validation layers of the backends only check wgpu itself.
         flags: wgpu::InstanceFlags::empty(),
         memory_budget_thresholds: wgpu::MemoryBudgetThresholds::default(),
         backend_options: wgpu::BackendOptions::default(),
@@ -70,9 +70,9 @@ fn speed_rank(kind: wgpu::DeviceType) -> u8 {
     }
 }
 
-/// The adapter of a choice, or an error that lists what there is.
+/// The adapter of a choice, or an error that lists all adapters.
 pub(crate) async fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
-    // A browser shows one adapter and only on request.
+    // A browser cannot list adapters. It gives one per request.
     #[cfg(target_arch = "wasm32")]
     let mut all: Vec<wgpu::Adapter> = instance()
         .request_adapter(&wgpu::RequestAdapterOptions {

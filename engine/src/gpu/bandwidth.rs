@@ -1,4 +1,4 @@
-//! What the device's memory can do, measured.
+//! Measures the bandwidth of the device's memory.
 
 use web_time::Instant;
 
@@ -11,7 +11,7 @@ const COPIES: usize = 4;
 const RUNS: usize = 5;
 
 impl Gpu {
-    /// Bytes per second that plain copies from buffer to buffer move, reads and writes together: the median of some runs.
+    /// Bytes per second of copies from buffer to buffer, reads plus writes: the median of several runs.
     ///
     /// # Errors
     /// The errors of buffers, and if the device is lost.
@@ -29,7 +29,7 @@ impl Gpu {
             let started = Instant::now();
             let submission = self.submit_commands([encoder.finish()]);
             self.finish(submission).await?;
-            // The first run touches the memory for the first time.
+            // The first run is slower, because it touches the memory for the first time.
             if run > 0 {
                 speeds.push((2 * COPIES as u64 * bytes) as f64 / started.elapsed().as_secs_f64());
             }

@@ -31,7 +31,7 @@ impl Buffer {
         Self { declared: Arc::new(Declared { label: label.into(), bytes, memory: OnceLock::new() }) }
     }
 
-    /// What it holds, for people.
+    /// Its label, which errors and printed plans show.
     pub fn label(&self) -> &str {
         &self.declared.label
     }
@@ -72,7 +72,7 @@ impl Gpu {
     pub async fn allocate(&self, buffer: &Buffer) -> Result<()> {
         if buffer.declared.memory.get().is_none() {
             let memory = self.buffer(buffer.label(), buffer.bytes(), USAGE).await?;
-            // Somebody else may have been first; then theirs counts.
+            // If another thread was faster, its memory is kept.
             let _ = buffer.declared.memory.set(memory);
         }
         Ok(())
@@ -89,7 +89,7 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// Writes into a buffer that has memory, before the next submit. `offset` and the length are multiples of 4.
+    /// Writes to a buffer that has memory, before the next submit. `offset` and the length are multiples of 4 bytes.
     pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) {
         self.queue().write_buffer(buffer.memory(), offset, bytes);
     }
@@ -106,7 +106,7 @@ pub struct Slice {
     pub bytes: u64,
 }
 
-/// What the offset of a binding must be a multiple of; WebGPU's default limit.
+/// The alignment of a binding's offset, in bytes; WebGPU's default limit.
 pub(crate) const BINDING_ALIGN: u64 = 256;
 
 impl From<&Buffer> for Slice {
@@ -117,7 +117,7 @@ impl From<&Buffer> for Slice {
 }
 
 impl Slice {
-    /// The binding, if the device can bind as much at once.
+    /// The binding, unless it exceeds the device's limit.
     pub(super) fn binding(&self, gpu: &Gpu, kernel: &str) -> Result<wgpu::BindingResource<'_>> {
         let limit = gpu.capabilities().max_binding_bytes;
         if self.bytes > limit {

@@ -1,4 +1,4 @@
-//! What an adapter can do, as far as the kernels care.
+//! The capabilities of an adapter that the kernels use.
 
 /// Features and limits that choose kernel variants and split weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -6,9 +6,9 @@
 pub struct Capabilities {
     /// Subgroup operations in compute shaders, in subgroups of at least eight.
     pub subgroups: bool,
-    /// The side of the matrices that subgroups multiply together, f16 times f16 into f32, where the adapter can: 8 or 16.
+    /// The side of cooperative matrices, f16 times f16 into f32: 8 or 16. `None` if the adapter has none.
     pub cooperative_size: Option<u32>,
-    /// A CPU in the place of a GPU: every load costs, and invocations share nothing but registers.
+    /// Whether the adapter runs on the CPU. There every load costs, and only lanes of a subgroup run in parallel.
     pub software: bool,
     /// Cores of the processor that a software adapter runs on.
     pub cores: usize,
@@ -21,16 +21,16 @@ pub struct Capabilities {
     pub max_buffer_bytes: u64,
 }
 
-/// What kernels rely on; smaller subgroups are treated as none.
+/// The least subgroup size that kernels support. Smaller subgroups are not used.
 const MIN_SUBGROUP: u32 = 8;
 
 impl Capabilities {
-    /// `cooperative` is what the adapter says of its cooperative matrices.
+    /// The capabilities of a device. `cooperative`: the adapter's cooperative matrices.
     pub(crate) fn of(device: &wgpu::Device, cooperative: &[wgpu::CooperativeMatrixProperties]) -> Self {
         let features = device.features();
         let limits = device.limits();
         Self {
-            // Also on a caller's own device: see `wanted`.
+            // The caller's own device may have it in a browser: see `wanted`.
             subgroups: Self::wanted(features).contains(wgpu::Features::SUBGROUP) && has_wide_subgroups(device),
             cooperative_size: if features
                 .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16)
@@ -47,7 +47,7 @@ impl Capabilities {
         }
     }
 
-    /// What every WebGPU device has, and nothing more: a base to describe devices that are not there.
+    /// What every WebGPU device has, and nothing more: a base from which tests describe other devices.
     pub fn webgpu() -> Self {
         let limits = wgpu::Limits::default();
         Self {
@@ -72,16 +72,16 @@ impl Capabilities {
             Some(_) => features.push("coop_8"),
             None => {}
         }
-        // Its subgroups are its vectors.
+        // A subgroup of a software adapter is a vector of the CPU.
         if self.subgroups && self.narrow_subgroups && self.software {
             features.push("broadcast");
         }
         features
     }
 
-    /// The features worth asking an adapter for.
+    /// The features to request from an adapter.
     pub(crate) fn wanted(adapter: wgpu::Features) -> wgpu::Features {
-        // A browser wants `enable subgroups;` in the source, which naga does not know yet (gfx-rs/wgpu#5555).
+        // A browser requires `enable subgroups;` in the source, which naga does not accept yet (gfx-rs/wgpu#5555).
         let subgroups = if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP };
         let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         let matrices = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
@@ -92,11 +92,11 @@ impl Capabilities {
 /// Whether subgroups are wide enough for the kernels.
 fn has_wide_subgroups(device: &wgpu::Device) -> bool {
     let info = device.adapter_info();
-    // For Metal wgpu says 4 to 64, which is what it knows; Apple's GPUs have 32, those of AMD and Intel 8 or more.
+    // On Metal wgpu always reports 4 to 64. Apple's GPUs have 32 lanes, those of AMD and Intel 8 or more.
     info.backend == wgpu::Backend::Metal || info.subgroup_min_size >= MIN_SUBGROUP
 }
 
-/// Whether square f16 matrices of this size are multiplied into f32.
+/// Whether the properties describe square f16 matrices of this size that are multiplied into f32.
 fn multiplies(matrices: &wgpu::CooperativeMatrixProperties, size: u32) -> bool {
     use wgpu::CooperativeScalarType::{F16, F32};
     [matrices.m_size, matrices.n_size, matrices.k_size] == [size; 3]

@@ -17,9 +17,9 @@ pub struct DeviceOptions {
     pub adapter: AdapterChoice,
     /// Use only what every WebGPU device has: default limits, no optional feature.
     pub webgpu_limits: bool,
-    /// Keep bounds checks and zeroed workgroup memory in shaders. Slower, and never needed unless a kernel is suspected.
+    /// Keep bounds checks and zero-initialized workgroup memory in shaders. Slower; use it to look for a faulty kernel.
     pub safe_shaders: bool,
-    /// Use the kernels for GPUs on a software adapter too, to test them where there is no GPU.
+    /// Use the kernels for GPUs on a software adapter too, to test them without a GPU.
     pub hardware_kernels: bool,
 }
 
@@ -37,7 +37,7 @@ impl DeviceOptions {
     }
 }
 
-/// A device with all that the engine needs around it. Cheap to clone.
+/// An open device, its queue and its pipelines. Cheap to clone.
 #[derive(Clone)]
 pub struct Gpu {
     pub(crate) inner: Arc<Inner>,
@@ -55,14 +55,14 @@ pub(crate) struct Inner {
     health: Arc<Health>,
 }
 
-/// What went wrong on the device outside of any call.
+/// Errors that the device reported asynchronously.
 #[derive(Default)]
 struct Health {
     lost: OnceLock<String>,
     refused: Mutex<Option<Refusal>>,
 }
 
-/// The first error that the device reported. As text, because wgpu's own errors cannot leave their thread in a browser.
+/// The first error that the device reported. As text, because wgpu's error type is not `Send` in a browser.
 enum Refusal {
     OutOfMemory,
     Other(String),
@@ -72,7 +72,7 @@ impl Gpu {
     /// Opens a device.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if no adapter fits, [`Error::Adapter`] if it gives no device.
+    /// [`Error::NoAdapter`] if no adapter fits, [`Error::Adapter`] if the adapter cannot open a device.
     pub async fn open(options: &DeviceOptions) -> Result<Self> {
         let adapter = adapter::choose(&options.adapter).await?;
         let offered = adapter.limits();
@@ -98,10 +98,13 @@ impl Gpu {
         Ok(Self::with_device(device, queue, &cooperative, options.safe_shaders, options.hardware_kernels))
     }
 
-    /// Uses a device and queue of the caller's. Error handling of the device (uncaptured errors and loss) is taken over, so
-    /// that errors reach the engine's callers.
+    /// Uses the caller's device and queue. Replaces the device's handlers for uncaptured errors and for device loss, so
+    /// that the engine's functions return those errors. `safe_shaders` as in [`DeviceOptions`].
+    ///
+    /// The engine uses the features that the device was created with. Ask for `SUBGROUP` and for the adapter's limits
+    /// of buffer and binding sizes: kernels with subgroups are faster, and large matrices need fewer dispatches.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue, safe_shaders: bool) -> Self {
-        // A device does not tell the sizes of its matrices.
+        // Only an adapter reports the sizes of cooperative matrices.
         Self::with_device(device, queue, &[], safe_shaders, false)
     }
 
@@ -124,7 +127,7 @@ impl Gpu {
                 wgpu::Error::OutOfMemory { .. } => Refusal::OutOfMemory,
                 _ => Refusal::Other(error.to_string()),
             };
-            // The first error is the cause; what follows are its consequences.
+            // The first error is the cause; later ones are its consequences.
             if let Ok(mut refused) = seen.refused.lock() {
                 refused.get_or_insert(refusal);
             }
@@ -150,7 +153,7 @@ impl Gpu {
         &self.inner.info
     }
 
-    /// What the device can do.
+    /// The device's capabilities.
     pub fn capabilities(&self) -> &Capabilities {
         &self.inner.capabilities
     }
@@ -165,7 +168,7 @@ impl Gpu {
         &self.inner.queue
     }
 
-    /// Whether the device is gone or has refused a command since the last time that somebody asked.
+    /// Checks whether the device was lost, or has refused a command since the last check.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
@@ -174,7 +177,7 @@ impl Gpu {
             return Err(Error::DeviceLost { reason: reason.clone() });
         }
         match self.inner.health.refused.lock() {
-            // Told once: one refused command need not end other sessions of the device.
+            // Reported once, so that a refused command does not end other sessions of the device.
             Ok(mut refused) => match refused.take() {
                 None => Ok(()),
                 Some(Refusal::OutOfMemory) => {
@@ -186,7 +189,7 @@ impl Gpu {
         }
     }
 
-    /// Submits commands. All of the engine's go through here, so that tests can count them.
+    /// Submits commands. Every submit of the engine calls this, so that tests can count them.
     pub(crate) fn submit_commands(
         &self,
         commands: impl IntoIterator<Item = wgpu::CommandBuffer>,
@@ -195,7 +198,7 @@ impl Gpu {
         self.inner.queue.submit(commands)
     }
 
-    /// How often the engine has submitted commands to this device.
+    /// The number of submits to this device so far.
     pub fn submits(&self) -> u64 {
         self.inner.submits.load(Ordering::Relaxed)
     }
@@ -205,18 +208,18 @@ impl Gpu {
         self.inner.queue.write_buffer(buffer, offset, bytes);
     }
 
-    /// How often the engine has written what differs from step to step, for which wgpu makes a staging buffer each time.
+    /// The number of writes to step uniforms so far. wgpu creates a staging buffer per write.
     pub fn step_writes(&self) -> u64 {
         self.inner.step_writes.load(Ordering::Relaxed)
     }
 
-    /// Waits until all that was submitted before is done.
+    /// Waits until a submission and all earlier ones are done.
     pub(crate) async fn finish(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         self.inner.waiter.wait(&self.inner.queue, submission).await;
         self.check()
     }
 
-    /// A wgpu buffer of zeros, for uses other than storage; for storage there is [`Gpu::allocate`].
+    /// A zeroed wgpu buffer for uses other than storage. For storage, use [`Gpu::allocate`].
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], or [`Error::Adapter`] if it exceeds the adapter's limits.
@@ -241,11 +244,12 @@ impl Gpu {
     }
 }
 
-/// wgpu wants consent to features that may still have undefined behaviour.
+/// wgpu requires explicit consent to experimental features, which may have undefined behaviour.
 fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
     if features.intersects(wgpu::Features::all_experimental_mask()) {
-        // SAFETY: cooperative matrices are the only ones that are ever asked for. One kernel uses them, in uniform control
-        // flow, on pointers into its own workgroup memory whose bounds are constants, and a test compares it with its reference.
+        // SAFETY: the only experimental feature that the engine requests is cooperative matrices. One kernel uses them,
+        // in uniform control flow, on its workgroup memory with constant bounds. A test compares that kernel with its
+        // reference.
         unsafe { wgpu::ExperimentalFeatures::enabled() }
     } else {
         wgpu::ExperimentalFeatures::disabled()

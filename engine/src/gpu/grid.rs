@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Workgroups in one dimension of a grid; WebGPU's default limit.
+/// The most workgroups in one dimension of a grid; WebGPU's default limit.
 const MAX_WORKGROUPS: u32 = 65_535;
 
-/// A number of workgroups that may grow with the tokens of a step.
+/// A number of workgroups, constant or proportional to the tokens of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// Always this many.
@@ -49,8 +49,8 @@ impl fmt::Display for Count {
 /// The workgroups of a dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grid {
-    /// A row of workgroups, folded into x and y where it is longer than a dimension allows; the kernel unfolds it with
-    /// `lib/grid.wesl`.
+    /// A row of workgroups. If it is longer than the limit of a dimension, it is folded into x and y, and the kernel
+    /// computes the index with `lib/grid.wesl`.
     Flat(Count),
     /// x and y.
     Xy(Count, Count),

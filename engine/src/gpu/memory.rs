@@ -1,10 +1,11 @@
-//! How much memory a device has, where its API tells.
+//! The size of a device's memory, where its API reports it.
 
 use super::context::Gpu;
 
 impl Gpu {
-    /// Bytes of the device's own memory, free or not; `None` where the API does not tell (WebGPU has no such question).
-    /// A software adapter has what the computer has left, whatever it says of heaps (Mesa 22 says 2 GiB and gives more).
+    /// Bytes of the device's own memory, free or not; `None` if the API does not report it, as WebGPU. For a software
+    /// adapter, the free memory of the computer, because the heap size is wrong there: Mesa 22 reports 2 GiB and allows
+    /// more.
     pub fn memory_bytes(&self) -> Option<u64> {
         if self.info().device_type == wgpu::DeviceType::Cpu { available_memory() } else { self.vulkan_memory() }
     }
@@ -14,7 +15,8 @@ impl Gpu {
     fn vulkan_memory(&self) -> Option<u64> {
         /// `VK_MEMORY_HEAP_DEVICE_LOCAL_BIT`
         const DEVICE_LOCAL: u32 = 1;
-        // SAFETY: the handle is only read, and neither destroyed nor kept: it ends with this function, before the device.
+        // SAFETY: the handle is only read. It is neither destroyed nor stored beyond this function, which the device
+        // outlives.
         let device = unsafe { self.device().as_hal::<wgpu::hal::api::Vulkan>() }?;
         let instance = device.shared_instance().raw_instance();
         // SAFETY: the physical device is this instance's, and both outlive the call.
@@ -29,7 +31,7 @@ impl Gpu {
     }
 }
 
-/// Bytes that programs may still take without swapping; `None` where we do not know how to ask.
+/// Bytes that programs can still allocate without swapping; `None` on systems other than Linux.
 fn available_memory() -> Option<u64> {
     let report = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kib = report.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?.trim().strip_suffix(" kB")?;

@@ -1,4 +1,4 @@
-//! The GPU, without a word about models: device, buffers, pipelines, recordings and plans, transfers.
+//! The GPU: device, buffers, pipelines, recordings and plans, transfers. Nothing here knows about models.
 
 mod adapter;
 mod bandwidth;

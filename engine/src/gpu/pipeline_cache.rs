@@ -1,4 +1,4 @@
-//! Pipelines that were made, by variant and constants.
+//! The pipelines created so far, by variant and constants.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ impl Pipelines {
         Self { safe_shaders, made: Mutex::default() }
     }
 
-    /// Those that were made.
+    /// The pipelines created so far.
     pub(super) fn made(&self) -> MutexGuard<'_, HashMap<Key, Pipeline>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }

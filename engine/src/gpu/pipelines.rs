@@ -14,7 +14,7 @@ impl Gpu {
         self.inner.pipelines.safe_shaders
     }
 
-    /// Makes the pipeline of a kernel's variant, if it is not there yet.
+    /// Creates the pipeline of a kernel's variant, unless it exists.
     ///
     /// # Errors
     /// [`Error::Gpu`] if the kernel has no such variant, or the driver refuses it.
@@ -39,7 +39,7 @@ impl Gpu {
         if let Some(pipeline) = self.inner.pipelines.made().get(&key) {
             return Ok(pipeline.clone());
         }
-        // Validation errors are of our making, internal ones of the driver's.
+        // Validation errors are bugs of Lapidary; internal errors are the driver's.
         let invalid = self.inner.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let internal = self.inner.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let pipeline = self.make_pipeline(kernel, variant, constants);
@@ -81,9 +81,10 @@ impl Gpu {
         let module = if safe {
             device.create_shader_module(descriptor)
         } else {
-            // SAFETY: every index of every kernel is in bounds for the sizes that `ops` asks for (tests compare each kernel
-            // with its reference with checks on and off, over odd shapes), positions, lengths and token ids are checked by the
-            // session before a submit, and by nobody else (`Gpu::run_plan` is unsafe); every loop counts towards a bound.
+            // SAFETY: every index of every kernel is in bounds for the sizes that `ops` requires: tests compare each
+            // kernel with its reference over odd shapes, with checks on and off. The session checks positions, lengths
+            // and token ids before a submit; callers of the unsafe `Gpu::run_plan` must. Every loop counts towards a
+            // bound.
             unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -96,8 +97,9 @@ impl Gpu {
                 // Kernels write workgroup memory before they read it.
                 zero_initialize_workgroup_memory: safe,
             },
-            // Drivers keep what they compiled on disk by themselves. wgpu's own cache, which only Vulkan has, would keep the same
-            // once more, and is unsafe on whatever its file may hold by then.
+            // Drivers have their own disk caches of compiled shaders. wgpu's pipeline cache, which exists only on
+            // Vulkan, would store the same again, and it is unsafe to load from a file that something else may have
+            // changed.
             cache: None,
         });
         Pipeline { pipeline, layout }

@@ -1,8 +1,8 @@
 //! A plan that a device can run: recorded once, encoded once per step.
 //!
-//! wgpu cannot replay command buffers, so a plan keeps what it takes to encode one quickly: pipelines, bind groups and grids.
-//! What differs from step to step is in one small uniform at a dynamic offset (`step.rs`); grids scale with the number of
-//! tokens.
+//! wgpu cannot replay command buffers, so a plan stores what encoding one needs: pipelines, bind groups and grids. The
+//! inputs that change from step to step are in one small uniform at a dynamic offset (`step.rs`). Grids scale with the
+//! number of tokens.
 
 use std::ops::Range;
 
@@ -20,14 +20,14 @@ struct Command {
     grid: Grid,
 }
 
-/// What a [`Recording`] becomes on a device.
+/// A [`Recording`] on a device, ready to encode.
 pub struct Plan {
     segments: Vec<Vec<Command>>,
 }
 
 impl Recording {
-    /// Makes what a device needs to run this: memory for the buffers that have none yet, pipelines, and bind groups. The
-    /// uniforms of its steps will be in `ring`.
+    /// Creates the plan on a device: memory for the buffers that have none yet, pipelines, and bind groups. The
+    /// uniforms of its steps are in `ring`.
     ///
     /// # Errors
     /// The errors of buffers and pipelines, which name the buffer or the kernel.
@@ -56,12 +56,12 @@ impl Recording {
 }
 
 impl Plan {
-    /// How many segments.
+    /// The number of segments.
     pub fn segments(&self) -> usize {
         self.segments.len()
     }
 
-    /// How many dispatches in all.
+    /// The number of dispatches.
     pub fn dispatches(&self) -> usize {
         self.segments.iter().map(Vec::len).sum()
     }
@@ -95,7 +95,7 @@ impl Plan {
     }
 }
 
-/// Makes a dispatch's pipeline and bind group, its parameters at `offset` in `params`.
+/// Creates a dispatch's pipeline and bind group. Its parameters are at `offset` in `params`.
 async fn command(
     dispatch: &Dispatch,
     gpu: &Gpu,

@@ -6,13 +6,13 @@ use super::readback::Readback;
 use super::step::{Step, StepRing};
 use crate::error::{Error, Result};
 
-/// Timestamps in one query set, at most.
+/// The most timestamps in one query set.
 const MAX_STAMPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize;
 
 impl Gpu {
-    /// Runs plans for one step, one after the other, with a timestamp before and after every dispatch; gives each
-    /// dispatch's kernel and milliseconds. The stamps keep dispatches from overlapping, so their sum is more than the step
-    /// takes without them.
+    /// Runs plans for one step in order, with a timestamp before and after every dispatch. Returns the kernel and the
+    /// milliseconds of each dispatch. Timestamps keep dispatches from overlapping, so the sum exceeds the time of a
+    /// normal step.
     ///
     /// # Errors
     /// [`Error::Adapter`] if the adapter has no timestamps within a pass, and the errors of running a plan.

@@ -6,7 +6,7 @@ use super::buffer::Buffer;
 use super::context::Gpu;
 use crate::error::{Error, Result};
 
-/// A buffer that the host can map, made once and used for every transfer of its size.
+/// A buffer that the host can map, created once and reused for transfers of up to its size.
 pub struct Readback {
     staging: wgpu::Buffer,
 }
@@ -22,7 +22,7 @@ impl Readback {
         encoder.copy_buffer_to_buffer(source, offset, &self.staging, 0, bytes);
     }
 
-    /// Copies the first `bytes` bytes of `source` and hands them over.
+    /// Copies the first `bytes` bytes of `source` and passes them to `read`.
     pub(crate) async fn read<T>(
         &self,
         gpu: &Gpu,
@@ -37,7 +37,7 @@ impl Readback {
         self.take(gpu, submission, &mut mapping, read).await
     }
 
-    /// Asks for the mapping, right after the submit that copies into it.
+    /// Requests the mapping, right after the submit that copies into the buffer.
     pub(crate) fn request(&self, bytes: u64) -> Mapping {
         let (sender, receiver) = oneshot::channel();
         self.staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
@@ -46,7 +46,8 @@ impl Readback {
         Mapping { receiver, bytes, over: false }
     }
 
-    /// Waits for the submission and hands over what it copied. May be dropped while it waits, and called again.
+    /// Waits for the submission and passes the copied bytes to `read`. The future can be dropped while it waits; then
+    /// call this again.
     pub(crate) async fn take<T>(
         &self,
         gpu: &Gpu,
@@ -55,7 +56,7 @@ impl Readback {
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T> {
         gpu.finish(submission).await?;
-        // The callbacks run on the thread that polls or submits first, so ours may be about to run on another.
+        // Callbacks run on whichever thread polls or submits first, so another thread may still have to run this one.
         let result = (&mut mapping.receiver).await.ok();
         mapping.over = true;
         match result {
@@ -79,7 +80,7 @@ impl Readback {
     }
 }
 
-/// A mapping that was asked for.
+/// A requested mapping.
 pub(crate) struct Mapping {
     receiver: oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
     bytes: u64,
@@ -87,14 +88,15 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Whether the buffer was mapped and is free again, or never will be.
+    /// Whether the buffer was mapped and unmapped again, or the mapping failed.
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }
 }
 
 impl Gpu {
-    /// The first `bytes` bytes of a buffer that has memory. Makes a staging buffer, so not for hot paths.
+    /// The first `bytes` bytes of a buffer that has memory. Creates a staging buffer per call, so do not use it in hot
+    /// paths.
     ///
     /// # Errors
     /// If the device is lost or out of memory.

@@ -1,8 +1,9 @@
-//! A plan as data: what to dispatch, in order, before anything of it is on a device.
+//! A plan as data: the dispatches in order, without a device.
 //!
-//! Recording is synchronous, cannot fail and needs no device: it only says which kernel runs with which parameters on which
-//! buffers. [`Recording::finish`] makes the [`Plan`] that a device can run; the text of a recording shows it to people and to
-//! tests, and [`crate::check`] runs it one dispatch at a time beside the reference implementations.
+//! Recording is synchronous, cannot fail and needs no device. It lists which kernel runs with which parameters on which
+//! buffers. [`Recording::finish`] creates the [`Plan`] that a device can run. A recording prints as text, which tests
+//! compare with snapshots. [`crate::check`] runs it one dispatch at a time and compares with the reference
+//! implementations.
 
 use std::fmt;
 
@@ -20,13 +21,13 @@ pub(crate) type Constants<'a> = &'a [(&'static str, u32)];
 pub struct Dispatch {
     /// The kernel.
     pub kernel: &'static Kernel,
-    /// Weight format and `@if` flags that choose its variant, those of the device among them.
+    /// The weight format and the `@if` flags that choose its variant, including the device's.
     pub features: Vec<&'static str>,
     /// Values for its `override`s.
     pub constants: Vec<(&'static str, u32)>,
     /// The words of its `Params`.
     pub params: Vec<u32>,
-    /// Binding slots and what goes there.
+    /// The binding slots and their buffers.
     pub bindings: Vec<(u32, Slice)>,
     /// Its workgroups.
     pub grid: Grid,
@@ -38,7 +39,7 @@ impl Dispatch {
         self.kernel.variant(&self.features)
     }
 
-    /// What is bound at the storage binding of this name.
+    /// The buffer at the storage binding of this name.
     pub fn binding(&self, name: &str) -> Option<&Slice> {
         let storage = self.kernel.storage.iter().find(|storage| storage.name == name)?;
         self.bindings.iter().find(|(slot, _)| *slot == storage.slot).map(|(_, slice)| slice)
@@ -75,7 +76,7 @@ impl fmt::Display for Dispatch {
     }
 }
 
-/// Dispatches in order, in segments that may be submitted apart (a layer is one).
+/// Dispatches in order, in segments that can be submitted separately. Each layer is a segment.
 #[derive(Clone, Debug)]
 pub struct Recording {
     capabilities: Capabilities,
@@ -83,17 +84,17 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Nothing yet, for devices with these capabilities: they choose variants of kernels and sizes of workgroups.
+    /// An empty recording for devices with these capabilities, which choose kernel variants and workgroup sizes.
     pub fn new(capabilities: &Capabilities) -> Self {
         Self { capabilities: capabilities.clone(), segments: Vec::new() }
     }
 
-    /// What the device can do.
+    /// The device's capabilities.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
 
-    /// Begins a segment that may be submitted apart from what came before.
+    /// Begins a segment, which can be submitted separately from the dispatches before it.
     pub fn begin_segment(&mut self) {
         self.segments.push(Vec::new());
     }
@@ -138,7 +139,7 @@ impl Recording {
         self.segments.iter().flatten()
     }
 
-    /// The same dispatches, each in a segment for itself.
+    /// The same dispatches, one per segment.
     pub(crate) fn one_per_segment(self) -> Self {
         let each = self.segments.into_iter().flatten();
         Self { capabilities: self.capabilities, segments: each.map(|dispatch| vec![dispatch]).collect() }
@@ -146,7 +147,7 @@ impl Recording {
 }
 
 impl fmt::Display for Recording {
-    /// Per segment its dispatches, a line each. Segments that differ in nothing are written once, after their numbers.
+    /// The dispatches of each segment, one per line. Equal segments are written once, under the list of their indices.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let texts: Vec<String> = self
             .segments

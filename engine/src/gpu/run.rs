@@ -10,8 +10,8 @@ use super::step::{Step, StepRing};
 use crate::error::Result;
 
 impl Gpu {
-    /// Encodes ranges of segments of some plans for one step, whose uniform is in `slot`, in one pass. `after` may add
-    /// copies. Nothing runs before it is submitted.
+    /// Encodes ranges of segments of plans for one step, whose uniform is in `slot`, in one pass. `after` can add
+    /// copies. Nothing runs before the commands are submitted.
     fn encode(
         &self,
         plans: &[(&Plan, Range<usize>)],
@@ -30,8 +30,8 @@ impl Gpu {
         encoder.finish()
     }
 
-    /// Encodes and submits all of some plans for a step that others are foreseen to follow, the `i`-th as `later(i)` says.
-    /// `after` may add copies.
+    /// Encodes and submits whole plans for a step. `later(i)` predicts the `i`-th step after it, so that one write
+    /// serves many steps. `after` can add copies.
     pub(crate) fn submit_step(
         &self,
         ring: &mut StepRing,
@@ -57,8 +57,8 @@ impl Gpu {
         self.encode(&plans, step.n_tokens, slot, after)
     }
 
-    /// Milliseconds that the host takes to encode what [`Gpu::submit_step`] would submit. With the device idle, or a software
-    /// adapter would be measured with it, which takes the processor for itself.
+    /// Milliseconds that the host takes to encode what [`Gpu::submit_step`] would submit. The device must be idle: a
+    /// software adapter uses all cores of the processor and would disturb the measurement.
     pub(crate) fn encode_ms(
         &self,
         ring: &mut StepRing,
@@ -73,12 +73,12 @@ impl Gpu {
         ms
     }
 
-    /// Submits some segments of a plan and waits for them. For those who record plans themselves; sessions check what they
-    /// run.
+    /// Submits segments of a plan and waits for them. For callers that record their own plans; a session checks its
+    /// inputs itself.
     ///
     /// # Safety
-    /// Shaders check no bounds. Every buffer of the plan must have the shape that its operation asks for, with at least
-    /// `step.n_tokens` rows, and every cache room for as many positions from `step.position` on.
+    /// Shaders check no bounds. Every buffer of the plan must have the shape that its operation requires, with at least
+    /// `step.n_tokens` rows. Every cache must have room for `step.n_tokens` positions from `step.position` on.
     ///
     /// # Errors
     /// If the device is lost or refuses a command.
@@ -92,7 +92,7 @@ impl Gpu {
         self.run_segments(ring, plan, segments, step).await
     }
 
-    /// Submits some segments of a plan and waits for them.
+    /// Submits segments of a plan and waits for them.
     ///
     /// # Errors
     /// If the device is lost or refuses a command.
@@ -114,7 +114,7 @@ impl Gpu {
         self.run_segments(ring, plan, 0..plan.segments(), step).await
     }
 
-    /// Submits some segments of a plan `times` times over, in one pass, and waits for them.
+    /// Submits segments of a plan, repeated `times` times in one pass, and waits for them.
     ///
     /// # Errors
     /// If the device is lost or refuses a command.

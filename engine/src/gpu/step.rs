@@ -1,4 +1,4 @@
-//! What differs from one step to the next: a small uniform, in a ring of them.
+//! The inputs that change from one step to the next: a ring of small uniforms.
 
 use std::collections::VecDeque;
 
@@ -15,13 +15,13 @@ pub struct StepRing {
     buffer: wgpu::Buffer,
     /// The slot of the next step.
     next: usize,
-    /// What the slots from `next` on hold already.
+    /// The predicted steps that the slots from `next` on hold.
     ahead: VecDeque<Step>,
 }
 
 impl StepRing {
     const SLOTS: usize = 64;
-    /// Steps that are written at once: wgpu makes a staging buffer for every write, and a token should not need one.
+    /// Steps per write. wgpu creates a staging buffer per write, so one write per token would be slow.
     const AHEAD: usize = 32;
 
     /// An empty ring.
@@ -38,15 +38,15 @@ impl StepRing {
         &self.buffer
     }
 
-    /// Writes a uniform for the next submit; gives the slot's offset.
+    /// Writes a uniform for the next submit. Returns the slot's offset.
     pub(super) fn write(&mut self, gpu: &Gpu, step: &Step) -> u32 {
         self.ahead.clear();
         self.write_slots(gpu, step);
         self.take_slot()
     }
 
-    /// The same for a step that others are foreseen to follow, the `i`-th as `later(i)` says, if it is not the one that was
-    /// foreseen itself: they are written with it.
+    /// As [`StepRing::write`], unless the slot holds this step because an earlier call predicted it. Writes the
+    /// predicted steps after it too: `later(i)` is the `i`-th.
     pub(super) fn write_ahead(&mut self, gpu: &Gpu, step: &Step, later: impl Fn(u32) -> Step) -> u32 {
         if self.ahead.pop_front() != Some(*step) {
             let steps = Self::AHEAD.min(Self::SLOTS - self.next);
@@ -57,7 +57,8 @@ impl StepRing {
         self.take_slot()
     }
 
-    /// Writes a step and those foreseen after it. Steps in flight keep what they have: writes take their turn among submits.
+    /// Writes a step and the predicted steps after it. Steps in flight are not affected, because the queue orders
+    /// writes and submits.
     fn write_slots(&self, gpu: &Gpu, step: &Step) {
         let mut bytes = [0; Self::AHEAD * UNIFORM_ALIGN as usize];
         let steps = std::iter::once(step).chain(&self.ahead);

@@ -4,7 +4,7 @@ use super::buffer::{Buffer, Slice};
 use super::context::Gpu;
 use crate::error::Result;
 
-/// Columns of a row are padded to a multiple of this, with zeros, so that kernels read whole groups of 32.
+/// Rows are padded with zeros to a multiple of this many columns, so that kernels read whole groups of 32.
 pub(crate) const ROW_ALIGN: usize = 32;
 
 /// A matrix of f32, `[rows, cols]`, each row padded with zeros to [`Tensor::stride`] values.
@@ -45,7 +45,7 @@ impl Tensor {
         Ok(())
     }
 
-    /// Rows that there is room for.
+    /// The most rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -60,7 +60,7 @@ impl Tensor {
         self.cols.next_multiple_of(ROW_ALIGN)
     }
 
-    /// Where it is.
+    /// Its buffer.
     pub fn buffer(&self) -> &Buffer {
         &self.buffer
     }

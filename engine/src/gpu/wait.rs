@@ -1,23 +1,23 @@
 //! Waiting for the device without blocking the caller.
 //!
-//! wgpu's callbacks run only while somebody polls the device. Natively a thread does, for as long as something is awaited;
-//! in the browser the event loop does.
+//! wgpu's callbacks run only while the device is polled. Natively a thread polls it while anything is awaited; in the
+//! browser the event loop does.
 
 use futures_channel::oneshot;
 
-/// Turns "this submission is done" into a future.
+/// Gives futures that resolve when a submission is done.
 pub(crate) struct Waiter {
     #[cfg(not(target_arch = "wasm32"))]
     device: wgpu::Device,
-    /// `None` only while it is dropped.
+    /// `None` only in `drop`.
     #[cfg(not(target_arch = "wasm32"))]
     jobs: Option<std::sync::mpsc::Sender<(wgpu::SubmissionIndex, oneshot::Sender<()>)>>,
     #[cfg(not(target_arch = "wasm32"))]
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-/// Waits for the thread, which holds the device: should it drop the last of it while the program ends, the driver would be
-/// unloaded in the middle of its own exit handlers.
+/// Waits for the thread, which holds a reference to the device. If the thread dropped the last reference while the
+/// program exits, the driver would be unloaded during its own exit handlers.
 #[cfg(not(target_arch = "wasm32"))]
 impl Drop for Waiter {
     fn drop(&mut self) {
@@ -25,7 +25,7 @@ impl Drop for Waiter {
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != std::thread::current().id()
         {
-            // It only fails if the thread panicked, which the panic has said.
+            // `join` fails only if the thread panicked, and the panic has printed its own message.
             let _ = thread.join();
         }
     }
@@ -40,7 +40,7 @@ impl Waiter {
         let thread = std::thread::Builder::new().name("lapidary-gpu".into()).spawn(move || {
             for (submission, done) in inbox {
                 poll(&polled, submission);
-                // Nobody listens any more if the caller gave up; that is fine.
+                // Sending fails if the caller dropped its future, which is fine.
                 let _ = done.send(());
             }
         });
@@ -54,7 +54,7 @@ impl Waiter {
             Some(jobs) if jobs.send((submission.clone(), sender)).is_ok() => {
                 let _ = receiver.await;
             }
-            // Should the system give us no thread, the caller has to wait here.
+            // If the system cannot start a thread, block the caller here.
             _ => poll(&self.device, submission),
         }
     }
@@ -66,7 +66,8 @@ fn poll(device: &wgpu::Device, submission: wgpu::SubmissionIndex) {
     let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
     if let Err(error) = device.poll(wait) {
         log::error!("waiting for the GPU: {error}");
-        // What was refused will never be done, but mappings that wait for it are, or somebody would wait for them for ever.
+        // A refused submission is never done. Polling once more ends the mappings that wait for it, so that no caller
+        // hangs.
         let _ = device.poll(wgpu::PollType::Poll);
     }
 }

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::gpu::{Buffer, Capabilities, Tensor};
 use crate::ops::{Int8Tensor, Partials, Shortlist, argmax_candidates, attention_splits, gate_up_cols, token_ids};
 
-/// Buffers that a forward pass of up to `T` tokens works in, reused by every layer. Names and letters as in
+/// The buffers of a forward pass of up to `T` tokens, which every layer reuses. Letters as in
 /// [`Weights`](super::Weights).
 #[derive(Debug)]
 pub struct Activations {
@@ -12,15 +12,15 @@ pub struct Activations {
     pub tokens: Buffer,
     /// `[T, H]`: the residual stream.
     pub residual: Tensor,
-    /// `[1, H]`: alternates with `residual` in decode, where the product of gates and ups makes the norms before it.
+    /// `[1, H]`: alternates with `residual` in decode with fused norms.
     pub new_residual: Tensor,
     /// `[T, H]`: a block's normalised input.
     pub normed: Tensor,
     /// `[T, (Q + 2K) · D]`: queries, keys and values.
     pub qkv: Tensor,
-    /// `[T, Q · D]`: attention's result for each head.
+    /// `[T, Q · D]`: attention's result per head.
     pub heads: Tensor,
-    /// Attention's partial results in decode; `None` where one workgroup takes all keys of a KV head.
+    /// Attention's partial results in decode; `None` if one workgroup takes all keys of a KV head.
     pub partials: Option<Partials>,
     /// `[T, H]`: a block's output, before its post-norm.
     pub block: Tensor,
@@ -28,15 +28,15 @@ pub struct Activations {
     pub gate_up: Tensor,
     /// `[T, F]`: the input of the FFN's last product.
     pub ffn_inner: Tensor,
-    /// The widest of these as integers, for the product that comes next.
+    /// The next product's operand as integers, as wide as the widest.
     pub int8: Int8Tensor,
-    /// `[1, F]`: `ffn_inner` as integers, where one dispatch makes it from `int8` or from the residual stream.
+    /// `[1, F]`: `ffn_inner` as integers, if one dispatch computes it from `int8` or from the residual stream.
     pub ffn_inner_int8: Int8Tensor,
-    /// `[L, vocab]`: logits of the last token, or of all where a caller wants them.
+    /// `[L, vocab]`: logits of the last token (L = 1), or of all tokens of a step.
     pub logits: Tensor,
-    /// Scratch of the greedy choice.
+    /// Scratch of greedy sampling.
     pub best: Buffer,
-    /// What sampling draws from.
+    /// The candidates of sampling.
     pub shortlist: Shortlist,
 }
 

@@ -1,4 +1,4 @@
-//! The feed-forward block up to its last product: in as few dispatches as the weights and the kernels allow.
+//! The feed-forward block up to its last product, in one to three dispatches.
 
 use super::products::Products;
 use crate::gpu::{Recording, Tensor};
@@ -7,11 +7,11 @@ use crate::quant::Matrix;
 
 /// Weights and buffers of the block. Letters as in [`Weights`](super::Weights), T the tokens of a step.
 pub(crate) struct FeedForward<'a> {
-    /// What stands before the block.
+    /// The residual add and the norms before the block.
     pub(crate) norm: ResidualNorm<'a>,
-    /// `[1, H]`: where the residual stream goes if it cannot stay.
+    /// `[1, H]`: the tensor that the residual stream moves to with fused norms.
     pub(crate) new_residual: &'a Tensor,
-    /// `[2F, H]`, with the matrices' places in `gates_ups`.
+    /// `[2F, H]`, with the matrices' first columns in `gates_ups`.
     pub(crate) gate_up: Vec<(&'a Matrix, usize)>,
     /// `[H, F]`: the last product, which [`record_ffn_inner`] leaves to the caller.
     pub(crate) down: &'a Matrix,
@@ -25,15 +25,15 @@ pub(crate) struct FeedForward<'a> {
     pub(crate) ffn_inner_int8: &'a Int8Tensor,
 }
 
-/// What [`record_ffn_inner`] recorded.
+/// The result of [`record_ffn_inner`].
 pub(crate) struct FfnInner<'a> {
     /// The input of `down`.
     pub(crate) operand: Operand<'a>,
-    /// Whether the residual stream is in `new_residual`.
+    /// Whether the residual stream has moved to `new_residual`.
     pub(crate) moved: bool,
 }
 
-/// Records the norms, the product of gates and ups, and GeGLU: in one dispatch, in two or in three.
+/// Records the norms, the product of gates and ups, and GeGLU, in one to three dispatches.
 pub(crate) fn record_ffn_inner<'a>(
     r: &mut Recording,
     products: &Products<'a>,
@@ -59,8 +59,9 @@ pub(crate) fn record_ffn_inner<'a>(
     FfnInner { operand, moved: false }
 }
 
-/// How one dispatch can multiply gates and ups and apply GeGLU, and where the result goes. `None` if it cannot: for more than
-/// one token, matrices of two formats or larger than a binding, or if only one of `gate_up` and `down` takes integers.
+/// The way to multiply gates and ups and apply GeGLU in one dispatch, and its output. `None` if that is not possible:
+/// for more than one token, for matrices of two formats or larger than a binding, or if only one of `gate_up` and
+/// `down` takes integers.
 fn single_product<'a>(
     r: &Recording,
     products: &Products<'_>,

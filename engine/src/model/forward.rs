@@ -1,8 +1,9 @@
 //! The layer graph of Gemma-2 and Gemma-3 text, one line per kernel.
 //!
-//! Gemma 2 (Gemma Team 2024, section 2): `x += post_attention_norm(attention(input_norm(x)))`, then
-//! `x += post_ffn_norm(ffn(pre_ffn_norm(x)))`. [`add_rms_norm`] fuses what stands between two blocks: it adds one block's output
-//! to the residual stream and norms the next one's input. In decode the product of gates and ups may do that itself.
+//! Gemma 2 (Gemma Team 2024, section 2): `x += post_attention_norm(attention(input_norm(x)))`, then `x +=
+//! post_ffn_norm(ffn(pre_ffn_norm(x)))`. [`add_rms_norm`] fuses the operations between two blocks: it adds one block's
+//! output to the residual stream and normalizes the next block's input. In decode, the product of gates and ups can
+//! include that.
 
 use super::feed_forward::{FeedForward, record_ffn_inner};
 use super::products::{Kernels, Products};
@@ -15,21 +16,21 @@ use crate::ops::{
     attention_merge, attention_split, embed, logits, rms_norm, rope, sample, shortlist,
 };
 
-/// What stays the same from step to step.
+/// A model, as far as it does not change from step to step.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
     /// The model's shape.
     pub config: &'a Config,
     /// Its weights.
     pub weights: &'a Weights,
-    /// Tables of angles for its layers.
+    /// The rotary tables of its layers.
     pub tables: &'a RopeTables,
-    /// What multiplies.
+    /// The ways to multiply by its weights.
     pub kernels: Kernels,
 }
 
-/// Records everything from token ids to the final norm, which ends up in `a.normed`: a segment for the embedding, then one per
-/// layer.
+/// Records the forward pass from token ids to the final norm, whose result is in `a.normed`: one segment for the
+/// embedding, then one per layer.
 pub fn record_body(r: &mut Recording, mode: Mode, model: Model<'_>, sequence: &SequenceState, a: &Activations) {
     let Model { config: c, weights: w, tables, kernels } = model;
     let eps = c.rms_norm_eps;
@@ -43,7 +44,7 @@ pub fn record_body(r: &mut Recording, mode: Mode, model: Model<'_>, sequence: &S
         x = products.operand(r, &first.qkv.placed(), &a.normed);
         rms_norm(r, &a.residual, &first.input_norm, eps, x);
     }
-    // Where the residual stream is, and where it goes next if it cannot stay.
+    // The residual stream, and the tensor that it moves to with fused norms.
     let (mut residual, mut new_residual) = (&a.residual, &a.new_residual);
     for (i, (layer, cache)) in w.layers.iter().zip(&sequence.cache.layers).enumerate() {
         let kind = &c.layers[i];
@@ -92,26 +93,26 @@ pub fn record_body(r: &mut Recording, mode: Mode, model: Model<'_>, sequence: &S
         let next_weight;
         (next_weight, x) = match w.layers.get(i + 1) {
             Some(next) => (&next.input_norm, products.operand(r, &next.qkv.placed(), &a.normed)),
-            // The head is recorded apart and may multiply in another way.
+            // The head is recorded separately and can take another operand.
             None => (&w.final_norm, Operand::Float(&a.normed)),
         };
         add_rms_norm(r, ResidualNorm { y: &a.block, post_weight: &layer.post_ffn_norm, residual, next_weight, eps }, x);
     }
 }
 
-/// What comes after the body.
+/// The part of a step after the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// Logits of the step's last token, and the likeliest token.
+    /// Logits of the step's last token, and the most likely token.
     Greedy,
-    /// Logits of the step's last token, and a token drawn from them.
+    /// Logits of the step's last token, and a token sampled from them.
     Sample,
     /// Logits of all of the step's tokens.
     AllLogits,
 }
 
-/// Records the head: from the final norm in `a.normed` to logits and a token, one of the first `usable_vocab`: vocabularies
-/// may be padded with rows that stand for nothing.
+/// Records the head, from the final norm in `a.normed` to logits and a token. The token is one of the first
+/// `usable_vocab`, because the other rows of the embedding are padding.
 pub fn record_head(
     r: &mut Recording,
     head: Head,

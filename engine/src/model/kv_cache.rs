@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::ops::{CacheFormat, CacheLayer};
 
-/// One [`CacheLayer`] per layer, all with room for the same number of positions. How many of them are filled is for the
-/// sequence to know, so rewinding costs nothing.
+/// One [`CacheLayer`] per layer, all with the same capacity. The sequence counts the filled positions, so rewinding
+/// costs nothing.
 #[derive(Debug)]
 pub struct KvCache {
     pub(crate) layers: Vec<CacheLayer>,
@@ -19,7 +19,7 @@ impl KvCache {
         Self { layers: (0..config.num_layers).map(|_| layer()).collect() }
     }
 
-    /// Whether a device can bind each of its buffers.
+    /// Checks that a device can bind each of its buffers.
     ///
     /// # Errors
     /// [`Error::Adapter`](crate::Error::Adapter) if not.

@@ -1,4 +1,4 @@
-//! Which ways to multiply a step of a model uses.
+//! The ways to multiply that the steps of a model use.
 
 use crate::gpu::{Recording, Tensor};
 use crate::ops::{Int8Tensor, Mode, Operand, Way, product, quantize};
@@ -9,16 +9,17 @@ use crate::quant::Matrix;
 pub struct Kernels {
     /// For one token.
     pub decode: &'static Way,
-    /// For a small batch of tokens; `None` to multiply them as a whole chunk of a prompt.
+    /// For a small batch of tokens; `None` to multiply it as a chunk of a prompt.
     pub small_batch: Option<&'static Way>,
     /// For a chunk of a prompt.
     pub prefill: &'static Way,
-    /// Whether the product of gates and ups makes the norms before it, for one token: one dispatch less, and more work in all.
+    /// Whether the norms are fused into the product of gates and ups, for one token. This saves a dispatch and costs
+    /// arithmetic.
     pub fuses_norms: bool,
 }
 
 impl Kernels {
-    /// The plainest ways. Nothing is rounded.
+    /// The basic float kernels, without rounding.
     pub const FLOAT: Self =
         Self { decode: Way::FLOAT_DECODE, small_batch: None, prefill: Way::FLOAT_PREFILL, fuses_norms: false };
 
@@ -36,17 +37,18 @@ impl Kernels {
 pub(crate) struct Products<'a> {
     pub(crate) mode: Mode,
     pub(crate) kernels: Kernels,
-    /// Room for the widest activations as integers.
+    /// A buffer for the widest activations as integers.
     pub(crate) int8: &'a Int8Tensor,
 }
 
 impl<'a> Products<'a> {
-    /// How these weights are multiplied.
+    /// The way to multiply these weights.
     pub(crate) fn way(&self, r: &Recording, weights: &Matrix) -> &'static Way {
         self.kernels.way(self.mode).or_fallback(weights.format(), r.capabilities())
     }
 
-    /// How the kernel before products with these matrices should write: as integers if all take them, else to `float`.
+    /// Where the kernel before products with these matrices writes: to the integer buffer if all take integers, else to
+    /// `float`.
     pub(crate) fn operand(&self, r: &Recording, matrices: &[(&Matrix, usize)], float: &'a Tensor) -> Operand<'a> {
         let all = matrices.iter().all(|(weights, _)| self.way(r, weights).quantizes_activations());
         if all { Operand::Int8(self.int8) } else { Operand::Float(float) }

@@ -1,4 +1,4 @@
-//! What one sequence of tokens has on the device.
+//! The device buffers of one sequence of tokens.
 
 use super::KvCache;
 use crate::config::Config;
@@ -11,7 +11,7 @@ use crate::ops::{CacheFormat, TokenSink};
 pub struct SequenceState {
     /// Keys and values.
     pub cache: KvCache,
-    /// The newest token, and those that the repetition penalty knows.
+    /// The newest token, and the tokens that the repetition penalty applies to.
     pub sink: TokenSink,
 }
 
@@ -21,7 +21,7 @@ impl SequenceState {
         Self { cache: KvCache::new(config, format, capacity), sink: TokenSink::new(config.vocab_size) }
     }
 
-    /// Gives all of them memory.
+    /// Allocates all of its buffers.
     ///
     /// # Errors
     /// The errors of buffers.

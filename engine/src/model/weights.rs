@@ -7,10 +7,11 @@ use crate::load::{LayerTensor, ModelFiles, TensorId, Uploader};
 use crate::ops::{cos_sin, first_up, rope_table};
 use crate::quant::{Matrix, WeightFormat};
 
-/// All weights. `H` is the hidden size, `F` the intermediate size, `D` a head's size, `Q` and `K` query and key heads.
+/// All weights. `H` is the hidden size, `F` the intermediate size, `D` the head size, `Q` and `K` the numbers of query
+/// and key heads.
 #[derive(Debug)]
 pub struct Weights {
-    /// `[vocab, H]`: token embedding and, tied, the head.
+    /// `[vocab, H]`: the token embedding, which is also the head.
     pub embedding: Matrix,
     /// In order.
     pub layers: Vec<LayerWeights>,
@@ -18,8 +19,8 @@ pub struct Weights {
     pub final_norm: Tensor,
 }
 
-/// Matrices that multiply the same vector, to one output: neighbours of the same format are one matrix, so that they take
-/// one dispatch.
+/// Matrices with the same input and one output. Adjacent ones of the same format are stored as one matrix, so that they
+/// take one dispatch.
 #[derive(Debug)]
 pub struct Stack {
     /// In order.
@@ -31,7 +32,7 @@ struct StackPart {
     matrix: Matrix,
     /// The first column of its output.
     first_out: usize,
-    /// What the file calls its rows, from the first.
+    /// The tensors of the file that hold its rows, in order.
     tensors: Vec<TensorId>,
 }
 
@@ -65,7 +66,7 @@ pub struct LayerWeights {
     pub post_ffn_norm: Tensor,
 }
 
-/// A matrix or a norm, and what the file calls it: matrices' rows in order, norms side by side.
+/// A matrix or a norm, with the tensors of the file that hold it: a matrix's rows in order, norms side by side.
 pub(crate) enum Source<'a> {
     /// `[rows, cols]`
     Matrix(&'a Matrix, Vec<TensorId>),
@@ -74,8 +75,8 @@ pub(crate) enum Source<'a> {
 }
 
 impl Weights {
-    /// Declares the weights of a model, in `format` or as the file has them: no device is needed, and nothing is read but the
-    /// files' headers. Matrices are in shards of at most `max_shard_bytes`.
+    /// Declares the weights of a model, in `format` or in the file's formats. It needs no device and reads only the
+    /// files' headers. Matrices are split into shards of at most `max_shard_bytes`.
     ///
     /// # Errors
     /// The errors of [`ModelFiles::tensor`].
@@ -94,10 +95,11 @@ impl Weights {
         })
     }
 
-    /// Uploads the weights from the files that they were declared for.
+    /// Uploads the weights from the files that they were declared from.
     ///
     /// # Errors
-    /// [`Error::Cancelled`](crate::Error::Cancelled) if `progress` returns false; out of memory; limits of the adapter.
+    /// [`Error::Cancelled`](crate::Error::Cancelled) if `progress` returns false, the errors of buffers, and those of
+    /// reading the files.
     pub async fn upload(
         &self,
         gpu: &Gpu,
@@ -121,7 +123,7 @@ impl Weights {
         uploader.report_all()
     }
 
-    /// Everything, with what the file calls it.
+    /// Everything, with its tensors in the file.
     pub(crate) fn sources(&self) -> Vec<Source<'_>> {
         let mut sources = vec![Source::Matrix(&self.embedding, vec![TensorId::Embedding])];
         for (i, layer) in self.layers.iter().enumerate() {
@@ -154,7 +156,7 @@ impl Weights {
         std::iter::once(&self.embedding).chain(layers)
     }
 
-    /// The format that most of the weights have, those of f32 aside.
+    /// The format of most weights, not counting f32; `None` if all are f32.
     pub fn narrow_format(&self) -> Option<WeightFormat> {
         let mut bytes: Vec<(WeightFormat, u64)> = Vec::new();
         for matrix in self.matrices().filter(|matrix| matrix.format() != WeightFormat::F32) {
@@ -176,7 +178,7 @@ impl Weights {
     }
 }
 
-/// What it takes to declare a model's weights.
+/// The inputs for declaring a model's weights.
 struct Declare<'a> {
     files: &'a ModelFiles,
     format: Option<WeightFormat>,
@@ -193,10 +195,10 @@ impl Declare<'_> {
 
     /// Matrices of the same input, each with the first column of its output.
     fn stack(&self, label: &str, placed: &[(TensorId, usize)]) -> Result<Stack> {
-        /// Tensors of the file to be one matrix.
+        /// Tensors of the file that become one matrix.
         struct Group {
             tensors: Vec<TensorId>,
-            /// In the file: what it has in another format is read differently.
+            /// The format in the file. Tensors of different formats stay separate, because they are read differently.
             read_as: WeightFormat,
             format: WeightFormat,
             cols: usize,
@@ -247,7 +249,7 @@ impl Declare<'_> {
     }
 }
 
-/// The rotary tables of a model, one for each pair of base and scale that its layers use.
+/// The rotary tables of a model, one per pair of base and scale that its layers use.
 #[derive(Debug)]
 pub struct RopeTables {
     tables: Vec<(f32, f32, Tensor)>,

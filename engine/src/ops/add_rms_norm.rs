@@ -5,21 +5,21 @@ use lapidary_shaders::kernels::add_rms_norm::{Bindings, KERNEL, Params};
 use super::{Operand, assert_cols, norm_width, u32_of};
 use crate::gpu::{Count, Grid, Recording, Tensor};
 
-/// What stands between two blocks of a layer, row by row: `residual + rms_norm(y, post_weight)` is the new residual stream, and
-/// `rms_norm(new residual, next_weight)` the next block's input.
+/// The residual add and the norms between two blocks of a layer, row by row: `residual + rms_norm(y, post_weight)` is
+/// the new residual stream, and `rms_norm(new residual, next_weight)` is the next block's input.
 ///
 /// `y`, `residual`: `[T, n]`; the weights: `[1, n]`, holding `1 + w` for models that store `w`.
 #[derive(Clone, Copy, Debug)]
 pub struct ResidualNorm<'a> {
-    /// The output of the block before.
+    /// The output of the previous block.
     pub y: &'a Tensor,
-    /// Of the norm after that block.
+    /// The weights of the norm after that block.
     pub post_weight: &'a Tensor,
     /// The residual stream.
     pub residual: &'a Tensor,
-    /// Of the norm before the next block.
+    /// The weights of the norm before the next block.
     pub next_weight: &'a Tensor,
-    /// Of both norms.
+    /// The epsilon of both norms.
     pub eps: f32,
 }
 
@@ -33,7 +33,8 @@ impl ResidualNorm<'_> {
     }
 }
 
-/// Adds and norms in one pass: the new residual stream replaces the old one, and the next block's input goes to `out`, `[T, n]`.
+/// Computes both in one dispatch. The new residual stream replaces the old one, and the next block's input goes to
+/// `out`, `[T, n]`.
 pub fn add_rms_norm(r: &mut Recording, norm: ResidualNorm<'_>, out: Operand<'_>) {
     let ResidualNorm { y, post_weight, residual, next_weight, eps } = norm;
     norm.assert_cols(y.cols());

@@ -5,15 +5,15 @@ use lapidary_shaders::kernels::argmax::{Bindings, KERNEL, Params, STRETCHES};
 use super::u32_of;
 use crate::gpu::{Buffer, Count, Grid, Recording, Tensor};
 
-/// Stretches that the logits are cut into, each of which has its largest.
+/// The number of stretches that the logits are split into.
 pub const ARGMAX_STRETCHES: usize = STRETCHES as usize;
 
-/// Declares a buffer for what [`argmax`] finds: 8 bytes per stretch.
+/// Declares a buffer for the results of [`argmax`]: 8 bytes per stretch.
 pub fn argmax_candidates() -> Buffer {
     Buffer::new("best", 8 * ARGMAX_STRETCHES as u64)
 }
 
-/// The largest logit and its token of each of [`ARGMAX_STRETCHES`] stretches.
+/// Finds the largest logit and its token in each of [`ARGMAX_STRETCHES`] stretches.
 ///
 /// `logits`: `[1, vocab]`, of which the first `usable_vocab` count; `best`: [`argmax_candidates`].
 pub fn argmax(r: &mut Recording, logits: &Tensor, usable_vocab: usize, best: &Buffer) {

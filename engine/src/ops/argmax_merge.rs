@@ -5,7 +5,7 @@ use lapidary_shaders::kernels::argmax_merge::{Bindings, KERNEL, Params, STRETCHE
 use super::TokenSink;
 use crate::gpu::{Buffer, Grid, Recording};
 
-/// The token of the largest of `argmax`'s candidates, the lowest on a tie.
+/// Chooses the token of the largest of [`argmax`](super::argmax())'s candidates; on a tie, the lowest token.
 ///
 /// `best`: 8 bytes for each of [`ARGMAX_STRETCHES`].
 pub fn argmax_merge(r: &mut Recording, best: &Buffer, sink: &TokenSink) {

@@ -14,22 +14,22 @@ pub struct Attention {
     pub kv_heads: usize,
     /// Values in a head, a multiple of 8 up to 256.
     pub head_dim: usize,
-    /// Keys a query sees, itself included; all where `None`.
+    /// Keys that a query attends to, its own included; all if `None`.
     pub window: Option<usize>,
-    /// `cap · tanh(score / cap)` where there is one.
+    /// Scores become `cap · tanh(score / cap)`; unchanged if `None`.
     pub soft_cap: Option<f32>,
 }
 
-/// Causal attention of rotated, scaled queries over the cache, which holds the step's keys and values already.
+/// Causal attention of rotated, scaled queries over the cache, which already holds the step's keys and values.
 ///
-/// `q`: `[T, heads · head_dim]`, or rows that begin with as many numbers; `out`: `[T, heads · head_dim]`.
+/// `q`: `[T, heads · head_dim]` or wider, the queries first; `out`: `[T, heads · head_dim]`.
 pub fn attention(r: &mut Recording, attention: Attention, q: &Tensor, cache: &CacheLayer, out: &Tensor) {
     assert_cols("out", out, attention.heads * attention.head_dim);
     assert!(q.cols() >= attention.heads * attention.head_dim, "q has {} columns, too few", q.cols());
     let params = Params { out_stride4: u32_of(out.stride() / 4), splits: 1, ..attention.params(q, cache) };
     let group = u32_of(attention.heads / attention.kv_heads);
     let blocks = Count::Tokens { per_token: group, per_group: 8 };
-    // Only `split` reads the last two, but WebGPU wants the slots filled.
+    // Only `split` reads the last two, but WebGPU requires every slot to be bound.
     let bindings = Bindings {
         q: q.slice(),
         k_cache: cache.keys(),
@@ -46,17 +46,17 @@ pub fn attention(r: &mut Recording, attention: Attention, q: &Tensor, cache: &Ca
 /// How [`attention_split`] splits the keys of a KV head over workgroups.
 #[derive(Clone, Copy, Debug)]
 pub enum KeySplits<'a> {
-    /// Not at all: one workgroup takes all of them and writes the result, `[1, heads · head_dim]`; as integers only where
+    /// No split. One workgroup takes all keys and writes the result, `[1, heads · head_dim]`; as integers only if
     /// `head_dim` is a multiple of 32.
     One(Operand<'a>),
-    /// Each workgroup leaves partial results; [`attention_merge`](super::attention_merge) merges them.
+    /// Each workgroup writes a partial result; [`attention_merge`](super::attention_merge) merges them.
     Many(&'a Partials),
 }
 
-/// [`rope`](super::rope) and attention for a step of one token.
+/// [`rope`](super::rope) and attention in one dispatch, for a step of one token.
 ///
-/// `qkv`, `cos_sin` and `qk_weight` as for [`rope`](super::rope), except that `qkv` stays as it is.
-#[expect(clippy::too_many_arguments, reason = "it does what two kernels do otherwise")]
+/// `qkv`, `cos_sin` and `qk_weight` as for [`rope`](super::rope), except that `qkv` is not changed.
+#[expect(clippy::too_many_arguments, reason = "it fuses two kernels")]
 pub fn attention_split(
     r: &mut Recording,
     attention: Attention,
@@ -83,7 +83,7 @@ pub fn attention_split(
         }
     };
     let group = u32_of(heads / kv_heads);
-    // Query heads that share a load of keys and values.
+    // The number of query heads that share a load of keys and values.
     let (rows, feature) = match group {
         1 => (1, "rows_1"),
         2 => (2, "rows_2"),
@@ -112,16 +112,16 @@ pub fn attention_split(
 }
 
 impl Attention {
-    /// The window, or more keys than there can be; kernels add it to positions.
+    /// The window, or without one a number above any position, to which kernels can still add a position.
     pub(super) fn window_or_all(self) -> u32 {
         const ALL: u32 = 1 << 30;
         self.window.map_or(ALL, |window| u32_of(window).min(ALL))
     }
 
-    /// What both kinds have in common.
+    /// The checks that both kernels share.
     fn params(self, q: &Tensor, cache: &CacheLayer) -> Params {
         let Self { heads, kv_heads, head_dim, soft_cap, .. } = self;
-        assert!(head_dim % 8 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
+        assert!(head_dim % 8 == 0 && head_dim <= 256, "a head of {head_dim} values");
         Params {
             heads: u32_of(heads),
             kv_heads: u32_of(kv_heads),

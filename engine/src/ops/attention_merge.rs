@@ -7,7 +7,7 @@ use lapidary_shaders::kernels::attention_merge::{
 use super::{Attention, Operand, u32_of};
 use crate::gpu::{Buffer, Capabilities, Count, Grid, Recording, Slice};
 
-/// What each split of the keys contributes: `[heads, splits, head_dim + 4]`.
+/// The partial results of each split of the keys: `[heads, splits, head_dim + 4]`.
 #[derive(Clone, Debug)]
 pub struct Partials {
     buffer: Buffer,
@@ -17,14 +17,14 @@ pub struct Partials {
 }
 
 impl Partials {
-    /// Room for a token's heads, with the keys of each split over this many workgroups: two or more.
+    /// Declares partial results for one token, with the keys of each KV head split over two or more workgroups.
     pub fn new(splits: usize, heads: usize, head_dim: usize) -> Self {
         assert!(splits > 1, "one split leaves nothing to merge");
         let bytes = 4 * (heads * splits * (head_dim + 4)) as u64;
         Self { buffer: Buffer::new("partials", bytes), heads, head_dim, splits }
     }
 
-    /// Splits of the keys.
+    /// The number of splits.
     pub fn splits(&self) -> usize {
         self.splits
     }
@@ -44,8 +44,8 @@ impl Partials {
     }
 }
 
-/// Workgroups to split the keys of each KV head over in decode: enough to keep a device busy, few enough to merge; 1 where one
-/// workgroup per KV head suffices.
+/// The number of workgroups to split the keys of each KV head over in decode: enough to keep a device busy, and few
+/// enough to merge quickly. 1 if one workgroup per KV head suffices.
 pub fn attention_splits(capabilities: &Capabilities, kv_heads: usize) -> usize {
     match capabilities.software {
         false => 32,
@@ -54,9 +54,9 @@ pub fn attention_splits(capabilities: &Capabilities, kv_heads: usize) -> usize {
     }
 }
 
-/// One result from the splits of [`attention_split`](super::attention_split).
+/// Merges the partial results of [`attention_split`](super::attention_split).
 ///
-/// `attention`: as there; `out`: `[1, heads · head_dim]`; as integers only where `head_dim` is a multiple of 32.
+/// `attention`: as there; `out`: `[1, heads · head_dim]`, as integers only if `head_dim` is a multiple of 32.
 pub fn attention_merge(r: &mut Recording, attention: Attention, partials: &Partials, out: Operand<'_>) {
     let Attention { heads, head_dim, .. } = attention;
     partials.assert_shape(heads, head_dim);

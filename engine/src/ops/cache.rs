@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Slice};
 
-/// How the cache stores a value.
+/// The format of the values in the KV cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheFormat {
     /// f32: as exact as the computation.
@@ -39,7 +39,7 @@ impl CacheLayer {
         Self { keys: Buffer::new("keys", bytes), values: Buffer::new("values", bytes), format, capacity }
     }
 
-    /// Whether a device can bind it; to be asked before a model is loaded in vain.
+    /// Checks that a device can bind it. Call this before the weights are uploaded.
     ///
     /// # Errors
     /// [`Error::Adapter`] if the keys exceed a binding.
@@ -61,7 +61,7 @@ impl CacheLayer {
         [&self.keys, &self.values]
     }
 
-    /// Positions there is room for.
+    /// The most positions that it can hold.
     pub fn capacity(&self) -> usize {
         self.capacity
     }

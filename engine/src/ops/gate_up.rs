@@ -7,12 +7,12 @@ use super::{Operand, ResidualNorm, Way, assert_cols, u32_of};
 use crate::gpu::{Count, Grid, Recording, Tensor};
 use crate::quant::Matrix;
 
-/// Gates, ups and GeGLU together with the norms and the residual sum before them, for one token in one dispatch:
-/// `x = norm`, then `out[0] = gelu(gates · x) · (ups · x)`. The new residual stream goes to `new_residual`.
+/// Fuses the residual add, the norms, the product of gates and ups, and GeGLU into one dispatch, for one token: `x =
+/// norm`, then `out[0] = gelu(gates · x) · (ups · x)`. The new residual stream goes to `new_residual`.
 ///
-/// `gate_up`: `[2n, cols]`, gates above ups, in one shard; the tensors of `norm`: `[1, cols]`; `new_residual`: `[1, cols]`, not
-/// that of `norm`; `out`: `[1, n]`. If `way` rounds to integers, `x` and `out` are integers, and n is a multiple of 32. The way
-/// [can](Way::can_fuse_norms) do it for `cols` columns.
+/// `gate_up`: `[2n, cols]`, the gates' rows first, in one shard; the tensors of `norm`: `[1, cols]`; `new_residual`:
+/// `[1, cols]`, another tensor than `norm`'s; `out`: `[1, n]`. If `way` quantizes activations, `x` and `out` are
+/// integers, and n is a multiple of 32. The way must [support](Way::can_fuse_norms) `cols` columns.
 pub fn gate_up(
     r: &mut Recording,
     way: &Way,

@@ -9,8 +9,8 @@ use crate::gpu::{Count, Grid, ROW_ALIGN, Recording, Tensor};
 
 /// `out = gelu(gate) · up`, element by element, with the tanh approximation of GELU.
 ///
-/// `out`: `[T, n]`; `gate_up`: [`gate_up_cols`]`(n)` columns, the gates from the first on, the
-/// ups from [`first_up`]`(n)` on, zeros between.
+/// `out`: `[T, n]`; `gate_up`: [`gate_up_cols`]`(n)` columns, the gates first, the ups from column [`first_up`]`(n)`
+/// on, zeros between.
 pub fn geglu(r: &mut Recording, gate_up: &Tensor, out: Operand<'_>) {
     assert!(gate_up.cols().is_multiple_of(2 * ROW_ALIGN), "gate_up has {} columns", gate_up.cols());
     let stride4 = u32_of(gate_up.cols() / 2 / 4);
@@ -27,7 +27,7 @@ pub fn gate_up_cols(n: usize) -> usize {
     2 * first_up(n)
 }
 
-/// Where the ups begin: after the gates, padded as rows are.
+/// The first column of the ups: the number of gates, padded as rows are.
 pub fn first_up(n: usize) -> usize {
     n.next_multiple_of(ROW_ALIGN)
 }

@@ -7,7 +7,7 @@ use crate::gpu::{Buffer, Count, Grid, Recording, Tensor};
 
 /// Finishes logits in place: soft-cap, then the step's repetition penalty for tokens in `seen`.
 ///
-/// `logits`: `[T, vocab]`, or `[1, vocab]` where `rows` is 1 whatever T is; `seen`: a bit a token.
+/// `logits`: `[T, vocab]`, or `[1, vocab]` where `rows` is 1 for any T; `seen`: one bit per token.
 pub fn logits(r: &mut Recording, logits: &Tensor, rows: Count, soft_cap: Option<f32>, seen: &Buffer) {
     let vocab_size = u32_of(logits.cols());
     let params = Params { vocab_size, stride: u32_of(logits.stride()), soft_cap: soft_cap.unwrap_or(0.0) };

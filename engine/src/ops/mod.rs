@@ -1,8 +1,8 @@
 //! One function per kernel, over typed arguments.
 //!
 //! Every function records one or more dispatches into a [`Recording`](crate::gpu::Recording). Shapes are given as
-//! `[rows, cols]` with `T` the tokens of a step. Columns are asserted; that there are rows and positions enough for a step is
-//! checked by those who run the plan ([`Gpu::run_plan`](crate::gpu::Gpu::run_plan)).
+//! `[rows, cols]`, where `T` is the number of tokens of a step. The functions assert the columns. The caller that runs
+//! the plan checks that there are enough rows and positions ([`Gpu::run_plan`](crate::gpu::Gpu::run_plan)).
 
 mod add_rms_norm;
 mod argmax;
@@ -43,15 +43,15 @@ pub use token_sink::{NO_TOKEN, TokenSink, token_ids};
 use self::rms_norm::norm_width;
 use crate::gpu::Tensor;
 
-/// Bytes of workgroup memory that every device has.
+/// Bytes of workgroup memory; WebGPU's default limit.
 const WORKGROUP_BYTES: usize = 16 << 10;
 
-/// Whether a kernel that reads `[T, cols]` may read this tensor.
+/// Asserts that a tensor has `cols` columns.
 fn assert_cols(name: &str, tensor: &Tensor, cols: usize) {
     assert!(tensor.cols() == cols, "{name} has {} columns, not {cols}", tensor.cols());
 }
 
-/// Sizes are checked when a model's configuration is read; none comes near the limit.
+/// A size as u32. The reader of a model's configuration checks sizes, so all are far below the limit.
 fn u32_of(n: usize) -> u32 {
     assert!(n <= u32::MAX as usize, "{n} is no size that kernels can count");
     n as u32

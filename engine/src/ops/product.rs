@@ -1,8 +1,8 @@
-//! Products of weights with activations: [`product`] and [`product_geglu`], and the table of ways to make them.
+//! Products of weights with activations: [`product`] and [`product_geglu`], and the table of ways to compute them.
 //!
-//! A way to multiply is a kernel, or one variant of one, and a row of [`WAYS`]. The row says what the kernel is for, what it
-//! rounds, what it can multiply, and how many rows and tokens a workgroup takes. Choosing (`tune`), falling back, naming,
-//! remembering and testing go by the table, so a new way is a new row.
+//! A way to multiply is a kernel, or one variant of a kernel, and a row of [`WAYS`]. The row lists the kernel's mode,
+//! its rounding, the formats and devices that it supports, and how many rows and tokens a workgroup takes. Tuning,
+//! fallbacks, names, the file of tuning results and the tests all use this table, so a new way is one new row.
 
 use std::fmt;
 
@@ -15,58 +15,58 @@ use super::{Operand, WORKGROUP_BYTES, assert_cols, u32_of};
 use crate::gpu::{Capabilities, Constants, Count, Grid, Recording, Tensor};
 use crate::quant::{Matrix, Shard, WeightFormat};
 
-/// How many tokens a step has.
+/// The size of a step, in tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// One: matrix times vector. Of a step of more tokens, the last one counts.
+    /// One token: matrix times vector. If the step has more tokens, only the last one is multiplied.
     Decode,
-    /// Up to [`MAX_SMALL_BATCH`].
+    /// Up to [`MAX_SMALL_BATCH`] tokens.
     SmallBatch,
     /// Up to a chunk of a prompt.
     Prefill,
 }
 
-/// Tokens of a step in [`Mode::SmallBatch`], at most.
+/// The most tokens of a step in [`Mode::SmallBatch`].
 pub const MAX_SMALL_BATCH: usize = matmul_small::MAX_TOKENS as usize;
 
-/// What a way rounds before it multiplies.
+/// The rounding of the operands before multiplication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rounding {
-    /// Nothing: activations are f32, and sums too.
+    /// None: activations and sums are f32.
     None,
-    /// Activations to 8-bit integers, 32 to a scale, as by [`quantize`](super::quantize()).
+    /// Activations are rounded to 8-bit integers, one scale per 32, as by [`quantize`](super::quantize()).
     Int8,
-    /// Weights and activations to f16.
+    /// Weights and activations are rounded to f16.
     F16,
 }
 
 /// A way to multiply.
 pub struct Way {
-    /// For people and files.
+    /// Its name in output and in the file of tuning results; unique within the mode.
     pub name: &'static str,
-    /// For steps of how many tokens.
+    /// The size of the steps that it is for.
     pub mode: Mode,
-    /// What it rounds.
+    /// How it rounds its operands.
     pub rounding: Rounding,
     kernel: &'static Kernel,
     flags: &'static [&'static str],
     constants: Constants<'static>,
-    /// Rows of weights per workgroup, and with GeGLU pairs of rows.
+    /// Rows of weights per workgroup; with GeGLU, pairs of rows in `geglu_rows`.
     rows: u32,
     geglu_rows: u32,
-    /// Tokens per workgroup; all of the step's where 0.
+    /// Tokens per workgroup; 0 for all tokens of the step.
     tokens: u32,
-    /// What it can multiply, on which devices.
+    /// Whether it supports a format on a device.
     supports: fn(WeightFormat, &Capabilities) -> bool,
-    /// The way of the same mode that multiplies what this one cannot.
+    /// The name of its fallback in the same mode, which supports all formats and devices.
     otherwise: &'static str,
-    /// Whether it can be the fastest, so that it is worth measuring.
+    /// Whether it can be the fastest way, so that tuning measures it.
     promises: fn(WeightFormat, &Capabilities) -> bool,
-    /// The kernel that makes the norms before gates and ups as well, for one token.
+    /// The kernel that fuses the norms into the product of gates and ups, for one token.
     fused: Option<Fused>,
 }
 
-/// A product of gates and ups that computes its own input: see [`gate_up`](super::gate_up()).
+/// A product of gates and ups with fused norms: see [`gate_up`](super::gate_up()).
 pub(super) struct Fused {
     pub(super) kernel: &'static Kernel,
     pub(super) constants: Constants<'static>,
@@ -80,7 +80,7 @@ const FUSED: Fused = Fused {
     kernel: &gate_up::KERNEL,
     constants: &[],
     x_vec4s: 8,
-    // The sums of `lib/reduce.wesl`, and where there are no subgroups those of lanes.
+    // The sums of `lib/reduce.wesl`, and without subgroups those of the lanes.
     bytes: |capabilities| if capabilities.subgroups { 4 * 256 } else { (4 + 16) * 256 },
 };
 const FUSED_INT8: Fused = Fused {
@@ -116,7 +116,7 @@ const MATVEC_INT8: Way = Way {
     rows: matvec_int8::ROWS,
     geglu_rows: matvec_int8::GEGLU_OUTPUTS,
     supports: |format, _| format.is_integer(),
-    // A CPU's cores gain nothing from lanes that share rows.
+    // Splitting rows over lanes gains nothing on a CPU.
     promises: |_, capabilities| !capabilities.software,
     ..MATVEC
 };
@@ -141,7 +141,7 @@ const MATMUL: Way = Way {
     ..MATVEC
 };
 
-/// Every way to multiply, the plainest of each mode first.
+/// Every way to multiply, the basic float kernel of each mode first.
 pub static WAYS: &[Way] = &[
     MATVEC,
     Way {
@@ -183,7 +183,8 @@ pub static WAYS: &[Way] = &[
     Way {
         name: "float, split by 64",
         constants: W64,
-        // On a CPU the tiles of 8 integer tokens serve a small batch as well, but those of floats are of 32.
+        // On a CPU the integer prefill kernel serves a small batch as well, with tiles of 8 tokens. The float one has
+        // tiles of 32.
         promises: |format, capabilities| !capabilities.software || !format.is_integer(),
         otherwise: "float, split by 64",
         ..SMALL
@@ -215,32 +216,32 @@ pub static WAYS: &[Way] = &[
 ];
 
 impl Way {
-    /// The plainest way for one token.
+    /// The basic float kernel for one token.
     pub const FLOAT_DECODE: &Self = &MATVEC;
-    /// The plainest way for a chunk of a prompt.
+    /// The basic float kernel for a chunk of a prompt.
     pub const FLOAT_PREFILL: &Self = &MATMUL;
 
-    /// The ways of a mode, the plainest first.
+    /// The ways of a mode, the basic float kernel first.
     pub fn all(mode: Mode) -> impl Iterator<Item = &'static Self> {
         WAYS.iter().filter(move |way| way.mode == mode)
     }
 
-    /// The way of this name.
+    /// The way of this name; `None` if the mode has none.
     pub fn named(mode: Mode, name: &str) -> Option<&'static Self> {
         Self::all(mode).find(|way| way.name == name)
     }
 
-    /// Whether it can multiply weights of this format on such a device.
+    /// Whether it supports weights of this format on such a device.
     pub fn supports(&self, format: WeightFormat, capabilities: &Capabilities) -> bool {
         (self.supports)(format, capabilities)
     }
 
-    /// Whether it supports the format and may be the fastest way on such a device.
+    /// Whether it supports the format and can be the fastest way on such a device.
     pub(crate) fn is_candidate(&self, format: WeightFormat, capabilities: &Capabilities) -> bool {
         self.supports(format, capabilities) && (self.promises)(format, capabilities)
     }
 
-    /// This way, or the one it falls back to where it does not support the format or the device.
+    /// This way, or its fallback if it does not support the format or the device.
     pub fn or_fallback(&'static self, format: WeightFormat, capabilities: &Capabilities) -> &'static Self {
         if self.supports(format, capabilities) {
             return self;
@@ -254,15 +255,15 @@ impl Way {
         self.rounding == Rounding::Int8
     }
 
-    /// Whether its product of gates and ups can be one dispatch with the norms before it, of `cols` columns: it needs room for
-    /// them in workgroup memory.
+    /// Whether one dispatch can compute the norms of `cols` columns and the product of gates and ups. The kernel needs
+    /// room for the columns in workgroup memory.
     pub fn can_fuse_norms(&self, cols: usize, capabilities: &Capabilities) -> bool {
         self.fused.as_ref().is_some_and(|fused| {
             16 * fused.x_vec4s as usize * cols.div_ceil(32) + (fused.bytes)(capabilities) <= WORKGROUP_BYTES
         })
     }
 
-    /// Whether there is a kernel that makes the norms before gates and ups as well.
+    /// Whether it has a kernel with fused norms.
     pub(crate) fn has_fused(&self) -> bool {
         self.fused.is_some()
     }
@@ -300,8 +301,8 @@ impl fmt::Debug for Way {
 
 /// `out[t, first_out..] = weights · x[t]`, one dispatch per shard; in decode `out[0, first_out..] = weights · x[last token]`.
 ///
-/// `weights`: `[m, n]`, in a format that `way` [supports](Way::supports); `x`: `[T, n]`, as integers if `way` rounds to them;
-/// `out`: `[T, first_out + m]` or more columns, in decode one row.
+/// `weights`: `[m, n]`, in a format that `way` [supports](Way::supports); `x`: `[T, n]`, as integers if `way`
+/// [quantizes activations](Way::quantizes_activations); `out`: `[T, first_out + m]` or wider, in decode one row.
 pub fn product(r: &mut Recording, way: &Way, weights: &Matrix, x: Operand<'_>, out: &Tensor, first_out: usize) {
     way.assert_operand(x, weights.cols);
     assert!(first_out + weights.rows <= out.cols(), "out has {} columns, too few", out.cols());
@@ -325,8 +326,8 @@ pub fn product(r: &mut Recording, way: &Way, weights: &Matrix, x: Operand<'_>, o
 
 /// `out[0] = gelu(gates · x[last token]) · (ups · x[last token])`, in one dispatch.
 ///
-/// `gate_up`: `[2n, cols]`, gates above ups, in one shard; `x`: `[T, cols]`; `out`: `[1, n]`. If `way` rounds to integers, both
-/// are integers and n is a multiple of 32; `out` is not where `x` is.
+/// `gate_up`: `[2n, cols]`, the gates' rows first, in one shard; `x`: `[T, cols]`; `out`: `[1, n]`, another buffer than
+/// `x`. If `way` quantizes activations, `x` and `out` are integers and n is a multiple of 32.
 pub fn product_geglu(r: &mut Recording, way: &Way, gate_up: &Matrix, x: Operand<'_>, out: Operand<'_>) {
     way.assert_operand(x, gate_up.cols);
     let shard = gate_up_shard(way, gate_up, out);
@@ -338,7 +339,7 @@ pub fn product_geglu(r: &mut Recording, way: &Way, gate_up: &Matrix, x: Operand<
     r.dispatch_with(way.kernel, &features, way.constants, params.words(), bindings.slots(), grid);
 }
 
-/// The one shard of gates and ups, whose product by `way` goes to `out`.
+/// The only shard of gates and ups. Checks that `way` can write their product to `out`.
 pub(super) fn gate_up_shard<'m>(way: &Way, gate_up: &'m Matrix, out: Operand<'_>) -> &'m Shard {
     let [shard] = &gate_up.shards[..] else { panic!("{} shards: gates and ups must be in one", gate_up.shards.len()) };
     let n = shard.rows / 2;

@@ -5,22 +5,23 @@ use lapidary_shaders::kernels::quantize::{Bindings, GROUP_BYTES, GROUPS_PER_WORK
 use super::u32_of;
 use crate::gpu::{Buffer, Count, Grid, Recording, Slice, Tensor};
 
-/// Room for activations as 8-bit integers, in groups of 32 with a scale each. Its shape is that of what was quantised last.
+/// A buffer for activations as 8-bit integers, with a scale per group of 32. The activations quantized last define its
+/// shape.
 #[derive(Clone, Debug)]
 pub struct Int8Tensor {
     buffer: Buffer,
 }
 
 impl Int8Tensor {
-    /// Room for `[rows, cols]`.
+    /// Declares a buffer for `[rows, cols]`.
     pub fn new(label: &str, rows: usize, cols: usize) -> Self {
-        // A group of 32 is as many signed bytes, a scale, and two sums.
+        // Per group: 32 signed bytes, a scale, two sums, and padding.
         let bytes = u64::from(GROUP_BYTES) * rows as u64 * cols.div_ceil(32) as u64;
         Self { buffer: Buffer::new(label, bytes) }
     }
 
-    /// Its buffer: for every 32 numbers as many signed bytes, the scale, and the scaled sums of the first and last 16 bytes,
-    /// as f32, in 12 words.
+    /// Its buffer, 12 words per group: 32 signed bytes, then as f32 the scale and the scaled sums of the first and the
+    /// last 16 bytes, then padding.
     pub fn buffer(&self) -> &Buffer {
         &self.buffer
     }
@@ -30,12 +31,12 @@ impl Int8Tensor {
     }
 }
 
-/// The activations that weights are multiplied by; the kernel before a product writes them as the product takes them.
+/// The activation operand of a product. The kernel before the product writes it in the format that the product takes.
 #[derive(Clone, Copy, Debug)]
 pub enum Operand<'a> {
     /// `[T, n]` as f32.
     Float(&'a Tensor),
-    /// The same rounded to 8-bit integers, as by [`quantize`].
+    /// `[T, n]` as 8-bit integers, as by [`quantize`].
     Int8(&'a Int8Tensor),
 }
 
@@ -62,9 +63,9 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// `out = x`, rounded to 8-bit integers, 32 to a scale.
+/// `out = x`, rounded to 8-bit integers with a scale per 32.
 ///
-/// `x`: `[T, n]`; `out`: room for as much.
+/// `x`: `[T, n]`; `out`: at least as large.
 pub fn quantize(r: &mut Recording, x: &Tensor, out: &Int8Tensor) {
     let groups = u32_of(x.stride() / 32);
     let bindings = Bindings { x: x.slice(), out: out.slice() };

@@ -18,7 +18,8 @@ pub fn rms_norm(r: &mut Recording, x: &Tensor, weight: &Tensor, eps: f32, out: O
     r.dispatch_with(&KERNEL, out.flags(), constants, params.words(), bindings.slots(), grid);
 }
 
-/// Invocations that share a token's norm: on a GPU many, so that all of the row is loaded at once. Software runs them in turn.
+/// Invocations per token. A GPU loads the whole row at once with many; a software adapter runs them one after the
+/// other.
 pub(super) fn norm_width(capabilities: &Capabilities) -> Constants<'static> {
     if capabilities.software { &[("width", 64)] } else { &[("width", 256)] }
 }

@@ -14,9 +14,9 @@ pub struct Rope {
     pub kv_heads: usize,
     /// Values in a head.
     pub head_dim: usize,
-    /// What rotated queries are multiplied by.
+    /// The factor of rotated queries.
     pub query_scale: f32,
-    /// Epsilon of the norm of q and k, where there is one.
+    /// Epsilon of the norm of q and k; `None` without a norm.
     pub eps: f32,
 }
 
@@ -24,7 +24,7 @@ impl Rope {
     pub(crate) fn assert_shape(self, qkv: &Tensor, cos_sin: &Tensor, cache: &CacheLayer) {
         let Self { heads, kv_heads, head_dim, .. } = self;
         assert_cols("qkv", qkv, (heads + 2 * kv_heads) * head_dim);
-        assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} numbers");
+        assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} values");
         assert!(cos_sin.cols() >= cache.capacity() * head_dim, "the table ends before the cache");
     }
 }
@@ -55,7 +55,7 @@ pub fn rope(
     let bindings = Bindings {
         qkv: qkv.slice(),
         cos_sin: cos_sin.slice(),
-        // Without a norm the kernel never looks at its weights, but WebGPU wants the slot filled.
+        // Without a norm the kernel does not read its weights, but WebGPU requires every slot to be bound.
         qk_weight: qk_weight.unwrap_or(cos_sin).slice(),
         k_cache: cache.keys(),
         v_cache: cache.values(),
@@ -69,8 +69,8 @@ pub fn rope(
 /// `(cos, sin)` of `position / position_scale · theta^(-2i / head_dim)` for every position and `i < head_dim / 2`:
 /// `[1, positions · head_dim]` values, of which [`rope_table`] declares the tensor.
 ///
-/// The frequency and the angle are rounded to f32 as in Hugging Face's implementation, so that long positions agree with
-/// it; sine and cosine are exact.
+/// The frequency and the angle are rounded to f32 as in Hugging Face's implementation, so that large positions agree
+/// with it. Sine and cosine are exact.
 pub fn cos_sin(positions: usize, head_dim: usize, theta: f32, position_scale: f32) -> Vec<f32> {
     let frequencies: Vec<f32> = (0..head_dim / 2)
         .map(|i| {
@@ -88,7 +88,7 @@ pub fn cos_sin(positions: usize, head_dim: usize, theta: f32, position_scale: f3
         .collect()
 }
 
-/// A tensor for the angles of this many positions, to be filled with [`cos_sin`].
+/// Declares a tensor for the angles of this many positions; fill it with [`cos_sin`].
 pub fn rope_table(positions: usize, head_dim: usize) -> Tensor {
     Tensor::new("cos_sin", 1, positions * head_dim)
 }

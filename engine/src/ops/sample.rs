@@ -5,7 +5,7 @@ use lapidary_shaders::kernels::sample::{Bindings, KERNEL, Params};
 use super::{Shortlist, TokenSink};
 use crate::gpu::{Grid, Recording};
 
-/// Draws a token of the shortlist with the step's temperature, top-k, top-p, min-p, seed and draw.
+/// Samples a token of the shortlist with the step's temperature, top-k, top-p, min-p, seed and draw.
 ///
 /// `shortlist`: of the first `usable_vocab` logits.
 pub fn sample(r: &mut Recording, shortlist: &Shortlist, usable_vocab: usize, sink: &TokenSink) {

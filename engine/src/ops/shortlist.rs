@@ -5,10 +5,10 @@ use lapidary_shaders::kernels::shortlist::{self, Bindings, KERNEL, Params};
 use super::u32_of;
 use crate::gpu::{Buffer, Count, Grid, Recording, Tensor};
 
-/// Stretches that the logits are cut into, each of which has its list.
+/// The number of stretches that the logits are split into; each has its own list.
 pub const LISTS: usize = shortlist::LISTS as usize;
 
-/// What [`shortlist`] lists for [`sample`](super::sample()) to draw from.
+/// The candidates that [`shortlist`] lists and [`sample`](super::sample()) samples from.
 #[derive(Clone, Debug)]
 pub struct Shortlist {
     lists: Buffer,
@@ -34,12 +34,12 @@ impl Shortlist {
         u32_of(stretch)
     }
 
-    /// `[LISTS][stretch]` of a token and its logit as a key of the same order, 8 bytes.
+    /// `[LISTS][stretch]` of 8 bytes: a token, and its logit as an integer key of the same order.
     pub fn lists(&self) -> &Buffer {
         &self.lists
     }
 
-    /// `[LISTS]`: how many of each stretch are listed, 4 bytes.
+    /// `[LISTS]`: the length of each list, 4 bytes.
     pub fn lengths(&self) -> &Buffer {
         &self.lengths
     }
@@ -55,7 +55,7 @@ impl Shortlist {
     }
 }
 
-/// Lists, for each of [`LISTS`] stretches of the finished logits, those that the step's top-k can leave.
+/// Lists the logits of each stretch that can be among the step's top-k. The logits are [finished](super::logits()).
 ///
 /// `logits`: `[1, vocab]`, of which the first `usable_vocab` count.
 pub fn shortlist(r: &mut Recording, logits: &Tensor, usable_vocab: usize, out: &Shortlist) {

@@ -1,16 +1,16 @@
-//! Where the tokens of a sequence go once they are chosen: `wgsl/lib/emit.wesl`.
+//! The destination of a sequence's sampled tokens: `wgsl/lib/emit.wesl`.
 
 use lapidary_shaders::kernels::argmax_merge;
 
 use crate::gpu::Buffer;
 
-/// In place of a token where every logit is NaN.
+/// The result if every logit is NaN, in place of a token.
 pub const NO_TOKEN: u32 = argmax_merge::NO_TOKEN;
 
-/// Buffers that the kernels which choose a token write it to.
+/// The buffers that [`argmax_merge`](super::argmax_merge()) and [`sample`](super::sample()) write their token to.
 #[derive(Clone, Debug)]
 pub struct TokenSink {
-    /// One id: the embedding's input in decode, so that the next step needs nothing from the host.
+    /// One id, the embedding's input in decode. So the next step needs nothing from the host.
     pub token: Buffer,
     /// A ring of ids for the host: draw n goes to word n modulo its length.
     pub results: Buffer,
@@ -45,7 +45,7 @@ impl TokenSink {
         4 * (draw as usize % Self::RESULTS) as u64
     }
 
-    /// All of them.
+    /// All of its buffers.
     pub fn buffers(&self) -> [&Buffer; 3] {
         [&self.token, &self.results, &self.seen]
     }

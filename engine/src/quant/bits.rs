@@ -29,8 +29,8 @@ pub(super) fn copy_words(bytes: &[u8], words: &mut [u32]) {
     }
 }
 
-/// One word for each pair of blocks: the f16 that each block starts with, the even block's in the
-/// low half. The odd block that a row may lack counts as zero.
+/// One word per pair of blocks: the f16 at the start of each block, the even block's in the low half. If the number of
+/// blocks is odd, the last high half is zero.
 pub(super) fn pair_halves<const BYTES: usize>(pair: &[[u8; BYTES]]) -> u32 {
     half_bits(&pair[0]) | pair.get(1).map_or(0, |odd| half_bits(odd)) << 16
 }
@@ -45,8 +45,8 @@ pub(super) fn pack_fifth_bits(codes: &[u8; 32]) -> u32 {
     (0..32).fold(0, |bits, j| bits | u32::from(codes[j] >> 4 & 1) << j)
 }
 
-/// Fifth bits as the GPU wants them: value `4 j + k`'s in bit `8 k + j`, so that a shift and a mask put those of four
-/// neighbours into four bytes.
+/// Fifth bits in the GPU layout: value `4 j + k`'s is bit `8 k + j`, so that a shift and a mask move the bits of four
+/// neighbours to four bytes.
 pub(super) fn fifth_bits_by_byte(qh: u32) -> u32 {
     (0..32).fold(0, |bits, i| bits | (qh >> i & 1) << (8 * (i % 4) + i / 4))
 }

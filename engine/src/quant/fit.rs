@@ -1,13 +1,12 @@
-//! How the quantisers choose scales and codes.
+//! Chooses the scales and codes of quantized blocks.
 //!
-//! The operations and their order are those of ggml-quants.c, since `f32` sums depend on it: another
-//! order would give other codes for values near a rounding boundary.
+//! The operations and their order are those of ggml-quants.c, because `f32` sums depend on the order. Another order
+//! would give other codes for values near a rounding boundary.
 
-/// Magnitudes under this count as zero, as `GROUP_MAX_EPS` in GGML.
+/// Smaller magnitudes are treated as zero, as `GROUP_MAX_EPS` in GGML.
 pub(super) const TINY: f32 = 1e-15;
 
-/// Rounds to the nearest integer, ties to even, for magnitudes under 2^22; larger ones only stay
-/// large.
+/// Rounds to the nearest integer, ties to even, for magnitudes below 2^22. Larger magnitudes stay large.
 ///
 /// The sum pushes the fraction out of the mantissa. Unlike `round_ties_even` this needs no
 /// instruction beyond the baseline of x86-64, so that the loops around it become vector code.
@@ -21,7 +20,7 @@ pub(super) fn inverse(value: f32) -> f32 {
     if value != 0.0 { 1.0 / value } else { 0.0 }
 }
 
-/// The value of the largest magnitude, with its sign; the first of several.
+/// The value of the largest magnitude, with its sign; on a tie, the first.
 pub(super) fn largest(values: &[f32]) -> f32 {
     let mut largest = 0.0_f32;
     for &value in values {
@@ -52,7 +51,7 @@ pub(super) struct Search {
     pub(super) top: f32,
     /// The first candidate maps the range of the values to `top + first` steps.
     pub(super) first: f32,
-    /// Each further candidate has a tenth of a step more; there are `more` of them.
+    /// The number of further candidates. Each has a tenth of a step more.
     pub(super) more: u8,
 }
 
@@ -93,7 +92,7 @@ pub(super) fn affine(values: &[f32; 32], search: &Search, codes: &mut [u8; 32]) 
     let mut best = round(steps, low);
     let mut best_error = error(&best, scale, low);
     for step in 0..=search.more {
-        // `low` is that of the best line so far, as in GGML.
+        // `low` belongs to the best line so far, as in GGML.
         let steps = (search.first + 0.1 * f32::from(step) + search.top) / (max - low);
         let rounded = round(steps, low);
         let (mut code_sum, mut code_square_sum, mut product_sum) = (0.0, 0.0, 0.0);

@@ -18,7 +18,7 @@ pub(super) fn dequantize_f32(bytes: &[u8], out: &mut [f32]) {
 }
 
 pub(super) fn dequantize_f16(bytes: &[u8], out: &mut [f32]) {
-    // The bytes need not be aligned, so they pass through a buffer that is.
+    // The bytes may be unaligned, so they are copied to an aligned buffer first.
     let mut halves = [f16::ZERO; CHUNK];
     for (bytes, values) in bytes.chunks(2 * CHUNK).zip(out.chunks_mut(CHUNK)) {
         for (half, bytes) in halves.iter_mut().zip(bytes.as_chunks().0) {
@@ -63,7 +63,7 @@ pub(super) fn repack_f32(row: &[u8], quants: &mut [u32]) {
     padding.fill(0);
 }
 
-/// f16 and bf16: an odd value at the end gets a word to itself.
+/// f16 and bf16. If the number of values is odd, the last one fills a word alone.
 pub(super) fn repack_16(row: &[u8], quants: &mut [u32]) {
     let (words, rest) = row.as_chunks::<4>();
     let (values, padding) = quants.split_at_mut(words.len());
@@ -74,7 +74,7 @@ pub(super) fn repack_16(row: &[u8], quants: &mut [u32]) {
     }
 }
 
-/// Room for `count` more blocks of `BYTES` bytes at the end of `out`.
+/// Appends `count` zeroed blocks of `BYTES` bytes to `out` and returns them.
 fn append<const BYTES: usize>(out: &mut Vec<u8>, count: usize) -> &mut [[u8; BYTES]] {
     let start = out.len();
     out.resize(start + count * BYTES, 0);

@@ -3,7 +3,7 @@
 use super::{ROW_GROUP, WeightFormat};
 use crate::gpu::{BINDING_ALIGN, Buffer, Capabilities, Slice};
 
-/// A matrix of weights, `[rows, cols]`, in shards of whole rows, each of which fits a binding.
+/// A matrix of weights, `[rows, cols]`, in shards of whole rows. Each shard fits a binding.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     pub(crate) format: WeightFormat,
@@ -12,21 +12,21 @@ pub struct Matrix {
     pub(crate) shards: Vec<Shard>,
 }
 
-/// Some rows of a matrix in one buffer: their quants, then their scales.
+/// Consecutive rows of a matrix in one buffer: their quants, then their scales.
 #[derive(Clone, Debug)]
 pub(crate) struct Shard {
     pub(crate) first_row: usize,
     pub(crate) rows: usize,
     pub(crate) buffer: Buffer,
     pub(crate) quant_bytes: u64,
-    /// Where the scales begin, aligned for a binding.
+    /// The offset of the scales in bytes, aligned for a binding.
     pub(crate) scales_at: u64,
     pub(crate) scale_bytes: u64,
 }
 
 impl Matrix {
-    /// Declares a matrix of zeros, in shards of at most `max_shard_bytes` (but at least 8 rows), each of which a device with
-    /// these capabilities can bind.
+    /// Declares a matrix of zeros. Its shards have at most `max_shard_bytes`, but at least 8 rows, and a device with
+    /// these capabilities can bind them.
     pub fn new(
         label: &str,
         format: WeightFormat,
@@ -35,8 +35,8 @@ impl Matrix {
         capabilities: &Capabilities,
     ) -> Self {
         let row = format.gpu_row(cols);
-        // The scales of a shard are never larger than its quants, so the quants decide how many rows a binding holds; the
-        // buffer holds both.
+        // The scales of a shard are never larger than its quants. So the quants limit the rows per binding, and both
+        // together the rows per buffer.
         let in_binding = max_shard_bytes.min(capabilities.max_binding_bytes) / row.quant_bytes().max(1);
         let in_buffer = capabilities.max_buffer_bytes.saturating_sub(BINDING_ALIGN) / row.bytes().max(1);
         let most = (in_binding.min(in_buffer) as usize / ROW_GROUP * ROW_GROUP).max(ROW_GROUP);
@@ -45,7 +45,7 @@ impl Matrix {
         Self { format, rows, cols, shards: shards.collect() }
     }
 
-    /// How its values are stored.
+    /// The format of its values.
     pub fn format(&self) -> WeightFormat {
         self.format
     }
@@ -55,7 +55,7 @@ impl Matrix {
         [self.rows, self.cols]
     }
 
-    /// Groups of 32 columns in a row, the last one padded.
+    /// Groups of 32 columns per row, the last one padded.
     pub fn groups(&self) -> usize {
         self.cols.div_ceil(32)
     }
@@ -87,7 +87,7 @@ impl Shard {
         Slice { buffer: self.buffer.clone(), offset: 0, bytes: self.quant_bytes }
     }
 
-    /// The scales; for formats that have none, something harmless to bind.
+    /// The scales. For formats without scales, the quants, because WebGPU requires every slot to be bound.
     pub(crate) fn scales(&self) -> Slice {
         match self.scale_bytes {
             0 => Slice { buffer: self.buffer.clone(), offset: 0, bytes: 16 },

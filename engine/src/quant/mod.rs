@@ -16,7 +16,7 @@
 //! | format | `quants`, in vec4 | what they are | `scales`, in words | what they are |
 //! | --- | --- | --- | --- | --- |
 //! | f32 | 8 · groups | the values' bits | 0 | |
-//! | f16, bf16 | 4 · groups | two values a word, the first in the low half | 0 | |
+//! | f16, bf16 | 4 · groups | two values per word, the first in the low half | 0 | |
 //! | q8_0 | 2 · groups | the 32 signed bytes in order | pairs | `d` of the even group, `d` of the odd group in the high half |
 //! | q5_0 | groups | the 16 nibble bytes | 3 · pairs | the fifth bits of the even group, those of the odd group, then both `d` as in q8_0 |
 //! | q5_1 | groups | the 16 nibble bytes | 2 · groups | the fifth bits, then `d` with `m` in the high half |
@@ -26,14 +26,13 @@
 //! | q5_k | 10 · supers | the 128 nibble bytes (8 vec4), then the 32 bytes of fifth bits (2) | 4 · supers | as in q4_k |
 //! | q6_k | 12 · supers | the 128 nibble bytes (8 vec4), then the 64 bytes of high bit pairs (4) | 5 · supers | the 16 signed scales (4 words), then `d` in the low half |
 //!
-//! Eight rows stand interleaved, unit by unit, where a unit is a group, a pair of groups (in the scales of q8_0, q5_0 and
-//! q4_0) or a super-block: the first units of rows 0 to 7, then their second units, and so on. Eight lanes that take a row
-//! each then read neighbouring memory.
+//! Eight rows are interleaved, block by block: the first blocks of rows 0 to 7, then their second blocks, and so on. A
+//! block is a group, a pair of groups (in the scales of q8_0, q5_0 and q4_0) or a super-block. So eight lanes that take
+//! one row each read adjacent memory.
 //!
 //! `d`, `m` and `dmin` are the bits of an f16. In a group's 16 nibble bytes, byte `j` holds value `j`
 //! in its low and value `j + 16` in its high nibble. Of q5_0's and q5_1's fifth bits, value `4 j + k`'s is
-//! bit `8 k + j`. [`WeightFormat::repack_row`] loses nothing: it
-//! moves GGML's bits without decoding them.
+//! bit `8 k + j`. [`WeightFormat::repack_row`] is lossless: it moves GGML's bits without decoding them.
 
 mod bits;
 mod fit;
@@ -59,12 +58,12 @@ use crate::error::Error;
 pub use matrix::Matrix;
 pub(crate) use matrix::Shard;
 
-/// Columns in one group of the GPU layout, and values in a block of the simple quants.
+/// Columns per group of the GPU layout, and values per block of the quants that are not k-quants.
 const GROUP: usize = 32;
-/// Values in a super-block of the k-quants.
+/// Values per super-block of the k-quants.
 const SUPER: usize = 256;
 
-/// How the weights of a matrix are stored.
+/// The format of a matrix of weights.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WeightFormat {
@@ -74,21 +73,21 @@ pub enum WeightFormat {
     F16,
     /// The upper half of a 32-bit float.
     Bf16,
-    /// 8 bits a value, one scale for 32 values.
+    /// 8 bits per value, one scale per 32 values.
     Q8_0,
-    /// 5 bits a value, one scale for 32 values.
+    /// 5 bits per value, one scale per 32 values.
     Q5_0,
-    /// 5 bits a value, scale and minimum for 32 values.
+    /// 5 bits per value, scale and minimum per 32 values.
     Q5_1,
-    /// 4 bits a value, one scale for 32 values.
+    /// 4 bits per value, one scale per 32 values.
     Q4_0,
-    /// 4 bits a value, scale and minimum for 32 values.
+    /// 4 bits per value, scale and minimum per 32 values.
     Q4_1,
-    /// 4 bits a value in super-blocks of 256, 6-bit scale and minimum for 32 values.
+    /// 4 bits per value in super-blocks of 256, 6-bit scale and minimum per 32 values.
     Q4K,
-    /// 5 bits a value in super-blocks of 256, 6-bit scale and minimum for 32 values.
+    /// 5 bits per value in super-blocks of 256, 6-bit scale and minimum per 32 values.
     Q5K,
-    /// 6 bits a value in super-blocks of 256, 8-bit scale for 16 values.
+    /// 6 bits per value in super-blocks of 256, 8-bit scale per 16 values.
     Q6K,
 }
 
@@ -99,9 +98,9 @@ pub struct GpuRow {
     pub quant_vec4s: usize,
     /// Elements of `scales`, each a `u32`.
     pub scale_words: usize,
-    /// Groups of 32 columns, or super-blocks: what `quants` is interleaved by.
+    /// Blocks of `quants` by which rows are interleaved: groups of 32 columns, or super-blocks.
     pub quant_units: usize,
-    /// The same of `scales`, which may count pairs of groups; 0 where there are none.
+    /// Blocks of `scales` by which rows are interleaved: groups, pairs of groups, or super-blocks. 0 without scales.
     pub scale_units: usize,
 }
 
@@ -122,18 +121,18 @@ impl GpuRow {
     }
 }
 
-/// Rows that stand interleaved; a shard is padded with zeros to a multiple of them.
+/// The number of interleaved rows. A shard is padded with rows of zeros to a multiple of it.
 pub(crate) const ROW_GROUP: usize = 8;
 
-/// Writes a row in the GPU layout to its `place` among the [`ROW_GROUP`] rows of a block: unit by unit, each beside those of
-/// the other rows.
-pub(crate) fn interleave(row: &[u32], units: usize, place: usize, block: &mut [u32]) {
-    if units == 0 {
+/// Interleaves a row of `blocks` blocks in the GPU layout with the other rows of its [`ROW_GROUP`], in which it is row
+/// `index`. `rows` is the memory of the whole group.
+pub(crate) fn interleave(row: &[u32], blocks: usize, index: usize, rows: &mut [u32]) {
+    if blocks == 0 {
         return;
     }
-    let unit = row.len() / units;
-    for (i, words) in row.chunks_exact(unit).enumerate() {
-        block[(i * ROW_GROUP + place) * unit..][..unit].copy_from_slice(words);
+    let len = row.len() / blocks;
+    for (i, words) in row.chunks_exact(len).enumerate() {
+        rows[(i * ROW_GROUP + index) * len..][..len].copy_from_slice(words);
     }
 }
 
@@ -153,7 +152,7 @@ impl WeightFormat {
         Self::Q6K,
     ];
 
-    /// The format's name in settings, which is also the name of the shaders' dequantisation module.
+    /// The format's name in settings, which is also the name of its shader module.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -170,12 +169,12 @@ impl WeightFormat {
         }
     }
 
-    /// Whether the weights are integers with a scale, which can be multiplied as such.
+    /// Whether the weights are integers with a scale, so that kernels can multiply them as integers.
     pub fn is_integer(self) -> bool {
         !matches!(self, Self::F32 | Self::F16 | Self::Bf16)
     }
 
-    /// Values in a block.
+    /// Values per GGML block.
     pub fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
@@ -200,8 +199,8 @@ impl WeightFormat {
         }
     }
 
-    /// Bytes of a row of `cols` values in GGML blocks, or `None` if `cols` is no whole number of
-    /// blocks or the size overflows.
+    /// Bytes of a row of `cols` values in GGML blocks. `None` if `cols` is not a whole number of blocks, or the size
+    /// overflows.
     pub fn row_bytes(self, cols: usize) -> Option<usize> {
         if !cols.is_multiple_of(self.block_len()) {
             return None;
@@ -209,7 +208,7 @@ impl WeightFormat {
         (cols / self.block_len()).checked_mul(self.block_bytes())
     }
 
-    /// Decodes whole GGML blocks; `out` has room for exactly their values.
+    /// Decodes whole GGML blocks. The length of `out` is the number of their values.
     pub fn dequantize(self, blocks: &[u8], out: &mut [f32]) {
         debug_assert_eq!(
             blocks.len() / self.block_bytes() * self.block_len(),
@@ -277,11 +276,10 @@ impl WeightFormat {
         GpuRow { quant_vec4s, scale_words, quant_units, scale_units }
     }
 
-    /// Moves one row of GGML blocks into the GPU layout, padding included; not interleaved yet.
+    /// Converts one row of GGML blocks to the GPU layout with its padding, before interleaving.
     ///
-    /// `row` is what [`quantize`](Self::quantize) gives for `cols` values, `quants` holds
-    /// `4 * quant_vec4s` words and `scales` holds `scale_words` words of
-    /// [`gpu_row`](Self::gpu_row).
+    /// `row`: `cols` values as [`quantize`](Self::quantize) encodes them; `quants`: `4 * quant_vec4s` words, and
+    /// `scales`: `scale_words` words, as [`gpu_row`](Self::gpu_row) gives them.
     pub fn repack_row(self, row: &[u8], cols: usize, quants: &mut [u32], scales: &mut [u32]) {
         let size = self.gpu_row(cols);
         debug_assert_eq!(

@@ -3,7 +3,7 @@
 //! | bytes | field |
 //! | --- | --- |
 //! | 0..2 | `d`, f16 |
-//! | 2..18 | `q`, two a byte: byte `j` holds value `j` low and value `j + 16` high |
+//! | 2..18 | `q`, two per byte: byte `j` holds value `j` low and value `j + 16` high |
 //!
 //! After `dequantize_row_q4_0` and `quantize_row_q4_0_ref` in GGML's ggml-quants.c.
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | 0..2 | `d`, f16 |
 //! | 2..4 | `m`, f16 |
-//! | 4..20 | `q`, two a byte: byte `j` holds value `j` low and value `j + 16` high |
+//! | 4..20 | `q`, two per byte: byte `j` holds value `j` low and value `j + 16` high |
 //!
 //! After `dequantize_row_q4_1` and `quantize_row_q4_1_ref` in GGML's ggml-quants.c.
 

@@ -3,7 +3,7 @@
 //! | bytes | field |
 //! | --- | --- |
 //! | 0..16 | `d`, `dmin` and the packed `sc` and `m`: see `scale_min` |
-//! | 16..144 | `q`, two a byte: byte `32 * c + j` holds value `64 * c + j` low and value `64 * c + 32 + j` high |
+//! | 16..144 | `q`, two per byte: byte `32 * c + j` holds value `64 * c + j` low and value `64 * c + 32 + j` high |
 //!
 //! After `dequantize_row_q4_K` and `quantize_row_q4_K_ref` in GGML's ggml-quants.c.
 

@@ -15,9 +15,9 @@ use super::scale_min;
 /// Bytes of a block.
 pub(super) const BYTES: usize = 176;
 
-/// Where the fifth bits start.
+/// The offset of the fifth bits.
 const HIGH: usize = scale_min::BYTES;
-/// Where the low four bits start.
+/// The offset of the low four bits.
 const LOW: usize = HIGH + 32;
 
 const SEARCH: Search = Search { top: 31.0, first: -0.5, more: 15 };

@@ -19,11 +19,11 @@ use super::fit::{TINY, largest, nearest, symmetric};
 /// Bytes of a block.
 pub(super) const BYTES: usize = 210;
 
-/// Where the high bits start.
+/// The offset of the high bits.
 const HIGH: usize = 128;
-/// Where the scales of the sub-blocks start.
+/// The offset of the sub-blocks' scales.
 const SCALES: usize = 192;
-/// Where the scale of the super-block is.
+/// The offset of the super-block's scale.
 const D: usize = 208;
 
 pub(super) fn dequantize(block: &[u8; BYTES], out: &mut [f32; 256]) {
@@ -64,8 +64,8 @@ pub(super) fn quantize(values: &[f32; 256]) -> [u8; BYTES] {
     for (i, (group, codes)) in groups.iter().zip(group_codes).enumerate() {
         let stored = nearest(per_scale * scales[i]).clamp(-128.0, 127.0) as i8;
         block[SCALES + i] = stored as u8;
-        // The scale is now the nearest that the block can say, so the codes are chosen again. A
-        // group whose scale became zero keeps them: they no longer count.
+        // The block rounds the scales, so the codes are chosen again. A group whose scale became zero keeps its codes,
+        // which no longer matter.
         let scale = d * f32::from(stored);
         if scale != 0.0 {
             for (code, value) in codes.iter_mut().zip(group) {

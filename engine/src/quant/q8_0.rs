@@ -40,7 +40,7 @@ pub(super) fn repack(blocks: &[[u8; BYTES]], quants: &mut [u32], scales: &mut [u
     }
 }
 
-/// The largest magnitude, found in eight lanes since one chain of comparisons would be slow.
+/// The largest magnitude. Eight independent maxima are faster than one chain of comparisons.
 fn magnitude(values: &[f32; 32]) -> f32 {
     let mut lanes = [0.0_f32; 8];
     for values in values.as_chunks::<8>().0 {

@@ -1,9 +1,9 @@
-//! The 16 bytes that q4_k and q5_k blocks start with, and the codes that go with them.
+//! The 16-byte header of q4_k and q5_k blocks, and the choice of its scales and of the codes.
 //!
 //! | bytes | field |
 //! | --- | --- |
-//! | 0..2 | `d`, f16: what the scales are multiples of |
-//! | 2..4 | `dmin`, f16: what the minimums are multiples of |
+//! | 0..2 | `d`, f16: the factor of the scales |
+//! | 2..4 | `dmin`, f16: the factor of the minimums |
 //! | 4..16 | `sc` and `m`, a 6-bit scale and a 6-bit minimum for each of the 8 sub-blocks |
 //!
 //! The 12 packed bytes hold, in their low six bits, `sc` 0 to 3 (bytes 0 to 3) and `m` 0 to 3 (bytes
@@ -44,8 +44,8 @@ pub(super) fn encode(values: &[f32; 256], search: &Search) -> ([u8; BYTES], [u8;
     }
 
     let header = pack(&lines);
-    // The line of a sub-block is now the nearest that the header can say, so its codes are chosen
-    // again. A sub-block whose scale became zero keeps them: they no longer count.
+    // The header rounds the line of each sub-block, so its codes are chosen again. A sub-block whose scale became zero
+    // keeps its codes, which no longer matter.
     let stored = decode(&header);
     for ((block, codes), (scale, min)) in blocks.iter().zip(block_codes).zip(stored) {
         if scale != 0.0 {
@@ -57,7 +57,7 @@ pub(super) fn encode(values: &[f32; 256], search: &Search) -> ([u8; BYTES], [u8;
     (header, codes)
 }
 
-/// Rounds the scales and minimums of the sub-blocks to 6 bits of the largest.
+/// Rounds the scales and minimums of the sub-blocks to 6 bits, relative to the largest.
 fn pack(lines: &[(f32, f32); 8]) -> [u8; BYTES] {
     let (mut max_scale, mut max_min) = (0.0, 0.0);
     for &(scale, min) in lines {

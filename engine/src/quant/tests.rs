@@ -1,6 +1,6 @@
 use super::WeightFormat::{self, *};
 
-/// Column counts with part groups, part super-blocks and odd numbers of groups.
+/// Column counts with incomplete groups, incomplete super-blocks and odd numbers of groups.
 const COLS: [usize; 7] = [1, 32, 72, 200, 256, 640, 2304];
 
 /// Normally distributed values, from a linear congruential generator and the central limit theorem.
@@ -30,7 +30,7 @@ fn half(value: f32) -> [u8; 2] {
     half::f16::from_f32(value).to_le_bytes()
 }
 
-/// Reads one value of a row in the GPU layout, as a shader does: by the table in `mod.rs` alone.
+/// Reads one value of a row in the GPU layout, as a shader does. It uses only the table in `mod.rs`.
 fn gpu_value(format: WeightFormat, quants: &[u32], scales: &[u32], col: usize) -> f32 {
     let float = |bits: u32| half::f16::from_bits(bits as u16).to_f32();
     let (group, i) = (col / 32, col % 32);
@@ -112,8 +112,8 @@ fn row_bytes_counts_whole_blocks() {
 
 #[test]
 fn quantization_error_is_small() {
-    // Root mean square error on N(0, 1) data. Each bound is about 3 % over what GGML's quantisers
-    // reach, so that a scale that is slightly off or a search that stops short shows.
+    // Root mean square error on N(0, 1) data. Each bound is about 3 % above the error of GGML's quantizers, so that a
+    // slightly wrong scale or an incomplete search fails.
     let bounds = [
         (F32, 0.0),
         (F16, 2.15e-4),
@@ -143,7 +143,7 @@ fn quantization_error_is_small() {
 
 #[test]
 fn decoding_loses_nothing_that_encoding_needs() {
-    // Where the largest magnitude is a code of its own, the same scale and codes come out again.
+    // If the largest magnitude has its own code, quantizing again gives the same scale and codes.
     let values = gaussian(256 * 20, 2);
     for format in [F32, F16, Bf16, Q8_0, Q5_0, Q4_0] {
         let once = quantized(format, &values);
@@ -159,7 +159,7 @@ fn the_gpu_layout_decodes_to_the_same_values() {
             let row = quantized(format, &values);
             let decoded = dequantized(format, &row);
             let size = format.gpu_row(cols);
-            // What was in the slices before must not matter.
+            // The slices' previous contents must not matter.
             let mut quants = vec![0xDEAD_BEEF; 4 * size.quant_vec4s];
             let mut scales = vec![0xDEAD_BEEF; size.scale_words];
             format.repack_row(&row, cols, &mut quants, &mut scales);
@@ -170,7 +170,7 @@ fn the_gpu_layout_decodes_to_the_same_values() {
                 let expected = decoded.get(col).copied().unwrap_or(0.0);
                 assert_eq!(value.to_bits(), expected.to_bits(), "{format}, {col} of {cols}");
             }
-            // The half word that an odd number of groups leaves over.
+            // An odd number of groups leaves half a word.
             let odd = cols.div_ceil(32) % 2 == 1;
             match format {
                 Q8_0 | Q4_0 | Q5_0 if odd => assert_eq!(scales[size.scale_words - 1] >> 16, 0),
@@ -226,7 +226,7 @@ fn known_float_blocks() {
 
 #[test]
 fn known_simple_blocks() {
-    // Codes that are all different, so that each value tells where it was stored.
+    // All codes differ, so that each value identifies its place.
     let nibbles: Vec<u8> = (0..16).map(|j| j | (15 - j) << 4).collect();
     let code = |i: usize| if i < 16 { i as f32 } else { 31.0 - i as f32 };
     // Fifth bits for values 0, 17 and 31.

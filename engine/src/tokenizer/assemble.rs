@@ -1,5 +1,5 @@
-//! From the parts that a file describes to a [`Tokenizer`]: checks them, drops the merges that would let text reach control
-//! pieces, and builds the two libraries over the same pieces.
+//! Builds a [`Tokenizer`] from the parts that a file describes. It checks them, removes the merges that would make
+//! control pieces from text, and gives the two libraries the same pieces.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use tokenizers::{AddedToken, Model, NormalizerWrapper, Token};
 use super::{Library, MAX_PIECE, Named, Tokenizer, bad, shorten};
 use crate::error::Result;
 
-/// Control and whole pieces go into an automaton; this bounds it, in bytes. Gemma-3 needs 0.1 MB.
+/// The most bytes of all control and whole pieces, which bounds the automaton that searches for them. Gemma-3 needs 0.1
+/// MB.
 const MAX_SEARCHED: usize = 4 << 20;
 
 /// The pieces, shared by the two libraries of a [`Tokenizer`].
@@ -19,13 +20,13 @@ const MAX_SEARCHED: usize = 4 << 20;
 pub(super) struct Pieces(pub(super) Arc<PiecesInner>);
 
 pub(super) struct PiecesInner {
-    /// Ordinary and whole pieces, and `<unk>`, which no merge makes.
+    /// Ordinary and whole pieces, and `<unk>`, which no merge produces.
     bpe: BPE,
     control_ids: HashMap<String, u32>,
     pub(super) control_pieces: HashMap<u32, String>,
 }
 
-/// Only what encoding needs.
+/// Implements only what encoding needs.
 impl Model for Pieces {
     type Trainer = BpeTrainer;
 
@@ -72,12 +73,12 @@ pub(super) struct Parts {
     pub(super) parsed: Vec<AddedToken>,
     /// The whole pieces.
     pub(super) whole: Vec<AddedToken>,
-    /// Pairs of pieces, the first to be merged first.
+    /// Pairs of pieces, by priority.
     pub(super) merges: Vec<(String, String)>,
     pub(super) byte_fallback: bool,
     pub(super) fuse_unk: bool,
     pub(super) normalizer: Option<NormalizerWrapper>,
-    /// Whether a text gets a space in front.
+    /// Whether a space is put before a text.
     pub(super) space_prefix: bool,
     pub(super) bos: Option<u32>,
     pub(super) eos: Option<u32>,
@@ -86,7 +87,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Adds a piece, with the way to look for it where it is looked for.
+    /// Adds a piece, and if it is a control or a whole piece, its search pattern.
     pub(super) fn add(&mut self, piece: String, id: u32, control: bool, token: Option<AddedToken>) {
         if control {
             self.control.push((piece, id));
@@ -125,7 +126,7 @@ impl Parts {
         if let (Some(unk), Some(id)) = (unk, named.unk) {
             vocab.insert(unk.clone(), id);
         }
-        // A whole chat is one word to this BPE, so a cache of words would only grow.
+        // A whole chat is one word for this BPE, so a cache of words would only waste memory.
         let bpe = builder.vocab_and_merges(vocab, merges).cache_capacity(0).build();
         let bpe = bpe.map_err(|error| bad(&path, error))?;
         let pieces = Pieces(Arc::new(PiecesInner { bpe, control_ids, control_pieces }));
@@ -141,8 +142,8 @@ impl Parts {
         Ok(Tokenizer { path, pieces, parsing, plain, vocab_size, len, space_prefix: self.space_prefix, named })
     }
 
-    /// Ids must be below `vocab_size` and stand for one piece each, and the other way around. Returns one more than the
-    /// highest.
+    /// Checks that ids are below `vocab_size`, that each id has one piece, and each piece one id. Returns the highest
+    /// id plus one.
     fn check_ids(&self, vocab_size: usize) -> Result<usize> {
         let mut ids = vec![false; vocab_size];
         let mut pieces = HashSet::with_capacity(self.vocab.len() + self.control.len());
@@ -192,8 +193,8 @@ impl Parts {
     }
 }
 
-/// The merges without those that make or need a control piece. Merges of unknown pieces are an error, which the library
-/// would mostly notice too; but it panics where the result is longer than every piece.
+/// The merges without those that produce or take a control piece. A merge of unknown pieces is an error. The library
+/// checks that too, but it panics if the result is longer than every piece.
 fn possible_merges(
     path: &Path,
     mut merges: Vec<(String, String)>,
@@ -201,7 +202,7 @@ fn possible_merges(
     control: &HashMap<String, u32>,
 ) -> Result<Vec<(String, String)>> {
     let longest = vocab.keys().map(String::len).max().unwrap_or(0);
-    // Few merges begin like a control piece, so most need no lookup.
+    // Most merges do not begin like a control piece, so they need no lookup.
     let mut first_bytes = [false; 256];
     for byte in control.keys().filter_map(|piece| piece.bytes().next()) {
         first_bytes[usize::from(byte)] = true;

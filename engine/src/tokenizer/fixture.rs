@@ -1,4 +1,4 @@
-//! A vocabulary small enough to reason about, for the tests of this module and of the template.
+//! A small vocabulary for the tests of this module and of the template.
 
 use super::{SPACE_MARK, Tokenizer};
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::load::{GgufVocab, TokenizerSource};
 /// Rows of the embedding, some of them padding.
 pub(crate) const ROWS: usize = 512;
 
-/// Pieces that merging makes, in the order of their ids, and the only way to split each.
+/// The pieces that merging makes, in the order of their ids, each with its only split.
 const MERGED: [(&str, &str); 26] = [
     ("h", "e"),
     ("l", "l"),
@@ -67,7 +67,7 @@ pub(crate) fn gguf() -> GgufVocab {
     }
 }
 
-/// The same as a `tokenizer.json`.
+/// The same vocabulary as a `tokenizer.json`.
 pub(crate) fn json() -> serde_json::Value {
     use serde_json::{Map, Value, json};
     let gguf = gguf();
@@ -84,7 +84,7 @@ pub(crate) fn json() -> serde_json::Value {
     // A row that the model lacks, as in Gemma-3's text models.
     added.push(json!({ "id": ROWS, "content": "<image_soft_token>", "normalized": false, "special": true }));
     let runs = [("▁", "▁"), ("▁▁", "▁"), ("▁", "▁▁")];
-    // The last would make a control piece of text.
+    // The last merge would make a control piece from text.
     let merges: Vec<_> = runs.iter().chain(&MERGED).chain(&[("<mas", "k>")]).collect();
     json!({
         "version": "1.0",

@@ -1,8 +1,9 @@
 //! The vocabulary inside a GGUF file.
 //!
-//! Kind "llama" has a score for each piece and no merges. It is SentencePiece's BPE: of all neighbouring pairs whose
-//! concatenation is a piece, the one with the highest score is merged, the leftmost of equals, until none is left. The
-//! same comes from a list of merges, one for each way to split a piece in two, ordered by the score of the whole.
+//! Kind "llama" has a score per piece and no merges. It is SentencePiece's BPE: of all adjacent pairs whose
+//! concatenation is a piece, the one with the highest score is merged (on a tie, the leftmost), until none is left. A
+//! list of merges gives the same result: one merge per split of a piece into two pieces, ordered by the score of the
+//! whole piece.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -23,7 +24,7 @@ const USER_DEFINED: i32 = 4;
 const UNUSED: i32 = 5;
 const BYTE: i32 = 6;
 
-/// Ways to split pieces into two others, in all; Gemma's vocabularies have some 600,000.
+/// The most splits of pieces into two others; Gemma's vocabularies have about 600,000.
 const MAX_SPLITS: usize = 4 << 20;
 
 /// The parts of a GGUF's tokenizer.
@@ -54,7 +55,7 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
         unk: vocab.unk_id,
         ..Parts::default()
     };
-    // Pieces that merging can make, with their scores.
+    // The pieces that merging can produce, with their scores.
     let mut merged = Vec::with_capacity(tokens);
     for (id, (piece, kind)) in (0..).zip(vocab.tokens.iter().zip(&vocab.token_types)) {
         let control = matches!(*kind, UNKNOWN | CONTROL | UNUSED) || is_control_name(piece) || vocab.unk_id == Some(id);
@@ -62,8 +63,8 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
             let token = AddedToken::from(piece.clone(), true).normalized(false);
             parts.add(piece.clone(), id, true, Some(token));
         } else if *kind == USER_DEFINED {
-            // Converters write runs of spaces as such, where the vocabulary has marks. They are looked for in the
-            // normalised text, so that both spellings are found, as SentencePiece does.
+            // Converters write runs of spaces with spaces instead of marks. The search runs on the normalized text, so
+            // that it finds both spellings, as SentencePiece does.
             let piece = piece.replace(' ', SPACE_MARK);
             let token = AddedToken::from(piece.clone(), false).normalized(true);
             parts.add(piece, id, false, Some(token));
@@ -79,9 +80,9 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
     Ok(parts)
 }
 
-/// Every split of a piece into two pieces, the highest score first. Splits of one piece are ordered as the converter of
-/// `tokenizer.json` orders them, the longest left half first. Whole and control pieces take no part: the former have been
-/// found before anything is merged, the latter must not come from text. Nothing where there are more than [`MAX_SPLITS`].
+/// Every split of a piece into two pieces, the highest score first. Splits of the same piece are ordered as by the
+/// converter of `tokenizer.json`, the longest left half first. Whole and control pieces are left out: whole pieces are
+/// found before merging, and text must not become a control piece. `None` if there are more than [`MAX_SPLITS`].
 fn merges(pieces: &[(&str, u32)], scores: &[f32]) -> Option<Vec<(String, String)>> {
     struct Split {
         score: f32,
@@ -89,7 +90,7 @@ fn merges(pieces: &[(&str, u32)], scores: &[f32]) -> Option<Vec<(String, String)
         piece: u32,
         at: u32,
     }
-    // Millions of look-ups: borrow the library's hasher, which is faster than the standard one and as hard to attack.
+    // For millions of lookups: the library's hasher is faster than the standard one and as hard to attack.
     let mut known = HashSet::with_capacity_and_hasher(pieces.len(), Vocab::default().hasher().clone());
     known.extend(pieces.iter().map(|(piece, _)| *piece));
     let mut splits = Vec::new();
@@ -251,7 +252,7 @@ mod tests {
                 if !vocab.tokens.contains(&piece) {
                     vocab.tokens.push(piece);
                     vocab.token_types.push(1);
-                    // No two alike: the last digits tell them apart.
+                    // All scores differ, by their last digits.
                     vocab.scores.push(random(&mut state, 1000) as f32 + vocab.scores.len() as f32 / 1024.0);
                 }
             }

@@ -1,4 +1,4 @@
-//! Reading `tokenizer.json`: what is wanted of it, and how it becomes the parts of a tokenizer.
+//! Reads `tokenizer.json` into the parts of a tokenizer.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,15 +12,15 @@ use tokenizers::normalizers::Replace;
 use super::{Parts, SPACE_MARK, bad, is_control_name, shorten};
 use crate::error::{Error, Result};
 
-/// The parts of a `tokenizer.json`. Control pieces beyond the embedding are left out rather than refused: Gemma-3's text
-/// models come with one for images, which they have no row for.
+/// Reads the parts of a `tokenizer.json`. Control pieces beyond the embedding are skipped and are no error, because
+/// Gemma-3's text models have a piece for images without a row in the embedding.
 pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Parts> {
     let unsupported = |what: &str| Error::Unsupported {
         what: format!("{what} in {}", path.display()),
         hint: "use the tokenizer.json that Gemma comes with".to_owned(),
     };
     let file = serde_json::from_slice::<TokenizerFile>(bytes);
-    // Other kinds have vocabularies of other shapes, so look at the kind before complaining of the shape.
+    // Other kinds have vocabularies of other shapes. So check the kind first, which gives the clearer error.
     let kind = match &file {
         Ok(file) => file.model.kind.clone(),
         Err(_) => serde_json::from_slice::<KindFile>(bytes).ok().and_then(|file| file.model.kind),
@@ -35,7 +35,7 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
     if file.normalizer.as_ref().is_some_and(|normalizer| !normalizer.is_gemmas()) {
         return Err(unsupported("the normalizer"));
     }
-    // Gemma-3's cuts at spaces, which its normalizer has replaced by then: it never does anything.
+    // Gemma-3's pre-tokenizer splits at spaces. It has no effect, because the normalizer has replaced all spaces.
     if file.pre_tokenizer.is_some_and(|cut| !cut.is_gemmas() || file.normalizer.is_none()) {
         return Err(unsupported("the pre_tokenizer"));
     }
@@ -84,7 +84,7 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
         return Err(bad(path, format!("its unk_token {} is not in its vocabulary", shorten(&unk))));
     }
     parts.unk = unk;
-    // What is left is not in the vocabulary proper.
+    // The remaining added tokens are not in the vocabulary.
     for (piece, token) in added {
         let control = token.special || is_control_name(&piece);
         if control && token.id as usize >= vocab_size {
@@ -96,7 +96,7 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
     Ok(parts)
 }
 
-/// The kind alone.
+/// Only the kind of a `tokenizer.json`.
 #[derive(Deserialize)]
 struct KindFile {
     model: KindModel,
@@ -108,7 +108,8 @@ struct KindModel {
     kind: Option<String>,
 }
 
-/// What is read of a `tokenizer.json`. Truncation, padding and the post-processor, which adds `<bos>`, are not wanted.
+/// The fields of a `tokenizer.json` that are read. Truncation, padding and the post-processor, which adds `<bos>`, are
+/// not.
 #[derive(Deserialize)]
 struct TokenizerFile {
     #[serde(default)]
@@ -158,7 +159,8 @@ struct ModelFile {
     merges: Vec<Merge>,
 }
 
-/// A normalizer. Only Gemma's is accepted, and made anew: of the library's many others, some panic on bad files.
+/// A normalizer. Only Gemma's is accepted, and this crate builds it, because some of the library's others panic on bad
+/// files.
 #[derive(Deserialize)]
 #[serde(tag = "type")]
 enum NormalizerFile {
@@ -176,7 +178,7 @@ impl NormalizerFile {
     }
 }
 
-/// A pre-tokenizer, of which the same is true.
+/// A pre-tokenizer. Only Gemma's is accepted, as for [`NormalizerFile`].
 #[derive(Deserialize)]
 #[serde(tag = "type")]
 enum PreTokenizerFile {
@@ -209,7 +211,7 @@ impl PatternFile {
     }
 }
 
-/// The steps of a decoder. [`Detokenizer`](super::Detokenizer) does what Gemma's do; others would need code of their own.
+/// The steps of a decoder. Only Gemma's are accepted, which [`Detokenizer`](super::Detokenizer) implements.
 #[derive(Deserialize)]
 #[serde(tag = "type")]
 enum DecoderFile {
@@ -236,7 +238,7 @@ impl DecoderFile {
     }
 }
 
-/// A JSON object of pieces and ids in the file's order, with duplicates, which a map would hide.
+/// A JSON object of pieces and ids in the file's order. It keeps duplicates, which a map would hide.
 struct Entries(Vec<(String, u32)>);
 
 impl<'de> Deserialize<'de> for Entries {
@@ -261,7 +263,7 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-/// A merge, which newer files write as `["a", "b"]` and older ones as `"a b"`.
+/// A merge: `["a", "b"]` in newer files, `"a b"` in older ones.
 struct Merge(String, String);
 
 impl<'de> Deserialize<'de> for Merge {

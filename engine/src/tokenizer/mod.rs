@@ -1,15 +1,15 @@
 //! Text to token ids and back.
 //!
-//! A model brings its vocabulary as a `tokenizer.json` or inside its GGUF file. Both end up in the BPE of the
-//! `tokenizers` crate, and both give the ids of the reference. The crate's own loader is not used: it takes two seconds
-//! and 200 MB for Gemma-3's file, panics on some damaged ones, and would let a user type control pieces.
+//! A model has its vocabulary in a `tokenizer.json` or inside its GGUF file. Both are loaded into the BPE of the
+//! `tokenizers` crate, and both give the same ids as the reference. That crate's loader is not used: it takes two
+//! seconds and 200 MB for Gemma-3's file, panics on some damaged files, and would let a user type control pieces.
 //!
 //! Pieces come in three kinds:
 //!
 //! - **control** pieces steer the model: `<bos>`, `<start_of_turn>`, `<mask>`, `<unused7>`, … (see `is_control_name`
-//!   and the file's own flags). They are kept out of the vocabulary that text is merged from, so that plain text cannot
-//!   reach them: only [`Tokenizer::encode`] does, which looks for them before it merges.
-//! - **whole** pieces are found in the text before anything is merged: `\n\n`, runs of spaces, `<h1>`, …
+//!   and the file's flags). They are not in the vocabulary of the merges, so plain text never becomes one. Only
+//!   [`Tokenizer::encode`] produces them, by searching the text before merging.
+//! - **whole** pieces are found in the text before merging: `\n\n`, runs of spaces, `<h1>`, …
 //! - **ordinary** pieces, among them the byte pieces `<0x00>` … `<0xFF>`, come from merging.
 
 mod assemble;
@@ -34,20 +34,20 @@ pub use stream::TextStream;
 use assemble::{Parts, Pieces};
 use stream::Detokenizer;
 
-/// What a space looks like inside a piece.
+/// The character for a space inside a piece.
 const SPACE_MARK: &str = "▁";
-/// Longer pieces than this are never looked for in a text, and the real ones stay under 50 bytes.
+/// The most bytes of a control or whole piece; the real ones are shorter than 50.
 const MAX_PIECE: usize = 256;
-/// Bytes of a `tokenizer.json`; Gemma-3's takes 33 MB.
+/// The most bytes of a `tokenizer.json`; Gemma-3's has 33 MB.
 const MAX_JSON_BYTES: usize = 256 << 20;
 
-/// The tokenizer of a model. Share it behind an [`Arc`](std::sync::Arc).
+/// The tokenizer of a model. Share it with an [`Arc`](std::sync::Arc).
 pub struct Tokenizer {
     path: PathBuf,
     pieces: Pieces,
-    /// Looks for control and whole pieces.
+    /// Searches for control and whole pieces.
     parsing: Library,
-    /// Looks for whole pieces only.
+    /// Searches for whole pieces only.
     plain: Library,
     vocab_size: usize,
     len: usize,
@@ -69,8 +69,8 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Tokenizer`] where it is missing, damaged or has ids of `vocab_size` and more, and [`Error::Unsupported`]
-    /// where it is not of Gemma's kind.
+    /// [`Error::Tokenizer`] if it is missing or damaged or has ids of `vocab_size` or more, and [`Error::Unsupported`]
+    /// if it is not of Gemma's kind.
     pub fn load(source: &TokenizerSource, vocab_size: usize) -> Result<Self> {
         let parts = match source {
             TokenizerSource::Json { path, bytes } if bytes.len() > MAX_JSON_BYTES => {
@@ -86,7 +86,7 @@ impl Tokenizer {
         parts.assemble(vocab_size)
     }
 
-    /// The ids of `text`, with control pieces in it parsed. Adds no `<bos>`.
+    /// The ids of `text`, where control pieces are parsed. Adds no `<bos>`.
     ///
     /// # Errors
     ///
@@ -97,10 +97,10 @@ impl Tokenizer {
 
     /// The ids of `text` as a person typed it: control pieces in it are ordinary text.
     ///
-    /// Each control piece is merged from its characters like any other text, as though the vocabulary did not have it
-    /// (`<start_of_turn>` becomes `<`, `start`, `_`, `of`, …). Whole pieces such as `<h1>`, `\n\n` or a run of spaces are
-    /// not control pieces and tokenize as ever. No control id comes out, except `<unk>` for a character that a vocabulary
-    /// without all the byte pieces cannot spell.
+    /// A control piece is tokenized like any other text, as if it were not in the vocabulary (`<start_of_turn>` becomes
+    /// `<`, `start`, `_`, `of`, …). Whole pieces such as `<h1>`, `\n\n` or a run of spaces are not control pieces and
+    /// tokenize as usual. The result has no control id, except `<unk>` for a character that a vocabulary without all
+    /// byte pieces cannot spell.
     ///
     /// # Errors
     ///
@@ -118,12 +118,12 @@ impl Tokenizer {
         Ok(encoding.map_err(|error| bad(&self.path, error))?.get_ids().to_vec())
     }
 
-    /// The text of `ids`, with control pieces spelt out. Bytes that are not UTF-8 become one U+FFFD each, and rows that
-    /// only pad the embedding are skipped.
+    /// The text of `ids`, including control pieces. Each byte that is not UTF-8 becomes one U+FFFD. Ids of padding rows
+    /// of the embedding are skipped.
     ///
     /// # Errors
     ///
-    /// [`Error::TokenOutOfRange`] where an id is beyond the embedding.
+    /// [`Error::TokenOutOfRange`] if an id is beyond the embedding.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         let mut text = String::new();
         let mut detokenizer = Detokenizer::new(self.space_prefix);
@@ -136,7 +136,7 @@ impl Tokenizer {
         Ok(text)
     }
 
-    /// The piece of an id as the vocabulary spells it (`▁world`, `<0x0A>`), or nothing where there is none.
+    /// The piece of an id as the vocabulary spells it (`▁world`, `<0x0A>`); `None` if the id has no piece.
     pub fn piece(&self, id: u32) -> Option<String> {
         self.pieces.id_to_token(id)
     }
@@ -169,7 +169,7 @@ impl Tokenizer {
         self.named.pad
     }
 
-    /// The id of what cannot be spelt, `<unk>`.
+    /// The id of text that the vocabulary cannot spell, `<unk>`.
     pub fn unk_id(&self) -> Option<u32> {
         self.named.unk
     }
@@ -184,7 +184,7 @@ impl Tokenizer {
         self.id("<end_of_turn>")
     }
 
-    /// Whether an id is a control piece, which is never shown and which no one can type.
+    /// Whether an id is a control piece. Those are never shown, and a user cannot type them.
     pub fn is_control(&self, id: u32) -> bool {
         self.pieces.0.control_pieces.contains_key(&id)
     }
@@ -196,8 +196,8 @@ impl Tokenizer {
     }
 }
 
-/// Whether a piece of this name steers the model, whatever its file says: `<mask>` and `<unused7>` are mere user-defined
-/// pieces to most files.
+/// Whether a piece of this name is a control piece, independent of its type in the file. Most files list `<mask>` and
+/// `<unused7>` as user-defined pieces.
 fn is_control_name(piece: &str) -> bool {
     const NAMES: [&str; 13] = [
         "<pad>",
@@ -225,7 +225,7 @@ fn bad(path: &Path, reason: impl fmt::Display) -> Error {
     Error::Tokenizer { path: path.to_owned(), reason: reason.to_string() }
 }
 
-/// A piece for an error message.
+/// A piece, shortened for an error message.
 fn shorten(piece: &str) -> String {
     let mut short: String = piece.chars().take(40).collect();
     if short.len() < piece.len() {

@@ -1,32 +1,31 @@
-//! Ids to text, a piece at a time.
+//! Decodes ids to text, one piece at a time.
 
 use std::sync::Arc;
 
 use super::{SPACE_MARK, Tokenizer};
 use crate::error::Result;
 
-/// Turns the ids of a reply into text while it is written.
+/// Decodes the ids of a reply while it is generated.
 ///
-/// Each [`push`](Self::push) gives the text that has become certain: whole characters only, even where a character is
-/// spelt by several byte pieces. Control pieces give none. All that is given, joined, is what [`Tokenizer::decode`] gives
-/// for the ids without their control pieces.
+/// Each [`push`](Self::push) returns complete characters only, even if several byte pieces spell one character. A
+/// control piece gives no text. All pieces joined equal [`Tokenizer::decode`] of the ids without the control pieces.
 pub struct TextStream {
     tokenizer: Arc<Tokenizer>,
     detokenizer: Detokenizer,
 }
 
 impl TextStream {
-    /// A stream that nothing has been pushed to.
+    /// An empty stream.
     pub fn new(tokenizer: Arc<Tokenizer>) -> Self {
         let detokenizer = Detokenizer::new(tokenizer.space_prefix);
         Self { tokenizer, detokenizer }
     }
 
-    /// Takes the next id and gives the text that it completes, if any.
+    /// Takes the next id and returns the text that it completes, if any.
     ///
     /// # Errors
     ///
-    /// [`Error::TokenOutOfRange`](crate::error::Error::TokenOutOfRange) where the id is beyond the embedding.
+    /// [`Error::TokenOutOfRange`](crate::error::Error::TokenOutOfRange) if the id is beyond the embedding.
     pub fn push(&mut self, id: u32) -> Result<Option<String>> {
         let mut text = String::new();
         if let Some(piece) = self.tokenizer.checked_piece(id)?
@@ -37,7 +36,7 @@ impl TextStream {
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
-    /// The rest: a character that was begun and not ended, as one U+FFFD for each byte. The stream starts afresh.
+    /// The bytes of an incomplete character at the end, each as one U+FFFD. After that the stream is empty again.
     pub fn finish(&mut self) -> String {
         let mut text = String::new();
         self.detokenizer.finish(&mut text);
@@ -46,11 +45,11 @@ impl TextStream {
     }
 }
 
-/// Joins pieces: marks become spaces, and byte pieces become characters, or one U+FFFD for each byte that is none.
+/// Joins pieces. Marks become spaces. Byte pieces become characters, or one U+FFFD per byte that is not UTF-8.
 pub(super) struct Detokenizer {
-    /// Bytes that may yet become a character; at most three between calls.
+    /// The bytes of an incomplete character; at most three between calls.
     pending: Vec<u8>,
-    /// Whether a space at the beginning was put there by the tokenizer.
+    /// Whether the tokenizer put a space at the beginning of the text.
     strip_space: bool,
 }
 
@@ -76,12 +75,12 @@ impl Detokenizer {
         }
     }
 
-    /// Gives up on the bytes that no character came of.
+    /// Replaces the pending bytes, which are not a character, by one U+FFFD each.
     pub(super) fn finish(&mut self, out: &mut String) {
         out.extend(self.pending.drain(..).map(|_| char::REPLACEMENT_CHARACTER));
     }
 
-    /// Writes what the pending bytes are certain to be.
+    /// Writes the complete characters and the invalid bytes of the pending bytes.
     fn drain(&mut self, out: &mut String) {
         loop {
             match std::str::from_utf8(&self.pending) {
@@ -91,7 +90,7 @@ impl Detokenizer {
                     return;
                 }
                 Err(error) => match error.error_len() {
-                    // Valid bytes never stay behind, so the error is at the first byte.
+                    // All valid bytes were written, so the error is at the first byte.
                     Some(_) => {
                         self.pending.remove(0);
                         out.push(char::REPLACEMENT_CHARACTER);
@@ -103,7 +102,7 @@ impl Detokenizer {
     }
 }
 
-/// The byte that a byte piece such as `<0xE2>` stands for.
+/// The byte of a byte piece such as `<0xE2>`.
 fn byte_of(piece: &str) -> Option<u8> {
     let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
     let hex = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -119,7 +118,7 @@ mod tests {
         pieces.iter().map(|piece| tokenizer.id(piece).unwrap()).collect()
     }
 
-    /// What each push gives, and what is left.
+    /// The text of each push, and the rest.
     fn streamed(tokenizer: Tokenizer, pieces: &[&str]) -> (Vec<Option<String>>, String) {
         let ids = ids(&tokenizer, pieces);
         let mut stream = TextStream::new(Arc::new(tokenizer));

@@ -1,4 +1,4 @@
-//! The tokenizer on the fixture's vocabulary, on damaged files, and on the real vocabularies where there are any.
+//! Tests the tokenizer on the fixture's vocabulary, on damaged files, and on the real vocabularies if they are there.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -22,7 +22,7 @@ fn text_merges_like_the_reference() {
         assert_eq!(pieces("é☃"), "é|<0xE2>|<0x98>|<0x83>");
         assert_eq!(pieces("<start_of_turn>user\n"), "<start_of_turn>|user|\n");
         assert_eq!(pieces("<mask>[multimodal] <unused0>"), "<mask>|[multimodal]|▁|<unused0>");
-        // The model has no row for it.
+        // The model has no row for this id.
         assert_eq!(pieces("<image_soft_token>"), "<|i|m|a|g|e|_|s|o|f|t|_|t|o|k|en|>");
         assert_eq!(
             tokenizer.decode(&tokenizer.encode("<bos>hello  é☃\n<h1>").unwrap()).unwrap(),
@@ -230,10 +230,11 @@ fn without_all_bytes_unknown_characters_become_unk() {
     assert_eq!(shown(&tokenizer, &tokenizer.encode_plain("a☃☃b").unwrap()), "a|<unk>|b");
 }
 
-/// The real vocabularies, where there are any: `LAPIDARY_TOKENIZER_GEMMA2` and `_GEMMA3` name their `tokenizer.json`.
+/// The real vocabularies. `LAPIDARY_TOKENIZER_GEMMA2` and `_GEMMA3` name their `tokenizer.json`; without it the test is
+/// skipped.
 fn real(variable: &str, rows: usize) -> Option<Tokenizer> {
     let Some(path) = std::env::var_os(variable).map(PathBuf::from) else {
-        // Not `eprintln!`, whose output is swallowed where a test passes.
+        // Not `eprintln!`, whose output the test runner hides if the test passes.
         writeln!(std::io::stderr(), "SKIPPED: {variable} does not name a real tokenizer.json").unwrap();
         return None;
     };
@@ -272,7 +273,7 @@ fn gemma_3_matches_the_goldens_and_its_own_gguf() {
         return;
     };
     check_goldens(&tokenizer, "gemma3_262144");
-    // Its GGUF scores fall with the id. Only the types of pieces are taken from the other tokenizer.
+    // In a GGUF file its scores fall with the id. Only the types of pieces come from the other tokenizer.
     let tokens: Vec<String> = (0..262_144).map(|id| tokenizer.piece(id).unwrap()).collect();
     let whole: HashSet<u32> = tokenizer.plain.get_added_tokens_decoder().into_keys().collect();
     let kind = |id: u32, piece: &str| match () {

@@ -1,9 +1,10 @@
 //! Which kernels multiply fastest on an adapter, measured once and remembered.
 //!
-//! There is no telling from an adapter's name: some multiply packed bytes in one instruction, some emulate it; some want many
-//! small workgroups, some few. So each candidate runs on matrices of noise as large as a layer's, for one token on more of them
-//! than caches hold, and long enough that waiting for the device does not count. Its results are compared with those of the
-//! plainest kernel: a driver that multiplies wrongly must not win by being quick.
+//! An adapter's name does not tell which kernel is fastest. Some adapters multiply packed bytes in one instruction,
+//! others emulate it. Some need many small workgroups, others a small number of large ones. So tuning measures each
+//! candidate on matrices of noise of a layer's size. For one token, the matrices together exceed the caches. Each
+//! measurement is long enough that waiting for the device does not matter. The results are compared with those of the
+//! basic float kernel, so that a driver that multiplies wrongly cannot win by speed.
 
 mod norms;
 mod products;
@@ -22,46 +23,48 @@ use crate::model::Kernels;
 use crate::ops::{Mode, Rounding, Way};
 use crate::quant::WeightFormat;
 
-/// How activations meet weights.
+/// The format of activations in products with weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActivationFormat {
-    /// As f32: nothing is rounded.
+    /// f32, without rounding.
     Float,
-    /// Rounded to 8-bit integers, 32 to a scale, as llama.cpp does on CPUs, where weights are integers too.
+    /// Rounded to 8-bit integers with a scale per 32, where the weights are integers too. llama.cpp does the same on
+    /// CPUs.
     Int8,
 }
 
-/// What rounds activations must be at least this much faster to be worth it.
+/// A kernel that rounds activations is chosen only if it is faster than the others by at least this factor.
 const WORTH_ROUNDING: f64 = 1.1;
-/// Measurements of a candidate, the fastest of which counts.
+/// Measurements per candidate; the fastest counts.
 const RUNS: usize = 3;
-/// A measurement repeats the products until it takes about this long, in milliseconds, within a bound.
+/// A measurement repeats the products to take about this long, in milliseconds, up to a limit.
 const RUN_MS: f64 = 4.0;
 const MOST_REPEATS: usize = 64;
-/// How far results may be from those of floats, relative to their size: what 8-bit integers and f16 round, with a margin.
+/// The largest difference from the float kernel's results, relative to their size: the rounding of 8-bit integers and
+/// of f16, with a margin.
 const TOLERANCE: f64 = 0.03;
 
 /// What a tuning run chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// What multiplies one token.
+    /// The way to multiply one token.
     Decode,
-    /// Which dispatch makes the norms before the feed-forward block of one token.
+    /// Whether the norms before the feed-forward block of one token are fused with its first product.
     Norms,
-    /// What multiplies a small batch of tokens.
+    /// The way to multiply a small batch of tokens.
     SmallBatch,
-    /// What multiplies a chunk of a prompt.
+    /// The way to multiply a chunk of a prompt.
     Prefill,
 }
 
 impl Choice {
     /// Every choice.
     pub const ALL: [Self; 4] = [Self::Decode, Self::Norms, Self::SmallBatch, Self::Prefill];
-    /// What the name of a small batch's way is where it is multiplied as a chunk of a prompt.
+    /// The name of the choice to multiply a small batch as a chunk of a prompt.
     const AS_PREFILL: &str = "as a chunk";
     const FUSED: &str = "fused";
 
-    /// What `kernels` have chosen, for people and files.
+    /// The name of what `kernels` choose here, for output and for the file of tuning results.
     pub fn of(self, kernels: Kernels) -> &'static str {
         match self {
             Self::Decode => kernels.decode.name,
@@ -72,7 +75,7 @@ impl Choice {
         }
     }
 
-    /// Makes this choice in `kernels` by its name; `None` if there is none of the name.
+    /// Sets this choice in `kernels` by its name; `None` if no way has the name.
     fn make(self, kernels: &mut Kernels, name: &str) -> Option<()> {
         match self {
             Self::Decode => kernels.decode = Way::named(Mode::Decode, name)?,
@@ -85,22 +88,22 @@ impl Choice {
     }
 }
 
-/// What a tuning run measured.
+/// The result of a tuning run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Tuning {
     /// The fastest kernels.
     pub kernels: Kernels,
-    /// Milliseconds of each candidate by what it was a candidate for; empty if the choice was remembered. Infinite where
-    /// results were wrong.
+    /// Milliseconds of each candidate per choice; infinite if its results were wrong. Empty if the result was loaded
+    /// from a file.
     pub measured: Vec<(Choice, &'static str, f64)>,
 }
 
 impl Tuning {
-    /// Measures the candidates for a weight format, and remembers the fastest in a file of `folder`.
+    /// Measures the candidates for a weight format, and stores the fastest in a file in `folder`.
     ///
     /// # Errors
-    /// The errors of buffers, and if the device is lost. A folder that cannot be written to only costs the time.
+    /// The errors of buffers, and if the device is lost. A folder that cannot be written to is no error.
     pub async fn run(
         gpu: &Gpu,
         format: WeightFormat,
@@ -132,7 +135,7 @@ impl Tuning {
         Ok(tuning)
     }
 
-    /// Measures candidates and keeps the one that costs least; the first if all are wrong. One alone is not measured.
+    /// Measures candidates and chooses the fastest; the first if all are wrong. A single candidate is not measured.
     async fn choose(
         &mut self,
         gpu: &Gpu,
@@ -163,11 +166,12 @@ impl Tuning {
         ms
     }
 
-    /// What was remembered for this adapter, driver, format and version of the kernels, or else the result of a
+    /// The stored result for this adapter, driver, format and version of the kernels. Without one, the result of a
     /// [run](Self::run), which takes seconds.
     ///
     /// # Errors
-    /// If the device is lost. Where it has no memory left to measure in, the plainest kernels it is, this time.
+    /// If the device is lost. If it has no memory left for measuring, the result is the basic kernels, and nothing is
+    /// stored.
     pub async fn load_or_run(
         gpu: &Gpu,
         format: WeightFormat,
@@ -193,12 +197,12 @@ impl Tuning {
     }
 }
 
-/// The kernels to choose from.
+/// The candidates for each choice.
 struct Candidates {
     decode: Vec<&'static Way>,
-    /// Whether norms may be fused with the product after them.
+    /// Whether norms can be fused with the product after them.
     fused: bool,
-    /// `None` for multiplying as a chunk of a prompt.
+    /// `None` stands for multiplying as a chunk of a prompt.
     small_batch: Vec<Option<&'static Way>>,
     prefill: Vec<&'static Way>,
 }
@@ -212,21 +216,22 @@ impl Candidates {
                     (Rounding::None, Some(ActivationFormat::Int8)) => !can_int8,
                     (Rounding::None, _) => true,
                     (Rounding::Int8, allowed) => allowed != Some(ActivationFormat::Float),
-                    // Who asks for exact arithmetic wants no f16, and who asks for integers gets them.
+                    // A caller that asks for float activations gets no rounding to f16 either. One that asks for
+                    // integers gets integers.
                     (Rounding::F16, allowed) => allowed.is_none(),
                 }
         };
         let ways = |mode| Way::all(mode).filter(is_allowed);
         Self {
             decode: ways(Mode::Decode).collect(),
-            // A CPU's cores have no use for work that is done twice.
+            // Fused norms are computed once per workgroup, which is slower on a CPU.
             fused: !capabilities.software,
             small_batch: std::iter::once(None).chain(ways(Mode::SmallBatch).map(Some)).collect(),
             prefill: ways(Mode::Prefill).collect(),
         }
     }
 
-    /// The plainest: floats, unless the caller wants integers.
+    /// The basic kernels: float, unless the caller asks for integers.
     fn plainest(&self) -> Kernels {
         Kernels {
             decode: self.decode.first().copied().unwrap_or(Way::FLOAT_DECODE),
@@ -251,7 +256,7 @@ impl Candidates {
     }
 }
 
-/// Milliseconds of a plan in the fastest of some runs, after one that tells how often to repeat it.
+/// Milliseconds of a plan in the fastest of several measurements, after one run that determines the repetitions.
 async fn time(gpu: &Gpu, ring: &mut StepRing, plan: &Plan, step: &Step) -> Result<f64> {
     let mut repeats = 1;
     let mut best = f64::INFINITY;
@@ -268,12 +273,13 @@ async fn time(gpu: &Gpu, ring: &mut StepRing, plan: &Plan, step: &Step) -> Resul
     Ok(best)
 }
 
-/// Whether results are as close as rounding allows: their difference against their size, both as root mean squares.
+/// Whether results agree within rounding: the root mean square of the difference, relative to that of the expected
+/// values.
 fn agree(found: &[f32], expected: &[f32]) -> bool {
     let square = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|n| n * n).sum::<f64>();
     let size = square(&mut expected.iter().map(|n| f64::from(*n)));
     let error = square(&mut found.iter().zip(expected).map(|(a, b)| f64::from(*a) - f64::from(*b)));
-    // NaN is not close to anything.
+    // A comparison with NaN is false, so NaN never agrees.
     found.len() == expected.len() && error <= TOLERANCE * TOLERANCE * size
 }
 

@@ -7,7 +7,7 @@ use crate::model::{FeedForward, FfnInner, Kernels, Products, record_ffn_inner};
 use crate::ops::{Int8Tensor, Mode, ResidualNorm};
 use crate::quant::{Matrix, WeightFormat};
 
-/// Paces of the sines that fill rows.
+/// Frequencies of the sines that fill rows.
 const BLOCK: f32 = 0.7;
 const RESIDUAL: f32 = 0.3;
 const POST_NORM: f32 = 0.5;
@@ -15,7 +15,7 @@ const NEXT_NORM: f32 = 0.9;
 
 /// Feed-forward blocks of one token, with the norms before them.
 pub(super) struct NormBench {
-    /// Gates and ups, more than most caches hold.
+    /// Gates and ups, larger than most caches.
     gate_ups: Vec<Matrix>,
     down: Matrix,
     block: Tensor,
@@ -29,12 +29,12 @@ pub(super) struct NormBench {
     int8: Int8Tensor,
     ffn_inner_int8: Int8Tensor,
     out: Tensor,
-    /// The output of the first block with floats, and after it the residual stream.
+    /// The first block's output by float kernels, then the residual stream.
     expected: Vec<f32>,
 }
 
 impl NormBench {
-    /// About as in a layer of the 2B; whole numbers of every format's blocks.
+    /// About the size of a layer of the 2B, and a whole number of blocks in every format.
     const COLS: usize = 2048;
     const FFN_INNER: usize = 4096;
     const BYTES: u64 = 96 << 20;
@@ -91,7 +91,7 @@ impl NormBench {
         Products { mode: Mode::Decode, kernels, int8: &self.int8 }
     }
 
-    /// The output of the first block, and after it the residual stream.
+    /// The first block's output, then the residual stream.
     async fn result(&self, gpu: &Gpu, kernels: Kernels) -> Result<Vec<f32>> {
         let mut ring = StepRing::new(gpu).await?;
         let mut r = Recording::new(gpu.capabilities());
@@ -99,7 +99,8 @@ impl NormBench {
         let inner = self.record(&mut r, &products, &self.gate_ups[0]);
         products.record(&mut r, inner.operand, &[(&self.down, 0)], &self.out);
         let plan = r.finish(gpu, &ring).await?;
-        // The separate dispatch writes where it reads, and what other kernels have left must not pass for results.
+        // Resets the buffers, because the separate dispatch overwrites its input, and because another kernel's results
+        // must not be taken for this one's.
         self.residual.upload(gpu, &row(RESIDUAL)).await?;
         for tensor in [&self.new_residual, &self.out] {
             tensor.upload(gpu, &[f32::NAN; Self::COLS]).await?;
@@ -111,7 +112,7 @@ impl NormBench {
 
     /// Milliseconds of the blocks, infinite if they are wrong.
     pub(super) async fn run(&self, gpu: &Gpu, kernels: Kernels) -> Result<f64> {
-        // Compared separately: the larger values of one would hide errors of the other.
+        // Compared separately, because the larger values of one would hide errors of the other.
         let (found, cols) = (self.result(gpu, kernels).await?, Self::COLS);
         if !agree(&found[..cols], &self.expected[..cols]) || !agree(&found[cols..], &self.expected[cols..]) {
             log::warn!("{} computes wrong feed-forward blocks with {kernels:?}", gpu.info().name);
@@ -128,7 +129,7 @@ impl NormBench {
     }
 }
 
-/// Any values of differing sizes do.
+/// Any values of different magnitudes work.
 fn row(pace: f32) -> Vec<f32> {
     (0..NormBench::COLS).map(|i| (i as f32 * pace).sin() * (1 + i % 7) as f32).collect()
 }

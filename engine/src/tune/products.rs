@@ -1,4 +1,4 @@
-//! Times products.
+//! Measures the time of products.
 
 use super::{agree, time};
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::model::{Kernels, Products};
 use crate::ops::{Int8Tensor, MAX_SMALL_BATCH, Mode, Operand};
 use crate::quant::{Matrix, WeightFormat};
 
-/// Products to time: of one vector with some matrices, or of a batch with one.
+/// Products to measure: of one vector with several matrices, or of a batch with one matrix.
 pub(super) struct ProductBench {
     mode: Mode,
     weights: Vec<Matrix>,
@@ -15,15 +15,15 @@ pub(super) struct ProductBench {
     int8: Int8Tensor,
     out: Tensor,
     tokens: usize,
-    /// The first matrix's product with floats.
+    /// The first matrix's product by the float kernel.
     expected: Vec<f32>,
 }
 
 impl ProductBench {
-    /// As in a layer of the 2B; a whole number of every format's blocks.
+    /// The size of a layer of the 2B, and a whole number of blocks in every format.
     const ROWS: usize = 2048;
     const COLS: usize = 2048;
-    /// More than most caches hold. Software adapters are slow enough to be measured with less.
+    /// Larger than most caches. A software adapter is slow, so it is measured with less.
     const BYTES: u64 = 96 << 20;
     const SOFTWARE_BYTES: u64 = 12 << 20;
 
@@ -42,7 +42,7 @@ impl ProductBench {
                 weights.push(Matrix::noise(gpu, format, Self::ROWS, Self::COLS).await?);
             }
         }
-        // Any values of differing sizes do.
+        // Any values of different magnitudes work.
         let x: Vec<f32> = (0..tokens * Self::COLS).map(|i| (i as f32 * 0.7).sin() * (1 + i % 7) as f32).collect();
         let mut bench = Self {
             mode,
@@ -78,7 +78,7 @@ impl ProductBench {
     pub(super) async fn run(&self, gpu: &Gpu, kernels: Kernels) -> Result<f64> {
         let mut ring = StepRing::new(gpu).await?;
         let first = self.plan(gpu, &ring, kernels, 1).await?;
-        // What the kernel before has left must not pass for this one's result.
+        // The previous kernel's result must not be taken for this one's.
         self.out.upload(gpu, &vec![f32::NAN; self.tokens * Self::ROWS]).await?;
         gpu.run(&mut ring, &first, &self.step()).await?;
         if !agree(&self.out.read(gpu, self.tokens).await?, &self.expected) {

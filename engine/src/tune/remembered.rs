@@ -1,5 +1,5 @@
-//! A file of choices. Each line is a key, which is all that a choice depends on, and the chosen kernels in the order of
-//! [`Choice::ALL`].
+//! The file of tuning results. Each line has a key, which holds everything that a result depends on, and the chosen
+//! kernels in the order of [`Choice::ALL`].
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use crate::gpu::Gpu;
 use crate::model::Kernels;
 use crate::quant::WeightFormat;
 
-/// Its name.
+/// The name of the file.
 const FILE: &str = "tuning.tsv";
-/// Lines that it keeps: drivers and kernels come and go.
+/// The most lines of the file. Old ones are dropped, because new drivers and kernels make them useless.
 const MAX_LINES: usize = 100;
 
-/// All that a choice depends on.
+/// Everything that a result depends on.
 pub(super) fn key(gpu: &Gpu, format: WeightFormat, allowed: Option<ActivationFormat>) -> String {
     let info = gpu.info();
     format!(
@@ -22,7 +22,7 @@ pub(super) fn key(gpu: &Gpu, format: WeightFormat, allowed: Option<ActivationFor
         info.backend.to_str(),
         info.driver,
         info.driver_info,
-        // One adapter may be opened with fewer features than it has, or with checks.
+        // The same adapter can be opened with fewer features, or with bounds checks.
         gpu.capabilities().shader_features().join(" "),
         if gpu.checks_shaders() { "checked" } else { "trusted" },
         match allowed {
@@ -35,13 +35,14 @@ pub(super) fn key(gpu: &Gpu, format: WeightFormat, allowed: Option<ActivationFor
     .replace(['\n', '\t'], " ")
 }
 
-/// The newest line of a key that `usable` agrees to.
+/// The kernels of the key's newest line that `usable` accepts.
 pub(super) fn recall(folder: &Path, key: &str, usable: impl Fn(&Kernels) -> bool) -> Option<Kernels> {
     let known = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
     known.lines().rev().filter_map(|line| line.strip_prefix(key)).filter_map(parse).find(usable)
 }
 
-/// Writes the line of a key, in place of an older one. A folder that cannot be written to costs the time of measuring again.
+/// Writes the line of a key and removes an older one. If the folder cannot be written to, the next start measures
+/// again.
 pub(super) fn remember(folder: &Path, key: &str, kernels: Kernels) {
     let file = folder.join(FILE);
     let known = std::fs::read_to_string(&file).unwrap_or_default();
@@ -50,7 +51,7 @@ pub(super) fn remember(folder: &Path, key: &str, kernels: Kernels) {
     let mut text: String = newest.iter().map(|line| format!("{line}\n")).collect();
     text.push_str(&format!("{key}{}\n", unparse(kernels)));
     if let Err(error) = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, text)) {
-        log::debug!("cannot remember the tuning: {error}");
+        log::debug!("cannot store the tuning result: {error}");
     }
 }
 
