@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
 use crate::load::{ModelFiles, TokenizerSource};
-use crate::model::{Kernels, Model, RopeTables, SequenceState, Weights};
+use crate::model::{Activations, Kernels, Model, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
 use crate::options::{DEFAULT_PREFILL_CHUNK, LoadOptions};
 use crate::quant::{Matrix, WeightFormat};
@@ -152,7 +152,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Splits matrices into shards of at most this size. Default: the device's largest binding.
+    /// Splits matrices into shards of at most this size, but at least eight rows. Default: the device's largest binding.
     pub fn max_shard_bytes(mut self, bytes: u64) -> Self {
         self.max_shard_bytes = bytes;
         self
@@ -199,9 +199,15 @@ impl EngineBuilder {
         let cache_format = options.kv_format_of(&files)?;
         let weights = Weights::new(&files, options.weights, self.max_shard_bytes, gpu.capabilities())?;
         let sequence = SequenceState::new(&config, cache_format, context);
+        let tables = RopeTables::new(&config, context);
+        // One dimension of a grid has at most 65,535 workgroups.
+        let prefill_chunk = prefill_chunk.min(context).min(65_535);
         if let Some(limit) = memory_limit.or_else(|| gpu.memory_bytes()) {
-            check_memory(&files.name(), context, weights.bytes() + sequence.bytes(), limit)?;
+            let activations = Activations::new(&config, gpu.capabilities(), prefill_chunk, 1);
+            let needed = weights.bytes() + tables.bytes() + sequence.bytes() + activations.bytes();
+            check_memory(&files.name(), context, needed, limit)?;
         }
+        weights.check_size(&gpu)?;
         sequence.cache.check_size(&gpu)?;
         let tokenizer = load_tokenizer(&files);
         let usable_vocab = tokenizer.as_ref().map_or(config.vocab_size, |known| known.len().min(config.vocab_size));
@@ -210,7 +216,6 @@ impl EngineBuilder {
         let mut progress = self.progress;
         let mut report = |done, total| progress(Progress { done, total });
         weights.upload(&gpu, &files, &mut report).await?;
-        let tables = RopeTables::new(&config, context);
         tables.upload(&gpu).await?;
         let kernels = match (kernels, weights.narrow_format()) {
             (Some(kernels), _) => kernels,
@@ -229,8 +234,7 @@ impl EngineBuilder {
             usable_vocab,
             context,
             cache_format,
-            // One dimension of a grid has at most 65,535 workgroups.
-            prefill_chunk: prefill_chunk.min(context).min(65_535),
+            prefill_chunk,
             name: files.name(),
             tokenizer,
             config,

@@ -1,9 +1,11 @@
 //! Generates a reply token by token.
 
+use std::sync::Arc;
+
 use web_time::Instant;
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::runner::{Draw, Runner};
 use crate::sampling::Sampling;
 use crate::sequence::{IN_FLIGHT, Sequence};
@@ -47,6 +49,9 @@ pub struct Timings {
 /// The state of a generation, without the [runner](Runner) and the [sequence](Sequence) that it works on. Generations
 /// of several sequences can take turns on one runner.
 pub struct Decoding {
+    engine: Engine,
+    /// The sequence's version at the first step; `None` before.
+    version: Option<Arc<()>>,
     prompt: Vec<u32>,
     sampling: Sampling,
     seed: u64,
@@ -75,6 +80,8 @@ impl Decoding {
         engine.check_prompt(prompt)?;
         let room = (engine.inner.context + 1).saturating_sub(prompt.len());
         Ok(Self {
+            engine: engine.clone(),
+            version: None,
             most_steps: sampling.max_tokens.map_or(room, |max| max.min(room)),
             seed: sampling.seed_or_random(),
             prompt: prompt.to_vec(),
@@ -90,10 +97,12 @@ impl Decoding {
     }
 
     /// The next token, or `None` at the end; a stop token ends the generation and is not returned. Every call must pass
-    /// the same sequence, made by this runner.
+    /// the same sequence and the runner that made it, and nothing else may extend or rewind the sequence until the generation
+    /// ends.
     ///
     /// # Errors
-    /// If the device is lost or refuses a command, or all logits are NaN.
+    /// [`Error::Setting`] if the sequence or the runner is another, or the sequence has changed. Else if the device is lost or
+    /// refuses a command, or all logits are NaN.
     pub async fn next(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<u32>> {
         if self.finish.is_some() || self.failed {
             return Ok(None);
@@ -113,7 +122,23 @@ impl Decoding {
         self.timings
     }
 
+    /// Fails if the next step would not continue this generation's sequence. Kernels check no bounds, so a position has to
+    /// be one that the generation counted.
+    fn check(&self, runner: &Runner, sequence: &Sequence) -> Result<()> {
+        let wrong = |value: &str, expected| {
+            Err(Error::Setting { field: "the sequence of a generation", value: value.to_owned(), expected })
+        };
+        if !Arc::ptr_eq(&self.engine.inner, &runner.engine.inner) || !Arc::ptr_eq(&sequence.runner, &runner.id) {
+            return wrong("of another engine or runner", "made by the runner, on the generation's engine");
+        }
+        if self.version.as_ref().is_some_and(|version| !Arc::ptr_eq(version, &sequence.version)) {
+            return wrong("another, or rewound", "the same and unchanged until the generation ends");
+        }
+        Ok(())
+    }
+
     async fn advance(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<u32>> {
+        self.check(runner, sequence)?;
         if self.taken == self.most_steps {
             let by_caller = self.sampling.max_tokens == Some(self.most_steps);
             self.finish = Some(if by_caller { Finish::MaxTokens } else { Finish::ContextFull });
@@ -127,6 +152,7 @@ impl Decoding {
             }
             let prefilled = runner.prefill(sequence, &self.prompt).await?;
             self.timings.prefill_tokens = prefilled.computed;
+            self.version = Some(sequence.version.clone());
             let draw = self.next_draw();
             runner.submit_first(sequence, &self.prompt, &prefilled, &draw);
         }

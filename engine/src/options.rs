@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::Capabilities;
 use crate::load::{ModelFiles, TensorId};
-use crate::model::{Activations, SequenceState, Weights};
+use crate::model::{Activations, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
 use crate::quant::WeightFormat;
 use crate::tune::ActivationFormat;
@@ -63,7 +63,7 @@ impl LoadOptions {
 /// Bytes that a model needs on a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryEstimate {
-    /// The weights.
+    /// The weights, and the tables of rotary angles.
     pub weights: u64,
     /// The buffers of each sequence, above all the keys and values of a full context.
     pub sequence: u64,
@@ -90,6 +90,10 @@ impl ModelFiles {
         let weights = Weights::new(self, options.weights, u64::MAX, capabilities)?;
         let sequence = SequenceState::new(config, options.kv_format_of(self)?, context);
         let activations = Activations::new(config, capabilities, DEFAULT_PREFILL_CHUNK.min(context), 1);
-        Ok(MemoryEstimate { weights: weights.bytes(), sequence: sequence.bytes(), activations: activations.bytes() })
+        Ok(MemoryEstimate {
+            weights: weights.bytes() + RopeTables::new(config, context).bytes(),
+            sequence: sequence.bytes(),
+            activations: activations.bytes(),
+        })
     }
 }

@@ -1,11 +1,12 @@
 //! Runs a model over sequences of tokens.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use web_time::Instant;
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Plan, Recording, Step, StepRing};
 use crate::model::{Activations, Head, SequenceState, record_body, record_head};
 use crate::ops::{MAX_SMALL_BATCH, Mode};
@@ -17,6 +18,8 @@ use crate::sequence::{Plans, Sequence};
 /// because it holds nothing that a later step of a sequence needs.
 pub struct Runner {
     pub(crate) engine: Engine,
+    /// Which runner it is: its sequences and generations hold the same.
+    pub(crate) id: Arc<()>,
     pub(crate) activations: Activations,
     pub(crate) ring: StepRing,
     pace: Pace,
@@ -31,7 +34,8 @@ impl Runner {
         let inner = &engine.inner;
         let activations = Activations::new(&inner.config, inner.gpu.capabilities(), inner.prefill_chunk, 1);
         let ring = StepRing::new(&inner.gpu).await?;
-        Ok(Self { engine: engine.clone(), activations, ring, pace: Pace::new(inner.prefill_chunk) })
+        let pace = Pace::new(inner.prefill_chunk);
+        Ok(Self { engine: engine.clone(), id: Arc::new(()), activations, ring, pace })
     }
 
     /// The engine.
@@ -68,14 +72,21 @@ impl Runner {
             sample: head(Head::Sample).await?,
         };
         inner.gpu.check()?;
-        Sequence::new(&self.engine, state, plans).await
+        Sequence::new(&self.engine, &self.id, state, plans).await
     }
 
     /// A new sequence for this runner with the tokens of another of the same engine.
     ///
     /// # Errors
-    /// If there is no memory for a second cache.
+    /// [`Error::Setting`] if the sequence is of another engine; if there is no memory for a second cache.
     pub async fn fork(&self, sequence: &Sequence) -> Result<Sequence> {
+        if !Arc::ptr_eq(&self.engine.inner, &sequence.engine.inner) {
+            return Err(Error::Setting {
+                field: "the sequence to fork",
+                value: "of another engine".into(),
+                expected: "of this runner's engine",
+            });
+        }
         let mut fork = self.sequence().await?;
         let gpu = &self.engine.inner.gpu;
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -147,7 +158,8 @@ impl Runner {
         sequence.submitted(&step, |plans, copy| {
             let head = if draw.sampling.is_greedy() { &plans.greedy } else { &plans.sample };
             let plans: &[_] = if with_body { &[&plans.decode, head] } else { &[head] };
-            let later = |i| Step { n_tokens: 1, position: step.position + i, draw: step.draw + i, ..step };
+            let last = step.position + step.n_tokens - 1;
+            let later = |i| Step { n_tokens: 1, position: last + i, draw: step.draw + i, ..step };
             gpu.submit_step(&mut self.ring, plans, &step, later, copy)
         });
     }

@@ -1,6 +1,7 @@
 //! A sequence of tokens: their ids, their keys and values, and the steps that extend it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -15,6 +16,10 @@ pub(crate) const IN_FLIGHT: usize = 2;
 /// which several sequences can share, extends it.
 pub struct Sequence {
     pub(crate) engine: Engine,
+    /// Which runner its plans are of.
+    pub(crate) runner: Arc<()>,
+    /// Another one after each rewind. A generation goes on only where it began.
+    pub(crate) version: Arc<()>,
     /// The tokens that the host has read, without those of steps in flight.
     ids: Vec<u32>,
     /// Positions whose keys and values are in the cache once all submitted steps are done.
@@ -44,14 +49,23 @@ struct InFlight {
 }
 
 impl Sequence {
-    /// An empty sequence.
-    pub(crate) async fn new(engine: &Engine, state: SequenceState, plans: Plans) -> Result<Self> {
+    /// An empty sequence of a runner.
+    pub(crate) async fn new(engine: &Engine, runner: &Arc<()>, state: SequenceState, plans: Plans) -> Result<Self> {
         let mut readbacks = Vec::new();
         for _ in 0..IN_FLIGHT {
             readbacks.push(Readback::new(&engine.inner.gpu, 4).await?);
         }
-        let engine = engine.clone();
-        Ok(Self { engine, ids: Vec::new(), computed: 0, state, plans, readbacks, in_flight: VecDeque::new() })
+        Ok(Self {
+            engine: engine.clone(),
+            runner: runner.clone(),
+            version: Arc::new(()),
+            ids: Vec::new(),
+            computed: 0,
+            state,
+            plans,
+            readbacks,
+            in_flight: VecDeque::new(),
+        })
     }
 
     /// The tokens whose keys and values are in the cache.
@@ -60,8 +74,9 @@ impl Sequence {
     }
 
     /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the
-    /// sequence.
+    /// sequence. A generation of this sequence that has begun cannot go on after it.
     pub fn rewind(&mut self, len: usize) {
+        self.version = Arc::new(());
         self.computed = len.min(self.tokens().len());
         self.ids.truncate(self.computed);
     }

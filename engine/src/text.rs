@@ -29,13 +29,17 @@ impl TextDecoding {
     pub(crate) async fn next(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<String>> {
         while !self.ended {
             let next = self.decoding.next(runner, sequence).await;
-            self.ended = !matches!(next, Ok(Some(_)));
-            let piece = match next? {
-                Some(id) => self.push(id)?,
-                None => self.rest(),
+            let piece = match next {
+                Ok(Some(id)) => self.push(id),
+                Ok(None) => {
+                    self.ended = true;
+                    Ok(self.rest())
+                }
+                Err(error) => Err(error),
             };
-            if piece.is_some() {
-                return Ok(piece);
+            self.ended |= piece.is_err();
+            if let Some(piece) = piece? {
+                return Ok(Some(piece));
             }
         }
         Ok(None)

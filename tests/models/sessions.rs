@@ -246,5 +246,18 @@ fn sequences_share_a_runner() {
         // A fork has the keys and values of its original.
         let fork = runner.fork(&running[0].0).await.unwrap();
         assert_eq!(fork.tokens(), running[0].0.tokens());
+        // A generation goes on with its own runner and its own, unchanged sequence only.
+        let (prompt, sampling) = &cases[0];
+        let mut decoding = Decoding::new(&engine, prompt, sampling).unwrap();
+        let mut other = Runner::new(&engine).await.unwrap();
+        let refused = |result: Result<Option<u32>, Error>| matches!(result, Err(Error::Setting { .. }));
+        assert!(refused(decoding.next(&mut other, &mut running[0].0).await));
+        let mut decoding = Decoding::new(&engine, prompt, sampling).unwrap();
+        decoding.next(&mut runner, &mut running[0].0).await.unwrap();
+        assert!(refused(decoding.next(&mut runner, &mut running[1].0).await));
+        let mut decoding = Decoding::new(&engine, prompt, sampling).unwrap();
+        decoding.next(&mut runner, &mut running[0].0).await.unwrap();
+        running[0].0.rewind(1);
+        assert!(refused(decoding.next(&mut runner, &mut running[0].0).await));
     });
 }

@@ -168,7 +168,7 @@ fn layers_keep_to_their_own_words() {
         ("engine/src/gpu", &["temperature", "top_k", "attention_", "kv_heads", "Gemma", "logits", "sampling"]),
         ("engine/src/ops", &["Gemma"]),
         ("shaders/src", &["wgpu"]),
-        ("engine/src/model", &["16 *", "4 * ", "8 * ", "BufferUsages"]),
+        ("engine/src/model", &["16 *", " 4 * ", "(4 * ", " 8 * ", "(8 * ", "BufferUsages"]),
         ("app/src", &["BufferUsages", "write_buffer"]),
     ];
     for (folder, words) in rules {

@@ -2,16 +2,15 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use lapidary_engine::Gpu;
 use lapidary_engine::check::{Report, check_device, check_model};
-use lapidary_engine::{Gpu, ModelFiles};
 use serde_json::json;
 
 use super::args;
 use super::devices::driver;
 use super::failure::{Failure, sanitized};
 use super::interrupt::{self, Busy};
-use super::load::{device_options, engine};
-use lapidary_app::guide;
+use super::load::{device_options, engine, open};
 
 pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
     let busy = Busy::new();
@@ -19,10 +18,9 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
     let mut progress = progress_line();
     let (gpu, report) = match &model.model {
         Some(path) => {
-            let open = || if guide::is_guide(path) { guide::files() } else { ModelFiles::open(path) };
-            let engine = engine(open()?, model, None, &busy)?;
+            let engine = engine(open(Some(path))?, model, None, &busy)?;
             print_device(engine.gpu(), arguments.json)?;
-            let report = busy.wait(check_model(&engine, &open()?, &mut progress));
+            let report = busy.wait(check_model(&engine, &open(Some(path))?, &mut progress));
             (engine.gpu().clone(), report)
         }
         None => {
@@ -46,7 +44,7 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         return if arguments.json { Ok(()) } else { Ok(writeln!(io::stdout(), "all are right")?) };
     };
     if !arguments.json {
-        writeln!(io::stdout(), "\n{fault}\n")?;
+        writeln!(io::stdout(), "\n{}\n", sanitized(&fault.to_string()))?;
     }
     Err(Failure::Failed(format!(
         "the kernel {} is wrong on this device; please report it with the output of this command",

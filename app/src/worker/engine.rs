@@ -368,7 +368,8 @@ fn estimate_memory(load: &Load) -> Result<MemoryEstimate> {
 fn estimate_memory_of(files: &ModelFiles, load: &Load) -> Result<MemoryEstimate> {
     // How matrices are split to fit bindings makes no difference worth opening a device for.
     let estimate = files.memory(&load_options(load, files), &Capabilities::webgpu())?;
-    Ok(MemoryEstimate { weights: estimate.weights, sequence: estimate.sequence, device_memory: None })
+    let sequence = estimate.sequence + estimate.activations;
+    Ok(MemoryEstimate { weights: estimate.weights, sequence, device_memory: None })
 }
 
 /// What a request chooses, with a context that the model has.

@@ -208,7 +208,7 @@ impl Loaded {
 pub struct MemoryEstimate {
     /// The weights.
     pub weights: u64,
-    /// The keys and values of a full context.
+    /// The keys and values of a full context, and the buffers of a step.
     pub sequence: u64,
     /// The memory of the device, if its API reports it.
     pub device_memory: Option<u64>,

@@ -3,7 +3,7 @@
 use lapidary_shaders::reference::{self, Partial};
 
 use super::inputs::{Inputs, half_values};
-use super::outputs::{Expected, F16, F32, Output};
+use super::outputs::{Expected, F16, F32, INT8, Output};
 use crate::error::Result;
 
 /// Keys or values of a layer, `[kv_heads, capacity, head_dim]`, and how they are stored.
@@ -148,7 +148,7 @@ pub(super) fn attention(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
         let judge = move |found: &[u32]| judge_partials(found, splits, used, d, &out, tolerance);
         outputs.push(Output::new("out", 0, Expected::Judged(words, Box::new(judge))));
     } else if inputs.has("split") && inputs.param("rounded")? == 1 {
-        outputs.push(Output::new("out", 0, Expected::Int8(out)));
+        outputs.push(Output::new("out", 0, Expected::Int8(out, INT8)));
     } else {
         let out_stride = if inputs.has("split") { heads * d } else { 4 * inputs.param("out_stride4")? };
         for (t, row) in out.chunks_exact(heads * d).enumerate() {
@@ -194,6 +194,6 @@ pub(super) fn attention_merge(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let used = splits_with_keys(inputs, splits)?;
     let heads = inputs.floats("partials")?.chunks_exact(splits * (d + 4)).take(inputs.param("heads")?);
     let out: Vec<f32> = heads.flat_map(|head| reference::attention_merge(&partials(head, used, d))).collect();
-    let expected = if inputs.has("int8_out") { Expected::Int8(out) } else { Expected::Floats(out, F32) };
+    let expected = if inputs.has("int8_out") { Expected::Int8(out, INT8) } else { Expected::Floats(out, F32) };
     Ok(vec![Output::new("out", 0, expected)])
 }

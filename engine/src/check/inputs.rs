@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::{Dispatch, Gpu, Step};
-use crate::load::{TensorView, read_rows};
+use crate::load::{Bytes, TensorView, read_rows};
 use crate::quant::{Matrix, Shard, WeightFormat};
 
 /// A dispatch with what is bound to it, as words, before it runs.
@@ -16,8 +16,8 @@ pub(super) struct Inputs<'a> {
 
 /// The rows of a shard of weights as its file has them.
 pub(super) struct ShardRows {
-    /// Row by row.
-    bytes: Vec<u8>,
+    /// Whole rows, in order.
+    pieces: Vec<Bytes>,
     in_file: WeightFormat,
     on_device: WeightFormat,
     cols: usize,
@@ -27,10 +27,9 @@ impl ShardRows {
     /// Reads the rows of a shard of a matrix that was made of these tensors.
     pub(super) async fn read(views: &[TensorView<'_>], matrix: &Matrix, shard: &Shard) -> Result<Self> {
         let in_file = views.first().map_or(matrix.format, |view| view.format);
-        let mut rows = Vec::new();
-        read_rows(views, shard.first_row, shard.rows, &mut rows).await?;
-        let bytes = rows.iter().flat_map(|rows| rows.iter().copied()).collect();
-        Ok(Self { bytes, in_file, on_device: matrix.format, cols: matrix.cols })
+        let mut pieces = Vec::new();
+        read_rows(views, shard.first_row, shard.rows, &mut pieces).await?;
+        Ok(Self { pieces, in_file, on_device: matrix.format, cols: matrix.cols })
     }
 
     /// The values of a row that the device holds.
@@ -42,7 +41,15 @@ impl ShardRows {
             values.truncate(self.cols);
             values
         };
-        let values = dequantize(self.in_file, &self.bytes[index * row_bytes..][..row_bytes]);
+        let mut at = index * row_bytes;
+        let mut pieces = self.pieces.iter();
+        let piece = pieces.find(|piece| {
+            at < piece.len() || {
+                at -= piece.len();
+                false
+            }
+        });
+        let values = piece.map_or(Vec::new(), |piece| dequantize(self.in_file, &piece[at..][..row_bytes]));
         if self.on_device == self.in_file {
             return values;
         }
@@ -68,7 +75,7 @@ impl<'a> Inputs<'a> {
         for storage in dispatch.kernel.storage {
             let is_weights = weights.is_some() && ["quants", "scales"].contains(&storage.name);
             if let Some(slice) = dispatch.binding(storage.name).filter(|_| !is_weights) {
-                let bytes = gpu.read(&slice.buffer, slice.bytes).await?;
+                let bytes = gpu.read(&slice.buffer, slice.offset + slice.bytes).await?.split_off(slice.offset as usize);
                 words.push((storage.name, bytemuck::pod_collect_to_vec(&bytes)));
             }
         }

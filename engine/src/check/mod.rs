@@ -22,7 +22,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Recording, Step, StepRing};
 use crate::load::ModelFiles;
-use crate::model::{Activations, Head, Model, SequenceState, Source, record_body, record_head};
+use crate::model::{Activations, Head, Model, RopeTables, SequenceState, Source, record_body, record_head};
 use crate::ops::{CacheFormat, Mode};
 
 pub use noise::check_device;
@@ -63,8 +63,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Runs four steps of a model on its device (a chunk of a prompt, a small batch, a decoded token, a drawn token) and compares
-/// every dispatch with the reference. `files` are those that the engine was loaded from. `progress` gets the number of
+/// Runs four steps of a model on its device (a chunk of a prompt, a small batch, a decoded token, a drawn token) over a cache
+/// of noise, and compares every dispatch with the reference. `files` are those that the engine was loaded from. `progress` gets the number of
 /// dispatches that are done and of all, and returns whether to go on.
 ///
 /// # Errors
@@ -75,10 +75,14 @@ pub async fn check_model(
     progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
 ) -> Result<Report> {
     let inner = &engine.inner;
+    // The engine's tables can be shorter than the check's positions.
+    let tables = RopeTables::new(&inner.config, CONTEXT);
+    tables.upload(&inner.gpu).await?;
     let subject = Subject {
         gpu: &inner.gpu,
         files,
-        model: inner.model(),
+        model: Model { tables: &tables, ..inner.model() },
+        chunk: 3,
         cache_format: inner.cache_format,
         usable_vocab: inner.usable_vocab,
         name: engine.name(),
@@ -93,6 +97,8 @@ struct Subject<'a> {
     gpu: &'a Gpu,
     files: &'a ModelFiles,
     model: Model<'a>,
+    /// Tokens of the chunk of a prompt.
+    chunk: usize,
     cache_format: CacheFormat,
     usable_vocab: usize,
     name: &'a str,
@@ -108,10 +114,11 @@ struct CheckedStep {
     tokens: Buffer,
 }
 
-/// Positions that there is room for: enough for tiles of keys and small windows, and little to compute on the CPU.
+/// Positions that there is room for: two tiles of keys, the last one not full.
 const CONTEXT: usize = 96;
-/// Tokens of the chunk of a prompt: tiles of tokens, the last one not full.
-const CHUNK: usize = 3;
+/// Positions are a whole number of these apart in attention's loop over keys.
+const KEYS: usize = lapidary_shaders::kernels::attention::TILE as usize;
+/// Tokens of the small batch.
 const BATCH: usize = 2;
 
 impl Subject<'_> {
@@ -124,13 +131,13 @@ impl Subject<'_> {
         report: &mut Report,
         progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
     ) -> Result<()> {
-        let steps = self.steps();
+        let steps = self.steps().await?;
         let all = steps.iter().map(|step| step.recording.dispatches().count()).sum();
         let mut ring = StepRing::new(self.gpu).await?;
         let mut done = 0;
         for step in &steps {
             let plan = step.recording.clone().finish(self.gpu, &ring).await?;
-            let vocab = self.usable_vocab as u32;
+            let vocab = self.usable_vocab.max(1) as u32;
             let ids: Vec<u32> =
                 (0..step.uniform.n_tokens).map(|i| (i * 7919 + 2 + step.uniform.position) % vocab).collect();
             self.gpu.write(&step.tokens, 0, bytemuck::cast_slice(&ids));
@@ -166,11 +173,15 @@ impl Subject<'_> {
         Ok(())
     }
 
-    /// Steps that use every kind of kernel, one after the other in one sequence.
-    fn steps(&self) -> Vec<CheckedStep> {
+    /// Steps that use every kind of kernel, in one sequence. Their keys are in two tiles.
+    async fn steps(&self) -> Result<Vec<CheckedStep>> {
         let (config, capabilities) = (self.model.config, self.gpu.capabilities());
         let state = SequenceState::new(config, self.cache_format, CONTEXT);
-        let activations = Activations::new(config, capabilities, CHUNK, CHUNK);
+        for (seed, buffer) in state.cache.buffers().enumerate() {
+            self.gpu.allocate(buffer).await?;
+            self.gpu.write(buffer, 0, &noise::cache(self.cache_format, buffer.bytes(), seed));
+        }
+        let activations = Activations::new(config, capabilities, self.chunk, self.chunk);
         let step = |name, mode, head, n_tokens: usize, position: usize| {
             let mut r = Recording::new(capabilities);
             record_body(&mut r, mode, self.model, &state, &activations);
@@ -189,17 +200,12 @@ impl Subject<'_> {
             let tokens = if mode == Mode::Decode { &state.sink.token } else { &activations.tokens };
             CheckedStep { name, recording: r.one_per_segment(), uniform, tokens: tokens.clone() }
         };
-        let mut position = 0;
-        let mut next = |tokens| {
-            position += tokens;
-            position - tokens
-        };
-        vec![
-            step("a chunk of a prompt", Mode::Prefill, Head::AllLogits, CHUNK, next(CHUNK)),
-            step("a small batch", Mode::SmallBatch, Head::Greedy, BATCH, next(BATCH)),
-            step("a decoded token", Mode::Decode, Head::Greedy, 1, next(1)),
-            step("a drawn token", Mode::Decode, Head::Sample, 1, next(1)),
-        ]
+        Ok(vec![
+            step("a chunk of a prompt", Mode::Prefill, Head::AllLogits, self.chunk, KEYS + 1 - self.chunk),
+            step("a small batch", Mode::SmallBatch, Head::Greedy, BATCH, KEYS - 1),
+            step("a decoded token", Mode::Decode, Head::Greedy, 1, KEYS + 1),
+            step("a drawn token", Mode::Decode, Head::Sample, 1, KEYS + 2),
+        ])
     }
 
     /// The rows of the shard that a dispatch multiplies by, as the files have them.

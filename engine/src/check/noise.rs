@@ -11,6 +11,8 @@ use crate::quant::WeightFormat;
 
 /// How often each dispatch runs; a missing barrier shows when it gives other bits.
 const REPEATS: usize = 20;
+/// Tokens of the chunk of a prompt: tiles of tokens, the last one not full.
+const CHUNK: usize = 35;
 /// Small shards, so that even small matrices have several.
 const SHARD_BYTES: u64 = 20_000;
 
@@ -82,9 +84,11 @@ impl Case {
         config.layers[0].window = Some(4);
         config.layers[1].window = None;
         (config.hidden_size, config.intermediate_size) = (5 * 32, 7 * 32);
+        // The published models' heads, or heads of one vec4 per lane.
+        let head_dim = if self.group == 1 { 256 } else { 32 };
         // One KV head is split over several workgroups on any device.
-        let kv_heads = if self.group % 2 == 0 { 1 } else { 2 };
-        (config.num_heads, config.num_kv_heads, config.head_dim) = (kv_heads * self.group, kv_heads, 32);
+        let kv_heads = if self.group.is_multiple_of(2) { 1 } else { 2 };
+        (config.num_heads, config.num_kv_heads, config.head_dim) = (kv_heads * self.group, kv_heads, head_dim);
         config.vocab_size = 331;
         Ok(config)
     }
@@ -100,10 +104,20 @@ impl Case {
         let small_batch = self.kernels.way(Mode::SmallBatch);
         let name = format!("noise in {}: {decode:?}, {small_batch:?}, {prefill:?}", self.format);
         let model = Model { config: &config, weights: &weights, tables: &tables, kernels: self.kernels };
-        // The last pieces stand for nothing.
+        // The vocabulary ends with padding.
         let usable_vocab = config.vocab_size - 2;
         let (files, cache_format) = (&files, self.cache_format);
-        let subject = Subject { gpu, files, model, cache_format, usable_vocab, name: &name };
+        let subject = Subject { gpu, files, model, chunk: CHUNK, cache_format, usable_vocab, name: &name };
         subject.check(REPEATS, true, report, &mut |_, _| true).await
+    }
+}
+
+/// Bytes of keys or values, the same for the same seed: values from -1 to 1.
+pub(super) fn cache(format: CacheFormat, bytes: u64, seed: usize) -> Vec<u8> {
+    let value = |i: u64| ((i * 2_654_435_761 + seed as u64 * 40_503) % 2001) as f32 / 1000.0 - 1.0;
+    let values = (0..bytes / format.bytes() as u64).map(value);
+    match format {
+        CacheFormat::F32 => values.flat_map(f32::to_le_bytes).collect(),
+        CacheFormat::F16 => values.flat_map(|value| half::f16::from_f32(value).to_le_bytes()).collect(),
     }
 }

@@ -3,7 +3,7 @@
 use lapidary_shaders::reference;
 
 use super::inputs::Inputs;
-use super::outputs::{Expected, F32, Output};
+use super::outputs::{Expected, F32, INT8, Output};
 use crate::error::Result;
 
 /// Rows of values as the kernel writes them: floats with the padding of rows, which is zero, or groups of integers.
@@ -11,7 +11,7 @@ pub(super) fn rows(inputs: &Inputs<'_>, values: &[f32], cols: usize) -> Expected
     let stride = cols.next_multiple_of(32);
     let pad = |row: &[f32]| [row, &vec![0.0; stride - cols]].concat();
     let padded = values.chunks_exact(cols).flat_map(pad).collect();
-    if inputs.has("int8_out") { Expected::Int8(padded) } else { Expected::Floats(padded, F32) }
+    if inputs.has("int8_out") { Expected::Int8(padded, INT8) } else { Expected::Floats(padded, F32) }
 }
 
 pub(super) fn rms_norm(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
@@ -53,5 +53,5 @@ pub(super) fn geglu(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
 pub(super) fn quantize(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let cols = 32 * inputs.param("groups")?;
     let x = &inputs.floats("x")?[..inputs.tokens() * cols];
-    Ok(vec![Output::new("out", 0, Expected::Int8(x.to_vec()))])
+    Ok(vec![Output::new("out", 0, Expected::Int8(x.to_vec(), INT8))])
 }

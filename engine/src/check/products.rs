@@ -4,7 +4,7 @@ use lapidary_shaders::reference;
 
 use super::inputs::{INT8_GROUP_WORDS, Inputs, int8_values};
 use super::norms::residual_norm;
-use super::outputs::{Expected, F16, F32, Output};
+use super::outputs::{Expected, F16, F32, INT8, INT8_TWICE, Output};
 use crate::error::Result;
 
 pub(super) fn embed(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
@@ -65,7 +65,7 @@ pub(super) fn product(inputs: &Inputs<'_>, decode: bool) -> Result<Vec<Output>> 
         x.drain(..x.len() - cols);
     }
     if inputs.has("geglu") {
-        return gates_ups(inputs, &x);
+        return gates_ups(inputs, &x, INT8);
     }
     let (rows, first_out) = (inputs.param("rows")?, inputs.param("first_out")?);
     let products = multiply(inputs, &x, rows)?;
@@ -78,13 +78,13 @@ pub(super) fn product(inputs: &Inputs<'_>, decode: bool) -> Result<Vec<Output>> 
     Ok(outputs.collect())
 }
 
-/// GeGLU of the product of one token with gates above ups.
-fn gates_ups(inputs: &Inputs<'_>, x: &[f32]) -> Result<Vec<Output>> {
+/// GeGLU of the product of one token with gates above ups; `int8` is the tolerance of an output of integers.
+fn gates_ups(inputs: &Inputs<'_>, x: &[f32], int8: f64) -> Result<Vec<Output>> {
     let n = inputs.param("rows")?;
     let both = multiply(inputs, x, 2 * n)?.concat();
     let out = reference::geglu(&both[..n], &both[n..]);
-    let int8 = inputs.dispatch.kernel.name.ends_with("_int8");
-    let expected = if int8 { Expected::Int8(out) } else { Expected::Floats(out, F32) };
+    let rounds = inputs.dispatch.kernel.name.ends_with("_int8");
+    let expected = if rounds { Expected::Int8(out, int8) } else { Expected::Floats(out, F32) };
     Ok(vec![Output::new("out", 0, expected)])
 }
 
@@ -94,7 +94,7 @@ pub(super) fn gate_up(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     if inputs.dispatch.kernel.name.ends_with("_int8") {
         x = reference::quantize(&x, cols);
     }
-    let mut outputs = gates_ups(inputs, &x)?;
+    let mut outputs = gates_ups(inputs, &x, INT8_TWICE)?;
     outputs.push(Output::new("new_residual", 0, Expected::Floats(residual, F32)));
     Ok(outputs)
 }

@@ -1,5 +1,7 @@
 //! References of what comes after the last product: logits, and the choice of a token.
 
+use std::sync::Arc;
+
 use lapidary_shaders::reference::{self, Sample};
 
 use super::inputs::Inputs;
@@ -101,7 +103,7 @@ pub(super) fn sample(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (lists, lengths) = (inputs.words("lists")?, inputs.words("lengths")?);
     let mut listed = Vec::new();
     for (i, length) in lengths.iter().take(LISTS).enumerate() {
-        let words = &lists[2 * i * stretch..][..2 * *length as usize];
+        let words = &lists[2 * i * stretch..][..2 * (*length as usize).min(stretch)];
         listed.extend(words.chunks_exact(2).map(|words| (words[0], value_of(words[1]))));
     }
     let step = inputs.step;
@@ -120,28 +122,43 @@ pub(super) fn sample(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let values: Vec<f32> = listed.iter().map(|(_, value)| *value).collect();
     let probabilities = reference::probabilities(settings, &values);
     let target = f64::from(reference::random(seed, step.draw));
-    let judge = move |words: &[u32]| {
-        let Some(place) = listed.iter().position(|(token, _)| *token == words[0]) else {
-            return Err(format!("the token {} was not listed", words[0]));
+    let listed = Arc::new((listed, probabilities));
+    let may_be = move |token: u32| {
+        let (listed, probabilities) = &*listed;
+        let Some(place) = listed.iter().position(|(listed, _)| *listed == token) else {
+            return Err(format!("the token {token} was not listed"));
         };
         let before: f64 = probabilities[..place].iter().sum();
         let after = before + probabilities[place];
         match probabilities[place] > 0.0 && before - SLACK <= target && target < after + SLACK {
             true => Ok(()),
-            false => Err(format!("the token {} is drawn from {before} to {after}, but the draw is {target}", words[0])),
+            false => Err(format!("the token {token} is drawn from {before} to {after}, but the draw is {target}")),
         }
     };
     let ring = inputs.words("results")?.len();
-    let (seen, draw) = (inputs.words("seen")?.to_vec(), step.draw as usize);
+    let seen = inputs.words("seen")?.to_vec();
+    let (may_be_result, may_be_seen) = (may_be.clone(), may_be.clone());
+    let words = seen.len();
     let judge_seen = move |words: &[u32]| {
-        let added: u32 = words.iter().zip(&seen).map(|(new, old)| (new ^ old).count_ones()).sum();
-        if added <= 1 { Ok(()) } else { Err(format!("{added} bits changed for one token")) }
+        let bits = |words: &[u32]| {
+            (0..32 * words.len() as u32).filter(|i| words[*i as usize / 32] >> (i % 32) & 1 == 1).collect::<Vec<_>>()
+        };
+        let (before, after) = (bits(&seen), bits(words));
+        let added: Vec<u32> = after.iter().filter(|bit| !before.contains(bit)).copied().collect();
+        match &added[..] {
+            _ if after.len() != before.len() + added.len() => Err("a bit of an earlier token is gone".to_owned()),
+            [] if before.iter().any(|token| may_be_seen(*token).is_ok()) => Ok(()),
+            [] => Err("the bit of the drawn token is missing".to_owned()),
+            [token] => may_be_seen(*token),
+            _ => Err(format!("{} bits were set for one token", added.len())),
+        }
     };
-    let mut seen_output = Output::new("seen", 0, Expected::Judged(inputs.words("seen")?.len(), Box::new(judge_seen)));
+    let mut seen_output = Output::new("seen", 0, Expected::Judged(words, Box::new(judge_seen)));
     seen_output.is_input = true;
+    let result = Expected::Judged(1, Box::new(move |words| may_be_result(words[0])));
     Ok(vec![
-        Output::new("results", draw % ring, Expected::Judged(1, Box::new(judge))),
-        Output::new("tokens", 0, Expected::Judged(1, Box::new(|_| Ok(())))),
+        Output::new("results", step.draw as usize % ring, result),
+        Output::new("tokens", 0, Expected::Judged(1, Box::new(move |words| may_be(words[0])))),
         seen_output,
         // Scratch.
         Output::new("candidates", 0, Expected::Judged(inputs.words("candidates")?.len(), Box::new(|_| Ok(())))),

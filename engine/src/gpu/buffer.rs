@@ -78,18 +78,10 @@ impl Gpu {
         Ok(())
     }
 
-    /// A buffer that holds these bytes.
+    /// Writes to a buffer, before the next submit. `offset` and the length are multiples of 4 bytes.
     ///
-    /// # Errors
-    /// As for [`Gpu::allocate`].
-    pub async fn buffer_of(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
-        let buffer = Buffer::new(label, bytes.len() as u64);
-        self.allocate(&buffer).await?;
-        self.write(&buffer, 0, bytes);
-        Ok(buffer)
-    }
-
-    /// Writes to a buffer that has memory, before the next submit. `offset` and the length are multiples of 4 bytes.
+    /// # Panics
+    /// As for [`Buffer::memory`].
     pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) {
         self.queue().write_buffer(buffer.memory(), offset, bytes);
     }

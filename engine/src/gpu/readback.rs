@@ -95,11 +95,13 @@ impl Mapping {
 }
 
 impl Gpu {
-    /// The first `bytes` bytes of a buffer that has memory. Creates a staging buffer per call, so do not use it in hot
-    /// paths.
+    /// The first `bytes` bytes of a buffer. Creates a staging buffer per call, so do not use it in hot paths.
     ///
     /// # Errors
     /// If the device is lost or out of memory.
+    ///
+    /// # Panics
+    /// As for [`Buffer::memory`].
     pub async fn read(&self, buffer: &Buffer, bytes: u64) -> Result<Vec<u8>> {
         Readback::new(self, bytes).await?.read(self, buffer.memory(), bytes, <[u8]>::to_vec).await
     }

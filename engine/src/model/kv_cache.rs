@@ -13,7 +13,7 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// Declares an empty cache for `capacity` positions.
+    /// Declares a cache for `capacity` positions.
     pub fn new(config: &Config, format: CacheFormat, capacity: usize) -> Self {
         let layer = || CacheLayer::new(format, config.num_kv_heads, capacity, config.head_dim);
         Self { layers: (0..config.num_layers).map(|_| layer()).collect() }

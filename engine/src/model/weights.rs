@@ -109,7 +109,7 @@ impl Weights {
         let mut total = 0;
         for part in TensorId::all(files.config()) {
             let view = files.tensor(part)?;
-            total += view.format.row_bytes(view.cols).map_or(0, |bytes| (view.rows * bytes) as u64);
+            total += view.format.row_bytes(view.cols).map_or(0, |bytes| view.rows as u64 * bytes as u64);
         }
         let mut uploader = Uploader::new(gpu, total, progress);
         let views = |parts: &[TensorId]| parts.iter().map(|part| files.tensor(*part)).collect::<Result<Vec<_>>>();
@@ -121,6 +121,14 @@ impl Weights {
         }
         uploader.finish().await?;
         uploader.report_all()
+    }
+
+    /// Checks that a device can bind every shard. Call this before the weights are uploaded.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`](crate::Error::Adapter) if eight rows of a matrix exceed a binding.
+    pub fn check_size(&self, gpu: &Gpu) -> Result<()> {
+        self.matrices().try_for_each(|matrix| matrix.check_size(gpu))
     }
 
     /// Everything, with its tensors in the file.

@@ -33,7 +33,7 @@ pub struct CacheLayer {
 }
 
 impl CacheLayer {
-    /// An empty cache for `capacity` positions.
+    /// Declares a cache for `capacity` positions.
     pub fn new(format: CacheFormat, kv_heads: usize, capacity: usize, head_dim: usize) -> Self {
         let bytes = (kv_heads * capacity * head_dim * format.bytes()) as u64;
         Self { keys: Buffer::new("keys", bytes), values: Buffer::new("values", bytes), format, capacity }
@@ -64,16 +64,6 @@ impl CacheLayer {
     /// The most positions that it can hold.
     pub fn capacity(&self) -> usize {
         self.capacity
-    }
-
-    /// The keys' buffer.
-    pub fn key_buffer(&self) -> &Buffer {
-        &self.keys
-    }
-
-    /// The values' buffer.
-    pub fn value_buffer(&self) -> &Buffer {
-        &self.values
     }
 
     pub(crate) fn keys(&self) -> Slice {

@@ -12,7 +12,7 @@ use lapidary_shaders::kernels::{
 };
 
 use super::{Operand, WORKGROUP_BYTES, assert_cols, u32_of};
-use crate::gpu::{Capabilities, Constants, Count, Grid, Recording, Tensor};
+use crate::gpu::{Capabilities, Constants, Count, Grid, Recording, Slice, Tensor};
 use crate::quant::{Matrix, Shard, WeightFormat};
 
 /// The size of a step, in tokens.
@@ -351,7 +351,7 @@ pub(super) fn gate_up_shard<'m>(way: &Way, gate_up: &'m Matrix, out: Operand<'_>
     shard
 }
 
-fn bindings(shard: &Shard, x: Operand<'_>, out: crate::gpu::Slice) -> product::Bindings<crate::gpu::Slice> {
+fn bindings(shard: &Shard, x: Operand<'_>, out: Slice) -> product::Bindings<Slice> {
     product::Bindings { quants: shard.quants(), scales: shard.scales(), x: x.slice(), out }
 }
 

@@ -1,7 +1,8 @@
 //! A weight matrix on the device.
 
 use super::{ROW_GROUP, WeightFormat};
-use crate::gpu::{BINDING_ALIGN, Buffer, Capabilities, Slice};
+use crate::error::{Error, Result};
+use crate::gpu::{BINDING_ALIGN, Buffer, Capabilities, Gpu, Slice};
 
 /// A matrix of weights, `[rows, cols]`, in shards of whole rows. Each shard fits a binding.
 #[derive(Clone, Debug)]
@@ -25,8 +26,8 @@ pub(crate) struct Shard {
 }
 
 impl Matrix {
-    /// Declares a matrix of zeros. Its shards have at most `max_shard_bytes`, but at least 8 rows, and a device with
-    /// these capabilities can bind them.
+    /// Declares a matrix. Its shards have at most `max_shard_bytes`, and fit the bindings of a device with these
+    /// capabilities; but each has at least 8 rows.
     pub fn new(
         label: &str,
         format: WeightFormat,
@@ -43,6 +44,24 @@ impl Matrix {
         let shards =
             (0..rows).step_by(most).map(|first| Shard::new(label, format, cols, first, most.min(rows - first)));
         Self { format, rows, cols, shards: shards.collect() }
+    }
+
+    /// Checks that a device can bind every shard.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] if eight rows exceed a binding.
+    pub(crate) fn check_size(&self, gpu: &Gpu) -> Result<()> {
+        let limit = gpu.capabilities().max_binding_bytes;
+        match self.shards.iter().find(|shard| shard.quant_bytes > limit) {
+            Some(Shard { buffer, quant_bytes, .. }) => Err(Error::Adapter {
+                adapter: gpu.info().name.clone(),
+                reason: format!(
+                    "eight rows of {} have {quant_bytes} bytes, but a binding holds {limit}; choose smaller weights",
+                    buffer.label()
+                ),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The format of its values.

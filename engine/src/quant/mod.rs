@@ -52,7 +52,9 @@ mod tests;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use crate::config::one_of;
 use crate::error::Error;
 
 pub use matrix::Matrix;
@@ -317,11 +319,9 @@ impl FromStr for WeightFormat {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| Error::Setting {
-            field: "weights",
-            value: text.to_owned(),
-            expected: "f32, f16, bf16, q8_0, q5_0, q5_1, q4_0, q4_1, q4_k, q5_k or q6_k",
-        })
+        static EXPECTED: LazyLock<String> = LazyLock::new(|| one_of(&WeightFormat::ALL.map(WeightFormat::name)));
+        let known = Self::ALL.into_iter().find(|format| format.name() == text);
+        known.ok_or_else(|| Error::Setting { field: "weights", value: text.to_owned(), expected: &EXPECTED })
     }
 }
 
