@@ -92,7 +92,7 @@ impl Gpu {
 pub struct Slice {
     /// The buffer.
     pub buffer: Buffer,
-    /// Where the range begins, in bytes; a multiple of [`BINDING_ALIGN`].
+    /// Where the range begins, in bytes; a multiple of 256.
     pub offset: u64,
     /// Its length in bytes.
     pub bytes: u64,

@@ -7,7 +7,7 @@ use crate::gpu::{Buffer, Grid, Recording};
 
 /// Chooses the token of the largest of [`argmax`](super::argmax())'s candidates; on a tie, the lowest token.
 ///
-/// `best`: 8 bytes for each of [`ARGMAX_STRETCHES`].
+/// `best`: 8 bytes for each of [`ARGMAX_STRETCHES`](super::ARGMAX_STRETCHES).
 pub fn argmax_merge(r: &mut Recording, best: &Buffer, sink: &TokenSink) {
     let params = Params { count: STRETCHES };
     let bindings = Bindings {

@@ -61,7 +61,7 @@ pub struct Way {
     /// The name of its fallback in the same mode, which supports all formats and devices.
     otherwise: &'static str,
     /// Whether it can be the fastest way, so that tuning measures it.
-    promises: fn(WeightFormat, &Capabilities) -> bool,
+    may_be_fastest: fn(WeightFormat, &Capabilities) -> bool,
     /// The kernel that fuses the norms into the product of gates and ups, for one token.
     fused: Option<Fused>,
 }
@@ -107,7 +107,7 @@ const MATVEC: Way = Way {
     tokens: 0,
     supports: |_, _| true,
     otherwise: "float",
-    promises: |_, _| true,
+    may_be_fastest: |_, _| true,
     fused: Some(FUSED),
 };
 const MATVEC_INT8: Way = Way {
@@ -117,7 +117,7 @@ const MATVEC_INT8: Way = Way {
     geglu_rows: matvec_int8::GEGLU_OUTPUTS,
     supports: |format, _| format.is_integer(),
     // Splitting rows over lanes gains nothing on a CPU.
-    promises: |_, capabilities| !capabilities.software,
+    may_be_fastest: |_, capabilities| !capabilities.software,
     ..MATVEC
 };
 const SMALL: Way = Way {
@@ -125,7 +125,7 @@ const SMALL: Way = Way {
     kernel: &matmul_small::KERNEL,
     rows: matmul_small::ROWS,
     geglu_rows: 0,
-    promises: |_, capabilities| !capabilities.software,
+    may_be_fastest: |_, capabilities| !capabilities.software,
     fused: None,
     ..MATVEC
 };
@@ -150,7 +150,7 @@ pub static WAYS: &[Way] = &[
         rows: 8,
         geglu_rows: 8,
         supports: |_, capabilities| capabilities.subgroups,
-        promises: |_, capabilities| !capabilities.software,
+        may_be_fastest: |_, capabilities| !capabilities.software,
         ..MATVEC
     },
     Way {
@@ -158,7 +158,7 @@ pub static WAYS: &[Way] = &[
         flags: &["row_per_lane"],
         rows: matvec_int8::ROW_PER_LANE_ROWS,
         geglu_rows: matvec_int8::ROW_PER_LANE_GEGLU_OUTPUTS,
-        promises: |_, _| true,
+        may_be_fastest: |_, _| true,
         fused: None,
         ..MATVEC_INT8
     },
@@ -185,7 +185,7 @@ pub static WAYS: &[Way] = &[
         constants: W64,
         // On a CPU the integer prefill kernel serves a small batch as well, with tiles of 8 tokens. The float one has
         // tiles of 32.
-        promises: |format, capabilities| !capabilities.software || !format.is_integer(),
+        may_be_fastest: |format, capabilities| !capabilities.software || !format.is_integer(),
         otherwise: "float, split by 64",
         ..SMALL
     },
@@ -238,7 +238,7 @@ impl Way {
 
     /// Whether it supports the format and can be the fastest way on such a device.
     pub(crate) fn is_candidate(&self, format: WeightFormat, capabilities: &Capabilities) -> bool {
-        self.supports(format, capabilities) && (self.promises)(format, capabilities)
+        self.supports(format, capabilities) && (self.may_be_fastest)(format, capabilities)
     }
 
     /// This way, or its fallback if it does not support the format or the device.

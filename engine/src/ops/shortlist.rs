@@ -8,7 +8,7 @@ use crate::gpu::{Buffer, Count, Grid, Recording, Tensor};
 /// The number of stretches that the logits are split into; each has its own list.
 pub const LISTS: usize = shortlist::LISTS as usize;
 
-/// The candidates that [`shortlist`] lists and [`sample`](super::sample()) samples from.
+/// The candidates that [`shortlist`](shortlist()) lists and [`sample`](super::sample()) samples from.
 #[derive(Clone, Debug)]
 pub struct Shortlist {
     lists: Buffer,
