@@ -6,13 +6,12 @@ use crate::gpu::Capabilities;
 use crate::load::{ModelFiles, TensorId};
 use crate::model::{Activations, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
+use crate::pace::DEFAULT_PREFILL_CHUNK;
 use crate::quant::WeightFormat;
 use crate::tune::ActivationFormat;
 
 /// The longest default context.
 const DEFAULT_CONTEXT: usize = 8192;
-/// The most tokens of a prompt per step.
-pub(crate) const DEFAULT_PREFILL_CHUNK: usize = 256;
 
 /// How to load a model. The default of each choice depends on the model and the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,6 +5,8 @@ use std::ops::Range;
 /// The longest that a submit should take, in milliseconds. Drivers kill long submits, the desktop freezes meanwhile,
 /// and cancelling waits for the submit's end.
 const SUBMIT_MS: f64 = 60.0;
+/// The most tokens of a chunk, unless the caller sets another number.
+pub(crate) const DEFAULT_PREFILL_CHUNK: usize = 256;
 /// Tokens of the first chunk of the first prompt, and the smallest chunk on a slow device.
 const FIRST_CHUNK: usize = 32;
 

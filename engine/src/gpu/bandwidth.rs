@@ -7,8 +7,10 @@ use crate::error::Result;
 
 /// Larger than caches, smaller than any device's memory.
 const BYTES: u64 = 128 << 20;
-const COPIES: usize = 4;
 const RUNS: usize = 5;
+/// A run takes about this long, in seconds, so that waiting for the device does not matter.
+const RUN_SECONDS: f64 = 0.05;
+const MOST_COPIES: usize = 1024;
 
 impl Gpu {
     /// Bytes per second of copies from buffer to buffer, reads plus writes: the median of several runs.
@@ -21,17 +23,21 @@ impl Gpu {
         let from = self.buffer("copied", bytes, usage).await?;
         let to = self.buffer("copy", bytes, usage).await?;
         let mut speeds = Vec::new();
-        for run in 0..=RUNS {
+        let mut copies = 4;
+        for run in 0..RUNS + 2 {
             let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            for _ in 0..COPIES {
+            for _ in 0..copies {
                 encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
             }
             let started = Instant::now();
             let submission = self.submit_commands([encoder.finish()]);
             self.finish(submission).await?;
-            // The first run is slower, because it touches the memory for the first time.
-            if run > 0 {
-                speeds.push((2 * COPIES as u64 * bytes) as f64 / started.elapsed().as_secs_f64());
+            let seconds = started.elapsed().as_secs_f64();
+            match run {
+                // It is slower, because it touches the memory for the first time.
+                0 => {}
+                1 => copies = ((copies as f64 * RUN_SECONDS / seconds).ceil() as usize).clamp(1, MOST_COPIES),
+                _ => speeds.push(2.0 * copies as f64 * bytes as f64 / seconds),
             }
         }
         speeds.sort_by(f64::total_cmp);

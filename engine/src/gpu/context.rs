@@ -83,17 +83,15 @@ impl Gpu {
             limits.max_buffer_size = offered.max_buffer_size;
             features = Capabilities::wanted(adapter.features());
         }
-        let (device, queue) = adapter
-            .request_device(&wgpu::DeviceDescriptor {
-                label: Some("lapidary"),
-                required_features: features,
-                required_limits: limits,
-                experimental_features: experimental(features),
-                memory_hints: wgpu::MemoryHints::MemoryUsage,
-                ..Default::default()
-            })
-            .await
-            .map_err(|error| Error::Adapter { adapter: adapter.get_info().name, reason: error.to_string() })?;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("lapidary"),
+            required_features: features,
+            required_limits: limits,
+            experimental_features: experimental(features),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = request_device(&adapter, &descriptor, options.safe_shaders).await?;
         let cooperative = adapter.cooperative_matrix_properties();
         Ok(Self::with_device(device, queue, &cooperative, options.safe_shaders, options.hardware_kernels))
     }
@@ -242,6 +240,22 @@ impl Gpu {
             Some(_) => Err(Error::OutOfMemory { what: format!("{label} needs {} MiB", size.div_ceil(1 << 20)) }),
         }
     }
+}
+
+/// Opens a device; without bounds checks in the driver, unless `safe` is set.
+async fn request_device(
+    adapter: &wgpu::Adapter,
+    descriptor: &wgpu::DeviceDescriptor<'_>,
+    safe: bool,
+) -> Result<(wgpu::Device, wgpu::Queue)> {
+    #[cfg(not(any(target_arch = "wasm32", target_vendor = "apple")))]
+    if !safe && let Some(opened) = super::vulkan::open(adapter, descriptor) {
+        return opened;
+    }
+    #[cfg(any(target_arch = "wasm32", target_vendor = "apple"))]
+    let _ = safe;
+    let opened = adapter.request_device(descriptor).await;
+    opened.map_err(|error| Error::Adapter { adapter: adapter.get_info().name, reason: error.to_string() })
 }
 
 /// wgpu requires explicit consent to experimental features, which may have undefined behaviour.

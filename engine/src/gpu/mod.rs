@@ -16,6 +16,8 @@ mod recording;
 mod run;
 mod step;
 mod tensor;
+#[cfg(not(any(target_arch = "wasm32", target_vendor = "apple")))]
+mod vulkan;
 mod wait;
 
 #[cfg(not(target_arch = "wasm32"))]

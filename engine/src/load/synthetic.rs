@@ -69,11 +69,11 @@ fn noise_rows(format: WeightFormat, rows: usize, cols: usize, mean: f32, spread:
 }
 
 impl Matrix {
-    /// A matrix of noise, whose columns are whole blocks of the format.
+    /// A matrix of noise, for measuring. Its columns are whole blocks of the format.
     ///
     /// # Errors
     /// The errors of buffers.
-    pub(crate) async fn noise(gpu: &Gpu, format: WeightFormat, rows: usize, cols: usize) -> Result<Self> {
+    pub async fn noise(gpu: &Gpu, format: WeightFormat, rows: usize, cols: usize) -> Result<Self> {
         let bytes = noise_rows(format, ROWS, cols, 0.0, 1.0, 0).into();
         let view = TensorView::in_memory("noise", format, rows, cols, &bytes);
         let matrix = Self::new("noise", format, [rows, cols], u64::MAX, gpu.capabilities());

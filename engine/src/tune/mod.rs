@@ -2,9 +2,11 @@
 //!
 //! An adapter's name does not tell which kernel is fastest. Some adapters multiply packed bytes in one instruction,
 //! others emulate it. Some need many small workgroups, others a small number of large ones. So tuning measures each
-//! candidate on matrices of noise of a layer's size. For one token, the matrices together exceed the caches. Each
-//! measurement is long enough that waiting for the device does not matter. The results are compared with those of the
-//! basic float kernel, so that a driver that multiplies wrongly cannot win by speed.
+//! candidate on matrices of noise of a layer's size. For one token, the matrices together exceed the caches. Activations
+//! are rounded once per measurement, as in a model, where the kernel before a product rounds them. Each measurement is
+//! long enough that waiting for the device does not matter, and the candidates take turns, so that a change of the
+//! device's clock concerns all of them. The results are compared with those of the basic float kernel, so that a driver
+//! that multiplies wrongly cannot win by speed.
 
 mod norms;
 mod products;
@@ -38,8 +40,10 @@ const WORTH_ROUNDING: f64 = 1.1;
 /// Measurements per candidate; the fastest counts.
 const RUNS: usize = 3;
 /// A measurement repeats the products to take about this long, in milliseconds, up to a limit.
-const RUN_MS: f64 = 4.0;
+const RUN_MS: f64 = 8.0;
 const MOST_REPEATS: usize = 64;
+/// How long a GPU works before it is measured, in milliseconds: an idle one has a low clock.
+const WARM_UP_MS: f64 = 150.0;
 /// The largest difference from the float kernel's results, relative to their size: the rounding of 8-bit integers and
 /// of f16, with a margin.
 const TOLERANCE: f64 = 0.03;
@@ -117,10 +121,14 @@ impl Tuning {
         tuning.choose(gpu, format, Mode::Decode, Choice::Decode, decode.collect()).await?;
         if candidates.can_fuse(tuning.kernels) {
             let bench = NormBench::new(gpu, format).await?;
-            let [apart, fused] = [false, true].map(|fuses_norms| Kernels { fuses_norms, ..tuning.kernels });
-            let apart_ms = tuning.note(Choice::Norms, apart, bench.run(gpu, apart).await?);
-            let fused_ms = tuning.note(Choice::Norms, fused, bench.run(gpu, fused).await?);
-            tuning.kernels.fuses_norms = fused_ms < apart_ms;
+            let kernels = [false, true].map(|fuses_norms| Kernels { fuses_norms, ..tuning.kernels });
+            let mut ring = StepRing::new(gpu).await?;
+            let plans = [bench.plan(gpu, &ring, kernels[0]).await?, bench.plan(gpu, &ring, kernels[1]).await?];
+            let ms = race(gpu, &mut ring, &plans, &Step::default()).await?;
+            for (kernels, ms) in kernels.into_iter().zip(&ms) {
+                tuning.measured.push((Choice::Norms, Choice::Norms.of(kernels), *ms));
+            }
+            tuning.kernels.fuses_norms = ms[1] < ms[0];
         }
         let kernels = tuning.kernels;
         let prefill = candidates.prefill.iter().map(|prefill| Kernels { prefill, ..kernels });
@@ -148,9 +156,15 @@ impl Tuning {
             return Ok(());
         }
         let bench = ProductBench::new(gpu, format, mode).await?;
+        let mut ring = StepRing::new(gpu).await?;
+        let mut plans = Vec::new();
+        for kernels in &candidates {
+            plans.push(bench.plan(gpu, &mut ring, *kernels).await?);
+        }
+        let measured = race(gpu, &mut ring, &plans, &bench.step()).await?;
         let mut best = f64::INFINITY;
-        for kernels in candidates {
-            let ms = self.note(choice, kernels, bench.run(gpu, kernels).await?);
+        for (kernels, ms) in candidates.into_iter().zip(measured) {
+            self.measured.push((choice, choice.of(kernels), ms));
             let rounds = kernels.way(mode).rounding != Rounding::None;
             let cost = if rounds { ms * WORTH_ROUNDING } else { ms };
             if cost < best {
@@ -159,11 +173,6 @@ impl Tuning {
             }
         }
         Ok(())
-    }
-
-    fn note(&mut self, choice: Choice, kernels: Kernels, ms: f64) -> f64 {
-        self.measured.push((choice, choice.of(kernels), ms));
-        ms
     }
 
     /// The stored result for this adapter, driver, format and version of the kernels. Without one, the result of a
@@ -256,18 +265,28 @@ impl Candidates {
     }
 }
 
-/// Milliseconds of a plan in the fastest of several measurements, after one run that determines the repetitions.
-async fn time(gpu: &Gpu, ring: &mut StepRing, plan: &Plan, step: &Step) -> Result<f64> {
-    let mut repeats = 1;
-    let mut best = f64::INFINITY;
+/// Milliseconds of each plan in the fastest of several measurements, after a round that determines the repetitions. The
+/// plans take turns. Infinite where there is no plan, because its kernels compute wrong results.
+async fn race(gpu: &Gpu, ring: &mut StepRing, plans: &[Option<Plan>], step: &Step) -> Result<Vec<f64>> {
+    let started = Instant::now();
+    while let Some(plan) = plans.iter().flatten().next().filter(|_| !gpu.capabilities().software)
+        && started.elapsed().as_secs_f64() * 1e3 < WARM_UP_MS
+    {
+        gpu.run_repeatedly(ring, plan, 0..plan.segments(), step, 1).await?;
+    }
+    let mut repeats = vec![1; plans.len()];
+    let mut best = vec![f64::INFINITY; plans.len()];
     for run in 0..=RUNS {
-        let started = Instant::now();
-        gpu.run_repeatedly(ring, plan, 0..plan.segments(), step, repeats).await?;
-        let ms = started.elapsed().as_secs_f64() * 1e3 / repeats as f64;
-        if run == 0 {
-            repeats = ((RUN_MS / ms).ceil() as usize).clamp(1, MOST_REPEATS);
-        } else {
-            best = best.min(ms);
+        for (i, plan) in plans.iter().enumerate() {
+            let Some(plan) = plan else { continue };
+            let started = Instant::now();
+            gpu.run_repeatedly(ring, plan, 0..plan.segments(), step, repeats[i]).await?;
+            let ms = started.elapsed().as_secs_f64() * 1e3 / repeats[i] as f64;
+            if run == 0 {
+                repeats[i] = ((RUN_MS / ms).ceil() as usize).clamp(1, MOST_REPEATS);
+            } else {
+                best[i] = best[i].min(ms);
+            }
         }
     }
     Ok(best)

@@ -1,8 +1,8 @@
 //! Times the norms before gates and ups, in a separate dispatch or fused into their product.
 
-use super::{agree, time};
+use super::agree;
 use crate::error::Result;
-use crate::gpu::{Gpu, Recording, Step, StepRing, Tensor};
+use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
 use crate::model::{FeedForward, FfnInner, Kernels, Products, record_ffn_inner};
 use crate::ops::{Int8Tensor, Mode, ResidualNorm};
 use crate::quant::{Matrix, WeightFormat};
@@ -15,7 +15,7 @@ const NEXT_NORM: f32 = 0.9;
 
 /// Feed-forward blocks of one token, with the norms before them.
 pub(super) struct NormBench {
-    /// Gates and ups, larger than most caches.
+    /// Gates and ups, larger than the caches of GPUs.
     gate_ups: Vec<Matrix>,
     down: Matrix,
     block: Tensor,
@@ -34,10 +34,10 @@ pub(super) struct NormBench {
 }
 
 impl NormBench {
-    /// About the size of a layer of the 2B, and a whole number of blocks in every format.
-    const COLS: usize = 2048;
-    const FFN_INNER: usize = 4096;
-    const BYTES: u64 = 96 << 20;
+    /// The size of a layer of the 2B. Rows are a whole number of blocks in every format.
+    const COLS: usize = 2304;
+    const FFN_INNER: usize = 9216;
+    const BYTES: u64 = 512 << 20;
 
     pub(super) async fn new(gpu: &Gpu, format: WeightFormat) -> Result<Self> {
         let noise = async || Matrix::noise(gpu, format, 2 * Self::FFN_INNER, Self::COLS).await;
@@ -110,22 +110,20 @@ impl NormBench {
         Ok([self.out.read(gpu, 1).await?, residual.read(gpu, 1).await?].concat())
     }
 
-    /// Milliseconds of the blocks, infinite if they are wrong.
-    pub(super) async fn run(&self, gpu: &Gpu, kernels: Kernels) -> Result<f64> {
+    /// The plan of all blocks with these kernels; `None` if they are wrong.
+    pub(super) async fn plan(&self, gpu: &Gpu, ring: &StepRing, kernels: Kernels) -> Result<Option<Plan>> {
         // Compared separately, because the larger values of one would hide errors of the other.
         let (found, cols) = (self.result(gpu, kernels).await?, Self::COLS);
         if !agree(&found[..cols], &self.expected[..cols]) || !agree(&found[cols..], &self.expected[cols..]) {
             log::warn!("{} computes wrong feed-forward blocks with {kernels:?}", gpu.info().name);
-            return Ok(f64::INFINITY);
+            return Ok(None);
         }
-        let mut ring = StepRing::new(gpu).await?;
         let mut r = Recording::new(gpu.capabilities());
         let products = self.products(kernels);
         for gate_up in &self.gate_ups {
             self.record(&mut r, &products, gate_up);
         }
-        let plan = r.finish(gpu, &ring).await?;
-        time(gpu, &mut ring, &plan, &Step::default()).await
+        r.finish(gpu, ring).await.map(Some)
     }
 }
 
