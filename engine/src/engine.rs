@@ -10,7 +10,7 @@ use crate::load::{ModelFiles, TokenizerSource};
 use crate::model::{Activations, Kernels, Model, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
 use crate::options::LoadOptions;
-use crate::pace::DEFAULT_PREFILL_CHUNK;
+use crate::pace::default_prefill_chunk;
 use crate::quant::{Matrix, WeightFormat};
 use crate::tokenizer::Tokenizer;
 use crate::tune::{ActivationFormat, Tuning};
@@ -62,7 +62,7 @@ pub struct EngineBuilder {
     gpu: Option<Gpu>,
     memory_limit: Option<u64>,
     max_shard_bytes: u64,
-    prefill_chunk: usize,
+    prefill_chunk: Option<usize>,
     progress: Box<dyn FnMut(Progress) -> bool + Send>,
 }
 
@@ -82,7 +82,7 @@ impl EngineBuilder {
             gpu: None,
             memory_limit: None,
             max_shard_bytes: u64::MAX,
-            prefill_chunk: DEFAULT_PREFILL_CHUNK,
+            prefill_chunk: None,
             progress: Box::new(|_| true),
         }
     }
@@ -159,9 +159,9 @@ impl EngineBuilder {
         self
     }
 
-    /// The most tokens of a prompt per step.
+    /// The most tokens of a prompt per step. Default: 512, and 256 on a software adapter.
     pub fn prefill_chunk(mut self, tokens: usize) -> Self {
-        self.prefill_chunk = tokens;
+        self.prefill_chunk = Some(tokens);
         self
     }
 
@@ -190,7 +190,7 @@ impl EngineBuilder {
         };
         let config = files.config().clone();
         let context = options.context_of(&config)?;
-        if prefill_chunk == 0 {
+        if prefill_chunk == Some(0) {
             return Err(Error::Setting { field: "prefill chunk", value: "0".into(), expected: "at least 1" });
         }
         let gpu = match gpu {
@@ -202,7 +202,8 @@ impl EngineBuilder {
         let sequence = SequenceState::new(&config, cache_format, context);
         let tables = RopeTables::new(&config, context);
         // One dimension of a grid has at most 65,535 workgroups.
-        let prefill_chunk = prefill_chunk.min(context).min(65_535);
+        let chunk = prefill_chunk.unwrap_or_else(|| default_prefill_chunk(gpu.capabilities().software));
+        let prefill_chunk = chunk.min(context).min(65_535);
         if let Some(limit) = memory_limit.or_else(|| gpu.memory_bytes()) {
             let activations = Activations::new(&config, gpu.capabilities(), prefill_chunk, 1);
             let needed = weights.bytes() + tables.bytes() + sequence.bytes() + activations.bytes();

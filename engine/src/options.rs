@@ -6,7 +6,7 @@ use crate::gpu::Capabilities;
 use crate::load::{ModelFiles, TensorId};
 use crate::model::{Activations, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
-use crate::pace::DEFAULT_PREFILL_CHUNK;
+use crate::pace::default_prefill_chunk;
 use crate::quant::WeightFormat;
 use crate::tune::ActivationFormat;
 
@@ -88,7 +88,8 @@ impl ModelFiles {
         let (config, context) = (self.config(), options.context_of(self.config())?);
         let weights = Weights::new(self, options.weights, u64::MAX, capabilities)?;
         let sequence = SequenceState::new(config, options.kv_format_of(self)?, context);
-        let activations = Activations::new(config, capabilities, DEFAULT_PREFILL_CHUNK.min(context), 1);
+        let activations =
+            Activations::new(config, capabilities, default_prefill_chunk(capabilities.software).min(context), 1);
         Ok(MemoryEstimate {
             weights: weights.bytes() + RopeTables::new(config, context).bytes(),
             sequence: sequence.bytes(),

@@ -5,10 +5,15 @@ use std::ops::Range;
 /// The longest that a submit should take, in milliseconds. Drivers kill long submits, the desktop freezes meanwhile,
 /// and cancelling waits for the submit's end.
 const SUBMIT_MS: f64 = 60.0;
-/// The most tokens of a chunk, unless the caller sets another number.
-pub(crate) const DEFAULT_PREFILL_CHUNK: usize = 256;
-/// Tokens of the first chunk of the first prompt, and the smallest chunk on a slow device.
-const FIRST_CHUNK: usize = 32;
+/// The most tokens of a chunk, unless the caller sets another number. A software adapter gains nothing from more.
+pub(crate) fn default_prefill_chunk(software: bool) -> usize {
+    if software { 256 } else { 512 }
+}
+
+/// Tokens of the first chunk of the first prompt, until the time of a layer is known.
+const FIRST_CHUNK: usize = 256;
+/// The same on a software adapter, and the smallest chunk on a slow device.
+const SMALLEST_CHUNK: usize = 32;
 
 /// How much to compute per submit, adapted to how long submits take.
 pub(crate) struct Pace {
@@ -24,8 +29,9 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// Starts with small submits, and chunks of at most `most` tokens.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { segments: 1, tokens: most.min(FIRST_CHUNK), most, layer_ms: f64::INFINITY }
+    pub(crate) fn new(most: usize, software: bool) -> Self {
+        let first = if software { SMALLEST_CHUNK } else { FIRST_CHUNK };
+        Self { segments: 1, tokens: most.min(first), most, layer_ms: f64::INFINITY }
     }
 
     /// The most tokens of the next chunk.
@@ -60,7 +66,7 @@ impl Pace {
             return;
         }
         if layer_ms > 2.0 * SUBMIT_MS {
-            self.tokens = (self.tokens / 2).max(FIRST_CHUNK).min(self.most);
+            self.tokens = (self.tokens / 2).max(SMALLEST_CHUNK).min(self.most);
         } else if layer_ms < SUBMIT_MS / 3.0 && self.tokens < self.most {
             self.tokens = (self.tokens * 2).min(self.most);
             self.segments = (self.segments / 2).max(1);
@@ -86,7 +92,7 @@ mod tests {
 
     #[test]
     fn chunks_grow_after_short_ones() {
-        let mut pace = Pace::new(512);
+        let mut pace = Pace::new(512, true);
         for _ in 0..4 {
             chunk(&mut pace, 20);
         }

@@ -57,7 +57,7 @@ fn tokens(size: Size) -> Tokens {
 }
 
 pub(crate) fn measure(size: Size, report: &mut Report) {
-    report.begin("models", 0.6);
+    report.begin("models", 0.55);
     let subjects = if size == Size::Full { FULL } else { SMALL };
     for subject in subjects {
         if report.has_time()

@@ -1,8 +1,6 @@
 //! `wgsl/attention_merge.wesl`
 
-use lapidary_shaders::kernels::attention_merge::{
-    Bindings, FLOAT_VEC4S_PER_WORKGROUP, INT8_GROUPS_PER_WORKGROUP, KERNEL, Params,
-};
+use lapidary_shaders::kernels::attention_merge::{Bindings, KERNEL, MAX_SPLITS, Params, WIDTH};
 
 use super::{Attention, Operand, u32_of};
 use crate::gpu::{Buffer, Capabilities, Count, Grid, Recording, Slice};
@@ -20,6 +18,7 @@ impl Partials {
     /// Declares partial results for one token, with the keys of each KV head split over two or more workgroups.
     pub fn new(splits: usize, heads: usize, head_dim: usize) -> Self {
         assert!(splits > 1, "one split leaves nothing to merge");
+        assert!(splits <= MAX_SPLITS as usize, "{splits} splits, but at most {MAX_SPLITS} can be merged");
         let bytes = 4 * (heads * splits * (head_dim + 4)) as u64;
         Self { buffer: Buffer::new("partials", bytes), heads, head_dim, splits }
     }
@@ -48,7 +47,7 @@ impl Partials {
 /// enough to merge quickly. 1 if one workgroup per KV head suffices.
 pub fn attention_splits(capabilities: &Capabilities, kv_heads: usize) -> usize {
     match capabilities.software {
-        false => 32,
+        false => MAX_SPLITS as usize,
         true if kv_heads >= capabilities.cores => 1,
         true => 8,
     }
@@ -67,14 +66,10 @@ pub fn attention_merge(r: &mut Recording, attention: Attention, partials: &Parti
         splits: u32_of(partials.splits),
         window: attention.window_or_all(),
     };
-    let workgroups = match out {
-        Operand::Float(_) => u32_of(heads * head_dim / 4).div_ceil(FLOAT_VEC4S_PER_WORKGROUP),
-        Operand::Int8(_) => {
-            assert!(head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
-            u32_of(heads * head_dim / 32).div_ceil(INT8_GROUPS_PER_WORKGROUP)
-        }
-    };
+    assert!(params.head_dim4 <= WIDTH, "a head of {head_dim} values");
+    let rounds = matches!(out, Operand::Int8(_));
+    assert!(!rounds || head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
     let bindings = Bindings { partials: partials.slice(), out: out.slice() };
-    let grid = Grid::Flat(Count::Fixed(workgroups));
+    let grid = Grid::Flat(Count::Fixed(params.heads));
     r.dispatch(&KERNEL, out.flags(), params.words(), bindings.slots(), grid);
 }

@@ -5,64 +5,74 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
 use crate::model::{Kernels, Products};
 use crate::ops::{Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, quantize};
-use crate::pace::DEFAULT_PREFILL_CHUNK;
+use crate::pace::default_prefill_chunk;
 use crate::quant::{Matrix, WeightFormat};
 
-/// Products to measure: of one vector with several matrices, or of a batch with one matrix.
+/// The products of layers to measure.
 pub(super) struct ProductBench {
     mode: Mode,
-    rows: usize,
+    tokens: usize,
+    products: Vec<Product>,
+}
+
+/// Products of one shape.
+struct Product {
+    /// One per layer.
     weights: Vec<Matrix>,
     x: Tensor,
     int8: Int8Tensor,
     out: Tensor,
-    tokens: usize,
     /// The first matrix's product by the float kernel.
     expected: Vec<f32>,
 }
 
 impl ProductBench {
-    /// The gates and ups of the 2B. The columns are a whole number of blocks in every format.
-    const ROWS: usize = 2 * 9216;
-    const COLS: usize = 2304;
+    /// The products of a layer of the 2B, `[rows, cols]`. All columns are whole blocks in every format.
+    const LAYER: &[[usize; 2]] = &[[4096, 2304], [2304, 2048], [2 * 9216, 2304], [2304, 9216]];
     /// Larger than the caches of GPUs.
     const BYTES: u64 = 512 << 20;
     /// A software adapter is slow, so it is measured with less.
-    const SOFTWARE_ROWS: usize = 2048;
+    const SOFTWARE_LAYER: &[[usize; 2]] = &[[2048, 2304]];
     const SOFTWARE_BYTES: u64 = 12 << 20;
 
     pub(super) async fn new(gpu: &Gpu, format: WeightFormat, mode: Mode) -> Result<Self> {
         let software = gpu.capabilities().software;
+        let (layer, bytes) =
+            if software { (Self::SOFTWARE_LAYER, Self::SOFTWARE_BYTES) } else { (Self::LAYER, Self::BYTES) };
         let tokens = match mode {
             Mode::Decode => 1,
             Mode::SmallBatch => MAX_SMALL_BATCH,
             Mode::Prefill if software => 64,
-            Mode::Prefill => DEFAULT_PREFILL_CHUNK,
+            Mode::Prefill => default_prefill_chunk(software),
         };
-        let (rows, bytes) =
-            if software { (Self::SOFTWARE_ROWS, Self::SOFTWARE_BYTES) } else { (Self::ROWS, Self::BYTES) };
-        let mut weights = vec![Matrix::noise(gpu, format, rows, Self::COLS).await?];
-        if mode != Mode::Prefill {
-            for _ in 1..bytes.div_ceil(weights[0].bytes()) {
-                weights.push(Matrix::noise(gpu, format, rows, Self::COLS).await?);
+        let mut products = Vec::new();
+        for &[rows, cols] in layer {
+            // Any values of different magnitudes work.
+            let x: Vec<f32> = (0..tokens * cols).map(|i| (i as f32 * 0.7).sin() * (1 + i % 7) as f32).collect();
+            products.push(Product {
+                weights: vec![Matrix::noise(gpu, format, rows, cols).await?],
+                x: Tensor::from_rows(gpu, "x", cols, &x).await?,
+                int8: Int8Tensor::new("int8", tokens, cols),
+                out: Tensor::new("out", tokens, rows),
+                expected: Vec::new(),
+            });
+        }
+        let layer_bytes: u64 = products.iter().map(|product| product.weights[0].bytes()).sum();
+        // The products of a chunk of a prompt do not wait for weights.
+        let layers = if mode == Mode::Prefill { 1 } else { bytes.div_ceil(layer_bytes) };
+        for product in &mut products {
+            for _ in 1..layers {
+                let [rows, cols] = product.weights[0].shape();
+                product.weights.push(Matrix::noise(gpu, format, rows, cols).await?);
             }
         }
-        // Any values of different magnitudes work.
-        let x: Vec<f32> = (0..tokens * Self::COLS).map(|i| (i as f32 * 0.7).sin() * (1 + i % 7) as f32).collect();
-        let mut bench = Self {
-            mode,
-            rows,
-            weights,
-            x: Tensor::from_rows(gpu, "x", Self::COLS, &x).await?,
-            int8: Int8Tensor::new("int8", tokens, Self::COLS),
-            out: Tensor::new("out", tokens, rows),
-            tokens,
-            expected: Vec::new(),
-        };
+        let mut bench = Self { mode, tokens, products };
         let mut ring = StepRing::new(gpu).await?;
-        let plan = bench.products(gpu, &ring, Kernels::FLOAT, 1).await?;
+        let plan = bench.layers(gpu, &ring, Kernels::FLOAT, 1).await?;
         gpu.run(&mut ring, &plan, &bench.step()).await?;
-        bench.expected = bench.out.read(gpu, tokens).await?;
+        for product in &mut bench.products {
+            product.expected = product.out.read(gpu, tokens).await?;
+        }
         Ok(bench)
     }
 
@@ -70,30 +80,43 @@ impl ProductBench {
         Step { n_tokens: self.tokens as u32, ..Step::default() }
     }
 
-    /// The products with the first `matrices`.
-    async fn products(&self, gpu: &Gpu, ring: &StepRing, kernels: Kernels, matrices: usize) -> Result<Plan> {
+    /// The products of the first `layers`.
+    async fn layers(&self, gpu: &Gpu, ring: &StepRing, kernels: Kernels, layers: usize) -> Result<Plan> {
         let mut r = Recording::new(gpu.capabilities());
-        let products = Products { mode: self.mode, kernels, int8: &self.int8 };
-        let x = products.operand(&r, &[(&self.weights[0], 0)], &self.x);
-        if let Operand::Int8(int8) = x {
-            quantize(&mut r, &self.x, int8);
-        }
-        for weights in &self.weights[..matrices] {
-            products.record(&mut r, x, &[(weights, 0)], &self.out);
+        let operands: Vec<_> = self
+            .products
+            .iter()
+            .map(|Product { weights, x, int8, .. }| {
+                let products = Products { mode: self.mode, kernels, int8 };
+                let operand = products.operand(&r, &[(&weights[0], 0)], x);
+                if let Operand::Int8(int8) = operand {
+                    quantize(&mut r, x, int8);
+                }
+                (products, operand)
+            })
+            .collect();
+        for layer in 0..layers {
+            for (product, (products, operand)) in self.products.iter().zip(&operands) {
+                products.record(&mut r, *operand, &[(&product.weights[layer], 0)], &product.out);
+            }
         }
         r.finish(gpu, ring).await
     }
 
-    /// The plan of all products with these kernels; `None` if they are wrong.
+    /// The plan of all layers with these kernels; `None` if they are wrong.
     pub(super) async fn plan(&self, gpu: &Gpu, ring: &mut StepRing, kernels: Kernels) -> Result<Option<Plan>> {
-        let first = self.products(gpu, ring, kernels, 1).await?;
-        // The previous kernel's result must not be taken for this one's.
-        self.out.upload(gpu, &vec![f32::NAN; self.tokens * self.rows]).await?;
-        gpu.run(ring, &first, &self.step()).await?;
-        if !agree(&self.out.read(gpu, self.tokens).await?, &self.expected) {
-            log::warn!("{} computes wrong products with {kernels:?}", gpu.info().name);
-            return Ok(None);
+        let first = self.layers(gpu, ring, kernels, 1).await?;
+        for Product { weights, out, .. } in &self.products {
+            // The previous kernel's result must not be taken for this one's.
+            out.upload(gpu, &vec![f32::NAN; self.tokens * weights[0].shape()[0]]).await?;
         }
-        self.products(gpu, ring, kernels, self.weights.len()).await.map(Some)
+        gpu.run(ring, &first, &self.step()).await?;
+        for Product { out, expected, .. } in &self.products {
+            if !agree(&out.read(gpu, self.tokens).await?, expected) {
+                log::warn!("{} computes wrong products with {kernels:?}", gpu.info().name);
+                return Ok(None);
+            }
+        }
+        self.layers(gpu, ring, kernels, self.products[0].weights.len()).await.map(Some)
     }
 }
