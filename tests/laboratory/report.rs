@@ -109,7 +109,9 @@ impl Report {
         }
     }
 
-    pub(crate) fn end(&self) {
+    /// Ends the run. Gives the number of rows that failed.
+    pub(crate) fn end(&self) -> usize {
         println!("\n{} rows, {} failed, {:.0} s", self.rows, self.failed, self.elapsed());
+        self.failed
     }
 }

@@ -1,7 +1,7 @@
 //! Measures the time of products.
 
 use super::agree;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
 use crate::model::{Kernels, Products};
 use crate::ops::{Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, quantize};
@@ -60,10 +60,20 @@ impl ProductBench {
         let layer_bytes: u64 = products.iter().map(|product| product.weights[0].bytes()).sum();
         // The products of a chunk of a prompt do not wait for weights.
         let layers = if mode == Mode::Prefill { 1 } else { bytes.div_ceil(layer_bytes) };
-        for product in &mut products {
-            for _ in 1..layers {
-                let [rows, cols] = product.weights[0].shape();
-                product.weights.push(Matrix::noise(gpu, format, rows, cols).await?);
+        for _ in 1..layers {
+            let mut more = Vec::new();
+            for &[rows, cols] in layer {
+                match Matrix::noise(gpu, format, rows, cols).await {
+                    // The layers that fit have to do.
+                    Err(Error::OutOfMemory { .. }) => break,
+                    made => more.push(made?),
+                }
+            }
+            if more.len() < layer.len() {
+                break;
+            }
+            for (product, matrix) in products.iter_mut().zip(more) {
+                product.weights.push(matrix);
             }
         }
         let mut bench = Self { mode, tokens, products };
