@@ -56,6 +56,8 @@ pub struct Reply {
     pub message: Id,
     unsaved: String,
     saved: Instant,
+    /// Whether the engine was told to stop.
+    stopping: bool,
 }
 
 /// A queued task for the engine.
@@ -547,6 +549,11 @@ impl State {
     /// Whether a message is the reply being generated.
     pub fn is_writing(&self, message: Id) -> bool {
         self.reply.as_ref().is_some_and(|reply| reply.message == message)
+    }
+
+    /// Whether the reply being generated was told to stop. The engine finishes its present step first.
+    pub fn is_stopping(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| reply.stopping)
     }
 
     /// The reply being generated.

@@ -88,7 +88,8 @@ impl State {
 
     /// Stops the reply being generated, in any chat.
     pub(super) fn stop_reply(&mut self) {
-        if self.reply.is_some() {
+        if let Some(reply) = &mut self.reply {
+            reply.stopping = true;
             self.worker.send(Command::Stop);
         }
     }
@@ -335,7 +336,7 @@ impl State {
         let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
         let guide = self.loaded().is_some_and(|loaded| loaded.is_guide());
         let sampling = self.settings.sampling.to_engine(guide);
-        self.reply = Some(Reply { chat, message: reply, unsaved: String::new(), saved: Instant::now() });
+        self.reply = Some(Reply { chat, message: reply, unsaved: String::new(), saved: Instant::now(), stopping: false });
         self.worker.send(Command::Generate { reply, turns, system, sampling, overflow });
     }
 

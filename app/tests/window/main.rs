@@ -6,6 +6,8 @@ mod failures;
 mod files;
 mod frames;
 mod looks;
+mod pictures;
 mod script;
+mod scrolling;
 mod talking;
 mod waiting;
