@@ -4,6 +4,7 @@
 pub mod chat_ability;
 pub mod chats;
 pub mod data_folder;
+pub mod desktop;
 pub mod guide;
 pub mod handover;
 mod icon;
