@@ -45,6 +45,9 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 "];
 
+/// The version of the present schema, which a database has as its `user_version`.
+pub(super) const VERSION: usize = MIGRATIONS.len();
+
 /// A change to the database.
 pub(super) enum Write {
     Chat(Chat),

@@ -89,7 +89,7 @@ fn unused_path(path: &Path) -> PathBuf {
 }
 
 /// The shown branch as Markdown.
-fn to_markdown(entry: &ArchivedChat) -> String {
+pub fn to_markdown(entry: &ArchivedChat) -> String {
     let tree = Tree::new(entry.messages.clone(), entry.chat.leaf);
     let mut text = format!("# {}\n", entry.chat.shown_title());
     if !entry.chat.system.trim().is_empty() {

@@ -2,12 +2,14 @@
 
 mod database;
 pub mod exchange;
+mod reader;
 pub mod store;
 mod store_event;
 pub mod tree;
 
 use serde::{Deserialize, Serialize};
 
+pub use reader::{Reader, change_value};
 pub use store::Store;
 pub use store_event::{Hit, StoreEvent};
 pub use tree::Tree;
