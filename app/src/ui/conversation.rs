@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use egui::{Rect, Ui, UiBuilder, pos2, vec2};
 
 use super::App;
-use super::blocks::{Block, Kind};
+use super::markdown::Block;
 use super::message::MessagePart;
 use super::style::COLUMN;
 use crate::chats::{Id, Role};
@@ -36,7 +36,6 @@ pub(super) struct Conversation {
     /// The width and zoom that the heights were measured at.
     shape: (f32, f32),
     heights: HashMap<(Id, usize), f32>,
-    pub(super) markdown: egui_commonmark::CommonMarkCache,
     chat: Option<Id>,
     /// A pending scroll command, and whether the rows at its target have been measured.
     pub(super) navigation: Option<(Navigation, bool)>,
@@ -58,7 +57,7 @@ impl Row {
     fn has_controls(&self) -> bool {
         match &self.part {
             MessagePart::Footer | MessagePart::Editor => true,
-            MessagePart::Block(block) => matches!(block.kind, Kind::Code { .. }),
+            MessagePart::Block(block) => block.has_controls(),
             MessagePart::Header => false,
         }
     }
@@ -78,7 +77,7 @@ impl App {
             return;
         }
         let path = tree.path().to_vec();
-        self.blocks.retain(&path);
+        self.documents.retain(&path);
         let chat = self.state.open_id();
         let switched = self.conversation.chat.replace(chat) != Some(chat);
         let target = self.state.scroll_to;
@@ -179,7 +178,7 @@ impl App {
                 MessagePart::Editor => 120.0,
                 MessagePart::Footer if message.role == Role::Model => 40.0,
                 MessagePart::Footer => 36.0,
-                MessagePart::Block(block) => estimate_height(&message.text[block.range.clone()], &block.kind, width),
+                MessagePart::Block(block) => block.estimated_height(width),
             };
             let mut add = |index: usize, part: MessagePart| {
                 // For a growing block, the last height is the best estimate.
@@ -192,7 +191,7 @@ impl App {
                 add(usize::MAX - 1, MessagePart::Editor);
                 continue;
             }
-            let blocks: Vec<Block> = self.blocks.of(*id, &message.text).to_vec();
+            let blocks: Vec<Block> = self.documents.of(*id, &message.text).to_vec();
             for (index, block) in blocks.into_iter().enumerate() {
                 add(index + 1, MessagePart::Block(block));
             }
@@ -266,14 +265,4 @@ fn nearest_with_controls(rows: &[Row], from: f32, to: f32) -> [Option<usize>; 2]
         }
     }
     [above, below]
-}
-
-/// Estimates the height of a block that was never drawn, in points.
-fn estimate_height(text: &str, kind: &Kind, width: f32) -> f32 {
-    let (char_width, line_height) = match kind {
-        Kind::Text => (7.2, 20.0),
-        _ => (0.0, 18.0),
-    };
-    let lines: f32 = text.lines().map(|line| (line.len() as f32 * char_width / width).ceil().max(1.0)).sum();
-    lines.max(1.0) * line_height + 12.0
 }

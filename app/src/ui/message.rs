@@ -1,10 +1,8 @@
 //! The parts of a message.
 
-use egui::text::LayoutJob;
-use egui::{Align, Color32, Layout, Response, RichText, Ui};
-use egui_commonmark::CommonMarkViewer;
+use egui::{Response, RichText, Ui};
 
-use super::blocks::{Block, Kind};
+use super::markdown::{self, Block};
 use super::{App, composer, style};
 use crate::chats::{Id, Message, Role, Status};
 use crate::state::Model;
@@ -49,9 +47,8 @@ impl App {
         match part {
             MessagePart::Header => self.header(ui, id),
             MessagePart::Block(block) => {
-                let text = message.text.clone();
-                let writing = self.state.is_writing(id);
-                self.block(ui, &text, block, writing);
+                let palette = palette(ui);
+                markdown::draw_block(ui, block, &mut self.markdown, &palette);
             }
             MessagePart::Footer => self.footer(ui, id),
             MessagePart::Editor => self.editor(ui, id),
@@ -73,33 +70,6 @@ impl App {
                 ui.label(RichText::new("queued").weak().small());
             }
         });
-    }
-
-    fn block(&mut self, ui: &mut Ui, text: &str, block: &Block, writing: bool) {
-        match &block.kind {
-            Kind::Text => self.markdown(ui, &text[block.range.clone()]),
-            Kind::Table => {
-                let table = &text[block.range.clone()];
-                egui::ScrollArea::horizontal().show(ui, |ui| self.markdown(ui, table));
-            }
-            Kind::Code { language, code, closed } => {
-                code_block(ui, &text[code.clone()], language, *closed || !writing);
-            }
-        }
-    }
-
-    fn markdown(&mut self, ui: &mut Ui, text: &str) {
-        let formulas = self.formulas.clone();
-        let math = move |ui: &mut Ui, tex: &str, inline: bool| formulas.borrow_mut().show(ui, tex, inline);
-        // Images are not loaded, because a request would tell a server that the message was read.
-        let html = |ui: &mut Ui, html: &str| {
-            ui.label(RichText::new(html.trim_end()).monospace());
-        };
-        CommonMarkViewer::new()
-            .render_math_fn(Some(&math))
-            .render_html_fn(Some(&html))
-            .explicit_image_uri_scheme(true)
-            .show(ui, &mut self.conversation.markdown, text);
     }
 
     fn footer(&mut self, ui: &mut Ui, id: Id) {
@@ -331,45 +301,15 @@ fn scroll_on_focus(response: Response) -> Response {
     response
 }
 
-/// A code block with its language and a button to copy it. Code that still grows is not highlighted, because that would
-/// be repeated per token.
-fn code_block(ui: &mut Ui, code: &str, language: &str, finished: bool) {
-    let code = code.trim_end_matches('\n');
-    egui::Frame::new().fill(ui.visuals().extreme_bg_color).corner_radius(6).inner_margin(8).show(ui, |ui| {
-        ui.set_width(ui.available_width());
-        ui.horizontal(|ui| {
-            ui.label(RichText::new(language).weak().small());
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if quiet_button(ui, "Copy code", "Copy this code") {
-                    ui.ctx().copy_text(code.to_owned());
-                }
-            });
-        });
-        let job = if finished {
-            let theme = egui_extras::syntax_highlighting::CodeTheme::from_memory(ui.ctx(), ui.style());
-            egui_extras::syntax_highlighting::highlight(ui.ctx(), ui.style(), &theme, code, &syntax_name(language))
-        } else {
-            let font = egui::TextStyle::Monospace.resolve(ui.style());
-            let colour: Color32 = ui.visuals().text_color();
-            LayoutJob::simple(code.to_owned(), font, colour, f32::INFINITY)
-        };
-        egui::ScrollArea::horizontal().show(ui, |ui| {
-            let mut job = job;
-            job.wrap.max_width = f32::INFINITY;
-            ui.add(egui::Label::new(job).selectable(true).extend());
-        });
-    });
-}
-
-/// The file extension by which the highlighter knows a language.
-fn syntax_name(language: &str) -> String {
-    match language.to_lowercase().as_str() {
-        "rust" => "rs".into(),
-        "python" => "py".into(),
-        "javascript" => "js".into(),
-        "typescript" => "ts".into(),
-        "bash" | "shell" | "console" => "sh".into(),
-        "c++" => "cpp".into(),
-        other => other.into(),
+/// The colours of a message's text.
+fn palette(ui: &Ui) -> markdown::Palette {
+    let visuals = ui.visuals();
+    markdown::Palette {
+        text: visuals.text_color(),
+        weak: visuals.weak_text_color(),
+        accent_text: visuals.hyperlink_color,
+        code_bg: visuals.extreme_bg_color,
+        line: visuals.widgets.noninteractive.bg_stroke.color,
+        bg: visuals.panel_fill,
     }
 }

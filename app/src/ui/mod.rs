@@ -2,13 +2,12 @@
 
 mod about;
 mod alternatives;
-mod blocks;
 mod chats;
 mod closing;
 mod composer;
 mod conversation;
 mod files;
-mod formulas;
+mod markdown;
 mod message;
 mod models;
 mod notices;
@@ -61,9 +60,8 @@ pub struct App {
     pub panel: Option<Panel>,
     /// The modal page above everything else.
     pub sheet: Option<Sheet>,
-    blocks: blocks::Blocks,
-    /// Shared with the callback of the Markdown library.
-    formulas: std::rc::Rc<std::cell::RefCell<formulas::Formulas>>,
+    documents: markdown::Documents,
+    markdown: markdown::Resources,
     conversation: conversation::Conversation,
     composer: composer::Composer,
     renaming: Option<(Id, String)>,
@@ -83,8 +81,8 @@ impl App {
             state,
             panel: None,
             sheet: None,
-            blocks: blocks::Blocks::default(),
-            formulas: std::rc::Rc::default(),
+            documents: markdown::Documents::default(),
+            markdown: markdown::Resources::default(),
             conversation: conversation::Conversation::default(),
             composer: composer::Composer::default(),
             renaming: None,
@@ -101,6 +99,11 @@ impl App {
     pub fn tick(&mut self, ctx: &Context) {
         self.state.tick();
         self.confirm_close(ctx);
+    }
+
+    /// Whether code that was drawn gets its colours in later frames.
+    pub fn is_highlighting(&mut self) -> bool {
+        self.markdown.is_working()
     }
 
     /// Draws everything and handles input.
