@@ -63,8 +63,8 @@ pub(super) struct Builder<'a> {
     styles: Vec<Style>,
     html_style: Style,
     link: Option<Rc<str>>,
-    /// Whether the picture that is being read is in a link.
-    linked_picture: bool,
+    /// Where the name of the picture begins that is being read, and whether it is in a link.
+    picture: (usize, bool),
     code: Option<(String, String)>,
     html: Option<String>,
     /// Whether spaces in HTML count.
@@ -86,7 +86,7 @@ impl<'a> Builder<'a> {
             styles: Vec::new(),
             html_style: Style::PLAIN,
             link: None,
-            linked_picture: false,
+            picture: (0, false),
             code: None,
             html: None,
             preformatted: false,
@@ -216,7 +216,7 @@ impl<'a> Builder<'a> {
             Tag::Subscript => self.styles.push(Style::SUB),
             Tag::Link { dest_url, .. } => self.link = may_open(&dest_url).then(|| Rc::from(&*dest_url)),
             Tag::Image { dest_url, .. } => {
-                self.linked_picture = self.link.is_some();
+                self.picture = (self.text.text().len(), self.link.is_some());
                 self.link_picture(&dest_url);
                 self.styles.push(Style::WEAK.with(Style::EMPHASIS));
             }
@@ -274,13 +274,14 @@ impl<'a> Builder<'a> {
             }
             TagEnd::Link => self.link = None,
             TagEnd::Image => {
-                let named = self.text.text().ends_with(|last: char| !last.is_whitespace());
+                let (start, linked) = self.picture;
+                let named = self.text.text().len() > start;
                 self.push(if named { NOT_LOADED } else { "picture" });
                 if !named {
                     self.push(NOT_LOADED);
                 }
                 self.styles.pop();
-                if !self.linked_picture {
+                if !linked {
                     self.link = None;
                 }
             }

@@ -179,7 +179,10 @@ impl Colourer {
             "objc" | "objective-c" => "m",
             "typescript" => "ts",
             "jsonc" | "json5" => "json",
-            "powershell" | "pwsh" => "ps1",
+            "jsx" | "javascriptreact" => "tsx",
+            "fortran" => "f90",
+            // Has no grammar of its own, and has strings, variables and comments in common with this one.
+            "powershell" | "pwsh" | "ps1" => "bash",
             "wgsl" | "hlsl" => "glsl",
             "docker" => "dockerfile",
             "make" => "makefile",
