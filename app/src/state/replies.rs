@@ -336,7 +336,8 @@ impl State {
         let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
         let guide = self.loaded().is_some_and(|loaded| loaded.is_guide());
         let sampling = self.settings.sampling.to_engine(guide);
-        self.reply = Some(Reply { chat, message: reply, unsaved: String::new(), saved: Instant::now(), stopping: false });
+        self.reply =
+            Some(Reply { chat, message: reply, unsaved: String::new(), saved: Instant::now(), stopping: false });
         self.worker.send(Command::Generate { reply, turns, system, sampling, overflow });
     }
 

@@ -72,11 +72,7 @@ impl App {
         let conversation = &self.conversation;
         let seen = (last && is_reply) || conversation.hovered == Some(id) || conversation.focused == Some(id);
         let overflow = self.state.settings.overflow;
-        let layout = if is_reply {
-            Layout::left_to_right(Align::Center)
-        } else {
-            Layout::right_to_left(Align::Center)
-        };
+        let layout = if is_reply { Layout::left_to_right(Align::Center) } else { Layout::right_to_left(Align::Center) };
         let mut choice = None;
         let mut focused = false;
         let height = if is_reply { 32.0 } else { 28.0 };

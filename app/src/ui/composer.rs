@@ -1,6 +1,8 @@
 //! The composer: the field for messages, the button to send or stop, and how full the context is.
 
-use egui::{Align, Event, ImeEvent, Key, KeyboardShortcut, Layout, Margin, Modifiers, RichText, Sense, Stroke, Ui, vec2};
+use egui::{
+    Align, Event, ImeEvent, Key, KeyboardShortcut, Layout, Margin, Modifiers, RichText, Sense, Stroke, Ui, vec2,
+};
 
 use super::style::{COLUMN, LARGE_RADIUS};
 use super::tokens::Tokens;
@@ -57,7 +59,8 @@ impl Composer {
 impl App {
     /// The panel at the bottom of the window.
     pub(super) fn composer_panel(&mut self, ui: &mut Ui) {
-        let frame = egui::Frame::new().fill(Tokens::of(ui.visuals()).bg).inner_margin(Margin { top: 4, ..Margin::ZERO });
+        let frame =
+            egui::Frame::new().fill(Tokens::of(ui.visuals()).bg).inner_margin(Margin { top: 4, ..Margin::ZERO });
         egui::Panel::bottom("composer").frame(frame).show_separator_line(false).show(ui, |ui| {
             let width = (ui.available_width() - 32.0).min(COLUMN + 16.0);
             ui.vertical_centered(|ui| {
@@ -192,9 +195,11 @@ impl App {
             (false, _) => (icons::ARROW_UP, "Send"),
         };
         let enabled = (stops && !(here && self.state.is_stopping())) || !empty;
-                let response = ui.scope(|ui| {
+        let response = ui.scope(|ui| {
             ui.spacing_mut().button_padding = vec2(9.0, 9.0);
-            let button = egui::Button::new(kit::icon(sign, 18.0).color(tokens.on_accent)).fill(tokens.accent).stroke(Stroke::NONE);
+            let button = egui::Button::new(kit::icon(sign, 18.0).color(tokens.on_accent))
+                .fill(tokens.accent)
+                .stroke(Stroke::NONE);
             ui.add_enabled(enabled, button.corner_radius(18).min_size(vec2(SEND_BUTTON, SEND_BUTTON)))
         });
         let keys = if stops { "Esc" } else { "Enter; Shift+Enter starts a new line" };

@@ -100,7 +100,11 @@ fn prompt_card(ui: &mut Ui, sign: char, text: &str, width: f32) -> bool {
     let tokens = Tokens::of(ui.visuals());
     let (rect, response) = ui.allocate_exact_size(vec2(width, 56.0), Sense::click());
     let fill = if response.hovered() { tokens.hover } else { tokens.bg };
-    let ring = if response.has_focus() { egui::Stroke::new(2.0, tokens.accent_text) } else { egui::Stroke::new(1.0, tokens.line) };
+    let ring = if response.has_focus() {
+        egui::Stroke::new(2.0, tokens.accent_text)
+    } else {
+        egui::Stroke::new(1.0, tokens.line)
+    };
     ui.painter().rect(rect, 12, fill, ring, egui::StrokeKind::Inside);
     let mut inner = ui.new_child(UiBuilder::new().max_rect(rect.shrink2(vec2(14.0, 6.0))));
     inner.with_layout(Layout::left_to_right(Align::Center), |ui| {

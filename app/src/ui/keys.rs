@@ -148,7 +148,8 @@ impl App {
     /// The navigation key pressed in this frame, unless a text field needs the key.
     fn navigation_key(&self, ctx: &Context) -> Option<Navigation> {
         let asked = self.closing == closing::Closing::Asked;
-        if asked || self.dialog.is_some() || self.renaming.is_some() || self.files.is_open() || self.page != Page::Chat {
+        if asked || self.dialog.is_some() || self.renaming.is_some() || self.files.is_open() || self.page != Page::Chat
+        {
             return None;
         }
         let draft = ctx.memory(|memory| memory.focused()).is_some_and(|id| self.composer.field == Some(id));

@@ -171,7 +171,11 @@ pub(super) fn meter(ui: &mut Ui, share: f32, width: f32, height: f32, colour: Co
 /// The frame of a card.
 pub(super) fn card(ui: &Ui) -> Frame {
     let tokens = Tokens::of(ui.visuals());
-    Frame::new().fill(tokens.card).stroke(Stroke::new(1.0, tokens.line)).corner_radius(12).inner_margin(Margin::same(16))
+    Frame::new()
+        .fill(tokens.card)
+        .stroke(Stroke::new(1.0, tokens.line))
+        .corner_radius(12)
+        .inner_margin(Margin::same(16))
 }
 
 /// A small label with a ground.
@@ -239,7 +243,9 @@ pub(super) fn with_thousands(number: usize) -> String {
 pub(super) fn in_short(number: usize) -> String {
     match number {
         0..1000 => number.to_string(),
-        1000..10_000 if !number.is_multiple_of(1000) && !number.is_multiple_of(1024) => format!("{:.1}k", number as f64 / 1e3),
+        1000..10_000 if !number.is_multiple_of(1000) && !number.is_multiple_of(1024) => {
+            format!("{:.1}k", number as f64 / 1e3)
+        }
         _ if number.is_multiple_of(1024) => format!("{}k", number / 1024),
         _ => format!("{:.0}k", number as f64 / 1e3),
     }

@@ -52,7 +52,9 @@ impl App {
                 let name = kit::shorten_middle(&model.name, 38);
                 ui.add(egui::Label::new(kit::medium(name, 13.5)).selectable(false));
                 let note = format!("{}, {}", kit::size(model.bytes), model.note);
-                ui.add(egui::Label::new(RichText::new(note).size(12.0).color(tokens.weak)).truncate().selectable(false));
+                ui.add(
+                    egui::Label::new(RichText::new(note).size(12.0).color(tokens.weak)).truncate().selectable(false),
+                );
             });
         });
         let name = format!("Use {}", model.name);

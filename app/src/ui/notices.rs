@@ -17,7 +17,12 @@ impl App {
         area.order(egui::Order::Foreground).show(ctx, |ui| {
             for (index, notice) in self.state.notices.iter().enumerate() {
                 let tokens = Tokens::of(ui.visuals());
-                let frame = egui::Frame::popup(ui.style()).corner_radius(10).inner_margin(Margin { left: 14, right: 6, top: 4, bottom: 4 });
+                let frame = egui::Frame::popup(ui.style()).corner_radius(10).inner_margin(Margin {
+                    left: 14,
+                    right: 6,
+                    top: 4,
+                    bottom: 4,
+                });
                 frame.show(ui, |ui| {
                     ui.set_max_width(560.0_f32.min(ctx.content_rect().width() - 40.0));
                     ui.horizontal(|ui| {

@@ -74,7 +74,8 @@ impl App {
             ui.set_width(560.0_f32.min(ctx.content_rect().width() - 40.0));
             ui.spacing_mut().item_spacing.y = 2.0;
             let field = egui::TextEdit::singleline(&mut palette.text).desired_width(f32::INFINITY);
-            let field = field.hint_text("Go to a chat, a model or a command").frame(egui::Frame::NONE.inner_margin(10.0));
+            let field =
+                field.hint_text("Go to a chat, a model or a command").frame(egui::Frame::NONE.inner_margin(10.0));
             let field = ui.add(field).accessible_name("Commands");
             field.request_focus();
             changed = field.changed();

@@ -148,7 +148,9 @@ impl App {
         let chats: Vec<(Id, String)> =
             self.state.visible_chats().iter().map(|chat| (chat.id, chat.shown_title().to_owned())).collect();
         if chats.is_empty() {
-            egui::Frame::new().inner_margin(Margin::symmetric(20, 8)).show(ui, |ui| kit::hint(ui, "Chats appear here."));
+            egui::Frame::new()
+                .inner_margin(Margin::symmetric(20, 8))
+                .show(ui, |ui| kit::hint(ui, "Chats appear here."));
             return;
         }
         let mut choice = None;

@@ -46,8 +46,7 @@ impl App {
         let narrow = whole.width() < 560.0;
         let most = ui.available_width() - if narrow { 80.0 } else { 150.0 };
         self.model_pill(ui, most.clamp(80.0, PILL));
-        if matches!(self.state.model, Model::Loading { .. })
-            && kit::icon_button(ui, icons::X, "Stop loading").clicked()
+        if matches!(self.state.model, Model::Loading { .. }) && kit::icon_button(ui, icons::X, "Stop loading").clicked()
         {
             self.state.cancel_load();
         }
@@ -92,8 +91,10 @@ impl App {
         } else {
             (from + to) / 2.0
         };
-        let rect = Align2::CENTER_CENTER
-            .align_size_within_rect(size + vec2(16.0, 10.0), Rect::from_center_size(pos2(middle, whole.center().y), size));
+        let rect = Align2::CENTER_CENTER.align_size_within_rect(
+            size + vec2(16.0, 10.0),
+            Rect::from_center_size(pos2(middle, whole.center().y), size),
+        );
         let response = ui.interact(rect, ui.scope_id().with("title"), Sense::click());
         if response.hovered() || response.has_focus() {
             let hover = Tokens::of(ui.visuals()).hover;

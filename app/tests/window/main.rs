@@ -6,6 +6,7 @@ mod failures;
 mod files;
 mod frames;
 mod looks;
+mod markdown;
 mod pictures;
 mod script;
 mod scrolling;

@@ -27,7 +27,13 @@ fn talk() -> Window {
     let mut window = Window::new();
     window.harness.state_mut().state.load_model(Some("/models/gemma-2-9b-it-Q4_K_M.gguf".into()));
     window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| !loaded.is_guide()));
-    for title in ["Recipe for sourdough", "Email to the landlord", "Trip to Lisbon in May", "Regex for ISO dates", "Rust lifetimes in a parser"] {
+    for title in [
+        "Recipe for sourdough",
+        "Email to the landlord",
+        "Trip to Lisbon in May",
+        "Regex for ISO dates",
+        "Rust lifetimes in a parser",
+    ] {
         window.exchange(title, "Yes.");
         window.key(Modifiers::COMMAND, Key::N);
     }
@@ -101,7 +107,8 @@ fn pictures() {
     window.key(Modifiers::COMMAND, Key::N);
     files.extend(draw(&mut window, &folder, "new-chat"));
     window.exchange("Show me what you can draw", RICH);
-    window.script().alternatives = vec![(NextToken::Text(" window".into()), 0.72), (NextToken::Text(" cache".into()), 0.0)];
+    window.script().alternatives =
+        vec![(NextToken::Text(" window".into()), 0.72), (NextToken::Text(" cache".into()), 0.0)];
     files.extend(draw(&mut window, &folder, "rich"));
     let narrow = window.harness.state().state.settings.zoom;
     size(&mut window, 600.0, 800.0);
@@ -129,17 +136,33 @@ fn pictures() {
 /// Puts twelve of the pictures on one.
 fn sheet(files: &[PathBuf], to: &Path) {
     let wanted = [
-        "first-dark", "chat-dark", "chat-light", "rail-dark", "settings-appearance-light", "models-dark", "palette-light", "model-menu-dark",
-        "rich-light", "narrow-list-dark", "zoomed-light", "failed-dark",
+        "first-dark",
+        "chat-dark",
+        "chat-light",
+        "rail-dark",
+        "settings-appearance-light",
+        "models-dark",
+        "palette-light",
+        "model-menu-dark",
+        "rich-light",
+        "narrow-list-dark",
+        "zoomed-light",
+        "failed-dark",
     ];
     let (width, height, columns) = (640, 400, 3);
     let rows = wanted.len().div_ceil(columns) as u32;
-    let mut sheet = image::RgbaImage::from_pixel(width * columns as u32, height * rows, image::Rgba([127, 127, 127, 255]));
+    let mut sheet =
+        image::RgbaImage::from_pixel(width * columns as u32, height * rows, image::Rgba([127, 127, 127, 255]));
     for (index, name) in wanted.iter().enumerate() {
         let file = files.iter().find(|file| file.file_stem().is_some_and(|stem| stem == *name)).unwrap();
         let picture = image::open(file).unwrap().resize(width - 8, height - 8, image::imageops::FilterType::Triangle);
         let (column, row) = ((index % columns) as u32, (index / columns) as u32);
-        image::imageops::overlay(&mut sheet, &picture.to_rgba8(), i64::from(column * width + 4), i64::from(row * height + 4));
+        image::imageops::overlay(
+            &mut sheet,
+            &picture.to_rgba8(),
+            i64::from(column * width + 4),
+            i64::from(row * height + 4),
+        );
     }
     sheet.save(to).unwrap();
 }

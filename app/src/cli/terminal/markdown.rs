@@ -351,7 +351,11 @@ mod tests {
         shows("# Title\ntext", 20, &["# Title", "", "text"]);
         shows("> a\n>\n> b", 20, &["│ a", "│", "│ b"]);
         shows("a **b** *c* `d` ~~e~~", 40, &["a **b** *c* `d` ~~e~~"]);
-        shows("```rust\nlet x = 1;\n\n\tlong line of code\n```", 8, &["```rust", "let x = 1;", "", "    long line of code", "```"]);
+        shows(
+            "```rust\nlet x = 1;\n\n\tlong line of code\n```",
+            8,
+            &["```rust", "let x = 1;", "", "    long line of code", "```"],
+        );
         shows("a\n\n---\n\nb", 3, &["a", "", "────────", "", "b"]);
     }
 

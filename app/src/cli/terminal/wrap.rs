@@ -148,7 +148,8 @@ mod tests {
     #[test]
     fn a_word_in_two_styles_stays_whole() {
         let bold = Style { bold: true, ..Style::default() };
-        let spans = [Span::new("see ", Style::default()), Span::new("bold", bold), Span::new(", then", Style::default())];
+        let spans =
+            [Span::new("see ", Style::default()), Span::new("bold", bold), Span::new(", then", Style::default())];
         let found = wrap(&spans, 8);
         assert_eq!(found[0], [Span::new("see", Style::default())]);
         assert_eq!(found[1][..2], [Span::new("bold", bold), Span::new(",", Style::default())]);

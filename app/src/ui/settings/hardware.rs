@@ -27,8 +27,10 @@ impl App {
         let devices = self.state.devices.clone().unwrap_or_default();
         let shown = self.state.settings.device.clone().unwrap_or_else(|| "the fastest".into());
         let before = self.state.settings.device.clone();
-        let combo =
-            egui::ComboBox::from_id_salt("device").selected_text(shown).width(ui.available_width().min(360.0)).truncate();
+        let combo = egui::ComboBox::from_id_salt("device")
+            .selected_text(shown)
+            .width(ui.available_width().min(360.0))
+            .truncate();
         let response = combo.show_ui(ui, |ui| {
             let device = &mut self.state.settings.device;
             ui.selectable_value(device, None, "the fastest");

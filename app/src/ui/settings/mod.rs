@@ -116,7 +116,8 @@ impl App {
 
     fn settings_pages(&mut self, ui: &mut Ui, shown: SettingsPage, size: egui::Vec2, wide: bool) {
         let tokens = Tokens::of(ui.visuals());
-        let corners = egui::CornerRadius { nw: super::style::LARGE_RADIUS, sw: super::style::LARGE_RADIUS, ne: 0, se: 0 };
+        let corners =
+            egui::CornerRadius { nw: super::style::LARGE_RADIUS, sw: super::style::LARGE_RADIUS, ne: 0, se: 0 };
         let frame = egui::Frame::new().fill(tokens.sidebar).corner_radius(corners).inner_margin(Margin::same(10));
         frame.show(ui, |ui| {
             ui.set_width(size.x - 20.0);
@@ -131,7 +132,8 @@ impl App {
                     } else {
                         egui::Button::selectable(selected, sign)
                     };
-                    let button = if selected { button.fill(tokens.selected).stroke(egui::Stroke::NONE) } else { button };
+                    let button =
+                        if selected { button.fill(tokens.selected).stroke(egui::Stroke::NONE) } else { button };
                     let response = ui.add(button.min_size(vec2(ui.available_width(), 34.0)));
                     let response = response.accessible_name(page.title());
                     let response = if wide { response } else { response.on_hover_text(page.title()) };
