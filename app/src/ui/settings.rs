@@ -109,7 +109,7 @@ impl App {
             if button.on_hover_text("The settings above, and this chat's system prompt").clicked() {
                 let system = self.state.open().map(|chat| chat.system.clone()).unwrap_or_default();
                 let settings = &mut self.state.settings;
-                let preset = Preset { name, sampling: settings.sampling.clone(), system };
+                let preset = Preset { name, sampling: settings.sampling.clone(), system, model: None };
                 settings.presets.retain(|known| known.name != preset.name);
                 settings.presets.push(preset);
                 self.new_preset.clear();

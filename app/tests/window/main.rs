@@ -1,11 +1,16 @@
 //! Tests of the window with a scripted engine, driven by accessibility labels.
 
+mod attachments;
+mod chat_options;
 mod crash;
 mod end_to_end;
 mod failures;
 mod files;
 mod frames;
 mod looks;
+mod messages;
 mod script;
+mod searching;
 mod talking;
+mod titles;
 mod waiting;
