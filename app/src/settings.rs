@@ -45,7 +45,7 @@ impl SamplingParams {
     }
 }
 
-/// A named set of settings.
+/// A named set of settings: an assistant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preset {
     /// The name that the user gave it.
@@ -56,6 +56,9 @@ pub struct Preset {
     /// The system prompt; empty to leave the chat's own.
     #[serde(default)]
     pub system: String,
+    /// The path of the model, or [`guide::NAME`](crate::guide::NAME); `None` to leave the chat's own.
+    #[serde(default)]
+    pub model: Option<String>,
 }
 
 /// Light or dark.
@@ -98,6 +101,8 @@ pub struct Settings {
     pub reduced_motion: bool,
     /// Whether the list of chats is shown.
     pub sidebar: bool,
+    /// Whether the model writes the titles of chats. The guide never does.
+    pub model_titles: bool,
     /// Files and folders of models that were used, the most recent first.
     pub models: Vec<String>,
 }
@@ -122,6 +127,7 @@ impl Default for Settings {
             zoom: 1.0,
             reduced_motion: false,
             sidebar: true,
+            model_titles: true,
             models: Vec::new(),
         }
     }
@@ -178,6 +184,7 @@ mod tests {
             name: "calm".into(),
             sampling: SamplingParams::default(),
             system: "Be calm.".into(),
+            model: Some("/calm.gguf".into()),
         });
         assert_eq!(Settings::from_json(&settings.to_json()), settings);
     }

@@ -3,19 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::exchange::Archive;
-use super::store_event::{Hit, StoreEvent};
-use super::{Chat, Id, Message, Role, Speed, Status};
-
-/// The most hits that a search returns.
-pub const MAX_HITS: usize = 200;
+use super::store_event::StoreEvent;
+use super::{Attachment, Chat, ChatOptions, Id, Message, Role, Speed, Status, search};
 
 /// The steps from an empty database to the present schema. Steps are appended and never changed.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&[&str]] = &[
+    &["
     CREATE TABLE chats (
         id INTEGER PRIMARY KEY,
         title TEXT NOT NULL,
@@ -43,7 +40,20 @@ const MIGRATIONS: &[&str] = &["
     );
     CREATE INDEX messages_of_chat ON messages (chat);
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"];
+"],
+    &[
+        "
+    ALTER TABLE chats ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE chats ADD COLUMN options TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE messages ADD COLUMN attachments TEXT NOT NULL DEFAULT '[]';
+    CREATE TABLE draft_attachments (
+        chat INTEGER PRIMARY KEY REFERENCES chats (id) ON DELETE CASCADE,
+        attachments TEXT NOT NULL
+    );
+",
+        search::SCHEMA,
+    ],
+];
 
 /// The version of the present schema, which a database has as its `user_version`.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -53,10 +63,14 @@ pub(super) enum Write {
     Chat(Chat),
     Message(Id, Message),
     Append(Id, String),
+    /// Deletes a message. Messages that follow it must have been given another parent.
+    ForgetMessage(Id),
+    /// Deletes a chat and its messages.
     Forget(Id),
-    Settings(String),
-    Edits(String),
-    Sources(String),
+    /// The attachments of a chat's draft. They are not written with every change of the draft, because they may be long.
+    DraftAttachments(Id, Vec<Attachment>),
+    /// A value in JSON, by name.
+    Value(&'static str, String),
 }
 
 /// Opens a database, in memory for `None`, and migrates it to the present schema.
@@ -88,16 +102,13 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
     database.pragma_update(None, "journal_mode", "WAL")?;
     database.pragma_update(None, "synchronous", "FULL")?;
     database.pragma_update(None, "foreign_keys", true)?;
-    // LIKE ignores case only for ASCII letters.
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    database.create_scalar_function("contains_ci", 2, flags, |arguments| {
-        let (text, wanted): (String, String) = (arguments.get(0)?, arguments.get(1)?);
-        Ok(text.to_lowercase().contains(&wanted))
-    })?;
+    search::register_functions(database)?;
     let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     for (step, migration) in MIGRATIONS.iter().enumerate().skip(version.max(0) as usize) {
         let transaction = database.transaction()?;
-        transaction.execute_batch(migration)?;
+        for part in *migration {
+            transaction.execute_batch(part)?;
+        }
         transaction.pragma_update(None, "user_version", step as i64 + 1)?;
         transaction.commit()?;
     }
@@ -106,14 +117,22 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
 
 /// Reads everything that the window needs at the start.
 pub(super) fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
-    let mut statement = database.prepare("SELECT * FROM chats ORDER BY updated DESC")?;
-    let chats = statement.query_map([], chat)?.collect::<rusqlite::Result<_>>()?;
-    let value = |name: &str| {
-        let sql = "SELECT value FROM settings WHERE name = ?";
-        database.query_row(sql, [name], |row| row.get(0)).optional()
-    };
-    let (settings, edits, sources) = (value("settings")?, value("edits")?, value("sources")?);
-    Ok(StoreEvent::Opened { chats, settings, edits, sources })
+    let chats = chats(database)?;
+    let mut statement = database.prepare("SELECT name, value FROM settings")?;
+    let values = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    Ok(StoreEvent::Opened { chats, values })
+}
+
+/// Reads all chats without their messages, the latest first.
+pub(super) fn chats(database: &Connection) -> rusqlite::Result<Vec<Chat>> {
+    let sql = "SELECT chats.*, attachments FROM chats LEFT JOIN draft_attachments ON chat = id ORDER BY updated DESC";
+    database.prepare(sql)?.query_map([], chat)?.collect()
+}
+
+/// Reads a chat without its messages.
+pub(super) fn one_chat(database: &Connection, id: Id) -> rusqlite::Result<Option<Chat>> {
+    let sql = "SELECT chats.*, attachments FROM chats LEFT JOIN draft_attachments ON chat = id WHERE id = ?";
+    database.prepare_cached(sql)?.query_row([id], chat).optional()
 }
 
 /// Whether the cause of an error is the file rather than the write: the disk is full, another program has locked the
@@ -143,54 +162,86 @@ pub(super) fn apply<'w>(database: &mut Connection, writes: impl Iterator<Item = 
     for write in writes {
         match write {
             Write::Chat(chat) => put_chat(&transaction, chat)?,
-            Write::Message(chat, message) => put_message(&transaction, *chat, message)?,
+            Write::Message(chat, message) => put_message(&transaction, *chat, message, true)?,
             Write::Append(message, text) => {
                 transaction.execute("UPDATE messages SET text = text || ? WHERE id = ?", params![text, message])?;
             }
             Write::Forget(chat) => {
                 transaction.execute("DELETE FROM chats WHERE id = ?", [chat])?;
             }
-            Write::Settings(value) => put_value(&transaction, "settings", value)?,
-            Write::Edits(value) => put_value(&transaction, "edits", value)?,
-            Write::Sources(value) => put_value(&transaction, "sources", value)?,
+            Write::ForgetMessage(message) => {
+                transaction.execute("DELETE FROM messages WHERE id = ?", [message])?;
+            }
+            Write::DraftAttachments(chat, attachments) => put_draft_attachments(&transaction, *chat, attachments)?,
+            Write::Value(name, value) => {
+                transaction.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", [*name, value])?;
+            }
         }
     }
     transaction.commit()
 }
 
-/// Writes imported chats. If that fails they are not queued, because they are still in their file.
+/// Writes imported chats. If that fails they are not queued, because they are still in their file. Their messages are
+/// indexed later, in steps.
 pub(super) fn import(database: &mut Connection, archive: &Archive) -> rusqlite::Result<()> {
     let transaction = database.transaction()?;
     for entry in &archive.chats {
         put_chat(&transaction, &entry.chat)?;
+        put_draft_attachments(&transaction, entry.chat.id, &entry.chat.attachments)?;
         for message in &entry.messages {
-            put_message(&transaction, entry.chat.id, message)?;
+            put_message(&transaction, entry.chat.id, message, false)?;
         }
     }
     transaction.commit()
 }
 
-fn put_value(database: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
-    database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", [name, value])?;
+/// The JSON form of attachments.
+fn attachments_json(attachments: &[Attachment]) -> rusqlite::Result<String> {
+    serde_json::to_string(attachments).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+/// Reads attachments. Those of another version are dropped rather than the message that has them.
+fn read_attachments(text: &str) -> Vec<Attachment> {
+    serde_json::from_str(text).unwrap_or_else(|error| {
+        log::warn!("attachments cannot be read and are dropped: {error}");
+        Vec::new()
+    })
+}
+
+fn put_draft_attachments(database: &Connection, chat: Id, attachments: &[Attachment]) -> rusqlite::Result<()> {
+    if attachments.is_empty() {
+        database.execute("DELETE FROM draft_attachments WHERE chat = ?", [chat])?;
+    } else {
+        let sql = "INSERT OR REPLACE INTO draft_attachments VALUES (?, ?)";
+        database.execute(sql, params![chat, attachments_json(attachments)?])?;
+    }
     Ok(())
 }
 
 fn put_chat(database: &Connection, chat: &Chat) -> rusqlite::Result<()> {
     // Not REPLACE, which deletes the row first and with it the messages.
-    let sql = "INSERT INTO chats (id, title, named, created, updated, deleted, system, leaf, draft)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-        ON CONFLICT (id) DO UPDATE SET title = ?2, named = ?3, updated = ?5, deleted = ?6, system = ?7, leaf = ?8, draft = ?9";
-    let Chat { id, title, named, created, updated, deleted, system, leaf, draft } = chat;
-    database.prepare_cached(sql)?.execute(params![id, title, named, created, updated, deleted, system, leaf, draft])?;
+    let sql = "INSERT INTO chats (id, title, named, pinned, created, updated, deleted, system, leaf, draft, options)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+        ON CONFLICT (id) DO UPDATE SET title = ?2, named = ?3, pinned = ?4, updated = ?6, deleted = ?7, system = ?8,
+            leaf = ?9, draft = ?10, options = ?11";
+    let Chat { id, title, named, pinned, created, updated, deleted, system, leaf, draft, attachments: _, options } =
+        chat;
+    let options =
+        serde_json::to_string(options).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let values = params![id, title, named, pinned, created, updated, deleted, system, leaf, draft, options];
+    database.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
 
-fn put_message(database: &Connection, chat: Id, message: &Message) -> rusqlite::Result<()> {
+/// Writes a message. It is in the index from now on unless `index` is false or it is growing.
+fn put_message(database: &Connection, chat: Id, message: &Message, index: bool) -> rusqlite::Result<()> {
     let sql = "INSERT INTO messages
-        (id, chat, parent, role, text, status, created, model, tokens, first_token_ms, tokens_per_s, note)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+        (id, chat, parent, role, text, status, created, model, tokens, first_token_ms, tokens_per_s, note, attachments,
+            indexed)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
         ON CONFLICT (id) DO UPDATE
-        SET parent = ?3, text = ?5, status = ?6, model = ?8, tokens = ?9, first_token_ms = ?10, tokens_per_s = ?11, note = ?12";
+        SET parent = ?3, text = ?5, status = ?6, model = ?8, tokens = ?9, first_token_ms = ?10, tokens_per_s = ?11,
+            note = ?12, attachments = ?13, indexed = ?14";
     let role = match message.role {
         Role::User => "user",
         Role::Model => "model",
@@ -209,22 +260,27 @@ fn put_message(database: &Connection, chat: Id, message: &Message) -> rusqlite::
         speed.map(|speed| speed.first_token_ms),
         speed.map(|speed| speed.tokens_per_s),
         message.note,
+        attachments_json(&message.attachments)?,
+        index && message.status != Status::Writing,
     ])?;
     Ok(())
 }
 
-/// Reads a chat from a row of `chats`.
-pub(super) fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
+/// Reads a chat from a row of `chats` with the attachments of its draft.
+fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
     Ok(Chat {
         id: row.get("id")?,
         title: row.get("title")?,
         named: row.get("named")?,
+        pinned: row.get("pinned")?,
         created: row.get("created")?,
         updated: row.get("updated")?,
         deleted: row.get("deleted")?,
         system: row.get("system")?,
         leaf: row.get("leaf")?,
         draft: row.get("draft")?,
+        attachments: row.get::<_, Option<String>>("attachments")?.map_or_else(Vec::new, |text| read_attachments(&text)),
+        options: ChatOptions::from_json(&row.get::<_, String>("options")?),
     })
 }
 
@@ -254,6 +310,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
             _ => return Err(wrong(role)),
         },
         text: row.get("text")?,
+        attachments: read_attachments(&row.get::<_, String>("attachments")?),
         status: Status::ALL.into_iter().find(|known| known.name() == status).ok_or_else(|| wrong(status))?,
         created: row.get("created")?,
         model: row.get("model")?,
@@ -267,57 +324,4 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         },
         note: row.get("note")?,
     })
-}
-
-/// Searches titles and messages outside the trash, ignoring case. Titles come first, then the newest messages, at most
-/// [`MAX_HITS`] in all.
-pub(super) fn search(database: &Connection, text: &str) -> rusqlite::Result<Vec<Hit>> {
-    let wanted = text.trim().to_lowercase();
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sql = "SELECT * FROM (
-            SELECT chats.id, NULL AS message, title, updated AS at FROM chats
-            WHERE deleted IS NULL AND contains_ci(title, ?1)
-            UNION ALL
-            SELECT chats.id, messages.id AS message, text, messages.created AS at
-            FROM messages JOIN chats ON chats.id = messages.chat
-            WHERE deleted IS NULL AND contains_ci(text, ?1)
-        ) ORDER BY message IS NOT NULL, at DESC LIMIT ?2";
-    let mut statement = database.prepare_cached(sql)?;
-    let hits = statement.query_map(params![wanted, MAX_HITS as i64], |row| {
-        let text: String = row.get(2)?;
-        Ok(Hit { chat: row.get(0)?, message: row.get(1)?, excerpt: excerpt(&text, &wanted) })
-    })?;
-    hits.collect()
-}
-
-/// The text around the first occurrence of `wanted`.
-fn excerpt(text: &str, wanted: &str) -> String {
-    const BEFORE: usize = 24;
-    const LONG: usize = 90;
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // Lower case may have more characters than upper case. For an excerpt the error does not matter.
-    let at = words.to_lowercase().find(wanted).map_or(0, |at| words.to_lowercase()[..at].chars().count());
-    let from = at.saturating_sub(BEFORE);
-    let mut short: String = words.chars().skip(from).take(LONG).collect();
-    if from > 0 {
-        short.insert(0, '…');
-    }
-    if words.chars().count() > from + LONG {
-        short.push('…');
-    }
-    short
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn excerpts_contain_the_searched_text() {
-        let text = format!("{} needle {}", "hay ".repeat(50), "stack ".repeat(50));
-        let short = excerpt(&text, "needle");
-        assert!(short.starts_with('…') && short.contains("needle") && short.ends_with('…'), "{short}");
-    }
 }

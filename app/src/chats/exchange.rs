@@ -1,13 +1,18 @@
-//! Export to Markdown and JSON, and import from JSON.
+//! Export to Markdown, HTML and JSON, and import from JSON, also from that of other programs.
+
+mod chatgpt;
+mod foreign;
+mod html;
+mod markdown;
+mod open_webui;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chat, Id, Message, Role, Status, Tree, new_id};
+use super::{Chat, Id, Message, Status, new_id};
 
 /// The largest file that is imported.
 const MAX_BYTES: u64 = 1 << 30;
@@ -22,6 +27,9 @@ pub struct Archive {
     version: u32,
     /// The chats.
     pub chats: Vec<ArchivedChat>,
+    /// What the file of another program contains and a chat cannot hold, as a sentence.
+    #[serde(skip)]
+    pub left_out: Option<String>,
 }
 
 /// A chat with its messages in an [`Archive`].
@@ -36,7 +44,7 @@ pub struct ArchivedChat {
 
 impl Default for Archive {
     fn default() -> Self {
-        Self { format: FORMAT.into(), version: VERSION, chats: Vec::new() }
+        Self { format: FORMAT.into(), version: VERSION, chats: Vec::new(), left_out: None }
     }
 }
 
@@ -48,18 +56,19 @@ impl Archive {
     }
 }
 
-/// Writes chats to a file, as Markdown if its name ends in `.md`, else as JSON. The write is atomic. Unless `overwrite`
-/// is set, an existing file is kept and the new name gets a number. Returns the path that was written.
+/// Writes chats to a file: as Markdown if its name ends in `.md`, as a page if it ends in `.html`, else as JSON. The write
+/// is atomic. Unless `overwrite` is set, an existing file is kept and the new name gets a number. Returns the path that was
+/// written.
 ///
 /// # Errors
 /// The reason, without the path.
 pub fn write(archive: &Archive, path: &Path, overwrite: bool) -> Result<PathBuf, String> {
     let path = if overwrite { path.to_owned() } else { unused_path(path) };
-    let markdown = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("md"));
-    let text = if markdown {
-        archive.chats.iter().map(to_markdown).collect::<Vec<_>>().join("\n---\n\n")
-    } else {
-        serde_json::to_string_pretty(archive).map_err(|error| error.to_string())? + "\n"
+    let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let text = match end.as_str() {
+        "md" => markdown::document(&archive.chats),
+        "html" | "htm" => html::page(&archive.chats),
+        _ => serde_json::to_string_pretty(archive).map_err(|error| error.to_string())? + "\n",
     };
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
@@ -88,25 +97,13 @@ fn unused_path(path: &Path) -> PathBuf {
     std::iter::once(path.to_owned()).chain(numbered).find(|path| !path.exists()).unwrap_or_default()
 }
 
-/// The shown branch as Markdown.
+/// The shown branch of a chat as Markdown.
 pub fn to_markdown(entry: &ArchivedChat) -> String {
-    let tree = Tree::new(entry.messages.clone(), entry.chat.leaf);
-    let mut text = format!("# {}\n", entry.chat.shown_title());
-    if !entry.chat.system.trim().is_empty() {
-        let _ = write!(text, "\n> {}\n", entry.chat.system.trim().replace('\n', "\n> "));
-    }
-    for message in tree.branch() {
-        let author = match (message.role, &message.model) {
-            (Role::User, _) => "You",
-            (Role::Model, Some(model)) => model,
-            (Role::Model, None) => "Model",
-        };
-        let _ = write!(text, "\n## {author}\n\n{}\n", message.text.trim_end());
-    }
-    text
+    markdown::document(std::slice::from_ref(entry))
 }
 
-/// Reads chats from a JSON file. They get new ids, so that they overwrite no existing chat.
+/// Reads chats from a JSON file: an export of Lapidary, ChatGPT's `conversations.json`, or an export of Open WebUI. Chats
+/// get new ids, so that they overwrite no existing chat.
 ///
 /// # Errors
 /// An error message that names the file.
@@ -117,16 +114,29 @@ pub fn read(path: &Path) -> Result<Archive, String> {
         return Err(failed(&"it is larger than 1 GiB"));
     }
     let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-    let mut archive: Archive = serde_json::from_str(&text)
-        .map_err(|error| failed(&format!("it is not a JSON export of Lapidary ({error})")))?;
-    if archive.format != FORMAT {
-        return Err(failed(&"it is not a JSON export of Lapidary"));
-    }
-    if archive.version > VERSION {
-        return Err(failed(&"it was written by a newer Lapidary; use that one"));
-    }
+    let mut archive = if text.trim_start().starts_with('[') {
+        foreign::read(&text).map_err(|reason| failed(&reason))?
+    } else {
+        let archive: Archive = serde_json::from_str(&text)
+            .map_err(|error| failed(&format!("it is not a JSON export of Lapidary ({error})")))?;
+        if archive.format != FORMAT {
+            return Err(failed(&"it is not a JSON export of Lapidary"));
+        }
+        if archive.version > VERSION {
+            return Err(failed(&"it was written by a newer Lapidary; use that one"));
+        }
+        archive
+    };
     archive.chats.iter_mut().for_each(assign_new_ids);
     Ok(archive)
+}
+
+/// Whether a JSON file that starts like this is probably one that [`read`] can read.
+pub fn begins_as_export(start: &str) -> bool {
+    let list = start.trim_start().starts_with('[');
+    let all = |fields: &[&str]| fields.iter().all(|field| start.contains(field));
+    all(&["\"lapidary-chats\""])
+        || (list && (all(&["\"mapping\"", "\"create_time\""]) || all(&["\"chat\"", "\"history\"", "\"messages\""])))
 }
 
 /// Gives a chat and its messages new ids. Unfinished messages become stopped ones.
@@ -143,85 +153,17 @@ fn assign_new_ids(entry: &mut ArchivedChat) {
         if matches!(message.status, Status::Writing | Status::Queued) {
             message.status = Status::Stopped;
         }
+        message.attachments.iter_mut().for_each(|attachment| attachment.id = new_id());
     }
     entry.chat.id = new_id();
     entry.chat.leaf = entry.chat.leaf.and_then(|leaf| new_ids.get(&leaf).copied());
     entry.chat.deleted = None;
+    entry.chat.attachments.iter_mut().for_each(|attachment| attachment.id = new_id());
+    entry.chat.options.drop_invalid();
     if entry.chat.title.trim().is_empty() {
         entry.chat.title = "Untitled".into();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn archive() -> Archive {
-        let mut chat = Chat::new();
-        chat.title = "Fruit".into();
-        chat.system = "Be brief.\nBe kind.".into();
-        let ask = Message::new(None, Role::User, "Name one", Status::Done);
-        let mut a = Message::new(Some(ask.id), Role::Model, "An apple.", Status::Done);
-        a.created = ask.created + 1;
-        a.model = Some("gemma".into());
-        let b =
-            Message { created: a.created + 1, ..Message::new(Some(ask.id), Role::Model, "A pear.", Status::Writing) };
-        chat.leaf = Some(a.id);
-        let mut archive = Archive::default();
-        archive.add(chat, vec![ask, a, b]);
-        archive
-    }
-
-    #[test]
-    fn markdown_contains_the_shown_branch() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("fruit.md");
-        write(&archive(), &path, false).unwrap();
-        let expected = "# Fruit\n\n> Be brief.\n> Be kind.\n\n## You\n\nName one\n\n## gemma\n\nAn apple.\n";
-        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left behind");
-    }
-
-    #[test]
-    fn no_file_is_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("fruit.md");
-        fs::write(&path, "mine").unwrap();
-        assert_eq!(write(&archive(), &path, false), Ok(folder.path().join("fruit (2).md")));
-        assert_eq!(write(&archive(), &path, false), Ok(folder.path().join("fruit (3).md")));
-        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
-        // The system's dialog has asked the user before.
-        assert_eq!(write(&archive(), &path, true), Ok(path.clone()));
-        assert_ne!(fs::read_to_string(&path).unwrap(), "mine");
-        assert!(write(&archive(), folder.path(), false).is_err());
-    }
-
-    #[test]
-    fn json_is_read_back_with_all_branches_and_new_ids() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("fruit.json");
-        let written = archive();
-        write(&written, &path, false).unwrap();
-        let read = read(&path).unwrap();
-        let (old, new) = (&written.chats[0], &read.chats[0]);
-        assert_eq!(new.messages.len(), 3);
-        assert_ne!(old.chat.id, new.chat.id);
-        assert_eq!(new.messages[1].parent, Some(new.messages[0].id));
-        assert_eq!(new.chat.leaf, Some(new.messages[1].id));
-        assert_eq!(new.messages[2].status, Status::Stopped);
-        assert_eq!((&new.chat.title, &new.chat.system), (&old.chat.title, &old.chat.system));
-    }
-
-    #[test]
-    fn other_files_are_refused_with_a_sentence() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.json");
-        for text in ["", "[]", "{\"format\": \"other\", \"version\": 1, \"chats\": []}", "\u{1}\u{2}"] {
-            fs::write(&path, text).unwrap();
-            assert!(read(&path).unwrap_err().contains("it is not a JSON export of Lapidary"), "{text:?}");
-        }
-        fs::write(&path, "{\"format\": \"lapidary-chats\", \"version\": 9, \"chats\": []}").unwrap();
-        assert!(read(&path).unwrap_err().contains("newer Lapidary"));
-        assert!(read(folder.path()).unwrap_err().contains("cannot be imported"));
-    }
-}
+mod tests;

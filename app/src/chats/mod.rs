@@ -1,18 +1,30 @@
 //! Chats: trees of messages, and their storage.
 
+mod attachment;
 mod database;
 pub mod exchange;
+mod find;
+mod groups;
+mod options;
 mod reader;
+mod search;
 pub mod store;
 mod store_event;
 pub mod tree;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
+pub use attachment::{Attachment, with_attachments};
+pub use find::find_ignoring_case;
+pub use groups::{Group, group_by_date};
+pub use options::ChatOptions;
 pub use reader::{Reader, change_value};
+pub use search::MAX_HITS;
 pub use store::Store;
 pub use store_event::{Hit, StoreEvent};
-pub use tree::Tree;
+pub use tree::{Removed, Tree};
 
 /// Identifies a chat or a message. Unique across machines, so that chats can be exchanged.
 pub type Id = i64;
@@ -110,6 +122,9 @@ pub struct Message {
     pub role: Role,
     /// Its text, in Markdown.
     pub text: String,
+    /// The texts attached to it, which the model reads before its text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// Its status.
     pub status: Status,
     /// Milliseconds since 1970.
@@ -129,7 +144,28 @@ impl Message {
     /// A message with a new id, created now.
     pub fn new(parent: Option<Id>, role: Role, text: impl Into<String>, status: Status) -> Self {
         let (id, created) = (new_id(), now());
-        Self { id, parent, role, text: text.into(), status, created, model: None, speed: None, note: None }
+        Self {
+            id,
+            parent,
+            role,
+            text: text.into(),
+            attachments: Vec::new(),
+            status,
+            created,
+            model: None,
+            speed: None,
+            note: None,
+        }
+    }
+
+    /// The message as the model sees it.
+    pub fn prompt_text(&self) -> Cow<'_, str> {
+        with_attachments(&self.attachments, &self.text)
+    }
+
+    /// Whether it has neither text nor attachments.
+    pub fn is_blank(&self) -> bool {
+        self.text.trim().is_empty() && self.attachments.is_empty()
     }
 }
 
@@ -143,6 +179,9 @@ pub struct Chat {
     /// Whether the user chose the title.
     #[serde(default)]
     pub named: bool,
+    /// Whether it is listed before all others.
+    #[serde(default)]
+    pub pinned: bool,
     /// Milliseconds since 1970.
     pub created: i64,
     /// The time of the last message, in milliseconds since 1970.
@@ -159,6 +198,12 @@ pub struct Chat {
     /// Text that is typed and not yet sent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub draft: String,
+    /// The attachments of the draft.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// What it chooses for itself in place of the settings.
+    #[serde(default)]
+    pub options: ChatOptions,
 }
 
 impl Chat {
@@ -169,12 +214,15 @@ impl Chat {
             id: new_id(),
             title: String::new(),
             named: false,
+            pinned: false,
             created: at,
             updated: at,
             deleted: None,
             system: String::new(),
             leaf: None,
             draft: String::new(),
+            attachments: Vec::new(),
+            options: ChatOptions::default(),
         }
     }
 

@@ -51,11 +51,7 @@ impl Reader {
     /// # Errors
     /// An error message.
     pub fn chats(&self) -> Result<Vec<Chat>, String> {
-        let chats = || {
-            let mut statement = self.database.prepare("SELECT * FROM chats ORDER BY updated DESC")?;
-            statement.query_map([], database::chat)?.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        let chats = chats().map_err(|error| format!("The chats cannot be read: {error}"))?;
+        let chats = database::chats(&self.database).map_err(|error| format!("The chats cannot be read: {error}"))?;
         Ok(chats.into_iter().filter(Chat::has_messages).collect())
     }
 

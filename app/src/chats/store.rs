@@ -12,14 +12,15 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::database::{Write, all_chats, apply, chat, import, is_transient, messages, open, search};
+use super::database::{Write, all_chats, apply, import, is_transient, messages, one_chat, open};
 use super::exchange::{self, Archive};
+use super::search::{index_more, search};
 use super::store_event::StoreEvent;
 use super::{Chat, Id, Message};
 
-pub use super::database::MAX_HITS;
+pub use super::search::MAX_HITS;
 
 /// How long to wait before a failed write is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
@@ -89,7 +90,8 @@ impl Store {
             match opened {
                 Ok((database, event)) => {
                     emit(event);
-                    WriteQueue { database, emit, pending: VecDeque::new(), failing: false }.run(&inbox);
+                    WriteQueue { database, emit, pending: VecDeque::new(), failing: false, unindexed: true }
+                        .run(&inbox);
                 }
                 Err(reason) => emit(StoreEvent::NotOpened(reason)),
             }
@@ -131,6 +133,15 @@ impl Store {
         self.request(Request::Write(std::iter::once(Write::Chat(chat.clone())).chain(messages).collect()));
     }
 
+    /// Saves a chat and the message that its draft became, in one transaction.
+    pub fn save_sent(&self, chat: &Chat, message: &Message) {
+        let mut writes = vec![Write::Chat(chat.clone()), Write::Message(chat.id, message.clone())];
+        if !message.attachments.is_empty() {
+            writes.push(Write::DraftAttachments(chat.id, chat.attachments.clone()));
+        }
+        self.request(Request::Write(writes));
+    }
+
     /// Saves a message of a chat.
     pub fn save_message(&self, chat: Id, message: &Message) {
         self.request(Request::Write(vec![Write::Message(chat, message.clone())]));
@@ -146,19 +157,22 @@ impl Store {
         self.request(Request::Write(vec![Write::Forget(chat)]));
     }
 
-    /// Saves the settings.
-    pub fn save_settings(&self, settings: String) {
-        self.request(Request::Write(vec![Write::Settings(settings)]));
+    /// Deletes a message permanently. `others` are the chat's messages that change with it, saved in one transaction.
+    pub fn forget_message(&self, chat: &Chat, message: Id, others: &[Message]) {
+        let others = others.iter().map(|message| Write::Message(chat.id, message.clone()));
+        let writes = std::iter::once(Write::Chat(chat.clone())).chain(others).chain([Write::ForgetMessage(message)]);
+        self.request(Request::Write(writes.collect()));
     }
 
-    /// Saves the unfinished edits.
-    pub fn save_edits(&self, edits: String) {
-        self.request(Request::Write(vec![Write::Edits(edits)]));
+    /// Saves a chat with the attachments of its draft, which [`Store::save_chat`] leaves as they are.
+    pub fn save_attachments(&self, chat: &Chat) {
+        let attachments = Write::DraftAttachments(chat.id, chat.attachments.clone());
+        self.request(Request::Write(vec![Write::Chat(chat.clone()), attachments]));
     }
 
-    /// Saves the turns that summaries are made from.
-    pub fn save_sources(&self, sources: String) {
-        self.request(Request::Write(vec![Write::Sources(sources)]));
+    /// Saves a value in JSON by its name.
+    pub fn save_value(&self, name: &'static str, json: String) {
+        self.request(Request::Write(vec![Write::Value(name, json)]));
     }
 
     /// Reads a chat's messages. The answer is [`StoreEvent::Messages`].
@@ -166,19 +180,19 @@ impl Store {
         self.request(Request::Messages(chat));
     }
 
-    /// Searches titles and messages for a text, ignoring case. The answer is [`StoreEvent::Found`] with this number.
+    /// Searches titles and messages for words, ignoring case. Text in double quotes is one word. The answer is [`StoreEvent::Found`] with this number.
     pub fn search(&self, number: u64, text: &str) {
         self.request(Request::Search(number, text.to_owned()));
     }
 
-    /// Exports chats to a file, as Markdown if its name ends in `.md`, else as JSON. The answer is
-    /// [`StoreEvent::Exported`]. Unless `overwrite` is set, an existing file is kept and the new name gets a number.
+    /// Exports chats to a file: as Markdown if its name ends in `.md`, as a page if it ends in `.html`, else as JSON. The
+    /// answer is [`StoreEvent::Exported`]. Unless `overwrite` is set, an existing file is kept and the new name gets a number.
     /// Returns whether the thread is there to do it.
     pub fn export(&self, chats: Vec<Id>, path: PathBuf, overwrite: bool) -> bool {
         self.request(Request::Export { chats, path, overwrite })
     }
 
-    /// Imports chats from a JSON file. The answer is [`StoreEvent::Imported`]. Chats that exist already are added again.
+    /// Imports chats from a JSON file; see [`exchange::read`]. The answer is [`StoreEvent::Imported`]. Chats that exist already are added again.
     /// Returns whether the thread is there to do it.
     pub fn import(&self, path: PathBuf) -> bool {
         self.request(Request::Import(path))
@@ -207,17 +221,30 @@ struct WriteQueue<S: Fn(StoreEvent)> {
     emit: S,
     pending: VecDeque<Write>,
     failing: bool,
+    /// Whether messages may be missing from the index of the search.
+    unindexed: bool,
 }
 
 impl<S: Fn(StoreEvent)> WriteQueue<S> {
     fn run(mut self, inbox: &Receiver<Request>) {
         let mut tried = Instant::now();
         loop {
-            let first = if self.pending.is_empty() {
-                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
+            let first = if !self.pending.is_empty() {
                 inbox.recv_timeout(RETRY_INTERVAL.saturating_sub(tried.elapsed()))
+            } else if self.unindexed {
+                inbox.recv_timeout(Duration::ZERO)
+            } else {
+                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             };
+            // A step between requests, so that none waits for the index.
+            if self.unindexed && self.pending.is_empty() && matches!(first, Err(RecvTimeoutError::Timeout)) {
+                self.unindexed = index_more(&self.database).unwrap_or_else(|error| {
+                    // Messages that are not in the index are found too, only slower.
+                    log::warn!("the messages cannot be indexed: {error}");
+                    false
+                });
+                continue;
+            }
             let mut close = matches!(first, Err(RecvTimeoutError::Disconnected));
             // All waiting requests at once: their writes form one transaction, which goes before the reads.
             let mut requests = Vec::new();
@@ -286,11 +313,20 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
 
     /// A chat and its messages as they will be after the waiting writes.
     fn read(&self, id: Id) -> rusqlite::Result<(Option<Chat>, Vec<Message>)> {
-        let mut found = self.database.query_row("SELECT * FROM chats WHERE id = ?", [id], chat).optional()?;
+        let mut found = one_chat(&self.database, id)?;
         let mut messages = messages(&self.database, id)?;
         for write in &self.pending {
             match write {
-                Write::Chat(chat) if chat.id == id => found = Some(chat.clone()),
+                Write::Chat(chat) if chat.id == id => {
+                    let attachments = found.take().map(|found| found.attachments).unwrap_or_default();
+                    found = Some(Chat { attachments, ..chat.clone() });
+                }
+                Write::DraftAttachments(chat, attachments) if *chat == id => {
+                    if let Some(found) = &mut found {
+                        found.attachments.clone_from(attachments);
+                    }
+                }
+                Write::ForgetMessage(message) => messages.retain(|known| known.id != *message),
                 Write::Message(chat, message) if *chat == id => {
                     match messages.iter_mut().find(|known| known.id == message.id) {
                         Some(known) => *known = message.clone(),
@@ -328,7 +364,12 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
             },
             Request::Import(path) => match exchange::read(&path) {
                 Ok(archive) => match import(&mut self.database, &archive) {
-                    Ok(()) => StoreEvent::Imported(archive.chats.into_iter().map(|entry| entry.chat).collect()),
+                    Ok(()) => {
+                        self.unindexed = true;
+                        let left_out = archive.left_out;
+                        let chats = archive.chats.into_iter().map(|entry| entry.chat).collect();
+                        StoreEvent::Imported { chats, left_out }
+                    }
                     Err(error) => StoreEvent::FileError(format!("{} cannot be imported: {error}.", path.display())),
                 },
                 Err(reason) => StoreEvent::FileError(reason),
@@ -350,226 +391,4 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::chats::{Hit, Role, Speed, Status};
-
-    fn no_wake() -> Arc<dyn Fn() + Send + Sync> {
-        Arc::new(|| {})
-    }
-
-    fn wait(store: &Store) -> StoreEvent {
-        store.events.recv_timeout(Duration::from_secs(20)).unwrap()
-    }
-
-    fn sample() -> (Chat, Vec<Message>) {
-        let mut chat = Chat::new();
-        chat.title = "Äpfel".into();
-        let first = Message::new(None, Role::User, "How many ÄPFEL?", Status::Done);
-        let mut second = Message::new(Some(first.id), Role::Model, "Seven.", Status::Stopped);
-        second.speed = Some(Speed { tokens: 3, first_token_ms: 12.5, tokens_per_s: 40.0 });
-        second.model = Some("guide".into());
-        second.note = Some("a note".into());
-        chat.leaf = Some(second.id);
-        (chat, vec![first, second])
-    }
-
-    fn save(store: &Store, chat: &Chat, messages: &[Message]) {
-        store.save_chat(chat);
-        messages.iter().for_each(|message| store.save_message(chat.id, message));
-    }
-
-    #[test]
-    fn saved_chats_are_read_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("data/chats.sqlite");
-        let (chat, messages) = sample();
-        {
-            let store = Store::open(Some(path.clone()), no_wake());
-            assert!(matches!(wait(&store), StoreEvent::Opened { chats, settings: None, .. } if chats.is_empty()));
-            save(&store, &chat, &messages);
-            store.append(messages[1].id, " Or eight.".into());
-            store.save_settings("{}".into());
-        }
-        let store = Store::open(Some(path), no_wake());
-        let StoreEvent::Opened { chats, settings, .. } = wait(&store) else { panic!() };
-        assert_eq!((chats, settings.as_deref()), (vec![chat.clone()], Some("{}")));
-        store.load(chat.id);
-        let StoreEvent::Messages(_, mut found) = wait(&store) else { panic!() };
-        found.sort_by_key(|message| message.role == Role::Model);
-        assert_eq!(found[0], messages[0]);
-        assert_eq!(found[1], Message { text: "Seven. Or eight.".into(), ..messages[1].clone() });
-        // A chat that is saved again keeps its messages. A deleted chat does not.
-        store.save_chat(&chat);
-        store.load(chat.id);
-        assert!(matches!(wait(&store), StoreEvent::Messages(_, found) if found.len() == 2));
-        store.forget(chat.id);
-        store.load(chat.id);
-        assert!(matches!(wait(&store), StoreEvent::Messages(_, found) if found.is_empty()));
-    }
-
-    #[test]
-    fn search_ignores_case_and_finds_titles_and_messages() {
-        let store = Store::open(None, no_wake());
-        wait(&store);
-        let (mut chat, messages) = sample();
-        save(&store, &chat, &messages);
-        store.search(1, " äpfel ");
-        let StoreEvent::Found(1, hits) = wait(&store) else { panic!() };
-        assert_eq!(hits.len(), 2);
-        assert_eq!(hits[1], Hit { chat: chat.id, message: Some(messages[0].id), excerpt: "How many ÄPFEL?".into() });
-        store.search(2, "100%");
-        assert!(matches!(wait(&store), StoreEvent::Found(2, hits) if hits.is_empty()));
-        chat.deleted = Some(super::super::now());
-        store.save_chat(&chat);
-        store.search(3, "äpfel");
-        assert!(matches!(wait(&store), StoreEvent::Found(3, hits) if hits.is_empty()), "the trash is not searched");
-    }
-
-    /// A write queue without its thread over a database that cannot grow, and its events.
-    fn on_a_full_disk(path: &Path) -> (WriteQueue<impl Fn(StoreEvent) + use<>>, Receiver<StoreEvent>) {
-        let (sender, events) = mpsc::channel();
-        let emit = move |event| sender.send(event).unwrap();
-        let queue = WriteQueue { database: open(Some(path)).unwrap(), emit, pending: VecDeque::new(), failing: false };
-        let pages: i64 = queue.database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-        limit(&queue.database, pages);
-        (queue, events)
-    }
-
-    fn limit(database: &Connection, pages: i64) {
-        database.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, i64>(0)).unwrap();
-    }
-
-    #[test]
-    fn writes_refused_by_a_full_disk_are_kept_and_saved_later() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
-        let (chat, mut messages) = sample();
-        messages[1].text = "long ".repeat(10_000);
-        queue.pending.push_back(Write::Chat(chat.clone()));
-        queue.pending.extend(messages.iter().map(|message| Write::Message(chat.id, message.clone())));
-        queue.pending.push_back(Write::Append(messages[1].id, "and longer".into()));
-        queue.write();
-        queue.write();
-        let StoreEvent::CannotSave(reason) = events.try_recv().unwrap() else { panic!() };
-        assert!(reason.contains("full"), "{reason}");
-        assert!(events.try_recv().is_err(), "it is reported once");
-        // Reads meanwhile include the waiting writes, which can be exported to another disk.
-        queue.answer(Request::Messages(chat.id));
-        let StoreEvent::Messages(_, mut shown) = events.try_recv().unwrap() else { panic!() };
-        shown.sort_by_key(|message| message.role == Role::Model);
-        assert!(shown.len() == 2 && shown[1].text.ends_with("long and longer"));
-        let rescued = folder.path().join("rescued.json");
-        queue.answer(Request::Export { chats: vec![chat.id], path: rescued.clone(), overwrite: false });
-        assert!(matches!(events.try_recv().unwrap(), StoreEvent::Exported(_, 1)));
-        assert!(std::fs::read_to_string(rescued).unwrap().contains("long and longer"));
-        limit(&queue.database, 1 << 20);
-        queue.write();
-        assert!(matches!(events.try_recv().unwrap(), StoreEvent::SavedAgain));
-        let mut saved = super::messages(&queue.database, chat.id).unwrap();
-        saved.sort_by_key(|message| message.role == Role::Model);
-        assert!(saved == shown);
-    }
-
-    #[test]
-    fn an_import_that_does_not_fit_is_reported_and_blocks_no_other_write() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
-        let (chat, mut messages) = sample();
-        messages[1].text = "long ".repeat(10_000);
-        let file = folder.path().join("large.json");
-        let mut archive = Archive::default();
-        archive.add(chat, messages);
-        exchange::write(&archive, &file, false).unwrap();
-        queue.answer(Request::Import(file));
-        let StoreEvent::FileError(reason) = events.try_recv().unwrap() else { panic!() };
-        assert!(reason.contains("large.json cannot be imported") && reason.contains("full"), "{reason}");
-        queue.pending.push_back(Write::Settings("{}".into()));
-        queue.write();
-        assert!(queue.pending.is_empty() && events.try_recv().is_err());
-    }
-
-    #[test]
-    fn a_write_refused_by_the_database_blocks_no_other_write() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut queue, events) = on_a_full_disk(&folder.path().join("chats.sqlite"));
-        limit(&queue.database, 1 << 20);
-        let (chat, messages) = sample();
-        queue.pending.push_back(Write::Message(7, messages[0].clone()));
-        queue.pending.push_back(Write::Chat(chat.clone()));
-        queue.write();
-        assert!(matches!(events.try_recv().unwrap(), StoreEvent::FileError(_)), "no chat 7 is there");
-        assert!(queue.pending.is_empty() && events.try_recv().is_err());
-        assert_eq!(queue.read(chat.id).unwrap().0, Some(chat));
-    }
-
-    #[test]
-    fn a_newer_or_broken_database_is_refused_and_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("chats.sqlite");
-        open(Some(&path)).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        assert!(open(Some(&path)).unwrap_err().contains("newer Lapidary"));
-        std::fs::write(&path, "this is no database, whatever its name says").unwrap();
-        assert!(open(Some(&path)).unwrap_err().contains("cannot be opened"));
-        assert_eq!(std::fs::read(&path).unwrap().len(), 43);
-    }
-
-    #[test]
-    fn the_newest_hits_are_returned_if_there_are_too_many() {
-        let store = Store::open(None, no_wake());
-        wait(&store);
-        let (chat, _) = sample();
-        let messages: Vec<Message> = (0..MAX_HITS as i64 + 50)
-            .map(|created| Message { created, ..Message::new(None, Role::User, "hay", Status::Done) })
-            .collect();
-        store.save_chat_with(&chat, &messages);
-        store.search(1, "hay");
-        let StoreEvent::Found(1, hits) = wait(&store) else { panic!() };
-        let newest: Vec<_> = messages.iter().rev().take(MAX_HITS).map(|message| Some(message.id)).collect();
-        assert_eq!(hits.iter().map(|hit| hit.message).collect::<Vec<_>>(), newest);
-    }
-
-    #[test]
-    fn without_a_database_chats_are_still_found_and_exported() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("chats.sqlite");
-        std::fs::write(&path, "this is no database, whatever its name says").unwrap();
-        let store = Store::open(Some(path.clone()), no_wake());
-        assert!(matches!(wait(&store), StoreEvent::NotOpened(_)));
-        let (chat, messages) = sample();
-        save(&store, &chat, &messages);
-        store.search(1, "seven");
-        assert!(matches!(wait(&store), StoreEvent::Found(1, hits) if hits.len() == 1));
-        store.export(vec![chat.id], folder.path().join("saved.json"), false);
-        assert!(matches!(wait(&store), StoreEvent::Exported(_, 1)));
-        drop(store);
-        assert_eq!(std::fs::read(&path).unwrap().len(), 43);
-        // The same without a data folder.
-        let store = Store::without_folder("No folder".into(), no_wake());
-        assert!(matches!(wait(&store), StoreEvent::NotOpened(reason) if reason == "No folder"));
-        save(&store, &chat, &messages);
-        store.search(1, "seven");
-        assert!(matches!(wait(&store), StoreEvent::Found(1, hits) if hits.len() == 1));
-    }
-
-    #[test]
-    fn the_end_of_the_thread_is_reported_once() {
-        let (requests, inbox) = mpsc::channel();
-        let (_, events) = mpsc::channel();
-        drop(inbox);
-        let store = Store { requests, events, thread: None, reported: Cell::new(Reported::Nothing) };
-        assert!(matches!(store.event(), Some(StoreEvent::NotOpened(_))), "the window waits for it to load a model");
-        assert!(matches!(store.event(), Some(StoreEvent::Ended)));
-        store.save_settings("{}".into());
-        assert!(store.event().is_none());
-        assert!(!store.export(vec![1], "chats.json".into(), false));
-    }
-
-    #[test]
-    fn errors_of_the_file_are_transient() {
-        let refused = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
-        use rusqlite::ffi::{SQLITE_CONSTRAINT, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB};
-        assert!([SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB].into_iter().all(|code| is_transient(&refused(code))));
-        assert!(!is_transient(&refused(SQLITE_CONSTRAINT)));
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! What the store reports to the window.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use super::{Chat, Id, Message};
@@ -11,12 +13,8 @@ pub enum StoreEvent {
     Opened {
         /// All chats including those in the trash, the latest first.
         chats: Vec<Chat>,
-        /// The settings last saved by [`Store::save_settings`](super::Store::save_settings).
-        settings: Option<String>,
-        /// The edits last saved by [`Store::save_edits`](super::Store::save_edits).
-        edits: Option<String>,
-        /// The sources last saved by [`Store::save_sources`](super::Store::save_sources).
-        sources: Option<String>,
+        /// The values last saved by [`Store::save_value`](super::Store::save_value), by name.
+        values: HashMap<String, String>,
     },
     /// The database cannot be opened, and why. Chats are kept only until the program ends.
     NotOpened(String),
@@ -32,8 +30,13 @@ pub enum StoreEvent {
     Ended,
     /// This number of chats was exported to this file.
     Exported(PathBuf, usize),
-    /// These chats were imported.
-    Imported(Vec<Chat>),
+    /// Chats were imported.
+    Imported {
+        /// The chats.
+        chats: Vec<Chat>,
+        /// What the file contains and a chat cannot hold, as a sentence.
+        left_out: Option<String>,
+    },
     /// An operation failed: a write that the database refused, a read, a search, an import or an export. Holds an error
     /// message.
     FileError(String),
@@ -46,6 +49,8 @@ pub struct Hit {
     pub chat: Id,
     /// The message that contains the text; `None` if the title does.
     pub message: Option<Id>,
-    /// The text around it.
+    /// The text around it, in one line.
     pub excerpt: String,
+    /// The bytes of the excerpt that are searched for, in order.
+    pub ranges: Vec<Range<usize>>,
 }

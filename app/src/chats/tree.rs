@@ -16,6 +16,15 @@ pub struct Tree {
     path: Vec<Id>,
 }
 
+/// A message that was removed from a tree.
+#[derive(Clone, Debug)]
+pub struct Removed {
+    /// The message.
+    pub message: Message,
+    /// The messages that followed it.
+    pub below: Vec<Id>,
+}
+
 impl Tree {
     /// The tree of a chat's messages, given in any order, showing the branch that ends in `leaf`. A message whose parent is
     /// missing becomes a first message rather than being lost, and so does one message of each cycle.
@@ -112,6 +121,61 @@ impl Tree {
         moved
     }
 
+    /// Removes a message. What follows it follows its parent from now on.
+    pub fn remove(&mut self, id: Id) -> Option<Removed> {
+        let message = self.messages.remove(&id)?;
+        let below = self.children.remove(&Some(id)).unwrap_or_default();
+        for child in &below {
+            if let Some(child) = self.messages.get_mut(child) {
+                child.parent = message.parent;
+            }
+        }
+        let siblings = self.children.entry(message.parent).or_default();
+        let at = siblings.iter().position(|sibling| *sibling == id).unwrap_or(siblings.len());
+        siblings.splice(at..(at + 1).min(siblings.len()), below.iter().copied());
+        let next = self.shown.remove(&Some(id)).or(below.last().copied());
+        if self.shown.get(&message.parent) == Some(&id) {
+            match next {
+                Some(next) => self.shown.insert(message.parent, next),
+                None => self.shown.remove(&message.parent),
+            };
+        }
+        if self.leaf != Some(id) {
+            self.show(self.leaf);
+        } else {
+            match message.parent.or_else(|| self.children.get(&None)?.last().copied()) {
+                Some(parent) => self.show_through(parent),
+                None => self.show(None),
+            }
+        }
+        Some(Removed { message, below })
+    }
+
+    /// Puts a removed message back and shows it. Returns the messages that follow it again.
+    pub fn restore(&mut self, removed: Removed) -> Vec<Id> {
+        let Removed { mut message, below } = removed;
+        message.parent = message.parent.filter(|parent| self.messages.contains_key(parent));
+        let (id, parent) = (message.id, message.parent);
+        let siblings = self.children.entry(parent).or_default();
+        let at = siblings.iter().position(|sibling| below.contains(sibling)).unwrap_or(siblings.len());
+        let (below, mut rest): (Vec<Id>, Vec<Id>) =
+            std::mem::take(siblings).into_iter().partition(|sibling| below.contains(sibling));
+        rest.insert(at.min(rest.len()), id);
+        self.children.insert(parent, rest);
+        for child in &below {
+            if let Some(child) = self.messages.get_mut(child) {
+                child.parent = Some(id);
+            }
+        }
+        if let Some(shown) = self.shown.get(&parent).filter(|shown| below.contains(shown)).copied() {
+            self.shown.insert(Some(id), shown);
+        }
+        self.children.insert(Some(id), below.clone());
+        self.messages.insert(id, message);
+        self.show_through(id);
+        below
+    }
+
     /// A message.
     pub fn get(&self, id: Id) -> Option<&Message> {
         self.messages.get(&id)
@@ -194,8 +258,8 @@ impl Tree {
         }
     }
 
-    /// The prompt's turns: the branch up to and including `last`, without empty replies. Consecutive messages of one role,
-    /// which an import may contain, are joined. The first turn is always the user's.
+    /// The prompt's turns: the branch up to and including `last`, with attachments and without empty replies. Consecutive
+    /// messages of one role, which an import or a deleted message leaves, are joined. The first turn is always the user's.
     pub fn turns(&self, last: Id) -> Vec<(Role, String)> {
         let mut turns: Vec<(Role, String)> = Vec::new();
         for message in self.path_to(last).iter().filter_map(|id| self.messages.get(id)) {
@@ -205,9 +269,9 @@ impl Tree {
             match turns.last_mut() {
                 Some((role, text)) if *role == message.role => {
                     text.push_str("\n\n");
-                    text.push_str(&message.text);
+                    text.push_str(&message.prompt_text());
                 }
-                _ => turns.push((message.role, message.text.clone())),
+                _ => turns.push((message.role, message.prompt_text().into_owned())),
             }
         }
         if turns.first().is_some_and(|(role, _)| *role == Role::Model) {
@@ -218,116 +282,4 @@ impl Tree {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(id: Id, parent: Option<Id>, role: Role, text: &str) -> Message {
-        Message { id, created: id, ..Message::new(parent, role, text, Status::Done) }
-    }
-
-    /// 1 ─ 2 ─ 3 ─ 4, where 5 is a retry of 2, and 6 an edit of 1 with its reply 7.
-    fn tree() -> Tree {
-        let mut tree = Tree::default();
-        tree.add(message(1, None, Role::User, "a"));
-        tree.add(message(2, Some(1), Role::Model, "b"));
-        tree.add(message(3, Some(2), Role::User, "c"));
-        tree.add(message(4, Some(3), Role::Model, "d"));
-        tree.add(message(5, Some(1), Role::Model, "e"));
-        tree.add(message(6, None, Role::User, "f"));
-        tree.add(message(7, Some(6), Role::Model, "g"));
-        tree
-    }
-
-    #[test]
-    fn branches_are_switched_and_remembered() {
-        let mut tree = tree();
-        assert_eq!(tree.path(), [6, 7]);
-        assert_eq!(tree.sibling_position(6), (1, 2));
-        tree.show_sibling(6, -1);
-        assert_eq!(tree.path(), [1, 5], "the retry was shown last");
-        tree.show_sibling(5, -1);
-        assert_eq!(tree.path(), [1, 2, 3, 4]);
-        tree.show_sibling(1, 1);
-        tree.show_sibling(6, -1);
-        assert_eq!(tree.path(), [1, 2, 3, 4], "and now the first reply was");
-        tree.show_sibling(1, -1);
-        tree.show_sibling(4, 1);
-        assert_eq!(tree.path(), [1, 2, 3, 4], "there is nothing beyond the ends");
-    }
-
-    #[test]
-    fn a_tree_is_the_same_after_a_restart() {
-        let tree = tree();
-        let again = Tree::new(tree.messages().cloned().collect(), Some(4));
-        assert_eq!(again.path(), [1, 2, 3, 4]);
-        assert_eq!(again.sibling_position(2), (0, 2));
-        assert_eq!(Tree::new(tree.messages().cloned().collect(), Some(99)).path(), [6, 7]);
-    }
-
-    #[test]
-    fn orphans_and_cycles_are_shown() {
-        let messages = vec![
-            message(1, Some(99), Role::User, "a"),
-            message(2, Some(3), Role::User, "b"),
-            message(3, Some(2), Role::Model, "c"),
-            message(4, Some(4), Role::User, "d"),
-        ];
-        let tree = Tree::new(messages, None);
-        assert_eq!(tree.messages().filter(|message| message.parent.is_none()).count(), 3);
-        assert_eq!(tree.sibling_position(1), (0, 3));
-        assert_eq!(tree.path_to(2), [3, 2], "only one link of a cycle is cut");
-    }
-
-    #[test]
-    fn a_message_is_shown_with_the_branch_below_it() {
-        let mut tree = tree();
-        tree.show_through(2);
-        assert_eq!(tree.path(), [1, 2, 3, 4]);
-        tree.add_hidden(message(8, Some(6), Role::Model, "h"));
-        assert_eq!(tree.path(), [1, 2, 3, 4]);
-        tree.show_through(6);
-        assert_eq!(tree.path(), [6, 7], "what was shown last");
-    }
-
-    /// Walking to the root from every message would take minutes.
-    #[test]
-    fn a_long_chat_is_read_at_once() {
-        let count = 200_000;
-        let messages = (1..=count).rev().map(|id| message(id, Some(id - 1).filter(|id| *id > 0), Role::User, "a"));
-        let started = std::time::Instant::now();
-        let tree = Tree::new(messages.collect(), None);
-        assert_eq!(tree.path().len(), count as usize);
-        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
-    }
-
-    #[test]
-    fn turns_alternate() {
-        let mut tree = Tree::default();
-        tree.add(message(1, None, Role::User, "a"));
-        tree.add(message(2, Some(1), Role::Model, " "));
-        tree.add(message(3, Some(2), Role::User, "b"));
-        assert_eq!(tree.turns(3), [(Role::User, "a\n\nb".to_owned())]);
-        tree.add(message(4, Some(3), Role::Model, ""));
-        assert_eq!(tree.turns(4).len(), 2, "a reply that begins is an open turn");
-    }
-
-    #[test]
-    fn queued_messages_follow_the_reply() {
-        let queued = |id, parent| Message { status: Status::Queued, ..message(id, Some(parent), Role::User, "q") };
-        let mut tree = Tree::default();
-        tree.add(message(1, None, Role::User, "a"));
-        tree.add(queued(2, 1));
-        tree.add(queued(3, 2));
-        tree.add(message(4, Some(1), Role::Model, ""));
-        assert_eq!(tree.move_queue_after(4, None), [2]);
-        assert_eq!(tree.path(), [1, 4, 2, 3]);
-        assert_eq!(tree.sibling_position(4), (0, 1));
-        // The same for the reply that replaces it.
-        assert!(tree.has_children(4) && !tree.is_followed(4));
-        tree.show(Some(1));
-        tree.add(message(5, Some(1), Role::Model, ""));
-        assert_eq!(tree.move_queue_after(5, Some(4)), [2]);
-        assert_eq!(tree.path(), [1, 5, 2, 3]);
-        assert!(!tree.has_children(4));
-    }
-}
+mod tests;

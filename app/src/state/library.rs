@@ -1,31 +1,39 @@
-//! The list of chats: opening, saving, searching, deleting, exporting and importing.
+//! The list of chats and the trees that are in memory: opening, changing, deleting.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::{Notice, State};
-use crate::chats::{Chat, Id, Tree, now, store};
-use crate::worker::{Command, DroppedFile};
+use super::State;
+use crate::chats::{Chat, Group, Id, Tree, group_by_date, now};
 
-impl State {
-    /// The chats outside the trash that have messages, the latest first.
-    pub fn visible_chats(&self) -> Vec<&Chat> {
-        let shown = |chat: &&Chat| chat.deleted.is_none() && !chat.title.is_empty();
-        let mut chats: Vec<&Chat> = self.chats.iter().filter(shown).collect();
-        chats.sort_by_key(|chat| std::cmp::Reverse(chat.updated));
-        chats
+/// The trees of this many chats that were opened last stay in memory.
+const KEPT_TREES: usize = 8;
+
+/// All chats, and the messages of some.
+pub(super) struct Library {
+    pub(super) chats: Vec<Chat>,
+    pub(super) trees: HashMap<Id, Tree>,
+    /// Chats whose messages are being read. A second read could undo changes made after the first.
+    pub(super) requested: HashSet<Id>,
+    /// The open chat.
+    pub(super) open: Id,
+    /// The chats that were open, the last one first.
+    recent: VecDeque<Id>,
+}
+
+impl Library {
+    /// A library of one empty chat, which is open.
+    pub(super) fn new() -> Self {
+        let chat = Chat::new();
+        Self {
+            open: chat.id,
+            trees: HashMap::from([(chat.id, Tree::default())]),
+            requested: HashSet::new(),
+            recent: VecDeque::from([chat.id]),
+            chats: vec![chat],
+        }
     }
 
-    /// The chats in the trash, the last deleted first.
-    pub fn trash(&self) -> Vec<&Chat> {
-        let mut chats: Vec<&Chat> = self.chats.iter().filter(|chat| chat.deleted.is_some()).collect();
-        chats.sort_by_key(|chat| std::cmp::Reverse(chat.deleted));
-        chats
-    }
-
-    /// The chat with this id.
-    pub fn chat(&self, id: Id) -> Option<&Chat> {
+    pub(super) fn chat(&self, id: Id) -> Option<&Chat> {
         self.chats.iter().find(|chat| chat.id == id)
     }
 
@@ -33,33 +41,69 @@ impl State {
         self.chats.iter_mut().find(|chat| chat.id == id)
     }
 
+    /// The messages of the open chat, if they are in memory.
+    pub(super) fn tree(&self) -> Option<&Tree> {
+        self.trees.get(&self.open)
+    }
+
+    /// Makes a chat the open one.
+    pub(super) fn set_open(&mut self, id: Id) {
+        self.open = id;
+        self.recent.retain(|known| *known != id);
+        self.recent.push_front(id);
+        self.recent.truncate(KEPT_TREES);
+    }
+
+    /// Drops the trees of chats that were not open lately and can be read again. Those in `needed` stay, and so do those
+    /// of chats that may not be saved yet.
+    fn drop_old_trees(&mut self, needed: &HashSet<Id>) {
+        let (recent, chats) = (&self.recent, &self.chats);
+        self.trees.retain(|id, _| {
+            let is_unsaved = || chats.iter().any(|chat| chat.id == *id && chat.title.is_empty());
+            recent.contains(id) || needed.contains(id) || is_unsaved()
+        });
+    }
+}
+
+impl State {
+    /// The chats outside the trash that have messages, the latest first.
+    pub fn visible_chats(&self) -> Vec<&Chat> {
+        let shown = |chat: &&Chat| chat.deleted.is_none() && !chat.title.is_empty();
+        let mut chats: Vec<&Chat> = self.library.chats.iter().filter(shown).collect();
+        chats.sort_by_key(|chat| std::cmp::Reverse(chat.updated));
+        chats
+    }
+
+    /// The chats of [`State::visible_chats`] by date, in the time zone of this machine. Pinned ones come first.
+    pub fn grouped_chats(&self) -> Vec<Group<'_>> {
+        group_by_date(self.visible_chats(), &jiff::ZonedDateTime::now())
+    }
+
+    /// The chats in the trash, the last deleted first.
+    pub fn trash(&self) -> Vec<&Chat> {
+        let mut chats: Vec<&Chat> = self.library.chats.iter().filter(|chat| chat.deleted.is_some()).collect();
+        chats.sort_by_key(|chat| std::cmp::Reverse(chat.deleted));
+        chats
+    }
+
+    /// The chat with this id.
+    pub fn chat(&self, id: Id) -> Option<&Chat> {
+        self.library.chat(id)
+    }
+
     /// The id of the open chat.
     pub fn open_id(&self) -> Id {
-        self.open
+        self.library.open
     }
 
     /// The open chat.
     pub fn open(&self) -> Option<&Chat> {
-        self.chat(self.open)
+        self.chat(self.library.open)
     }
 
     /// The messages of the open chat; `None` while they are read.
     pub fn tree(&self) -> Option<&Tree> {
-        self.trees.get(&self.open)
-    }
-
-    /// The draft of the open chat.
-    pub fn draft(&self) -> &str {
-        self.open().map_or("", |chat| &chat.draft)
-    }
-
-    /// Changes the draft of the open chat.
-    pub fn set_draft(&mut self, text: String) {
-        if let Some(chat) = self.chat_mut(self.open) {
-            chat.draft = text;
-        }
-        self.counts.draft_changed(self.open);
-        self.draft_changed.get_or_insert_with(Instant::now);
+        self.library.tree()
     }
 
     /// Opens a chat.
@@ -67,11 +111,11 @@ impl State {
         if self.chat(id).is_none() {
             return;
         }
-        if id != self.open {
+        if id != self.library.open {
             self.leave_chat();
             self.set_open(id);
         }
-        if !self.trees.contains_key(&id) && self.requested.insert(id) {
+        if !self.library.trees.contains_key(&id) && self.library.requested.insert(id) {
             self.store.load(id);
         }
     }
@@ -80,7 +124,7 @@ impl State {
     pub fn open_message(&mut self, chat: Id, message: Option<Id>) {
         self.open_chat(chat);
         self.scroll_to = message;
-        if let (Some(message), Some(tree)) = (message, self.trees.get_mut(&chat))
+        if let (Some(message), Some(tree)) = (message, self.library.trees.get_mut(&chat))
             && !tree.path().contains(&message)
         {
             tree.show_through(message);
@@ -90,7 +134,8 @@ impl State {
     /// Opens an empty chat.
     pub fn new_chat(&mut self) {
         self.leave_chat();
-        match self.chats.iter().find(|chat| chat.title.is_empty() && chat.deleted.is_none()).map(|chat| chat.id) {
+        let empty = self.library.chats.iter().find(|chat| chat.title.is_empty() && chat.deleted.is_none());
+        match empty.map(|chat| chat.id) {
             Some(empty) => self.set_open(empty),
             None => self.add_chat(Chat { system: self.settings.system.clone(), ..Chat::new() }),
         }
@@ -98,7 +143,7 @@ impl State {
 
     /// Replaces the old default system prompt of empty chats with the new one.
     pub(super) fn default_system_changed(&mut self, old: &str) {
-        for chat in self.chats.iter_mut().filter(|chat| chat.title.is_empty() && chat.system == old) {
+        for chat in self.library.chats.iter_mut().filter(|chat| chat.title.is_empty() && chat.system == old) {
             chat.system.clone_from(&self.settings.system);
         }
     }
@@ -107,88 +152,29 @@ impl State {
     pub(super) fn add_chat(&mut self, chat: Chat) {
         self.leave_chat();
         self.set_open(chat.id);
-        self.trees.insert(chat.id, Tree::default());
+        self.library.trees.insert(chat.id, Tree::default());
         if !chat.title.is_empty() {
             self.store.save_chat(&chat);
         }
-        self.chats.push(chat);
+        self.library.chats.push(chat);
     }
 
     /// Makes a chat the open one.
     fn set_open(&mut self, id: Id) {
-        self.open = id;
-        self.editing = self.hidden_edits.remove(&id);
+        self.library.set_open(id);
+        self.editing = self.drafts.hidden.remove(&id);
     }
 
-    /// Saves the open chat's draft and edit before another chat is opened, and drops trees that can be read again.
+    /// Saves the open chat's draft and edit before another chat is opened, and drops old trees.
     fn leave_chat(&mut self) {
         self.save_draft();
         if let Some(edit) = self.editing.take() {
-            self.hidden_edits.insert(self.open, edit);
+            self.drafts.hidden.insert(self.library.open, edit);
         }
         self.alternatives = None;
-        // Trees can be read again only if the database has all of their messages. Trees with a reply or a job are needed.
-        if self.cannot_save.is_some() || self.store_ended || !matches!(self.opened, Some(Ok(()))) {
-            return;
-        }
-        let keep: Vec<Id> = self.reply.iter().map(|reply| reply.chat).chain([self.open]).collect();
-        let jobs = self.jobs.is_empty();
-        let chats = &self.chats;
-        self.trees.retain(|id, _| {
-            let unsaved = chats.iter().any(|chat| chat.id == *id && chat.title.is_empty());
-            unsaved || !jobs || keep.contains(id)
-        });
-    }
-
-    /// Saves the draft of the open chat and all edits.
-    pub(super) fn save_draft(&mut self) {
-        self.save_edits();
-        let changed = self.draft_changed.take().is_some();
-        let Some(chat) = self.chats.iter().find(|chat| chat.id == self.open) else { return };
-        // An empty chat is saved if its system prompt differs from the default, present or last saved.
-        let is_default = |system: &str| {
-            system == self.settings.system || self.saved_settings.as_ref().is_some_and(|saved| system == saved.system)
-        };
-        if chat.has_messages() || !chat.draft.is_empty() || !is_default(&chat.system) {
-            self.store.save_chat(chat);
-        } else if changed {
-            // An earlier draft may have been saved.
-            self.store.forget(chat.id);
-        }
-    }
-
-    /// Saves the unfinished edits if they changed.
-    fn save_edits(&mut self) {
-        let open = self.editing.iter().map(|edit| (self.open, edit));
-        let open = open.chain(self.hidden_edits.iter().map(|(chat, edit)| (*chat, edit)));
-        let abandoned = self.abandoned_edits.iter().map(|(id, (chat, text))| (*id, (*chat, text)));
-        let edits: BTreeMap<Id, (Id, &String)> =
-            abandoned.chain(open.map(|(chat, (id, text))| (*id, (chat, text)))).collect();
-        let edits = if edits.is_empty() { String::new() } else { serde_json::to_string(&edits).unwrap_or_default() };
-        if edits != self.saved_edits {
-            self.store.save_edits(edits.clone());
-            self.saved_edits = edits;
-        }
-    }
-
-    /// Restores the saved edits. Each appears again when its message is edited.
-    pub(super) fn restore_edits(&mut self, saved: Option<&str>) {
-        let saved = saved.unwrap_or_default();
-        // Unreadable edits come from another version and are dropped.
-        let edits: BTreeMap<Id, (Id, String)> = serde_json::from_str(saved).unwrap_or_default();
-        self.abandoned_edits.extend(edits);
-        self.saved_edits = saved.to_owned();
-    }
-
-    /// Must be called after the text of an edit changed.
-    pub fn edit_changed(&mut self) {
-        self.draft_changed.get_or_insert_with(Instant::now);
-    }
-
-    /// Saves drafts and edits a second after they changed.
-    pub(super) fn save_draft_in_time(&mut self) {
-        if self.draft_changed.is_some_and(|since| since.elapsed() >= Duration::from_secs(1)) {
-            self.save_draft();
+        // Trees can be read again only if the database has all of their messages.
+        if self.cannot_save.is_none() && !self.store_ended && matches!(self.opened, Some(Ok(()))) {
+            self.library.drop_old_trees(&self.queue.chats());
         }
     }
 
@@ -204,23 +190,29 @@ impl State {
         });
     }
 
+    /// Lists a chat before all others, or no longer.
+    pub fn pin(&mut self, id: Id, pinned: bool) {
+        self.change_chat(id, |chat| chat.pinned = pinned);
+    }
+
     /// Sets the system prompt of the open chat.
     pub fn set_system(&mut self, system: String) {
-        self.change_chat(self.open, |chat| chat.system = system);
+        self.change_chat(self.library.open, |chat| chat.system = system);
         // The system prompt of an empty chat is saved together with its draft.
-        self.draft_changed.get_or_insert_with(Instant::now);
+        self.drafts.touch();
     }
 
     /// Shows a sibling of a message; see [`Tree::show_sibling`].
     pub fn show_sibling(&mut self, message: Id, step: isize) {
-        let Some(tree) = self.trees.get_mut(&self.open) else { return };
+        let open = self.library.open;
+        let Some(tree) = self.library.trees.get_mut(&open) else { return };
         tree.show_sibling(message, step);
         let leaf = tree.leaf();
-        self.change_chat(self.open, |chat| chat.leaf = leaf);
+        self.change_chat(open, |chat| chat.leaf = leaf);
     }
 
-    fn change_chat(&mut self, id: Id, change: impl FnOnce(&mut Chat)) {
-        let Some(chat) = self.chats.iter_mut().find(|chat| chat.id == id) else { return };
+    pub(super) fn change_chat(&mut self, id: Id, change: impl FnOnce(&mut Chat)) {
+        let Some(chat) = self.library.chat_mut(id) else { return };
         change(chat);
         if !chat.title.is_empty() {
             self.store.save_chat(chat);
@@ -229,96 +221,49 @@ impl State {
 
     /// Moves a chat to the trash.
     pub fn delete(&mut self, id: Id) {
-        if self.reply.as_ref().is_some_and(|reply| reply.chat == id) {
+        if self.reply().is_some_and(|reply| reply.chat == id) {
             self.stop_reply();
         }
         self.cancel_jobs(id);
         self.change_chat(id, |chat| chat.deleted = Some(now()));
         let Some(title) = self.chat(id).map(|chat| chat.shown_title().to_owned()) else { return };
-        let until = Instant::now() + super::NOTICE_TIME;
-        let text = format!("“{title}” is in the trash.");
-        self.push_notice(Notice { text, undo: Some(id), is_error: false, until });
-        if self.open == id {
+        self.notify_with_undo(&format!("“{title}” is in the trash."), id);
+        if self.library.open == id {
             self.new_chat();
         }
     }
 
-    /// Restores a chat from the trash and opens it.
+    /// Brings back what the "Undo" of a notice stands for: a chat from the trash, which is opened, or a deleted message.
     pub fn restore(&mut self, id: Id) {
-        self.change_chat(id, |chat| chat.deleted = None);
         self.notices.retain(|notice| notice.undo != Some(id));
+        if self.chat(id).is_none() {
+            self.restore_message(id);
+            return;
+        }
+        self.change_chat(id, |chat| chat.deleted = None);
         self.open_chat(id);
     }
 
     /// Deletes the chats in the trash permanently.
     pub fn empty_trash(&mut self) {
-        for chat in self.chats.iter().filter(|chat| chat.deleted.is_some()) {
+        for chat in self.library.chats.iter().filter(|chat| chat.deleted.is_some()) {
             self.store.forget(chat.id);
-            self.trees.remove(&chat.id);
-            self.hidden_edits.remove(&chat.id);
+            self.library.trees.remove(&chat.id);
+            self.drafts.hidden.remove(&chat.id);
         }
-        self.chats.retain(|chat| chat.deleted.is_none());
+        self.library.chats.retain(|chat| chat.deleted.is_none());
         // Copies of a deleted chat's messages are deleted as well.
-        let kept = |id: &Id| self.chats.iter().any(|chat| chat.id == *id);
-        let before = self.sources.len();
-        self.sources.retain(|_, source| source.chats.iter().all(kept));
-        if self.sources.len() != before {
+        let kept = |id: &Id| self.library.chats.iter().any(|chat| chat.id == *id);
+        let before = self.queue.sources.len();
+        self.queue.sources.retain(|_, source| source.chats.iter().all(kept));
+        let sources_changed = self.queue.sources.len() != before;
+        self.drafts.abandoned.retain(|_, edit| kept(&edit.0));
+        self.deleted.retain(|deleted| kept(&deleted.chat));
+        if sources_changed {
             self.save_sources();
         }
-        self.abandoned_edits.retain(|_, edit| kept(&edit.0));
         self.save_edits();
-        self.notices.retain(|notice| notice.undo.is_none());
-    }
-
-    /// Searches all chats for a text.
-    pub fn search_for(&mut self, text: &str) {
-        self.search.text = text.to_owned();
-        self.search.number += 1;
-        self.search.hits = None;
-        if !text.trim().is_empty() {
-            self.store.search(self.search.number, text);
-        }
-    }
-
-    /// Exports the open chat, or all chats, to a file. An existing file is replaced only if `overwrite` is set.
-    pub fn export(&mut self, all: bool, path: PathBuf, overwrite: bool) {
-        self.save_reply();
-        let chats =
-            if all { self.visible_chats().iter().rev().map(|chat| chat.id).collect() } else { Vec::from([self.open]) };
-        let name = path.display().to_string();
-        if !self.store.export(chats, path, overwrite) {
-            self.notify_error(&format!("{name} cannot be written: {}.", store::THREAD_ENDED));
-        }
-    }
-
-    /// Imports chats from a file.
-    pub fn import(&mut self, path: PathBuf) {
-        let name = path.display().to_string();
-        if !self.store.import(path) {
-            self.notify_error(&format!("{name} cannot be imported: {}.", store::THREAD_ENDED));
-        }
-    }
-
-    /// Opens a dropped or chosen file according to its kind: a model is loaded, a text is added to the draft, an export is
-    /// imported.
-    pub fn open_dropped_file(&mut self, path: PathBuf) {
-        self.worker.send(Command::Inspect(path));
-    }
-
-    /// Handles the result of [`State::open_dropped_file`].
-    pub(super) fn on_inspected(&mut self, file: DroppedFile) {
-        match file {
-            DroppedFile::Model(path) => self.load_model(Some(path)),
-            DroppedFile::Chats(path) => self.import(path),
-            DroppedFile::Text { name, text } => {
-                let mut draft = self.draft().to_owned();
-                if !draft.is_empty() && !draft.ends_with('\n') {
-                    draft.push('\n');
-                }
-                self.set_draft(draft + &text);
-                self.notify(&format!("{name} was added to your message."));
-            }
-            DroppedFile::Unusable(reason) => self.notify_error(&reason),
-        }
+        let deleted: Vec<Id> = self.deleted.iter().map(|deleted| deleted.removed.message.id).collect();
+        self.notices.retain(|notice| notice.undo.is_none_or(|undo| deleted.contains(&undo)));
     }
 }

@@ -1,8 +1,5 @@
 //! Sending messages, and the queue of replies.
 
-use std::collections::VecDeque;
-use std::time::Instant;
-
 use lapidary_engine::{Finish, Timings};
 
 use super::{Alternatives, Job, Model, Reply, State, SummarySource, needs_reload};
@@ -12,91 +9,37 @@ use crate::worker::{Command, Overflow, Problem};
 impl State {
     /// Sends the draft of the open chat. It is queued while a reply is generated or the model loads.
     pub fn send(&mut self) {
-        let chat = self.open;
-        let Some(text) = self.chat_mut(chat).map(|chat| std::mem::take(&mut chat.draft)) else { return };
-        if text.trim().is_empty() {
+        let open = self.library.open;
+        // Without its tree, its messages are still being read.
+        if !self.can_send() || !self.library.trees.contains_key(&open) {
             return;
         }
-        if !self.trees.contains_key(&chat) {
-            // Its messages are still being read.
-            if let Some(chat) = self.chat_mut(chat) {
-                chat.draft = text;
-            }
-            return;
-        }
+        let Some(chat) = self.library.chat_mut(open) else { return };
+        let (text, attachments) = (std::mem::take(&mut chat.draft), std::mem::take(&mut chat.attachments));
         let parent = self.tree().and_then(|tree| tree.leaf());
-        self.submit_message(chat, parent, text.trim().to_owned(), None);
+        let message = Message { attachments, ..Message::new(parent, Role::User, text.trim(), Status::Done) };
+        self.submit(open, message, None);
     }
 
     /// Adds a user's message to a chat and queues an answer. `edited` is the message that it is an edited version of.
-    fn submit_message(&mut self, chat: Id, parent: Option<Id>, text: String, edited: Option<Id>) {
-        let must_wait = self.reply.is_some() || !self.jobs.is_empty() || !matches!(self.model, Model::Ready(_));
-        let status = if must_wait { Status::Queued } else { Status::Done };
-        let message = Message::new(parent, Role::User, text, status);
-        let id = message.id;
+    fn submit(&mut self, chat: Id, mut message: Message, edited: Option<Id>) {
+        let ready = matches!(self.model, Model::Ready(_)) && self.load_before(chat).is_none();
+        if !ready || !self.queue.is_idle() {
+            message.status = Status::Queued;
+        }
+        let question = message.id;
         // An edited request for a summary has the same source.
-        if let Some(source) = edited.and_then(|edited| self.sources.get(&edited).cloned()) {
-            self.sources.insert(id, source);
+        if let Some(source) = edited.and_then(|edited| self.queue.sources.get(&edited).cloned()) {
+            self.queue.sources.insert(question, source);
             self.save_sources();
         }
         self.add_message(chat, message);
-        self.jobs.push_back(Job::Answer { chat, question: id, replaces: None });
-        self.next_job();
-    }
-
-    /// Stops the reply of the open chat, keeping its text, and cancels the chat's queued jobs. Other chats go on.
-    pub fn stop(&mut self) {
-        if self.is_replying_here() {
-            self.stop_reply();
-        }
-        self.cancel_jobs(self.open);
-    }
-
-    /// Whether a reply of the open chat is being generated.
-    pub fn is_replying_here(&self) -> bool {
-        self.reply.as_ref().is_some_and(|reply| reply.chat == self.open)
-    }
-
-    /// Whether a job of the open chat waits for a reply of another chat.
-    pub fn is_queued_here(&self) -> bool {
-        let elsewhere = self.reply.as_ref().is_some_and(|reply| reply.chat != self.open);
-        elsewhere && self.jobs.iter().any(|job| job.chat() == self.open)
-    }
-
-    /// Whether a job for a message is queued.
-    pub fn is_queued(&self, message: Id) -> bool {
-        self.jobs.iter().any(|job| match job {
-            Job::Answer { question, replaces, .. } => *question == message || *replaces == Some(message),
-            Job::Continue { reply, .. } => *reply == message,
-        })
-    }
-
-    /// Removes the queued jobs of a chat.
-    pub(super) fn cancel_jobs(&mut self, of: Id) {
-        let all = std::mem::take(&mut self.jobs);
-        let (dropped, kept): (VecDeque<Job>, _) = all.into_iter().partition(|job| of == job.chat());
-        self.jobs = kept;
-        for job in dropped {
-            match job {
-                Job::Answer { question, .. } => {
-                    self.change_message(question, |message| message.status = Status::Done);
-                }
-                Job::Continue { reply, .. } => self.change_message(reply, |message| message.status = Status::Stopped),
-            }
-        }
-    }
-
-    /// Stops the reply being generated, in any chat.
-    pub(super) fn stop_reply(&mut self) {
-        if let Some(reply) = &mut self.reply {
-            reply.stopping = true;
-            self.worker.send(Command::Stop);
-        }
+        self.queue(Job::Answer { chat, question, replaces: None });
     }
 
     /// Answers a user's message, or generates another reply as a new branch.
     pub fn regenerate(&mut self, id: Id) {
-        let chat = self.open;
+        let chat = self.library.open;
         let Some(message) = self.tree().and_then(|tree| tree.get(id)) else { return };
         let question = match message.role {
             Role::User => Some(id),
@@ -107,8 +50,7 @@ impl State {
             return;
         }
         // The old reply stays visible until the new one starts.
-        self.jobs.push_back(Job::Answer { chat, question, replaces: Some(id).filter(|id| *id != question) });
-        self.next_job();
+        self.queue(Job::Answer { chat, question, replaces: Some(id).filter(|id| *id != question) });
     }
 
     /// Continues a reply that ended early, or generates it again if it is empty. If other messages follow it, a new branch
@@ -117,8 +59,7 @@ impl State {
         // Queued messages that follow it are answered first.
         let followed = self.tree().is_some_and(|tree| tree.has_children(id));
         let Some(job) = self.continuation_job(id, overflow, followed) else { return };
-        self.jobs.push_back(job);
-        self.next_job();
+        self.queue(job);
     }
 
     /// Loads the model again and continues a reply that failed because the device was lost.
@@ -130,14 +71,14 @@ impl State {
             self.reload();
         }
         // It goes before all other queued jobs.
-        self.jobs.push_front(job);
+        self.queue.jobs.push_front(job);
         self.next_job();
     }
 
     /// The job that continues a reply, on a new branch if it is followed; `None` if the reply is being generated or
     /// queued already.
     fn continuation_job(&mut self, id: Id, overflow: Overflow, followed: bool) -> Option<Job> {
-        let chat = self.open;
+        let chat = self.library.open;
         let message = self.tree()?.get(id)?.clone();
         if self.is_queued(id) || self.is_writing(id) {
             return None;
@@ -152,53 +93,30 @@ impl State {
         Some(Job::Continue { chat, reply, overflow })
     }
 
-    /// Starts editing a message.
-    pub fn edit(&mut self, id: Id) {
-        self.leave_edit();
-        let Some(message) = self.trees.get(&self.open).and_then(|tree| tree.get(id)) else { return };
-        let text = self.abandoned_edits.remove(&id).map_or_else(|| message.text.clone(), |(_, text)| text);
-        self.editing = Some((id, text));
-        self.scroll_to = Some(id);
-    }
-
-    /// Stops editing and keeps the text for the next edit of the same message. Returns whether a message was being edited.
-    pub fn leave_edit(&mut self) -> bool {
-        let Some((id, text)) = self.editing.take() else { return false };
-        if self.tree().and_then(|tree| tree.get(id)).is_some_and(|message| message.text != text) {
-            self.abandoned_edits.insert(id, (self.open, text));
-        }
-        true
-    }
-
-    /// Starts editing the user's last message.
-    pub fn edit_last(&mut self) {
-        let last = self.tree().and_then(|tree| tree.branch().rfind(|message| message.role == Role::User));
-        if let Some(id) = last.map(|message| message.id) {
-            self.edit(id);
-        }
-    }
-
     /// Finishes an edit: the new text becomes a new branch, and a user's message is answered.
     pub fn finish_edit(&mut self) {
-        let chat = self.open;
+        let chat = self.library.open;
         let Some((id, text)) = self.editing.take() else { return };
         self.edit_changed();
         let Some(message) = self.tree().and_then(|tree| tree.get(id)).cloned() else { return };
         let text = text.trim();
-        if text.is_empty() || text == message.text.trim() {
+        let is_blank = text.is_empty() && message.attachments.is_empty();
+        if is_blank || text == message.text.trim() {
             return;
         }
+        let edited = Message {
+            attachments: message.attachments.clone(),
+            ..Message::new(message.parent, message.role, text, Status::Done)
+        };
         match message.role {
             // A message that is not answered yet changes in place.
             Role::User if message.status == Status::Queued => {
                 self.change_message(id, |message| message.text = text.to_owned());
             }
-            Role::User => self.submit_message(chat, message.parent, text.to_owned(), Some(id)),
+            Role::User => self.submit(chat, edited, Some(id)),
             Role::Model => {
-                let mut edited = Message::new(message.parent, Role::Model, text, Status::Done);
-                edited.model = message.model;
-                edited.note = Some("Edited.".into());
-                self.add_message(chat, edited);
+                let note = Some("Edited.".into());
+                self.add_message(chat, Message { model: message.model, note, ..edited });
             }
         }
     }
@@ -210,20 +128,21 @@ impl State {
 
     /// Requests the most probable tokens at a byte of a reply.
     pub fn request_alternatives(&mut self, message: Id, at: usize) {
-        let Some((mut turns, system)) = self.prompt(self.open, message) else { return };
+        let Some((mut turns, system)) = self.prompt(self.library.open, message) else { return };
         let Some((_, text)) = turns.last_mut() else { return };
         if !text.is_char_boundary(at) {
             return;
         }
         text.truncate(at);
         self.alternatives = Some(Alternatives { message, at: Some(at), list: None });
+        self.stop_title();
         self.worker.send(Command::Alternatives { message, at, turns, system });
     }
 
     /// Makes a new branch: the reply up to the chosen position, the token, and the model's continuation. `None` ends the
     /// reply there.
     pub fn branch_from(&mut self, token: Option<&str>) {
-        let chat = self.open;
+        let chat = self.library.open;
         let Some(Alternatives { message, at: Some(at), .. }) = self.alternatives.take() else { return };
         let Some(old) = self.tree().and_then(|tree| tree.get(message)).cloned() else { return };
         let Some(mut text) = old.text.get(..at).map(str::to_owned) else { return };
@@ -234,14 +153,13 @@ impl State {
         let id = branch.id;
         self.add_message(chat, branch);
         if token.is_some() {
-            self.jobs.push_back(Job::Continue { chat, reply: id, overflow: self.settings.overflow });
-            self.next_job();
+            self.queue(Job::Continue { chat, reply: id, overflow: self.settings.overflow });
         }
     }
 
     /// Starts a chat with a summary of the open one, for a chat that no longer fits the context.
     pub fn start_from_summary(&mut self) {
-        let Some(old) = self.chat(self.open).cloned() else { return };
+        let Some(old) = self.open().cloned() else { return };
         let Some(last) = self.tree().and_then(|tree| tree.leaf()) else { return };
         let Some((turns, _)) = self.prompt(old.id, last) else { return };
         let title = format!("{} (continued)", old.shown_title());
@@ -251,16 +169,15 @@ impl State {
         let ask = "Sum up our conversation so far, with all that is needed to go on.";
         let message = Message::new(None, Role::User, ask, Status::Queued);
         let question = message.id;
-        self.sources.insert(question, SummarySource { chats: [old.id, id], turns });
+        self.queue.sources.insert(question, SummarySource { chats: [old.id, id], turns });
         self.save_sources();
         self.add_message(id, message);
-        self.jobs.push_back(Job::Answer { chat: id, question, replaces: None });
-        self.next_job();
+        self.queue(Job::Answer { chat: id, question, replaces: None });
     }
 
     /// The turns and the system prompt for a message that the model answers or continues.
     fn prompt(&self, chat: Id, last: Id) -> Option<(Vec<(Role, String)>, String)> {
-        let tree = self.trees.get(&chat)?;
+        let tree = self.library.trees.get(&chat)?;
         let mut turns = tree.turns(last);
         if let Some(source) = self.source(tree, last) {
             let mut all = source.turns.clone();
@@ -282,25 +199,11 @@ impl State {
     /// The source of a summary, for the message that asks for it or the reply.
     fn source(&self, tree: &Tree, message: Id) -> Option<&SummarySource> {
         let parent = tree.get(message).and_then(|message| message.parent);
-        self.sources.get(&message).or_else(|| self.sources.get(&parent?))
-    }
-
-    /// Saves the sources of summaries.
-    pub(super) fn save_sources(&self) {
-        // Ids and texts always have a JSON form.
-        self.store.save_sources(serde_json::to_string(&self.sources).unwrap_or_default());
-    }
-
-    /// Starts the next job if the engine is free.
-    pub(super) fn next_job(&mut self) {
-        while self.reply.is_none() && matches!(self.model, Model::Ready(_)) {
-            let Some(job) = self.jobs.pop_front() else { return };
-            self.start(job);
-        }
+        self.queue.sources.get(&message).or_else(|| self.queue.sources.get(&parent?))
     }
 
     /// Starts a job: prepares its message and sends the prompt.
-    fn start(&mut self, job: Job) {
+    pub(super) fn start(&mut self, job: Job) {
         let mut overflow = self.settings.overflow;
         let model = self.loaded().map(|loaded| loaded.name.clone());
         let (chat, last) = match &job {
@@ -308,11 +211,11 @@ impl State {
             Job::Continue { chat, reply, .. } => (*chat, *reply),
         };
         // A summary is made of as much of the chat as fits.
-        let is_summary = self.trees.get(&chat).is_some_and(|tree| self.source(tree, last).is_some());
+        let is_summary = self.library.trees.get(&chat).is_some_and(|tree| self.source(tree, last).is_some());
         let (chat, turns, reply) = match job {
             Job::Answer { chat, question, replaces } => {
                 let Some((turns, _)) = self.prompt(chat, question) else { return };
-                if let Some(tree) = self.trees.get_mut(&chat)
+                if let Some(tree) = self.library.trees.get_mut(&chat)
                     && replaces.is_some_and(|old| tree.path().contains(&old))
                 {
                     // The new branch has nothing below the question yet.
@@ -335,9 +238,9 @@ impl State {
         }
         let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
         let guide = self.loaded().is_some_and(|loaded| loaded.is_guide());
-        let sampling = self.settings.sampling.to_engine(guide);
-        self.reply =
-            Some(Reply { chat, message: reply, unsaved: String::new(), saved: Instant::now(), stopping: false });
+        let sampling = self.sampling_of(chat).to_engine(guide);
+        self.queue.reply = Some(Reply::new(chat, reply));
+        self.stop_title();
         self.worker.send(Command::Generate { reply, turns, system, sampling, overflow });
     }
 
@@ -348,11 +251,11 @@ impl State {
         reply.model = model;
         let id = reply.id;
         self.add_message(chat, reply);
-        let Some(tree) = self.trees.get_mut(&chat) else { return id };
+        let Some(tree) = self.library.trees.get_mut(&chat) else { return id };
         let moved = tree.move_queue_after(id, replaces);
         let moved: Vec<Message> = moved.into_iter().filter_map(|id| tree.get(id).cloned()).collect();
         let leaf = tree.leaf();
-        if let Some(chat) = self.chats.iter_mut().find(|known| known.id == chat) {
+        if let Some(chat) = self.library.chat_mut(chat) {
             chat.leaf = leaf;
             self.store.save_chat_with(chat, &moved);
         }
@@ -362,11 +265,12 @@ impl State {
     /// Adds a message to a chat and saves both. The message is shown, unless it is a queued reply and the user has since
     /// switched to another branch.
     fn add_message(&mut self, chat: Id, mut message: Message) {
-        let Some(tree) = self.trees.get_mut(&chat) else { return };
+        let Some(tree) = self.library.trees.get_mut(&chat) else { return };
         // A message must be younger than its parent even within a millisecond, because messages are sorted by time.
         let question = message.parent.and_then(|parent| tree.get(parent));
         message.created = message.created.max(question.map_or(0, |question| question.created.saturating_add(1)));
-        let text = message.text.clone();
+        let name = message.attachments.first().map(|attachment| attachment.name.clone());
+        let title = Some(title_of(&message.text)).filter(|title| !title.is_empty()).or(name);
         let hidden =
             message.status == Status::Writing && message.parent.is_some_and(|parent| !tree.awaits_reply(parent));
         if hidden {
@@ -376,14 +280,14 @@ impl State {
             self.scroll_to = Some(message.id);
         }
         let leaf = tree.leaf();
-        if let Some(chat) = self.chats.iter_mut().find(|known| known.id == chat) {
+        if let Some(chat) = self.library.chat_mut(chat) {
             chat.leaf = leaf;
             chat.updated = now();
             if chat.title.is_empty() {
-                chat.title = Some(title_of(&text)).filter(|title| !title.is_empty()).unwrap_or("Untitled".into());
+                chat.title = title.unwrap_or("Untitled".into());
             }
             // In one transaction, because the message replaces the draft.
-            self.store.save_chat_with(chat, &[message]);
+            self.store.save_sent(chat, &message);
         }
     }
 
@@ -395,6 +299,11 @@ impl State {
             first_token_ms: timings.prefill_ms,
             tokens_per_s: if decode_s > 0.0 { timings.decode_tokens as f64 / decode_s } else { 0.0 },
         };
+        let complete = finish == Some(Finish::Stop);
+        if self.on_title_ended(id, complete) {
+            return;
+        }
+        let chat = self.reply().filter(|reply| reply.message == id).map(|reply| reply.chat);
         self.finish_reply(id, |message| {
             message.speed = Some(speed);
             message.status = match finish {
@@ -404,12 +313,17 @@ impl State {
                 _ => Status::Stopped,
             };
         });
+        if let Some(chat) = chat.filter(|_| complete) {
+            self.want_title(chat);
+        }
     }
 
     /// Handles the failure of a reply.
     pub(super) fn on_failed(&mut self, id: Id, problem: Problem) {
         let note = problem.sentence.clone();
-        self.problems.insert(id, problem.remedy);
+        if !self.on_title_ended(id, false) {
+            self.problems.insert(id, problem.remedy);
+        }
         // Before the next job starts, so that none is sent to a lost device.
         if needs_reload(&problem) {
             self.model = Model::Failed(problem);
@@ -422,9 +336,9 @@ impl State {
 
     /// Ends a reply, changes its message and starts the next job.
     fn finish_reply(&mut self, id: Id, change: impl FnOnce(&mut Message)) {
-        if self.reply.as_ref().is_some_and(|reply| reply.message == id) {
+        if self.queue.reply.as_ref().is_some_and(|reply| reply.message == id) {
             self.save_reply();
-            self.reply = None;
+            self.queue.reply = None;
         }
         self.change_message(id, change);
         self.next_job();

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use super::State;
 use crate::worker::{Command, CountedText, TURN_TOKENS};
 
+/// Tokens that the model reads around an attachment: its name and the fences.
+const ATTACHMENT_TOKENS: usize = 10;
 /// A growing reply is counted again after this many bytes.
 const RECOUNT_BYTES: usize = 256;
 
@@ -29,6 +31,11 @@ impl TokenCounts {
         self.known.extend(counts.into_iter().map(|(name, bytes, tokens)| (name, (bytes, tokens))));
     }
 
+    /// The tokens of a text when it was last counted.
+    pub(super) fn tokens(&self, name: CountedText) -> Option<usize> {
+        self.known.get(&name).map(|(_, tokens)| *tokens)
+    }
+
     /// Marks the count of a draft as stale, because a change may keep its length.
     pub(super) fn draft_changed(&mut self, chat: crate::chats::Id) {
         if let Some((bytes, _)) = self.known.get_mut(&CountedText::Draft(chat)) {
@@ -42,7 +49,7 @@ impl TokenCounts {
 pub struct Meter {
     /// Tokens of the shown branch and the draft.
     pub used: usize,
-    /// Tokens of the draft.
+    /// Tokens of the draft and its attachments.
     pub draft: usize,
     /// Tokens that fit.
     pub context: usize,
@@ -69,10 +76,16 @@ impl State {
         };
         for message in self.tree().into_iter().flat_map(|tree| tree.branch()) {
             used += tokens(CountedText::Message(message.id), &message.text, self.is_writing(message.id)) + TURN_TOKENS;
+            for file in &message.attachments {
+                used += tokens(CountedText::Attachment(file.id), &file.text, false) + ATTACHMENT_TOKENS;
+            }
         }
         used += tokens(CountedText::System(chat.id), &chat.system, false);
-        if !chat.draft.is_empty() {
+        if !chat.draft.is_empty() || !chat.attachments.is_empty() {
             draft = tokens(CountedText::Draft(chat.id), &chat.draft, false);
+            for file in &chat.attachments {
+                draft += tokens(CountedText::Attachment(file.id), &file.text, false) + ATTACHMENT_TOKENS;
+            }
             // The turn of the draft and the start of the reply's turn.
             used += draft + 2 * TURN_TOKENS;
         }

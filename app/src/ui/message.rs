@@ -7,8 +7,8 @@ use egui::{Align, CornerRadius, Layout, Ui, UiBuilder, pos2, vec2};
 
 use super::markdown::{self, Block};
 use super::tokens::Tokens;
-use super::{App, composer, kit};
-use crate::chats::{Id, Role, Status};
+use super::{App, composer, icons, kit};
+use crate::chats::{Attachment, Id, Role, Status};
 
 /// The share of the column that a bubble may take.
 const BUBBLE_WIDTH: f32 = 0.8;
@@ -62,6 +62,9 @@ impl App {
             MessagePart::Header => self.header(ui, id),
             MessagePart::Bubble { range, first, last } => {
                 let whole = *first && *last;
+                if *first {
+                    attachments(ui, &message.attachments);
+                }
                 bubble(ui, &message.text[range.clone()], *first, *last, whole);
             }
             MessagePart::Block(block) => {
@@ -152,10 +155,38 @@ impl App {
     }
 }
 
+/// Draws the names of a question's attachments above it. A click shows the text of one.
+fn attachments(ui: &mut Ui, attachments: &[Attachment]) {
+    if attachments.is_empty() {
+        return;
+    }
+    let tokens = Tokens::of(ui.visuals());
+    ui.with_layout(Layout::right_to_left(Align::Min).with_main_wrap(true), |ui| {
+        ui.spacing_mut().item_spacing = vec2(6.0, 6.0);
+        for attachment in attachments {
+            let sign = kit::icon(icons::FILE_TEXT, 15.0).color(tokens.mid);
+            let text = kit::medium(kit::shorten_middle(&attachment.name, 32), 12.5).color(tokens.mid);
+            let response = ui.add(egui::Button::new((sign, text)));
+            let response = response.accessible_name(format!("Attachment {}", attachment.name));
+            egui::Popup::menu(&response).gap(4.0).width(520.0).show(|ui| {
+                egui::ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
+                    // Only the start of a long text: it is there to be recognized, not to be read.
+                    let start = &attachment.text[..attachment.text.floor_char_boundary(4000)];
+                    ui.label(egui::RichText::new(start).monospace().size(12.5));
+                });
+            });
+        }
+    });
+    ui.add_space(6.0);
+}
+
 /// Draws text of a question in a bubble at the right. A bubble of several rows is as wide as it may be.
 fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, whole: bool) {
     let tokens = Tokens::of(ui.visuals());
-    let column = ui.max_rect();
+    if text.is_empty() {
+        return;
+    }
+    let column = egui::Rect::from_min_max(pos2(ui.max_rect().left(), ui.cursor().top()), ui.max_rect().max);
     let padding = vec2(16.0, 10.0);
     let text_width = column.width() * BUBBLE_WIDTH - 2.0 * padding.x;
     let format = TextFormat {

@@ -1,10 +1,16 @@
-//! Finds out what a file dropped on the window is.
+//! Finds out what a file dropped on the window is, and reads texts.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// The largest text file that is added to a message.
+use super::pdf::pdf_text;
+use crate::chats::{Attachment, exchange};
+
+/// The longest text that can be attached to a message, in bytes.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
+/// The largest PDF file that is read.
+const MAX_PDF_BYTES: u64 = 32 << 20;
 
 /// A dropped file, by its kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,11 +19,11 @@ pub enum DroppedFile {
     Model(PathBuf),
     /// An export of chats.
     Chats(PathBuf),
-    /// A text for the draft.
+    /// A text to attach to the draft.
     Text {
         /// The file's name.
         name: String,
-        /// Its content in a code block, after a line with the file's name.
+        /// Its content.
         text: String,
     },
     /// A file that cannot be used, and why, as a sentence.
@@ -26,8 +32,7 @@ pub enum DroppedFile {
 
 /// Classifies a file or folder. May wait for a disk.
 pub fn inspect(path: &Path) -> DroppedFile {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let end = ending(path);
     if path.is_dir() || end == "gguf" {
         return DroppedFile::Model(path.to_owned());
     }
@@ -35,39 +40,61 @@ pub fn inspect(path: &Path) -> DroppedFile {
         // The model is the folder that contains it.
         return DroppedFile::Model(path.parent().unwrap_or(path).to_owned());
     }
-    let size = match fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) => return DroppedFile::Unusable(format!("{name} cannot be read: {error}.")),
-    };
     if end == "json" && begins_as_export(path) {
         return DroppedFile::Chats(path.to_owned());
     }
-    if size > MAX_TEXT_BYTES {
-        return DroppedFile::Unusable(format!("{name} is larger than 1 MiB; drop a shorter text, or a model."));
-    }
-    match fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => {
-            // The fence is longer than any in the text, which would otherwise end it.
-            let mut fence = "```".to_owned();
-            while text.contains(&fence) {
-                fence.push('`');
-            }
-            let text = format!("{name}:\n{fence}{end}\n{}\n{fence}\n", text.trim_end());
-            DroppedFile::Text { name, text }
-        }
-        Ok(Err(_)) => DroppedFile::Unusable(format!(
-            "{name} is neither a text nor a model; models are .gguf files and folders with safetensors."
-        )),
-        Err(error) => DroppedFile::Unusable(format!("{name} cannot be read: {error}.")),
+    match read_attachment(path) {
+        Ok(Attachment { name, text, .. }) => DroppedFile::Text { name, text },
+        Err(reason) => DroppedFile::Unusable(reason),
     }
 }
 
-/// Whether a JSON file starts like an export of Lapidary.
+/// Reads a text file, or the text of a PDF file. May wait for a disk.
+///
+/// # Errors
+/// Why the file cannot be attached, as a sentence that names it.
+pub fn read_attachment(path: &Path) -> Result<Attachment, String> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let is_pdf = ending(path) == "pdf";
+    let most = if is_pdf { MAX_PDF_BYTES } else { MAX_TEXT_BYTES };
+    if path.is_dir() {
+        return Err(format!("{name} is a folder; attach the files in it."));
+    }
+    let mut bytes = Vec::new();
+    // Not the size in the folder's entry, which some files do not have.
+    File::open(path)
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("{name} cannot be read: {error}."))?;
+    if bytes.len() as u64 > most {
+        return Err(format!("{name} is larger than {} MiB; attach a shorter text.", most >> 20));
+    }
+    let text = if is_pdf {
+        pdf_text(&bytes, MAX_TEXT_BYTES as usize).map_err(|reason| format!("{name} cannot be attached: {reason}."))?
+    } else {
+        let other = "is neither a text nor a model; models are .gguf files and folders with safetensors.";
+        let text = String::from_utf8(bytes).map_err(|_| format!("{name} {other}"))?;
+        // Some editors mark the start of a text.
+        match text.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => text,
+        }
+    };
+    if text.trim().is_empty() {
+        return Err(format!("{name} is empty."));
+    }
+    Ok(Attachment::new(&name, text))
+}
+
+/// The ending of a file's name, in lower case.
+fn ending(path: &Path) -> String {
+    path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+/// Whether a JSON file starts like an export of chats.
 fn begins_as_export(path: &Path) -> bool {
-    use std::io::Read;
     let mut start = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(256).read_to_end(&mut start));
-    read.is_ok() && String::from_utf8_lossy(&start).contains("\"lapidary-chats\"")
+    let read = fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start));
+    read.is_ok() && exchange::begins_as_export(&String::from_utf8_lossy(&start))
 }
 
 #[cfg(test)]
@@ -85,14 +112,37 @@ mod tests {
         assert_eq!(inspect(folder.path()), DroppedFile::Model(folder.path().to_owned()));
         let weights = write("model.safetensors", b"");
         assert_eq!(inspect(&weights), DroppedFile::Model(folder.path().to_owned()));
-        let export = write("chats.json", b"{\n  \"format\": \"lapidary-chats\",");
-        assert_eq!(inspect(&export), DroppedFile::Chats(export.clone()));
-        let text = write("a.md", b"```\ncode\n```\n");
-        let expected = "a.md:\n````md\n```\ncode\n```\n````\n".to_owned();
-        assert_eq!(inspect(&text), DroppedFile::Text { name: "a.md".into(), text: expected });
-        for (name, bytes) in [("cat.jpg", &[0xff, 0xd8][..]), ("long.txt", &[b'a'; (1 << 20) + 1])] {
+        let exports = [
+            &b"{\n  \"format\": \"lapidary-chats\","[..],
+            b"[{\"title\": \"a\", \"create_time\": 1.5, \"mapping\": {}}]",
+            b"[{\"id\": \"a\", \"chat\": {\"history\": {\"messages\": {}}}}]",
+        ];
+        for export in exports {
+            let path = write("chats.json", export);
+            assert_eq!(inspect(&path), DroppedFile::Chats(path.clone()));
+        }
+        for (name, bytes) in [("a.md", &b"# One\n"[..]), ("b.csv", b"a,b\n1,2\n"), ("c.json", b"[{\"a\": 1}]")] {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            assert_eq!(inspect(&write(name, bytes)), DroppedFile::Text { name: name.into(), text });
+        }
+        let unusable = [
+            ("cat.jpg", &[0xff, 0xd8][..]),
+            ("long.txt", &[b'a'; (1 << 20) + 1]),
+            ("empty.txt", b" \n"),
+            ("no.pdf", b"this is no PDF"),
+        ];
+        for (name, bytes) in unusable {
             assert!(matches!(inspect(&write(name, bytes)), DroppedFile::Unusable(reason) if reason.contains(name)));
         }
         assert!(matches!(inspect(Path::new("/nowhere.txt")), DroppedFile::Unusable(_)));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        fs::write(&path, "\u{feff}text").unwrap();
+        assert_eq!(read_attachment(&path).unwrap().text, "text");
+        assert!(read_attachment(folder.path()).unwrap_err().contains("is a folder"));
     }
 }

@@ -1,35 +1,33 @@
 //! The real engine, on its own thread and device.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
-use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use lapidary_engine::gpu::{AdapterChoice, Capabilities, adapters_blocking};
-use lapidary_engine::{DeviceOptions, Engine, Error, LoadOptions, ModelFiles, Result, Session, Timings};
+use lapidary_engine::{Engine, Error, Result, Session, Timings};
 
 use super::event_sender::EventSender;
 use super::generate::{self, Prompt};
-use super::shared::Shared;
+use super::requirements::{adapter_names, device, estimate_memory, estimate_memory_of, load_options, open};
+use super::shared::SharedTokenizer;
+use super::token::{Token, Tokens};
 use super::{
     Command, CountedText, DroppedFile, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, inspect,
-    short_name,
+    read_attachment, short_name,
 };
-use crate::{guide, last_model, models};
+use crate::{last_model, models};
 
 /// The error message for a file whose reader panics.
 const UNREADABLE: &str = "The model cannot be read.";
 
 /// The window's handle to the engine's thread.
 pub struct EngineWorker {
-    commands: Option<Sender<(u64, Command)>>,
-    /// The number of the last command sent.
-    sent: u64,
+    commands: Option<Sender<(Arc<Token>, Command)>>,
+    tokens: Tokens,
     sender: EventSender,
     events: Receiver<Event>,
-    shared: Arc<Shared>,
+    tokenizer: Arc<SharedTokenizer>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -39,13 +37,11 @@ impl EngineWorker {
         let (commands, inbox) = mpsc::channel();
         let (outbox, events) = mpsc::channel();
         let sender = EventSender { outbox, wake };
-        let shared = Arc::new(Shared::default());
-        let mut engine_thread = EngineThread { sender: sender.clone(), shared: shared.clone(), ready: None };
+        let tokenizer = Arc::new(SharedTokenizer::default());
+        let mut engine_thread = EngineThread { sender: sender.clone(), tokenizer: tokenizer.clone(), ready: None };
         let work = move || {
-            for (number, command) in inbox {
-                engine_thread.shared.current.store(number, Ordering::SeqCst);
-                engine_thread.shared.loading.store(matches!(command, Command::Load(_)), Ordering::SeqCst);
-                if let Some(event) = catch_panic(command, |command| engine_thread.run(command)) {
+            for (token, command) in inbox {
+                if let Some(event) = catch_panic(command, |command| engine_thread.run(command, &token)) {
                     // After a panic the model may be inconsistent. Dropping it may panic again.
                     let ready = engine_thread.ready.take();
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(ready)));
@@ -54,17 +50,7 @@ impl EngineWorker {
             }
         };
         let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(work).ok();
-        Self { commands: Some(commands), sent: 0, sender, events, shared, thread }
-    }
-
-    /// Stops all commands sent so far except loads.
-    fn stop(&self) {
-        self.shared.stop_up_to.store(self.sent, Ordering::SeqCst);
-    }
-
-    /// Stops all loads sent so far.
-    fn stop_loads(&self) {
-        self.shared.stop_loads_up_to.store(self.sent, Ordering::SeqCst);
+        Self { commands: Some(commands), tokens: Tokens::default(), sender, events, tokenizer, thread }
     }
 
     /// Runs `work`, which needs no device but may wait for a disk, on a new thread and sends the event it returns. The
@@ -82,8 +68,8 @@ impl EngineWorker {
 impl Worker for EngineWorker {
     fn send(&mut self, command: Command) {
         match command {
-            Command::Stop => self.stop(),
-            Command::CancelLoad => self.stop_loads(),
+            Command::Stop => self.tokens.stop_work(),
+            Command::CancelLoad => self.tokens.stop_load(),
             Command::FindDevices => self.spawn_io(Event::Devices(Vec::new()), || Event::Devices(adapter_names())),
             Command::FindModels(used) => {
                 let failed = Event::Models(vec![models::guide("built in")]);
@@ -100,13 +86,18 @@ impl Worker for EngineWorker {
                 // An estimate. Without any number the window would ask again at once, for ever.
                 let guess = |(name, text): &(CountedText, String)| (*name, text.len(), text.len() / 4);
                 let failed = Event::TokensCounted(texts.iter().map(guess).collect());
-                let shared = self.shared.clone();
-                self.spawn_io(failed, move || Event::TokensCounted(shared.count_tokens(texts)));
+                let tokenizer = self.tokenizer.clone();
+                self.spawn_io(failed, move || Event::TokensCounted(tokenizer.count_tokens(texts)));
             }
             Command::Inspect(path) => {
                 let name = short_name(Some(path.as_path()));
                 let failed = Event::Inspected(DroppedFile::Unusable(format!("{name} cannot be read.")));
                 self.spawn_io(failed, move || Event::Inspected(inspect(&path)));
+            }
+            Command::Attach { chat, path } => {
+                let name = short_name(Some(path.as_path()));
+                let failed = Event::Attached { chat, file: Err(format!("{name} cannot be read.")) };
+                self.spawn_io(failed, move || Event::Attached { chat, file: read_attachment(&path) });
             }
             Command::Check(load) => {
                 let problem = Problem { sentence: UNREADABLE.into(), remedy: Remedy::OtherFile };
@@ -118,18 +109,11 @@ impl Worker for EngineWorker {
             }
             Command::Load(_) | Command::Generate { .. } | Command::Alternatives { .. } | Command::Profile => {
                 // A new load cancels the reply under way and any earlier load.
-                let load = matches!(command, Command::Load(_));
-                if load {
-                    self.stop();
-                    self.stop_loads();
-                }
-                self.sent += 1;
-                if load {
-                    self.shared.last_load.store(self.sent, Ordering::SeqCst);
-                }
+                let is_load = matches!(command, Command::Load(_));
+                let token = if is_load { self.tokens.for_load() } else { self.tokens.for_work() };
                 let Some(commands) = &self.commands else { return };
                 // Sending fails if the thread could not be started.
-                if let Err(SendError((_, command))) = commands.send((self.sent, command)) {
+                if let Err(SendError((_, command))) = commands.send((token, command)) {
                     let sentence = "The system could not start a thread for the engine. Close other programs and start Lapidary again.";
                     let problem = Problem { sentence: sentence.into(), remedy: Remedy::Retry };
                     if let Some(event) = failure_event(&command, problem) {
@@ -148,8 +132,8 @@ impl Worker for EngineWorker {
 /// Waits for the thread, because the device must not be dropped while the program exits.
 impl Drop for EngineWorker {
     fn drop(&mut self) {
-        self.stop();
-        self.stop_loads();
+        self.tokens.stop_work();
+        self.tokens.stop_load();
         self.commands = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -181,7 +165,7 @@ fn failure_event(command: &Command, problem: Problem) -> Option<Event> {
 /// The state that belongs to the engine's thread.
 struct EngineThread {
     sender: EventSender,
-    shared: Arc<Shared>,
+    tokenizer: Arc<SharedTokenizer>,
     ready: Option<Ready>,
 }
 
@@ -192,15 +176,15 @@ struct Ready {
 }
 
 impl EngineThread {
-    fn run(&mut self, command: Command) {
+    fn run(&mut self, command: Command, token: &Arc<Token>) {
         match command {
-            Command::Load(load) => self.load(load),
+            Command::Load(load) => self.load(load, token),
             Command::Generate { reply, turns, system, sampling, overflow } => {
                 let prompt = Prompt { turns, system };
-                let (shared, sender) = (self.shared.clone(), self.sender.clone());
-                let result = self.session().and_then(|session| {
-                    generate::reply(session, &shared, &sender, reply, &prompt, &sampling, overflow)
-                });
+                let sender = self.sender.clone();
+                let result = self
+                    .session(token)
+                    .and_then(|session| generate::reply(session, token, &sender, reply, &prompt, &sampling, overflow));
                 match result {
                     Ok(()) => {}
                     Err(Error::Cancelled) => {
@@ -213,18 +197,16 @@ impl EngineThread {
                 }
             }
             Command::Alternatives { message, at, turns, system } => {
-                let shared = self.shared.clone();
                 let list = self
-                    .session()
-                    .and_then(|session| generate::alternatives(session, &shared, &Prompt { turns, system }))
+                    .session(token)
+                    .and_then(|session| generate::alternatives(session, token, &Prompt { turns, system }))
                     .map_err(|error| Problem::from(&error).sentence);
                 self.sender.send(Event::Alternatives { message, at, list });
             }
             Command::Profile => {
-                let shared = self.shared.clone();
                 let profile = self
-                    .session()
-                    .and_then(|session| generate::profile(session, &shared))
+                    .session(token)
+                    .and_then(|session| generate::profile(session, token))
                     .map_err(|error| Problem::from(&error).sentence);
                 self.sender.send(Event::Profile(profile));
             }
@@ -233,23 +215,22 @@ impl EngineThread {
     }
 
     /// Loads a model and reports the result, unless a newer load was sent.
-    fn load(&mut self, load: Load) {
+    fn load(&mut self, load: Load, token: &Arc<Token>) {
         // The old model is dropped first to free its memory for the new one.
         self.ready = None;
-        *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let result = self.build(&load).and_then(|(engine, loaded)| {
-            let tokenizer = engine.tokenizer().ok().cloned();
-            *self.shared.tokenizer.lock().unwrap_or_else(PoisonError::into_inner) = tokenizer;
+        self.tokenizer.set(None);
+        let result = self.build(&load, token).and_then(|(engine, loaded)| {
+            self.tokenizer.set(engine.tokenizer().ok().cloned());
             self.ready = Some(Ready { engine, session: None });
             // Creates the session's buffers and pipelines before the first prompt needs them.
-            self.session()?;
+            self.session(token)?;
             Ok(loaded)
         });
         if result.is_err() {
             self.ready = None;
         }
         // The window has asked for another model since.
-        if self.shared.is_superseded() {
+        if token.is_superseded() {
             return;
         }
         match result {
@@ -269,14 +250,14 @@ impl EngineThread {
     }
 
     /// Opens the files and builds the engine, reporting progress.
-    fn build(&self, load: &Load) -> Result<(Engine, Loaded)> {
+    fn build(&self, load: &Load, token: &Arc<Token>) -> Result<(Engine, Loaded)> {
         let files = open(load.model.as_deref())?;
         let name = if load.model.is_none() { "Guide".to_owned() } else { files.name() };
         let estimate = estimate_memory_of(&files, load)?;
         let longest_context = files.config().context_length;
         let options = load_options(load, &files);
         self.sender.send(Event::Loading { name: name.clone(), progress: 0.0 });
-        let (sender, shared, title) = (self.sender.clone(), self.shared.clone(), name.clone());
+        let (sender, stop, title) = (self.sender.clone(), token.clone(), name.clone());
         let mut last = 0;
         let mut builder =
             Engine::from_files(files).device(device(load)).options(options).on_progress(move |progress| {
@@ -285,12 +266,12 @@ impl EngineThread {
                     last = percent;
                     sender.send(Event::Loading { name: title.clone(), progress: percent as f32 / 100.0 });
                 }
-                !shared.is_stopped()
+                !stop.is_stopped()
             });
         if let Some(folder) = last_model::data_folder() {
             builder = builder.tuning_folder(folder);
         }
-        let engine = self.shared.wait(builder.build())?;
+        let engine = token.wait(builder.build())?;
         // Reports a damaged tokenizer now rather than at the first prompt.
         engine.tokenizer()?;
         let info = engine.gpu().info();
@@ -308,13 +289,13 @@ impl EngineThread {
     }
 
     /// The session of the loaded model, created at its first use.
-    fn session(&mut self) -> Result<&mut Session> {
+    fn session(&mut self, token: &Token) -> Result<&mut Session> {
         let Some(ready) = &mut self.ready else {
             return Err(Error::DeviceLost { reason: "no model is loaded".into() });
         };
         let session = match ready.session.take() {
             Some(session) => session,
-            None => self.shared.wait(ready.engine.session())?,
+            None => token.wait(ready.engine.session())?,
         };
         Ok(ready.session.insert(session))
     }
@@ -325,57 +306,6 @@ impl EngineThread {
             self.ready = None;
         }
     }
-}
-
-fn open(path: Option<&Path>) -> Result<ModelFiles> {
-    match path {
-        Some(path) => ModelFiles::open(path),
-        None => guide::files(),
-    }
-}
-
-/// The device options for a request. A name with a number from [`distinct_names`] selects by index.
-fn device(load: &Load) -> DeviceOptions {
-    let mut options = DeviceOptions::from_env();
-    if let Some(device) = &load.device {
-        let numbered = device.rsplit_once(" #").is_some_and(|(_, number)| number.parse::<usize>().is_ok());
-        let index = if numbered { adapter_names().iter().position(|name| name == device) } else { None };
-        options.adapter = index.map_or_else(|| AdapterChoice::Named(device.clone()), AdapterChoice::Index);
-    }
-    options
-}
-
-/// The names of the adapters, the fastest first.
-fn adapter_names() -> Vec<String> {
-    distinct_names(adapters_blocking().iter().map(|adapter| adapter.get_info().name).collect())
-}
-
-/// Makes repeated names distinct by appending a number, for machines with two cards of one kind.
-fn distinct_names(names: Vec<String>) -> Vec<String> {
-    let before = |index: usize| names[..index].iter().filter(|name| **name == names[index]).count();
-    let name = |index: usize| match before(index) {
-        0 => names[index].clone(),
-        before => format!("{} #{}", names[index], before + 1),
-    };
-    (0..names.len()).map(name).collect()
-}
-
-/// Estimates the device memory of a model. `device_memory` stays `None`, because no device is open yet.
-fn estimate_memory(load: &Load) -> Result<MemoryEstimate> {
-    estimate_memory_of(&open(load.model.as_deref())?, load)
-}
-
-fn estimate_memory_of(files: &ModelFiles, load: &Load) -> Result<MemoryEstimate> {
-    // How matrices are split to fit bindings makes no difference worth opening a device for.
-    let estimate = files.memory(&load_options(load, files), &Capabilities::webgpu())?;
-    let sequence = estimate.sequence + estimate.activations;
-    Ok(MemoryEstimate { weights: estimate.weights, sequence, device_memory: None })
-}
-
-/// What a request chooses, with a context that the model has.
-fn load_options(load: &Load, files: &ModelFiles) -> LoadOptions {
-    let context = load.context.map(|context| context.clamp(1, files.config().context_length));
-    LoadOptions { weights: load.weights, context, ..LoadOptions::default() }
 }
 
 #[cfg(test)]
@@ -403,11 +333,5 @@ mod tests {
         worker.spawn_io(Event::Devices(vec!["fallback".into()]), || panic!("as a test"));
         let event = worker.events.recv_timeout(Duration::from_secs(20));
         assert!(matches!(&event, Ok(Event::Devices(names)) if *names == ["fallback"]), "{event:?}");
-    }
-
-    #[test]
-    fn adapters_of_one_name_are_distinct() {
-        let names = ["Card", "Other", "Card", "Card"].map(str::to_owned).to_vec();
-        assert_eq!(distinct_names(names), ["Card", "Other", "Card #2", "Card #3"]);
     }
 }

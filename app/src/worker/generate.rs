@@ -7,7 +7,7 @@ use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{Error, Result, Sampling, Session};
 
 use super::event_sender::EventSender;
-use super::shared::Shared;
+use super::token::Token;
 use super::{Candidate, Event, NextToken, Overflow};
 use crate::chats::{Id, Role};
 
@@ -35,7 +35,7 @@ impl Prompt {
 
     /// The token ids after dropping the fewest oldest pairs of question and reply for which they fit `max_tokens`, and
     /// the number of messages dropped. The last question is always kept.
-    fn fit_context(&self, tokenizer: &Tokenizer, shared: &Shared, max_tokens: usize) -> Result<(Vec<u32>, usize)> {
+    fn fit_context(&self, tokenizer: &Tokenizer, token: &Token, max_tokens: usize) -> Result<(Vec<u32>, usize)> {
         let all = self.ids(tokenizer)?;
         if all.len() <= max_tokens {
             return Ok((all, 0));
@@ -44,7 +44,7 @@ impl Prompt {
         // The length falls with each pair dropped, so a binary search finds the fewest pairs.
         let (mut not_enough, mut enough) = (0, self.turns.len().saturating_sub(1) / 2);
         while not_enough + 1 < enough {
-            if shared.is_stopped() {
+            if token.is_stopped() {
                 return Err(Error::Cancelled);
             }
             let half = (not_enough + enough) / 2;
@@ -57,7 +57,7 @@ impl Prompt {
 /// Generates a reply and sends its text as it grows.
 pub(super) fn reply(
     session: &mut Session,
-    shared: &Shared,
+    token: &Token,
     sender: &EventSender,
     reply: Id,
     prompt: &Prompt,
@@ -68,7 +68,7 @@ pub(super) fn reply(
     let tokenizer = engine.tokenizer()?.clone();
     let context = engine.context();
     let (ids, dropped) = match overflow {
-        Overflow::DropOldest => prompt.fit_context(&tokenizer, shared, context - REPLY_RESERVE.min(context / 4))?,
+        Overflow::DropOldest => prompt.fit_context(&tokenizer, token, context - REPLY_RESERVE.min(context / 4))?,
         Overflow::Ask => (prompt.ids(&tokenizer)?, 0),
     };
     if ids.len() >= context {
@@ -79,7 +79,7 @@ pub(super) fn reply(
     }
     let mut generation = session.generate_text(&ids, sampling)?;
     let end = loop {
-        match shared.wait(generation.next()) {
+        match token.wait(generation.next()) {
             Ok(Some(piece)) => sender.send(Event::ReplyText(reply, piece)),
             Ok(None) | Err(Error::Cancelled) => break Ok(()),
             Err(error) => break Err(error),
@@ -95,11 +95,11 @@ pub(super) fn reply(
 }
 
 /// The most probable next tokens after a prompt, with their probabilities at temperature 1.
-pub(super) fn alternatives(session: &mut Session, shared: &Shared, prompt: &Prompt) -> Result<Vec<Candidate>> {
+pub(super) fn alternatives(session: &mut Session, token: &Token, prompt: &Prompt) -> Result<Vec<Candidate>> {
     let engine = session.engine().clone();
     let tokenizer = engine.tokenizer()?;
     let ids = prompt.ids(tokenizer)?;
-    let logits = shared.wait(session.next_logits(&ids))?;
+    let logits = token.wait(session.next_logits(&ids))?;
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
     let mut by_logit: Vec<usize> = (0..logits.len()).collect();
@@ -130,9 +130,9 @@ fn is_byte(piece: &str) -> bool {
 }
 
 /// Per kernel: its name, and its dispatches and milliseconds per token, the slowest first.
-pub(super) fn profile(session: &mut Session, shared: &Shared) -> Result<Vec<(&'static str, usize, f64)>> {
+pub(super) fn profile(session: &mut Session, token: &Token) -> Result<Vec<(&'static str, usize, f64)>> {
     let mut kernels: HashMap<&'static str, (usize, f64)> = HashMap::new();
-    for (kernel, ms) in shared.wait(session.profile())? {
+    for (kernel, ms) in token.wait(session.profile())? {
         let entry = kernels.entry(kernel).or_default();
         entry.0 += 1;
         entry.1 += ms;
@@ -144,8 +144,6 @@ pub(super) fn profile(session: &mut Session, shared: &Shared) -> Result<Vec<(&'s
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use super::*;
     use crate::guide;
 
@@ -161,8 +159,7 @@ mod tests {
     fn the_fewest_oldest_turns_are_dropped() {
         let files = guide::files().unwrap();
         let tokenizer = Tokenizer::load(files.tokenizer(), files.config().vocab_size).unwrap();
-        let shared = Shared::default();
-        shared.current.store(1, Ordering::SeqCst);
+        let token = Token::default();
         let turns = (0..41).map(|i| {
             let role = if i % 2 == 0 { Role::User } else { Role::Model };
             (role, "some words ".repeat(1 + i % 7))
@@ -176,7 +173,7 @@ mod tests {
             };
             let pairs = (0..20).find(|pairs| without(*pairs).len() <= max_tokens).unwrap_or(20);
             assert_eq!(
-                prompt.fit_context(&tokenizer, &shared, max_tokens).unwrap(),
+                prompt.fit_context(&tokenizer, &token, max_tokens).unwrap(),
                 (without(pairs), 2 * pairs),
                 "{max_tokens} of {all}"
             );

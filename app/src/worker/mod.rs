@@ -4,17 +4,20 @@ mod dropped_file;
 mod engine;
 mod event_sender;
 mod generate;
+mod pdf;
+mod requirements;
 mod shared;
+mod token;
 
 use std::path::{Path, PathBuf};
 
 use lapidary_engine::{Error, Finish, Sampling, Timings, WeightFormat};
 
-use crate::chats::{Id, Role};
+use crate::chats::{Attachment, Id, Role};
 use crate::guide;
 
 pub use crate::models::FoundModel;
-pub use dropped_file::{DroppedFile, inspect};
+pub use dropped_file::{DroppedFile, inspect, read_attachment};
 pub use engine::EngineWorker;
 
 /// Runs commands and reports events. [`EngineWorker`] is the real engine; tests use a scripted one.
@@ -94,6 +97,13 @@ pub enum Command {
     CountTokens(Vec<(CountedText, String)>),
     /// Find out what a dropped or chosen file is.
     Inspect(PathBuf),
+    /// Read a file as text, to attach it to a chat's draft.
+    Attach {
+        /// The chat.
+        chat: Id,
+        /// The file.
+        path: PathBuf,
+    },
     /// Check from the headers of a model's files whether they can be loaded.
     Check(Load),
 }
@@ -107,6 +117,8 @@ pub enum CountedText {
     System(Id),
     /// The draft of a chat.
     Draft(Id),
+    /// An attachment of a draft or a message.
+    Attachment(Id),
 }
 
 /// An event from the engine.
@@ -159,6 +171,13 @@ pub enum Event {
     TokensCounted(Vec<(CountedText, usize, usize)>),
     /// The answer to [`Command::Inspect`].
     Inspected(DroppedFile),
+    /// The answer to [`Command::Attach`].
+    Attached {
+        /// The chat.
+        chat: Id,
+        /// The attachment, or why the file cannot be attached, as a sentence.
+        file: Result<Attachment, String>,
+    },
     /// The answer to [`Command::Check`].
     Checked(Load, Result<(), Problem>),
 }

@@ -289,7 +289,8 @@ fn the_edits_of_a_deleted_chat_are_deleted() {
             None => std::thread::sleep(std::time::Duration::from_millis(2)),
         }
     };
-    let StoreEvent::Opened { edits: Some(edits), .. } = event else { panic!() };
+    let StoreEvent::Opened { values, .. } = event else { panic!() };
+    let edits = &values["edits"];
     assert!(edits.contains("A thought that stays") && !edits.contains("A thought that goes"), "{edits}");
 }
 
@@ -315,7 +316,8 @@ fn dropped_files_are_opened_by_kind() {
     let mut window = Window::new();
     window.harness.input_mut().dropped_files.push(Arc::new(Dropped(note)));
     window.settle();
-    assert_eq!(window.harness.state().state.draft(), "note.rs:\n```rs\nfn main() {}\n```\n");
+    let attached = window.harness.state().state.attachments()[0].clone();
+    assert_eq!((attached.name.as_str(), attached.text.as_str()), ("note.rs", "fn main() {}\n"));
     let model = folder.path().join("gemma.gguf");
     window.harness.input_mut().dropped_files.push(Arc::new(Dropped(model.clone())));
     window.settle();

@@ -1,5 +1,7 @@
 //! Tests of the window with a scripted engine, driven by accessibility labels.
 
+mod attachments;
+mod chat_options;
 mod crash;
 mod end_to_end;
 mod failures;
@@ -7,8 +9,11 @@ mod files;
 mod frames;
 mod looks;
 mod markdown;
+mod messages;
 mod pictures;
 mod script;
 mod scrolling;
+mod searching;
 mod talking;
+mod titles;
 mod waiting;

@@ -13,6 +13,7 @@ use lapidary_app::state::{Model, State};
 use lapidary_app::ui::{App, apply_style};
 use lapidary_app::worker::{
     Candidate, Command, CountedText, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, inspect,
+    read_attachment,
 };
 use lapidary_engine::{Finish, Timings};
 
@@ -106,6 +107,9 @@ impl Worker for ScriptedWorker {
                 script.events.push_back(Event::Checked(load, checked));
             }
             Command::Inspect(path) => script.events.push_back(Event::Inspected(inspect(&path))),
+            Command::Attach { chat, path } => {
+                script.events.push_back(Event::Attached { chat, file: read_attachment(&path) });
+            }
             Command::CancelLoad => {}
         }
     }

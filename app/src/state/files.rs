@@ -1,0 +1,54 @@
+//! Exporting and importing chats, and files that are dropped or chosen.
+
+use std::path::PathBuf;
+
+use super::State;
+use crate::chats::{Id, store};
+use crate::worker::{Command, DroppedFile};
+
+impl State {
+    /// Exports the open chat, or all chats, to a file. An existing file is replaced only if `overwrite` is set.
+    pub fn export(&mut self, all: bool, path: PathBuf, overwrite: bool) {
+        let chats = if all {
+            self.visible_chats().iter().rev().map(|chat| chat.id).collect()
+        } else {
+            Vec::from([self.open_id()])
+        };
+        self.export_chats(chats, path, overwrite);
+    }
+
+    /// Exports these chats to a file. An existing file is replaced only if `overwrite` is set.
+    pub fn export_chats(&mut self, chats: Vec<Id>, path: PathBuf, overwrite: bool) {
+        self.save_reply();
+        let name = path.display().to_string();
+        if !self.store.export(chats, path, overwrite) {
+            self.notify_error(&format!("{name} cannot be written: {}.", store::THREAD_ENDED));
+        }
+    }
+
+    /// Imports chats from a file.
+    pub fn import(&mut self, path: PathBuf) {
+        let name = path.display().to_string();
+        if !self.store.import(path) {
+            self.notify_error(&format!("{name} cannot be imported: {}.", store::THREAD_ENDED));
+        }
+    }
+
+    /// Opens a dropped or chosen file according to its kind: a model is loaded, a text is attached to the draft, an export
+    /// is imported.
+    pub fn open_dropped_file(&mut self, path: PathBuf) {
+        self.worker.send(Command::Inspect(path));
+    }
+
+    /// Handles the result of [`State::open_dropped_file`].
+    pub(super) fn on_inspected(&mut self, file: DroppedFile) {
+        match file {
+            DroppedFile::Model(path) => self.load_model(Some(path)),
+            DroppedFile::Chats(path) => self.import(path),
+            DroppedFile::Text { name, text } => {
+                self.attach_text(&name, text);
+            }
+            DroppedFile::Unusable(reason) => self.notify_error(&reason),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Stops commands that are queued or running.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lapidary_engine::{Error, Result};
+
+use crate::wait::wait_unless;
+
+/// Tells a command whether it is to be stopped. The queue carries it with the command.
+#[derive(Default)]
+pub(super) struct Token {
+    stopped: AtomicBool,
+    superseded: AtomicBool,
+}
+
+impl Token {
+    /// Stops the command, started or not.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// Stops the command, whose result nobody waits for any more because a newer one takes its place.
+    pub(super) fn supersede(&self) {
+        self.superseded.store(true, Ordering::SeqCst);
+        self.stop();
+    }
+
+    /// Whether the command is to be stopped.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Whether a newer command takes its place.
+    pub(super) fn is_superseded(&self) -> bool {
+        self.superseded.load(Ordering::SeqCst)
+    }
+
+    /// Waits for a future of the engine until the command is stopped. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// Those of the future, and [`Error::Cancelled`] after a stop.
+    pub(super) fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        wait_unless(|| self.is_stopped(), future).unwrap_or(Err(Error::Cancelled))
+    }
+}
+
+/// The tokens of the commands sent last.
+#[derive(Default)]
+pub(super) struct Tokens {
+    /// That of all commands since the last stop, except loads.
+    work: Arc<Token>,
+    /// That of the last load.
+    load: Arc<Token>,
+}
+
+impl Tokens {
+    /// The token for a new command that is no load.
+    pub(super) fn for_work(&self) -> Arc<Token> {
+        self.work.clone()
+    }
+
+    /// The token for a new load, which stops everything before it.
+    pub(super) fn for_load(&mut self) -> Arc<Token> {
+        self.stop_work();
+        std::mem::take(&mut self.load).supersede();
+        self.load.clone()
+    }
+
+    /// Stops all commands so far except loads.
+    pub(super) fn stop_work(&mut self) {
+        std::mem::take(&mut self.work).stop();
+    }
+
+    /// Stops the last load.
+    pub(super) fn stop_load(&self) {
+        self.load.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_reaches_what_was_sent_before_and_nothing_after() {
+        let mut tokens = Tokens::default();
+        let (load, first) = (tokens.for_load(), tokens.for_work());
+        let second = tokens.for_work();
+        tokens.stop_work();
+        assert!(first.is_stopped() && second.is_stopped() && !load.is_stopped());
+        assert!(!tokens.for_work().is_stopped());
+    }
+
+    #[test]
+    fn a_load_stops_everything_before_it() {
+        let mut tokens = Tokens::default();
+        let (load, work) = (tokens.for_load(), tokens.for_work());
+        // Cancelled by the user, who then chooses another model: the first load must report nothing.
+        tokens.stop_load();
+        assert!(load.is_stopped() && !load.is_superseded() && !work.is_stopped());
+        let next = tokens.for_load();
+        assert!(load.is_superseded() && work.is_stopped() && !next.is_stopped());
+        assert!(!tokens.for_work().is_stopped());
+    }
+}
