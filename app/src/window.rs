@@ -55,6 +55,8 @@ pub fn open(model: Option<PathBuf>) -> Result<(), NoWindow> {
             .with_icon(egui::IconData { rgba: icon(ICON_SIZE), width: ICON_SIZE, height: ICON_SIZE })
             .with_inner_size([1080.0, 760.0])
             .with_min_inner_size([420.0, 320.0]),
+        // The size and place of the window, and the widths of its panels. Chats and settings are in the database.
+        persistence_path: folder.as_ref().map(|folder| folder.join("window.ron")),
         ..Default::default()
     };
     let app = eframe::run_native(

@@ -304,20 +304,20 @@ fn show_meter(ui: &mut Ui, meter: &Meter) {
     }
     let text = format!("{} / {}", kit::in_short(meter.used), kit::in_short(meter.context));
     let text = if share > 1.0 { format!("{text}: too long") } else { text };
-    let label = ui.label(RichText::new(text).size(12.5).color(colour)).accessible_name(&full);
-    let (rect, ring) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::hover());
-    let (centre, radius) = (rect.center(), 6.0);
+    let galley = ui.painter().layout_no_wrap(text, egui::FontId::proportional(12.5), colour);
+    let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x + 24.0, 20.0), Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &full));
+    ui.painter().galley(rect.right_center() - vec2(galley.size().x, galley.size().y / 2.0), galley, colour);
+    let (centre, radius) = (rect.left_center() + vec2(8.0, 0.0), 6.0);
     ui.painter().circle_stroke(centre, radius, Stroke::new(2.0, tokens.line));
-    let steps = (share.clamp(0.0, 1.0) * 48.0).ceil() as usize;
-    if steps > 0 {
-        let angle = |step: usize| {
-            let part = (step as f32 / 48.0).min(share.min(1.0));
-            std::f32::consts::TAU * part - std::f32::consts::FRAC_PI_2
-        };
-        let point = |step: usize| centre + radius * egui::Vec2::angled(angle(step));
-        let arc: Vec<egui::Pos2> = (0..=steps).map(point).collect();
+    let filled = share.clamp(0.0, 1.0);
+    if filled > 0.0 {
+        // From the top, clockwise.
+        let angle = |step: f32| std::f32::consts::TAU * filled * step / 32.0 - std::f32::consts::FRAC_PI_2;
+        let arc: Vec<egui::Pos2> =
+            (0..=32u8).map(|step| centre + radius * egui::Vec2::angled(angle(f32::from(step)))).collect();
         let colour = if share > 0.8 { colour } else { tokens.accent_text };
         ui.painter().add(egui::Shape::line(arc, Stroke::new(2.0, colour)));
     }
-    label.union(ring).on_hover_text(full);
+    response.on_hover_text(full);
 }

@@ -127,7 +127,8 @@ impl App {
                 self.draw_rows(ui, (viewport.min.y - margin, viewport.max.y + margin), left, width);
             });
         // What the wheel, the bar or a finger made of it.
-        let offset = output.state.clamped_offset().y;
+        // Not clamped by the library, whose bounds are those of the frame before.
+        let offset = output.state.unclamped_offset().y.clamp(0.0, end);
         moved |= (offset - wanted).abs() > 0.5;
         if moved || matches!(view, View::End) {
             let at_end = offset >= end - 1.0;

@@ -30,7 +30,11 @@ impl App {
                         if notice.is_error {
                             kit::sign(ui, icons::CIRCLE_ALERT, 16.0, colour);
                         }
-                        ui.add(egui::Label::new(RichText::new(&notice.text).size(13.5).color(colour)).wrap());
+                        let most = ui.available_width() - 110.0;
+                        ui.scope(|ui| {
+                            ui.set_max_width(most);
+                            ui.add(egui::Label::new(RichText::new(&notice.text).size(13.5).color(colour)).wrap());
+                        });
                         if notice.undo.is_some() && kit::ghost(ui, "Undo").clicked() {
                             undo = notice.undo;
                         }

@@ -33,7 +33,7 @@ fn a_question_is_answered_and_found_again() {
     assert!(program.wait().unwrap().success());
 
     let mut program = display.start(data.path());
-    display.key("ctrl+f");
+    display.key("ctrl+shift+f");
     display.type_text("open a");
     // Tab reaches the hits once they are shown.
     std::thread::sleep(Duration::from_secs(2));
@@ -159,7 +159,7 @@ impl Display {
 
     /// Clicks the composer at the bottom of the window.
     fn click_composer(&self) {
-        self.xdotool(&["mousemove", "600", "705", "click", "1"]);
+        self.xdotool(&["mousemove", "600", "665", "click", "1"]);
         std::thread::sleep(Duration::from_millis(200));
     }
 

@@ -123,8 +123,9 @@ fn a_long_title_never_hides_the_model() {
     window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| !loaded.is_guide()));
     window.exchange(&"A very long question that becomes a title. ".repeat(4), "Yes.");
     for (width, zoom) in [(1080.0, 1.0), (1080.0, 2.0), (600.0, 1.0), (420.0, 1.0)] {
-        window.harness.set_size(egui::vec2(width, 760.0));
         window.harness.state_mut().state.settings.zoom = zoom;
+        window.settle();
+        window.harness.set_size(egui::vec2(width / zoom, 760.0));
         window.settle();
         let points = width / zoom;
         let pill = window.harness.get_by_label("Model: gemma-3-270m-it-Q4_K_M").rect();
