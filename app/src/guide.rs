@@ -19,6 +19,7 @@ pub fn files() -> Result<ModelFiles> {
     let files = [
         ("config.json", include_bytes!("../guide/model/config.json").as_slice()),
         ("generation_config.json", include_bytes!("../guide/model/generation_config.json")),
+        ("tokenizer_config.json", include_bytes!("../guide/model/tokenizer_config.json")),
         ("tokenizer.json", include_bytes!("../guide/model/tokenizer.json")),
         ("model.safetensors", include_bytes!("../guide/model/model.safetensors")),
     ];

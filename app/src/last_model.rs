@@ -1,102 +1,184 @@
-//! Remembers the last model used.
+//! Remembers the models that were used. The list is a value in the database of chats, for the window and the terminal.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{fs, io};
+
+use serde_json::Value;
+
+use crate::chats::{Reader, change_value};
+pub use crate::data_folder::data_folder;
+use crate::data_folder::database;
+
+/// The name of the value: a JSON array of paths, the latest first, where the guide is `null`.
+const NAME: &str = "recent_models";
+/// The most models that are remembered.
+const MAX: usize = 24;
+/// The file that held the last model's path in earlier versions.
+const OLD_FILE: &str = "last-model";
+
+/// The models that were used.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecentModels {
+    /// The latest first; `None` is the guide.
+    entries: Vec<Option<PathBuf>>,
+}
+
+impl RecentModels {
+    /// The last model used; `None` for the guide or at the first start.
+    pub fn last(&self) -> Option<&Path> {
+        self.entries.first()?.as_deref()
+    }
+
+    /// The paths of all models used, the latest first, without the guide.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.entries.iter().filter_map(Option::as_deref)
+    }
+
+    fn put_first(&mut self, model: Option<PathBuf>) {
+        self.entries.retain(|known| *known != model);
+        self.entries.insert(0, model);
+        self.entries.truncate(MAX);
+    }
+
+    fn from_json(text: &str) -> Self {
+        let entries: Vec<Option<PathBuf>> = serde_json::from_str(text).unwrap_or_default();
+        Self { entries: entries.into_iter().take(MAX).collect() }
+    }
+
+    fn to_json(&self) -> Option<String> {
+        serde_json::to_string(&self.entries).ok()
+    }
+}
 
 /// The path of the last model used; `None` for the guide or at the first start.
 pub fn last_model() -> Option<PathBuf> {
-    read(&file()?)
+    recent_models().last().map(Path::to_owned)
 }
 
-/// Remembers a model that was loaded. A failure is only logged.
+/// The models that were used. A failure to read them is only logged.
+pub fn recent_models() -> RecentModels {
+    data_folder().map(|folder| read(&folder)).unwrap_or_default()
+}
+
+/// Remembers a model that was loaded as the last one. A failure is only logged.
 pub fn remember(model: &Path) {
-    let Some(file) = file() else { return };
-    if let Err(error) = write(&file, model) {
-        log::debug!("cannot remember the model: {error}");
+    let model = fs::canonicalize(model).and_then(|path| match path.to_str() {
+        Some(_) => Ok(path),
+        None => Err(io::Error::other("its path is not Unicode")),
+    });
+    match (model, data_folder()) {
+        (Ok(model), Some(folder)) => put(&folder, Some(model)),
+        (Err(error), _) => log::debug!("cannot remember the model: {error}"),
+        (_, None) => {}
     }
 }
 
-/// Forgets the last model, so that the guide becomes the default.
+/// Remembers the guide as the last model, which makes it the default.
 pub fn forget() {
-    let removed = file().map(fs::remove_file);
-    if let Some(Err(error)) = removed
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        log::debug!("cannot forget the model: {error}");
+    if let Some(folder) = data_folder() {
+        put(&folder, None);
     }
 }
 
-fn file() -> Option<PathBuf> {
-    Some(data_folder()?.join("last-model"))
-}
-
-/// Lapidary's data folder.
-pub fn data_folder() -> Option<PathBuf> {
-    Some(system_data_folder()?.join("lapidary"))
-}
-
-/// The system's folder for user data. The crates that find it depend on code under the MPL.
-fn system_data_folder() -> Option<PathBuf> {
-    let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // Customary only on Linux, but honoured everywhere if it is set.
-    folder("XDG_DATA_HOME").or_else(|| match env::consts::OS {
-        "windows" => folder("LOCALAPPDATA"),
-        "macos" => Some(env::home_dir()?.join("Library/Application Support")),
-        _ => Some(env::home_dir()?.join(".local/share")),
-    })
-}
-
-fn read(file: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(file).ok()?;
-    let path = text.strip_suffix('\n').unwrap_or(&text);
-    (!path.is_empty()).then(|| PathBuf::from(path))
-}
-
-fn write(file: &Path, model: &Path) -> io::Result<()> {
-    let model = fs::canonicalize(model)?;
-    let Some(text) = model.to_str() else {
-        return Err(io::Error::other("its path is not Unicode"));
-    };
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
+fn read(folder: &Path) -> RecentModels {
+    match Reader::open(&database(folder)) {
+        Ok(Some(reader)) => match reader.value(NAME) {
+            Ok(Some(text)) => RecentModels::from_json(&text),
+            _ => of_earlier_versions(folder, reader.value("settings").ok().flatten().as_deref()),
+        },
+        Ok(None) => of_earlier_versions(folder, None),
+        Err(error) => {
+            log::debug!("cannot read the models used: {error}");
+            RecentModels::default()
+        }
     }
-    // Written to a temporary file and renamed, so that it is atomic even with two writers.
-    let mut part = OsString::from(file);
-    part.push(format!(".{}", std::process::id()));
-    let written = fs::write(&part, format!("{text}\n")).and_then(|()| fs::rename(&part, file));
-    if written.is_err() {
-        // The temporary file may not exist, so an error here is ignored.
-        let _ = fs::remove_file(&part);
+}
+
+fn put(folder: &Path, model: Option<PathBuf>) {
+    let recent = read(folder);
+    if recent.entries.first() == Some(&model) && !folder.join(OLD_FILE).exists() {
+        return;
     }
-    written
+    // At the first start the guide is the default without being remembered.
+    if model.is_none() && recent.entries.is_empty() && !folder.join(OLD_FILE).exists() {
+        return;
+    }
+    let changed = change_value(&database(folder), NAME, |known| {
+        let mut models = known.as_deref().map_or(recent, RecentModels::from_json);
+        models.put_first(model);
+        models.to_json()
+    });
+    match changed {
+        // It was read above, and is of no more use.
+        Ok(()) => drop(fs::remove_file(folder.join(OLD_FILE))),
+        Err(error) => log::debug!("cannot remember the model: {error}"),
+    }
+}
+
+/// Earlier versions kept the last model in a file, and the models used in the settings of the window.
+fn of_earlier_versions(folder: &Path, settings: Option<&str>) -> RecentModels {
+    let last = fs::read_to_string(folder.join(OLD_FILE)).ok();
+    let last = last.map(|text| text.trim_end_matches('\n').to_owned()).filter(|path| !path.is_empty());
+    let settings = settings.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let used = settings.as_ref().and_then(|settings| settings["models"].as_array());
+    let used = used.into_iter().flatten().filter_map(Value::as_str).map(|path| Some(PathBuf::from(path)));
+    let mut models = RecentModels { entries: used.take(MAX).collect() };
+    // Without the file, the last model was the guide.
+    if last.is_some() || !models.entries.is_empty() {
+        models.put_first(last.map(PathBuf::from));
+    }
+    models
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_written_path_is_read_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("data").join("last-model");
-        assert_eq!(read(&file), None);
-        for name in ["a model.gguf", "another"] {
-            let model = folder.path().join(name);
-            fs::write(&model, "").unwrap();
-            write(&file, &model).unwrap();
-            assert_eq!(read(&file), Some(fs::canonicalize(&model).unwrap()));
-        }
-        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "a temporary file was left behind");
+    fn file(folder: &Path, name: &str) -> PathBuf {
+        let path = folder.join(name);
+        fs::write(&path, "").unwrap();
+        fs::canonicalize(path).unwrap()
     }
 
     #[test]
-    fn a_missing_model_is_not_remembered() {
+    fn models_are_remembered_once_each_and_the_guide_can_be_the_last() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("last-model");
-        assert!(write(&file, &folder.path().join("nothing")).is_err());
-        assert_eq!(read(&file), None);
-        fs::write(&file, "\n").unwrap();
-        assert_eq!(read(&file), None);
+        let data = folder.path().join("data");
+        assert_eq!(read(&data), RecentModels::default());
+        put(&data, None);
+        assert!(!data.exists(), "the guide is the default anyway");
+        let (a, b) = (file(folder.path(), "a model.gguf"), file(folder.path(), "b.gguf"));
+        for model in [Some(&a), Some(&b), Some(&a), None] {
+            put(&data, model.cloned());
+            assert_eq!(read(&data).last(), model.map(PathBuf::as_path));
+        }
+        assert_eq!(read(&data).paths().collect::<Vec<_>>(), [a.as_path(), b.as_path()]);
+        put(&data, Some(b.clone()));
+        assert_eq!(read(&data).paths().collect::<Vec<_>>(), [b.as_path(), a.as_path()]);
+    }
+
+    #[test]
+    fn only_so_many_models_are_remembered() {
+        let mut models = RecentModels::default();
+        (0..100).for_each(|number| models.put_first(Some(PathBuf::from(format!("/{number}.gguf")))));
+        assert_eq!(models.entries.len(), MAX);
+        assert_eq!(models.last(), Some(Path::new("/99.gguf")));
+        assert_eq!(RecentModels::from_json(&models.to_json().unwrap()), models);
+        assert_eq!(RecentModels::from_json("nonsense"), RecentModels::default());
+    }
+
+    #[test]
+    fn what_earlier_versions_remembered_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(OLD_FILE), "/old.gguf\n").unwrap();
+        assert_eq!(read(folder.path()).last(), Some(Path::new("/old.gguf")));
+        let settings = r#"{"models": ["/x.gguf", "/old.gguf"]}"#;
+        change_value(&database(folder.path()), "settings", |_| Some(settings.into())).unwrap();
+        let expected = ["/old.gguf", "/x.gguf"].map(Path::new);
+        assert_eq!(read(folder.path()).paths().collect::<Vec<_>>(), expected);
+        put(folder.path(), None);
+        assert!(!folder.path().join(OLD_FILE).exists());
+        assert_eq!(read(folder.path()).last(), None);
+        assert_eq!(read(folder.path()).paths().collect::<Vec<_>>(), expected);
     }
 }

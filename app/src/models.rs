@@ -30,23 +30,18 @@ pub fn guide(note: &'static str) -> FoundModel {
     }
 }
 
-/// The models that Lapidary can open, the guide first. `used` holds paths of models used before, of which those that
-/// still open are listed. Reads the headers of all files, so it may take a moment.
+/// The models that Lapidary can open, the guide first, then those used before. `used` holds more paths of such models;
+/// of all of them those that still open are listed. Reads the headers of all files, so it may take a moment.
 pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
-    let last = last_model::last_model();
-    let mut found = vec![guide(if last.is_none() { "built in, the default" } else { "built in" })];
-    if let Some(path) = &last
-        && let Ok(files) = ModelFiles::open(path)
-    {
-        let note = "the last one used, the default";
-        found.push(FoundModel { name: files.name(), path: last.clone(), note, bytes: bytes(path) });
-    }
-    for path in used {
-        if found.iter().all(|known| known.path.as_ref() != Some(path))
+    let recent = last_model::recent_models();
+    let mut found = vec![guide(if recent.last().is_none() { "built in, the default" } else { "built in" })];
+    for path in recent.paths().chain(used.iter().map(PathBuf::as_path)) {
+        if found.iter().all(|known| known.path.as_deref() != Some(path))
             && let Ok(files) = ModelFiles::open(path)
         {
+            let note = if recent.last() == Some(path) { "the last one used, the default" } else { "used before" };
             let name = repository(path).unwrap_or_else(|| files.name());
-            found.push(FoundModel { name, path: Some(path.clone()), note: "used before", bytes: bytes(path) });
+            found.push(FoundModel { name, path: Some(path.to_owned()), note, bytes: bytes(path) });
         }
     }
     if let Some(cache) = hub_cache() {

@@ -1,13 +1,15 @@
 //! The native window around [`App`].
 
-use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
-use egui::ViewportBuilder;
+use egui::{UserAttentionType, ViewportBuilder, ViewportCommand};
 
 use crate::chats::Store;
+use crate::data_folder::{Lock, NotLocked, data_folder, database};
+use crate::handover::{self, HandedOver};
 use crate::icon::icon;
 use crate::last_model;
 use crate::state::State;
@@ -24,12 +26,28 @@ pub enum NoWindow {
     Display(String),
 }
 
-/// Opens the window and returns after it is closed.
+/// Opens the window and returns after it is closed. If a window is open already, that one comes to the front and opens
+/// the model, and this returns at once.
+///
+/// `model` is the model to load, as an absolute path; `None` for the last one used.
 ///
 /// # Errors
 /// [`NoWindow`] if the system has no usable display.
-pub fn open() -> Result<(), NoWindow> {
+pub fn open(model: Option<PathBuf>) -> Result<(), NoWindow> {
     let started = Instant::now();
+    let folder = data_folder();
+    // Two windows on one database would overwrite each other's drafts and miss each other's chats.
+    let lock = folder.as_deref().map(Lock::take);
+    let mut in_use = None;
+    if let (Some(folder), Some(Err(NotLocked::InUse))) = (&folder, &lock) {
+        match handover::hand_over(folder, &HandedOver { model: model.clone() }) {
+            Ok(()) => return Ok(()),
+            Err(reason) => {
+                log::info!("{reason}");
+                in_use = Some(InUse);
+            }
+        }
+    }
     let options = eframe::NativeOptions {
         viewport: ViewportBuilder::default()
             .with_title("Lapidary")
@@ -39,30 +57,39 @@ pub fn open() -> Result<(), NoWindow> {
             .with_min_inner_size([420.0, 320.0]),
         ..Default::default()
     };
-    let folder = last_model::data_folder();
-    // Two windows on one database would overwrite each other's drafts and miss each other's chats.
-    let lock = folder.as_deref().map(lock);
-    let already = matches!(lock, Some(Err(TryLockError::WouldBlock)));
     let app = eframe::run_native(
         "Lapidary",
         options,
         Box::new(move |creation| {
             apply_style(&creation.egui_ctx);
-            if already {
-                return Ok(Box::new(AlreadyOpen));
+            if let Some(in_use) = in_use {
+                return Ok(Box::new(in_use));
             }
             let ctx = creation.egui_ctx.clone();
+            let lock = lock.and_then(Result::ok);
+            let (sender, handed_over) = mpsc::channel();
+            if let (Some(folder), Some(_)) = (&folder, &lock) {
+                let ctx = ctx.clone();
+                let deliver = move |message| {
+                    let delivered = sender.send(message).is_ok();
+                    ctx.request_repaint();
+                    delivered
+                };
+                if let Err(error) = handover::listen(folder, deliver) {
+                    log::info!("a second start cannot reach this window: {error}");
+                }
+            }
             let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || ctx.request_repaint());
             let store = match folder {
-                Some(folder) => Store::open(Some(folder.join("chats.sqlite")), wake.clone()),
+                Some(folder) => Store::open(Some(database(&folder)), wake.clone()),
                 None => Store::without_folder(
                     "This system has no known folder for user data, so chats cannot be kept".into(),
                     wake.clone(),
                 ),
             };
-            let load = Load { model: last_model::last_model(), ..Load::default() };
+            let load = Load { model: model.or_else(last_model::last_model), ..Load::default() };
             let state = State::new(Box::new(EngineWorker::start(wake)), store, load);
-            Ok(Box::new(MainWindow { app: App::new(state), started: Some(started), _lock: lock.and_then(Result::ok) }))
+            Ok(Box::new(MainWindow { app: App::new(state), started: Some(started), handed_over, _lock: lock }))
         }),
     );
     app.map_err(|error| NoWindow::Display(reason(&error.to_string())))
@@ -88,23 +115,38 @@ pub fn show_error_dialog(reason: &str) {
         .show();
 }
 
-/// Locks the data folder until the returned file is closed.
-fn lock(folder: &Path) -> Result<File, TryLockError> {
-    std::fs::create_dir_all(folder).map_err(TryLockError::Error)?;
-    let file = File::create(folder.join("lock")).map_err(TryLockError::Error)?;
-    file.try_lock()?;
-    Ok(file)
-}
-
 struct MainWindow {
     app: App,
     /// The start time, until the time to start has been logged.
     started: Option<Instant>,
-    _lock: Option<File>,
+    /// What later starts of the program ask for.
+    handed_over: Receiver<HandedOver>,
+    _lock: Option<Lock>,
+}
+
+impl MainWindow {
+    /// Comes to the front and opens the model that a later start names.
+    fn take_over(&mut self, ctx: &egui::Context) {
+        for HandedOver { model } in self.handed_over.try_iter() {
+            for command in [
+                ViewportCommand::Minimized(false),
+                ViewportCommand::Visible(true),
+                ViewportCommand::Focus,
+                // Wayland lets no program take the focus, but shows that it asks for it.
+                ViewportCommand::RequestUserAttention(UserAttentionType::Informational),
+            ] {
+                ctx.send_viewport_cmd(command);
+            }
+            if model.is_some() && self.app.state.requested_model() != model.as_ref() {
+                self.app.state.load_model(model);
+            }
+        }
+    }
 }
 
 impl eframe::App for MainWindow {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.take_over(ctx);
         self.app.tick(ctx);
     }
 
@@ -118,19 +160,19 @@ impl eframe::App for MainWindow {
     }
 }
 
-/// The content of a second window while the first is open.
-struct AlreadyOpen;
+/// The content of a window while another program, which cannot be reached, has the chats open.
+struct InUse;
 
-impl eframe::App for AlreadyOpen {
+impl eframe::App for InUse {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         egui::CentralPanel::default().show(ui, |ui| {
             ui.vertical_centered(|ui| {
                 ui.add_space(ui.available_height() * 0.3);
-                ui.heading("Lapidary is open already");
-                ui.label("Its chats belong to one window at a time. Close the other window, then start it again.");
+                ui.heading("The chats are open in another Lapidary");
+                ui.label("It may be a chat in a terminal, or a window. Close it there, then start this one again.");
                 ui.add_space(8.0);
                 if ui.button("Close this window").clicked() {
-                    ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
+                    ui.ctx().send_viewport_cmd(ViewportCommand::Close);
                 }
             });
         });

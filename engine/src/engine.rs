@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
-use crate::load::{ModelFiles, TokenizerSource};
+use crate::load::{ChatTemplate, ModelFiles, TokenizerSource};
 use crate::model::{Activations, Kernels, Model, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
 use crate::options::LoadOptions;
@@ -34,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) cache_format: CacheFormat,
     pub(crate) prefill_chunk: usize,
     name: String,
+    chat_template: ChatTemplate,
     tokenizer: Result<Arc<Tokenizer>, (PathBuf, String)>,
 }
 
@@ -238,6 +239,7 @@ impl EngineBuilder {
             cache_format,
             prefill_chunk,
             name: files.name(),
+            chat_template: chat_template(&files, tokenizer.as_deref().ok()),
             tokenizer,
             config,
         };
@@ -274,6 +276,18 @@ fn load_tokenizer(files: &ModelFiles) -> Result<Arc<Tokenizer>, (PathBuf, String
         Error::Tokenizer { path, reason } => (path, reason),
         other => (path(), other.to_string()),
     })
+}
+
+/// The model's chat template. Files without one may still name `<end_of_turn>` as the end of a reply, which base models
+/// do not.
+fn chat_template(files: &ModelFiles, tokenizer: Option<&Tokenizer>) -> ChatTemplate {
+    let end_of_turn = tokenizer.and_then(Tokenizer::end_of_turn_id);
+    match files.chat_template() {
+        ChatTemplate::Missing if end_of_turn.is_some_and(|id| files.config().stop_ids.contains(&id)) => {
+            ChatTemplate::Gemma
+        }
+        found => found,
+    }
 }
 
 /// The tokens that end a reply. `<end_of_turn>` is always among them, although some files name only `<eos>`.
@@ -327,6 +341,11 @@ impl Engine {
     /// The model's name, to show to a user.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// The kind of chat template that the model was trained on. [`Engine::chat`] always writes Gemma's turns.
+    pub fn chat_template(&self) -> ChatTemplate {
+        self.inner.chat_template
     }
 
     /// The most tokens that a session can hold.

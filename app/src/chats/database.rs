@@ -55,6 +55,9 @@ const MIGRATIONS: &[&[&str]] = &[
     ],
 ];
 
+/// The version of the present schema, which a database has as its `user_version`.
+pub(super) const VERSION: usize = MIGRATIONS.len();
+
 /// A change to the database.
 pub(super) enum Write {
     Chat(Chat),
@@ -112,11 +115,16 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Reads everything that the window needs at the start.
-pub(super) fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
+/// Reads all chats without their messages, the latest first.
+pub(super) fn list_chats(database: &Connection) -> rusqlite::Result<Vec<Chat>> {
     let sql = "SELECT chats.*, attachments FROM chats LEFT JOIN draft_attachments ON chat = id ORDER BY updated DESC";
     let mut statement = database.prepare(sql)?;
-    let chats = statement.query_map([], chat)?.collect::<rusqlite::Result<_>>()?;
+    statement.query_map([], chat)?.collect()
+}
+
+/// Reads everything that the window needs at the start.
+pub(super) fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
+    let chats = list_chats(database)?;
     let mut statement = database.prepare("SELECT name, value FROM settings")?;
     let values = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
     Ok(StoreEvent::Opened { chats, values })

@@ -6,6 +6,8 @@ mod html;
 mod markdown;
 mod open_webui;
 
+pub use markdown::to_markdown;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};

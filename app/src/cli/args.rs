@@ -1,5 +1,8 @@
 //! The command-line arguments and their help texts.
 
+mod chats;
+mod setup;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -7,11 +10,25 @@ use lapidary_engine::{ActivationFormat, CacheFormat, ModelFiles, Sampling, Weigh
 
 use lapidary_app::guide;
 
-/// Gemma-2 on your own GPU. Without a command it opens the window, or without a display a chat in the terminal, with the
-/// last model used (at the first start the built-in guide).
+pub(crate) use chats::{Chats, ChatsCommand, ChatsExport, ChatsList, ChatsShow};
+pub(crate) use setup::{Completions, Desktop, DesktopCommand, Man};
+
+/// Chat with Gemma-2 and Gemma-3 on your own GPU
+///
+/// Without a command, lapidary opens its window, or without a display a chat in the terminal, with the last model used (at
+/// the first start the built-in guide). If a window is open already, that one opens the model.
 #[derive(Parser)]
-#[command(name = "lapidary", bin_name = "lapidary", version, about, max_term_width = 100)]
+#[command(name = "lapidary", bin_name = "lapidary", version, max_term_width = 100)]
+#[command(override_usage = "lapidary [MODEL]\n       lapidary COMMAND [OPTIONS]")]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "lapidary alone opens the window. lapidary COMMAND --help lists the options of a command.")]
 pub(crate) struct Arguments {
+    /// The model to open in the window: a .gguf file, a Hugging Face folder, or guide for the built-in model
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    pub(crate) file: Option<PathBuf>,
+    /// The same, as for the commands
+    #[arg(short, long, value_name = "MODEL")]
+    pub(crate) model: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -36,6 +53,14 @@ pub(crate) enum Command {
     Devices(Devices),
     /// List the models that are on this machine
     Models(Models),
+    /// List, show and export the chats of the window and the terminal
+    Chats(Chats),
+    /// Add Lapidary to the menu of the desktop, or remove it
+    Desktop(Desktop),
+    /// Print a script that completes lapidary's arguments in a shell
+    Completions(Completions),
+    /// Print the manual page
+    Man(Man),
 }
 
 #[derive(Args, Clone, Default)]
@@ -158,9 +183,13 @@ pub(crate) struct Chat {
     pub(crate) model: Model,
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
-    /// The system prompt
+    /// The system prompt; with --raw the beginning of the text
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
+    /// Let the model continue what you write, without the chat template, as base models do; each time by 512 tokens unless
+    /// --max-tokens is given
+    #[arg(long)]
+    pub(crate) raw: bool,
 }
 
 #[derive(Args)]

@@ -12,6 +12,7 @@ use lapidary_app::last_model;
 use super::args;
 use super::failure::{Failure, sanitized};
 use super::interrupt::Busy;
+use super::terminal::ProgressBar;
 
 /// An adapter as Lapidary would use it.
 struct Device {
@@ -60,8 +61,12 @@ pub(crate) fn devices(arguments: &args::Devices) -> Result<(), Failure> {
 
 /// Measures the kernels for the most common weight formats.
 fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), Failure> {
-    for format in [WeightFormat::Q4_0, WeightFormat::Q4K, WeightFormat::Q8_0] {
+    const FORMATS: [WeightFormat; 3] = [WeightFormat::Q4_0, WeightFormat::Q4K, WeightFormat::Q8_0];
+    let mut bar = ProgressBar::new("Measuring kernels");
+    for (done, format) in FORMATS.into_iter().enumerate() {
+        bar.set(done as u64, FORMATS.len() as u64);
         let tuning = busy.wait(Tuning::run(gpu, format, None, last_model::data_folder().as_deref()))?;
+        bar.erase();
         if !json {
             writeln!(out, "\n{format} on {}", sanitized(&gpu.info().name))?;
         }

@@ -1,15 +1,16 @@
 //! Finding, opening and loading a model.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use lapidary_engine::load::TokenizerSource;
 use lapidary_engine::tokenizer::Tokenizer;
-use lapidary_engine::{DeviceOptions, Engine, LoadOptions, ModelFiles, Progress};
+use lapidary_engine::{DeviceOptions, Engine, LoadOptions, ModelFiles};
 
 use super::args::Model;
 use super::failure::{Failure, sanitized};
 use super::interrupt::{self, Busy};
+use super::terminal::ProgressBar;
 use lapidary_app::guide;
 use lapidary_app::last_model;
 
@@ -65,9 +66,7 @@ pub(crate) fn device_options(model: &Model) -> DeviceOptions {
 /// allocated.
 pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, busy: &Busy) -> Result<Engine, Failure> {
     let path = files.path().to_owned();
-    let mut progress_line =
-        io::stderr().is_terminal().then(|| ProgressLine { name: sanitized(&files.name()).into_owned(), percent: None });
-    let shown = progress_line.is_some();
+    let mut bar = ProgressBar::new(format!("Loading {}", sanitized(&files.name())));
     let tokens = tokens.map(|tokens| tokens.clamp(1, files.config().context_length));
     let options = LoadOptions {
         weights: model.weights.chosen(),
@@ -82,16 +81,16 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
     let result = busy.wait(
         builder
             .on_progress(move |progress| {
-                if let Some(progress_line) = &mut progress_line {
-                    progress_line.show(progress);
+                if progress.done < progress.total {
+                    bar.set(progress.done, progress.total);
+                } else {
+                    // At the first start with a format this takes a while.
+                    bar.say("choosing the fastest kernels …");
                 }
                 !interrupt::interrupted()
             })
             .build(),
     );
-    if shown {
-        let _ = write!(io::stderr(), "\r\x1b[K");
-    }
     let engine = result?;
     if guide::is_guide(&path) {
         last_model::forget();
@@ -99,24 +98,6 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
         last_model::remember(&path);
     }
     Ok(engine)
-}
-
-/// A line on a terminal that shows the progress of loading.
-struct ProgressLine {
-    name: String,
-    percent: Option<u64>,
-}
-
-impl ProgressLine {
-    /// Updates the line. Errors are ignored.
-    fn show(&mut self, Progress { done, total }: Progress) {
-        let percent = done.saturating_mul(100) / total.max(1);
-        if self.percent != Some(percent) {
-            self.percent = Some(percent);
-            let mut out = io::stderr().lock();
-            let _ = write!(out, "\rLoading {} … {percent} %", self.name).and_then(|()| out.flush());
-        }
-    }
 }
 
 /// A text argument, where `-` means standard input.

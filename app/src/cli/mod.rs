@@ -3,27 +3,31 @@
 mod args;
 mod bench;
 mod chat;
+mod chats;
 mod check;
+mod desktop;
 mod devices;
 mod failure;
 mod interrupt;
 mod load;
 mod logits;
+mod man;
 mod models;
 mod perplexity;
 mod profile;
 mod run;
 mod spread;
+mod terminal;
 mod tokenize;
+mod window;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Arguments, Command};
-use failure::{Failure, one_line, print_error};
-use lapidary_app::window::NoWindow;
+use failure::{Failure, one_line};
 
 /// The log levels for standard error. The libraries of the window warn about normal things: a software adapter, a
 /// display without settings, a locale without a language.
@@ -48,7 +52,7 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let result = match arguments.command {
-        None => window_or_chat(),
+        None => window::window_or_chat(arguments.file.or(arguments.model)),
         Some(Command::Chat(chat)) => chat::chat(&chat),
         Some(Command::Run(run)) => run::run(&run),
         Some(Command::Tokenize(tokenize)) => tokenize::tokenize(&tokenize),
@@ -58,29 +62,15 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Check(check)) => check::check(&check),
         Some(Command::Devices(devices)) => devices::devices(&devices),
         Some(Command::Models(models)) => models::models(&models),
+        Some(Command::Chats(chats)) => chats::chats(&chats),
+        Some(Command::Desktop(desktop)) => desktop::desktop(&desktop),
+        Some(Command::Completions(completions)) => man::completions(&completions),
+        Some(Command::Man(man)) => man::man(&man),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
-}
-
-/// Opens the window if there is a display, else a chat in the terminal.
-fn window_or_chat() -> Result<(), Failure> {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if cfg!(any(windows, target_os = "macos")) || set("DISPLAY") || set("WAYLAND_DISPLAY") {
-        match lapidary_app::window::open() {
-            Ok(()) => return Ok(()),
-            Err(NoWindow::Display(reason)) => {
-                print_error(&format!("cannot open a window ({reason}); starting a chat in the terminal"));
-                // Without a terminal the message above cannot be seen, so a dialog shows it.
-                if !std::io::stderr().is_terminal() && !std::io::stdin().is_terminal() {
-                    lapidary_app::window::show_error_dialog(&reason);
-                }
-            }
-        }
-    }
-    chat::chat(&args::Chat::default())
 }
 
 /// Shortens a usage error of clap to its first paragraph and its tip, if it has one.

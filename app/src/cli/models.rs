@@ -9,6 +9,7 @@ use super::args;
 use super::failure::{Failure, sanitized};
 
 pub(crate) fn models(arguments: &args::Models) -> Result<(), Failure> {
+    // Those that the window and the terminal used before are among them.
     let found = models::find(&[]);
     // The value for -m.
     let name = |model: &lapidary_app::worker::FoundModel| {

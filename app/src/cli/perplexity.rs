@@ -7,7 +7,7 @@
 //! weight format.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -19,6 +19,7 @@ use super::args;
 use super::failure::Failure;
 use super::interrupt::Busy;
 use super::load::{engine as load, open, require_tokenizer};
+use super::terminal::ProgressBar;
 
 /// The most rows of logits by which the reference model may be ahead.
 const ROWS_AHEAD: usize = 32;
@@ -83,7 +84,11 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
     let mut divergences = Divergences::default();
     let mut running = Vec::new();
     let mut out = io::stdout().lock();
-    for window in ids.chunks_exact(ctx).take(arguments.windows.unwrap_or(usize::MAX)) {
+    let count = (ids.len() / ctx).min(arguments.windows.unwrap_or(usize::MAX));
+    // On a terminal the results themselves show the progress.
+    let mut bar = ProgressBar::shown_if("Measuring", arguments.json || !out.is_terminal());
+    for window in ids.chunks_exact(ctx).take(count) {
+        bar.set(running.len() as u64, count as u64);
         let mut window = window.to_vec();
         window[0] = bos;
         let score = |position: usize, logits: &[f32]| {
@@ -109,6 +114,7 @@ pub(crate) fn perplexity(arguments: &args::Perplexity) -> Result<(), Failure> {
             out.flush()?;
         }
     }
+    drop(bar);
     let (perplexity, stderr, windows) = (scores.perplexity(), scores.standard_error(), running.len());
     let divergence = reference.is_some().then(|| divergences.summary());
     if arguments.json {

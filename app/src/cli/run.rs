@@ -11,16 +11,14 @@ use super::args;
 use super::failure::{Failure, print_error, sanitized};
 use super::interrupt::Busy;
 use super::load::{engine, open, require_tokenizer, text_or_stdin};
-
-/// The default limit of a raw completion, which may have no end token.
-const RAW_MAX_TOKENS: usize = 512;
+use lapidary_app::chat_ability::{COMPLETION_TOKENS, chat_problem, completion_ids};
 
 pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     let files = open(arguments.model.model.as_deref())?;
     let mut sampling = arguments.sampling.to_engine(&files);
     sampling.stop_at_end = !arguments.ignore_eos;
     if arguments.raw {
-        sampling.max_tokens.get_or_insert(RAW_MAX_TOKENS);
+        sampling.max_tokens.get_or_insert(COMPLETION_TOKENS);
     }
     sampling.check()?;
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
@@ -33,6 +31,9 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
 
     let busy = Busy::new();
     let engine = engine(files, &arguments.model, None, &busy)?;
+    if let Some(problem) = chat_problem(&engine).filter(|_| text.is_some() && !arguments.raw) {
+        print_error(&format!("{problem} --raw lets it continue the prompt"));
+    }
     let prompt = match (&arguments.tokens, &text) {
         (Some(tokens), _) => tokens.0.clone(),
         (None, text) => prompt_ids(engine.tokenizer()?, text.as_deref().unwrap_or_default(), arguments.raw)?,
@@ -81,10 +82,5 @@ fn prompt_ids(tokenizer: &Tokenizer, text: &str, raw: bool) -> Result<Vec<u32>, 
     if !raw {
         return Ok(render(tokenizer, None, &[Turn { role: Role::User, text: text.to_owned() }])?);
     }
-    let mut ids = tokenizer.encode(text)?;
-    // A raw prompt may contain `<bos>` already.
-    if ids.first() != Some(&tokenizer.bos_id()) {
-        ids.insert(0, tokenizer.bos_id());
-    }
-    Ok(ids)
+    Ok(completion_ids(tokenizer, text)?)
 }

@@ -19,11 +19,13 @@ pub struct Reply {
     pub message: Id,
     pub(super) unsaved: String,
     pub(super) saved: Instant,
+    /// Whether the engine was told to stop.
+    stopping: bool,
 }
 
 impl Reply {
     pub(super) fn new(chat: Id, message: Id) -> Self {
-        Self { chat, message, unsaved: String::new(), saved: Instant::now() }
+        Self { chat, message, unsaved: String::new(), saved: Instant::now(), stopping: false }
     }
 }
 
@@ -94,6 +96,11 @@ impl State {
         self.reply().is_some_and(|reply| reply.message == message)
     }
 
+    /// Whether the reply being generated was told to stop. The engine finishes its present step first.
+    pub fn is_stopping(&self) -> bool {
+        self.reply().is_some_and(|reply| reply.stopping)
+    }
+
     /// Whether a reply of the open chat is being generated.
     pub fn is_replying_here(&self) -> bool {
         self.reply().is_some_and(|reply| reply.chat == self.open_id())
@@ -120,7 +127,8 @@ impl State {
 
     /// Stops the reply being generated, in any chat.
     pub(super) fn stop_reply(&mut self) {
-        if self.queue.reply.is_some() {
+        if let Some(reply) = &mut self.queue.reply {
+            reply.stopping = true;
             self.worker.send(Command::Stop);
         }
     }

@@ -2,7 +2,8 @@
 
 use egui::{Context, RichText, Ui};
 
-use super::App;
+use super::tokens::Tokens;
+use super::{App, kit};
 use crate::chats::Id;
 use crate::worker::{Candidate, NextToken};
 
@@ -108,9 +109,11 @@ fn tokens(ui: &mut Ui, list: &[Candidate], choice: &mut Option<Choice>) {
                 NextToken::NonText(_) => None,
                 NextToken::Text(text) => Some(Some(text.clone())),
             };
-            let bar =
-                egui::ProgressBar::new(*probability).desired_width(120.0).text(format!("{:.1} %", probability * 100.0));
-            ui.add(bar).accessible_name(format!("Probability of {name}"));
+            let accent = Tokens::of(ui.visuals()).accent_text;
+            ui.horizontal(|ui| {
+                kit::meter(ui, *probability, 110.0, 8.0, accent, &format!("Probability of {name}"));
+                ui.label(format!("{:.1} %", probability * 100.0));
+            });
             ui.monospace(&name);
             if let Some(token) = branch
                 && ui.button("Branch").accessible_name(format!("Branch with {name}")).clicked()

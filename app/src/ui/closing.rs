@@ -2,7 +2,8 @@
 
 use egui::{Context, RichText, ViewportCommand};
 
-use super::{App, style};
+use super::tokens::Tokens;
+use super::{App, kit};
 
 /// The state of closing the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,11 +43,9 @@ impl App {
         };
         let ended = self.state.store_ended;
         let (mut export, mut anyway, mut cancel) = (false, false, false);
-        let modal = egui::Modal::new(egui::Id::unique("closing")).show(ctx, |ui| {
-            ui.set_width(420.0_f32.min(ctx.content_rect().width() - 60.0));
-            ui.heading("Not everything is saved");
-            ui.add_space(4.0);
-            ui.label(RichText::new(reason).color(style::error_color(ui.visuals())));
+        let close = kit::dialog(ctx, "Not everything is saved", 440.0, |ui| {
+            let danger = Tokens::of(ui.visuals()).danger;
+            ui.label(RichText::new(reason).color(danger));
             ui.label(if ended {
                 "What is not saved is lost when Lapidary closes. Copy what you want to keep first."
             } else {
@@ -55,7 +54,7 @@ impl App {
             ui.add_space(6.0);
             ui.horizontal(|ui| {
                 // Exporting needs the store's thread.
-                let file = if ended { None } else { Some(ui.button("Export…")) };
+                let file = if ended { None } else { Some(kit::primary(ui, "Export…")) };
                 anyway = ui.button("Close anyway").clicked();
                 let back = ui.button("Cancel");
                 export = file.as_ref().is_some_and(egui::Response::clicked);
@@ -68,7 +67,7 @@ impl App {
         if anyway {
             self.closing = Closing::Confirmed;
             ctx.send_viewport_cmd(ViewportCommand::Close);
-        } else if export || cancel || modal.should_close() {
+        } else if export || cancel || close {
             self.closing = Closing::No;
             self.composer.focus = !export;
         }

@@ -1,10 +1,16 @@
-//! The composer: the field for messages, and the context meter.
+//! The composer: the field for messages, the button to send or stop, and how full the context is.
 
-use egui::{Event, ImeEvent, Key, KeyboardShortcut, Modifiers, RichText, Ui};
+use egui::{
+    Align, Event, ImeEvent, Key, KeyboardShortcut, Layout, Margin, Modifiers, RichText, Sense, Stroke, Ui, vec2,
+};
 
-use super::style::COLUMN;
-use super::{App, style};
+use super::style::{COLUMN, LARGE_RADIUS};
+use super::tokens::Tokens;
+use super::{App, icons, kit};
 use crate::state::{Meter, Model};
+
+/// The diameter of the button to send.
+const SEND_BUTTON: f32 = 36.0;
 
 /// The state of the composer.
 pub(super) struct Composer {
@@ -53,33 +59,37 @@ impl Composer {
 impl App {
     /// The panel at the bottom of the window.
     pub(super) fn composer_panel(&mut self, ui: &mut Ui) {
-        egui::Panel::bottom("composer").show_separator_line(false).show(ui, |ui| {
-            ui.add_space(6.0);
-            let width = (ui.available_width() - 16.0).min(COLUMN);
+        let frame =
+            egui::Frame::new().fill(Tokens::of(ui.visuals()).bg).inner_margin(Margin { top: 4, ..Margin::ZERO });
+        egui::Panel::bottom("composer").frame(frame).show_separator_line(false).show(ui, |ui| {
+            let width = (ui.available_width() - 32.0).min(COLUMN + 16.0);
             ui.vertical_centered(|ui| {
-                ui.allocate_ui(egui::vec2(width, 0.0), |ui| {
+                ui.allocate_ui(vec2(width, 0.0), |ui| {
                     ui.set_width(width);
-                    ui.vertical(|ui| self.composer_area(ui));
+                    ui.vertical(|ui| self.composer_card(ui));
                 });
+                ui.add_space(2.0);
+                self.privacy_line(ui);
+                ui.add_space(10.0);
             });
-            ui.add_space(6.0);
         });
     }
 
-    fn composer_area(&mut self, ui: &mut Ui) {
+    /// Where the model runs.
+    fn privacy_line(&self, ui: &mut Ui) {
+        let text = match self.state.loaded() {
+            Some(loaded) => format!("Runs on {} · nothing leaves this machine", loaded.adapter),
+            None => "Nothing leaves this machine".to_owned(),
+        };
+        let weak = Tokens::of(ui.visuals()).weak;
+        ui.add(egui::Label::new(RichText::new(text).size(12.0).color(weak)).truncate());
+    }
+
+    fn composer_card(&mut self, ui: &mut Ui) {
         self.composer.enter_sends = self.composer.track_ime(ui);
         let id = ui.make_persistent_id("draft");
         self.composer.field = Some(id);
-        // Text typed while nothing has the focus, such as after a click on a message, goes to the composer.
-        let typed =
-            |event: &Event| matches!(event, Event::Text(_) | Event::Paste(_) | Event::Ime(ImeEvent::Preedit { .. }));
-        // An edit on the shown branch takes the text instead.
-        let path = self.state.tree().map_or(&[][..], |tree| tree.path());
-        let edits = self.state.editing.as_ref().is_some_and(|(edited, _)| path.contains(edited));
-        let unfocused = self.sheet.is_none() && !edits && ui.ctx().memory(|memory| memory.focused().is_none());
-        if unfocused && ui.input(|input| input.events.iter().any(typed)) {
-            ui.ctx().memory_mut(|memory| memory.request_focus(id));
-        }
+        self.take_typed_text(ui, id);
         let focused = ui.ctx().memory(|memory| memory.has_focus(id));
         let mut send = false;
         if focused && self.composer.enter_sends {
@@ -90,72 +100,126 @@ impl App {
                 ui.ctx().memory_mut(|memory| memory.surrender_focus(id));
             }
         }
-        let mut draft = self.state.draft().to_owned();
-        let most = ui.ctx().content_rect().height() * 0.4;
-        let hint = match &self.state.model {
-            Model::Ready(loaded) if loaded.is_guide() => "Ask the guide",
-            Model::Loading { .. } => "The model is loading; you can type already",
-            _ => "Type a message",
-        };
+        let tokens = Tokens::of(ui.visuals());
+        let line = if focused { tokens.weak.gamma_multiply(0.6) } else { tokens.line };
+        let ground = if ui.visuals().dark_mode { tokens.card } else { tokens.bg };
         let frame = egui::Frame::new()
-            .fill(ui.visuals().extreme_bg_color)
-            .stroke(egui::Stroke::new(1.0, ui.visuals().widgets.noninteractive.bg_stroke.color))
-            .corner_radius(10)
-            .inner_margin(egui::Margin::symmetric(10, 8));
+            .fill(ground)
+            .stroke(Stroke::new(1.0, line))
+            .corner_radius(LARGE_RADIUS)
+            .inner_margin(Margin { left: 8, right: 8, top: 8, bottom: 6 });
         frame.show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
+            self.field(ui, id);
             ui.horizontal(|ui| {
-                let buttons = 64.0;
-                let width = ui.available_width() - buttons;
-                let response = egui::ScrollArea::vertical()
-                    .max_height(most)
-                    .min_scrolled_height(0.0)
-                    .auto_shrink([false, true])
-                    .max_width(width)
-                    .show(ui, |ui| {
-                        let edit = egui::TextEdit::multiline(&mut draft)
-                            .id(id)
-                            .frame(egui::Frame::NONE)
-                            .hint_text(hint)
-                            .desired_rows(1)
-                            .desired_width(width)
-                            .return_key(KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter));
-                        ui.add(edit)
-                    })
-                    .inner
-                    .accessible_name("Message");
-                if std::mem::take(&mut self.composer.focus) {
-                    response.request_focus();
-                }
-                if response.changed() {
-                    self.state.set_draft(draft);
-                }
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    let writing = self.state.reply().is_some();
-                    let empty = self.state.draft().trim().is_empty();
-                    let here = self.state.is_replying_here();
-                    if (here || self.state.is_queued_here()) && empty {
-                        let hover = if here { "Stop the reply (Esc)" } else { "Cancel the queued messages (Esc)" };
-                        if ui.button("Stop").on_hover_text(hover).clicked() {
-                            self.state.stop();
-                        }
-                    } else {
-                        let text = if writing { "Queue" } else { "Send" };
-                        let hover = "Enter sends, Shift+Enter starts a new line";
-                        send |= ui.add_enabled(!empty, egui::Button::new(text)).on_hover_text(hover).clicked();
-                    }
+                ui.spacing_mut().item_spacing.x = 4.0;
+                self.composer_tools(ui);
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    send |= self.send_or_stop(ui);
+                    ui.add_space(6.0);
+                    self.context_meter(ui);
                 });
             });
         });
         if send {
             self.state.send();
+            self.follow();
             self.composer.focus = true;
         }
-        if let Some(meter) = self.state.meter() {
-            let elsewhere = self.state.reply().filter(|_| !self.state.is_replying_here()).map(|reply| reply.chat);
-            let elsewhere = elsewhere.and_then(|chat| self.state.chat(chat)).map(|chat| chat.shown_title().to_owned());
-            show_meter(ui, meter, elsewhere);
-        } else {
-            ui.label(RichText::new(" ").small());
+    }
+
+    /// Text typed while nothing has the focus, such as after a click on a message, goes to the field.
+    fn take_typed_text(&mut self, ui: &Ui, id: egui::Id) {
+        let typed =
+            |event: &Event| matches!(event, Event::Text(_) | Event::Paste(_) | Event::Ime(ImeEvent::Preedit { .. }));
+        // An edit on the shown branch takes the text instead.
+        let path = self.state.tree().map_or(&[][..], |tree| tree.path());
+        let edits = self.state.editing.as_ref().is_some_and(|(edited, _)| path.contains(edited));
+        let unfocused = self.dialog.is_none() && !edits && ui.ctx().memory(|memory| memory.focused().is_none());
+        if unfocused && ui.input(|input| input.events.iter().any(typed)) {
+            ui.ctx().memory_mut(|memory| memory.request_focus(id));
+        }
+    }
+
+    fn field(&mut self, ui: &mut Ui, id: egui::Id) {
+        let mut draft = self.state.draft().to_owned();
+        let most = ui.ctx().content_rect().height() * 0.4;
+        let hint = match &self.state.model {
+            Model::Ready(loaded) if loaded.is_guide() => "Ask the guide…",
+            Model::Loading { .. } => "The model is loading; you can type already…",
+            _ => "Message Gemma…",
+        };
+        let response = egui::ScrollArea::vertical()
+            .id_salt("draft")
+            .max_height(most)
+            .show(ui, |ui| {
+                let edit = egui::TextEdit::multiline(&mut draft)
+                    .id(id)
+                    .font(egui::FontId::proportional(15.0))
+                    .hint_text(RichText::new(hint).size(15.0))
+                    .frame(egui::Frame::NONE.inner_margin(Margin::symmetric(10, 6)))
+                    .desired_rows(1)
+                    .desired_width(f32::INFINITY)
+                    .return_key(KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter));
+                ui.add(edit)
+            })
+            .inner
+            .accessible_name("Message");
+        if std::mem::take(&mut self.composer.focus) {
+            response.request_focus();
+        }
+        if response.changed() {
+            self.state.set_draft(draft);
+        }
+    }
+
+    /// The controls at the left below the field.
+    fn composer_tools(&mut self, ui: &mut Ui) {
+        if kit::icon_button(ui, icons::PAPERCLIP, "Attach a text").clicked() {
+            self.files.browse_for_text(ui.ctx());
+        }
+        self.preset_menu(ui);
+    }
+
+    /// The round button. Returns whether to send.
+    fn send_or_stop(&mut self, ui: &mut Ui) -> bool {
+        let tokens = Tokens::of(ui.visuals());
+        let empty = self.state.draft().trim().is_empty();
+        let here = self.state.is_replying_here();
+        let stops = empty && (here || self.state.is_queued_here());
+        let (sign, name) = match (stops, here) {
+            (true, true) if self.state.is_stopping() => (icons::SQUARE, "Stopping…"),
+            (true, true) => (icons::SQUARE, "Stop the reply"),
+            (true, false) => (icons::SQUARE, "Cancel the queued messages"),
+            (false, _) if self.state.reply().is_some() => (icons::ARROW_UP, "Queue"),
+            (false, _) => (icons::ARROW_UP, "Send"),
+        };
+        let enabled = (stops && !(here && self.state.is_stopping())) || !empty;
+        let response = ui.scope(|ui| {
+            ui.spacing_mut().button_padding = vec2(9.0, 9.0);
+            let button = egui::Button::new(kit::icon(sign, 18.0).color(tokens.on_accent))
+                .fill(tokens.accent)
+                .stroke(Stroke::NONE);
+            ui.add_enabled(enabled, button.corner_radius(18).min_size(vec2(SEND_BUTTON, SEND_BUTTON)))
+        });
+        let keys = if stops { "Esc" } else { "Enter; Shift+Enter starts a new line" };
+        let response = response.inner.accessible_name(name).on_hover_text(format!("{name} ({keys})"));
+        if stops && response.clicked() {
+            self.state.stop();
+        }
+        !stops && response.clicked()
+    }
+
+    /// How much of the context the chat takes.
+    fn context_meter(&mut self, ui: &mut Ui) {
+        let elsewhere = self.state.reply().filter(|_| !self.state.is_replying_here()).map(|reply| reply.chat);
+        let elsewhere = elsewhere.and_then(|chat| self.state.chat(chat)).map(|chat| chat.shown_title().to_owned());
+        let Some(meter) = self.state.meter() else { return };
+        show_meter(ui, &meter);
+        if let Some(title) = elsewhere.filter(|_| ui.available_width() > 120.0) {
+            let weak = Tokens::of(ui.visuals()).weak;
+            let text = RichText::new(format!("The reply in “{title}” comes first.")).size(12.0).color(weak);
+            ui.add(egui::Label::new(text).truncate());
         }
     }
 }
@@ -171,46 +235,38 @@ pub(super) fn consume_enter(ui: &Ui) -> bool {
     })
 }
 
-fn show_meter(ui: &mut Ui, meter: Meter, elsewhere: Option<String>) {
-    let fraction = meter.used as f32 / meter.context.max(1) as f32;
-    ui.horizontal(|ui| {
-        let over = meter.used > meter.context;
-        let colour = if fraction > 0.9 { style::error_color(ui.visuals()) } else { ui.visuals().selection.bg_fill };
-        let bar = egui::ProgressBar::new(fraction.min(1.0)).desired_width(120.0).desired_height(5.0).fill(colour);
-        ui.add(bar).accessible_name("Context used");
-        let mut text = format!("{} of {} tokens", with_thousands(meter.used), with_thousands(meter.context));
-        if meter.draft > 0 {
-            text += &format!(", {} of them typed now", with_thousands(meter.draft));
-        }
-        if over {
-            text += ": more than the context holds";
-        }
-        let text = RichText::new(text).small();
-        ui.label(if over { text.color(colour) } else { text.weak() });
-        if let Some(title) = elsewhere {
-            let text = RichText::new(format!("The reply in “{title}” comes first.")).weak().small();
-            ui.add(egui::Label::new(text).truncate());
-        }
-    });
-}
-
-/// A number with separated thousands.
-pub(super) fn with_thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+/// A ring that fills, the numbers in short, and all of them as a tooltip.
+fn show_meter(ui: &mut Ui, meter: &Meter) {
+    let tokens = Tokens::of(ui.visuals());
+    let share = meter.used as f32 / meter.context.max(1) as f32;
+    let colour = match share {
+        share if share > 1.0 => tokens.danger,
+        share if share > 0.8 => tokens.warn,
+        _ => tokens.weak,
+    };
+    let mut full = format!("{} of {} tokens", kit::with_thousands(meter.used), kit::with_thousands(meter.context));
+    if meter.draft > 0 {
+        full += &format!(", {} of them typed now", kit::with_thousands(meter.draft));
     }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn thousands_are_separated() {
-        assert_eq!([7, 1234, 1_000_000].map(super::with_thousands), ["7", "1,234", "1,000,000"]);
+    if share > 1.0 {
+        full += ": more than the context holds";
     }
+    let text = format!("{} / {}", kit::in_short(meter.used), kit::in_short(meter.context));
+    let text = if share > 1.0 { format!("{text}: too long") } else { text };
+    let label = ui.label(RichText::new(text).size(12.5).color(colour)).accessible_name(&full);
+    let (rect, ring) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::hover());
+    let (centre, radius) = (rect.center(), 6.0);
+    ui.painter().circle_stroke(centre, radius, Stroke::new(2.0, tokens.line));
+    let steps = (share.clamp(0.0, 1.0) * 48.0).ceil() as usize;
+    if steps > 0 {
+        let angle = |step: usize| {
+            let part = (step as f32 / 48.0).min(share.min(1.0));
+            std::f32::consts::TAU * part - std::f32::consts::FRAC_PI_2
+        };
+        let point = |step: usize| centre + radius * egui::Vec2::angled(angle(step));
+        let arc: Vec<egui::Pos2> = (0..=steps).map(point).collect();
+        let colour = if share > 0.8 { colour } else { tokens.accent_text };
+        ui.painter().add(egui::Shape::line(arc, Stroke::new(2.0, colour)));
+    }
+    label.union(ring).on_hover_text(full);
 }

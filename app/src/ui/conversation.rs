@@ -1,5 +1,4 @@
-//! The messages of the open chat. Only visible rows are drawn. The heights of the others are remembered, or estimated
-//! until they have been drawn.
+//! The messages of the open chat, of which only the visible rows are drawn.
 
 use std::collections::HashMap;
 
@@ -7,15 +6,22 @@ use egui::{Rect, Ui, UiBuilder, pos2, vec2};
 
 use super::App;
 use super::blocks::{Block, Kind};
-use super::message::MessagePart;
+use super::icons;
+use super::kit;
+use super::message::{BUBBLE_BYTES, MessagePart, bubble_pieces};
 use super::style::COLUMN;
+use super::tokens::Tokens;
+use super::virtual_rows::{Anchor, VirtualRows};
 use crate::chats::{Id, Role};
-use crate::state::Model;
 
 /// How far beyond the visible area rows are drawn, in points, so that Tab reaches controls just outside.
 const MARGIN: f32 = 300.0;
 /// The fraction of the visible height that a page key scrolls. The rest stays visible for context.
 const PAGE_FRACTION: f32 = 0.9;
+/// The space above the first message and below the last, in points.
+const EDGE: f32 = 20.0;
+/// How far the view must be from the end for the button to the end to be shown, in points.
+const FAR_FROM_END: f32 = 60.0;
 
 /// A scroll command from the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,38 +36,38 @@ pub(super) enum Navigation {
     Last,
 }
 
+/// A row: a message, and the index of one of its parts.
+type RowKey = (Id, usize);
+
+/// The row above a message's text.
+const HEADER: usize = 0;
+/// The row of the editor.
+const EDITOR: usize = usize::MAX - 1;
+/// The row below a message's text.
+const FOOTER: usize = usize::MAX;
+
+/// Where a chat is scrolled to.
+#[derive(Clone, Copy, Debug)]
+enum View {
+    /// At the end, also while it grows.
+    End,
+    /// With this place at the top.
+    At(Anchor<RowKey>),
+}
+
 /// The drawing state of the conversation.
 #[derive(Default)]
 pub(super) struct Conversation {
-    /// The width and zoom that the heights were measured at.
-    shape: (f32, f32),
-    heights: HashMap<(Id, usize), f32>,
+    rows: VirtualRows<RowKey>,
+    /// The views of chats that are not at their end.
+    views: HashMap<Id, Anchor<RowKey>>,
     pub(super) markdown: egui_commonmark::CommonMarkCache,
-    chat: Option<Id>,
     /// A pending scroll command, and whether the rows at its target have been measured.
     pub(super) navigation: Option<(Navigation, bool)>,
-    /// The scroll offset of the next frame, if rows above the visible area turned out to have other heights.
-    offset: Option<f32>,
-}
-
-/// A row of the conversation.
-struct Row {
-    message: Id,
-    /// Its index in the message.
-    index: usize,
-    part: MessagePart,
-    height: f32,
-}
-
-impl Row {
-    /// Whether it has controls that Tab reaches.
-    fn has_controls(&self) -> bool {
-        match &self.part {
-            MessagePart::Footer | MessagePart::Editor => true,
-            MessagePart::Block(block) => matches!(block.kind, Kind::Code { .. }),
-            MessagePart::Header => false,
-        }
-    }
+    /// The message under the pointer in the last frame.
+    pub(super) hovered: Option<Id>,
+    /// The message of which a control has the focus.
+    pub(super) focused: Option<Id>,
 }
 
 impl App {
@@ -80,200 +86,201 @@ impl App {
         let path = tree.path().to_vec();
         self.blocks.retain(&path);
         let chat = self.state.open_id();
-        let switched = self.conversation.chat.replace(chat) != Some(chat);
-        let target = self.state.scroll_to;
-        let editing = self.state.editing.as_ref().map(|(id, _)| *id);
-        // How much higher the rows above the visible area are than estimated.
-        let mut growth = 0.0;
-        let area =
-            egui::ScrollArea::vertical().id_salt(("conversation", chat)).auto_shrink(false).stick_to_bottom(true);
-        let area = match self.conversation.offset.take().filter(|_| !switched) {
-            Some(offset) => area.vertical_scroll_offset(offset),
-            None => area,
+        // The bar at the right has its own room, so that it covers nothing.
+        let bar = ui.spacing().scroll.allocated_width();
+        let area_width = ui.available_width() - bar;
+        let width = (area_width - 2.0 * 16.0).min(COLUMN);
+        let left = ui.max_rect().left() + (area_width - width) / 2.0;
+        self.place_rows(&path, width);
+        let height = ui.available_height();
+        let total = self.conversation.rows.total() + 2.0 * EDGE;
+        let end = (total - height).max(0.0);
+        let view = self.view(chat, &path, height);
+        let mut wanted = match &view {
+            View::End => end,
+            View::At(anchor) => self.conversation.rows.offset_of(anchor).map_or(end, |offset| offset + EDGE),
         };
-        let output = area.show_viewport(ui, |ui, viewport| {
-            let left = ui.max_rect().left() + ((ui.available_width() - COLUMN) / 2.0).max(8.0);
-            let width = (ui.available_width() - 16.0).min(COLUMN);
-            let shape = (width.round(), ui.ctx().zoom_factor());
-            if self.conversation.shape != shape {
-                self.conversation.shape = shape;
-                self.conversation.heights.clear();
+        let mut moved = false;
+        match navigation {
+            // The target rows are drawn once before scrolling, to measure their heights.
+            Some((navigation, false)) => {
+                self.conversation.navigation = Some((navigation, true));
+                ui.ctx().request_repaint();
             }
-            let rows = self.rows(&path, width);
-            let total: f32 = rows.iter().map(|row| row.height).sum();
-            let top = ui.max_rect().top();
-            ui.set_min_size(vec2(ui.available_width(), total + 16.0));
-            let page = viewport.height() * PAGE_FRACTION;
-            let margin = if navigation.is_some() { MARGIN.max(page) } else { MARGIN };
-            match navigation {
-                // The target rows are drawn once before scrolling, to measure their heights.
-                Some((navigation, false)) => {
-                    self.conversation.navigation = Some((navigation, true));
-                    ui.ctx().request_repaint();
+            Some((navigation, true)) => {
+                moved = true;
+                wanted = match navigation {
+                    Navigation::PageUp => wanted - height * PAGE_FRACTION,
+                    Navigation::PageDown => wanted + height * PAGE_FRACTION,
+                    Navigation::First => 0.0,
+                    Navigation::Last => end,
+                };
+            }
+            None => {}
+        }
+        let wanted = wanted.clamp(0.0, end);
+        let margin = if navigation.is_some() { MARGIN.max(height) } else { MARGIN };
+        let output = egui::ScrollArea::vertical()
+            .id_salt(("conversation", chat))
+            .auto_shrink(false)
+            .vertical_scroll_offset(wanted)
+            .show_viewport(ui, |ui, viewport| {
+                ui.set_min_size(vec2(ui.available_width(), total));
+                self.draw_rows(ui, (viewport.min.y - margin, viewport.max.y + margin), left, width);
+            });
+        // What the wheel, the bar or a finger made of it.
+        let offset = output.state.clamped_offset().y;
+        moved |= (offset - wanted).abs() > 0.5;
+        if moved || matches!(view, View::End) {
+            let at_end = offset >= end - 1.0;
+            let anchor = self.conversation.rows.anchor_at(offset - EDGE).filter(|_| moved && !at_end);
+            match anchor {
+                Some(anchor) => {
+                    self.conversation.views.insert(chat, anchor);
                 }
-                Some((navigation, true)) => {
-                    let delta = match navigation {
-                        Navigation::PageUp => page,
-                        Navigation::PageDown => -page,
-                        Navigation::First => viewport.min.y,
-                        Navigation::Last => viewport.max.y - total - 16.0,
-                    };
-                    ui.scroll_with_delta_animation(vec2(0.0, delta), egui::style::ScrollAnimation::none());
+                None if at_end || !moved => {
+                    self.conversation.views.remove(&chat);
                 }
                 None => {}
             }
-            let (from, to) = (viewport.min.y - margin, viewport.max.y + margin);
-            let nearby = nearest_with_controls(&rows, from, to);
-            let mut y = 8.0;
-            let mut settled = true;
-            for (index, row) in rows.into_iter().enumerate() {
-                let begins = y;
-                y += row.height;
-                if target == Some(row.message) && row.index == 0 {
-                    let height = if editing == target { 200.0 } else { 40.0 };
-                    let rect = Rect::from_min_size(pos2(left, top + begins), vec2(width, height));
-                    let align = if switched { Some(egui::Align::Center) } else { None };
-                    ui.scroll_to_rect(rect, align);
-                }
-                // An editor that is not drawn would lose the focus, and the text typed next with it.
-                let kept = nearby.contains(&Some(index)) || matches!(row.part, MessagePart::Editor);
-                if (y < from || begins > to) && !kept {
-                    continue;
-                }
-                let rect = Rect::from_min_size(pos2(left, top + begins), vec2(width, row.height.max(1.0)));
-                let salt = (row.message, row.index);
-                let mut child = ui.new_child(UiBuilder::new().id_salt(salt).max_rect(rect));
-                child.set_width(width);
-                self.message_part(&mut child, row.message, &row.part);
-                let height = child.min_rect().height() + child.spacing().item_spacing.y;
-                if (height - row.height).abs() > 0.5 {
-                    settled = false;
-                    if y <= viewport.min.y {
-                        growth += height - row.height;
-                    }
-                }
-                self.conversation.heights.insert((row.message, row.index), height);
-            }
-            if !settled {
-                ui.ctx().request_repaint();
-            }
-        });
-        // Keeps the visible rows in place.
-        self.conversation.offset = (growth != 0.0).then(|| (output.state.unclamped_offset().y + growth).max(0.0));
-        if target.is_some() && !switched {
+        }
+        if end - offset > FAR_FROM_END {
+            self.button_to_the_end(ui, output.inner_rect, chat);
+        }
+    }
+
+    /// Where the chat is scrolled to, after a new message or a found one has moved it.
+    fn view(&mut self, chat: Id, path: &[Id], height: f32) -> View {
+        if let Some(target) = self.state.scroll_to.filter(|target| path.contains(target)) {
             self.state.scroll_to = None;
-        } else if target.is_some() {
-            // Scrolls once more now that the heights around the message are known.
+            let editing = self.state.editing.as_ref().is_some_and(|(id, _)| *id == target);
+            // A new question or its reply.
+            let is_new = path.iter().rev().take(2).any(|id| *id == target) && !editing;
+            if is_new {
+                self.conversation.views.remove(&chat);
+            } else {
+                let anchor = Anchor { row: (target, HEADER), below: -height * 0.2 };
+                self.conversation.views.insert(chat, anchor);
+            }
+        }
+        self.conversation.views.get(&chat).map_or(View::End, |anchor| View::At(*anchor))
+    }
+
+    /// Scrolls the open chat to its end, and keeps it there while it grows.
+    pub(super) fn follow(&mut self) {
+        let chat = self.state.open_id();
+        self.conversation.views.remove(&chat);
+    }
+
+    /// Shows a message that was found.
+    pub(super) fn scroll_to_found(&mut self, message: Id) {
+        let chat = self.state.open_id();
+        self.conversation.views.insert(chat, Anchor { row: (message, HEADER), below: -80.0 });
+    }
+
+    fn button_to_the_end(&mut self, ui: &mut Ui, area: Rect, chat: Id) {
+        let tokens = Tokens::of(ui.visuals());
+        let rect = Rect::from_center_size(pos2(area.center().x, area.bottom() - 30.0), vec2(36.0, 36.0));
+        let button = egui::Button::new(kit::icon(icons::ARROW_DOWN, 18.0).color(tokens.text));
+        let button = button.fill(tokens.card).stroke(egui::Stroke::new(1.0, tokens.line)).corner_radius(18);
+        let response = ui.scope(|ui| {
+            ui.spacing_mut().button_padding = vec2(9.0, 9.0);
+            ui.put(rect, button)
+        });
+        if kit::named(response.inner, "To the end").clicked() {
+            self.conversation.views.remove(&chat);
+        }
+    }
+
+    /// Draws the rows that touch the range from `from` to `to`, in points from the top of the content.
+    fn draw_rows(&mut self, ui: &mut Ui, (from, to): (f32, f32), left: f32, width: f32) {
+        let top = ui.max_rect().top() + EDGE;
+        let pointer = ui.ctx().pointer_hover_pos().filter(|pos| ui.clip_rect().contains(*pos));
+        let pointer = pointer.filter(|_| ui.ctx().memory(|memory| memory.allows_interaction(ui.layer_id())));
+        let rows = &self.conversation.rows;
+        self.conversation.hovered = pointer.and_then(|pos| {
+            let rows_below = (0.0..=rows.total()).contains(&(pos.y - top));
+            rows.anchor_at(pos.y - top).filter(|_| rows_below).map(|anchor| anchor.row.0)
+        });
+        let inside = rows.within(from - EDGE, to - EDGE);
+        // The nearest rows with controls beyond the range, so that Tab can move through the whole chat. An editor that is
+        // not drawn would lose the focus, and the text typed next with it.
+        let has_controls = |index: &usize| matches!(rows.placed()[*index].row.1, FOOTER | EDITOR);
+        let above = (0..inside.start).rev().find(has_controls);
+        let below = (inside.end..rows.placed().len()).find(has_controls);
+        let editor = rows.placed().iter().position(|row| row.row.1 == EDITOR);
+        let drawn: std::collections::BTreeSet<usize> = inside.chain(above).chain(below).chain(editor).collect();
+        self.conversation.focused =
+            self.conversation.focused.filter(|_| ui.ctx().memory(|memory| memory.focused().is_some()));
+        let mut settled = true;
+        for index in drawn {
+            let placed = self.conversation.rows.placed()[index];
+            let (id, part) = placed.row;
+            let Some(part) = self.part(id, part) else { continue };
+            let rect = Rect::from_min_size(pos2(left, top + placed.top), vec2(width, placed.height.max(1.0)));
+            let mut child = ui.new_child(UiBuilder::new().id_salt(placed.row).max_rect(rect));
+            child.set_width(width);
+            child.spacing_mut().item_spacing.y = 0.0;
+            self.message_part(&mut child, id, &part);
+            let height = child.min_rect().height();
+            settled &= !self.conversation.rows.measured(placed.row, height);
+        }
+        if !settled {
             ui.ctx().request_repaint();
         }
     }
 
-    /// All rows from the top.
-    fn rows(&mut self, path: &[Id], width: f32) -> Vec<Row> {
-        let mut rows = Vec::new();
+    /// The part of a message that a row shows.
+    fn part(&mut self, id: Id, index: usize) -> Option<MessagePart> {
+        let message = self.state.tree()?.get(id)?;
+        Some(match index {
+            HEADER => MessagePart::Header,
+            EDITOR => MessagePart::Editor,
+            FOOTER => MessagePart::Footer,
+            _ if message.role == Role::User => {
+                let pieces = bubble_pieces(&message.text);
+                let range = pieces.get(index - 1)?.clone();
+                MessagePart::Bubble { range, first: index == 1, last: index == pieces.len() }
+            }
+            _ => MessagePart::Block(self.blocks.of(id, &message.text).get(index - 1)?.clone()),
+        })
+    }
+
+    /// Places all rows of the branch.
+    fn place_rows(&mut self, path: &[Id], width: f32) {
         let editing = self.state.editing.as_ref().map(|(id, _)| *id);
+        self.conversation.rows.begin(width);
         for id in path {
             let Some(message) = self.state.tree().and_then(|tree| tree.get(*id)) else { continue };
-            let estimate = |part: &MessagePart| match part {
-                MessagePart::Header => 34.0,
-                MessagePart::Editor => 120.0,
-                MessagePart::Footer if message.role == Role::Model => 40.0,
-                MessagePart::Footer => 36.0,
-                MessagePart::Block(block) => estimate_height(&message.text[block.range.clone()], &block.kind, width),
-            };
-            let mut add = |index: usize, part: MessagePart| {
-                // For a growing block, the last height is the best estimate.
-                let known = self.conversation.heights.get(&(*id, index)).copied();
-                let height = known.unwrap_or_else(|| estimate(&part));
-                rows.push(Row { message: *id, index, part, height });
-            };
-            add(0, MessagePart::Header);
+            let rows = &mut self.conversation.rows;
+            rows.push((*id, HEADER), || 20.0);
             if editing == Some(*id) {
-                add(usize::MAX - 1, MessagePart::Editor);
+                rows.push((*id, EDITOR), || 120.0);
                 continue;
             }
-            let blocks: Vec<Block> = self.blocks.of(*id, &message.text).to_vec();
-            for (index, block) in blocks.into_iter().enumerate() {
-                add(index + 1, MessagePart::Block(block));
-            }
-            add(usize::MAX, MessagePart::Footer);
-        }
-        // Forgets the heights of messages that are no longer shown.
-        if self.conversation.heights.len() > 4 * rows.len() + 4096 {
-            let shown: std::collections::HashSet<Id> = path.iter().copied().collect();
-            self.conversation.heights.retain(|(id, _), _| shown.contains(id));
-        }
-        rows
-    }
-
-    /// The content of an empty chat.
-    fn greeting(&mut self, ui: &mut Ui) {
-        let loaded = self.state.loaded();
-        let guide = loaded.is_some_and(|loaded| loaded.is_guide());
-        let (title, text, questions): (String, &str, &[&str]) = match loaded {
-            Some(_) if guide => (
-                "Hello".into(),
-                "This is the built-in guide. It knows how to use Lapidary and how Gemma 2 works, and nothing else. For a real \
-                 conversation, open a Gemma 2 model: drop its file here.",
-                &["How do I open a Gemma 2 model?", "Which model fits my GPU?", "What is a sliding window?"],
-            ),
-            Some(loaded) => (loaded.name.clone(), "Ask anything. Nothing leaves this machine.", &[]),
-            None if matches!(self.state.model, Model::Failed(_)) => {
-                ("No model".into(), "The model could not be loaded; the reason is shown above.", &[])
-            }
-            None => ("One moment".into(), "The model is loading. You can type already.", &[]),
-        };
-        let middle = egui::vec2(ui.available_width().min(520.0), ui.available_height());
-        let rect = egui::Align2::CENTER_CENTER.align_size_within_rect(middle, ui.max_rect());
-        ui.scope_builder(UiBuilder::new().max_rect(rect).layout(egui::Layout::top_down(egui::Align::Center)), |ui| {
-            ui.add_space((ui.available_height() * 0.28).min(220.0));
-            ui.heading(title);
-            ui.label(egui::RichText::new(text).weak());
-            ui.add_space(12.0);
-            for question in questions {
-                if ui.button(*question).clicked() {
-                    // Keeps the draft.
-                    let draft = self.state.draft().to_owned();
-                    self.state.set_draft((*question).to_owned());
-                    self.state.send();
-                    self.state.set_draft(draft);
-                    self.composer.focus = true;
+            if message.role == Role::User {
+                for (index, piece) in bubble_pieces(&message.text).into_iter().enumerate() {
+                    rows.push((*id, index + 1), || estimate_height(&message.text[piece], &Kind::Text, width * 0.8));
+                }
+            } else {
+                for (index, block) in self.blocks.of(*id, &message.text).iter().enumerate() {
+                    let Block { range, kind } = block;
+                    rows.push((*id, index + 1), || estimate_height(&message.text[range.clone()], kind, width));
                 }
             }
-            if guide && ui.button("Open a model…").clicked() {
-                self.toggle(super::Panel::Models);
-            }
-        });
-    }
-}
-
-/// The last row with controls above `from` and the first below `to`. They are drawn so that Tab can move through the
-/// whole chat.
-fn nearest_with_controls(rows: &[Row], from: f32, to: f32) -> [Option<usize>; 2] {
-    let (mut above, mut below) = (None, None);
-    let mut y = 8.0;
-    for (index, row) in rows.iter().enumerate() {
-        let begins = y;
-        y += row.height;
-        if !row.has_controls() {
-            continue;
+            rows.push((*id, FOOTER), || 36.0);
         }
-        if y < from {
-            above = Some(index);
-        } else if begins > to {
-            below = Some(index);
-            break;
-        }
+        self.conversation.rows.retain(|(id, _)| path.contains(id));
     }
-    [above, below]
 }
 
 /// Estimates the height of a block that was never drawn, in points.
 fn estimate_height(text: &str, kind: &Kind, width: f32) -> f32 {
     let (char_width, line_height) = match kind {
-        Kind::Text => (7.2, 20.0),
-        _ => (0.0, 18.0),
+        Kind::Text => (7.6, 25.0),
+        _ => (0.0, 20.0),
     };
+    let text = &text[..text.floor_char_boundary(BUBBLE_BYTES.max(1 << 16))];
     let lines: f32 = text.lines().map(|line| (line.len() as f32 * char_width / width).ceil().max(1.0)).sum();
     lines.max(1.0) * line_height + 12.0
 }

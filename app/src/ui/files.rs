@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 
-use egui::{Context, RichText};
+use egui::Context;
 
-use super::App;
+use super::{App, kit};
 use crate::chats::Chat;
 
 /// What a path is chosen for.
@@ -20,6 +20,8 @@ pub enum Purpose {
     },
     /// A file to import chats from.
     Import,
+    /// A text to add to the message.
+    Attach,
 }
 
 impl Purpose {
@@ -29,6 +31,7 @@ impl Purpose {
             Self::Export { all: false } => "Export this chat",
             Self::Export { all: true } => "Export all chats",
             Self::Import => "Import chats",
+            Self::Attach => "Attach a text",
         }
     }
 
@@ -39,6 +42,7 @@ impl Purpose {
             }
             Self::Export { .. } => "A name that ends in .md gives Markdown to read, .json everything to import again.",
             Self::Import => "A .json file that Lapidary exported.",
+            Self::Attach => "A text file. You can also drop it on the window.",
         }
     }
 
@@ -47,6 +51,7 @@ impl Purpose {
             Self::OpenModel => "Open",
             Self::Export { .. } => "Save",
             Self::Import => "Import",
+            Self::Attach => "Attach",
         }
     }
 }
@@ -85,6 +90,21 @@ impl Files {
         self.prompt.take().is_some()
     }
 
+    /// Lets the user choose a text to attach.
+    pub(super) fn browse_for_text(&mut self, ctx: &Context) {
+        self.prompt_for(Purpose::Attach, String::new());
+        self.browse_if_possible(ctx);
+    }
+
+    /// Opens the system's dialog for the prompt, where there is one.
+    pub(super) fn browse_if_possible(&self, ctx: &Context) {
+        if let Some((purpose, _)) = &self.prompt
+            && has_file_dialog()
+        {
+            self.browse(ctx, *purpose, false);
+        }
+    }
+
     /// Opens a system dialog, waiting for it on its own thread.
     fn browse(&self, ctx: &Context, purpose: Purpose, folder: bool) {
         let dialog = rfd::AsyncFileDialog::new().set_title(purpose.title());
@@ -105,6 +125,7 @@ impl Files {
             Purpose::OpenModel if folder => wait(Box::pin(dialog.pick_folder())),
             Purpose::OpenModel => wait(Box::pin(dialog.add_filter("Models", &["gguf", "safetensors"]).pick_file())),
             Purpose::Import => wait(Box::pin(dialog.add_filter("Chats", &["json"]).pick_file())),
+            Purpose::Attach => wait(Box::pin(dialog.pick_file())),
             Purpose::Export { .. } => {
                 let name = self
                     .prompt
@@ -114,6 +135,26 @@ impl Files {
             }
         }
     }
+}
+
+/// Whether the system can show a file dialog. On Linux that needs a desktop portal or the program zenity.
+fn has_file_dialog() -> bool {
+    static KNOWN: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        if !cfg!(all(unix, not(target_os = "macos"))) {
+            return true;
+        }
+        let in_path = |name: &str| {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+        };
+        // The portal is started by the session bus when it is first asked.
+        let data = std::env::var_os("XDG_DATA_DIRS").unwrap_or_else(|| "/usr/local/share:/usr/share".into());
+        let service = "dbus-1/services/org.freedesktop.portal.Desktop.service";
+        let portal = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some()
+            && std::env::split_paths(&data).any(|folder| folder.join(service).is_file());
+        portal || in_path("zenity")
+    })
 }
 
 impl App {
@@ -167,6 +208,7 @@ impl App {
 
     /// Draws the prompt for a path, and acts on the path when it is confirmed.
     pub(super) fn file_prompt(&mut self, ctx: &Context) {
+        let mut picked = false;
         while let Ok((purpose, path)) = self.files.picked.1.try_recv() {
             // A result for another purpose is ignored, because its overwriting was not confirmed for this one.
             if let Some((wanted, text)) = &mut self.files.prompt
@@ -174,34 +216,36 @@ impl App {
             {
                 *text = path.display().to_string();
                 self.files.overwrite_agreed = Some(path);
+                // The system's dialog has asked all that there is to ask.
+                picked = true;
             }
         }
         let Some((purpose, mut path)) = self.files.prompt.take() else { return };
-        let (mut done, mut cancel, mut browse) = (false, false, None);
-        let modal = egui::Modal::new(egui::Id::unique("path")).show(ctx, |ui| {
-            ui.set_width(480.0_f32.min(ctx.content_rect().width() - 60.0));
-            ui.heading(purpose.title());
-            ui.add_space(4.0);
-            ui.label(RichText::new(purpose.hint()).weak());
-            ui.add_space(4.0);
+        let (mut done, mut browse) = (picked, None);
+        let no_dialog = !has_file_dialog();
+        let close = kit::dialog(ctx, purpose.title(), 520.0, |ui| {
+            kit::hint(ui, purpose.hint());
             let field = egui::TextEdit::singleline(&mut path).hint_text("Path").desired_width(f32::INFINITY);
+            let field = field.margin(10.0);
             let field = ui.add(field).accessible_name("Path");
-            done = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+            done |= field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             if !done && !ui.ctx().memory(|memory| memory.focused().is_some()) {
                 field.request_focus();
             }
             ui.add_space(6.0);
             ui.horizontal(|ui| {
                 let enabled = !path.trim().is_empty();
-                done |= ui.add_enabled(enabled, egui::Button::new(purpose.verb())).clicked();
-                if ui.button("Browse…").clicked() {
+                done |= kit::primary_if(ui, enabled, purpose.verb()).clicked();
+                if !no_dialog && ui.button("Browse…").clicked() {
                     browse = Some(false);
                 }
-                if purpose == Purpose::OpenModel && ui.button("Browse folders…").clicked() {
+                if !no_dialog && purpose == Purpose::OpenModel && ui.button("Browse folders…").clicked() {
                     browse = Some(true);
                 }
-                cancel = ui.button("Cancel").clicked();
             });
+            if no_dialog {
+                kit::hint(ui, "This system has no file dialog: it needs a desktop portal, or the program zenity.");
+            }
         });
         if done && !path.trim().is_empty() {
             let path = parse_path(path.trim());
@@ -212,11 +256,12 @@ impl App {
                     self.state.export(all, path, overwrite);
                 }
                 Purpose::Import => self.state.import(path),
+                Purpose::Attach => self.state.open_dropped_file(path),
             }
             self.composer.focus = true;
             return;
         }
-        if cancel || modal.should_close() {
+        if close {
             self.composer.focus = true;
             return;
         }

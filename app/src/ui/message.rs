@@ -1,53 +1,70 @@
 //! The parts of a message.
 
-use egui::text::LayoutJob;
-use egui::{Align, Color32, Layout, Response, RichText, Ui};
+use std::ops::Range;
+
+use egui::text::{LayoutJob, TextFormat};
+use egui::{Align, Color32, CornerRadius, Layout, RichText, Ui, UiBuilder, pos2, vec2};
 use egui_commonmark::CommonMarkViewer;
 
 use super::blocks::{Block, Kind};
-use super::{App, composer, style};
-use crate::chats::{Id, Message, Role, Status};
-use crate::state::Model;
-use crate::worker::{Overflow, Remedy};
+use super::tokens::Tokens;
+use super::{App, composer, icons, kit};
+use crate::chats::{Id, Role, Status};
+
+/// The share of the column that a bubble may take.
+const BUBBLE_WIDTH: f32 = 0.8;
+/// The corner radius of a bubble.
+const BUBBLE_RADIUS: u8 = 14;
+/// Longer questions are drawn in several rows, so that only the visible part of a very long one is laid out.
+pub(super) const BUBBLE_BYTES: usize = 4096;
 
 /// A part of a message that is drawn as one row.
 #[derive(Clone, Debug)]
 pub(super) enum MessagePart {
-    /// The author.
+    /// The space above, and the author where it changed.
     Header,
-    /// A block of its text.
+    /// A block of a reply.
     Block(Block),
+    /// Text of a question.
+    Bubble {
+        /// Its bytes in the message.
+        range: Range<usize>,
+        /// Whether the question begins here.
+        first: bool,
+        /// Whether it ends here.
+        last: bool,
+    },
     /// The status and the actions.
     Footer,
     /// The editor of its text.
     Editor,
 }
 
-/// The action chosen below a message.
-enum Choice {
-    Stop,
-    Sibling(isize),
-    Copy,
-    Edit,
-    Regenerate,
-    Continue(Overflow),
-    Alternatives,
-    Reload,
-    Summary,
-    Models,
+/// The pieces in which a question is drawn: whole lines of about [`BUBBLE_BYTES`] each.
+pub(super) fn bubble_pieces(text: &str) -> Vec<Range<usize>> {
+    let text_end = text.trim_end().len();
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    while text_end - from > BUBBLE_BYTES {
+        let most = text.floor_char_boundary(from + BUBBLE_BYTES);
+        let end = text[from..most].rfind('\n').map_or(most, |line| from + line + 1);
+        pieces.push(from..end);
+        from = end;
+    }
+    pieces.push(from..text_end);
+    pieces
 }
 
 impl App {
     /// Draws a part of a message.
     pub(super) fn message_part(&mut self, ui: &mut Ui, id: Id, part: &MessagePart) {
         let Some(message) = self.state.tree().and_then(|tree| tree.get(id)) else { return };
-        if message.role == Role::User {
-            // All rows of a user's message share one background.
-            let background = ui.max_rect().expand2(egui::vec2(10.0, 0.5));
-            ui.painter().rect_filled(background, 0.0, ui.visuals().faint_bg_color);
-        }
         match part {
             MessagePart::Header => self.header(ui, id),
+            MessagePart::Bubble { range, first, last } => {
+                let whole = *first && *last;
+                bubble(ui, &message.text[range.clone()], *first, *last, whole);
+            }
             MessagePart::Block(block) => {
                 let text = message.text.clone();
                 let writing = self.state.is_writing(id);
@@ -58,21 +75,33 @@ impl App {
         }
     }
 
+    /// The space above a message. A reply of another model than the one before names its model.
     fn header(&mut self, ui: &mut Ui, id: Id) {
         let Some(tree) = self.state.tree() else { return };
         let Some(message) = tree.get(id) else { return };
-        let name = match (message.role, &message.model) {
-            (Role::User, _) => "You".to_owned(),
-            (Role::Model, Some(model)) => model.clone(),
-            (Role::Model, None) => "Model".to_owned(),
-        };
-        ui.add_space(4.0);
+        if message.role == Role::User {
+            ui.add_space(if message.parent.is_some() { 20.0 } else { 4.0 });
+            if message.status == Status::Queued {
+                ui.with_layout(Layout::right_to_left(Align::Min), |ui| kit::hint(ui, "queued"));
+            }
+            return;
+        }
+        let before = tree.branch().take_while(|other| other.id != id).filter(|other| other.role == Role::Model).last();
+        let queued = self.state.is_queued(id);
+        let changed = before.is_some_and(|before| before.model != message.model);
+        if !(changed || queued) {
+            return;
+        }
         ui.horizontal(|ui| {
-            ui.add(egui::Label::new(RichText::new(name).strong().size(13.5)).truncate());
-            if message.status == Status::Queued || (message.role == Role::Model && self.state.is_queued(id)) {
-                ui.label(RichText::new("queued").weak().small());
+            let weak = Tokens::of(ui.visuals()).weak;
+            if let Some(model) = message.model.as_ref().filter(|_| changed) {
+                ui.add(egui::Label::new(kit::medium(model, 12.5).color(weak)).truncate());
+            }
+            if queued {
+                kit::hint(ui, "queued");
             }
         });
+        ui.add_space(4.0);
     }
 
     fn block(&mut self, ui: &mut Ui, text: &str, block: &Block, writing: bool) {
@@ -86,6 +115,7 @@ impl App {
                 code_block(ui, &text[code.clone()], language, *closed || !writing);
             }
         }
+        ui.add_space(8.0);
     }
 
     fn markdown(&mut self, ui: &mut Ui, text: &str) {
@@ -100,104 +130,6 @@ impl App {
             .render_html_fn(Some(&html))
             .explicit_image_uri_scheme(true)
             .show(ui, &mut self.conversation.markdown, text);
-    }
-
-    fn footer(&mut self, ui: &mut Ui, id: Id) {
-        let writing = self.state.is_writing(id);
-        let busy = self.state.is_replying_here();
-        let Some(tree) = self.state.tree() else { return };
-        let Some(message) = tree.get(id) else { return };
-        let last = tree.leaf() == Some(id);
-        // Not while a job for the message is queued, nor without a model, which would leave the old reply without a new one.
-        let can_generate = !self.state.is_queued(id) && !matches!(self.state.model, Model::Failed(_));
-        let (index, count) = tree.sibling_position(id);
-        let mut choice = None;
-        if message.role == Role::Model {
-            let problem = self.state.problems.get(&id).copied();
-            choice = reply_status(ui, message, writing, problem, self.state.settings.overflow);
-        }
-        ui.horizontal_wrapped(|ui| {
-            ui.spacing_mut().item_spacing.x = 2.0;
-            if writing {
-                ui.add(egui::Spinner::new().size(14.0));
-                let what = if message.text.is_empty() { " Reading…" } else { " Writing…" };
-                ui.label(RichText::new(what).weak().small());
-                ui.add_space(8.0);
-                if quiet_button(ui, "Stop", "Stop the reply (Esc)") {
-                    choice = Some(Choice::Stop);
-                }
-                return;
-            }
-            if count > 1 {
-                if branch_arrow(ui, index > 0, "<", "Previous branch") {
-                    choice = Some(Choice::Sibling(-1));
-                }
-                ui.label(RichText::new(format!("{}/{count}", index + 1)).weak().size(12.5));
-                if branch_arrow(ui, index + 1 < count, ">", "Next branch") {
-                    choice = Some(Choice::Sibling(1));
-                }
-                ui.add_space(4.0);
-            }
-            if !message.text.is_empty() && quiet_button(ui, "Copy", "Copy the message") {
-                choice = Some(Choice::Copy);
-            }
-            if message.status != Status::Queued && quiet_button(ui, "Edit", "Edit; the old version stays as a branch") {
-                choice = Some(Choice::Edit);
-            }
-            match message.role {
-                Role::Model => {
-                    // An imported reply may have no question.
-                    if message.parent.is_some()
-                        && quiet_button_if(ui, can_generate, "Regenerate", "Another reply, as a branch")
-                    {
-                        choice = Some(Choice::Regenerate);
-                    }
-                    if quiet_button_if(ui, can_generate, "Continue", "Let the model continue this reply") {
-                        choice = Some(Choice::Continue(self.state.settings.overflow));
-                    }
-                    if !message.text.is_empty()
-                        && quiet_button(ui, "Alternatives", "What else the model might have said")
-                    {
-                        choice = Some(Choice::Alternatives);
-                    }
-                }
-                Role::User if last && !busy && message.status != Status::Queued => {
-                    if quiet_button_if(ui, can_generate, "Answer", "Let the model answer this") {
-                        choice = Some(Choice::Regenerate);
-                    }
-                }
-                Role::User => {}
-            }
-            // A reply stopped before its first token has no speed.
-            if let Some(speed) = message.speed.filter(|speed| speed.tokens > 0) {
-                let text = format!(
-                    "{:.1} tokens/s · first after {:.2} s · {} tokens",
-                    speed.tokens_per_s,
-                    speed.first_token_ms / 1e3,
-                    speed.tokens
-                );
-                ui.add_space(8.0);
-                // Kept on one line.
-                ui.add(egui::Label::new(RichText::new(text).weak().small()).extend());
-            }
-        });
-        ui.add_space(if message.role == Role::User { 4.0 } else { 10.0 });
-        let Some(choice) = choice else { return };
-        match choice {
-            Choice::Stop => self.state.stop(),
-            Choice::Sibling(step) => self.state.show_sibling(id, step),
-            Choice::Copy => {
-                ui.ctx().copy_text(message.text.clone());
-                self.state.notify("Copied.");
-            }
-            Choice::Edit => self.state.edit(id),
-            Choice::Regenerate => self.state.regenerate(id),
-            Choice::Continue(overflow) => self.state.continue_reply(id, overflow),
-            Choice::Alternatives => self.state.show_alternatives(id),
-            Choice::Reload => self.state.reload_and_continue(id),
-            Choice::Summary => self.state.start_from_summary(),
-            Choice::Models => self.toggle(super::Panel::Models),
-        }
     }
 
     fn editor(&mut self, ui: &mut Ui, id: Id) {
@@ -220,7 +152,7 @@ impl App {
                 .return_key(egui::KeyboardShortcut::new(new_line, egui::Key::Enter))
                 .desired_width(f32::INFINITY)
                 .desired_rows(3)
-                .margin(8.0),
+                .margin(12.0),
         );
         let response = response.accessible_name("Edit the message");
         if response.changed() {
@@ -230,14 +162,15 @@ impl App {
             response.request_focus();
         }
         let (mut done, mut cancel) = (sent, false);
+        ui.add_space(8.0);
         ui.horizontal(|ui| {
-            done |= scroll_on_focus(ui.button(if user { "Send" } else { "Save" })).clicked();
-            cancel = scroll_on_focus(ui.button("Cancel")).clicked();
-            ui.label(RichText::new("The old version stays as a branch.").weak().small());
+            done |= kit::scroll_on_focus(kit::primary(ui, if user { "Send" } else { "Save" })).clicked();
+            cancel = kit::scroll_on_focus(kit::ghost(ui, "Cancel")).clicked();
+            kit::hint(ui, "The old version stays as a branch.");
         });
         let enter = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, egui::Key::Enter);
         done |= reachable && response.has_focus() && ui.input_mut(|input| input.consume_shortcut(&enter));
-        ui.add_space(6.0);
+        ui.add_space(8.0);
         self.state.editing = Some((id, text));
         if done {
             self.state.finish_edit();
@@ -250,85 +183,31 @@ impl App {
     }
 }
 
-/// The status of a reply that did not end normally, and its remedies.
-fn reply_status(
-    ui: &mut Ui,
-    message: &Message,
-    writing: bool,
-    remedy: Option<Remedy>,
-    overflow: Overflow,
-) -> Option<Choice> {
-    let text = match message.status {
-        Status::Stopped if message.note.is_none() => Some("Stopped."),
-        Status::MaxTokens => Some("The reply reached the limit of tokens in the settings."),
-        Status::ContextFull => Some("The context is full, so the reply ends here."),
-        _ => None,
+/// Draws text of a question in a bubble at the right. A bubble of several rows is as wide as it may be.
+fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, whole: bool) {
+    let tokens = Tokens::of(ui.visuals());
+    let column = ui.max_rect();
+    let padding = vec2(16.0, 10.0);
+    let text_width = column.width() * BUBBLE_WIDTH - 2.0 * padding.x;
+    let format = TextFormat {
+        font_id: egui::FontId::proportional(15.0),
+        color: tokens.text,
+        line_height: Some(24.0),
+        ..TextFormat::default()
     };
-    let failed = message.status == Status::Failed;
-    let colour = if failed { style::error_color(ui.visuals()) } else { ui.visuals().weak_text_color() };
-    for line in text.into_iter().chain(message.note.as_deref().filter(|_| !writing || !failed)) {
-        ui.label(RichText::new(line).color(colour).size(13.0));
-    }
-    let full = message.status == Status::ContextFull || (failed && remedy == Some(Remedy::MakeRoom));
-    let mut choice = None;
-    if writing || !(full || failed) {
-        return None;
-    }
-    ui.horizontal_wrapped(|ui| match remedy {
-        _ if full => {
-            let drop = scroll_on_focus(ui.button("Drop the oldest messages"));
-            if drop.on_hover_text("They stay in the chat, but the model no longer sees them").clicked() {
-                choice = Some(Choice::Continue(Overflow::DropOldest));
-            }
-            let sum_up = scroll_on_focus(ui.button("Start from a summary"));
-            if sum_up.on_hover_text("A new chat that begins with a summary of this one").clicked() {
-                choice = Some(Choice::Summary);
-            }
-        }
-        Some(Remedy::Reload) => {
-            if scroll_on_focus(ui.button("Load the model again and continue")).clicked() {
-                choice = Some(Choice::Reload);
-            }
-        }
-        Some(Remedy::ReduceMemory | Remedy::OtherFile | Remedy::Driver) => {
-            if scroll_on_focus(ui.button("Choose another model")).clicked() {
-                choice = Some(Choice::Models);
-            }
-        }
-        _ => {
-            if scroll_on_focus(ui.button("Try again")).clicked() {
-                choice = Some(Choice::Continue(overflow));
-            }
-        }
-    });
-    choice
-}
-
-/// A small button that shows another branch.
-fn branch_arrow(ui: &mut Ui, enabled: bool, sign: &str, label: &str) -> bool {
-    let button = ui.add_enabled(enabled, egui::Button::new(sign).small().frame_when_inactive(false));
-    scroll_on_focus(button).accessible_name(label).on_hover_text(label).clicked()
-}
-
-/// A button without a frame and in a weak colour.
-fn quiet_button(ui: &mut Ui, text: &str, hover: &str) -> bool {
-    quiet_button_if(ui, true, text, hover)
-}
-
-/// A [`quiet_button`] that may be disabled.
-fn quiet_button_if(ui: &mut Ui, enabled: bool, text: &str, hover: &str) -> bool {
-    let colour = ui.visuals().weak_text_color();
-    let button = egui::Button::new(RichText::new(text).color(colour).size(12.5)).frame_when_inactive(false);
-    let response = ui.add_enabled(enabled, button);
-    scroll_on_focus(response).on_hover_text(hover).clicked()
-}
-
-/// Scrolls to a control when it gains the focus.
-fn scroll_on_focus(response: Response) -> Response {
-    if response.gained_focus() {
-        response.scroll_to_me(None);
-    }
-    response
+    let mut job = LayoutJob::single_section(text.to_owned(), format);
+    job.wrap.max_width = text_width;
+    let galley = ui.painter().layout_job(job);
+    let (above, below) = (if first { padding.y } else { 0.0 }, if last { padding.y } else { 0.0 });
+    let width = if whole { galley.size().x } else { text_width };
+    let size = vec2(width + 2.0 * padding.x, galley.size().y + above + below);
+    let rect = egui::Rect::from_min_size(pos2(column.right() - size.x, column.top()), size);
+    let (top, bottom) = (if first { BUBBLE_RADIUS } else { 0 }, if last { BUBBLE_RADIUS } else { 0 });
+    let corners = CornerRadius { nw: top, ne: top, sw: bottom, se: bottom };
+    ui.painter().rect_filled(rect, corners, tokens.card);
+    let inner = egui::Rect::from_min_size(rect.min + vec2(padding.x, above), galley.size());
+    ui.scope_builder(UiBuilder::new().max_rect(inner), |ui| ui.add(egui::Label::new(galley).selectable(true)));
+    ui.advance_cursor_after_rect(rect);
 }
 
 /// A code block with its language and a button to copy it. Code that still grows is not highlighted, because that would
@@ -340,7 +219,7 @@ fn code_block(ui: &mut Ui, code: &str, language: &str, finished: bool) {
         ui.horizontal(|ui| {
             ui.label(RichText::new(language).weak().small());
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if quiet_button(ui, "Copy code", "Copy this code") {
+                if kit::small_icon_button(ui, true, icons::COPY, "Copy code").clicked() {
                     ui.ctx().copy_text(code.to_owned());
                 }
             });
@@ -371,5 +250,23 @@ fn syntax_name(language: &str) -> String {
         "bash" | "shell" | "console" => "sh".into(),
         "c++" => "cpp".into(),
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUBBLE_BYTES, bubble_pieces};
+
+    #[test]
+    fn a_long_question_is_cut_at_lines() {
+        assert_eq!(bubble_pieces("a\nb\n"), [0..3]);
+        assert_eq!(bubble_pieces(""), [0..0]);
+        let text = "one line of text\n".repeat(1000);
+        let pieces = bubble_pieces(&text);
+        assert!(pieces.len() > 3);
+        assert!(pieces.iter().all(|piece| piece.len() <= BUBBLE_BYTES));
+        assert!(pieces.windows(2).all(|pair| pair[0].end == pair[1].start && text[..pair[0].end].ends_with('\n')));
+        let long = "ä".repeat(5000);
+        assert_eq!(bubble_pieces(&long).iter().map(|piece| long[piece.clone()].len()).sum::<usize>(), long.len());
     }
 }

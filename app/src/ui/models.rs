@@ -1,113 +1,76 @@
-//! The panel of models: the loaded one, how models are loaded, and those on this machine.
+//! The page of models: those on this machine, the memory that each takes, and how they are loaded.
 
 use std::path::PathBuf;
 
-use egui::{RichText, Ui};
-use lapidary_engine::WeightFormat;
+use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 
-use super::{App, Panel, Purpose, style};
-use crate::state::Model;
+use super::tokens::Tokens;
+use super::{App, Page, icons, kit};
 use crate::worker::{FoundModel, MemoryEstimate};
 
-/// The weight format if none is chosen.
-const AS_STORED: &str = "auto (as in the file)";
+/// The width of the page in points.
+const WIDTH: f32 = 760.0;
 
 impl App {
-    pub(super) fn models_panel(&mut self, ui: &mut Ui) {
+    pub(super) fn models_page(&mut self, ui: &mut Ui) {
         let mut open: Option<Option<PathBuf>> = None;
-        let mut close = false;
-        egui::Panel::right("models").default_size(380.0).size_range(300.0..=560.0).show(ui, |ui| {
-            close = super::panel_head(ui, "Models");
-            egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                self.loaded_model(ui);
-                ui.separator();
-                self.loading_options(ui);
-                ui.separator();
-                ui.strong("On this machine");
-                let models = self.state.models.clone().unwrap_or_default();
-                if models.is_empty() {
-                    ui.spinner();
-                }
-                for model in &models {
-                    self.model_entry(ui, model, &mut open);
-                }
-                ui.add_space(6.0);
-                if ui.button("Open a file or folder…").clicked() {
-                    self.files.prompt_for(Purpose::OpenModel, String::new());
-                }
-                ui.add_space(6.0);
-                ui.strong("More models");
-                ui.label(
-                    RichText::new(
-                        "Lapidary cannot download models yet. Get a Gemma 2 .gguf file or folder from Hugging Face with your \
-                         browser or its own tools, accept Google's terms there, and drop it here. What those tools keep in \
-                         their cache is listed above.",
-                    )
-                    .weak(),
-                );
-                ui.hyperlink_to("Gemma terms of use", "https://ai.google.dev/gemma/terms");
+        egui::ScrollArea::vertical().id_salt("models").auto_shrink(false).show(ui, |ui| {
+            let width = (ui.available_width() - 48.0).min(WIDTH);
+            ui.vertical_centered(|ui| {
+                ui.allocate_ui(vec2(width, 0.0), |ui| {
+                    ui.set_width(width);
+                    ui.vertical(|ui| self.models_content(ui, &mut open));
+                });
             });
         });
         if let Some(model) = open {
             self.state.load_model(model);
-            self.composer.focus = true;
-        }
-        if close {
-            self.toggle(Panel::Models);
+            self.show_page(Page::Chat);
         }
     }
 
-    /// The loaded model.
-    fn loaded_model(&mut self, ui: &mut Ui) {
-        let Model::Ready(loaded) = &self.state.model else {
-            ui.label(RichText::new("No model is loaded.").weak());
-            return;
-        };
-        ui.label(RichText::new(&loaded.name).strong());
-        ui.label(format!("On {}", loaded.adapter));
-        ui.label(RichText::new(&loaded.driver).weak().small());
-        ui.label(format!("Context of {} tokens", super::composer::with_thousands(loaded.context)));
-        memory_bar(ui, loaded.memory, loaded.memory.device_memory);
-    }
-
-    /// The settings that apply when a model is loaded.
-    pub(super) fn loading_options(&mut self, ui: &mut Ui) {
-        let settings = &mut self.state.settings;
-        ui.strong("How models are loaded");
-        egui::Grid::new("loading").num_columns(2).spacing([12.0, 8.0]).show(ui, |ui| {
-            ui.label("Weights");
-            let shown = settings.weights.clone().unwrap_or_else(|| AS_STORED.into());
-            let combo = egui::ComboBox::from_id_salt("weights").selected_text(shown);
-            let response = combo.show_ui(ui, |ui| {
-                ui.selectable_value(&mut settings.weights, None, AS_STORED);
-                for format in WeightFormat::ALL {
-                    ui.selectable_value(&mut settings.weights, Some(format.name().to_owned()), format.name());
+    fn models_content(&mut self, ui: &mut Ui, open: &mut Option<Option<PathBuf>>) {
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            if kit::icon_button(ui, icons::ARROW_LEFT, "Back to the chat").clicked() {
+                self.show_page(Page::Chat);
+            }
+            ui.label(kit::semibold("Models", 22.0));
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if kit::primary(ui, "Open a file…").clicked() {
+                    self.open_model_file(ui.ctx());
                 }
             });
-            response.response.accessible_name("Weights");
-            ui.end_row();
-            ui.label("Context");
-            ui.horizontal(|ui| {
-                let mut own = settings.context.is_none();
-                if ui.checkbox(&mut own, "auto (the model's own)").changed() {
-                    settings.context = if own { None } else { Some(4096) };
-                }
-                if let Some(context) = &mut settings.context {
-                    let value =
-                        egui::DragValue::new(context).range(256..=131_072).speed(64).update_while_editing(false);
-                    ui.add(value.suffix(" tokens")).accessible_name("Tokens of context");
-                }
-            });
-            ui.end_row();
         });
-        let changed =
-            self.state.loaded().is_some_and(|loaded| loaded.load != self.state.load_of(loaded.load.model.clone()));
-        if changed && ui.button("Load the model again with these").clicked() {
-            self.state.reload();
+        ui.add_space(8.0);
+        kit::section(ui, "On this machine");
+        let models = self.state.models.clone().unwrap_or_default();
+        if models.is_empty() {
+            ui.spinner();
         }
+        for model in &models {
+            self.model_card(ui, model, open);
+        }
+        ui.add_space(8.0);
+        egui::CollapsingHeader::new(kit::medium("How models are loaded", 13.5)).show(ui, |ui| {
+            self.loading_options(ui);
+        });
+        kit::section(ui, "More models");
+        let weak = Tokens::of(ui.visuals()).weak;
+        ui.label(
+            RichText::new(
+                "Lapidary cannot download models yet. Get a Gemma 2 .gguf file or folder from Hugging Face with your browser or \
+                 its own tools, accept Google's terms there, and drop it here. What those tools keep in their cache is listed \
+                 above.",
+            )
+            .color(weak),
+        );
+        ui.hyperlink_to("Gemma terms of use", "https://ai.google.dev/gemma/terms");
+        ui.add_space(24.0);
     }
 
-    fn model_entry(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {
+    fn model_card(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {
+        let tokens = Tokens::of(ui.visuals());
         let loaded = self.state.loaded().is_some_and(|loaded| loaded.load.model == model.path);
         let device_memory = self.state.loaded().and_then(|loaded| loaded.memory.device_memory);
         let load = self.state.load_of(model.path.clone());
@@ -115,26 +78,35 @@ impl App {
         let dragged = ui.ctx().dragged_id().is_some();
         let asked = if dragged { None } else { self.state.memory_estimate(&load) };
         let estimate = asked.or_else(|| self.state.last_memory_estimate(model.path.as_ref()));
-        egui::Frame::group(ui.style()).show(ui, |ui| {
+        let frame = kit::card(ui).inner_margin(Margin::symmetric(16, 12));
+        let frame = if loaded { frame.stroke(egui::Stroke::new(1.0, tokens.accent_text)) } else { frame };
+        frame.show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.horizontal(|ui| {
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    let button = egui::Button::new(if loaded { "In use" } else { "Use" });
-                    let button = ui.add_enabled(!loaded, button);
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    let text = if loaded { "In use" } else { "Use" };
+                    let button = ui.add_enabled(!loaded, egui::Button::new(text).min_size(vec2(64.0, 0.0)));
                     if button.accessible_name(format!("Use {}", model.name)).clicked() {
                         *open = Some(model.path.clone());
                     }
-                    ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                        ui.add(egui::Label::new(RichText::new(&model.name).strong()).truncate());
+                    ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                        ui.spacing_mut().item_spacing.y = 2.0;
+                        let name = kit::shorten_middle(&model.name, ((ui.available_width() / 8.0) as usize).max(12));
+                        ui.label(kit::semibold(name, 14.5)).on_hover_text(&model.name);
+                        let path = model.path.as_ref().map(|path| path.display().to_string());
+                        let note = format!("{} on disk, {}", kit::size(model.bytes), model.note);
+                        let note = ui.label(RichText::new(note).size(12.5).color(tokens.weak));
+                        if let Some(path) = path {
+                            note.on_hover_text(path);
+                        }
                     });
                 });
             });
-            ui.label(RichText::new(format!("{}, {} on disk", model.note, size(model.bytes))).weak().small());
             match estimate {
                 None => {}
                 Some(Ok(estimate)) => memory_bar(ui, estimate, device_memory),
                 Some(Err(reason)) => {
-                    ui.label(RichText::new(reason).color(style::error_color(ui.visuals())).small());
+                    ui.label(RichText::new(reason).color(tokens.danger).size(12.5));
                 }
             }
         });
@@ -142,26 +114,25 @@ impl App {
 }
 
 /// The memory that a model takes, and its share of the device's memory if that is known.
-fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: Option<u64>) {
+pub(super) fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: Option<u64>) {
+    let tokens = Tokens::of(ui.visuals());
     let needed = estimate.weights + estimate.sequence;
-    let text =
-        format!("{} of memory: {} weights, {} context", size(needed), size(estimate.weights), size(estimate.sequence));
-    ui.label(RichText::new(text).small());
-    if let Some(device_memory) = device_memory {
-        let fraction = needed as f32 / device_memory.max(1) as f32;
-        let colour = if fraction > 0.9 { style::error_color(ui.visuals()) } else { ui.visuals().selection.bg_fill };
-        let bar = egui::ProgressBar::new(fraction.min(1.0)).desired_height(6.0).fill(colour);
-        ui.add(bar).accessible_name("Share of the device's memory");
-        let fits = if fraction > 1.0 { "does not fit" } else { "fits" };
-        ui.label(RichText::new(format!("{fits}: the device has {}", size(device_memory))).weak().small());
-    }
-}
-
-/// A size in bytes as text.
-fn size(bytes: u64) -> String {
-    match bytes as f64 {
-        bytes if bytes >= 1e9 => format!("{:.1} GB", bytes / 1e9),
-        bytes if bytes >= 1e6 => format!("{:.0} MB", bytes / 1e6),
-        bytes => format!("{:.0} kB", bytes / 1e3),
-    }
+    let (weights, context) = (kit::size(estimate.weights), kit::size(estimate.sequence));
+    let text = format!("{} of memory: {weights} weights, {context} context", kit::size(needed));
+    let Some(device_memory) = device_memory else {
+        ui.label(RichText::new(text).size(12.5).color(tokens.mid));
+        return;
+    };
+    let share = needed as f32 / device_memory.max(1) as f32;
+    let (verdict, colour) = match share {
+        share if share > 1.0 => ("Too large", tokens.danger),
+        share if share > 0.9 => ("Tight", tokens.warn),
+        _ => ("Fits", tokens.ok),
+    };
+    ui.horizontal_wrapped(|ui| {
+        kit::meter(ui, share, 120.0, 6.0, colour, "Share of the device's memory");
+        ui.label(kit::medium(verdict, 12.5).color(colour));
+        let text = format!("{text}; the device has {}", kit::size(device_memory));
+        ui.label(RichText::new(text).size(12.5).color(tokens.mid));
+    });
 }

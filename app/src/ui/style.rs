@@ -1,69 +1,85 @@
-//! Colours, sizes, fonts.
+//! Applies fonts, sizes and colours to egui.
 
-use egui::{Color32, Context, CornerRadius, FontFamily, FontId, Stroke, TextStyle, ThemePreference};
+use egui::{Color32, Context, CornerRadius, FontFamily, FontId, Margin, Shadow, Stroke, TextStyle, ThemePreference};
 
+use super::fonts::{self, Weight};
+use super::tokens::Tokens;
 use crate::settings::{Settings, Theme};
 
 /// The greatest width of text in points, because longer lines are hard to read.
-pub(super) const COLUMN: f32 = 760.0;
+pub(super) const COLUMN: f32 = 720.0;
+/// The corner radius of buttons, rows and fields.
+pub(super) const RADIUS: u8 = 8;
+/// The corner radius of dialogs and of the composer.
+pub(super) const LARGE_RADIUS: u8 = 16;
 
-/// Sets fonts, sizes and colours of both themes.
+/// Sets fonts, sizes and the colours of both themes.
 pub fn apply(ctx: &Context) {
+    fonts::install(ctx);
     ctx.all_styles_mut(|style| {
         style.text_styles = [
             (TextStyle::Small, FontId::new(12.0, FontFamily::Proportional)),
-            (TextStyle::Body, FontId::new(15.0, FontFamily::Proportional)),
-            (TextStyle::Button, FontId::new(14.0, FontFamily::Proportional)),
-            (TextStyle::Heading, FontId::new(21.0, FontFamily::Proportional)),
+            (TextStyle::Body, FontId::new(14.0, FontFamily::Proportional)),
+            (TextStyle::Button, FontId::new(13.5, Weight::Medium.family())),
+            (TextStyle::Heading, FontId::new(18.0, Weight::SemiBold.family())),
             (TextStyle::Monospace, FontId::new(13.5, FontFamily::Monospace)),
         ]
         .into();
-        style.spacing.item_spacing = egui::vec2(8.0, 6.0);
-        style.spacing.button_padding = egui::vec2(9.0, 4.0);
-        style.spacing.interact_size.y = 26.0;
-        style.spacing.window_margin = 16.into();
-        for widgets in [
-            &mut style.visuals.widgets.noninteractive,
-            &mut style.visuals.widgets.inactive,
-            &mut style.visuals.widgets.hovered,
-            &mut style.visuals.widgets.active,
-            &mut style.visuals.widgets.open,
-        ] {
-            widgets.corner_radius = CornerRadius::same(6);
-        }
-        let visuals = &mut style.visuals;
-        if visuals.dark_mode {
-            visuals.panel_fill = Color32::from_rgb(28, 29, 33);
-            visuals.window_fill = Color32::from_rgb(36, 37, 42);
-            visuals.extreme_bg_color = Color32::from_rgb(20, 21, 24);
-            visuals.faint_bg_color = Color32::from_rgb(38, 40, 46);
-            visuals.widgets.noninteractive.fg_stroke = Stroke::new(1.0, Color32::from_gray(224));
-            visuals.widgets.inactive.fg_stroke = Stroke::new(1.0, Color32::from_gray(215));
-            visuals.hyperlink_color = Color32::from_rgb(120, 180, 255);
-            visuals.selection.bg_fill = Color32::from_rgb(38, 82, 138);
-            visuals.selection.stroke = Stroke::new(1.0, Color32::from_gray(245));
-            visuals.weak_text_color = Some(Color32::from_gray(160));
-        } else {
-            visuals.panel_fill = Color32::from_rgb(252, 252, 253);
-            visuals.window_fill = Color32::WHITE;
-            visuals.extreme_bg_color = Color32::from_rgb(240, 241, 245);
-            visuals.hyperlink_color = Color32::from_rgb(0, 88, 184);
-            visuals.faint_bg_color = Color32::from_rgb(242, 245, 250);
-            visuals.widgets.noninteractive.fg_stroke = Stroke::new(1.0, Color32::from_gray(28));
-            visuals.widgets.inactive.fg_stroke = Stroke::new(1.0, Color32::from_gray(40));
-            visuals.selection.bg_fill = Color32::from_rgb(196, 220, 250);
-            visuals.selection.stroke = Stroke::new(1.0, Color32::from_rgb(10, 40, 90));
-            visuals.weak_text_color = Some(Color32::from_gray(96));
-            visuals.code_bg_color = Color32::from_rgb(236, 238, 242);
-        }
-        visuals.window_corner_radius = CornerRadius::same(10);
-        visuals.menu_corner_radius = CornerRadius::same(8);
+        let spacing = &mut style.spacing;
+        spacing.item_spacing = egui::vec2(8.0, 8.0);
+        spacing.button_padding = egui::vec2(12.0, 6.0);
+        spacing.interact_size.y = 32.0;
+        spacing.icon_width = 18.0;
+        spacing.window_margin = Margin::same(20);
+        spacing.menu_margin = Margin::same(6);
+        spacing.scroll = egui::style::ScrollStyle::thin();
+        spacing.slider_width = 150.0;
+        spacing.combo_width = 180.0;
+        set_colours(&mut style.visuals);
     });
 }
 
-/// The colour of errors.
-pub(super) fn error_color(visuals: &egui::Visuals) -> Color32 {
-    if visuals.dark_mode { Color32::from_rgb(255, 140, 130) } else { Color32::from_rgb(176, 28, 20) }
+/// Derives all of egui's colours from the tokens of the theme.
+fn set_colours(visuals: &mut egui::Visuals) {
+    let tokens = *Tokens::of(visuals);
+    visuals.panel_fill = tokens.bg;
+    visuals.window_fill = if visuals.dark_mode { tokens.card } else { tokens.bg };
+    visuals.window_stroke = Stroke::new(1.0, tokens.line);
+    visuals.extreme_bg_color = tokens.code;
+    visuals.text_edit_bg_color = Some(tokens.code);
+    visuals.faint_bg_color = tokens.card;
+    visuals.code_bg_color = tokens.card;
+    visuals.hyperlink_color = tokens.accent_text;
+    visuals.error_fg_color = tokens.danger;
+    visuals.warn_fg_color = tokens.warn;
+    visuals.weak_text_color = Some(tokens.weak);
+    visuals.selection.bg_fill = if visuals.dark_mode { Color32::from_rgb(45, 75, 140) } else { tokens.selected };
+    visuals.selection.stroke = Stroke::new(1.0, tokens.text);
+    visuals.slider_trailing_fill = true;
+    visuals.handle_shape = egui::style::HandleShape::Circle;
+    visuals.window_corner_radius = CornerRadius::same(LARGE_RADIUS);
+    visuals.menu_corner_radius = CornerRadius::same(10);
+    let shadow = Color32::from_black_alpha(if visuals.dark_mode { 110 } else { 32 });
+    visuals.popup_shadow = Shadow { offset: [0, 6], blur: 20, spread: 0, color: shadow };
+    visuals.window_shadow = Shadow { offset: [0, 10], blur: 32, spread: 0, color: shadow };
+    let widgets = &mut visuals.widgets;
+    for (widget, fill, stroke, text) in [
+        (&mut widgets.noninteractive, tokens.bg, Stroke::new(1.0, tokens.line), tokens.text),
+        (&mut widgets.inactive, tokens.card, Stroke::new(1.0, tokens.line), tokens.text),
+        (&mut widgets.hovered, tokens.hover, Stroke::new(1.0, tokens.line), tokens.text),
+        // Also of the widget that has the focus, which needs a visible ring.
+        (&mut widgets.active, tokens.hover, Stroke::new(2.0, tokens.accent_text), tokens.text),
+        (&mut widgets.open, tokens.hover, Stroke::new(1.0, tokens.line), tokens.text),
+    ] {
+        widget.corner_radius = CornerRadius::same(RADIUS);
+        widget.weak_bg_fill = fill;
+        widget.bg_fill = fill;
+        widget.bg_stroke = stroke;
+        widget.fg_stroke = Stroke::new(1.0, text);
+        widget.expansion = 0.0;
+    }
+    // The rail of a slider and the box of a check box need more contrast than a button's ground.
+    widgets.inactive.bg_fill = if tokens.bg == Color32::WHITE { tokens.line } else { tokens.hover };
 }
 
 /// The theme, zoom and reduced motion last applied to egui. Applying them every frame would undo egui's own changes.

@@ -182,9 +182,9 @@ impl EngineThread {
             Command::Generate { reply, turns, system, sampling, overflow } => {
                 let prompt = Prompt { turns, system };
                 let sender = self.sender.clone();
-                let result = self.session(token).and_then(|session| {
-                    generate::reply(session, token, &sender, reply, &prompt, &sampling, overflow)
-                });
+                let result = self
+                    .session(token)
+                    .and_then(|session| generate::reply(session, token, &sender, reply, &prompt, &sampling, overflow));
                 match result {
                     Ok(()) => {}
                     Err(Error::Cancelled) => {

@@ -73,7 +73,7 @@ fn an_edit_is_kept_while_another_chat_is_shown() {
     window.key(Modifiers::NONE, Key::ArrowUp);
     window.write("Edit the message", "First chat, at length");
     window.key(Modifiers::COMMAND, Key::N);
-    window.sees("This is the built-in guide");
+    window.sees("You talk to the built-in guide");
     assert!(window.harness.state().state.editing.is_none());
     window.press("First chat");
     let edit = window.harness.state().state.editing.clone();
@@ -164,6 +164,7 @@ fn search_opens_the_message_on_its_branch() {
     window.until("there is another", |app| app.state.reply().is_none());
     window.key(Modifiers::COMMAND, Key::N);
     window.exchange("About tools", "A hammer.");
+    window.key(Modifiers::COMMAND | Modifiers::SHIFT, Key::F);
     window.write("Search chats", "QUINCE");
     window.until("it is found", |app| app.state.search.hits.as_ref().is_some_and(|hits| hits.len() == 1));
     window.sees("A rare quince.");

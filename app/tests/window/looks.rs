@@ -2,6 +2,7 @@
 //! adapter.
 
 use egui::{Key, Modifiers};
+use lapidary_app::ui::SettingsPage;
 
 use crate::script::Window;
 
@@ -20,15 +21,36 @@ fn every_control_has_a_name() {
     check(&mut window, "an empty chat");
     window.exchange("How?", TALK);
     check(&mut window, "a chat");
-    window.key(Modifiers::COMMAND, Key::Comma);
-    check(&mut window, "settings");
+    for page in [
+        SettingsPage::General,
+        SettingsPage::Appearance,
+        SettingsPage::ChatDefaults,
+        SettingsPage::Hardware,
+        SettingsPage::Privacy,
+        SettingsPage::Keyboard,
+        SettingsPage::Developer,
+        SettingsPage::About,
+    ] {
+        window.harness.state_mut().show_settings(page);
+        check(&mut window, &format!("the settings, {page:?}"));
+    }
+    window.key(Modifiers::NONE, Key::Escape);
+    window.harness.state_mut().rail = true;
+    check(&mut window, "the settings of the chat");
+    window.key(Modifiers::COMMAND, Key::K);
+    check(&mut window, "the palette");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.key(Modifiers::COMMAND, Key::F);
+    check(&mut window, "finding");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.press("More");
+    check(&mut window, "the menu");
+    window.key(Modifiers::NONE, Key::Escape);
     window.key(Modifiers::COMMAND, Key::M);
     check(&mut window, "models");
+    window.key(Modifiers::COMMAND, Key::M);
     window.key(Modifiers::COMMAND, Key::O);
     check(&mut window, "a path");
-    window.key(Modifiers::NONE, Key::Escape);
-    window.key(Modifiers::NONE, Key::F1);
-    check(&mut window, "shortcuts");
     window.key(Modifiers::NONE, Key::Escape);
     window.press("Alternatives");
     window.press("Drop");
@@ -63,7 +85,7 @@ fn shortcuts_about_and_privacy_are_shown() {
     let mut window = Window::new();
     window.key(Modifiers::COMMAND, Key::Slash);
     window.sees("Shift+Enter");
-    window.press("Close");
+    window.press_last("Close");
     assert!(!window.shows("Shift+Enter"));
     for (name, text) in [("About", "MIT or Apache-2.0"), ("Privacy", "makes no network call at all")] {
         window.press("More");

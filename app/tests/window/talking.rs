@@ -14,7 +14,7 @@ fn a_reply_is_streamed() {
     window.exchange("Is it open?", "It **is** open.");
     assert_eq!(window.branch(), ["Is it open?", "It **is** open."]);
     assert_eq!(window.last_turns(), [user("Is it open?")]);
-    window.sees("40.0 tokens/s · first after 0.25 s · 41 tokens");
+    window.sees("40 tok/s");
     // The chat has a title.
     assert!(window.shows("Menu of Is it open?"));
     window.exchange("And now?", "Still.");
@@ -241,7 +241,7 @@ fn a_whole_chat_by_keyboard_alone() {
     type_text(&mut window, "Another chat");
     window.key(Modifiers::NONE, Key::Enter);
     window.until("it is answered", |app| app.state.tree().unwrap().path().len() == 2 && app.state.reply().is_none());
-    window.key(Modifiers::COMMAND, Key::F);
+    window.key(Modifiers::COMMAND | Modifiers::SHIFT, Key::F);
     type_text(&mut window, "hello");
     window.until("it is found", |app| app.state.search.hits.as_ref().is_some_and(|hits| hits.len() == 2));
     // Tab reaches the first hit, and Space opens it.
@@ -302,14 +302,16 @@ fn settings_reach_the_engine_and_presets_restore_them() {
     window.harness.state_mut().state.load_model(Some("/models/2b.gguf".into()));
     window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| loaded.name == "2b"));
     window.key(Modifiers::COMMAND, Key::Comma);
+    window.press("Leave out the oldest messages, and say so");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.press("Settings of this chat");
     window.sees("Temperature");
     window.write("System prompt of this chat", "Be brief.");
     window.press("Fixed seed");
-    window.press("Leave out the oldest messages, and say so");
     window.write("Name of the preset", "mine");
     window.press("Save as preset");
     window.press("As recommended");
-    assert!(window.harness.state().state.settings.sampling.seed.is_none());
+    assert!(window.harness.state().state.chat_sampling().seed.is_none());
     window.press("mine");
     window.exchange("Hello", "Hi");
     let script = window.script();
@@ -346,8 +348,8 @@ fn the_model_is_switched_during_a_chat() {
 #[test]
 fn the_profiler_lists_kernels() {
     let mut window = Window::new();
-    window.press("More");
-    window.press("Profiler");
+    window.key(Modifiers::COMMAND, Key::Comma);
+    window.press("Developer");
     window.press("Measure a token");
     window.sees("matvec × 182");
     window.sees("9.75 ms in all");
@@ -529,7 +531,7 @@ fn a_page_key_in_an_empty_chat_has_no_later_effect() {
     let at_the_end = paragraphs(&window);
     assert!(at_the_end.contains(&(PARAGRAPHS - 1)), "{at_the_end:?}");
     window.key(Modifiers::COMMAND, Key::N);
-    window.sees("This is the built-in guide");
+    window.sees("You talk to the built-in guide");
     window.key(Modifiers::NONE, Key::PageUp);
     window.press("One");
     window.until("it is read", |app| app.state.tree().is_some_and(|tree| !tree.path().is_empty()));

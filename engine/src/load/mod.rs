@@ -4,6 +4,7 @@
 //! configuration asks for, in a supported format, and its bytes are inside the file.
 
 mod bytes;
+mod chat_template;
 mod convert;
 mod folder;
 pub mod gguf;
@@ -23,6 +24,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 pub use bytes::Bytes;
+pub use chat_template::ChatTemplate;
 pub use gguf::GgufVocab;
 pub use source::{FileSource, ReadFuture, Source};
 pub use tensor_id::{LayerTensor, TensorId};
@@ -47,6 +49,7 @@ pub struct ModelFiles {
     tensors: HashMap<TensorId, Located>,
     files: Vec<ModelFile>,
     norm_offset: f32,
+    chat_template: ChatTemplate,
 }
 
 /// Where the tokenizer comes from.
@@ -163,11 +166,16 @@ impl ModelFiles {
             tensors: model.tensors.into_iter().collect(),
             files: model.files,
             norm_offset: 1.0,
+            chat_template: model.chat_template,
         })
     }
 
     async fn gguf(path: &Path, files: Vec<ModelFile>) -> Result<ModelFiles> {
         let model = gguf::read(&files).await?;
+        let chat_template = match &model.tokenizer {
+            TokenizerSource::Gguf { vocab, .. } => ChatTemplate::of(vocab.chat_template.as_deref()),
+            _ => ChatTemplate::Missing,
+        };
         let stem = || {
             let first = files.first().map_or(path, |file| &file.path);
             let stem = first.file_stem().unwrap_or(first.as_os_str());
@@ -182,6 +190,7 @@ impl ModelFiles {
             tensors: model.tensors.into_iter().collect(),
             files,
             norm_offset: 0.0,
+            chat_template,
         })
     }
 
@@ -230,6 +239,11 @@ impl ModelFiles {
     /// sum.
     pub fn norm_offset(&self) -> f32 {
         self.norm_offset
+    }
+
+    /// The kind of chat template in the files. [`Engine::chat_template`](crate::Engine::chat_template) knows more.
+    pub fn chat_template(&self) -> ChatTemplate {
+        self.chat_template
     }
 
     /// The kind of files: "safetensors", "gguf" or "synthetic".

@@ -26,7 +26,8 @@ pub type ReadFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Bytes>> + 'a>>;
 /// - Opening a GGUF file reads its first 8 MiB. If its tables are longer, a longer start is read, at most 128 MiB.
 /// - Opening a safetensors file reads 8 bytes, and then the header, whose length they hold, at most 100 MB.
 /// - Opening reads other files of a Hugging Face folder whole: `config.json` and `generation_config.json` of at most
-///   1 MiB, an index of at most 32 MiB, `tokenizer.json` of at most 256 MiB.
+///   1 MiB, `chat_template.jinja` or `tokenizer_config.json` of at most 16 MiB, an index of at most 32 MiB,
+///   `tokenizer.json` of at most 256 MiB.
 /// - Loading reads weights in batches of whole rows: at most 4 MiB, or 8 rows if those are larger.
 pub trait Source: wgpu::WasmNotSendSync {
     /// Bytes of the file, which do not change while the source is in use.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use config::{head_is_tied, stop_ids};
 
+use super::chat_template::{self, ChatTemplate};
 use super::folder::Folder;
 use super::safetensors::{Header, TensorInfo};
 use super::source::ModelFile;
@@ -51,6 +52,7 @@ pub(super) struct Model {
     pub(super) tokenizer: TokenizerSource,
     pub(super) tensors: Vec<(TensorId, Located)>,
     pub(super) files: Vec<ModelFile>,
+    pub(super) chat_template: ChatTemplate,
 }
 
 /// Opens a folder that has a `config.json`.
@@ -68,7 +70,9 @@ pub(super) async fn open(mut folder: Folder) -> Result<Model> {
         Some(file) => TokenizerSource::Json { bytes: file.read(0..file.size()).await?, path: file.path },
         None => TokenizerSource::Missing { looked_for: path.join(TOKENIZER) },
     };
-    check(&path, &config, generation_config.as_deref(), tokenizer, tensors)
+    let chat_template = chat_template::read(&mut folder).await?;
+    let model = check(&path, &config, generation_config.as_deref(), tokenizer, tensors)?;
+    Ok(Model { chat_template, ..model })
 }
 
 fn check(
@@ -110,7 +114,8 @@ fn check(
     for id in TensorId::all(&config) {
         located.push((id, tensors.locate(id, prefix, &config)?));
     }
-    Ok(Model { config, tokenizer, tensors: located, files: tensors.files.into_iter().map(|(file, _)| file).collect() })
+    let files = tensors.files.into_iter().map(|(file, _)| file).collect();
+    Ok(Model { config, tokenizer, tensors: located, files, chat_template: ChatTemplate::Missing })
 }
 
 fn name_of(id: TensorId, prefix: &str) -> String {

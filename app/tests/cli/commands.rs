@@ -1,41 +1,8 @@
-//! The command line from outside: output and exit codes.
+//! Commands on token ids and the guide.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-/// The program with its own data folder.
-fn lapidary(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lapidary"));
-    command.args(arguments).stdin(Stdio::null()).env("XDG_DATA_HOME", data_folder());
-    // Without a command but with a display it would open a window.
-    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
-    command
-}
-
-fn data_folder() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("data")
-}
-
-fn tiny() -> String {
-    format!("{}/../tests/golden/tiny-random-gemma2", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = lapidary(arguments).output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-/// Asserts that the program fails with this code, no output, and all of these words on standard error.
-fn refuses(arguments: &[&str], code: i32, words: &[&str]) {
-    let (status, stdout, stderr) = run(arguments);
-    assert_eq!(status, Some(code), "{arguments:?}: {stderr}");
-    assert_eq!(stdout, "", "{arguments:?}");
-    assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
-    for word in words {
-        assert!(stderr.contains(word), "{arguments:?}: no {word:?} in {stderr}");
-    }
-}
+use crate::{lapidary, refuses, run, tiny};
 
 #[test]
 fn ids_in_ids_out() {
@@ -105,54 +72,6 @@ fn a_missing_adapter_is_reported() {
         assert_eq!(output.status.code(), Some(1), "{stderr}");
         assert!(stderr.contains("no graphics adapter"), "{stderr}");
     }
-}
-
-#[test]
-fn without_a_model_the_guide_answers() {
-    let home = tempfile::tempdir().unwrap();
-    let mut child = lapidary(&[])
-        .env("XDG_DATA_HOME", home.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(b"Hello\nHow do I open a model?\nThanks\n").unwrap();
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""), "{stdout}");
-    let replies: Vec<&str> = stdout.lines().collect();
-    for (reply, word) in replies.iter().zip(["guide", "drop", "welcome"]) {
-        assert!(reply.to_lowercase().contains(word), "{stdout}");
-    }
-    assert_eq!(replies.len(), 3, "{stdout}");
-}
-
-#[test]
-fn naming_the_guide_makes_it_the_default_again() {
-    let home = tempfile::tempdir().unwrap();
-    let models = || -> serde_json::Value {
-        let output = lapidary(&["models", "--json"])
-            .env("XDG_DATA_HOME", home.path())
-            .env("HF_HUB_CACHE", home.path().join("no cache"))
-            .output()
-            .unwrap();
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
-    let with = |arguments: &[&str]| {
-        let output = lapidary(arguments).env("XDG_DATA_HOME", home.path()).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    let default = |models: &serde_json::Value| -> String {
-        let list = models["models"].as_array().unwrap();
-        let of = |model: &&serde_json::Value| model["note"].as_str().unwrap().ends_with("the default");
-        list.iter().find(of).unwrap()["model"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(default(&models()), "guide");
-    with(&["run", "-m", &tiny(), "--tokens", "2", "--max-tokens", "1"]);
-    assert!(default(&models()).ends_with("tiny-random-gemma2"));
-    with(&["run", "-m", "guide", "--max-tokens", "1", "Hello"]);
-    assert_eq!(default(&models()), "guide");
 }
 
 #[test]

@@ -1,0 +1,62 @@
+//! Messages above the conversation that stay until their cause is gone.
+
+use egui::{RichText, Ui};
+
+use super::tokens::Tokens;
+use super::{App, Page, SettingsPage};
+use crate::state::Model;
+use crate::worker::Remedy;
+
+impl App {
+    pub(super) fn banners(&mut self, ui: &mut Ui) {
+        let tokens = Tokens::of(ui.visuals());
+        let bad = tokens.danger;
+        if self.state.store_ended {
+            let text = "Chats are not saved any more: the thread that writes them has ended. Copy what you want to keep, and start Lapidary \
+                        again.";
+            ui.label(RichText::new(text).color(bad));
+        } else if let Some(Err(reason)) = &self.state.opened {
+            let reason = reason.trim_end_matches('.');
+            let text = format!("{reason}. You can chat, but nothing will be saved. Export what you want to keep.");
+            ui.label(RichText::new(text).color(bad));
+        }
+        if let Some(reason) = self.state.cannot_save.as_ref().filter(|_| !self.state.store_ended) {
+            let text = format!(
+                "Chats cannot be saved at present ({reason}). Make room on the disk; Lapidary keeps trying, and loses nothing while it runs."
+            );
+            ui.label(RichText::new(text).color(bad));
+        }
+        if let Model::Failed(problem) = self.state.model.clone() {
+            let cancelled = problem.remedy == Remedy::Resume;
+            let colour = if cancelled { tokens.weak } else { bad };
+            ui.label(RichText::new(&problem.sentence).color(colour));
+            ui.horizontal_wrapped(|ui| {
+                let again = match problem.remedy {
+                    Remedy::Reload => "Load the model again",
+                    Remedy::Resume => "Load it after all",
+                    _ => "Try again",
+                };
+                if problem.remedy == Remedy::Driver {
+                    ui.label("A newer graphics driver may help, or another adapter in the settings.");
+                    if ui.button("Settings…").clicked() {
+                        self.show_settings(SettingsPage::Hardware);
+                    }
+                }
+                if problem.remedy == Remedy::ReduceMemory && ui.button("Choose smaller weights or context…").clicked()
+                {
+                    self.show_page(Page::Models);
+                }
+                if problem.remedy == Remedy::OtherFile && ui.button("Open another model…").clicked() {
+                    self.open_model_file(ui.ctx());
+                }
+                if ui.button(again).clicked() {
+                    self.state.reload();
+                }
+                if self.state.requested_model().is_some() && ui.button("Use the guide").clicked() {
+                    self.state.load_model(None);
+                }
+            });
+            ui.add_space(4.0);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Finding a text in the open chat.
+
+use egui::{Align, Context, Key, Layout, Margin, Modifiers, Ui, vec2};
+
+use super::tokens::Tokens;
+use super::{App, icons, kit};
+use crate::chats::Id;
+
+/// The bar above the conversation.
+#[derive(Default)]
+pub(super) struct Find {
+    /// The text, while the bar is open.
+    text: Option<String>,
+    /// The messages that contain it, one entry per occurrence.
+    hits: Vec<Id>,
+    /// The occurrence that is shown.
+    at: usize,
+    focus: bool,
+}
+
+impl Find {
+    /// Opens the bar.
+    pub(super) fn open(&mut self) {
+        self.text.get_or_insert_default();
+        self.focus = true;
+    }
+
+    /// Closes the bar. Returns whether it was open.
+    pub(super) fn close(&mut self) -> bool {
+        self.hits.clear();
+        self.text.take().is_some()
+    }
+
+    /// The text that is looked for.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.text.as_deref().filter(|text| !text.is_empty())
+    }
+}
+
+impl App {
+    /// Draws the bar if it is open.
+    pub(super) fn find_bar(&mut self, ui: &mut Ui) {
+        let Some(mut text) = self.find.text.take() else { return };
+        let tokens = Tokens::of(ui.visuals());
+        let (mut close, mut step) = (false, 0);
+        let frame = egui::Frame::new().fill(tokens.card).corner_radius(10).inner_margin(Margin::symmetric(8, 4));
+        ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+            ui.add_space(16.0);
+            frame.show(ui, |ui| {
+                ui.set_width(360.0_f32.min(ui.available_width() - 16.0));
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    ui.spacing_mut().item_spacing.x = 2.0;
+                    close = kit::small_icon_button(ui, true, icons::X, "Close the search").clicked();
+                    let some = !self.find.hits.is_empty();
+                    if kit::small_icon_button(ui, some, icons::CHEVRON_DOWN, "Next").clicked() {
+                        step = 1;
+                    }
+                    if kit::small_icon_button(ui, some, icons::CHEVRON_UP, "Previous").clicked() {
+                        step = -1;
+                    }
+                    let count = match (text.is_empty(), some) {
+                        (true, _) => String::new(),
+                        (false, true) => format!("{}/{}", self.find.at + 1, self.find.hits.len()),
+                        (false, false) => "none".to_owned(),
+                    };
+                    kit::hint(ui, count);
+                    let field = egui::TextEdit::singleline(&mut text).hint_text("Find in this chat");
+                    let frame = egui::Frame::NONE.inner_margin(vec2(4.0, 6.0));
+                    let field = field.frame(frame).desired_width(ui.available_width());
+                    let field = ui.add(field).accessible_name("Find in this chat");
+                    if std::mem::take(&mut self.find.focus) {
+                        field.request_focus();
+                    }
+                    if field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
+                        let back = ui.input(|input| input.modifiers.matches_logically(Modifiers::SHIFT));
+                        step = if back { -1 } else { 1 };
+                        self.find.focus = true;
+                    }
+                    if field.changed() {
+                        self.find.hits = self.occurrences(&text);
+                        // The last one is nearest to what is read.
+                        self.find.at = self.find.hits.len().saturating_sub(1);
+                        self.show_hit(0);
+                    }
+                });
+            });
+        });
+        self.find.text = Some(text);
+        if step != 0 {
+            self.show_hit(step);
+        }
+        if close {
+            self.find.close();
+            self.composer.focus = true;
+        }
+    }
+
+    /// Scrolls to the occurrence that is `step` after the present one.
+    fn show_hit(&mut self, step: isize) {
+        let count = self.find.hits.len() as isize;
+        if count > 0 {
+            self.find.at = (self.find.at as isize + step).rem_euclid(count) as usize;
+            self.scroll_to_found(self.find.hits[self.find.at]);
+        }
+    }
+
+    /// The messages of the shown branch that contain a text, ignoring case: one entry per occurrence.
+    fn occurrences(&self, text: &str) -> Vec<Id> {
+        let wanted = text.to_lowercase();
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let branch = self.state.tree().into_iter().flat_map(|tree| tree.branch());
+        let in_message = |message: &crate::chats::Message| message.text.to_lowercase().matches(&wanted).count();
+        branch.flat_map(|message| std::iter::repeat_n(message.id, in_message(message))).collect()
+    }
+
+    /// Opens the bar by the keyboard.
+    pub(super) fn find_key(&mut self, ctx: &Context) {
+        if ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::F)) {
+            self.show_page(super::Page::Chat);
+            self.find.open();
+        }
+    }
+}

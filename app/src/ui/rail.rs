@@ -1,0 +1,93 @@
+//! The panel at the right: the settings of the open chat, and nothing else.
+
+use egui::{Align, Layout, Margin, Ui, vec2};
+
+use super::settings::sampling_controls;
+use super::tokens::Tokens;
+use super::{App, icons, kit};
+
+impl App {
+    pub(super) fn rail_panel(&mut self, ui: &mut Ui) {
+        let frame = egui::Frame::new().fill(Tokens::of(ui.visuals()).sidebar).inner_margin(Margin::same(16));
+        let panel = egui::Panel::right("rail").frame(frame).default_size(320.0).size_range(280.0..=460.0);
+        panel.show(ui, |ui| {
+            ui.horizontal(|ui| {
+                ui.label(kit::semibold("This chat", 15.0));
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    self.rail &= !kit::icon_button(ui, icons::X, "Close").clicked();
+                });
+            });
+            egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                self.rail_content(ui);
+            });
+        });
+    }
+
+    fn rail_content(&mut self, ui: &mut Ui) {
+        kit::section(ui, "System prompt");
+        let mut system = self.state.open().map(|chat| chat.system.clone()).unwrap_or_default();
+        let field = egui::TextEdit::multiline(&mut system).desired_rows(4).desired_width(f32::INFINITY).margin(10.0);
+        let field = field.hint_text("What the model should know before the first message");
+        if ui.add(field).accessible_name("System prompt of this chat").changed() {
+            self.state.set_system(system);
+        }
+        kit::section(ui, "Sampling");
+        if self.state.loaded().is_some_and(|loaded| loaded.is_guide()) {
+            kit::hint(ui, "The guide always says the likeliest word; this is for other models.");
+        }
+        let mut sampling = self.state.chat_sampling().clone();
+        sampling_controls(ui, &mut sampling);
+        if sampling != *self.state.chat_sampling() {
+            self.state.set_chat_sampling(Some(sampling));
+        }
+        kit::section(ui, "Presets");
+        self.preset_list(ui);
+        ui.horizontal(|ui| {
+            let width = (ui.available_width() - 130.0).max(80.0);
+            let field = egui::TextEdit::singleline(&mut self.new_preset).hint_text("Name").desired_width(width);
+            ui.add(field.margin(vec2(8.0, 7.0))).accessible_name("Name of the preset");
+            let name = self.new_preset.trim().to_owned();
+            let button = ui.add_enabled(!name.is_empty(), egui::Button::new("Save as preset"));
+            if button.on_hover_text("The system prompt and the sampling above").clicked() {
+                self.state.save_preset(&name);
+                self.new_preset.clear();
+            }
+        });
+    }
+
+    /// A button per preset. Returns whether one was chosen.
+    fn preset_list(&mut self, ui: &mut Ui) -> bool {
+        let mut chosen = None;
+        for (index, preset) in self.state.settings.presets.iter().enumerate() {
+            if kit::menu_item(ui, icons::FILE_TEXT, &preset.name, "").clicked() {
+                chosen = Some(index);
+            }
+        }
+        if let Some(index) = chosen {
+            self.state.apply_preset(index);
+        }
+        chosen.is_some()
+    }
+
+    /// The menu of presets below the field for messages.
+    pub(super) fn preset_menu(&mut self, ui: &mut Ui) {
+        let tokens = Tokens::of(ui.visuals());
+        let sign = kit::icon(icons::FILE_TEXT, 18.0).color(tokens.mid);
+        let chevron = kit::icon(icons::CHEVRON_DOWN, 14.0).color(tokens.mid);
+        let text = kit::medium("Preset", 13.5).color(tokens.mid);
+        let button = egui::Button::new((sign, text, chevron)).frame_when_inactive(false);
+        let response = ui.add(button).accessible_name("Preset");
+        egui::Popup::menu(&response).gap(4.0).width(240.0).show(|ui| {
+            if self.state.settings.presets.is_empty() {
+                kit::hint(ui, "A preset keeps a system prompt and sampling under a name.");
+            }
+            if self.preset_list(ui) {
+                ui.close();
+            }
+            ui.separator();
+            if kit::menu_item(ui, icons::SLIDERS_HORIZONTAL, "Settings of this chat…", "").clicked() {
+                self.rail = true;
+            }
+        });
+    }
+}

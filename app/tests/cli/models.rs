@@ -1,0 +1,148 @@
+//! Which model a command takes, and what it says about models that cannot chat.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use crate::{guide, lapidary, refuses, tiny};
+
+#[test]
+fn without_a_model_the_guide_answers() {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = lapidary(&[])
+        .env("XDG_DATA_HOME", home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"Hello\nHow do I open a model?\nThanks\n").unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""), "{stdout}");
+    let replies: Vec<&str> = stdout.lines().collect();
+    for (reply, word) in replies.iter().zip(["guide", "drop", "welcome"]) {
+        assert!(reply.to_lowercase().contains(word), "{stdout}");
+    }
+    assert_eq!(replies.len(), 3, "{stdout}");
+}
+
+#[test]
+fn naming_the_guide_makes_it_the_default_again() {
+    let home = tempfile::tempdir().unwrap();
+    let models = || -> serde_json::Value {
+        let output = lapidary(&["models", "--json"])
+            .env("XDG_DATA_HOME", home.path())
+            .env("HF_HUB_CACHE", home.path().join("no cache"))
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let with = |arguments: &[&str]| {
+        let output = lapidary(arguments).env("XDG_DATA_HOME", home.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let default = |models: &serde_json::Value| -> String {
+        let list = models["models"].as_array().unwrap();
+        let of = |model: &&serde_json::Value| model["note"].as_str().unwrap().ends_with("the default");
+        list.iter().find(of).unwrap()["model"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(default(&models()), "guide");
+    with(&["run", "-m", &tiny(), "--tokens", "2", "--max-tokens", "1"]);
+    assert!(default(&models()).ends_with("tiny-random-gemma2"));
+    with(&["run", "-m", "guide", "--max-tokens", "1", "Hello"]);
+    assert_eq!(default(&models()), "guide");
+}
+
+#[test]
+fn a_model_that_was_used_stays_in_the_list() {
+    let home = tempfile::tempdir().unwrap();
+    let with = |arguments: &[&str]| {
+        let mut command = lapidary(arguments);
+        let command = command.env("XDG_DATA_HOME", home.path()).env("HF_HUB_CACHE", home.path().join("no cache"));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    with(&["run", "-m", &tiny(), "--tokens", "2", "--max-tokens", "1"]);
+    with(&["run", "-m", "guide", "--max-tokens", "1", "Hello"]);
+    let list = with(&["models"]);
+    assert!(list.contains("(built in, the default)") && list.contains("tiny-random-gemma2 (used before)"), "{list}");
+    assert!(!home.path().join("lapidary/last-model").exists());
+}
+
+/// What is answered to a line on standard input.
+fn answer(arguments: &[&str], home: &Path, line: &str) -> (Option<i32>, String, String) {
+    let mut child = lapidary(arguments)
+        .env("XDG_DATA_HOME", home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn a_model_can_be_named_without_a_command() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [&[guide().as_str()][..], &["-m", &guide()], &["--model", "guide"]] {
+        let (status, stdout, stderr) = answer(arguments, home.path(), "Hello\n");
+        assert_eq!((status, stderr.as_str()), (Some(0), ""));
+        assert!(stdout.to_lowercase().contains("guide"), "{stdout}");
+    }
+}
+
+#[test]
+fn a_name_that_is_neither_command_nor_file_is_explained() {
+    refuses(&["chta"], 2, &["'chta'", "a similar command exists: 'chat'", "--help"]);
+    refuses(&["xyzzy"], 2, &["there is no command and no file 'xyzzy'", "--help"]);
+    refuses(&["no-such.gguf"], 1, &["no-such.gguf", "there is no such file"]);
+    refuses(&["-m", "/no/such/model"], 1, &["/no/such/model"]);
+    refuses(&["guide", "guide"], 2, &["guide"]);
+    refuses(&[env!("CARGO_MANIFEST_DIR")], 1, &["config.json"]);
+}
+
+/// The guide without what makes it a chat model.
+fn base_model(folder: &Path) -> String {
+    for entry in fs::read_dir(guide()).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    fs::remove_file(folder.join("tokenizer_config.json")).unwrap();
+    fs::write(folder.join("generation_config.json"), r#"{"eos_token_id": 1}"#).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_base_model_says_so_and_completes_text() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let model = base_model(folder.path());
+    let few = ["--max-tokens", "3"];
+    let (status, _, stderr) = answer(&[&["run", "-m", &model, "Hello"], &few[..]].concat(), home.path(), "");
+    assert_eq!(status, Some(0));
+    assert!(stderr.contains("has no chat template") && stderr.contains("--raw"), "{stderr}");
+    let (_, _, stderr) = answer(&[&["chat", "-m", &model], &few[..]].concat(), home.path(), "Hello\n");
+    assert!(stderr.contains("has no chat template") && stderr.contains("chat --raw"), "{stderr}");
+
+    let (status, _, stderr) = answer(&[&["run", "--raw", "-m", &model, "Hello"], &few[..]].concat(), home.path(), "");
+    assert_eq!((status, stderr.as_str()), (Some(0), ""));
+    let turns = "What is\n/undo\nWhat is\n/foo bar\n/model\n";
+    let (status, stdout, stderr) = answer(&[&["chat", "--raw", "-m", &model], &few[..]].concat(), home.path(), turns);
+    assert_eq!(status, Some(0), "{stderr}");
+    let completions: Vec<&str> = stdout.lines().collect();
+    assert!(completions.len() == 2 && completions[0] == completions[1], "greedy, and /undo forgets: {stdout}");
+    assert!(stderr.contains("unknown command /foo") && stderr.contains("/model does not work with --raw"), "{stderr}");
+}
+
+#[test]
+fn another_template_than_gemmas_is_mentioned() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let model = base_model(folder.path());
+    fs::write(folder.path().join("chat_template.jinja"), "[INST] {{ messages[0].content }} [/INST]").unwrap();
+    let (_, _, stderr) = answer(&["run", "-m", &model, "--max-tokens", "1", "Hello"], home.path(), "");
+    assert!(stderr.contains("has a chat template that is not Gemma's"), "{stderr}");
+}
