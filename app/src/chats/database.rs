@@ -115,19 +115,18 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Reads all chats without their messages, the latest first.
-pub(super) fn list_chats(database: &Connection) -> rusqlite::Result<Vec<Chat>> {
-    let sql = "SELECT chats.*, attachments FROM chats LEFT JOIN draft_attachments ON chat = id ORDER BY updated DESC";
-    let mut statement = database.prepare(sql)?;
-    statement.query_map([], chat)?.collect()
-}
-
 /// Reads everything that the window needs at the start.
 pub(super) fn all_chats(database: &Connection) -> rusqlite::Result<StoreEvent> {
-    let chats = list_chats(database)?;
+    let chats = chats(database)?;
     let mut statement = database.prepare("SELECT name, value FROM settings")?;
     let values = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
     Ok(StoreEvent::Opened { chats, values })
+}
+
+/// Reads all chats without their messages, the latest first.
+pub(super) fn chats(database: &Connection) -> rusqlite::Result<Vec<Chat>> {
+    let sql = "SELECT chats.*, attachments FROM chats LEFT JOIN draft_attachments ON chat = id ORDER BY updated DESC";
+    database.prepare(sql)?.query_map([], chat)?.collect()
 }
 
 /// Reads a chat without its messages.

@@ -6,8 +6,6 @@ mod html;
 mod markdown;
 mod open_webui;
 
-pub use markdown::to_markdown;
-
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,6 +95,11 @@ fn unused_path(path: &Path) -> PathBuf {
         path.with_file_name(name)
     });
     std::iter::once(path.to_owned()).chain(numbered).find(|path| !path.exists()).unwrap_or_default()
+}
+
+/// The shown branch of a chat as Markdown.
+pub fn to_markdown(entry: &ArchivedChat) -> String {
+    markdown::document(std::slice::from_ref(entry))
 }
 
 /// Reads chats from a JSON file: an export of Lapidary, ChatGPT's `conversations.json`, or an export of Open WebUI. Chats

@@ -51,8 +51,7 @@ impl Reader {
     /// # Errors
     /// An error message.
     pub fn chats(&self) -> Result<Vec<Chat>, String> {
-        let chats =
-            database::list_chats(&self.database).map_err(|error| format!("The chats cannot be read: {error}"))?;
+        let chats = database::chats(&self.database).map_err(|error| format!("The chats cannot be read: {error}"))?;
         Ok(chats.into_iter().filter(Chat::has_messages).collect())
     }
 

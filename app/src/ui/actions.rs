@@ -19,6 +19,9 @@ enum Choice {
     Regenerate,
     Continue(Overflow),
     Alternatives,
+    Fork,
+    Delete,
+    Cancel,
     Reload,
     Summary,
     Models,
@@ -107,6 +110,12 @@ impl App {
                 } else if last && !busy && message.status != Status::Queued {
                     action(ui, can_generate, icons::REFRESH_CW, "Answer", Choice::Regenerate);
                 }
+                if self.state.is_queued(id) {
+                    action(ui, true, icons::X, "Cancel this", Choice::Cancel);
+                } else {
+                    action(ui, true, icons::GIT_BRANCH, "New chat from here", Choice::Fork);
+                    action(ui, true, icons::TRASH_2, "Delete this message", Choice::Delete);
+                }
             });
             if count > 1 {
                 // Arrows point the same way in both layouts.
@@ -150,6 +159,9 @@ impl App {
                 self.state.continue_reply(id, overflow);
             }
             Choice::Alternatives => self.state.show_alternatives(id),
+            Choice::Fork => self.state.fork(id),
+            Choice::Delete => self.state.delete_message(id),
+            Choice::Cancel => self.state.cancel_queued(id),
             Choice::Reload => self.state.reload_and_continue(id),
             Choice::Summary => self.state.start_from_summary(),
             Choice::Models => self.show_page(Page::Models),

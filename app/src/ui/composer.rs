@@ -110,6 +110,7 @@ impl App {
             .inner_margin(Margin { left: 8, right: 8, top: 8, bottom: 6 });
         frame.show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 4.0;
+            self.attachment_chips(ui);
             self.field(ui, id);
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;
@@ -141,7 +142,57 @@ impl App {
         }
     }
 
+    /// The attachments of the draft, with their tokens and a button to remove each.
+    fn attachment_chips(&mut self, ui: &mut Ui) {
+        if self.state.attachments().is_empty() {
+            return;
+        }
+        let tokens = Tokens::of(ui.visuals());
+        let mut removed = None;
+        ui.horizontal_wrapped(|ui| {
+            ui.add_space(6.0);
+            for (index, attachment) in self.state.attachments().iter().enumerate() {
+                let frame =
+                    egui::Frame::new().fill(tokens.hover).corner_radius(8).inner_margin(Margin::symmetric(8, 2));
+                frame.show(ui, |ui| {
+                    ui.spacing_mut().item_spacing.x = 6.0;
+                    kit::sign(ui, icons::FILE_TEXT, 15.0, tokens.mid);
+                    ui.label(kit::medium(kit::shorten_middle(&attachment.name, 28), 12.5));
+                    let count = self.state.attachment_tokens(attachment.id);
+                    let count =
+                        count.map_or_else(|| "…".to_owned(), |count| format!("{} tokens", kit::with_thousands(count)));
+                    ui.label(RichText::new(count).size(12.0).color(tokens.weak));
+                    let name = format!("Remove {}", attachment.name);
+                    if kit::small_icon_button(ui, true, icons::X, &name).clicked() {
+                        removed = Some(index);
+                    }
+                });
+            }
+        });
+        if let Some(index) = removed {
+            self.state.remove_attachment(index);
+        }
+    }
+
+    /// Turns a long pasted text into an attachment.
+    fn take_long_paste(&mut self, ui: &Ui) {
+        let pasted = ui.input(|input| {
+            input.events.iter().find_map(|event| match event {
+                Event::Paste(text) => Some(text.clone()),
+                _ => None,
+            })
+        });
+        if let Some(text) = pasted
+            && self.state.paste(&text)
+        {
+            ui.input_mut(|input| input.events.retain(|event| !matches!(event, Event::Paste(_))));
+        }
+    }
+
     fn field(&mut self, ui: &mut Ui, id: egui::Id) {
+        if ui.ctx().memory(|memory| memory.has_focus(id)) {
+            self.take_long_paste(ui);
+        }
         let mut draft = self.state.draft().to_owned();
         let most = ui.ctx().content_rect().height() * 0.4;
         let hint = match &self.state.model {
@@ -175,7 +226,7 @@ impl App {
 
     /// The controls at the left below the field.
     fn composer_tools(&mut self, ui: &mut Ui) {
-        if kit::icon_button(ui, icons::PAPERCLIP, "Attach a text").clicked() {
+        if kit::icon_button(ui, icons::PAPERCLIP, "Attach a file").clicked() {
             self.files.browse_for_text(ui.ctx());
         }
         self.preset_menu(ui);
@@ -184,7 +235,7 @@ impl App {
     /// The round button. Returns whether to send.
     fn send_or_stop(&mut self, ui: &mut Ui) -> bool {
         let tokens = Tokens::of(ui.visuals());
-        let empty = self.state.draft().trim().is_empty();
+        let empty = !self.state.can_send();
         let here = self.state.is_replying_here();
         let stops = empty && (here || self.state.is_queued_here());
         let (sign, name) = match (stops, here) {

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use egui::{Rect, Ui, UiBuilder, pos2, vec2};
 
 use super::App;
-use super::blocks::{Block, Kind};
 use super::icons;
 use super::kit;
-use super::message::{BUBBLE_BYTES, MessagePart, bubble_pieces};
+use super::message::{MessagePart, bubble_pieces};
 use super::style::COLUMN;
 use super::tokens::Tokens;
 use super::virtual_rows::{Anchor, VirtualRows};
@@ -61,7 +60,6 @@ pub(super) struct Conversation {
     rows: VirtualRows<RowKey>,
     /// The views of chats that are not at their end.
     views: HashMap<Id, Anchor<RowKey>>,
-    pub(super) markdown: egui_commonmark::CommonMarkCache,
     /// A pending scroll command, and whether the rows at its target have been measured.
     pub(super) navigation: Option<(Navigation, bool)>,
     /// The message under the pointer in the last frame.
@@ -84,7 +82,7 @@ impl App {
             return;
         }
         let path = tree.path().to_vec();
-        self.blocks.retain(&path);
+        self.documents.retain(&path);
         let chat = self.state.open_id();
         // The bar at the right has its own room, so that it covers nothing.
         let bar = ui.spacing().scroll.allocated_width();
@@ -242,7 +240,7 @@ impl App {
                 let range = pieces.get(index - 1)?.clone();
                 MessagePart::Bubble { range, first: index == 1, last: index == pieces.len() }
             }
-            _ => MessagePart::Block(self.blocks.of(id, &message.text).get(index - 1)?.clone()),
+            _ => MessagePart::Block(self.documents.of(id, &message.text).get(index - 1)?.clone()),
         })
     }
 
@@ -260,12 +258,11 @@ impl App {
             }
             if message.role == Role::User {
                 for (index, piece) in bubble_pieces(&message.text).into_iter().enumerate() {
-                    rows.push((*id, index + 1), || estimate_height(&message.text[piece], &Kind::Text, width * 0.8));
+                    rows.push((*id, index + 1), || estimated_height(&message.text[piece], width * 0.8));
                 }
             } else {
-                for (index, block) in self.blocks.of(*id, &message.text).iter().enumerate() {
-                    let Block { range, kind } = block;
-                    rows.push((*id, index + 1), || estimate_height(&message.text[range.clone()], kind, width));
+                for (index, block) in self.documents.of(*id, &message.text).iter().enumerate() {
+                    rows.push((*id, index + 1), || block.estimated_height(width));
                 }
             }
             rows.push((*id, FOOTER), || 36.0);
@@ -274,13 +271,8 @@ impl App {
     }
 }
 
-/// Estimates the height of a block that was never drawn, in points.
-fn estimate_height(text: &str, kind: &Kind, width: f32) -> f32 {
-    let (char_width, line_height) = match kind {
-        Kind::Text => (7.6, 25.0),
-        _ => (0.0, 20.0),
-    };
-    let text = &text[..text.floor_char_boundary(BUBBLE_BYTES.max(1 << 16))];
-    let lines: f32 = text.lines().map(|line| (line.len() as f32 * char_width / width).ceil().max(1.0)).sum();
-    lines.max(1.0) * line_height + 12.0
+/// Estimates the height of a question's text that was never drawn, in points.
+fn estimated_height(text: &str, width: f32) -> f32 {
+    let lines: f32 = text.lines().map(|line| (line.len() as f32 * 7.6 / width).ceil().max(1.0)).sum();
+    lines.max(1.0) * 24.0 + 12.0
 }

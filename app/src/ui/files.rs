@@ -40,9 +40,11 @@ impl Purpose {
             Self::OpenModel => {
                 "A .gguf file, or a folder with config.json and safetensors. You can also drop it on the window."
             }
-            Self::Export { .. } => "A name that ends in .md gives Markdown to read, .json everything to import again.",
-            Self::Import => "A .json file that Lapidary exported.",
-            Self::Attach => "A text file. You can also drop it on the window.",
+            Self::Export { .. } => {
+                "A name that ends in .md gives Markdown, .html a page to read, .json everything to import again."
+            }
+            Self::Import => "A .json file: exported by Lapidary or Open WebUI, or ChatGPT's conversations.json.",
+            Self::Attach => "A text, code or PDF file. You can also drop it on the window.",
         }
     }
 
@@ -199,7 +201,7 @@ impl App {
             painter.text(
                 screen.center(),
                 egui::Align2::CENTER_CENTER,
-                "Drop a model to open it, or a text to add it to your message",
+                "Drop a model to open it, or a text to attach it to your message",
                 egui::FontId::proportional(20.0),
                 egui::Color32::WHITE,
             );
@@ -256,7 +258,7 @@ impl App {
                     self.state.export(all, path, overwrite);
                 }
                 Purpose::Import => self.state.import(path),
-                Purpose::Attach => self.state.open_dropped_file(path),
+                Purpose::Attach => self.state.attach(path),
             }
             self.composer.focus = true;
             return;

@@ -4,15 +4,15 @@ use egui::{Align, Context, Key, Layout, Margin, Modifiers, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, icons, kit};
-use crate::chats::Id;
+use crate::state::Found;
 
 /// The bar above the conversation.
 #[derive(Default)]
 pub(super) struct Find {
     /// The text, while the bar is open.
     text: Option<String>,
-    /// The messages that contain it, one entry per occurrence.
-    hits: Vec<Id>,
+    /// The places of the text in the open chat.
+    hits: Vec<Found>,
     /// The occurrence that is shown.
     at: usize,
     focus: bool,
@@ -77,7 +77,7 @@ impl App {
                         self.find.focus = true;
                     }
                     if field.changed() {
-                        self.find.hits = self.occurrences(&text);
+                        self.find.hits = self.state.find_in_chat(&text);
                         // The last one is nearest to what is read.
                         self.find.at = self.find.hits.len().saturating_sub(1);
                         self.show_hit(0);
@@ -100,19 +100,8 @@ impl App {
         let count = self.find.hits.len() as isize;
         if count > 0 {
             self.find.at = (self.find.at as isize + step).rem_euclid(count) as usize;
-            self.scroll_to_found(self.find.hits[self.find.at]);
+            self.scroll_to_found(self.find.hits[self.find.at].message);
         }
-    }
-
-    /// The messages of the shown branch that contain a text, ignoring case: one entry per occurrence.
-    fn occurrences(&self, text: &str) -> Vec<Id> {
-        let wanted = text.to_lowercase();
-        if wanted.is_empty() {
-            return Vec::new();
-        }
-        let branch = self.state.tree().into_iter().flat_map(|tree| tree.branch());
-        let in_message = |message: &crate::chats::Message| message.text.to_lowercase().matches(&wanted).count();
-        branch.flat_map(|message| std::iter::repeat_n(message.id, in_message(message))).collect()
     }
 
     /// Opens the bar by the keyboard.

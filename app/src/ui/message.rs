@@ -3,13 +3,12 @@
 use std::ops::Range;
 
 use egui::text::{LayoutJob, TextFormat};
-use egui::{Align, Color32, CornerRadius, Layout, RichText, Ui, UiBuilder, pos2, vec2};
-use egui_commonmark::CommonMarkViewer;
+use egui::{Align, CornerRadius, Layout, Ui, UiBuilder, pos2, vec2};
 
-use super::blocks::{Block, Kind};
+use super::markdown::{self, Block};
 use super::tokens::Tokens;
 use super::{App, composer, icons, kit};
-use crate::chats::{Id, Role, Status};
+use crate::chats::{Attachment, Id, Role, Status};
 
 /// The share of the column that a bubble may take.
 const BUBBLE_WIDTH: f32 = 0.8;
@@ -63,12 +62,13 @@ impl App {
             MessagePart::Header => self.header(ui, id),
             MessagePart::Bubble { range, first, last } => {
                 let whole = *first && *last;
+                if *first {
+                    attachments(ui, &message.attachments);
+                }
                 bubble(ui, &message.text[range.clone()], *first, *last, whole);
             }
             MessagePart::Block(block) => {
-                let text = message.text.clone();
-                let writing = self.state.is_writing(id);
-                self.block(ui, &text, block, writing);
+                markdown::draw_block(ui, block, &mut self.markdown, &palette(Tokens::of(ui.visuals())));
             }
             MessagePart::Footer => self.footer(ui, id),
             MessagePart::Editor => self.editor(ui, id),
@@ -102,34 +102,6 @@ impl App {
             }
         });
         ui.add_space(4.0);
-    }
-
-    fn block(&mut self, ui: &mut Ui, text: &str, block: &Block, writing: bool) {
-        match &block.kind {
-            Kind::Text => self.markdown(ui, &text[block.range.clone()]),
-            Kind::Table => {
-                let table = &text[block.range.clone()];
-                egui::ScrollArea::horizontal().show(ui, |ui| self.markdown(ui, table));
-            }
-            Kind::Code { language, code, closed } => {
-                code_block(ui, &text[code.clone()], language, *closed || !writing);
-            }
-        }
-        ui.add_space(8.0);
-    }
-
-    fn markdown(&mut self, ui: &mut Ui, text: &str) {
-        let formulas = self.formulas.clone();
-        let math = move |ui: &mut Ui, tex: &str, inline: bool| formulas.borrow_mut().show(ui, tex, inline);
-        // Images are not loaded, because a request would tell a server that the message was read.
-        let html = |ui: &mut Ui, html: &str| {
-            ui.label(RichText::new(html.trim_end()).monospace());
-        };
-        CommonMarkViewer::new()
-            .render_math_fn(Some(&math))
-            .render_html_fn(Some(&html))
-            .explicit_image_uri_scheme(true)
-            .show(ui, &mut self.conversation.markdown, text);
     }
 
     fn editor(&mut self, ui: &mut Ui, id: Id) {
@@ -183,10 +155,38 @@ impl App {
     }
 }
 
+/// Draws the names of a question's attachments above it. A click shows the text of one.
+fn attachments(ui: &mut Ui, attachments: &[Attachment]) {
+    if attachments.is_empty() {
+        return;
+    }
+    let tokens = Tokens::of(ui.visuals());
+    ui.with_layout(Layout::right_to_left(Align::Min).with_main_wrap(true), |ui| {
+        ui.spacing_mut().item_spacing = vec2(6.0, 6.0);
+        for attachment in attachments {
+            let sign = kit::icon(icons::FILE_TEXT, 15.0).color(tokens.mid);
+            let text = kit::medium(kit::shorten_middle(&attachment.name, 32), 12.5).color(tokens.mid);
+            let response = ui.add(egui::Button::new((sign, text)));
+            let response = response.accessible_name(format!("Attachment {}", attachment.name));
+            egui::Popup::menu(&response).gap(4.0).width(520.0).show(|ui| {
+                egui::ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
+                    // Only the start of a long text: it is there to be recognized, not to be read.
+                    let start = &attachment.text[..attachment.text.floor_char_boundary(4000)];
+                    ui.label(egui::RichText::new(start).monospace().size(12.5));
+                });
+            });
+        }
+    });
+    ui.add_space(6.0);
+}
+
 /// Draws text of a question in a bubble at the right. A bubble of several rows is as wide as it may be.
 fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, whole: bool) {
     let tokens = Tokens::of(ui.visuals());
-    let column = ui.max_rect();
+    if text.is_empty() {
+        return;
+    }
+    let column = egui::Rect::from_min_max(pos2(ui.max_rect().left(), ui.cursor().top()), ui.max_rect().max);
     let padding = vec2(16.0, 10.0);
     let text_width = column.width() * BUBBLE_WIDTH - 2.0 * padding.x;
     let format = TextFormat {
@@ -210,46 +210,15 @@ fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, whole: bool) {
     ui.advance_cursor_after_rect(rect);
 }
 
-/// A code block with its language and a button to copy it. Code that still grows is not highlighted, because that would
-/// be repeated per token.
-fn code_block(ui: &mut Ui, code: &str, language: &str, finished: bool) {
-    let code = code.trim_end_matches('\n');
-    egui::Frame::new().fill(ui.visuals().extreme_bg_color).corner_radius(6).inner_margin(8).show(ui, |ui| {
-        ui.set_width(ui.available_width());
-        ui.horizontal(|ui| {
-            ui.label(RichText::new(language).weak().small());
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if kit::small_icon_button(ui, true, icons::COPY, "Copy code").clicked() {
-                    ui.ctx().copy_text(code.to_owned());
-                }
-            });
-        });
-        let job = if finished {
-            let theme = egui_extras::syntax_highlighting::CodeTheme::from_memory(ui.ctx(), ui.style());
-            egui_extras::syntax_highlighting::highlight(ui.ctx(), ui.style(), &theme, code, &syntax_name(language))
-        } else {
-            let font = egui::TextStyle::Monospace.resolve(ui.style());
-            let colour: Color32 = ui.visuals().text_color();
-            LayoutJob::simple(code.to_owned(), font, colour, f32::INFINITY)
-        };
-        egui::ScrollArea::horizontal().show(ui, |ui| {
-            let mut job = job;
-            job.wrap.max_width = f32::INFINITY;
-            ui.add(egui::Label::new(job).selectable(true).extend());
-        });
-    });
-}
-
-/// The file extension by which the highlighter knows a language.
-fn syntax_name(language: &str) -> String {
-    match language.to_lowercase().as_str() {
-        "rust" => "rs".into(),
-        "python" => "py".into(),
-        "javascript" => "js".into(),
-        "typescript" => "ts".into(),
-        "bash" | "shell" | "console" => "sh".into(),
-        "c++" => "cpp".into(),
-        other => other.into(),
+/// The colours of a reply.
+fn palette(tokens: &Tokens) -> markdown::Palette {
+    markdown::Palette {
+        text: tokens.text,
+        weak: tokens.weak,
+        accent_text: tokens.accent_text,
+        code_bg: tokens.code,
+        line: tokens.line,
+        bg: tokens.bg,
     }
 }
 

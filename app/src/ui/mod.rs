@@ -3,18 +3,17 @@
 mod actions;
 mod alternatives;
 mod banners;
-mod blocks;
 mod closing;
 mod composer;
 mod conversation;
 mod files;
 mod find;
 mod fonts;
-mod formulas;
 mod greeting;
 mod icons;
 mod keys;
 mod kit;
+mod markdown;
 mod message;
 mod model_menu;
 mod models;
@@ -69,9 +68,8 @@ pub struct App {
     pub dialog: Option<Dialog>,
     /// Whether the settings of the open chat are shown at the right.
     pub rail: bool,
-    blocks: blocks::Blocks,
-    /// Shared with the callback of the Markdown library.
-    formulas: std::rc::Rc<std::cell::RefCell<formulas::Formulas>>,
+    documents: markdown::Documents,
+    markdown: markdown::Resources,
     conversation: conversation::Conversation,
     composer: composer::Composer,
     find: find::Find,
@@ -98,8 +96,8 @@ impl App {
             page: Page::default(),
             dialog: None,
             rail: false,
-            blocks: blocks::Blocks::default(),
-            formulas: std::rc::Rc::default(),
+            documents: markdown::Documents::default(),
+            markdown: markdown::Resources::default(),
             conversation: conversation::Conversation::default(),
             composer: composer::Composer::default(),
             find: find::Find::default(),
@@ -120,6 +118,11 @@ impl App {
     pub fn tick(&mut self, ctx: &Context) {
         self.state.tick();
         self.confirm_close(ctx);
+    }
+
+    /// Whether code that was drawn gets its colours in later frames.
+    pub fn is_highlighting(&mut self) -> bool {
+        self.markdown.is_working()
     }
 
     /// Draws everything and handles input.

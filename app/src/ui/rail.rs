@@ -1,5 +1,7 @@
 //! The panel at the right: the settings of the open chat, and nothing else.
 
+use std::path::PathBuf;
+
 use egui::{Align, Layout, Margin, Ui, vec2};
 
 use super::settings::sampling_controls;
@@ -35,11 +37,20 @@ impl App {
         if self.state.loaded().is_some_and(|loaded| loaded.is_guide()) {
             kit::hint(ui, "The guide always says the likeliest word; this is for other models.");
         }
-        let mut sampling = self.state.chat_sampling().clone();
-        sampling_controls(ui, &mut sampling);
-        if sampling != *self.state.chat_sampling() {
-            self.state.set_chat_sampling(Some(sampling));
+        let mut own = self.state.has_own_sampling();
+        if ui.checkbox(&mut own, "Other than for new chats").changed() {
+            let sampling = own.then(|| self.state.chat_sampling().clone());
+            self.state.set_chat_sampling(sampling);
         }
+        ui.add_enabled_ui(own, |ui| {
+            let mut sampling = self.state.chat_sampling().clone();
+            sampling_controls(ui, &mut sampling);
+            if own && sampling != *self.state.chat_sampling() {
+                self.state.set_chat_sampling(Some(sampling));
+            }
+        });
+        kit::section(ui, "Model");
+        self.own_model(ui);
         kit::section(ui, "Presets");
         self.preset_list(ui);
         ui.horizontal(|ui| {
@@ -48,7 +59,7 @@ impl App {
             ui.add(field.margin(vec2(8.0, 7.0))).accessible_name("Name of the preset");
             let name = self.new_preset.trim().to_owned();
             let button = ui.add_enabled(!name.is_empty(), egui::Button::new("Save as preset"));
-            if button.on_hover_text("The system prompt and the sampling above").clicked() {
+            if button.on_hover_text("The system prompt, the sampling and the model above").clicked() {
                 self.state.save_preset(&name);
                 self.new_preset.clear();
             }
@@ -69,12 +80,37 @@ impl App {
         chosen.is_some()
     }
 
+    /// Which model answers in the open chat.
+    fn own_model(&mut self, ui: &mut Ui) {
+        let models = self.state.models.clone().unwrap_or_default();
+        let own = self.state.chat_model();
+        let name = |path: &Option<PathBuf>| {
+            let known = models.iter().find(|model| model.path == *path).map(|model| model.name.clone());
+            known.unwrap_or_else(|| crate::worker::short_name(path.as_deref()))
+        };
+        let shown = own.as_ref().map_or_else(|| "the loaded one".to_owned(), name);
+        let combo = egui::ComboBox::from_id_salt("own model").width(ui.available_width() - 8.0).truncate();
+        let mut chosen = own.clone();
+        let response = combo.selected_text(shown).show_ui(ui, |ui| {
+            ui.selectable_value(&mut chosen, None, "the loaded one");
+            for model in &models {
+                ui.selectable_value(&mut chosen, Some(model.path.clone()), &model.name);
+            }
+        });
+        response.response.accessible_name("Model of this chat");
+        if chosen != own {
+            self.state.set_chat_model(chosen.as_ref().map(Option::as_deref));
+        }
+    }
+
     /// The menu of presets below the field for messages.
     pub(super) fn preset_menu(&mut self, ui: &mut Ui) {
         let tokens = Tokens::of(ui.visuals());
         let sign = kit::icon(icons::FILE_TEXT, 18.0).color(tokens.mid);
         let chevron = kit::icon(icons::CHEVRON_DOWN, 14.0).color(tokens.mid);
-        let text = kit::medium("Preset", 13.5).color(tokens.mid);
+        let applied = self.state.open().and_then(|chat| chat.options.preset.clone());
+        let text = kit::shorten_middle(applied.as_deref().unwrap_or("Preset"), 24);
+        let text = kit::medium(text, 13.5).color(tokens.mid);
         let button = egui::Button::new((sign, text, chevron)).frame_when_inactive(false);
         let response = ui.add(button).accessible_name("Preset");
         egui::Popup::menu(&response).gap(4.0).width(240.0).show(|ui| {

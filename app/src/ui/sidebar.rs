@@ -1,6 +1,6 @@
 //! The list of chats at the left, the search above it, and the buttons below.
 
-use egui::{Align, Context, Key, Layout, Margin, Modifiers, RichText, Sense, Ui, vec2};
+use egui::{Align, Context, Key, Layout, Margin, Modifiers, Sense, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, Dialog, Page, SettingsPage, icons, kit};
@@ -14,9 +14,16 @@ const NARROW: f32 = 860.0;
 /// What was chosen in the list.
 enum Choice {
     Open(Id),
+    Pin(Id, bool),
     Rename(Id, String),
     Export(Id),
     Delete(Id),
+}
+
+/// A row of the list.
+enum Row {
+    Heading(String),
+    Chat { id: Id, title: String, pinned: bool },
 }
 
 impl App {
@@ -145,19 +152,29 @@ impl App {
     }
 
     fn titles(&mut self, ui: &mut Ui) {
-        let chats: Vec<(Id, String)> =
-            self.state.visible_chats().iter().map(|chat| (chat.id, chat.shown_title().to_owned())).collect();
-        if chats.is_empty() {
+        let mut rows = Vec::new();
+        for group in self.state.grouped_chats() {
+            rows.push(Row::Heading(group.heading));
+            rows.extend(group.chats.into_iter().map(|chat| Row::Chat {
+                id: chat.id,
+                title: chat.shown_title().to_owned(),
+                pinned: chat.pinned,
+            }));
+        }
+        if rows.is_empty() {
             egui::Frame::new()
                 .inner_margin(Margin::symmetric(20, 8))
                 .show(ui, |ui| kit::hint(ui, "Chats appear here."));
             return;
         }
         let mut choice = None;
-        egui::ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW + 2.0, chats.len(), |ui, range| {
+        egui::ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW + 2.0, rows.len(), |ui, range| {
             ui.spacing_mut().item_spacing.y = 2.0;
-            for (id, title) in &chats[range] {
-                self.chat_row(ui, *id, title, &mut choice);
+            for row in &rows[range] {
+                match row {
+                    Row::Heading(heading) => heading_row(ui, heading),
+                    Row::Chat { id, title, pinned } => self.chat_row(ui, *id, title, *pinned, &mut choice),
+                }
             }
         });
         match choice {
@@ -165,6 +182,7 @@ impl App {
                 self.state.open_chat(id);
                 self.after_choice();
             }
+            Some(Choice::Pin(id, pinned)) => self.state.pin(id, pinned),
             Some(Choice::Rename(id, title)) => self.renaming = Some((id, title)),
             Some(Choice::Export(id)) => {
                 self.state.open_chat(id);
@@ -175,7 +193,7 @@ impl App {
         }
     }
 
-    fn chat_row(&self, ui: &mut Ui, id: Id, title: &str, choice: &mut Option<Choice>) {
+    fn chat_row(&self, ui: &mut Ui, id: Id, title: &str, pinned: bool, choice: &mut Option<Choice>) {
         let tokens = Tokens::of(ui.visuals());
         let (whole, _) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
         let rect = whole.shrink2(vec2(8.0, 0.0));
@@ -205,6 +223,10 @@ impl App {
         let items = |ui: &mut Ui, choice: &mut Option<Choice>| {
             if kit::menu_item(ui, icons::PENCIL, "Rename", "F2").clicked() {
                 *choice = Some(Choice::Rename(id, title.to_owned()));
+            }
+            let (sign, pin) = if pinned { (icons::PIN_OFF, "Unpin") } else { (icons::PIN, "Pin") };
+            if kit::menu_item(ui, sign, pin, "").clicked() {
+                *choice = Some(Choice::Pin(id, !pinned));
             }
             if kit::menu_item(ui, icons::UPLOAD, "Export…", "").clicked() {
                 *choice = Some(Choice::Export(id));
@@ -239,7 +261,7 @@ impl App {
         };
         let note = if hits.is_empty() {
             Some("Nothing found.".to_owned())
-        } else if hits.len() >= crate::chats::store::MAX_HITS {
+        } else if hits.len() >= crate::chats::MAX_HITS {
             Some(format!("The newest {} are shown; type more to narrow the search.", hits.len()))
         } else {
             None
@@ -255,10 +277,10 @@ impl App {
                     let title = self.state.chat(hit.chat).map(|chat| chat.shown_title().to_owned()).unwrap_or_default();
                     let mut job = egui::text::LayoutJob::default();
                     let (style, font, align) = (ui.style(), egui::FontSelection::Default, Align::Min);
-                    kit::medium(&title, 13.5).append_to(&mut job, style, font.clone(), align);
+                    kit::medium(&title, 13.5).append_to(&mut job, style, font, align);
                     if hit.message.is_some() {
-                        let excerpt = RichText::new(format!("\n{}", hit.excerpt)).size(12.5).color(tokens.mid);
-                        excerpt.append_to(&mut job, style, font, align);
+                        job.append("\n", 0.0, egui::TextFormat::default());
+                        highlighted(&mut job, &hit.excerpt, &hit.ranges, tokens);
                     }
                     let button = egui::Button::new(job).wrap().frame_when_inactive(false).right_text("");
                     let size = vec2(ui.available_width(), 0.0);
@@ -274,4 +296,27 @@ impl App {
             self.sidebar_overlay = false;
         }
     }
+}
+
+/// The heading of a group of chats.
+fn heading_row(ui: &mut Ui, heading: &str) {
+    let weak = Tokens::of(ui.visuals()).weak;
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
+    let place = egui::Rect::from_min_max(rect.left_bottom() + vec2(20.0, -20.0), rect.max);
+    let mut row = ui.new_child(egui::UiBuilder::new().max_rect(place));
+    row.add(egui::Label::new(kit::medium(heading, 12.5).color(weak)).truncate().selectable(false));
+}
+
+/// Adds an excerpt in which some bytes are marked.
+fn highlighted(job: &mut egui::text::LayoutJob, text: &str, ranges: &[std::ops::Range<usize>], tokens: &Tokens) {
+    let plain = egui::TextFormat::simple(egui::FontId::proportional(12.5), tokens.mid);
+    let font = egui::FontId::new(12.5, super::fonts::Weight::SemiBold.family());
+    let marked = egui::TextFormat::simple(font, tokens.text);
+    let mut from = 0;
+    for range in ranges {
+        job.append(text.get(from..range.start).unwrap_or_default(), 0.0, plain.clone());
+        job.append(text.get(range.clone()).unwrap_or_default(), 0.0, marked.clone());
+        from = range.end;
+    }
+    job.append(text.get(from..).unwrap_or_default(), 0.0, plain);
 }

@@ -8,6 +8,7 @@ mod failures;
 mod files;
 mod frames;
 mod looks;
+mod markdown;
 mod messages;
 mod pictures;
 mod script;

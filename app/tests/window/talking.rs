@@ -311,7 +311,7 @@ fn settings_reach_the_engine_and_presets_restore_them() {
     window.write("Name of the preset", "mine");
     window.press("Save as preset");
     window.press("As recommended");
-    assert!(window.harness.state().state.chat_sampling().seed.is_none());
+    assert!(window.harness.state().state.settings.sampling.seed.is_none());
     window.press("mine");
     window.exchange("Hello", "Hi");
     let script = window.script();

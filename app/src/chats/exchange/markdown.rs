@@ -7,7 +7,7 @@ use crate::chats::{Message, Role, Tree};
 
 /// The shown branches of chats.
 pub(super) fn document(chats: &[ArchivedChat]) -> String {
-    chats.iter().map(to_markdown).collect::<Vec<_>>().join("\n---\n\n")
+    chats.iter().map(chat).collect::<Vec<_>>().join("\n---\n\n")
 }
 
 /// The name of a message's author.
@@ -19,8 +19,7 @@ pub(super) fn author(message: &Message) -> &str {
     }
 }
 
-/// The shown branch of a chat as Markdown, with the attachments of its messages.
-pub fn to_markdown(entry: &ArchivedChat) -> String {
+fn chat(entry: &ArchivedChat) -> String {
     let tree = Tree::new(entry.messages.clone(), entry.chat.leaf);
     let mut text = format!("# {}\n", entry.chat.shown_title());
     if !entry.chat.system.trim().is_empty() {

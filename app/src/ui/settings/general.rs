@@ -14,6 +14,10 @@ impl App {
                 self.show_page(Page::Models);
             }
         });
+        kit::section(ui, "Titles");
+        kit::setting(ui, "Titles of chats", "Until then, and with the guide, the first line is the title.", |ui| {
+            ui.checkbox(&mut self.state.settings.model_titles, "Let the model write them");
+        });
         kit::section(ui, "When a chat outgrows the context");
         let overflow = &mut self.state.settings.overflow;
         ui.radio_value(overflow, Overflow::Ask, "Stop, and ask me");

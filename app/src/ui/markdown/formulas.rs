@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use egui::{Color32, ColorImage, RichText, TextureHandle, TextureOptions, Ui};
+use egui::{Color32, ColorImage, Pos2, Rect, TextureHandle, TextureOptions, Ui, Vec2, pos2};
 use ratex_layout::{LayoutOptions, layout, to_display_list, validate_layout};
 use ratex_render::{RenderOptions, render_to_png};
 use ratex_types::color::Color;
@@ -16,69 +16,89 @@ const MAX_FORMULAS: usize = 512;
 /// The longest source that is drawn, in bytes.
 const MAX_TEX_BYTES: usize = 4000;
 
-/// A cache of drawn formulas by source, whether inline, and hundredths of a pixel per point. `None` if one cannot be
-/// drawn.
+/// The size of a formula, relative to the text around.
+const SCALE: f32 = 1.2;
+/// The space around a formula in its picture, in points.
+const PADDING: f32 = 2.0;
+
+/// A cache of drawn formulas.
 #[derive(Default)]
-pub(super) struct Formulas(HashMap<(String, bool, u32), Option<TextureHandle>>);
+pub(super) struct Formulas(HashMap<Key, Option<Formula>>);
+
+/// The source, whether it is on its own line, and the size and the pixels per point in hundredths.
+type Key = (String, bool, u32, u32);
+
+/// A drawn formula.
+#[derive(Clone)]
+pub(super) struct Formula {
+    texture: TextureHandle,
+    /// Its size in points.
+    pub(super) size: Vec2,
+    /// The distance from its top to its baseline, in points.
+    pub(super) ascent: f32,
+}
 
 impl Formulas {
-    /// Shows a formula, inline or on its own line.
-    pub(super) fn show(&mut self, ui: &mut Ui, tex: &str, inline: bool) {
-        let tex = tex.trim();
+    /// A formula in the size of the text around it, or `None` if it cannot be drawn.
+    pub(super) fn get(&mut self, ui: &Ui, tex: &str, display: bool, text_size: f32) -> Option<Formula> {
         let scale = ui.ctx().pixels_per_point();
-        let key = (tex.to_owned(), inline, (100.0 * scale) as u32);
-        if self.0.len() >= MAX_FORMULAS && !self.0.contains_key(&key) {
+        let key = (tex.to_owned(), display, (100.0 * text_size) as u32, (100.0 * scale) as u32);
+        if let Some(known) = self.0.get(&key) {
+            return known.clone();
+        }
+        if self.0.len() >= MAX_FORMULAS {
             self.0.clear();
         }
-        let size = egui::TextStyle::Body.resolve(ui.style()).size * 1.2;
         // The device refuses a larger texture, which egui treats as a fatal error.
         let most = ui.input(|input| input.max_texture_side);
-        let drawn = self.0.entry(key).or_insert_with(|| {
-            let image = draw(tex, inline, size, scale)?;
-            if image.size.iter().any(|side| *side > most) {
-                return None;
-            }
-            Some(ui.ctx().load_texture("formula", image, TextureOptions::LINEAR))
+        let drawn = draw(tex, !display, SCALE * text_size, scale);
+        let fits = drawn.filter(|(image, _)| image.size.iter().all(|side| *side <= most));
+        let formula = fits.map(|(image, ascent)| {
+            let texture = ui.ctx().load_texture("formula", image, TextureOptions::LINEAR);
+            Formula { size: texture.size_vec2() / scale, texture, ascent }
         });
-        let Some(texture) = drawn else {
-            let source = RichText::new(tex).monospace().background_color(ui.visuals().code_bg_color);
-            ui.label(source);
-            return;
-        };
-        // The texture is white and tinted, so that one texture serves both themes.
-        let colour = ui.visuals().text_color();
-        let image = egui::Image::new((texture.id(), texture.size_vec2() / scale)).tint(colour).alt_text(tex);
-        if inline {
-            ui.add(image);
-        } else {
-            ui.vertical_centered(|ui| ui.add(image));
-        }
+        self.0.insert(key, formula.clone());
+        formula
     }
 }
 
-/// Draws a formula in white on transparent.
-fn draw(tex: &str, inline: bool, size: f32, scale: f32) -> Option<ColorImage> {
+impl Formula {
+    /// Draws it as a picture, which a screen reader reads as its source.
+    pub(super) fn draw(&self, ui: &mut Ui, tex: &str, color: Color32) {
+        ui.add(egui::Image::new((self.texture.id(), self.size)).tint(color).alt_text(tex));
+    }
+
+    /// Paints it. The texture is white and tinted, so that one texture serves both themes.
+    pub(super) fn paint(&self, ui: &Ui, at: Pos2, color: Color32) {
+        let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+        ui.painter().image(self.texture.id(), Rect::from_min_size(at, self.size), whole, color);
+    }
+}
+
+/// Draws a formula in white on transparent. Returns the picture, and the points from its top to its baseline.
+fn draw(tex: &str, inline: bool, size: f32, scale: f32) -> Option<(ColorImage, f32)> {
     if tex.len() > MAX_TEX_BYTES {
         return None;
     }
     // The parser is young and its input comes from a model. A panic in it must not end the window.
-    let png = catch_unwind(AssertUnwindSafe(|| {
+    let (png, height) = catch_unwind(AssertUnwindSafe(|| {
         let formula = ratex_parser::parse(tex).ok()?;
         let style = if inline { MathStyle::Text } else { MathStyle::Display };
         let laid_out = layout(&formula, &LayoutOptions::default().with_style(style).with_color(Color::WHITE));
         validate_layout(&laid_out).ok()?;
         let options = RenderOptions {
             font_size: size,
-            padding: 2.0,
+            padding: PADDING,
             background_color: Color::new(1.0, 1.0, 1.0, 0.0),
             device_pixel_ratio: scale,
             ..RenderOptions::default()
         };
-        render_to_png(&to_display_list(&laid_out), &options).ok()
+        let list = to_display_list(&laid_out);
+        Some((render_to_png(&list, &options).ok()?, list.height as f32))
     }))
     .ok()
     .flatten()?;
-    decode(&png)
+    Some((decode(&png)?, PADDING + height * size))
 }
 
 fn decode(png: &[u8]) -> Option<ColorImage> {
@@ -99,10 +119,11 @@ mod tests {
 
     #[test]
     fn formulas_are_drawn_and_other_texts_are_not() {
-        let image = draw(r"\frac{1}{2} + \sqrt{x_i^2}", false, 18.0, 1.0).unwrap();
+        let (image, ascent) = draw(r"\frac{1}{2} + \sqrt{x_i^2}", false, 18.0, 1.0).unwrap();
         assert!(image.size[1] > 20, "a fraction is higher than a line: {:?}", image.size);
         assert!(image.pixels.iter().any(|pixel| pixel.a() > 200), "it is empty");
-        let twice = draw(r"\frac{1}{2} + \sqrt{x_i^2}", false, 18.0, 2.0).unwrap();
+        assert!(ascent > 15.0 && ascent < image.size[1] as f32 - 5.0, "the baseline is in the fraction: {ascent}");
+        let (twice, _) = draw(r"\frac{1}{2} + \sqrt{x_i^2}", false, 18.0, 2.0).unwrap();
         assert!(twice.size[0] > image.size[0] * 3 / 2);
         for source in [r"\frac{a}{", r"\nosuchcommand{x}", &"{".repeat(3000), &"x".repeat(5000)] {
             assert!(draw(source, true, 18.0, 1.0).is_none(), "{source:.40}");
@@ -115,8 +136,9 @@ mod tests {
         let long = "x+".repeat(800) + "x";
         for (most, drawn) in [(2048, false), (1 << 20, true)] {
             let input = egui::RawInput { max_texture_side: Some(most), ..egui::RawInput::default() };
-            let _ = ctx.run_ui(input, |ui| formulas.show(ui, &long, false));
-            assert_eq!(formulas.0.values().all(Option::is_some), drawn, "{most}");
+            let _ = ctx.run_ui(input, |ui| {
+                assert_eq!(formulas.get(ui, &long, true, 15.0).is_some(), drawn, "{most}");
+            });
             formulas.0.clear();
         }
     }

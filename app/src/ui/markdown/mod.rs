@@ -1,0 +1,56 @@
+//! Draws the Markdown of messages.
+//!
+//! A text becomes a tree of blocks ([`document`]), of which every visible one is drawn with one text layout per
+//! paragraph. Nothing is loaded from the network: a picture is shown as its name.
+
+mod builder;
+mod code;
+mod document;
+mod draw;
+mod formulas;
+mod highlight;
+mod html;
+mod inline;
+mod list;
+mod math;
+mod split;
+mod table;
+mod text;
+mod theme;
+mod tree;
+
+use egui::Color32;
+
+pub(super) use document::{Block, Documents};
+pub(super) use draw::draw_block;
+
+/// The colours of a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Palette {
+    /// Text.
+    pub(super) text: Color32,
+    /// Text that stands back: list markers, languages, pictures.
+    pub(super) weak: Color32,
+    /// Links.
+    pub(super) accent_text: Color32,
+    /// The background of code.
+    pub(super) code_bg: Color32,
+    /// Frames and rules.
+    pub(super) line: Color32,
+    /// The background of the message.
+    pub(super) bg: Color32,
+}
+
+/// What is computed from messages and kept between frames: pictures of formulas, and the colours of code.
+#[derive(Default)]
+pub(super) struct Resources {
+    formulas: formulas::Formulas,
+    highlights: highlight::Highlights,
+}
+
+impl Resources {
+    /// Whether colours of code are still being computed. They come in later frames.
+    pub(super) fn is_working(&mut self) -> bool {
+        self.highlights.is_working()
+    }
+}

@@ -1,0 +1,438 @@
+//! Draws a paragraph: one text layout with styles, links, backgrounds of code, and formulas on the baseline.
+
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use egui::epaint::text::VariationCoords;
+use egui::text::{LayoutJob, TextFormat};
+use egui::text_selection::LabelSelectionState;
+use egui::{Align, Color32, CornerRadius, FontId, Galley, Pos2, Rect, Role, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
+
+use super::Palette;
+use super::draw::Pen;
+use super::formulas::Formula;
+use super::inline::{Inline, Run, Style};
+use super::tree::LINE_HEIGHT;
+
+/// The size of body text in points.
+pub(super) const BODY_SIZE: f32 = 15.0;
+/// The weight of bold text, on the scale of variable fonts.
+const BOLD: f32 = 650.0;
+/// The size of code and keys, relative to the text around.
+const CODE_SCALE: f32 = 0.9;
+/// The size of raised and lowered text, relative to the text around.
+const SCRIPT_SCALE: f32 = 0.72;
+/// The space on each side of code in text, in points.
+const CODE_PADDING: f32 = 4.0;
+/// The size in points of a formula's source, which takes part in selections but is not seen.
+const SOURCE_SIZE: f32 = 0.02;
+/// A space at which no line is broken. It holds the place of a formula.
+const PLACEHOLDER: &str = "\u{a0}";
+
+/// The look of a paragraph's plain text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) size: f32,
+    pub(super) line_height: f32,
+    pub(super) strong: bool,
+    pub(super) color: Color32,
+    pub(super) align: Align,
+    /// The level of a heading; 0 for other text.
+    pub(super) level: u8,
+}
+
+impl Look {
+    pub(super) fn body(palette: &Palette) -> Self {
+        let (size, line_height, color) = (BODY_SIZE, LINE_HEIGHT, palette.text);
+        Self { size, line_height, strong: false, color, align: Align::LEFT, level: 0 }
+    }
+
+    pub(super) fn heading(level: u8, palette: &Palette) -> Self {
+        let size = match level {
+            1 => 22.0,
+            2 => 18.0,
+            3 => 16.0,
+            _ => BODY_SIZE,
+        };
+        Self { size, line_height: (size * 1.3_f32).round(), strong: true, level, ..Self::body(palette) }
+    }
+
+    fn font(&self) -> FontId {
+        FontId::proportional(self.size)
+    }
+
+    fn format(&self) -> TextFormat {
+        let mut format = TextFormat::simple(self.font(), self.color);
+        format.line_height = Some(self.line_height);
+        if self.strong {
+            format.coords = VariationCoords::new([(b"wght", BOLD)]);
+        }
+        format
+    }
+}
+
+/// A part of the text that is more than glyphs, by its characters.
+struct Mark {
+    chars: Range<usize>,
+    kind: MarkKind,
+}
+
+enum MarkKind {
+    Link(Rc<str>),
+    Code,
+    Key,
+    Formula(Formula),
+}
+
+/// A text layout that is being built.
+pub(super) struct Lines {
+    pub(super) job: LayoutJob,
+    marks: Vec<Mark>,
+    chars: usize,
+    /// The height of a line that holds the highest formula.
+    height: f32,
+    padded: bool,
+    look: Look,
+}
+
+impl Lines {
+    fn new(look: Look) -> Self {
+        Self { job: LayoutJob::default(), marks: Vec::new(), chars: 0, height: look.line_height, padded: false, look }
+    }
+
+    fn append(&mut self, text: &str, space: f32, format: TextFormat) -> Range<usize> {
+        let start = self.chars;
+        self.chars += text.chars().count();
+        self.job.append(text, space, format);
+        start..self.chars
+    }
+
+    fn run(&mut self, text: &str, run: &Run, palette: &Palette) {
+        let look = &self.look;
+        let style = run.style;
+        let mut format = look.format();
+        if style.has(Style::STRONG) {
+            format.coords = VariationCoords::new([(b"wght", BOLD)]);
+        }
+        format.italics = style.has(Style::EMPHASIS);
+        if style.has(Style::WEAK) {
+            format.color = palette.weak;
+        }
+        if run.link.is_some() {
+            format.color = palette.accent_text;
+        }
+        let boxed = style.has(Style::CODE.with(Style::KEY));
+        if boxed {
+            format.font_id = FontId::monospace(look.size * CODE_SCALE);
+        }
+        if style.has(Style::SUP.with(Style::SUB)) {
+            format.font_id.size *= SCRIPT_SCALE;
+            format.line_height = Some((0.64 * look.line_height).round());
+            format.valign = if style.has(Style::SUP) { Align::TOP } else { Align::BOTTOM };
+        }
+        if style.has(Style::STRIKE) {
+            format.strikethrough = Stroke::new(1.0, format.color);
+        }
+        if style.has(Style::MARK) {
+            format.background = palette.accent_text.gamma_multiply(0.25);
+        }
+        // Code has a background that is wider than its text.
+        let space = if boxed != self.padded && self.chars > 0 { CODE_PADDING } else { 0.0 };
+        self.padded = boxed;
+        let underline = style.has(Style::UNDERLINE);
+        let chars = self.append(text, space, format);
+        if boxed {
+            let kind = if style.has(Style::KEY) { MarkKind::Key } else { MarkKind::Code };
+            self.marks.push(Mark { chars: chars.clone(), kind });
+        }
+        match &run.link {
+            Some(address) => match self.marks.last_mut() {
+                // A link of several styles is one link.
+                Some(Mark { chars: last, kind: MarkKind::Link(known) })
+                    if Rc::ptr_eq(known, address) && last.end == chars.start =>
+                {
+                    last.end = chars.end;
+                }
+                _ => self.marks.push(Mark { chars, kind: MarkKind::Link(address.clone()) }),
+            },
+            None if underline => {
+                if let Some(section) = self.job.sections.last_mut() {
+                    section.format.underline = Stroke::new(1.0, section.format.color);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Adds a formula: its source, which is too small to be seen, and a space of its width.
+    fn formula(&mut self, ui: &Ui, tex: &str, formula: Formula) {
+        let mut format = self.look.format();
+        format.color = Color32::TRANSPARENT;
+        format.font_id.size = SOURCE_SIZE;
+        self.append(&format!("${}$", tex.replace('\n', " ")), 0.0, format.clone());
+        let advance = ui.fonts_mut(|fonts| fonts.glyph_width(&FontId::proportional(100.0), '\u{a0}')) / 100.0;
+        format.font_id.size = formula.size.x / if advance > 0.0 { advance } else { 0.25 };
+        let above = formula.ascent - baseline(ui, &self.look);
+        let below = formula.size.y - formula.ascent - (self.look.line_height - baseline(ui, &self.look));
+        self.height = self.height.max(self.look.line_height + 2.0 * above.max(below).max(0.0).ceil());
+        let chars = self.append(PLACEHOLDER, 0.0, format);
+        self.marks.push(Mark { chars, kind: MarkKind::Formula(formula) });
+    }
+
+    /// The finished layout at a width.
+    fn layout(&mut self, ui: &Ui, width: f32, align: Align) -> Arc<Galley> {
+        let mut job = std::mem::take(&mut self.job);
+        if self.height > self.look.line_height {
+            for section in &mut job.sections {
+                section.format.valign = Align::Center;
+            }
+            for mark in &self.marks {
+                if let MarkKind::Formula(_) = mark.kind
+                    && let Some(section) = section_at(&mut job, mark.chars.start)
+                {
+                    section.format.line_height = Some(self.height);
+                }
+            }
+        }
+        job.wrap.max_width = width;
+        job.halign = align;
+        ui.fonts_mut(|fonts| fonts.layout_job(job))
+    }
+}
+
+fn section_at(job: &mut LayoutJob, char: usize) -> Option<&mut egui::text::LayoutSection> {
+    let (byte, _) = job.text.char_indices().nth(char)?;
+    job.sections.iter_mut().find(|section| section.byte_range.start.0 <= byte && byte < section.byte_range.end.0)
+}
+
+/// The distance from the top of a line to its baseline.
+fn baseline(ui: &Ui, look: &Look) -> f32 {
+    let mut job = LayoutJob::default();
+    job.append("x", 0.0, look.format());
+    let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
+    galley.rows.first().and_then(|row| row.glyphs.first()).map_or(0.75 * look.line_height, |glyph| glyph.pos.y)
+}
+
+/// The width of a text on one line.
+pub(super) fn natural_width(ui: &Ui, text: &Inline, look: &Look, pen: &mut Pen<'_>) -> f32 {
+    let mut width = 0.0_f32;
+    for part in parts(ui, text, look, f32::INFINITY, pen) {
+        width = width.max(match part {
+            Part::Lines(mut lines) => lines.layout(ui, f32::INFINITY, Align::LEFT).size().x,
+            Part::Display(_, formula) => formula.size.x,
+        });
+    }
+    width
+}
+
+enum Part {
+    Lines(Box<Lines>),
+    /// A formula on its own line, and its source.
+    Display(String, Formula),
+}
+
+/// The text between formulas on lines of their own, and these.
+fn parts(ui: &Ui, text: &Inline, look: &Look, width: f32, pen: &mut Pen<'_>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut lines = Lines::new(*look);
+    for (content, run) in text.runs() {
+        if !run.style.has(Style::FORMULA) {
+            // A formula on its own line ends the line before, and its line break with it.
+            let content = if lines.chars == 0 { content.trim_start_matches([' ', '\n']) } else { content };
+            lines.run(content, run, pen.palette);
+            continue;
+        }
+        let display = run.style.has(Style::DISPLAY);
+        match pen.resources.formulas.get(ui, content, display, look.size) {
+            Some(formula) if !display && formula.size.x <= width => lines.formula(ui, content, formula),
+            Some(formula) => {
+                let before = std::mem::replace(&mut lines, Lines::new(*look));
+                parts.push(Part::Lines(Box::new(before)));
+                parts.push(Part::Display(content.to_owned(), formula));
+            }
+            None => {
+                let source = Inline::styled(content, Style::CODE);
+                source.runs().for_each(|(text, run)| lines.run(text, run, pen.palette));
+            }
+        }
+    }
+    parts.push(Part::Lines(Box::new(lines)));
+    parts.retain(|part| !matches!(part, Part::Lines(lines) if lines.chars == 0));
+    parts
+}
+
+/// Draws a text in the width of the ui.
+pub(super) fn paragraph(ui: &mut Ui, text: &Inline, look: &Look, pen: &mut Pen<'_>) {
+    let width = ui.available_width();
+    for part in parts(ui, text, look, width, pen) {
+        match part {
+            Part::Lines(mut lines) => {
+                let galley = lines.layout(ui, width, look.align);
+                draw_lines(ui, galley, &lines.marks, look, pen.palette);
+            }
+            Part::Display(tex, formula) => {
+                ui.add_space(6.0);
+                if formula.size.x > width {
+                    egui::ScrollArea::horizontal()
+                        .id_salt(&tex)
+                        .show(ui, |ui| formula.draw(ui, &tex, pen.palette.text));
+                } else {
+                    ui.vertical_centered(|ui| formula.draw(ui, &tex, pen.palette.text));
+                }
+                ui.add_space(6.0);
+            }
+        }
+    }
+}
+
+/// The height of a text at a width.
+pub(super) fn height(ui: &Ui, text: &Inline, look: &Look, width: f32, pen: &mut Pen<'_>) -> f32 {
+    let parts = parts(ui, text, look, width, pen);
+    let height = |part| match part {
+        Part::Lines(mut lines) => lines.layout(ui, width, look.align).size().y,
+        Part::Display(_, formula) => formula.size.y + 12.0,
+    };
+    parts.into_iter().map(height).sum::<f32>().max(look.line_height)
+}
+
+fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, palette: &Palette) {
+    let size = if look.align == Align::LEFT { galley.size() } else { vec2(ui.available_width(), galley.size().y) };
+    let (rect, response) = ui.allocate_exact_size(size, text_sense(ui));
+    let role = if look.level > 0 { Role::Heading } else { Role::Label };
+    response.widget_info(|| WidgetInfo::labeled(role, ui.is_enabled(), galley.text()));
+    if look.level > 0 {
+        ui.ctx().accesskit_node_builder(response.id, |node| node.set_level(usize::from(look.level)));
+    }
+    let corner = match look.align {
+        Align::LEFT => rect.left_top(),
+        Align::Center => rect.center_top(),
+        Align::RIGHT => rect.right_top(),
+    };
+    if ui.is_rect_visible(rect) {
+        for mark in marks {
+            backgrounds(ui, &galley, corner, mark, look, palette);
+        }
+    }
+    let text = galley.clone();
+    select_and_paint(ui, &response, corner, galley, look.color);
+    for (index, mark) in marks.iter().enumerate() {
+        if let MarkKind::Link(address) = &mark.kind {
+            link(ui, &text, corner, &mark.chars, address, response.id.with(index), palette);
+        }
+    }
+}
+
+/// What a text that can be selected reacts to.
+pub(super) fn text_sense(ui: &Ui) -> Sense {
+    if !ui.style().interaction.selectable_labels {
+        return Sense::hover();
+    }
+    // As in egui's labels: a finger scrolls, and Tab does not stop at text.
+    let select = if ui.input(|input| input.has_touch_screen()) { Sense::click() } else { Sense::click_and_drag() };
+    select - Sense::FOCUSABLE
+}
+
+/// Paints text that can be selected.
+pub(super) fn select_and_paint(ui: &Ui, response: &egui::Response, at: Pos2, galley: Arc<Galley>, color: Color32) {
+    if !ui.is_rect_visible(response.rect) {
+        return;
+    }
+    if ui.style().interaction.selectable_labels {
+        LabelSelectionState::label_text_selection(ui, response, at, galley, color, Stroke::NONE);
+    } else {
+        ui.painter().galley(at, galley, color);
+    }
+}
+
+/// A part of a row of glyphs.
+struct Stretch {
+    /// From the first to the last glyph, in the height of the glyphs.
+    rect: Rect,
+    /// The row, in its height.
+    row: Rect,
+}
+
+/// Where characters are, row by row, relative to the galley.
+fn stretches(galley: &Galley, chars: &Range<usize>) -> Vec<Stretch> {
+    let mut stretches = Vec::new();
+    let mut first = 0;
+    for row in &galley.rows {
+        let count = row.glyphs.len();
+        let (from, to) = (chars.start.max(first), chars.end.min(first + count));
+        if from < to {
+            let glyphs = &row.glyphs[from - first..to - first];
+            // The space at which a line was broken is not drawn.
+            let seen =
+                glyphs.iter().rposition(|glyph| !glyph.chr.is_whitespace()).map_or(glyphs.len(), |last| last + 1);
+            if let (Some(start), Some(end)) = (glyphs.first(), glyphs[..seen].last()) {
+                let top = start.pos.y - start.font_face_ascent;
+                let rect = Rect::from_min_max(pos2(start.pos.x, top), pos2(end.max_x(), top + start.font_face_height));
+                stretches.push(Stretch { rect: rect.translate(row.pos.to_vec2()), row: row.rect() });
+            }
+        }
+        first += count + usize::from(row.ends_with_newline);
+        if first >= chars.end {
+            break;
+        }
+    }
+    stretches
+}
+
+fn backgrounds(ui: &Ui, galley: &Galley, corner: Pos2, mark: &Mark, look: &Look, palette: &Palette) {
+    match &mark.kind {
+        MarkKind::Link(_) => {}
+        MarkKind::Code | MarkKind::Key => {
+            for stretch in stretches(galley, &mark.chars) {
+                let rect = stretch.rect.expand2(vec2(CODE_PADDING - 0.5, 1.0)).translate(corner.to_vec2());
+                ui.painter().rect_filled(rect, CornerRadius::same(4), palette.code_bg);
+                if matches!(mark.kind, MarkKind::Key) || palette.code_bg == palette.bg {
+                    let stroke = Stroke::new(1.0, palette.line);
+                    ui.painter().rect_stroke(rect, CornerRadius::same(4), stroke, egui::StrokeKind::Inside);
+                }
+            }
+        }
+        MarkKind::Formula(formula) => {
+            for stretch in stretches(galley, &mark.chars) {
+                // Lines that hold a formula are higher than others, and their text is in the middle.
+                let line = stretch.row.top() + 0.5 * (stretch.row.height() - look.line_height) + baseline(ui, look);
+                let at = pos2(stretch.rect.left(), line - formula.ascent) + corner.to_vec2();
+                formula.paint(ui, at, look.color);
+            }
+        }
+    }
+}
+
+fn link(ui: &Ui, galley: &Galley, corner: Pos2, chars: &Range<usize>, address: &str, id: egui::Id, palette: &Palette) {
+    let stretches = stretches(galley, chars);
+    let mut whole: Option<egui::Response> = None;
+    for (index, stretch) in stretches.iter().enumerate() {
+        let rect = stretch.rect.translate(corner.to_vec2());
+        // Tab stops once at a link of several rows.
+        let sense = if index == 0 { Sense::click() } else { Sense::click() - Sense::FOCUSABLE };
+        let response = ui.interact(rect, id.with(index), sense);
+        whole = Some(match whole {
+            Some(before) => before | response,
+            None => response,
+        });
+    }
+    let Some(response) = whole else { return };
+    let text = || galley.text().chars().skip(chars.start).take(chars.len()).collect::<String>();
+    response.widget_info(|| WidgetInfo::labeled(Role::Link, ui.is_enabled(), text()));
+    if response.hovered() || response.has_focus() {
+        for stretch in &stretches {
+            let line = stretch.rect.translate(corner.to_vec2());
+            ui.painter().hline(line.x_range(), line.bottom() - 1.0, Stroke::new(1.0, palette.accent_text));
+        }
+    }
+    if response.hovered() {
+        ui.set_cursor_icon(egui::CursorIcon::PointingHand);
+    }
+    if response.gained_focus() {
+        response.scroll_to_me(None);
+    }
+    if response.clicked() || response.middle_clicked() {
+        ui.open_url(egui::OpenUrl::new_tab(address));
+    }
+    response.on_hover_text(address);
+}
