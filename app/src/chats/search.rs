@@ -207,7 +207,8 @@ mod tests {
         let (short, ranges) = excerpt(&text, &["pin".into(), "NEEDLE".into()]);
         assert!(short.starts_with('…') && short.contains("needle and Pin") && short.ends_with('…'), "{short}");
         assert_eq!(ranges.iter().map(|range| &short[range.clone()]).collect::<Vec<_>>(), ["needle", "Pin"]);
-        assert_eq!(excerpt("An apple.", &["apple".into()]), ("An apple.".into(), vec![3..8]));
+        let (short, ranges) = excerpt("An apple, a pear", &["apple".into(), "A p".into()]);
+        assert_eq!((short.as_str(), ranges), ("An apple, a pear", vec![3..8, 10..13]));
         assert_eq!(excerpt("An apple.", &["pear".into()]), ("An apple.".into(), Vec::new()));
     }
 }

@@ -33,7 +33,8 @@ struct Asked {
 impl State {
     /// Wants a title for a chat whose first reply has just ended.
     pub(super) fn want_title(&mut self, chat: Id) {
-        if self.first_line(chat).is_some() {
+        let first = self.library.trees.get(&chat).is_some_and(|tree| tree.path().len() == 2);
+        if first && self.first_line(chat).is_some() {
             self.queue.titles.wanted = Some(chat);
             self.queue.titles.tries = 0;
         }
@@ -44,9 +45,8 @@ impl State {
     fn first_line(&self, id: Id) -> Option<String> {
         let chat = self.chat(id).filter(|chat| !chat.named && chat.deleted.is_none())?;
         let branch: Vec<&Message> = self.library.trees.get(&id)?.branch().collect();
-        let [question, reply] = branch.as_slice() else { return None };
+        let [question, reply, ..] = branch.as_slice() else { return None };
         let complete = question.role == Role::User && reply.role == Role::Model && reply.status == Status::Done;
-        // A short reply to few words has no subject yet. Its first line is as good a title.
         let first = title_of(&question.text);
         (complete && chat.title == first).then_some(first)
     }
@@ -61,10 +61,9 @@ impl State {
         if self.first_line(chat).is_none() || self.queue.titles.tries == MAX_TRIES {
             return;
         }
+        // The first exchange, which the engine has computed already, so only the question is new to it.
         let tree = self.library.trees.get(&chat);
-        let Some((tree, last)) = tree.and_then(|tree| Some((tree, tree.leaf()?))) else { return };
-        // The engine has computed these turns already, so only the question is new to it.
-        let mut turns = tree.turns(last);
+        let Some(mut turns) = tree.and_then(|tree| Some(tree.turns(*tree.path().get(1)?))) else { return };
         turns.push((Role::User, QUESTION.into()));
         let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
         let sampling = SamplingParams { temperature: 0.0, max_tokens: Some(MAX_TOKENS), ..SamplingParams::default() };

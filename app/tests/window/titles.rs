@@ -80,6 +80,7 @@ fn a_title_given_by_the_user_stays() {
 fn a_message_does_not_wait_for_a_title() {
     let mut window = window();
     window.script().replies.extend(["Late.".into(), "A title that takes long".into(), "Later.".into()]);
+    window.script().replies.push_back("Ripe pears".into());
     window.script().bytes_per_event = 0;
     window.send("When are pears ripe?");
     let reply = window.harness.state().state.reply().unwrap().message;
@@ -98,5 +99,7 @@ fn a_message_does_not_wait_for_a_title() {
     assert!(stopped, "{:?}", window.script().commands);
     window.release_reply();
     assert_eq!(window.branch(), ["When are pears ripe?", "Late.", "And quinces?", "Later."]);
-    assert_eq!(title(&window), "When are pears ripe?");
+    // Once nobody waits, it is asked for again.
+    window.until("it has a title", |app| app.state.open().unwrap().title == "Ripe pears");
+    assert_eq!(asked(&window), 2);
 }
