@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use egui::{Rect, Ui, UiBuilder, pos2, vec2};
 
 use super::App;
-use super::markdown::Block;
 use super::message::MessagePart;
 use super::style::COLUMN;
 use crate::chats::{Id, Role};
@@ -57,7 +56,7 @@ impl Row {
     fn has_controls(&self) -> bool {
         match &self.part {
             MessagePart::Footer | MessagePart::Editor => true,
-            MessagePart::Block(block) => block.has_controls(),
+            MessagePart::Block { controls, .. } => *controls,
             MessagePart::Header => false,
         }
     }
@@ -178,7 +177,7 @@ impl App {
                 MessagePart::Editor => 120.0,
                 MessagePart::Footer if message.role == Role::Model => 40.0,
                 MessagePart::Footer => 36.0,
-                MessagePart::Block(block) => block.estimated_height(width),
+                MessagePart::Block { estimate, .. } => *estimate,
             };
             let mut add = |index: usize, part: MessagePart| {
                 // For a growing block, the last height is the best estimate.
@@ -191,9 +190,9 @@ impl App {
                 add(usize::MAX - 1, MessagePart::Editor);
                 continue;
             }
-            let blocks: Vec<Block> = self.documents.of(*id, &message.text).to_vec();
-            for (index, block) in blocks.into_iter().enumerate() {
-                add(index + 1, MessagePart::Block(block));
+            for (index, block) in self.documents.of(*id, &message.text).iter().enumerate() {
+                let (controls, estimate) = (block.has_controls(), block.estimated_height(width));
+                add(index + 1, MessagePart::Block { index, controls, estimate });
             }
             add(usize::MAX, MessagePart::Footer);
         }

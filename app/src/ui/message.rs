@@ -2,7 +2,7 @@
 
 use egui::{Response, RichText, Ui};
 
-use super::markdown::{self, Block};
+use super::markdown;
 use super::{App, composer, style};
 use crate::chats::{Id, Message, Role, Status};
 use crate::state::Model;
@@ -14,7 +14,14 @@ pub(super) enum MessagePart {
     /// The author.
     Header,
     /// A block of its text.
-    Block(Block),
+    Block {
+        /// Its index in the message.
+        index: usize,
+        /// Whether it has controls that Tab reaches.
+        controls: bool,
+        /// Its estimated height in points.
+        estimate: f32,
+    },
     /// The status and the actions.
     Footer,
     /// The editor of its text.
@@ -46,9 +53,11 @@ impl App {
         }
         match part {
             MessagePart::Header => self.header(ui, id),
-            MessagePart::Block(block) => {
-                let palette = palette(ui);
-                markdown::draw_block(ui, block, &mut self.markdown, &palette);
+            MessagePart::Block { index, .. } => {
+                if let Some(block) = self.documents.block(id, *index) {
+                    let palette = palette(ui);
+                    markdown::draw_block(ui, block, &mut self.markdown, &palette);
+                }
             }
             MessagePart::Footer => self.footer(ui, id),
             MessagePart::Editor => self.editor(ui, id),

@@ -265,11 +265,7 @@ impl<'a> Builder<'a> {
                     self.add(node);
                 }
             }
-            TagEnd::Emphasis
-            | TagEnd::Strong
-            | TagEnd::Strikethrough
-            | TagEnd::Superscript
-            | TagEnd::Subscript => {
+            TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough | TagEnd::Superscript | TagEnd::Subscript => {
                 self.styles.pop();
             }
             TagEnd::Link => self.link = None,
@@ -418,8 +414,7 @@ impl<'a> Builder<'a> {
             _ => Style::PLAIN,
         };
         if style != Style::PLAIN {
-            self.html_style =
-                if tag.closes { self.html_style.without(style) } else { self.html_style.with(style) };
+            self.html_style = if tag.closes { self.html_style.without(style) } else { self.html_style.with(style) };
             return;
         }
         match (tag.name.as_str(), tag.closes) {
@@ -475,7 +470,9 @@ impl<'a> Builder<'a> {
                     _ => self.add(Node::Paragraph(summary)),
                 }
             }
-            ("p" | "div" | "tr" | "table" | "ul" | "ol" | "blockquote" | "center" | "section" | "article", _) if block => {
+            ("p" | "div" | "tr" | "table" | "ul" | "ol" | "blockquote" | "center" | "section" | "article", _)
+                if block =>
+            {
                 self.flush();
             }
             (name, _) if html::is_element(name) => {}

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use egui::text::{LayoutJob, TextFormat};
 use egui::{
-    Button, CornerRadius, FontFamily, FontId, Frame, Margin, Rect, Response, RichText, Role, ScrollArea, Stroke, Ui, UiBuilder,
-    WidgetInfo, vec2,
+    Button, CornerRadius, FontFamily, FontId, Frame, Margin, Rect, Response, RichText, Role, ScrollArea, Stroke, Ui,
+    UiBuilder, WidgetInfo, vec2,
 };
 
 use super::draw::Pen;
@@ -42,7 +42,11 @@ pub(super) fn draw(ui: &mut Ui, code: &Code, pen: &mut Pen<'_>) {
             header(ui, code, wrap_id, pen);
         }
         let wraps = ui.data(|data| data.get_temp(wrap_id)).unwrap_or(false);
-        let padding = Margin { top: if first { PADDING.top } else { 0 }, bottom: if last { PADDING.bottom } else { 0 }, ..PADDING };
+        let padding = Margin {
+            top: if first { PADDING.top } else { 0 },
+            bottom: if last { PADDING.bottom } else { 0 },
+            ..PADDING
+        };
         Frame::new().inner_margin(padding).show(ui, |ui| {
             ui.set_width(ui.available_width());
             body(ui, code, wraps, pen);
@@ -87,7 +91,9 @@ fn icon_button(ui: &mut Ui, (icon, word): (char, &str), name: &str, on: bool, pe
     let button = Button::new(text.color(color)).frame_when_inactive(false).min_size(vec2(26.0, 26.0));
     let response = ui.add(button);
     let kind = Role::Button;
-    response.widget_info(|| if on { WidgetInfo::selected(kind, true, on, name) } else { WidgetInfo::labeled(kind, true, name) });
+    response.widget_info(|| {
+        if on { WidgetInfo::selected(kind, true, on, name) } else { WidgetInfo::labeled(kind, true, name) }
+    });
     if response.gained_focus() {
         response.scroll_to_me(None);
     }
@@ -149,7 +155,8 @@ mod tests {
         let spans = [(3, Class::Keyword), (10, Class::String)];
         let job = coloured("fghijKLM\n", 5, &spans, true);
         assert_eq!(job.text, "fghijKLM");
-        let colours: Vec<_> = job.sections.iter().map(|section| (section.byte_range.end.0, section.format.color)).collect();
+        let colours: Vec<_> =
+            job.sections.iter().map(|section| (section.byte_range.end.0, section.format.color)).collect();
         assert_eq!(colours, [(5, theme::colour(Class::String, true)), (8, theme::colour(Class::Plain, true))]);
         assert_eq!(coloured("", 0, &[], false).text, "");
     }

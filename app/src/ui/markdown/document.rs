@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 
 use pulldown_cmark::{BrokenLink, CowStr, Event, Options, Parser, Tag};
 
@@ -12,13 +11,10 @@ use super::split::split;
 use super::tree::{Extent, Node, has_controls};
 use crate::chats::Id;
 
-/// A block of a message: a paragraph, a list, a table, or a part of a long one. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Block(Rc<Content>);
-
+/// A block of a message: a paragraph, a list, a table, or a part of a long one.
 #[derive(Debug)]
-struct Content {
-    node: Node,
+pub(crate) struct Block {
+    node: Box<Node>,
     /// Whether the message begins with it.
     first: bool,
     /// Whether it goes on from the block before.
@@ -30,29 +26,29 @@ struct Content {
 impl Block {
     fn new(node: Node, first: bool, continued: bool) -> Self {
         let (extent, controls) = (Extent::of(&node), has_controls(&node));
-        Self(Rc::new(Content { node, first, continued, extent, controls }))
+        Self { node: Box::new(node), first, continued, extent, controls }
     }
 
     pub(super) fn node(&self) -> &Node {
-        &self.0.node
+        &self.node
     }
 
     pub(super) fn is_first(&self) -> bool {
-        self.0.first
+        self.first
     }
 
     pub(super) fn is_continued(&self) -> bool {
-        self.0.continued
+        self.continued
     }
 
     /// The estimated height in points of a block that was never drawn, at a width in points.
     pub(crate) fn estimated_height(&self, width: f32) -> f32 {
-        self.0.extent.height(width)
+        self.extent.height(width)
     }
 
     /// Whether it has controls that Tab reaches.
     pub(crate) fn has_controls(&self) -> bool {
-        self.0.controls
+        self.controls
     }
 }
 
@@ -68,6 +64,11 @@ impl Documents {
         let document = self.messages.entry(message).or_default();
         document.update(text);
         document.blocks()
+    }
+
+    /// A block of a message that was parsed.
+    pub(crate) fn block(&self, message: Id, index: usize) -> Option<&Block> {
+        self.messages.get(&message)?.blocks().get(index)
     }
 
     /// Forgets messages that are no longer shown.
@@ -113,7 +114,7 @@ struct Use {
 }
 
 /// Bytes of the text's end that are compared.
-const END_BYTES: usize = 16 << 10;
+const END_BYTES: usize = 4 << 10;
 /// The most definitions and uses of labels that are remembered. Further ones work only near their definition.
 const MAX_LABELS: usize = 1000;
 

@@ -105,8 +105,7 @@ impl Highlights {
     }
 
     /// Whether colours of some code are still being computed.
-    pub(super) fn is_working(&mut self) -> bool {
-        self.receive();
+    pub(super) fn is_working(&self) -> bool {
         self.blocks.values().any(|block| block.waits)
     }
 
@@ -165,7 +164,12 @@ pub(super) struct Colourer {
 
 impl Colourer {
     pub(super) fn new() -> Self {
-        Self { syntaxes: two_face::syntax::extra_newlines(), theme: theme::classes(), progress: HashMap::new(), clock: 0 }
+        Self {
+            syntaxes: two_face::syntax::extra_newlines(),
+            theme: theme::classes(),
+            progress: HashMap::new(),
+            clock: 0,
+        }
     }
 
     /// The grammar for the name of a language.
@@ -199,7 +203,8 @@ impl Colourer {
             let known = progress.code.len() <= request.known;
             known && progress.language == request.language && request.code.starts_with(&progress.code)
         };
-        let mut progress = self.progress.remove(&request.id).filter(fits).unwrap_or_else(|| self.begin(&request.language));
+        let mut progress =
+            self.progress.remove(&request.id).filter(fits).unwrap_or_else(|| self.begin(&request.language));
         progress.last_used = self.clock;
         let from = progress.code.len();
         let (mut code, mut spans) = (String::new(), Vec::new());
@@ -243,9 +248,8 @@ impl Colourer {
     }
 
     fn begin(&self, language: &str) -> Progress {
-        let state = |syntax| {
-            (ParseState::new(syntax), HighlightState::new(&Highlighter::new(&self.theme), ScopeStack::new()))
-        };
+        let state =
+            |syntax| (ParseState::new(syntax), HighlightState::new(&Highlighter::new(&self.theme), ScopeStack::new()));
         Progress {
             language: language.to_owned(),
             code: String::new(),
@@ -308,13 +312,92 @@ mod tests {
         let colourer = Colourer::new();
         let mut missing = Vec::new();
         for language in [
-            "rust", "rs", "python", "py", "javascript", "js", "jsx", "typescript", "ts", "tsx", "html", "css", "scss", "go",
-            "golang", "java", "c", "cpp", "c++", "h", "csharp", "cs", "c#", "kotlin", "swift", "ruby", "rb", "php", "perl",
-            "lua", "r", "julia", "haskell", "scala", "elixir", "erlang", "clojure", "ocaml", "dart", "sql", "bash", "sh",
-            "shell", "console", "zsh", "fish", "powershell", "dockerfile", "makefile", "cmake", "json", "yaml", "yml", "toml",
-            "ini", "xml", "markdown", "md", "latex", "tex", "diff", "graphql", "vue", "svelte", "zig", "nix", "glsl", "wgsl",
-            "matlab", "groovy", "objective-c", "fsharp", "nim", "vim", "terraform", "hcl", "protobuf", "nginx", "awk", "csv",
-            "fortran", "pascal", "asm", "verilog", "solidity", "lisp",
+            "rust",
+            "rs",
+            "python",
+            "py",
+            "javascript",
+            "js",
+            "jsx",
+            "typescript",
+            "ts",
+            "tsx",
+            "html",
+            "css",
+            "scss",
+            "go",
+            "golang",
+            "java",
+            "c",
+            "cpp",
+            "c++",
+            "h",
+            "csharp",
+            "cs",
+            "c#",
+            "kotlin",
+            "swift",
+            "ruby",
+            "rb",
+            "php",
+            "perl",
+            "lua",
+            "r",
+            "julia",
+            "haskell",
+            "scala",
+            "elixir",
+            "erlang",
+            "clojure",
+            "ocaml",
+            "dart",
+            "sql",
+            "bash",
+            "sh",
+            "shell",
+            "console",
+            "zsh",
+            "fish",
+            "powershell",
+            "dockerfile",
+            "makefile",
+            "cmake",
+            "json",
+            "yaml",
+            "yml",
+            "toml",
+            "ini",
+            "xml",
+            "markdown",
+            "md",
+            "latex",
+            "tex",
+            "diff",
+            "graphql",
+            "vue",
+            "svelte",
+            "zig",
+            "nix",
+            "glsl",
+            "wgsl",
+            "matlab",
+            "groovy",
+            "objective-c",
+            "fsharp",
+            "nim",
+            "vim",
+            "terraform",
+            "hcl",
+            "protobuf",
+            "nginx",
+            "awk",
+            "csv",
+            "fortran",
+            "pascal",
+            "asm",
+            "verilog",
+            "solidity",
+            "lisp",
         ] {
             if colourer.syntax(language).is_none() {
                 missing.push(language);

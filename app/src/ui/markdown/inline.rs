@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn bare_addresses_become_links_without_the_sentence_around_them() {
-        let mut text = Inline::styled("See (https://a.org/x_(y)), http://b.org. Not xhttp://c or http://", Style::PLAIN);
+        let mut text =
+            Inline::styled("See (https://a.org/x_(y)), http://b.org. Not xhttp://c or http://", Style::PLAIN);
         text.link_addresses();
         let links: Vec<_> = text.runs().filter(|(_, run)| run.link.is_some()).map(|(text, _)| text).collect();
         assert_eq!(links, ["https://a.org/x_(y)", "http://b.org"]);
@@ -250,7 +251,8 @@ mod tests {
         for address in ["https://a.org", "HTTP://A.ORG", "mailto:a@b.c"] {
             assert!(may_open(address), "{address}");
         }
-        for address in ["javascript:alert(1)", "file:///etc/passwd", "a.md", "#x", "", "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}"] {
+        for address in ["javascript:alert(1)", "file:///etc/passwd", "a.md", "#x", "", "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}"]
+        {
             assert!(!may_open(address), "{address}");
         }
     }

@@ -20,7 +20,11 @@ pub(super) fn draw(ui: &mut Ui, items: &[Item], pen: &mut Pen<'_>) {
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             // Items of several paragraphs stand apart.
-            ui.add_space(if item.nodes.len() > 1 && matches!(item.nodes[1], Node::Paragraph(_)) { 8.0 } else { ITEM_SPACE });
+            ui.add_space(if item.nodes.len() > 1 && matches!(item.nodes[1], Node::Paragraph(_)) {
+                8.0
+            } else {
+                ITEM_SPACE
+            });
         }
         ui.push_id(index, |ui| entry(ui, item, widest, pen));
     }

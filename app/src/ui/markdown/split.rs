@@ -157,7 +157,9 @@ mod tests {
     #[test]
     fn code_is_cut_into_parts_that_are_the_whole() {
         let lines: String = (0..1010).map(|line| format!("line {line} é\n")).collect();
-        for text in [lines.clone(), "é".repeat(200_000), format!("{lines}{}\n{lines}", "x".repeat(100_000)), String::new()] {
+        for text in
+            [lines.clone(), "é".repeat(200_000), format!("{lines}{}\n{lines}", "x".repeat(100_000)), String::new()]
+        {
             let parts = code_parts(&text);
             assert_eq!(parts.first().unwrap().start, 0);
             assert_eq!(parts.last().unwrap().end, text.len());

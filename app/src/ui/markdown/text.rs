@@ -7,11 +7,13 @@ use std::sync::Arc;
 use egui::epaint::text::VariationCoords;
 use egui::text::{LayoutJob, TextFormat};
 use egui::text_selection::LabelSelectionState;
-use egui::{Align, Color32, CornerRadius, FontId, Galley, Pos2, Rect, Role, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
+use egui::{
+    Align, Color32, CornerRadius, FontId, Galley, Pos2, Rect, Role, Sense, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
+};
 
 use super::Palette;
 use super::draw::Pen;
-use super::formulas::Formula;
+use super::formulas::{Formula, PADDING};
 use super::inline::{Inline, Run, Style};
 use super::tree::LINE_HEIGHT;
 
@@ -24,7 +26,7 @@ const CODE_SCALE: f32 = 0.9;
 /// The size of raised and lowered text, relative to the text around.
 const SCRIPT_SCALE: f32 = 0.72;
 /// The space on each side of code in text, in points.
-const CODE_PADDING: f32 = 4.0;
+const CODE_PADDING: f32 = 3.5;
 /// The size in points of a formula's source, which takes part in selections but is not seen.
 const SOURCE_SIZE: f32 = 0.02;
 /// A space at which no line is broken. It holds the place of a formula.
@@ -86,8 +88,8 @@ enum MarkKind {
 }
 
 /// A text layout that is being built.
-pub(super) struct Lines {
-    pub(super) job: LayoutJob,
+struct Lines {
+    job: LayoutJob,
     marks: Vec<Mark>,
     chars: usize,
     /// The height of a line that holds the highest formula.
@@ -172,7 +174,7 @@ impl Lines {
         format.font_id.size = SOURCE_SIZE;
         self.append(&format!("${}$", tex.replace('\n', " ")), 0.0, format.clone());
         let advance = ui.fonts_mut(|fonts| fonts.glyph_width(&FontId::proportional(100.0), '\u{a0}')) / 100.0;
-        format.font_id.size = formula.size.x / if advance > 0.0 { advance } else { 0.25 };
+        format.font_id.size = formula.advance() / if advance > 0.0 { advance } else { 0.25 };
         let above = formula.ascent - baseline(ui, &self.look);
         let below = formula.size.y - formula.ascent - (self.look.line_height - baseline(ui, &self.look));
         self.height = self.height.max(self.look.line_height + 2.0 * above.max(below).max(0.0).ceil());
@@ -185,7 +187,10 @@ impl Lines {
         let mut job = std::mem::take(&mut self.job);
         if self.height > self.look.line_height {
             for section in &mut job.sections {
-                section.format.valign = Align::Center;
+                // Raised and lowered text has a lower line, and keeps to its side.
+                if section.format.line_height == Some(self.look.line_height) {
+                    section.format.valign = Align::Center;
+                }
             }
             for mark in &self.marks {
                 if let MarkKind::Formula(_) = mark.kind
@@ -214,84 +219,96 @@ fn baseline(ui: &Ui, look: &Look) -> f32 {
     galley.rows.first().and_then(|row| row.glyphs.first()).map_or(0.75 * look.line_height, |glyph| glyph.pos.y)
 }
 
-/// The width of a text on one line.
-pub(super) fn natural_width(ui: &Ui, text: &Inline, look: &Look, pen: &mut Pen<'_>) -> f32 {
-    let mut width = 0.0_f32;
-    for part in parts(ui, text, look, f32::INFINITY, pen) {
-        width = width.max(match part {
-            Part::Lines(mut lines) => lines.layout(ui, f32::INFINITY, Align::LEFT).size().x,
-            Part::Display(_, formula) => formula.size.x,
-        });
-    }
-    width
+/// A text that was laid out at a width.
+pub(super) struct LaidOut {
+    look: Look,
+    parts: Vec<LaidOutPart>,
 }
 
-enum Part {
-    Lines(Box<Lines>),
+enum LaidOutPart {
+    Lines(Arc<Galley>, Vec<Mark>),
     /// A formula on its own line, and its source.
     Display(String, Formula),
 }
 
-/// The text between formulas on lines of their own, and these.
-fn parts(ui: &Ui, text: &Inline, look: &Look, width: f32, pen: &mut Pen<'_>) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut lines = Lines::new(*look);
-    for (content, run) in text.runs() {
-        if !run.style.has(Style::FORMULA) {
-            // A formula on its own line ends the line before, and its line break with it.
-            let content = if lines.chars == 0 { content.trim_start_matches([' ', '\n']) } else { content };
-            lines.run(content, run, pen.palette);
-            continue;
-        }
-        let display = run.style.has(Style::DISPLAY);
-        match pen.resources.formulas.get(ui, content, display, look.size) {
-            Some(formula) if !display && formula.size.x <= width => lines.formula(ui, content, formula),
-            Some(formula) => {
-                let before = std::mem::replace(&mut lines, Lines::new(*look));
-                parts.push(Part::Lines(Box::new(before)));
-                parts.push(Part::Display(content.to_owned(), formula));
+/// The space above and below a formula on its own line.
+const DISPLAY_SPACE: f32 = 6.0;
+
+impl LaidOut {
+    /// Lays out a text at a width, which may be infinite.
+    pub(super) fn new(ui: &Ui, text: &Inline, look: &Look, width: f32, pen: &mut Pen<'_>) -> Self {
+        let mut laid_out = Self { look: *look, parts: Vec::new() };
+        let mut lines = Lines::new(*look);
+        for (content, run) in text.runs() {
+            if !run.style.has(Style::FORMULA) {
+                // A formula on its own line ends the line before, and its line break with it.
+                let content = if lines.chars == 0 { content.trim_start_matches([' ', '\n']) } else { content };
+                lines.run(content, run, pen.palette);
+                continue;
             }
-            None => {
-                let source = Inline::styled(content, Style::CODE);
-                source.runs().for_each(|(text, run)| lines.run(text, run, pen.palette));
+            let display = run.style.has(Style::DISPLAY);
+            match pen.resources.formulas.get(ui, content, display, look.size) {
+                Some(formula) if !display && formula.size.x <= width => lines.formula(ui, content, formula),
+                Some(formula) => {
+                    laid_out.add(ui, std::mem::replace(&mut lines, Lines::new(*look)), width);
+                    laid_out.parts.push(LaidOutPart::Display(content.to_owned(), formula));
+                }
+                None => {
+                    let source = Inline::styled(content, Style::CODE);
+                    source.runs().for_each(|(text, run)| lines.run(text, run, pen.palette));
+                }
+            }
+        }
+        laid_out.add(ui, lines, width);
+        laid_out
+    }
+
+    fn add(&mut self, ui: &Ui, mut lines: Lines, width: f32) {
+        if lines.chars > 0 {
+            // A width without end has no middle and no right.
+            let align = if width.is_finite() { self.look.align } else { Align::LEFT };
+            let galley = lines.layout(ui, width, align);
+            self.parts.push(LaidOutPart::Lines(galley, lines.marks));
+        }
+    }
+
+    /// Its size in points.
+    pub(super) fn size(&self) -> Vec2 {
+        let mut size = Vec2::ZERO;
+        for part in &self.parts {
+            let part = match part {
+                LaidOutPart::Lines(galley, _) => galley.size(),
+                LaidOutPart::Display(_, formula) => formula.size + vec2(0.0, 2.0 * DISPLAY_SPACE),
+            };
+            size = vec2(size.x.max(part.x), size.y + part.y);
+        }
+        vec2(size.x, size.y.max(self.look.line_height))
+    }
+
+    /// Draws it in the width of the ui.
+    pub(super) fn draw(self, ui: &mut Ui, palette: &Palette) {
+        for part in self.parts {
+            match part {
+                LaidOutPart::Lines(galley, marks) => draw_lines(ui, galley, &marks, &self.look, palette),
+                LaidOutPart::Display(tex, formula) => {
+                    ui.add_space(DISPLAY_SPACE);
+                    if formula.size.x > ui.available_width() {
+                        egui::ScrollArea::horizontal()
+                            .id_salt(&tex)
+                            .show(ui, |ui| formula.draw(ui, &tex, palette.text));
+                    } else {
+                        ui.vertical_centered(|ui| formula.draw(ui, &tex, palette.text));
+                    }
+                    ui.add_space(DISPLAY_SPACE);
+                }
             }
         }
     }
-    parts.push(Part::Lines(Box::new(lines)));
-    parts.retain(|part| !matches!(part, Part::Lines(lines) if lines.chars == 0));
-    parts
 }
 
 /// Draws a text in the width of the ui.
 pub(super) fn paragraph(ui: &mut Ui, text: &Inline, look: &Look, pen: &mut Pen<'_>) {
-    let width = ui.available_width();
-    for part in parts(ui, text, look, width, pen) {
-        match part {
-            Part::Lines(mut lines) => {
-                let galley = lines.layout(ui, width, look.align);
-                draw_lines(ui, galley, &lines.marks, look, pen.palette);
-            }
-            Part::Display(tex, formula) => {
-                ui.add_space(6.0);
-                if formula.size.x > width {
-                    egui::ScrollArea::horizontal().id_salt(&tex).show(ui, |ui| formula.draw(ui, &tex, pen.palette.text));
-                } else {
-                    ui.vertical_centered(|ui| formula.draw(ui, &tex, pen.palette.text));
-                }
-                ui.add_space(6.0);
-            }
-        }
-    }
-}
-
-/// The height of a text at a width.
-pub(super) fn height(ui: &Ui, text: &Inline, look: &Look, width: f32, pen: &mut Pen<'_>) -> f32 {
-    let parts = parts(ui, text, look, width, pen);
-    let height = |part| match part {
-        Part::Lines(mut lines) => lines.layout(ui, width, look.align).size().y,
-        Part::Display(_, formula) => formula.size.y + 12.0,
-    };
-    parts.into_iter().map(height).sum::<f32>().max(look.line_height)
+    LaidOut::new(ui, text, look, ui.available_width(), pen).draw(ui, pen.palette);
 }
 
 fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, palette: &Palette) {
@@ -361,13 +378,11 @@ fn stretches(galley: &Galley, chars: &Range<usize>) -> Vec<Stretch> {
         if from < to {
             let glyphs = &row.glyphs[from - first..to - first];
             // The space at which a line was broken is not drawn.
-            let seen = glyphs.iter().rposition(|glyph| !glyph.chr.is_whitespace()).map_or(glyphs.len(), |last| last + 1);
+            let seen =
+                glyphs.iter().rposition(|glyph| !glyph.chr.is_whitespace()).map_or(glyphs.len(), |last| last + 1);
             if let (Some(start), Some(end)) = (glyphs.first(), glyphs[..seen].last()) {
                 let top = start.pos.y - start.font_face_ascent;
-                let rect = Rect::from_min_max(
-                    pos2(start.pos.x, top),
-                    pos2(end.max_x(), top + start.font_face_height),
-                );
+                let rect = Rect::from_min_max(pos2(start.pos.x, top), pos2(end.max_x(), top + start.font_face_height));
                 stretches.push(Stretch { rect: rect.translate(row.pos.to_vec2()), row: row.rect() });
             }
         }
@@ -396,7 +411,7 @@ fn backgrounds(ui: &Ui, galley: &Galley, corner: Pos2, mark: &Mark, look: &Look,
             for stretch in stretches(galley, &mark.chars) {
                 // Lines that hold a formula are higher than others, and their text is in the middle.
                 let line = stretch.row.top() + 0.5 * (stretch.row.height() - look.line_height) + baseline(ui, look);
-                let at = pos2(stretch.rect.left(), line - formula.ascent) + corner.to_vec2();
+                let at = pos2(stretch.rect.left() - PADDING, line - formula.ascent) + corner.to_vec2();
                 formula.paint(ui, at, look.color);
             }
         }
