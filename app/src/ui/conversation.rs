@@ -190,7 +190,7 @@ impl App {
                 add(usize::MAX - 1, MessagePart::Editor);
                 continue;
             }
-            for (index, block) in self.documents.of(*id, &message.text).iter().enumerate() {
+            for (index, block) in self.documents.of(*id, &message.text, message.role == Role::User).iter().enumerate() {
                 let (controls, estimate) = (block.has_controls(), block.estimated_height(width));
                 add(index + 1, MessagePart::Block { index, controls, estimate });
             }
