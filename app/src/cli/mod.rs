@@ -31,7 +31,7 @@ use failure::{Failure, one_line};
 
 /// The log levels for standard error. The libraries of the window warn about normal things: a software adapter, a
 /// display without settings, a locale without a language.
-const LOG: &str = "warn,eframe=error,egui_extras=error,egui_system_font_provider=error,egui_wgpu=error,\
+const LOG: &str = "warn,eframe=error,egui_system_font_provider=error,egui_wgpu=error,\
     winit=error";
 
 /// Runs the program. Exit codes are 0 for success, 1 for failure, 2 for wrong usage and 130 after Ctrl-C.

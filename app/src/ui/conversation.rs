@@ -241,7 +241,7 @@ impl App {
                 let range = pieces.get(index - 1)?.clone();
                 MessagePart::Bubble { range, first: index == 1, last: index == pieces.len() }
             }
-            _ => MessagePart::Block(self.documents.of(id, &message.text).get(index - 1)?.clone()),
+            _ => MessagePart::Block(index - 1),
         })
     }
 

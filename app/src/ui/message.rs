@@ -5,7 +5,7 @@ use std::ops::Range;
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Align, CornerRadius, Layout, Ui, UiBuilder, pos2, vec2};
 
-use super::markdown::{self, Block};
+use super::markdown;
 use super::tokens::Tokens;
 use super::{App, composer, icons, kit};
 use crate::chats::{Attachment, Id, Role, Status};
@@ -22,8 +22,8 @@ pub(super) const BUBBLE_BYTES: usize = 4096;
 pub(super) enum MessagePart {
     /// The space above, and the author where it changed.
     Header,
-    /// A block of a reply.
-    Block(Block),
+    /// A block of a reply, by its index.
+    Block(usize),
     /// Text of a question.
     Bubble {
         /// Its bytes in the message.
@@ -67,8 +67,10 @@ impl App {
                 }
                 bubble(ui, &message.text[range.clone()], *first, *last, whole);
             }
-            MessagePart::Block(block) => {
-                markdown::draw_block(ui, block, &mut self.markdown, &palette(Tokens::of(ui.visuals())));
+            MessagePart::Block(index) => {
+                if let Some(block) = self.documents.block(id, *index) {
+                    markdown::draw_block(ui, block, &mut self.markdown, &palette(Tokens::of(ui.visuals())));
+                }
             }
             MessagePart::Footer => self.footer(ui, id),
             MessagePart::Editor => self.editor(ui, id),

@@ -121,7 +121,7 @@ impl App {
     }
 
     /// Whether code that was drawn gets its colours in later frames.
-    pub fn is_highlighting(&mut self) -> bool {
+    pub fn is_highlighting(&self) -> bool {
         self.markdown.is_working()
     }
 

@@ -72,6 +72,7 @@ fn screenshots_match() {
     let mut window = Window::new();
     window.harness.snapshot("empty");
     window.exchange("How do I open a model?", TALK);
+    window.until("the code has its colours", |app| !app.is_highlighting());
     window.harness.state_mut().state.notices.clear();
     window.settle();
     window.harness.snapshot("chat");

@@ -93,7 +93,7 @@ fn code_is_copied_and_wrapped_by_its_buttons() {
     window.harness.get_by_label("Copy code").click();
     assert_eq!(outputs(&mut window), ["def f(x):\n    return x + 1"]);
     window.press("Wrap lines");
-    window.until("the code has its colours", |app| app.state.reply().is_none());
+    window.until("the code has its colours", |app| !app.is_highlighting());
 }
 
 #[test]

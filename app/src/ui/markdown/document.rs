@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 
 use pulldown_cmark::{BrokenLink, CowStr, Event, Options, Parser, Tag};
 
@@ -12,13 +11,10 @@ use super::split::split;
 use super::tree::{Extent, Node, has_controls};
 use crate::chats::Id;
 
-/// A block of a message: a paragraph, a list, a table, or a part of a long one. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Block(Rc<Content>);
-
+/// A block of a message: a paragraph, a list, a table, or a part of a long one.
 #[derive(Debug)]
-struct Content {
-    node: Node,
+pub(crate) struct Block {
+    node: Box<Node>,
     /// Whether the message begins with it.
     first: bool,
     /// Whether it goes on from the block before.
@@ -30,29 +26,29 @@ struct Content {
 impl Block {
     fn new(node: Node, first: bool, continued: bool) -> Self {
         let (extent, controls) = (Extent::of(&node), has_controls(&node));
-        Self(Rc::new(Content { node, first, continued, extent, controls }))
+        Self { node: Box::new(node), first, continued, extent, controls }
     }
 
     pub(super) fn node(&self) -> &Node {
-        &self.0.node
+        &self.node
     }
 
     pub(super) fn is_first(&self) -> bool {
-        self.0.first
+        self.first
     }
 
     pub(super) fn is_continued(&self) -> bool {
-        self.0.continued
+        self.continued
     }
 
     /// The estimated height in points of a block that was never drawn, at a width in points.
     pub(crate) fn estimated_height(&self, width: f32) -> f32 {
-        self.0.extent.height(width)
+        self.extent.height(width)
     }
 
     /// Whether it has controls that Tab reaches.
     pub(crate) fn has_controls(&self) -> bool {
-        self.0.controls
+        self.controls
     }
 }
 
@@ -63,11 +59,17 @@ pub(crate) struct Documents {
 }
 
 impl Documents {
-    /// The blocks of a message's text, from the top.
-    pub(crate) fn of(&mut self, message: Id, text: &str) -> &[Block] {
+    /// The blocks of a message's text, from the top. What a person typed keeps its line breaks, which Markdown joins.
+    pub(crate) fn of(&mut self, message: Id, text: &str, typed: bool) -> &[Block] {
         let document = self.messages.entry(message).or_default();
+        document.keeps_lines = typed;
         document.update(text);
         document.blocks()
+    }
+
+    /// A block of a message that was parsed.
+    pub(crate) fn block(&self, message: Id, index: usize) -> Option<&Block> {
+        self.messages.get(&message)?.blocks().get(index)
     }
 
     /// Forgets messages that are no longer shown.
@@ -84,6 +86,8 @@ pub(super) struct Document {
     /// The length and the last bytes of the parsed text. A text that only grew has the same bytes there.
     length: usize,
     end: Vec<u8>,
+    /// Whether every line break is shown.
+    keeps_lines: bool,
     sections: Vec<Section>,
     blocks: Vec<Block>,
     definitions: Vec<Definition>,
@@ -113,7 +117,7 @@ struct Use {
 }
 
 /// Bytes of the text's end that are compared.
-const END_BYTES: usize = 16 << 10;
+const END_BYTES: usize = 4 << 10;
 /// The most definitions and uses of labels that are remembered. Further ones work only near their definition.
 const MAX_LABELS: usize = 1000;
 
@@ -132,10 +136,10 @@ impl Document {
         let kept = self.definitions.iter().take_while(|definition| definition.at < from).count();
         let before = self.definitions.split_off(kept);
         self.uses.retain(|used| used.at < from);
-        let parsed = parse(text, from, &self.definitions);
+        let parsed = parse(text, from, &self.definitions, self.keeps_lines);
         if from > 0 && self.is_affected(&before, &parsed) {
             self.drop_all();
-            let whole = parse(text, 0, &[]);
+            let whole = parse(text, 0, &[], self.keeps_lines);
             self.add(whole);
         } else {
             self.add(parsed);
@@ -145,7 +149,7 @@ impl Document {
     }
 
     fn drop_all(&mut self) -> usize {
-        *self = Self::default();
+        *self = Self { keeps_lines: self.keeps_lines, ..Self::default() };
         0
     }
 
@@ -229,7 +233,7 @@ fn options() -> Options {
         | Options::ENABLE_GFM
 }
 
-fn parse(text: &str, from: usize, earlier: &[Definition]) -> Parsed {
+fn parse(text: &str, from: usize, earlier: &[Definition], keeps_lines: bool) -> Parsed {
     let (source, inline_formulas) = math::rewrite(&text[from..]);
     let uses = RefCell::new(Vec::new());
     let note_use = |at: usize, label: String| {
@@ -272,7 +276,7 @@ fn parse(text: &str, from: usize, earlier: &[Definition]) -> Parsed {
 
     let mut sections = Vec::new();
     let mut section = None;
-    let mut builder = Builder::new(&text[from..], &inline_formulas, &footnotes);
+    let mut builder = Builder::new(&text[from..], &inline_formulas, &footnotes, keeps_lines);
     let mut events = parser.into_offset_iter().peekable();
     while let Some((event, range)) = events.next() {
         if builder.at_top() && section.is_none() {

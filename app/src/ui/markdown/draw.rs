@@ -65,11 +65,7 @@ pub(super) fn nodes(ui: &mut Ui, nodes: &[Node], pen: &mut Pen<'_>) {
 fn node(ui: &mut Ui, node: &Node, pen: &mut Pen<'_>) {
     match node {
         Node::Paragraph(text) => paragraph(ui, text, &Look::body(pen.palette), pen),
-        Node::Heading(level, text) => {
-            paragraph(ui, text, &Look::heading(*level, pen.palette), pen);
-            // The next block has its own space above.
-            ui.add_space(if *level <= 2 { 0.0 } else { -2.0 });
-        }
+        Node::Heading(level, text) => paragraph(ui, text, &Look::heading(*level, pen.palette), pen),
         Node::Rule => rule(ui, pen),
         Node::Code(part) => code::draw(ui, part, pen),
         Node::Quote(children) => quote(ui, children, pen),

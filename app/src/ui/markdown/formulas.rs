@@ -19,7 +19,7 @@ const MAX_TEX_BYTES: usize = 4000;
 /// The size of a formula, relative to the text around.
 const SCALE: f32 = 1.2;
 /// The space around a formula in its picture, in points.
-const PADDING: f32 = 2.0;
+pub(super) const PADDING: f32 = 2.0;
 
 /// A cache of drawn formulas.
 #[derive(Default)]
@@ -63,6 +63,11 @@ impl Formulas {
 }
 
 impl Formula {
+    /// The width that it takes in a line: that of its picture without the space around.
+    pub(super) fn advance(&self) -> f32 {
+        (self.size.x - 2.0 * PADDING).max(1.0)
+    }
+
     /// Draws it as a picture, which a screen reader reads as its source.
     pub(super) fn draw(&self, ui: &mut Ui, tex: &str, color: Color32) {
         ui.add(egui::Image::new((self.texture.id(), self.size)).tint(color).alt_text(tex));

@@ -21,7 +21,7 @@ mod tree;
 
 use egui::Color32;
 
-pub(super) use document::{Block, Documents};
+pub(super) use document::Documents;
 pub(super) use draw::draw_block;
 
 /// The colours of a message.
@@ -50,7 +50,7 @@ pub(super) struct Resources {
 
 impl Resources {
     /// Whether colours of code are still being computed. They come in later frames.
-    pub(super) fn is_working(&mut self) -> bool {
+    pub(super) fn is_working(&self) -> bool {
         self.highlights.is_working()
     }
 }

@@ -4,9 +4,8 @@ use egui::{Align, CornerRadius, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui,
 use pulldown_cmark::Alignment;
 
 use super::draw::Pen;
-use super::inline::Inline;
-use super::text::{Look, height, natural_width, paragraph};
-use super::tree::Table;
+use super::text::{LaidOut, Look};
+use super::tree::{Column, Table};
 
 /// The space between the text of a cell and its edges.
 const PADDING: egui::Vec2 = vec2(12.0, 6.0);
@@ -20,17 +19,7 @@ const RADIUS: CornerRadius = CornerRadius::same(10);
 pub(super) fn draw(ui: &mut Ui, table: &Table, pen: &mut Pen<'_>) {
     let space = ui.available_width();
     let padding = 2.0 * PADDING.x * table.columns.len() as f32;
-    let natural: Vec<f32> = table
-        .columns
-        .iter()
-        .map(|column| {
-            let widths = column
-                .longest
-                .iter()
-                .map(|(cell, header)| natural_width(ui, cell, &look(*header, pen), pen).ceil() + 1.0);
-            widths.fold(8.0, f32::max)
-        })
-        .collect();
+    let natural: Vec<f32> = table.columns.iter().map(|column| natural_width(ui, column, pen)).collect();
     let widths = column_widths(&natural, space - padding);
     let total = widths.iter().sum::<f32>() + padding;
     if total <= space + 0.5 {
@@ -38,6 +27,12 @@ pub(super) fn draw(ui: &mut Ui, table: &Table, pen: &mut Pen<'_>) {
     } else {
         ScrollArea::horizontal().show(ui, |ui| grid(ui, table, &widths, total, pen));
     }
+}
+
+/// The width of a column's text on one line.
+fn natural_width(ui: &Ui, column: &Column, pen: &mut Pen<'_>) -> f32 {
+    let width = |(cell, header): &(_, bool)| LaidOut::new(ui, cell, &look(*header, pen), f32::INFINITY, pen).size().x;
+    column.longest.iter().map(width).fold(8.0, f32::max).ceil() + 1.0
 }
 
 fn look(header: bool, pen: &Pen<'_>) -> Look {
@@ -64,18 +59,30 @@ fn column_widths(natural: &[f32], space: f32) -> Vec<f32> {
 }
 
 fn grid(ui: &mut Ui, table: &Table, widths: &[f32], total: f32, pen: &mut Pen<'_>) {
-    let rows = Some(&table.header).filter(|header| !header.is_empty()).into_iter().chain(&table.rows);
-    let heights: Vec<f32> =
-        rows.clone().enumerate().map(|(index, cells)| row_height(ui, table, index, cells, widths, pen)).collect();
+    let has_header = !table.header.is_empty();
+    let rows = Some(&table.header).filter(|_| has_header).into_iter().chain(&table.rows);
+    let rows: Vec<Vec<LaidOut>> = rows
+        .enumerate()
+        .map(|(index, cells)| {
+            let cell = |((column, cell), width): ((&Column, _), &f32)| {
+                let header = has_header && index == 0;
+                let look = Look { align: align(column), ..look(header, pen) };
+                LaidOut::new(ui, cell, &look, *width, pen)
+            };
+            table.columns.iter().zip(cells).zip(widths).map(cell).collect()
+        })
+        .collect();
+    let height = |cells: &Vec<LaidOut>| cells.iter().map(|cell| cell.size().y).fold(0.0, f32::max) + 2.0 * PADDING.y;
+    let heights: Vec<f32> = rows.iter().map(height).collect();
     let (rect, _) = ui.allocate_exact_size(vec2(total, heights.iter().sum()), Sense::hover());
     let stroke = Stroke::new(1.0, pen.palette.line);
-    if !table.header.is_empty() {
+    if has_header {
         let head = Rect::from_min_size(rect.min, vec2(total, heights[0]));
         let corners = CornerRadius { sw: 0, se: 0, ..RADIUS };
         ui.painter().rect_filled(head, corners, pen.palette.code_bg);
     }
     let mut top = rect.top();
-    for (index, (cells, height)) in rows.zip(&heights).enumerate() {
+    for (index, (cells, height)) in rows.into_iter().zip(&heights).enumerate() {
         if index > 0 {
             ui.painter().hline(rect.x_range(), top, stroke);
         }
@@ -83,12 +90,11 @@ fn grid(ui: &mut Ui, table: &Table, widths: &[f32], total: f32, pen: &mut Pen<'_
         top += height;
         if ui.is_rect_visible(row) {
             let mut left = row.left();
-            for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            for (column, (cell, width)) in cells.into_iter().zip(widths).enumerate() {
                 let corner = pos2(left, row.top()) + PADDING;
                 let cell_rect = Rect::from_min_size(corner, vec2(*width, height - 2.0 * PADDING.y));
                 let builder = UiBuilder::new().id_salt((index, column)).max_rect(cell_rect);
-                let look = cell_look(table, index, column, pen);
-                paragraph(&mut ui.new_child(builder), cell, &look, pen);
+                cell.draw(&mut ui.new_child(builder), pen.palette);
                 left += width + 2.0 * PADDING.x;
             }
         }
@@ -96,21 +102,12 @@ fn grid(ui: &mut Ui, table: &Table, widths: &[f32], total: f32, pen: &mut Pen<'_
     ui.painter().rect_stroke(rect, RADIUS, stroke, StrokeKind::Inside);
 }
 
-fn cell_look(table: &Table, row: usize, column: usize, pen: &Pen<'_>) -> Look {
-    let align = match table.columns.get(column).map(|column| column.alignment) {
-        Some(Alignment::Center) => Align::Center,
-        Some(Alignment::Right) => Align::RIGHT,
-        _ => Align::LEFT,
-    };
-    Look { align, ..look(row == 0 && !table.header.is_empty(), pen) }
-}
-
-fn row_height(ui: &Ui, table: &Table, index: usize, cells: &[Inline], widths: &[f32], pen: &mut Pen<'_>) -> f32 {
-    let text = cells.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
-        let look = cell_look(table, index, column, pen);
-        height(ui, cell, &look, *width, pen)
-    });
-    text.fold(0.0, f32::max) + 2.0 * PADDING.y
+fn align(column: &Column) -> Align {
+    match column.alignment {
+        Alignment::Center => Align::Center,
+        Alignment::Right => Align::RIGHT,
+        Alignment::Left | Alignment::None => Align::LEFT,
+    }
 }
 
 #[cfg(test)]

@@ -1,34 +1,30 @@
 //! Draws a paragraph: one text layout with styles, links, backgrounds of code, and formulas on the baseline.
 
+mod lines;
+
 use std::ops::Range;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use egui::epaint::text::VariationCoords;
-use egui::text::{LayoutJob, TextFormat};
+use egui::text::TextFormat;
 use egui::text_selection::LabelSelectionState;
-use egui::{Align, Color32, CornerRadius, FontId, Galley, Pos2, Rect, Role, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
+use egui::{
+    Align, Color32, CornerRadius, FontId, Galley, Pos2, Rect, Role, Sense, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
+};
 
 use super::Palette;
 use super::draw::Pen;
-use super::formulas::Formula;
-use super::inline::{Inline, Run, Style};
+use super::formulas::{Formula, PADDING};
+use super::inline::{Inline, Style};
 use super::tree::LINE_HEIGHT;
+use lines::{Lines, Mark, MarkKind, baseline};
 
 /// The size of body text in points.
 pub(super) const BODY_SIZE: f32 = 15.0;
 /// The weight of bold text, on the scale of variable fonts.
 const BOLD: f32 = 650.0;
-/// The size of code and keys, relative to the text around.
-const CODE_SCALE: f32 = 0.9;
-/// The size of raised and lowered text, relative to the text around.
-const SCRIPT_SCALE: f32 = 0.72;
 /// The space on each side of code in text, in points.
-const CODE_PADDING: f32 = 4.0;
-/// The size in points of a formula's source, which takes part in selections but is not seen.
-const SOURCE_SIZE: f32 = 0.02;
-/// A space at which no line is broken. It holds the place of a formula.
-const PLACEHOLDER: &str = "\u{a0}";
+const CODE_PADDING: f32 = 3.5;
 
 /// The look of a paragraph's plain text.
 #[derive(Clone, Copy, Debug)]
@@ -72,228 +68,96 @@ impl Look {
     }
 }
 
-/// A part of the text that is more than glyphs, by its characters.
-struct Mark {
-    chars: Range<usize>,
-    kind: MarkKind,
-}
-
-enum MarkKind {
-    Link(Rc<str>),
-    Code,
-    Key,
-    Formula(Formula),
-}
-
-/// A text layout that is being built.
-pub(super) struct Lines {
-    pub(super) job: LayoutJob,
-    marks: Vec<Mark>,
-    chars: usize,
-    /// The height of a line that holds the highest formula.
-    height: f32,
-    padded: bool,
+/// A text that was laid out at a width.
+pub(super) struct LaidOut {
     look: Look,
+    parts: Vec<LaidOutPart>,
 }
 
-impl Lines {
-    fn new(look: Look) -> Self {
-        Self { job: LayoutJob::default(), marks: Vec::new(), chars: 0, height: look.line_height, padded: false, look }
-    }
-
-    fn append(&mut self, text: &str, space: f32, format: TextFormat) -> Range<usize> {
-        let start = self.chars;
-        self.chars += text.chars().count();
-        self.job.append(text, space, format);
-        start..self.chars
-    }
-
-    fn run(&mut self, text: &str, run: &Run, palette: &Palette) {
-        let look = &self.look;
-        let style = run.style;
-        let mut format = look.format();
-        if style.has(Style::STRONG) {
-            format.coords = VariationCoords::new([(b"wght", BOLD)]);
-        }
-        format.italics = style.has(Style::EMPHASIS);
-        if style.has(Style::WEAK) {
-            format.color = palette.weak;
-        }
-        if run.link.is_some() {
-            format.color = palette.accent_text;
-        }
-        let boxed = style.has(Style::CODE.with(Style::KEY));
-        if boxed {
-            format.font_id = FontId::monospace(look.size * CODE_SCALE);
-        }
-        if style.has(Style::SUP.with(Style::SUB)) {
-            format.font_id.size *= SCRIPT_SCALE;
-            format.line_height = Some((0.64 * look.line_height).round());
-            format.valign = if style.has(Style::SUP) { Align::TOP } else { Align::BOTTOM };
-        }
-        if style.has(Style::STRIKE) {
-            format.strikethrough = Stroke::new(1.0, format.color);
-        }
-        if style.has(Style::MARK) {
-            format.background = palette.accent_text.gamma_multiply(0.25);
-        }
-        // Code has a background that is wider than its text.
-        let space = if boxed != self.padded && self.chars > 0 { CODE_PADDING } else { 0.0 };
-        self.padded = boxed;
-        let underline = style.has(Style::UNDERLINE);
-        let chars = self.append(text, space, format);
-        if boxed {
-            let kind = if style.has(Style::KEY) { MarkKind::Key } else { MarkKind::Code };
-            self.marks.push(Mark { chars: chars.clone(), kind });
-        }
-        match &run.link {
-            Some(address) => match self.marks.last_mut() {
-                // A link of several styles is one link.
-                Some(Mark { chars: last, kind: MarkKind::Link(known) })
-                    if Rc::ptr_eq(known, address) && last.end == chars.start =>
-                {
-                    last.end = chars.end;
-                }
-                _ => self.marks.push(Mark { chars, kind: MarkKind::Link(address.clone()) }),
-            },
-            None if underline => {
-                if let Some(section) = self.job.sections.last_mut() {
-                    section.format.underline = Stroke::new(1.0, section.format.color);
-                }
-            }
-            None => {}
-        }
-    }
-
-    /// Adds a formula: its source, which is too small to be seen, and a space of its width.
-    fn formula(&mut self, ui: &Ui, tex: &str, formula: Formula) {
-        let mut format = self.look.format();
-        format.color = Color32::TRANSPARENT;
-        format.font_id.size = SOURCE_SIZE;
-        self.append(&format!("${}$", tex.replace('\n', " ")), 0.0, format.clone());
-        let advance = ui.fonts_mut(|fonts| fonts.glyph_width(&FontId::proportional(100.0), '\u{a0}')) / 100.0;
-        format.font_id.size = formula.size.x / if advance > 0.0 { advance } else { 0.25 };
-        let above = formula.ascent - baseline(ui, &self.look);
-        let below = formula.size.y - formula.ascent - (self.look.line_height - baseline(ui, &self.look));
-        self.height = self.height.max(self.look.line_height + 2.0 * above.max(below).max(0.0).ceil());
-        let chars = self.append(PLACEHOLDER, 0.0, format);
-        self.marks.push(Mark { chars, kind: MarkKind::Formula(formula) });
-    }
-
-    /// The finished layout at a width.
-    fn layout(&mut self, ui: &Ui, width: f32, align: Align) -> Arc<Galley> {
-        let mut job = std::mem::take(&mut self.job);
-        if self.height > self.look.line_height {
-            for section in &mut job.sections {
-                section.format.valign = Align::Center;
-            }
-            for mark in &self.marks {
-                if let MarkKind::Formula(_) = mark.kind
-                    && let Some(section) = section_at(&mut job, mark.chars.start)
-                {
-                    section.format.line_height = Some(self.height);
-                }
-            }
-        }
-        job.wrap.max_width = width;
-        job.halign = align;
-        ui.fonts_mut(|fonts| fonts.layout_job(job))
-    }
-}
-
-fn section_at(job: &mut LayoutJob, char: usize) -> Option<&mut egui::text::LayoutSection> {
-    let (byte, _) = job.text.char_indices().nth(char)?;
-    job.sections.iter_mut().find(|section| section.byte_range.start.0 <= byte && byte < section.byte_range.end.0)
-}
-
-/// The distance from the top of a line to its baseline.
-fn baseline(ui: &Ui, look: &Look) -> f32 {
-    let mut job = LayoutJob::default();
-    job.append("x", 0.0, look.format());
-    let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
-    galley.rows.first().and_then(|row| row.glyphs.first()).map_or(0.75 * look.line_height, |glyph| glyph.pos.y)
-}
-
-/// The width of a text on one line.
-pub(super) fn natural_width(ui: &Ui, text: &Inline, look: &Look, pen: &mut Pen<'_>) -> f32 {
-    let mut width = 0.0_f32;
-    for part in parts(ui, text, look, f32::INFINITY, pen) {
-        width = width.max(match part {
-            Part::Lines(mut lines) => lines.layout(ui, f32::INFINITY, Align::LEFT).size().x,
-            Part::Display(_, formula) => formula.size.x,
-        });
-    }
-    width
-}
-
-enum Part {
-    Lines(Box<Lines>),
+enum LaidOutPart {
+    Lines(Arc<Galley>, Vec<Mark>),
     /// A formula on its own line, and its source.
     Display(String, Formula),
 }
 
-/// The text between formulas on lines of their own, and these.
-fn parts(ui: &Ui, text: &Inline, look: &Look, width: f32, pen: &mut Pen<'_>) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut lines = Lines::new(*look);
-    for (content, run) in text.runs() {
-        if !run.style.has(Style::FORMULA) {
-            // A formula on its own line ends the line before, and its line break with it.
-            let content = if lines.chars == 0 { content.trim_start_matches([' ', '\n']) } else { content };
-            lines.run(content, run, pen.palette);
-            continue;
-        }
-        let display = run.style.has(Style::DISPLAY);
-        match pen.resources.formulas.get(ui, content, display, look.size) {
-            Some(formula) if !display && formula.size.x <= width => lines.formula(ui, content, formula),
-            Some(formula) => {
-                let before = std::mem::replace(&mut lines, Lines::new(*look));
-                parts.push(Part::Lines(Box::new(before)));
-                parts.push(Part::Display(content.to_owned(), formula));
+/// The space above and below a formula on its own line.
+const DISPLAY_SPACE: f32 = 6.0;
+
+impl LaidOut {
+    /// Lays out a text at a width, which may be infinite.
+    pub(super) fn new(ui: &Ui, text: &Inline, look: &Look, width: f32, pen: &mut Pen<'_>) -> Self {
+        let mut laid_out = Self { look: *look, parts: Vec::new() };
+        let mut lines = Lines::new(*look);
+        for (content, run) in text.runs() {
+            if !run.style.has(Style::FORMULA) {
+                // A formula on its own line ends the line before, and its line break with it.
+                let content = if lines.chars == 0 { content.trim_start_matches([' ', '\n']) } else { content };
+                lines.run(content, run, pen.palette);
+                continue;
             }
-            None => {
-                let source = Inline::styled(content, Style::CODE);
-                source.runs().for_each(|(text, run)| lines.run(text, run, pen.palette));
+            let display = run.style.has(Style::DISPLAY);
+            match pen.resources.formulas.get(ui, content, display, look.size) {
+                Some(formula) if !display && formula.size.x <= width => lines.formula(ui, content, formula),
+                Some(formula) => {
+                    laid_out.add(ui, std::mem::replace(&mut lines, Lines::new(*look)), width);
+                    laid_out.parts.push(LaidOutPart::Display(content.to_owned(), formula));
+                }
+                None => {
+                    let source = Inline::styled(content, Style::CODE);
+                    source.runs().for_each(|(text, run)| lines.run(text, run, pen.palette));
+                }
+            }
+        }
+        laid_out.add(ui, lines, width);
+        laid_out
+    }
+
+    fn add(&mut self, ui: &Ui, mut lines: Lines, width: f32) {
+        if lines.chars > 0 {
+            // A width without end has no middle and no right.
+            let align = if width.is_finite() { self.look.align } else { Align::LEFT };
+            let galley = lines.layout(ui, width, align);
+            self.parts.push(LaidOutPart::Lines(galley, lines.marks));
+        }
+    }
+
+    /// Its size in points.
+    pub(super) fn size(&self) -> Vec2 {
+        let mut size = Vec2::ZERO;
+        for part in &self.parts {
+            let part = match part {
+                LaidOutPart::Lines(galley, _) => galley.size(),
+                LaidOutPart::Display(_, formula) => formula.size + vec2(0.0, 2.0 * DISPLAY_SPACE),
+            };
+            size = vec2(size.x.max(part.x), size.y + part.y);
+        }
+        vec2(size.x, size.y.max(self.look.line_height))
+    }
+
+    /// Draws it in the width of the ui.
+    pub(super) fn draw(self, ui: &mut Ui, palette: &Palette) {
+        for part in self.parts {
+            match part {
+                LaidOutPart::Lines(galley, marks) => draw_lines(ui, galley, &marks, &self.look, palette),
+                LaidOutPart::Display(tex, formula) => {
+                    ui.add_space(DISPLAY_SPACE);
+                    if formula.size.x > ui.available_width() {
+                        egui::ScrollArea::horizontal()
+                            .id_salt(&tex)
+                            .show(ui, |ui| formula.draw(ui, &tex, palette.text));
+                    } else {
+                        ui.vertical_centered(|ui| formula.draw(ui, &tex, palette.text));
+                    }
+                    ui.add_space(DISPLAY_SPACE);
+                }
             }
         }
     }
-    parts.push(Part::Lines(Box::new(lines)));
-    parts.retain(|part| !matches!(part, Part::Lines(lines) if lines.chars == 0));
-    parts
 }
 
 /// Draws a text in the width of the ui.
 pub(super) fn paragraph(ui: &mut Ui, text: &Inline, look: &Look, pen: &mut Pen<'_>) {
-    let width = ui.available_width();
-    for part in parts(ui, text, look, width, pen) {
-        match part {
-            Part::Lines(mut lines) => {
-                let galley = lines.layout(ui, width, look.align);
-                draw_lines(ui, galley, &lines.marks, look, pen.palette);
-            }
-            Part::Display(tex, formula) => {
-                ui.add_space(6.0);
-                if formula.size.x > width {
-                    egui::ScrollArea::horizontal()
-                        .id_salt(&tex)
-                        .show(ui, |ui| formula.draw(ui, &tex, pen.palette.text));
-                } else {
-                    ui.vertical_centered(|ui| formula.draw(ui, &tex, pen.palette.text));
-                }
-                ui.add_space(6.0);
-            }
-        }
-    }
-}
-
-/// The height of a text at a width.
-pub(super) fn height(ui: &Ui, text: &Inline, look: &Look, width: f32, pen: &mut Pen<'_>) -> f32 {
-    let parts = parts(ui, text, look, width, pen);
-    let height = |part| match part {
-        Part::Lines(mut lines) => lines.layout(ui, width, look.align).size().y,
-        Part::Display(_, formula) => formula.size.y + 12.0,
-    };
-    parts.into_iter().map(height).sum::<f32>().max(look.line_height)
+    LaidOut::new(ui, text, look, ui.available_width(), pen).draw(ui, pen.palette);
 }
 
 fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, palette: &Palette) {
@@ -396,7 +260,7 @@ fn backgrounds(ui: &Ui, galley: &Galley, corner: Pos2, mark: &Mark, look: &Look,
             for stretch in stretches(galley, &mark.chars) {
                 // Lines that hold a formula are higher than others, and their text is in the middle.
                 let line = stretch.row.top() + 0.5 * (stretch.row.height() - look.line_height) + baseline(ui, look);
-                let at = pos2(stretch.rect.left(), line - formula.ascent) + corner.to_vec2();
+                let at = pos2(stretch.rect.left() - PADDING, line - formula.ascent) + corner.to_vec2();
                 formula.paint(ui, at, look.color);
             }
         }

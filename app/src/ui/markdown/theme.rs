@@ -46,7 +46,10 @@ const SCOPES: [(&str, Class); 9] = [
         Class::String,
     ),
     ("constant.numeric, constant.other, keyword.other.unit, constant.character.escape", Class::Number),
-    ("entity.name.function, support.function, variable.function, meta.function-call.identifier", Class::Function),
+    (
+        "entity.name.function, support.function, support.macro, entity.name.macro, variable.function, meta.function-call.identifier",
+        Class::Function,
+    ),
     (
         "entity.name.type, entity.name.class, entity.name.struct, entity.name.enum, entity.name.trait, entity.name.namespace, \
          support.type, support.class, storage.type.primitive, entity.other.inherited-class",
