@@ -3,6 +3,7 @@
 #   ./run.sh                  opens the window
 #   ./run.sh chat -m MODEL    chats in the terminal
 #   ./run.sh --help           lists the other commands
+#   ./run.sh --install-desktop      adds Lapidary to the menu of the desktop; --uninstall-desktop removes it
 set -euo pipefail
 root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=tests/scripts/setup.sh
@@ -27,5 +28,9 @@ build() {
     [ "$quiet" ] || { mkdir -p "${built%/*}" && touch "$built"; }
 }
 
+case ${1:-} in
+--install-desktop) set -- desktop install "${@:2}" ;;
+--uninstall-desktop) set -- desktop uninstall "${@:2}" ;;
+esac
 binary=$(build)
 exec "$binary" "$@"

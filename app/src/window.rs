@@ -1,15 +1,15 @@
 //! The native window around [`App`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use egui::{UserAttentionType, ViewportBuilder, ViewportCommand};
 
 use crate::chats::Store;
 use crate::data_folder::{Lock, NotLocked, data_folder, database};
-use crate::handover::{self, HandedOver};
+use crate::handover::{self, HandedOver, NotHandedOver};
 use crate::icon::icon;
 use crate::last_model;
 use crate::state::State;
@@ -40,7 +40,7 @@ pub fn open(model: Option<PathBuf>) -> Result<(), NoWindow> {
     let lock = folder.as_deref().map(Lock::take);
     let mut in_use = None;
     if let (Some(folder), Some(Err(NotLocked::InUse))) = (&folder, &lock) {
-        match handover::hand_over(folder, &HandedOver { model: model.clone() }) {
+        match hand_over(folder, &HandedOver { model: model.clone() }) {
             Ok(()) => return Ok(()),
             Err(reason) => {
                 log::info!("{reason}");
@@ -95,6 +95,18 @@ pub fn open(model: Option<PathBuf>) -> Result<(), NoWindow> {
         }),
     );
     app.map_err(|error| NoWindow::Display(reason(&error.to_string())))
+}
+
+/// Hands a message to the window that is open, which may be about to listen.
+fn hand_over(folder: &Path, message: &HandedOver) -> Result<(), NotHandedOver> {
+    const TRIES: u32 = 10;
+    for _ in 1..TRIES {
+        match handover::hand_over(folder, message) {
+            Err(NotHandedOver::NobodyListens(_)) => std::thread::sleep(Duration::from_millis(100)),
+            result => return result,
+        }
+    }
+    handover::hand_over(folder, message)
 }
 
 /// The last part of an error message, which omits the library's source location. An empty list of drivers becomes a

@@ -11,11 +11,10 @@ use super::args::{Desktop, DesktopCommand};
 use super::failure::Failure;
 
 pub(crate) fn desktop(arguments: &Desktop) -> Result<(), Failure> {
-    if !cfg!(target_os = "linux") {
-        return Err(Failure::Failed("this works on Linux desktops only".into()));
-    }
     match &arguments.command {
+        // Packages for other systems take the icons from here.
         DesktopCommand::Files { folder } => write(folder, Path::new("lapidary")),
+        _ if !cfg!(target_os = "linux") => Err(Failure::Failed("this works on Linux desktops only".into())),
         DesktopCommand::Install => {
             let share = share()?;
             let program = env::current_exe()

@@ -160,13 +160,18 @@ fn a_chat_is_not_kept_while_the_window_has_the_chats_open() {
 fn ctrl_c_stops_a_reply_and_the_chat_goes_on() {
     let home = tempfile::tempdir().unwrap();
     let model = crate::guide();
-    let arguments = ["chat", "-m", &model, "--raw", "--max-tokens", "100000", "--repetition-penalty", "1.2"];
-    let mut terminal = Terminal::start(&arguments, home.path(), &[]);
+    // Any token follows any other, so that the end of the text seldom does.
+    let endless = ["--raw", "--max-tokens", "100000", "--temperature", "9", "--top-k", "0", "--top-p", "1", "--seed", "7"];
+    let mut terminal = Terminal::start(&[&["chat", "-m", &model], &endless[..]].concat(), home.path(), &[]);
     terminal.wait_for_prompt();
+    let before = terminal.output().len();
     terminal.type_text("Once\r");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    while terminal.output().len() < before + 100 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     terminal.type_text("\x03");
     terminal.wait_for_prompt();
+    assert!(!terminal.output().contains("Press Ctrl-C again"), "it stopped the reply and not the prompt");
     terminal.type_text("/quit\r");
     assert_eq!(terminal.code(), Some(0));
 }

@@ -5,6 +5,8 @@ mod chat;
 mod chats;
 mod commands;
 mod models;
+#[cfg(target_os = "linux")]
+mod second_start;
 mod setup;
 #[cfg(unix)]
 mod terminal;

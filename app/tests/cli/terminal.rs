@@ -1,16 +1,13 @@
 //! A terminal for tests: a pseudo terminal, and the screen that its output makes.
 
-use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use nix::pty::{OpenptyResult, Winsize, openpty};
 
 /// The timeout of every wait. A cold start on a busy machine compiles shaders.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -32,13 +29,9 @@ struct Screen {
 impl Terminal {
     /// Starts the program in a terminal of its own.
     pub(crate) fn start(arguments: &[&str], home: &Path, variables: &[(&str, &str)]) -> Self {
-        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&keyboard).unwrap();
-        unlockpt(&keyboard).unwrap();
         let size = Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&keyboard, size).unwrap();
-        let name = ptsname(&keyboard, Vec::new()).unwrap();
-        let line = OpenOptions::new().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).unwrap();
+        let OpenptyResult { master, slave } = openpty(&size, None).unwrap();
+        let (keyboard, line) = (File::from(master), File::from(slave));
         // It makes the terminal the controlling one, so that Ctrl-C is a signal.
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_lapidary")]).args(arguments);
@@ -47,7 +40,6 @@ impl Terminal {
         command.envs(variables.iter().copied());
         let other = || line.try_clone().unwrap();
         let child = command.stdin(other()).stdout(other()).stderr(line).spawn().unwrap();
-        let keyboard = File::from(keyboard);
         let mut reader = keyboard.try_clone().unwrap();
         let screen = Screen { parser: vt100::Parser::new(ROWS, COLUMNS, 0), output: String::new() };
         let screen = Arc::new(Mutex::new(screen));
@@ -103,7 +95,8 @@ impl Terminal {
     pub(crate) fn enter(&mut self, line: &str) {
         self.type_text(line);
         // Otherwise the old prompt could be taken for the new one.
-        self.wait_for(line);
+        let end: String = line.chars().skip(line.chars().count().saturating_sub(3)).collect();
+        self.wait_until(line, |screen| screen.lines().last().is_some_and(|last| last.trim_end() != ">" && last.ends_with(&end)));
         self.type_text("\r");
         self.wait_for_prompt();
     }
