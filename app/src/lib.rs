@@ -3,6 +3,7 @@
 
 pub mod chats;
 pub mod guide;
+pub mod hub;
 mod icon;
 pub mod last_model;
 pub mod models;

@@ -36,6 +36,10 @@ pub(crate) enum Command {
     Devices(Devices),
     /// List the models that are on this machine
     Models(Models),
+    /// Download a model from the Hugging Face hub
+    Pull(super::pull::Pull),
+    /// Say whether a model fits this device, and how fast it would be
+    Fit(super::fit::FitArguments),
 }
 
 #[derive(Args, Clone, Default)]

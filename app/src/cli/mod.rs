@@ -6,12 +6,14 @@ mod chat;
 mod check;
 mod devices;
 mod failure;
+mod fit;
 mod interrupt;
 mod load;
 mod logits;
 mod models;
 mod perplexity;
 mod profile;
+mod pull;
 mod run;
 mod spread;
 mod tokenize;
@@ -58,6 +60,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Check(check)) => check::check(&check),
         Some(Command::Devices(devices)) => devices::devices(&devices),
         Some(Command::Models(models)) => models::models(&models),
+        Some(Command::Pull(arguments)) => pull::pull(&arguments),
+        Some(Command::Fit(arguments)) => fit::fit(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
