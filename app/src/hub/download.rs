@@ -13,6 +13,7 @@ use super::client::{Answer, Client, text};
 use super::error::{HubError, Result};
 use super::hash::Hasher;
 use super::name::{Reference, RepoId, is_hex};
+use super::stop::Stop;
 
 /// Bytes that are received at a time.
 const PIECE: usize = 256 << 10;
@@ -76,6 +77,19 @@ impl Download<'_> {
         let whole = size(cache.blob(&reference.repo, &file.hash));
         let part = size(cache.incomplete(&reference.repo, &file.hash));
         if whole == file.size { whole } else { part.min(file.size) }
+    }
+
+    /// Deletes what came of the file, unless another program is downloading it. A part that cannot be deleted stays.
+    pub(super) fn delete_part(cache: &Cache, reference: &Reference, file: &RemoteFile) {
+        let part = cache.incomplete(&reference.repo, &file.hash);
+        if !part.exists() {
+            return;
+        }
+        // A lock that another program holds makes this wait, which the stop ends at once.
+        let stop = Stop::default();
+        if let Ok(_lock) = cache.lock(&reference.repo, &file.hash, &stop.clone(), || stop.stop()) {
+            let _ = fs::remove_file(part);
+        }
     }
 
     fn is_complete(&self, blob: &Path) -> bool {

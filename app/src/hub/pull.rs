@@ -64,6 +64,13 @@ impl Plan {
         self.open.as_ref().map_or(snapshot.clone(), |file| snapshot.join(file))
     }
 
+    /// Deletes what came of files that are not complete, except where another program is downloading them.
+    pub fn delete_parts(&self, cache: &Cache) {
+        for file in &self.files {
+            Download::delete_part(cache, &self.reference, file);
+        }
+    }
+
     /// Fails where the disk has no room for what is still to come.
     ///
     /// # Errors
