@@ -39,7 +39,8 @@ pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
         && let Ok(files) = ModelFiles::open(path)
     {
         let note = "the last one used, the default";
-        found.push(FoundModel { name: files.name(), path: last.clone(), note, bytes: bytes(path) });
+        let name = repository(path).unwrap_or_else(|| files.name());
+        found.push(FoundModel { name, path: last.clone(), note, bytes: bytes(path) });
     }
     for path in used {
         if found.iter().all(|known| known.path.as_ref() != Some(path))

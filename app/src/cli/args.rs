@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Pull(super::pull::Pull),
     /// Say whether a model fits this device, and how fast it would be
     Fit(super::fit::FitArguments),
+    /// Write a model to a GGUF file in another weight format
+    Quantize(super::quantize::Quantize),
 }
 
 #[derive(Args, Clone, Default)]

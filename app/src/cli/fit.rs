@@ -5,19 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use lapidary_app::hub::measure_speed;
 use lapidary_app::hub::{
-    Cache, Client, Entry, Fit, HubSettings, Plan, Stop, Verdict, find, plan_first, references, size,
+    Cache, Client, Entry, Fit, HubSettings, Plan, Stop, Verdict, find, measure_speed, plan_first, references, size,
 };
 use lapidary_app::{guide, last_model};
 use lapidary_engine::config::Config;
-use lapidary_engine::{DeviceOptions, Gpu, ModelFiles, WeightFormat};
+use lapidary_engine::{DeviceOptions, Gpu, ModelFiles, Recipe, WeightFormat};
 use serde_json::{Value, json};
 
 use super::failure::{Failure, sanitized};
-use super::interrupt::Busy;
+use super::interrupt::{Busy, stop_on_interrupt};
 use super::load::open;
-use super::pull::stop_on_interrupt;
 
 #[derive(Args)]
 pub(crate) struct FitArguments {
@@ -86,13 +84,12 @@ fn files_of(name: &str) -> Result<ModelFiles, Failure> {
     };
     if let Some(entry) = entry {
         // Without the network: the catalogue has the shape.
-        let format: WeightFormat = match format.as_str() {
-            "" | "q4_k_m" => WeightFormat::Q4K,
-            "q5_k_m" => WeightFormat::Q5K,
-            "safetensors" => WeightFormat::Bf16,
+        let recipe = match format.as_str() {
+            "" => entry.recipes().first().copied().unwrap_or(Recipe::Q4KM),
+            "safetensors" => Recipe::Pure(WeightFormat::Bf16),
             format => format.parse()?,
         };
-        return Ok(ModelFiles::synthetic(entry.config()?, format, &entry.title));
+        return Ok(entry.files(recipe)?);
     }
     let stop = Stop::default();
     stop_on_interrupt(stop.clone());

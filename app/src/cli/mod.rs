@@ -14,6 +14,7 @@ mod models;
 mod perplexity;
 mod profile;
 mod pull;
+mod quantize;
 mod run;
 mod spread;
 mod tokenize;
@@ -62,6 +63,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Models(models)) => models::models(&models),
         Some(Command::Pull(arguments)) => pull::pull(&arguments),
         Some(Command::Fit(arguments)) => fit::fit(&arguments),
+        Some(Command::Quantize(arguments)) => quantize::quantize(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,6 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use lapidary_app::hub::{
@@ -14,10 +13,7 @@ use lapidary_app::last_model;
 use serde_json::json;
 
 use super::failure::{Failure, print_error, sanitized};
-use super::interrupt::{self, Busy};
-
-/// How often Ctrl-C is looked at.
-const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
+use super::interrupt::{Busy, stop_on_interrupt};
 
 #[derive(Args)]
 pub(crate) struct Pull {
@@ -154,17 +150,6 @@ fn agree(plan: &Plan, accept: bool) -> Result<(), Failure> {
     answer(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Stops the work once Ctrl-C is pressed, also while it waits for the network.
-pub(super) fn stop_on_interrupt(stop: Stop) {
-    // It ends with the program.
-    std::thread::spawn(move || {
-        while !interrupt::interrupted() {
-            std::thread::sleep(INTERRUPT_INTERVAL);
-        }
-        stop.stop();
-    });
-}
-
 /// What matters in a log.
 fn log_phase(progress: &Progress) {
     if let Phase::Retrying(reason) = &progress.phase {
@@ -214,14 +199,21 @@ fn list(json: bool) -> Result<(), Failure> {
             .iter()
             .map(|entry| {
                 let sources: Vec<_> = entry.sources.iter().map(|source| source.repo.to_string()).collect();
-                json!({"name": entry.name, "title": entry.title, "purpose": entry.purpose, "repos": sources})
+                let formats: Vec<_> = entry
+                    .recipes()
+                    .into_iter()
+                    .map(|recipe| json!({"format": recipe.name(), "bytes": entry.bytes(recipe).ok()}))
+                    .collect();
+                json!({"name": entry.name, "title": entry.title, "purpose": entry.purpose, "repos": sources, "formats": formats})
             })
             .collect();
         writeln!(out, "{}", json!({ "models": models }))?;
         return Ok(());
     }
     for entry in catalogue() {
-        writeln!(out, "{:<18} {}", entry.name, entry.purpose)?;
+        let smallest = entry.recipes().first().map(|recipe| entry.bytes(*recipe)).transpose()?;
+        let bytes = smallest.map_or_else(String::new, size);
+        writeln!(out, "{:<18} {bytes:>8}  {}", entry.name, entry.purpose)?;
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use lapidary_engine::Result as EngineResult;
 use lapidary_engine::config::{Config, LayerAttention};
+use lapidary_engine::{ModelFiles, Recipe, Result as EngineResult};
 use serde::Deserialize;
 
 use super::error::{HubError, Result};
@@ -131,6 +131,33 @@ impl Entry {
         })
     }
 
+    /// Bytes of the weights in a format, which are nearly all of a download: a vocabulary adds some ten megabytes.
+    ///
+    /// # Errors
+    /// As [`Entry::config`].
+    pub fn bytes(&self, recipe: Recipe) -> EngineResult<u64> {
+        Ok(recipe.bytes(&self.config()?))
+    }
+
+    /// The model's headers in a format, for pricing: its weights are noise.
+    ///
+    /// # Errors
+    /// As [`Entry::config`].
+    pub fn files(&self, recipe: Recipe) -> EngineResult<ModelFiles> {
+        let config = self.config()?;
+        let format_of = |id| recipe.format_of(id, &config);
+        Ok(ModelFiles::synthetic_mixed(config.clone(), format_of, &self.title))
+    }
+
+    /// The formats that its sources list, as recipes, from the smallest to the largest.
+    pub fn recipes(&self) -> Vec<Recipe> {
+        let listed = self.sources.iter().flat_map(|source| &source.formats);
+        let mut recipes: Vec<Recipe> = listed.filter_map(|format| format.parse().ok()).collect();
+        recipes.sort_by_key(|recipe| self.bytes(*recipe).unwrap_or(0));
+        recipes.dedup();
+        recipes
+    }
+
     /// The references to try in turn for a format, `None` for the usual one. Those without a gate come first unless there is
     /// a token to open gates with.
     fn references(&self, format: Option<&str>) -> Vec<Reference> {
@@ -191,6 +218,10 @@ mod tests {
             assert_eq!(config.layers.len(), config.num_layers, "{}", entry.name);
             assert!(entry.sources.iter().any(|source| !source.gated), "{}", entry.name);
             assert!(Entry::of_name(&entry.name.to_uppercase()).is_some());
+            let formats = entry.sources.iter().flat_map(|source| &source.formats);
+            formats.for_each(|format| assert!(format.parse::<Recipe>().is_ok(), "{format}"));
+            let recipes = entry.recipes();
+            assert!(!recipes.is_empty() && entry.bytes(recipes[0]).unwrap() > 100 << 20, "{}", entry.name);
         }
         let names: std::collections::BTreeSet<_> = catalogue().iter().map(|entry| &entry.name).collect();
         assert_eq!(names.len(), catalogue().len(), "names are unique");

@@ -167,7 +167,7 @@ fn a_file_that_changed_on_the_hub_is_fetched_anew() {
     let client = server.client(&cache, None);
     let plan = Plan::new(&client, &reference()).unwrap();
     fs::remove_dir_all(folder.path()).unwrap();
-    server.put(REPO, FILE, &noise(250_000, 9), true);
+    server.put(REPO, FILE, &noise(250_000, 11), true);
     let error = plan.run(&client, &cache, &mut |_| {}).unwrap_err();
     assert!(matches!(error, HubError::Checksum { .. }), "{error}");
 }
