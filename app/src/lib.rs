@@ -7,6 +7,7 @@ pub mod data_folder;
 pub mod desktop;
 pub mod guide;
 pub mod handover;
+pub mod hub;
 mod icon;
 pub mod last_model;
 pub mod models;

@@ -1,11 +1,11 @@
 //! Finds the models on this machine: the guide, those used before, and those in the Hugging Face cache.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use lapidary_engine::ModelFiles;
 
-use crate::last_model;
+use crate::{hub, last_model};
 
 /// A model on this machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
             found.push(FoundModel { name, path: Some(path.to_owned()), note, bytes: bytes(path) });
         }
     }
-    if let Some(cache) = hub_cache() {
+    if let Some(cache) = hub::cache_folder() {
         for path in cached(&cache) {
             // Skips models that the engine does not support.
             if found.iter().all(|known| known.path.as_ref() != Some(&path))
@@ -63,15 +63,6 @@ pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
 fn bytes(path: &Path) -> u64 {
     let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
     if path.is_dir() { entries(path).iter().map(|file| size(file)).sum() } else { size(path) }
-}
-
-/// The Hugging Face download cache: `HF_HUB_CACHE`, `HF_HOME`, or its default.
-fn hub_cache() -> Option<PathBuf> {
-    let folder = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    folder("HF_HUB_CACHE")
-        .or_else(|| Some(folder("HF_HOME")?.join("hub")))
-        .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface/hub")))
-        .or_else(|| Some(env::home_dir()?.join(".cache/huggingface/hub")))
 }
 
 /// The snapshot folders of all models and the GGUF files in them, sorted.

@@ -9,7 +9,7 @@ use crate::gpu::{DeviceOptions, Gpu};
 use crate::load::{ChatTemplate, ModelFiles, TokenizerSource};
 use crate::model::{Activations, Kernels, Model, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
-use crate::options::LoadOptions;
+use crate::options::{LoadOptions, too_large};
 use crate::pace::default_prefill_chunk;
 use crate::quant::{Matrix, WeightFormat};
 use crate::tokenizer::Tokenizer;
@@ -208,7 +208,9 @@ impl EngineBuilder {
         if let Some(limit) = memory_limit.or_else(|| gpu.memory_bytes()) {
             let activations = Activations::new(&config, gpu.capabilities(), prefill_chunk, 1);
             let needed = weights.bytes() + tables.bytes() + sequence.bytes() + activations.bytes();
-            check_memory(&files.name(), context, needed, limit)?;
+            if needed > limit {
+                return Err(too_large(&files, &options, gpu.capabilities(), needed, limit));
+            }
         }
         weights.check_size(&gpu)?;
         sequence.cache.check_size(&gpu)?;
@@ -254,16 +256,6 @@ impl EngineBuilder {
     pub fn build_blocking(self) -> Result<Engine> {
         pollster::block_on(self.build())
     }
-}
-
-/// Fails if a model needs more bytes than the limit.
-fn check_memory(name: &str, context: usize, needed: u64, limit: u64) -> Result<()> {
-    if needed <= limit {
-        return Ok(());
-    }
-    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    let (needed, limit) = (mib(needed), mib(limit));
-    Err(Error::OutOfMemory { what: format!("{name} with a context of {context} needs {needed} MiB of {limit} MiB") })
 }
 
 /// Loads the tokenizer. An error is stored and not returned, because token ids can be generated without a tokenizer.

@@ -20,6 +20,14 @@ pub enum Error {
         /// The operating system's error.
         source: std::io::Error,
     },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
     /// A file is damaged, truncated or not what its name says.
     #[error("{}: {reason}", path.display())]
     BadFile {

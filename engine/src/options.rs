@@ -97,3 +97,69 @@ impl ModelFiles {
         })
     }
 }
+
+/// Formats that a model which does not fit is offered in, from those that lose least.
+const SMALLER: [WeightFormat; 5] =
+    [WeightFormat::Q8_0, WeightFormat::Q6K, WeightFormat::Q5K, WeightFormat::Q4K, WeightFormat::Q4_0];
+/// A context that is offered has at least so many tokens.
+const SHORTEST_OFFER: usize = 1024;
+
+/// The error for a model that needs more bytes than the limit. It says how the model would fit.
+pub(crate) fn too_large(
+    files: &ModelFiles,
+    options: &LoadOptions,
+    capabilities: &Capabilities,
+    needed: u64,
+    limit: u64,
+) -> Error {
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let context = options.context_of(files.config()).unwrap_or(0);
+    let (name, needed, limit_mib) = (files.name(), mib(needed), mib(limit));
+    let fits = |weights: Option<WeightFormat>, context: usize| {
+        let tried = LoadOptions { weights: weights.or(options.weights), context: Some(context), ..*options };
+        files.memory(&tried, capabilities).is_ok_and(|memory| memory.total() <= limit)
+    };
+    let shorter = |weights| {
+        let halves = std::iter::successors(Some(context / 2), |context| Some(context / 2));
+        halves.take_while(|context| *context >= SHORTEST_OFFER).find(|context| fits(weights, *context))
+    };
+    let smaller = SMALLER.into_iter().find(|format| fits(Some(*format), context));
+    let both = || SMALLER.into_iter().rev().find_map(|format| Some((format, shorter(Some(format))?)));
+    let offer = match (smaller, shorter(None)) {
+        (Some(format), Some(context)) => {
+            format!("it fits with weights in {format}, or with a context of {context} tokens")
+        }
+        (Some(format), None) => format!("it fits with weights in {format}"),
+        (None, Some(context)) => format!("it fits with a context of {context} tokens"),
+        (None, None) => match both() {
+            Some((format, context)) => {
+                format!("it fits with weights in {format} and a context of {context} tokens")
+            }
+            None => "it does not fit in any format".to_owned(),
+        },
+    };
+    Error::OutOfMemory {
+        what: format!("{name} with a context of {context} needs {needed} MiB of {limit_mib} MiB; {offer}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_is_too_large_is_offered_as_it_fits() {
+        let config = Config::of_shape("gemma-2-2b").unwrap();
+        let files = ModelFiles::synthetic(config, WeightFormat::Bf16, "2B");
+        let capabilities = Capabilities::webgpu();
+        let options = LoadOptions::default();
+        let refused = |limit: u64| too_large(&files, &options, &capabilities, 7 << 30, limit).to_string();
+        let all = files.memory(&options, &capabilities).unwrap();
+        assert!(refused(all.total() - 1).contains("fits with weights in q8_0, or with a context of 4096"));
+        assert!(refused(all.weights).contains("fits with weights in q8_0"));
+        let four = LoadOptions { weights: Some(WeightFormat::Q4_0), context: Some(2048), ..options };
+        let four = files.memory(&four, &capabilities).unwrap().total();
+        assert!(refused(four).contains("fits with weights in q4_0 and a context of 2048"), "{}", refused(four));
+        assert!(refused(100 << 20).contains("does not fit in any format"));
+    }
+}

@@ -61,6 +61,12 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Print the manual page
     Man(Man),
+    /// Download a model from the Hugging Face hub
+    Pull(super::pull::Pull),
+    /// Say whether a model fits this device, and how fast it would be
+    Fit(super::fit::FitArguments),
+    /// Write a model to a GGUF file in another weight format
+    Quantize(super::quantize::Quantize),
 }
 
 #[derive(Args, Clone, Default)]

@@ -19,6 +19,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The message, empty where there is none.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Usage(message) | Self::Failed(message) => message,
+            Self::Interrupted | Self::OutputClosed => "",
+        }
+    }
+
     /// Prints the message, if there is one, and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {

@@ -3,11 +3,17 @@
 use std::io::{self, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
+use lapidary_app::hub::Stop;
 use lapidary_app::wait::wait_unless;
 use lapidary_engine::Error;
 
 use super::failure::Failure;
+
+/// How often work that waits for the network looks whether Ctrl-C was pressed.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Whether there is work to stop, such as a load or a reply. Without work, Ctrl-C ends the program at once.
 static BUSY: AtomicBool = AtomicBool::new(false);
@@ -52,6 +58,17 @@ impl Drop for Busy {
     fn drop(&mut self) {
         BUSY.store(false, Ordering::SeqCst);
     }
+}
+
+/// Stops work that waits for the network once Ctrl-C is pressed.
+pub(crate) fn stop_on_interrupt(stop: Stop) {
+    // It ends with the program.
+    thread::spawn(move || {
+        while !interrupted() {
+            thread::sleep(INTERRUPT_INTERVAL);
+        }
+        stop.stop();
+    });
 }
 
 /// Whether Ctrl-C was pressed since the latest work started.

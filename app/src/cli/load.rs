@@ -21,9 +21,13 @@ pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
     let path = match named {
         Some(path) if guide::is_guide(path) => return Ok(guide::files()?),
         Some(path) if missing(path) => {
+            // The name that downloaded a model opens it.
+            if let Some(found) = path.to_str().and_then(lapidary_app::hub::find_named) {
+                return Ok(ModelFiles::open(&found)?);
+            }
             return Err(Failure::Failed(format!(
-                "{}: there is no such file or folder; a model is a .gguf file, a Hugging Face folder, or guide for the \
-                 built-in one",
+                "{}: there is no such file or folder; a model is a .gguf file, a Hugging Face folder, a name that \
+                 lapidary pull downloaded, or guide for the built-in one",
                 path.display()
             )));
         }

@@ -8,6 +8,7 @@ mod check;
 mod desktop;
 mod devices;
 mod failure;
+mod fit;
 mod interrupt;
 mod load;
 mod logits;
@@ -15,6 +16,8 @@ mod man;
 mod models;
 mod perplexity;
 mod profile;
+mod pull;
+mod quantize;
 mod run;
 mod spread;
 mod terminal;
@@ -66,6 +69,9 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Desktop(desktop)) => desktop::desktop(&desktop),
         Some(Command::Completions(completions)) => man::completions(&completions),
         Some(Command::Man(man)) => man::man(&man),
+        Some(Command::Pull(arguments)) => pull::pull(&arguments),
+        Some(Command::Fit(arguments)) => fit::fit(&arguments),
+        Some(Command::Quantize(arguments)) => quantize::quantize(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -161,7 +161,8 @@ fn ctrl_c_stops_a_reply_and_the_chat_goes_on() {
     let home = tempfile::tempdir().unwrap();
     let model = crate::guide();
     // Any token follows any other, so that the end of the text seldom does.
-    let endless = ["--raw", "--max-tokens", "100000", "--temperature", "9", "--top-k", "0", "--top-p", "1", "--seed", "7"];
+    let endless =
+        ["--raw", "--max-tokens", "100000", "--temperature", "9", "--top-k", "0", "--top-p", "1", "--seed", "7"];
     let mut terminal = Terminal::start(&[&["chat", "-m", &model], &endless[..]].concat(), home.path(), &[]);
     terminal.wait_for_prompt();
     let before = terminal.output().len();

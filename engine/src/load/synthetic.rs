@@ -20,20 +20,26 @@ impl ModelFiles {
     /// A model of this shape whose weights are noise, in `format` where rows are whole blocks of it, else in bf16. In a large
     /// one the rows of a matrix repeat, so the host stores some of them. The device stores all.
     pub fn synthetic(config: Config, format: WeightFormat, name: &str) -> ModelFiles {
+        Self::synthetic_mixed(config, |_| format, name)
+    }
+
+    /// [`ModelFiles::synthetic`] with a format per tensor. Norms are f32.
+    pub fn synthetic_mixed(config: Config, format_of: impl Fn(TensorId) -> WeightFormat, name: &str) -> ModelFiles {
         let mut files: Vec<ModelFile> = Vec::new();
-        let mut patterns: HashMap<(usize, bool, usize), Located> = HashMap::new();
+        let mut patterns: HashMap<(usize, bool, usize, WeightFormat), Located> = HashMap::new();
         let mut tensors = HashMap::new();
         let values = TensorId::all(&config).into_iter().map(|id| id.shape(&config).iter().product::<usize>());
         let is_small = values.sum::<usize>() <= SMALL;
         for (i, id) in TensorId::all(&config).into_iter().enumerate() {
             let [rows, cols] = id.shape(&config);
-            let key = (cols, id.is_norm(), if is_small { i } else { 0 });
+            let format = match id.is_norm() {
+                true => WeightFormat::F32,
+                false => {
+                    Some(format_of(id)).filter(|format| format.row_bytes(cols).is_some()).unwrap_or(WeightFormat::Bf16)
+                }
+            };
+            let key = (cols, id.is_norm(), if is_small { i } else { 0 }, format);
             let pattern = patterns.entry(key).or_insert_with(|| {
-                let format = match id.is_norm() {
-                    true => WeightFormat::F32,
-                    false if format.row_bytes(cols).is_some() => format,
-                    false => WeightFormat::Bf16,
-                };
                 let count = if id.is_norm() || is_small { rows } else { ROWS };
                 // Norms near 1, and projections that keep the magnitude of their input.
                 let (mean, spread) = if id.is_norm() { (1.0, 0.1) } else { (0.0, 1.7 / (cols as f32).sqrt()) };

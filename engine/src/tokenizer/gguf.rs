@@ -17,12 +17,13 @@ use super::{MAX_PIECE, Parts, SPACE_MARK, bad, is_control_name, shorten};
 use crate::error::{Error, Result};
 use crate::load::GgufVocab;
 
-/// The kinds of pieces, as GGUF numbers them. 1 is an ordinary piece.
-const UNKNOWN: i32 = 2;
-const CONTROL: i32 = 3;
-const USER_DEFINED: i32 = 4;
-const UNUSED: i32 = 5;
-const BYTE: i32 = 6;
+/// The kinds of pieces, as GGUF numbers them.
+pub(super) const NORMAL: i32 = 1;
+pub(super) const UNKNOWN: i32 = 2;
+pub(super) const CONTROL: i32 = 3;
+pub(super) const USER_DEFINED: i32 = 4;
+pub(super) const UNUSED: i32 = 5;
+pub(super) const BYTE: i32 = 6;
 
 /// The most splits of pieces into two others; Gemma's vocabularies have about 600,000.
 const MAX_SPLITS: usize = 4 << 20;

@@ -13,6 +13,7 @@
 //! - **ordinary** pieces, among them the byte pieces `<0x00>` … `<0xFF>`, come from merging.
 
 mod assemble;
+mod export;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod gguf;
@@ -29,6 +30,7 @@ use tokenizers::{DecoderWrapper, Model, NormalizerWrapper, PostProcessorWrapper,
 use crate::error::{Error, Result};
 use crate::load::TokenizerSource;
 
+pub(crate) use export::gguf_vocab;
 pub use stream::TextStream;
 
 use assemble::{Parts, Pieces};
@@ -72,18 +74,7 @@ impl Tokenizer {
     /// [`Error::Tokenizer`] if it is missing or damaged or has ids of `vocab_size` or more, and [`Error::Unsupported`]
     /// if it is not of Gemma's kind.
     pub fn load(source: &TokenizerSource, vocab_size: usize) -> Result<Self> {
-        let parts = match source {
-            TokenizerSource::Json { path, bytes } if bytes.len() > MAX_JSON_BYTES => {
-                let reason = format!("it takes more than {} MiB, which no tokenizer needs", MAX_JSON_BYTES >> 20);
-                return Err(bad(path, reason));
-            }
-            TokenizerSource::Json { path, bytes } => json::parts(path, bytes, vocab_size)?,
-            TokenizerSource::Gguf { path, vocab } => gguf::parts(path, vocab)?,
-            TokenizerSource::Missing { looked_for } => {
-                return Err(bad(looked_for, "there is none; put the model's tokenizer.json there"));
-            }
-        };
-        parts.assemble(vocab_size)
+        parts_of(source, vocab_size)?.assemble(vocab_size)
     }
 
     /// The ids of `text`, where control pieces are parsed. Adds no `<bos>`.
@@ -240,4 +231,19 @@ struct Named {
     eos: Option<u32>,
     pad: Option<u32>,
     unk: Option<u32>,
+}
+
+/// The parts of a tokenizer, not yet checked as a whole.
+fn parts_of(source: &TokenizerSource, vocab_size: usize) -> Result<Parts> {
+    match source {
+        TokenizerSource::Json { path, bytes } if bytes.len() > MAX_JSON_BYTES => {
+            let reason = format!("it takes more than {} MiB, which no tokenizer needs", MAX_JSON_BYTES >> 20);
+            Err(bad(path, reason))
+        }
+        TokenizerSource::Json { path, bytes } => json::parts(path, bytes, vocab_size),
+        TokenizerSource::Gguf { path, vocab } => gguf::parts(path, vocab),
+        TokenizerSource::Missing { looked_for } => {
+            Err(bad(looked_for, "there is none; put the model's tokenizer.json there"))
+        }
+    }
 }

@@ -15,6 +15,7 @@ use std::path::Path;
 
 pub use metadata::{Metadata, Value};
 pub use tensors::TensorInfo;
+pub(crate) use tensors::kind_of;
 pub use vocab::GgufVocab;
 
 use reader::{MAX_TABLES, Reader};

@@ -55,6 +55,23 @@ fn format_of(kind: u32) -> Option<WeightFormat> {
     })
 }
 
+/// The number by which GGML names a format.
+pub(crate) fn kind_of(format: WeightFormat) -> u32 {
+    match format {
+        WeightFormat::F32 => 0,
+        WeightFormat::F16 => 1,
+        WeightFormat::Q4_0 => 2,
+        WeightFormat::Q4_1 => 3,
+        WeightFormat::Q5_0 => 6,
+        WeightFormat::Q5_1 => 7,
+        WeightFormat::Q8_0 => 8,
+        WeightFormat::Q4K => 12,
+        WeightFormat::Q5K => 13,
+        WeightFormat::Q6K => 14,
+        WeightFormat::Bf16 => 30,
+    }
+}
+
 /// The name of a type that is not supported.
 pub(in crate::load) fn kind_name(kind: u32) -> String {
     let name = match kind {

@@ -1,0 +1,249 @@
+//! The models that the program knows by name.
+
+use std::sync::LazyLock;
+
+use lapidary_engine::config::{Config, LayerAttention};
+use lapidary_engine::{ModelFiles, Recipe, Result as EngineResult};
+use serde::Deserialize;
+
+use super::error::{HubError, Result};
+use super::name::{Reference, RepoId};
+
+/// A model of the catalogue.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Entry {
+    /// The name that it is asked for by, such as `gemma-2-2b-it`.
+    pub name: String,
+    /// The name to show.
+    pub title: String,
+    /// Whether it answers or only continues texts.
+    pub kind: Kind,
+    /// What it is for, as a sentence.
+    pub purpose: String,
+    /// The repositories that carry it, the best first.
+    pub sources: Vec<Source>,
+    shape: String,
+}
+
+/// Whether a model was trained to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It answers.
+    Instruct,
+    /// It continues texts.
+    Base,
+}
+
+/// A repository that carries a model.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Source {
+    /// Its name.
+    #[serde(deserialize_with = "repo_id")]
+    pub repo: RepoId,
+    /// The kind of its files.
+    pub files: Files,
+    /// Whether accounts must accept terms on its page before they may download.
+    pub gated: bool,
+    /// The formats that it has, as tags of file names.
+    pub formats: Vec<String>,
+}
+
+/// The kind of a repository's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Files {
+    /// One file per format.
+    Gguf,
+    /// A folder with the weights as they were trained.
+    Safetensors,
+}
+
+#[derive(Deserialize)]
+struct Catalogue {
+    shapes: std::collections::BTreeMap<String, Shape>,
+    models: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Shape {
+    family: String,
+    num_layers: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_heads: usize,
+    num_kv_heads: usize,
+    head_dim: usize,
+    vocab_size: usize,
+    context_length: usize,
+    sliding_window: usize,
+    sliding_pattern: usize,
+}
+
+fn repo_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<RepoId, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+    // The file is a part of the program, and a test reads it.
+    serde_json::from_str(include_str!("catalogue.json")).expect("the catalogue is a part of the program")
+});
+
+/// All models of the catalogue: those that answer first, each kind from small to large.
+pub fn catalogue() -> &'static [Entry] {
+    &CATALOGUE.models
+}
+
+impl Entry {
+    /// The model of that name, in any case.
+    pub fn of_name(name: &str) -> Option<&'static Self> {
+        catalogue().iter().find(|entry| entry.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The model's shape, for computing sizes before anything is downloaded. Its RoPE is not the model's in all sizes.
+    ///
+    /// # Errors
+    /// None for the entries of the catalogue, as a test shows.
+    pub fn config(&self) -> EngineResult<Config> {
+        let Some(shape) = CATALOGUE.shapes.get(&self.shape) else {
+            return Config::of_shape(&self.shape);
+        };
+        let like = Config::of_shape(if shape.family == "gemma2" { "gemma-2-2b" } else { "gemma-3-1b" })?;
+        let layer = |i: usize| {
+            let full = (i + 1).is_multiple_of(shape.sliding_pattern);
+            let of_kind = like.layers.iter().find(|layer| layer.window.is_none() == full);
+            let window = (!full).then_some(shape.sliding_window);
+            of_kind.map(|layer| LayerAttention { window, ..*layer })
+        };
+        Ok(Config {
+            num_layers: shape.num_layers,
+            hidden_size: shape.hidden_size,
+            intermediate_size: shape.intermediate_size,
+            num_heads: shape.num_heads,
+            num_kv_heads: shape.num_kv_heads,
+            head_dim: shape.head_dim,
+            vocab_size: shape.vocab_size,
+            context_length: shape.context_length,
+            layers: (0..shape.num_layers).filter_map(layer).collect(),
+            embedding_scale: (shape.hidden_size as f32).sqrt(),
+            ..like
+        })
+    }
+
+    /// Bytes of the weights in a format, which are nearly all of a download: a vocabulary adds some ten megabytes.
+    ///
+    /// # Errors
+    /// As [`Entry::config`].
+    pub fn bytes(&self, recipe: Recipe) -> EngineResult<u64> {
+        Ok(recipe.bytes(&self.config()?))
+    }
+
+    /// The model's headers in a format, for pricing: its weights are noise.
+    ///
+    /// # Errors
+    /// As [`Entry::config`].
+    pub fn files(&self, recipe: Recipe) -> EngineResult<ModelFiles> {
+        let config = self.config()?;
+        let format_of = |id| recipe.format_of(id, &config);
+        Ok(ModelFiles::synthetic_mixed(config.clone(), format_of, &self.title))
+    }
+
+    /// The formats that its sources list, as recipes, from the smallest to the largest.
+    pub fn recipes(&self) -> Vec<Recipe> {
+        let listed = self.sources.iter().flat_map(|source| &source.formats);
+        let mut recipes: Vec<Recipe> = listed.filter_map(|format| format.parse().ok()).collect();
+        recipes.sort_by_key(|recipe| self.bytes(*recipe).unwrap_or(0));
+        recipes.dedup();
+        recipes
+    }
+
+    /// The references to try in turn for a format, `None` for the usual one. Those without a gate come first unless there is
+    /// a token to open gates with.
+    fn references(&self, format: Option<&str>) -> Vec<Reference> {
+        let wants_folder = format.is_some_and(|format| matches!(format, "safetensors" | "bf16"));
+        let has = |source: &&Source| match (source.files, format) {
+            (Files::Safetensors, Some(_)) => wants_folder,
+            (Files::Safetensors, None) => true,
+            (Files::Gguf, Some("safetensors")) => false,
+            (Files::Gguf, _) => true,
+        };
+        // A list that is out of date must not hide a format that a repository has meanwhile.
+        let lists = |source: &Source| format.is_none_or(|format| source.formats.iter().any(|known| known == format));
+        let mut sources: Vec<&Source> = self.sources.iter().filter(has).collect();
+        sources.sort_by_key(|source| !lists(source));
+        let reference = |source: &Source| {
+            let file = match source.files {
+                Files::Gguf => format.map(str::to_owned),
+                Files::Safetensors => Some("safetensors".to_owned()),
+            };
+            Reference::main(source.repo.clone(), file)
+        };
+        sources.into_iter().map(reference).collect()
+    }
+}
+
+/// The repositories to try in turn for what a person typed: a name of the catalogue, perhaps with a format
+/// (`gemma-2-2b-it:q8_0`), or what [`Reference`] parses.
+///
+/// # Errors
+/// [`HubError::Name`].
+pub fn references(text: &str) -> Result<Vec<Reference>> {
+    let (name, format) = match text.trim().split_once(':') {
+        Some((name, format)) => (name, Some(format.to_lowercase())),
+        None => (text.trim(), None),
+    };
+    match Entry::of_name(name) {
+        Some(entry) => Ok(entry.references(format.as_deref())),
+        None if !text.contains('/') => Err(HubError::Name {
+            text: text.chars().take(120).collect(),
+            reason: format!("the catalogue has no model of that name; it has {}", names()),
+        }),
+        None => Ok(vec![text.parse()?]),
+    }
+}
+
+fn names() -> String {
+    catalogue().iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_has_a_shape_and_a_source_without_a_gate() {
+        for entry in catalogue() {
+            let config = entry.config().unwrap();
+            assert_eq!(config.layers.len(), config.num_layers, "{}", entry.name);
+            assert!(entry.sources.iter().any(|source| !source.gated), "{}", entry.name);
+            assert!(Entry::of_name(&entry.name.to_uppercase()).is_some());
+            let formats = entry.sources.iter().flat_map(|source| &source.formats);
+            formats.for_each(|format| assert!(format.parse::<Recipe>().is_ok(), "{format}"));
+            let recipes = entry.recipes();
+            assert!(!recipes.is_empty() && entry.bytes(recipes[0]).unwrap() > 100 << 20, "{}", entry.name);
+        }
+        let names: std::collections::BTreeSet<_> = catalogue().iter().map(|entry| &entry.name).collect();
+        assert_eq!(names.len(), catalogue().len(), "names are unique");
+    }
+
+    #[test]
+    fn shapes_are_those_that_the_engine_measures() {
+        for name in ["gemma-2-2b", "gemma-2-9b", "gemma-2-27b", "gemma-3-270m"] {
+            let (ours, engine) = (Entry::of_name(name).unwrap().config().unwrap(), Config::of_shape(name).unwrap());
+            let engine = Config { query_scale: ours.query_scale, stop_ids: ours.stop_ids.clone(), ..engine };
+            assert_eq!(ours, engine, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_catalogue_lead_to_repositories() {
+        let first = |text: &str| references(text).unwrap()[0].to_string();
+        assert_eq!(first("gemma-2-2b-it"), "bartowski/gemma-2-2b-it-GGUF");
+        assert_eq!(first("Gemma-2-2B-it:Q8_0"), "bartowski/gemma-2-2b-it-GGUF:q8_0");
+        assert_eq!(first("gemma-3-4b-it:q4_0"), "google/gemma-3-4b-it-qat-q4_0-gguf:q4_0");
+        assert_eq!(first("gemma-2-2b-it:safetensors"), "unsloth/gemma-2-2b-it:safetensors");
+        assert_eq!(first("google/gemma-2-2b-it"), "google/gemma-2-2b-it");
+        assert!(references("gemma-9").unwrap_err().to_string().contains("gemma-3-27b-it"));
+    }
+}

@@ -1,0 +1,68 @@
+//! Models on the Hugging Face hub: names, the catalogue, search, downloads into the cache that its programs share, and whether
+//! a model fits this machine before it is downloaded.
+//!
+//! Nothing here opens a connection before a function is called that takes a [`Client`], and the program calls none before a
+//! person asks for something: see [`HOSTS`].
+
+mod api;
+mod cache;
+mod catalogue;
+mod choose;
+mod client;
+mod download;
+mod error;
+mod fit;
+mod hash;
+mod name;
+mod progress;
+mod pull;
+mod remote;
+mod settings;
+mod stop;
+pub mod terms;
+pub mod worker;
+
+pub use api::{Found, Hash, RemoteFile, Repo};
+pub use cache::Cache;
+pub use catalogue::{Entry, Files, Kind, Source, catalogue, references};
+pub use choose::{Choice, choose};
+pub use client::Client;
+pub use error::{HubError, Result, size};
+pub use fit::{Fit, FitRow, Verdict, measure_speed};
+pub use name::{Reference, RepoId};
+pub use progress::{Phase, Progress, duration};
+pub use pull::{Plan, find, find_named, plan_first};
+pub use settings::{DEFAULT_ENDPOINT, HubSettings, Token, cache_folder, save_token};
+pub use stop::Stop;
+
+/// A host that the program may contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name; a leading `*.` stands for any host below it.
+    pub name: &'static str,
+    /// When it is contacted, and what it learns.
+    pub when: &'static str,
+}
+
+/// Every host that the program may contact, and only after a person asked for it. `HF_ENDPOINT` puts another hub in place of the
+/// first, and a proxy of the environment sees the names of all.
+pub const HOSTS: [Host; 4] = [
+    Host {
+        name: "huggingface.co",
+        when: "when you search the hub, look at a model of it or download one; it learns the search, the model, your \
+               address, and your token if you saved one",
+    },
+    Host {
+        name: "*.huggingface.co",
+        when: "while a model is downloaded: the hub sends large files from such hosts, which do not get your token",
+    },
+    Host {
+        name: "*.hf.co",
+        when: "while a model is downloaded: the hub sends large files from such hosts, which do not get your token",
+    },
+    Host {
+        name: "*.amazonaws.com",
+        when: "while a model is downloaded, where the hub sends large files from storage of Amazon; it does not get your \
+               token",
+    },
+];

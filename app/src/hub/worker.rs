@@ -1,0 +1,252 @@
+//! Search, plans and downloads for the window: commands in, events out, without blocking.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use super::api::Found;
+use super::cache::Cache;
+use super::catalogue::references;
+use super::client::Client;
+use super::error::{HubError, Result};
+use super::fit::Fit;
+use super::progress::Progress;
+use super::pull::{Plan, plan_first};
+use super::settings::HubSettings;
+use super::stop::Stop;
+use super::terms;
+
+/// A download, by what the person named: a name of the catalogue, a repository, a file or an address.
+pub type Name = String;
+
+/// A command.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Search the hub. A newer search takes the place of one under way.
+    Search(String),
+    /// Find out what a download would consist of, and whether the model fits. It reads some megabytes of headers.
+    Plan(Name),
+    /// Download, or go on with a download that was paused or failed. The person has accepted the terms if the model is under
+    /// them: see [`terms::accept`]; else the answer is [`HubError::TermsNotAccepted`].
+    Start(Name),
+    /// Stop a download, and keep what came.
+    Pause(Name),
+    /// Stop a download, and delete what came of files that are not complete.
+    Cancel(Name),
+}
+
+/// An event.
+#[derive(Debug)]
+pub enum Event {
+    /// What a search found, for these words.
+    Found(String, Result<Vec<Found>>),
+    /// What a download consists of.
+    Planned(Name, Result<Box<Planned>>),
+    /// How far a download has come; about ten times a second.
+    Progress(Name, Progress),
+    /// A download is done; the model's path.
+    Done(Name, PathBuf),
+    /// A download was paused.
+    Paused(Name),
+    /// A download was cancelled, and its parts were deleted.
+    Cancelled(Name),
+    /// A download failed. What came is kept.
+    Failed(Name, HubError),
+}
+
+/// What a download consists of.
+#[derive(Debug)]
+pub struct Planned {
+    /// The files, and where they come from.
+    pub plan: Plan,
+    /// Bytes that are here already.
+    pub present: u64,
+    /// What the model takes on the device, or why the engine cannot run it. `None` without a device.
+    pub fit: Option<Result<Fit>>,
+    /// Why the disk has no room, if it has none.
+    pub no_room: Option<HubError>,
+}
+
+/// Runs commands, each download on a thread of its own. Nothing runs, and nothing is sent, before the first command. Dropping
+/// it pauses all downloads.
+pub struct Downloads {
+    shared: Arc<Shared>,
+    events: Receiver<Event>,
+    search: Stop,
+}
+
+struct Shared {
+    /// The program's data folder, which remembers whether terms are accepted.
+    data: Option<PathBuf>,
+    settings: Option<HubSettings>,
+    gpu: Mutex<Option<lapidary_engine::Gpu>>,
+    running: Mutex<HashMap<Name, Running>>,
+    outbox: Sender<Event>,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+struct Running {
+    stop: Stop,
+    /// Whether parts are deleted once the download stopped.
+    deletes: bool,
+    /// Whether it starts again once it stopped: the person went on before the pause took effect.
+    again: bool,
+}
+
+impl Downloads {
+    /// Prepares downloads. `settings`: those of the environment, read anew for each command, if `None`. `data`: the program's
+    /// data folder. `wake` is called after each event, from any thread.
+    pub fn new(settings: Option<HubSettings>, data: Option<PathBuf>, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        let (outbox, events) = channel();
+        let (gpu, running) = (Mutex::new(None), Mutex::new(HashMap::new()));
+        let shared = Shared { data, settings, gpu, running, outbox, wake: Box::new(wake) };
+        Self { shared: Arc::new(shared), events, search: Stop::default() }
+    }
+
+    /// Sets the device that plans say the fit for.
+    pub fn set_gpu(&self, gpu: Option<lapidary_engine::Gpu>) {
+        *self.shared.gpu.lock().unwrap_or_else(PoisonError::into_inner) = gpu;
+    }
+
+    /// Runs a command, without waiting.
+    pub fn send(&mut self, command: Command) {
+        let shared = self.shared.clone();
+        match command {
+            Command::Search(words) => {
+                self.search.stop();
+                self.search = Stop::default();
+                let stop = self.search.clone();
+                thread::spawn(move || {
+                    let found = shared.client(stop).and_then(|client| client.search(&words, 30));
+                    if !matches!(found, Err(HubError::Cancelled)) {
+                        shared.send(Event::Found(words, found));
+                    }
+                });
+            }
+            Command::Plan(name) => {
+                thread::spawn(move || {
+                    let planned = shared.plan(&name).map(Box::new);
+                    shared.send(Event::Planned(name, planned));
+                });
+            }
+            Command::Start(name) => shared.start(name),
+            Command::Pause(name) => shared.stop(name, false),
+            Command::Cancel(name) => shared.stop(name, true),
+        }
+    }
+
+    /// The next event, if one is waiting.
+    pub fn event(&mut self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+}
+
+impl Drop for Downloads {
+    fn drop(&mut self) {
+        self.search.stop();
+        for running in self.shared.running().values_mut() {
+            running.again = false;
+            running.stop.stop();
+        }
+    }
+}
+
+impl Shared {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, event: Event) {
+        // Sending fails after the window is closed, when events no longer matter.
+        let _ = self.outbox.send(event);
+        (self.wake)();
+    }
+
+    fn settings(&self) -> Result<HubSettings> {
+        self.settings.clone().map_or_else(HubSettings::from_env, Ok)
+    }
+
+    fn client(&self, stop: Stop) -> Result<Arc<Client>> {
+        Ok(Arc::new(Client::new(self.settings()?, stop)?))
+    }
+
+    fn plan(&self, name: &str) -> Result<Planned> {
+        let client = self.client(Stop::default())?;
+        let cache = Cache::new(&client.settings().cache);
+        let plan = plan_first(&client, &references(name)?)?;
+        let gpu = self.gpu.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let fit = gpu.map(|gpu| Ok(Fit::new(&plan.open_remote(&client)?, &gpu)?));
+        Ok(Planned { present: plan.present(&cache), no_room: plan.check_disk(&cache).err(), fit, plan })
+    }
+
+    fn start(self: Arc<Self>, name: Name) {
+        let stop = Stop::default();
+        match self.running().get_mut(&name) {
+            Some(running) if running.stop.is_stopped() => return running.again = true,
+            Some(_) => return,
+            None => {}
+        }
+        self.running().insert(name.clone(), Running { stop: stop.clone(), deletes: false, again: false });
+        thread::spawn(move || {
+            let mut planned = None;
+            let result = self.download(&name, stop, &mut planned);
+            let removed = self.running().remove(&name);
+            let (deletes, again) = removed.map_or((false, false), |running| (running.deletes, running.again));
+            let event = match result {
+                Ok(path) => Event::Done(name.clone(), path),
+                Err(HubError::Cancelled) if deletes => {
+                    if let Some((plan, cache)) = planned {
+                        plan.delete_parts(&cache);
+                    }
+                    Event::Cancelled(name.clone())
+                }
+                Err(HubError::Cancelled) => Event::Paused(name.clone()),
+                Err(error) => Event::Failed(name.clone(), error),
+            };
+            let stopped = matches!(event, Event::Paused(_) | Event::Cancelled(_));
+            self.send(event);
+            if again && stopped {
+                self.start(name);
+            }
+        });
+    }
+
+    fn download(&self, name: &str, stop: Stop, planned: &mut Option<(Plan, Cache)>) -> Result<PathBuf> {
+        let client = self.client(stop)?;
+        let cache = Cache::new(&client.settings().cache);
+        let plan = plan_first(&client, &references(name)?)?;
+        *planned = Some((plan.clone(), cache.clone()));
+        let accepted = |data: &Path| terms::are_accepted(data);
+        if plan.under_terms && !self.data.as_deref().is_some_and(accepted) {
+            return Err(HubError::TermsNotAccepted { model: plan.reference.repo.to_string(), terms: terms::TERMS });
+        }
+        plan.run(&client, &cache, &mut |progress| self.send(Event::Progress(name.to_owned(), progress.clone())))
+    }
+
+    fn stop(self: Arc<Self>, name: Name, deletes: bool) {
+        let mut all = self.running();
+        if let Some(running) = all.get_mut(&name) {
+            running.deletes |= deletes;
+            running.again = false;
+            running.stop.stop();
+            return;
+        }
+        drop(all);
+        // A download that is paused has no thread. What came of it is deleted on a new one, because its name must be looked up.
+        if deletes {
+            thread::spawn(move || {
+                let deleted = self.client(Stop::default()).and_then(|client| {
+                    let plan = plan_first(&client, &references(&name)?)?;
+                    plan.delete_parts(&Cache::new(&client.settings().cache));
+                    Ok(())
+                });
+                self.send(match deleted {
+                    Ok(()) => Event::Cancelled(name),
+                    Err(error) => Event::Failed(name, error),
+                });
+            });
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Downloads against a real HTTP server on this machine that behaves like the hub.
+
+mod access;
+mod cache;
+mod commands;
+mod interruptions;
+mod memory;
+mod python;
+mod quantize;
+mod quiet;
+mod server;
+mod tls;
+mod transfer;
+mod worker;

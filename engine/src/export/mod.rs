@@ -1,0 +1,193 @@
+//! Writes a model to a GGUF file, converted, for this program and for llama.cpp.
+
+mod recipe;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+pub use recipe::Recipe;
+
+use crate::engine::Progress;
+use crate::error::{Error, Result};
+use crate::load::{ModelFiles, TensorId, TensorView};
+use crate::quant::WeightFormat;
+use crate::tokenizer::gguf_vocab;
+
+/// Values that are converted at a time, some tens of megabytes with all copies.
+const BATCH_VALUES: usize = 4 << 20;
+
+/// How to write a model to a file.
+#[derive(Clone, Debug)]
+pub struct GgufOptions {
+    /// The formats of its matrices.
+    pub recipe: Recipe,
+    /// The Jinja template for chats; `None` keeps that of a GGUF file.
+    pub chat_template: Option<String>,
+    /// Whether a file that is there is replaced.
+    pub overwrite: bool,
+}
+
+impl ModelFiles {
+    /// Writes the model to a GGUF file, with its vocabulary, its template and its caps. Weights are read, converted and written
+    /// some millions at a time, on all cores. The file appears at `path` when it is complete.
+    ///
+    /// `progress` gets the bytes written, and returns whether to go on.
+    ///
+    /// # Errors
+    /// [`Error::Write`] where the file cannot be written, or is there and not to be replaced, [`Error::Tokenizer`] where the
+    /// vocabulary is damaged, [`Error::Cancelled`], and the errors of reading the weights.
+    pub async fn write_gguf(
+        &self,
+        path: &Path,
+        options: &GgufOptions,
+        progress: &mut (dyn FnMut(Progress) -> bool + Send),
+    ) -> Result<()> {
+        let fail = |source| Error::Write { path: path.to_owned(), source };
+        if !options.overwrite && path.exists() {
+            return Err(fail(std::io::ErrorKind::AlreadyExists.into()));
+        }
+        let config = self.config();
+        let mut vocab = gguf_vocab(self.tokenizer(), config.vocab_size)?;
+        if let (Some(vocab), Some(template)) = (&mut vocab, &options.chat_template) {
+            vocab.chat_template = Some(template.clone());
+        }
+        let tables = tables::tables(&self.name(), config, options.recipe, vocab.as_ref());
+        drop(vocab);
+        let part = Part::new(path);
+        let file = File::create(&part.path).map_err(fail)?;
+        let mut writer = GgufWriter {
+            out: BufWriter::with_capacity(1 << 20, file),
+            path,
+            written: 0,
+            total: tables.len() as u64 + total_bytes(self, options.recipe),
+            progress,
+        };
+        writer.write(&tables)?;
+        drop(tables);
+        for id in TensorId::all(config) {
+            let view = self.tensor(id)?;
+            if id.is_norm() {
+                writer.norm(&view, self.norm_offset()).await?;
+            } else {
+                writer.matrix(&view, options.recipe.format_of(id, config)).await?;
+            }
+            writer.pad()?;
+        }
+        let file = writer.out.into_inner().map_err(|error| fail(error.into_error()))?;
+        // What is named like a complete file is complete, also after the power failed.
+        file.sync_all().map_err(fail)?;
+        drop(file);
+        fs::rename(&part.path, path).map_err(fail)
+    }
+
+    /// Bytes of the file that [`ModelFiles::write_gguf`] writes, without its vocabulary.
+    pub fn gguf_bytes(&self, recipe: Recipe) -> u64 {
+        total_bytes(self, recipe)
+    }
+}
+
+fn total_bytes(files: &ModelFiles, recipe: Recipe) -> u64 {
+    let config = files.config();
+    let bytes = |id: TensorId| tables::padded_bytes(recipe.format_of(id, config), id.shape(config));
+    TensorId::all(config).into_iter().map(bytes).sum()
+}
+
+/// The file while it is written, which is deleted unless it is renamed.
+struct Part {
+    path: PathBuf,
+}
+
+impl Part {
+    fn new(path: &Path) -> Self {
+        let mut part = path.as_os_str().to_owned();
+        part.push(format!(".{}.part", std::process::id()));
+        Self { path: part.into() }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+struct GgufWriter<'a> {
+    out: BufWriter<File>,
+    path: &'a Path,
+    written: u64,
+    total: u64,
+    progress: &'a mut (dyn FnMut(Progress) -> bool + Send),
+}
+
+impl GgufWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(|source| Error::Write { path: self.path.to_owned(), source })?;
+        self.written += bytes.len() as u64;
+        let go_on = (self.progress)(Progress { done: self.written.min(self.total), total: self.total });
+        if go_on { Ok(()) } else { Err(Error::Cancelled) }
+    }
+
+    fn pad(&mut self) -> Result<()> {
+        let padding = self.written.next_multiple_of(tables::ALIGNMENT) - self.written;
+        self.write(&vec![0; padding as usize])
+    }
+
+    /// Norms hold `1 + w` in GGUF files.
+    async fn norm(&mut self, view: &TensorView<'_>, offset: f32) -> Result<()> {
+        let values: Vec<f32> = view.floats().await?.into_iter().map(|value| value + offset).collect();
+        let mut bytes = Vec::new();
+        WeightFormat::F32.quantize(&values, &mut bytes);
+        self.write(&bytes)
+    }
+
+    async fn matrix(&mut self, view: &TensorView<'_>, format: WeightFormat) -> Result<()> {
+        let batch = (BATCH_VALUES / view.cols.max(1)).max(1);
+        let mut row = 0;
+        while row < view.rows {
+            let bytes = view.read_rows(row, batch).await?;
+            row += bytes.len() / view.row_bytes();
+            if view.format == format {
+                self.write(&bytes)?;
+                continue;
+            }
+            for converted in convert_rows(view, &bytes, format) {
+                self.write(&converted)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows of a file in another format, in order, each piece by a core.
+fn convert_rows(view: &TensorView<'_>, rows: &[u8], format: WeightFormat) -> Vec<Vec<u8>> {
+    let (row_bytes, cols, from) = (view.row_bytes(), view.cols, view.format);
+    let convert = move |rows: &[u8]| {
+        let mut values = vec![0.0; cols];
+        let mut converted = Vec::with_capacity(rows.len() / row_bytes * format.row_bytes(cols).unwrap_or(0));
+        for row in rows.chunks_exact(row_bytes) {
+            from.dequantize(row, &mut values);
+            format.quantize(&values, &mut converted);
+        }
+        converted
+    };
+    let count = rows.len() / row_bytes;
+    let share = count.div_ceil(threads()).max(1) * row_bytes;
+    if count < 2 {
+        return vec![convert(rows)];
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = rows.chunks(share).map(|rows| scope.spawn(move || convert(rows))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<u8>>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
+    })
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,120 @@
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::config::Config;
+use crate::load::TokenizerSource;
+use crate::tokenizer::Tokenizer;
+
+fn options(recipe: Recipe) -> GgufOptions {
+    GgufOptions { recipe, chat_template: Some("{{ messages }}".to_owned()), overwrite: false }
+}
+
+fn write(files: &ModelFiles, path: &Path, recipe: Recipe) -> Result<()> {
+    pollster::block_on(files.write_gguf(path, &options(recipe), &mut |_| true))
+}
+
+fn guide() -> ModelFiles {
+    ModelFiles::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../app/guide/model")).unwrap()
+}
+
+/// All values of a tensor.
+fn values(files: &ModelFiles, id: TensorId) -> Vec<f32> {
+    let view = files.tensor(id).unwrap();
+    let mut values = vec![0.0; view.rows * view.cols];
+    let mut row = 0;
+    while row < view.rows {
+        let bytes = pollster::block_on(view.read_rows(row, view.rows)).unwrap();
+        let count = bytes.len() / view.row_bytes();
+        view.format.dequantize(&bytes, &mut values[row * view.cols..][..count * view.cols]);
+        row += count;
+    }
+    values
+}
+
+#[test]
+fn a_written_model_is_the_same_model() {
+    let files = guide();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guide.gguf");
+    write(&files, &path, Recipe::Pure(WeightFormat::F32)).unwrap();
+    let written = ModelFiles::open(&path).unwrap();
+    assert_eq!(written.config(), files.config());
+    assert_eq!(written.name(), files.name());
+    for id in TensorId::all(files.config()) {
+        let (was, is) = (values(&files, id), values(&written, id));
+        let offset = if id.is_norm() { files.norm_offset() } else { 0.0 };
+        assert!(was.iter().zip(&is).all(|(was, is)| was + offset == *is) && was.len() == is.len(), "{id:?}");
+    }
+    let TokenizerSource::Gguf { vocab, .. } = written.tokenizer() else { panic!("it has a vocabulary") };
+    assert_eq!(vocab.chat_template.as_deref(), Some("{{ messages }}"));
+    let load = |files: &ModelFiles| Tokenizer::load(files.tokenizer(), files.config().vocab_size).unwrap();
+    let (ours, theirs) = (load(&written), load(&files));
+    for text in ["How do I open a model?", "<start_of_turn>user\nÀ  bientôt 🚀<end_of_turn>\n", "  a\tb"] {
+        assert_eq!(ours.decode(&ours.encode(text).unwrap()).unwrap(), text);
+        assert_eq!(ours.encode(text).unwrap(), theirs.encode(text).unwrap(), "{text}");
+    }
+}
+
+#[test]
+fn every_recipe_quantises_as_loading_does() {
+    let files = guide();
+    let folder = tempfile::tempdir().unwrap();
+    for recipe in Recipe::all() {
+        let path = folder.path().join(format!("{recipe}.gguf"));
+        write(&files, &path, recipe).unwrap();
+        let written = ModelFiles::open(&path).unwrap();
+        let id = TensorId::Layer(1, crate::load::LayerTensor::Gate);
+        let format = recipe.format_of(id, files.config());
+        let view = written.tensor(id).unwrap();
+        assert_eq!(view.format, format, "{recipe}");
+        let mut expected = Vec::new();
+        for row in values(&files, id).chunks(view.cols) {
+            format.quantize(row, &mut expected);
+        }
+        let bytes = pollster::block_on(view.read_rows(0, view.rows)).unwrap();
+        assert!(bytes[..] == expected[..], "{recipe}");
+        assert!(fs::metadata(&path).unwrap().len() >= files.gguf_bytes(recipe));
+    }
+}
+
+#[test]
+fn a_file_that_is_there_is_kept_and_a_stopped_one_leaves_nothing() {
+    let files = guide();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guide.gguf");
+    fs::write(&path, "mine").unwrap();
+    let recipe = Recipe::Pure(WeightFormat::Q8_0);
+    assert!(matches!(write(&files, &path, recipe), Err(Error::Write { .. })));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    let other = folder.path().join("other.gguf");
+    let stopped = pollster::block_on(files.write_gguf(&other, &options(recipe), &mut |p| p.done < p.total / 2));
+    assert!(matches!(stopped, Err(Error::Cancelled)));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert!(
+        write(&files, &folder.path().join("no/such/folder.gguf"), recipe).unwrap_err().to_string().contains("write")
+    );
+}
+
+#[test]
+fn models_without_a_vocabulary_and_gemma_3_are_written_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = Config {
+        hidden_size: 64,
+        embedding_scale: 8.0,
+        intermediate_size: 96,
+        num_layers: 7,
+        layers: Config::of_shape("gemma-3-1b").unwrap().layers[..7].to_vec(),
+        vocab_size: 300,
+        stop_ids: vec![1, 106],
+        ..Config::of_shape("gemma-3-1b").unwrap()
+    };
+    let files = ModelFiles::synthetic(small.clone(), WeightFormat::F32, "tiny");
+    let path = folder.path().join("tiny.gguf");
+    write(&files, &path, Recipe::Pure(WeightFormat::Bf16)).unwrap();
+    let written = ModelFiles::open(&path).unwrap();
+    // A vocabulary would name them.
+    let stop_ids = written.config().stop_ids.clone();
+    assert_eq!(*written.config(), Config { stop_ids, ..small });
+    assert!(matches!(written.tokenizer(), TokenizerSource::Missing { .. }));
+}

@@ -1,0 +1,89 @@
+//! A vocabulary as GGUF files hold it.
+
+use std::collections::HashMap;
+
+use super::{Parts, SPACE_MARK, gguf, parts_of};
+use crate::error::Result;
+use crate::load::{GgufVocab, TokenizerSource};
+
+/// The vocabulary of a model whose embedding has `vocab_size` rows, with a piece for every row, as llama.cpp demands. `None` if
+/// the model has none.
+///
+/// A `tokenizer.json` lists merges by priority, GGUF's kind "llama" has scores of pieces: the score of a piece is then the rank
+/// of the first merge that makes it.
+///
+/// # Errors
+/// As [`Tokenizer::load`](super::Tokenizer::load).
+pub(crate) fn gguf_vocab(source: &TokenizerSource, vocab_size: usize) -> Result<Option<GgufVocab>> {
+    let mut vocab = match source {
+        TokenizerSource::Missing { .. } => return Ok(None),
+        TokenizerSource::Gguf { vocab, .. } => vocab.clone(),
+        TokenizerSource::Json { .. } => of_parts(parts_of(source, vocab_size)?),
+    };
+    // Rows without a piece are never sampled, but llama.cpp counts pieces to find the number of rows.
+    for id in vocab.tokens.len()..vocab_size {
+        vocab.tokens.push(format!("[PAD{id}]"));
+        vocab.scores.push(-1e9);
+        vocab.token_types.push(gguf::UNUSED);
+    }
+    Ok(Some(vocab))
+}
+
+fn of_parts(parts: Parts) -> GgufVocab {
+    let mut ranks: HashMap<String, usize> = HashMap::with_capacity(parts.merges.len());
+    for (rank, (left, right)) in parts.merges.iter().enumerate() {
+        ranks.entry(format!("{left}{right}")).or_insert(rank);
+    }
+    let whole: std::collections::HashSet<&str> = parts.whole.iter().map(|token| token.content.as_str()).collect();
+    let len = parts.vocab.iter().chain(&parts.control).map(|(_, id)| *id as usize + 1).max().unwrap_or(0);
+    let mut vocab = GgufVocab {
+        model: "llama".to_owned(),
+        tokens: (0..len).map(|id| format!("[PAD{id}]")).collect(),
+        scores: vec![-1e9; len],
+        token_types: vec![gguf::UNUSED; len],
+        bos_id: parts.bos,
+        eos_id: parts.eos,
+        unk_id: parts.unk,
+        pad_id: parts.pad,
+        add_bos: true,
+        add_space_prefix: Some(parts.space_prefix),
+        merges: Vec::new(),
+        chat_template: None,
+    };
+    for (piece, id) in &parts.control {
+        let at = *id as usize;
+        vocab.tokens[at].clone_from(piece);
+        vocab.token_types[at] = if parts.unk == Some(*id) { gguf::UNKNOWN } else { gguf::CONTROL };
+        match piece.as_str() {
+            "<bos>" => vocab.bos_id = vocab.bos_id.or(Some(*id)),
+            "<eos>" => vocab.eos_id = vocab.eos_id.or(Some(*id)),
+            "<pad>" => vocab.pad_id = vocab.pad_id.or(Some(*id)),
+            "<unk>" => vocab.unk_id = vocab.unk_id.or(Some(*id)),
+            _ => {}
+        }
+    }
+    for (piece, id) in parts.vocab {
+        let at = id as usize;
+        vocab.token_types[at] = match piece.as_str() {
+            piece if whole.contains(piece) => gguf::USER_DEFINED,
+            piece if is_byte(piece) => gguf::BYTE,
+            _ => gguf::NORMAL,
+        };
+        // Merging produces the others never, so their scores do not matter.
+        if let Some(rank) = ranks.get(&piece) {
+            vocab.scores[at] = -(*rank as f32);
+        }
+        vocab.tokens[at] = match vocab.token_types[at] {
+            // Converters write runs of spaces with spaces.
+            gguf::USER_DEFINED => piece.replace(SPACE_MARK, " "),
+            _ => piece,
+        };
+    }
+    vocab
+}
+
+/// Whether a piece is that of a byte: `<0x0A>`.
+fn is_byte(piece: &str) -> bool {
+    let digits = piece.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+    digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
+}
