@@ -10,6 +10,7 @@ use egui::{UserAttentionType, ViewportBuilder, ViewportCommand};
 use crate::chats::Store;
 use crate::data_folder::{Lock, NotLocked, data_folder, database};
 use crate::handover::{self, HandedOver, NotHandedOver};
+use crate::hub::worker::Downloads;
 use crate::icon::icon;
 use crate::last_model;
 use crate::state::State;
@@ -90,7 +91,10 @@ pub fn open(model: Option<PathBuf>) -> Result<(), NoWindow> {
                 ),
             };
             let load = Load { model: model.or_else(last_model::last_model), ..Load::default() };
-            let state = State::new(Box::new(EngineWorker::start(wake)), store, load);
+            let hub_wake = wake.clone();
+            let downloads = Downloads::new(None, data_folder(), move || hub_wake());
+            let mut state = State::new(Box::new(EngineWorker::start(wake)), store, load);
+            state.set_downloads(downloads);
             Ok(Box::new(MainWindow { app: App::new(state), started: Some(started), handed_over, _lock: lock }))
         }),
     );

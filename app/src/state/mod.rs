@@ -4,6 +4,7 @@
 //! them blocks.
 
 mod attachments;
+mod downloads;
 mod drafts;
 mod files;
 mod find;
@@ -30,6 +31,7 @@ use model_slot::ModelSlot;
 use queue::{Job, Queue, SummarySource};
 
 pub use attachments::{LONG_PASTE, MAX_ATTACHED_BYTES, MAX_ATTACHMENTS};
+pub use downloads::{Download, Hub, HubSearch, PlanResult};
 pub use find::{Found, MAX_FOUND, Search};
 pub use model_slot::{Model, needs_reload};
 pub use notices::Notice;
@@ -70,6 +72,8 @@ pub struct State {
     drafts: Drafts,
     queue: Queue,
     slot: ModelSlot,
+    /// Models on the hub.
+    pub hub: Hub,
     /// Messages that can be brought back, the last deleted last.
     deleted: Vec<Deleted>,
     counts: tokens::TokenCounts,
@@ -110,6 +114,7 @@ impl State {
             drafts: Drafts::default(),
             queue: Queue::default(),
             slot: ModelSlot::new(load),
+            hub: Hub::default(),
             deleted: Vec::new(),
             counts: tokens::TokenCounts::default(),
             scroll_to: None,
@@ -141,6 +146,7 @@ impl State {
         if let Some(event) = self.worker.event() {
             self.on_event(event);
         }
+        self.tick_downloads();
         let due = self.reply().is_some_and(|reply| reply.saved.elapsed() >= SAVE_INTERVAL);
         if due {
             self.save_reply();

@@ -7,6 +7,7 @@ use egui::{Rect, Ui, UiBuilder, pos2, vec2};
 use super::App;
 use super::icons;
 use super::kit;
+use super::markdown::Block;
 use super::message::{MessagePart, bubble_pieces};
 use super::style::COLUMN;
 use super::tokens::Tokens;
@@ -83,6 +84,7 @@ impl App {
         }
         let path = tree.path().to_vec();
         self.documents.retain(&path);
+        self.markdown.wanted = self.find.text().unwrap_or_default().to_owned();
         let chat = self.state.open_id();
         // The bar at the right has its own room, so that it covers nothing.
         let bar = ui.spacing().scroll.allocated_width();
@@ -204,7 +206,12 @@ impl App {
         let inside = rows.within(from - EDGE, to - EDGE);
         // The nearest rows with controls beyond the range, so that Tab can move through the whole chat. An editor that is
         // not drawn would lose the focus, and the text typed next with it.
-        let has_controls = |index: &usize| matches!(rows.placed()[*index].row.1, FOOTER | EDITOR);
+        let documents = &self.documents;
+        let has_controls = |index: &usize| match rows.placed()[*index].row {
+            (_, FOOTER | EDITOR) => true,
+            (_, HEADER) => false,
+            (id, part) => documents.block(id, part - 1).is_some_and(Block::has_controls),
+        };
         let above = (0..inside.start).rev().find(has_controls);
         let below = (inside.end..rows.placed().len()).find(has_controls);
         let editor = rows.placed().iter().position(|row| row.row.1 == EDITOR);

@@ -55,6 +55,7 @@ impl App {
             if guide {
                 ui.add_space(12.0);
                 if kit::primary(ui, "Get a model").clicked() {
+                    self.getting_models = true;
                     self.show_page(Page::Models);
                 }
             }

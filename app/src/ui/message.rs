@@ -61,11 +61,10 @@ impl App {
         match part {
             MessagePart::Header => self.header(ui, id),
             MessagePart::Bubble { range, first, last } => {
-                let whole = *first && *last;
                 if *first {
                     attachments(ui, &message.attachments);
                 }
-                bubble(ui, &message.text[range.clone()], *first, *last, whole);
+                bubble(ui, &message.text[range.clone()], *first, *last, &self.markdown.wanted);
             }
             MessagePart::Block(index) => {
                 if let Some(block) = self.documents.block(id, *index) {
@@ -183,7 +182,7 @@ fn attachments(ui: &mut Ui, attachments: &[Attachment]) {
 }
 
 /// Draws text of a question in a bubble at the right. A bubble of several rows is as wide as it may be.
-fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, whole: bool) {
+fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, wanted: &str) {
     let tokens = Tokens::of(ui.visuals());
     if text.is_empty() {
         return;
@@ -201,13 +200,14 @@ fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, whole: bool) {
     job.wrap.max_width = text_width;
     let galley = ui.painter().layout_job(job);
     let (above, below) = (if first { padding.y } else { 0.0 }, if last { padding.y } else { 0.0 });
-    let width = if whole { galley.size().x } else { text_width };
+    let width = if first && last { galley.size().x } else { text_width };
     let size = vec2(width + 2.0 * padding.x, galley.size().y + above + below);
     let rect = egui::Rect::from_min_size(pos2(column.right() - size.x, column.top()), size);
     let (top, bottom) = (if first { BUBBLE_RADIUS } else { 0 }, if last { BUBBLE_RADIUS } else { 0 });
     let corners = CornerRadius { nw: top, ne: top, sw: bottom, se: bottom };
     ui.painter().rect_filled(rect, corners, tokens.card);
     let inner = egui::Rect::from_min_size(rect.min + vec2(padding.x, above), galley.size());
+    markdown::mark_found(ui, &galley, inner.min, wanted, tokens.found);
     ui.scope_builder(UiBuilder::new().max_rect(inner), |ui| ui.add(egui::Label::new(galley).selectable(true)));
     ui.advance_cursor_after_rect(rect);
 }
@@ -220,6 +220,7 @@ fn palette(tokens: &Tokens) -> markdown::Palette {
         accent_text: tokens.accent_text,
         code_bg: tokens.code,
         line: tokens.line,
+        found: tokens.found,
         bg: tokens.bg,
     }
 }

@@ -9,6 +9,7 @@ mod conversation;
 mod files;
 mod find;
 mod fonts;
+mod get_models;
 mod greeting;
 mod icons;
 mod keys;
@@ -83,6 +84,10 @@ pub struct App {
     sidebar_overlay: bool,
     applied_style: style::AppliedStyle,
     new_preset: String,
+    /// The text of the field that searches the hub.
+    hub_words: String,
+    /// Whether the page of models shows those that can be downloaded.
+    getting_models: bool,
     closing: closing::Closing,
     /// Whether emptying the trash is being confirmed.
     emptying: bool,
@@ -109,6 +114,8 @@ impl App {
             sidebar_overlay: false,
             applied_style: style::AppliedStyle::default(),
             new_preset: String::new(),
+            hub_words: String::new(),
+            getting_models: false,
             closing: closing::Closing::default(),
             emptying: false,
         }
@@ -155,6 +162,7 @@ impl App {
         self.alternatives_window(&ctx);
         self.file_prompt(&ctx);
         self.rename_prompt(&ctx);
+        self.terms_dialog(&ctx);
         self.closing_prompt(&ctx);
         self.notice_area(&ctx, notices_above);
         ctx.request_repaint_after(self.state.idle());

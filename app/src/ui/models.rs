@@ -43,7 +43,18 @@ impl App {
             });
         });
         ui.add_space(8.0);
-        kit::section(ui, "On this machine");
+        let choices = [(false, "On this machine"), (true, "Get models")];
+        kit::segmented(ui, &mut self.getting_models, &choices);
+        ui.add_space(4.0);
+        if self.getting_models {
+            self.get_models(ui);
+        } else {
+            self.models_here(ui, open);
+        }
+        ui.add_space(24.0);
+    }
+
+    fn models_here(&mut self, ui: &mut Ui, open: &mut Option<Option<PathBuf>>) {
         let models = self.state.models.clone().unwrap_or_default();
         if models.is_empty() {
             ui.spinner();
@@ -55,18 +66,6 @@ impl App {
         egui::CollapsingHeader::new(kit::medium("How models are loaded", 13.5)).show(ui, |ui| {
             self.loading_options(ui);
         });
-        kit::section(ui, "More models");
-        let weak = Tokens::of(ui.visuals()).weak;
-        ui.label(
-            RichText::new(
-                "Lapidary cannot download models yet. Get a Gemma 2 .gguf file or folder from Hugging Face with your browser or \
-                 its own tools, accept Google's terms there, and drop it here. What those tools keep in their cache is listed \
-                 above.",
-            )
-            .color(weak),
-        );
-        ui.hyperlink_to("Gemma terms of use", "https://ai.google.dev/gemma/terms");
-        ui.add_space(24.0);
     }
 
     fn model_card(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {

@@ -17,6 +17,8 @@ pub(crate) struct Tokens {
     pub(crate) hover: Color32,
     /// The selected row of a list.
     pub(crate) selected: Color32,
+    /// The ground of text that is looked for.
+    pub(crate) found: Color32,
     /// Borders and separators.
     pub(crate) line: Color32,
     /// Text.
@@ -52,6 +54,7 @@ impl Tokens {
         code: rgb(0x101115),
         hover: rgb(0x262930),
         selected: rgb(0x22304d),
+        found: rgb(0x4a3d12),
         line: rgb(0x2b2e36),
         text: rgb(0xe7e9ee),
         mid: rgb(0xa9aebb),
@@ -72,6 +75,7 @@ impl Tokens {
         code: rgb(0xf6f7f9),
         hover: rgb(0xe9ecf1),
         selected: rgb(0xe5edfc),
+        found: rgb(0xffe9a8),
         line: rgb(0xe1e4ea),
         text: rgb(0x1b1e25),
         mid: rgb(0x4d5462),
@@ -138,6 +142,9 @@ mod tests {
                     let reached = contrast(text, ground);
                     assert!(reached >= 4.5, "{theme}: {name} on {ground_name} has {reached:.2}");
                 }
+            }
+            for text in [tokens.text, tokens.accent_text] {
+                assert!(contrast(text, tokens.found) >= 4.0, "{theme}: text that was found");
             }
             assert!(contrast(tokens.on_accent, tokens.accent) >= 4.5, "{theme}: the primary button");
         }

@@ -88,7 +88,7 @@ fn shortcuts_about_and_privacy_are_shown() {
     window.sees("Shift+Enter");
     window.press_last("Close");
     assert!(!window.shows("Shift+Enter"));
-    for (name, text) in [("About", "MIT or Apache-2.0"), ("Privacy", "makes no network call at all")] {
+    for (name, text) in [("About", "MIT or Apache-2.0"), ("Privacy", "huggingface.co")] {
         window.press("More");
         window.press(name);
         window.sees(text);

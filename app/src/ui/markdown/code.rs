@@ -21,8 +21,8 @@ const HEADER_HEIGHT: f32 = 34.0;
 const PADDING: Margin = Margin { left: 14, right: 14, top: 8, bottom: 10 };
 const RADIUS: u8 = 10;
 /// Icons by their places in the font "icons".
-const COPY: (char, &str) = ('\u{e09e}', "Copy");
-const COPIED: (char, &str) = ('\u{e06c}', "Copied");
+const COPY: (char, &str) = (icons::COPY, "Copy");
+const COPIED: (char, &str) = (icons::CHECK, "Copied");
 const WRAP: (char, &str) = ('\u{e198}', "Wrap");
 /// How long the button shows that the code was copied, in seconds.
 const COPIED_SECONDS: f64 = 1.5;

@@ -23,6 +23,7 @@ use egui::Color32;
 
 pub(super) use document::Documents;
 pub(super) use draw::draw_block;
+pub(super) use text::mark_found;
 
 /// The colours of a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +38,8 @@ pub(super) struct Palette {
     pub(super) code_bg: Color32,
     /// Frames and rules.
     pub(super) line: Color32,
+    /// The background of text that is looked for.
+    pub(super) found: Color32,
     /// The background of the message.
     pub(super) bg: Color32,
 }
@@ -46,6 +49,8 @@ pub(super) struct Palette {
 pub(super) struct Resources {
     formulas: formulas::Formulas,
     highlights: highlight::Highlights,
+    /// The text that is looked for, whose places are marked; empty for none.
+    pub(super) wanted: String,
 }
 
 impl Resources {

@@ -135,10 +135,10 @@ impl LaidOut {
     }
 
     /// Draws it in the width of the ui.
-    pub(super) fn draw(self, ui: &mut Ui, palette: &Palette) {
+    pub(super) fn draw(self, ui: &mut Ui, palette: &Palette, wanted: &str) {
         for part in self.parts {
             match part {
-                LaidOutPart::Lines(galley, marks) => draw_lines(ui, galley, &marks, &self.look, palette),
+                LaidOutPart::Lines(galley, marks) => draw_lines(ui, galley, &marks, &self.look, palette, wanted),
                 LaidOutPart::Display(tex, formula) => {
                     ui.add_space(DISPLAY_SPACE);
                     if formula.size.x > ui.available_width() {
@@ -157,10 +157,17 @@ impl LaidOut {
 
 /// Draws a text in the width of the ui.
 pub(super) fn paragraph(ui: &mut Ui, text: &Inline, look: &Look, pen: &mut Pen<'_>) {
-    LaidOut::new(ui, text, look, ui.available_width(), pen).draw(ui, pen.palette);
+    LaidOut::new(ui, text, look, ui.available_width(), pen).draw(ui, pen.palette, &pen.resources.wanted);
 }
 
-fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, palette: &Palette) {
+fn draw_lines(
+    ui: &mut Ui,
+    galley: Arc<Galley>,
+    marks: &[Mark],
+    look: &Look,
+    palette: &Palette,
+    wanted: &str,
+) {
     let size = if look.align == Align::LEFT { galley.size() } else { vec2(ui.available_width(), galley.size().y) };
     let (rect, response) = ui.allocate_exact_size(size, text_sense(ui));
     let role = if look.level > 0 { Role::Heading } else { Role::Label };
@@ -177,6 +184,7 @@ fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, pal
         for mark in marks {
             backgrounds(ui, &galley, corner, mark, look, palette);
         }
+        mark_found(ui, &galley, corner, wanted, palette.found);
     }
     let text = galley.clone();
     select_and_paint(ui, &response, corner, galley, look.color);
@@ -263,6 +271,25 @@ fn backgrounds(ui: &Ui, galley: &Galley, corner: Pos2, mark: &Mark, look: &Look,
                 let at = pos2(stretch.rect.left() - PADDING, line - formula.ascent) + corner.to_vec2();
                 formula.paint(ui, at, look.color);
             }
+        }
+    }
+}
+
+/// The most places that are marked in one paragraph.
+const MAX_MARKED: usize = 200;
+
+/// Paints a ground behind a text that is looked for.
+pub(in crate::ui) fn mark_found(ui: &Ui, galley: &Galley, corner: Pos2, wanted: &str, ground: Color32) {
+    if wanted.is_empty() {
+        return;
+    }
+    let text = galley.text();
+    for bytes in crate::chats::find_ignoring_case(text, wanted, MAX_MARKED) {
+        let from = text[..bytes.start].chars().count();
+        let chars = from..from + text[bytes].chars().count();
+        for stretch in stretches(galley, &chars) {
+            let rect = stretch.rect.expand2(vec2(1.0, 1.0)).translate(corner.to_vec2());
+            ui.painter().rect_filled(rect, CornerRadius::same(3), ground);
         }
     }
 }

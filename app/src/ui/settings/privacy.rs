@@ -9,7 +9,12 @@ pub(super) fn page(ui: &mut Ui) {
     ui.add_space(8.0);
     ui.label("Everything runs on this machine: the model, the chats, the search.");
     kit::section(ui, "What goes over the network");
-    ui.label("Nothing. This version makes no network call at all: it downloads nothing and sends nothing.");
+    ui.label("Nothing, until you search for a model or download one on the page of models. Then these hosts are contacted:");
+    for host in crate::hub::HOSTS {
+        ui.label(RichText::new(host.name).monospace());
+        kit::hint(ui, host.when);
+    }
+    kit::hint(ui, "The variable HF_ENDPOINT puts another hub in place of the first.");
     ui.label("Links in a reply open in your browser when you click them. Pictures in a reply are not loaded.");
     kit::section(ui, "What is kept");
     if let Some(folder) = crate::last_model::data_folder() {

@@ -1,0 +1,174 @@
+//! Searching the hub and downloading models.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::State;
+use crate::hub::worker::{Command, Downloads, Event, Name, Planned};
+use crate::hub::{Found, HubError, Progress, terms};
+
+/// A download, as far as the window shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Download {
+    /// It runs; `None` until the first report.
+    Running(Option<Progress>),
+    /// It was paused. What came is kept.
+    Paused,
+    /// It failed, and why, as a sentence. What came is kept.
+    Failed(String),
+    /// It is in the cache.
+    Done,
+}
+
+/// What a download would consist of, or why that cannot be told, as a sentence.
+pub type PlanResult = Result<Box<Planned>, String>;
+
+/// A search of the hub.
+#[derive(Debug, Default)]
+pub struct HubSearch {
+    /// The words that were searched for last.
+    pub words: String,
+    /// What was found; `None` before the first search and while one runs.
+    pub found: Option<Result<Vec<Found>, String>>,
+}
+
+/// What the window knows about models on the hub.
+#[derive(Default)]
+pub struct Hub {
+    downloads: Option<Downloads>,
+    plans: HashMap<Name, Option<PlanResult>>,
+    /// The downloads of this session, by name.
+    pub active: BTreeMap<Name, Download>,
+    /// The search.
+    pub search: HubSearch,
+    /// The model whose terms are shown, before its download.
+    pub asks_terms: Option<Name>,
+}
+
+impl Hub {
+    /// What a download would consist of; `None` before it was asked for and while it is found out.
+    pub fn plan(&self, name: &str) -> Option<&PlanResult> {
+        self.plans.get(name)?.as_ref()
+    }
+
+    /// Whether a plan was asked for and has not come.
+    pub fn is_planning(&self, name: &str) -> bool {
+        self.plans.get(name).is_some_and(Option::is_none)
+    }
+
+    fn send(&mut self, command: Command) {
+        if let Some(downloads) = &mut self.downloads {
+            downloads.send(command);
+        }
+    }
+}
+
+impl State {
+    /// Lets the window search the hub and download from it. Without this call it never opens a connection.
+    pub fn set_downloads(&mut self, downloads: Downloads) {
+        self.hub.downloads = Some(downloads);
+    }
+
+    /// Searches the hub for words.
+    pub fn search_hub(&mut self, words: &str) {
+        self.hub.search = HubSearch { words: words.to_owned(), found: None };
+        self.hub.send(Command::Search(words.to_owned()));
+    }
+
+    /// Finds out what a download would consist of, and whether the model fits.
+    pub fn plan_download(&mut self, name: &str) {
+        self.hub.plans.insert(name.to_owned(), None);
+        self.hub.send(Command::Plan(name.to_owned()));
+    }
+
+    /// Starts a download, or goes on with one. If the model is under terms that were not accepted yet, they are shown first.
+    pub fn start_download(&mut self, name: &str) {
+        self.hub.active.insert(name.to_owned(), Download::Running(None));
+        self.hub.send(Command::Start(name.to_owned()));
+    }
+
+    /// Accepts the terms that are shown, and starts the download that asked for them.
+    pub fn accept_terms(&mut self) {
+        let Some(name) = self.hub.asks_terms.take() else { return };
+        let accepted = match crate::data_folder::data_folder() {
+            Some(data) => terms::accept(&data).map_err(|error| error.to_string()),
+            None => Err("this system has no folder for user data".to_owned()),
+        };
+        match accepted {
+            Ok(()) => self.start_download(&name),
+            Err(reason) => self.notify_error(&format!("The terms could not be accepted: {reason}.")),
+        }
+    }
+
+    /// Pauses a download, and keeps what came.
+    pub fn pause_download(&mut self, name: &str) {
+        self.hub.send(Command::Pause(name.to_owned()));
+    }
+
+    /// Cancels a download, and deletes what came of files that are not complete.
+    pub fn cancel_download(&mut self, name: &str) {
+        self.hub.send(Command::Cancel(name.to_owned()));
+    }
+
+    /// Handles all waiting events of the hub.
+    pub(super) fn tick_downloads(&mut self) {
+        while let Some(event) = self.hub.downloads.as_mut().and_then(Downloads::event) {
+            self.on_hub_event(event);
+        }
+    }
+
+    fn on_hub_event(&mut self, event: Event) {
+        let sentence = |error: HubError| sentence(&error.to_string());
+        match event {
+            Event::Found(words, found) => {
+                if words == self.hub.search.words {
+                    self.hub.search.found = Some(found.map_err(sentence));
+                }
+            }
+            Event::Planned(name, planned) => {
+                self.hub.plans.insert(name, Some(planned.map_err(sentence)));
+            }
+            Event::Progress(name, progress) => {
+                self.hub.active.insert(name, Download::Running(Some(progress)));
+            }
+            Event::Done(name, path) => {
+                self.notify(&format!("{name} is on this machine now."));
+                self.hub.active.insert(name, Download::Done);
+                self.settings.remember_model(&path);
+                self.refresh_lists();
+            }
+            Event::Paused(name) => {
+                self.hub.active.insert(name, Download::Paused);
+            }
+            Event::Cancelled(name) => {
+                self.hub.active.remove(&name);
+            }
+            Event::Failed(name, HubError::TermsNotAccepted { .. }) => {
+                self.hub.active.remove(&name);
+                self.hub.asks_terms = Some(name);
+            }
+            Event::Failed(name, error) => {
+                let reason = sentence(error);
+                self.notify_error(&format!("{name}: {reason}"));
+                self.hub.active.insert(name, Download::Failed(reason));
+            }
+        }
+    }
+}
+
+/// An error message as a sentence.
+fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let text = format!("{first}{}", letters.as_str());
+    if text.ends_with(['.', '!', '?']) { text } else { text + "." }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn messages_become_sentences() {
+        assert_eq!(super::sentence("the hub is down; try again"), "The hub is down; try again.");
+        assert_eq!(super::sentence("Done."), "Done.");
+        assert_eq!(super::sentence(""), ".");
+    }
+}

@@ -1,0 +1,340 @@
+//! The part of the page of models where they are found and downloaded.
+
+use std::sync::LazyLock;
+
+use egui::{Align, Layout, Margin, RichText, Ui, vec2};
+use lapidary_engine::gpu::Capabilities;
+use lapidary_engine::{LoadOptions, Recipe};
+
+use super::models::memory_bar;
+use super::tokens::Tokens;
+use super::{App, icons, kit};
+use crate::hub::{Entry, Kind, Phase, Verdict, catalogue, duration, terms};
+use crate::state::Download;
+use crate::worker::MemoryEstimate;
+
+/// The format that is proposed: close to lossless, at a third of the memory.
+const PROPOSED: Recipe = Recipe::Q4KM;
+/// The context that a proposal must leave room for, in tokens.
+const CONTEXT: usize = 8192;
+
+/// What a model of the catalogue takes, in the proposed format.
+struct Priced {
+    entry: &'static Entry,
+    recipe: Recipe,
+    bytes: u64,
+    memory: MemoryEstimate,
+}
+
+/// The models of the catalogue with their prices, which depend on no device.
+static PRICED: LazyLock<Vec<Priced>> = LazyLock::new(|| {
+    let price = |entry: &'static Entry| {
+        let recipes = entry.recipes();
+        let recipe = recipes.iter().copied().find(|recipe| *recipe == PROPOSED).or(recipes.first().copied())?;
+        let files = entry.files(recipe).ok()?;
+        let context = Some(CONTEXT.min(files.config().context_length));
+        let options = LoadOptions { context, ..LoadOptions::default() };
+        let memory = files.memory(&options, &Capabilities::webgpu()).ok()?;
+        let sequence = memory.sequence + memory.activations;
+        let memory = MemoryEstimate { weights: memory.weights, sequence, device_memory: None };
+        Some(Priced { entry, recipe, bytes: entry.bytes(recipe).ok()?, memory })
+    };
+    catalogue().iter().filter_map(price).collect()
+});
+
+/// The largest model that answers and fits a device with this memory, without crowding it.
+fn recommended(memory: Option<u64>) -> Option<&'static Priced> {
+    let fits = |priced: &&Priced| {
+        let needed = priced.memory.weights + priced.memory.sequence;
+        priced.entry.kind == Kind::Instruct && Verdict::of(needed, memory) == Verdict::Fits
+    };
+    PRICED.iter().filter(fits).max_by_key(|priced| priced.memory.weights)
+}
+
+impl App {
+    pub(super) fn get_models(&mut self, ui: &mut Ui) {
+        self.hub_search(ui);
+        if self.state.hub.search.words.is_empty() {
+            let memory = self.device_memory();
+            let best = recommended(memory).map(|priced| priced.entry.name.as_str());
+            for priced in PRICED.iter() {
+                self.catalogue_card(ui, priced, memory, best == Some(priced.entry.name.as_str()));
+            }
+        } else {
+            self.search_results(ui);
+        }
+        ui.add_space(6.0);
+        kit::hint(ui, "Models come from the Hugging Face hub and are kept in the cache that its programs share.");
+        ui.hyperlink_to("Gemma terms of use", terms::TERMS);
+    }
+
+    /// Bytes of the device's memory, if its API says.
+    fn device_memory(&self) -> Option<u64> {
+        self.state.loaded().and_then(|loaded| loaded.memory.device_memory)
+    }
+
+    fn hub_search(&mut self, ui: &mut Ui) {
+        ui.horizontal(|ui| {
+            let width = ui.available_width() - 100.0;
+            let field = egui::TextEdit::singleline(&mut self.hub_words).desired_width(width).margin(vec2(10.0, 8.0));
+            let field = field.hint_text("Search the hub, or paste org/repo, org/repo:file or an address");
+            let field = ui.add(field).accessible_name("Search the hub");
+            let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+            if kit::primary(ui, "Search").clicked() || entered {
+                let words = self.hub_words.trim().to_owned();
+                self.state.search_hub(&words);
+                if words.contains('/') {
+                    self.state.plan_download(&words);
+                }
+            }
+        });
+        ui.add_space(4.0);
+    }
+
+    fn search_results(&mut self, ui: &mut Ui) {
+        let words = self.state.hub.search.words.clone();
+        if kit::ghost(ui, "Back to the catalogue").clicked() {
+            self.state.hub.search.words.clear();
+            self.hub_words.clear();
+            return;
+        }
+        if words.contains('/') {
+            self.repository_card(ui, &words, "what you named");
+        }
+        match &self.state.hub.search.found {
+            None => {
+                ui.spinner();
+            }
+            Some(Err(reason)) => {
+                let danger = Tokens::of(ui.visuals()).danger;
+                ui.label(RichText::new(reason).color(danger));
+            }
+            Some(Ok(found)) if found.is_empty() => {
+                kit::hint(ui, "The hub has no model of that name that holds GGUF or safetensors files.");
+            }
+            Some(Ok(found)) => {
+                let rows: Vec<(String, String)> = found
+                    .iter()
+                    .map(|found| {
+                        let kinds = [(found.gguf, "GGUF"), (found.safetensors, "safetensors")];
+                        let kinds: Vec<&str> = kinds.iter().filter(|(has, _)| *has).map(|(_, kind)| *kind).collect();
+                        let gate = if found.gated { ", asks for an account" } else { "" };
+                        let downloads = kit::with_thousands(found.downloads as usize);
+                        (found.repo.to_string(), format!("{}, {downloads} downloads a month{gate}", kinds.join(" and ")))
+                    })
+                    .collect();
+                for (name, note) in rows {
+                    self.repository_card(ui, &name, &note);
+                }
+            }
+        }
+    }
+
+    /// A repository of the hub, whose size and fit are looked up when the person asks.
+    fn repository_card(&mut self, ui: &mut Ui, name: &str, note: &str) {
+        let tokens = Tokens::of(ui.visuals());
+        kit::card(ui).inner_margin(Margin::symmetric(16, 12)).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.horizontal(|ui| {
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    self.download_button(ui, name);
+                    if self.state.hub.plan(name).is_none()
+                        && !self.state.hub.is_planning(name)
+                        && ui.button("Look").accessible_name(format!("Look at {name}")).clicked()
+                    {
+                        self.state.plan_download(name);
+                    }
+                    ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                        ui.spacing_mut().item_spacing.y = 2.0;
+                        ui.add(egui::Label::new(kit::semibold(name, 14.0)).truncate());
+                        ui.add(egui::Label::new(RichText::new(note).size(12.5).color(tokens.weak)).truncate());
+                    });
+                });
+            });
+            self.plan(ui, name);
+            self.progress(ui, name);
+        });
+    }
+
+    fn catalogue_card(&mut self, ui: &mut Ui, priced: &Priced, memory: Option<u64>, best: bool) {
+        let tokens = Tokens::of(ui.visuals());
+        let name = format!("{}:{}", priced.entry.name, priced.recipe.name());
+        let frame = kit::card(ui).inner_margin(Margin::symmetric(16, 12));
+        let frame = if best { frame.stroke(egui::Stroke::new(1.0, tokens.accent_text)) } else { frame };
+        frame.show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.horizontal(|ui| {
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    self.download_button(ui, &name);
+                    ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                        ui.spacing_mut().item_spacing.y = 3.0;
+                        ui.horizontal(|ui| {
+                            ui.spacing_mut().item_spacing.x = 6.0;
+                            ui.label(kit::semibold(&priced.entry.title, 15.0));
+                            kit::chip(ui, priced.recipe.name(), tokens.mid);
+                            if priced.entry.kind == Kind::Base {
+                                kit::chip(ui, "base: continues texts, does not chat", tokens.warn);
+                            }
+                            if best {
+                                kit::chip(ui, "recommended here", tokens.accent_text);
+                            }
+                        });
+                        let text = format!("{} {} to download.", priced.entry.purpose, kit::size(priced.bytes));
+                        ui.add(egui::Label::new(RichText::new(text).size(13.0).color(tokens.mid)).wrap());
+                    });
+                });
+            });
+            memory_bar(ui, priced.memory, memory);
+            self.progress(ui, &name);
+        });
+    }
+
+    /// The button that starts a download or goes on with one.
+    fn download_button(&mut self, ui: &mut Ui, name: &str) {
+        let (text, enabled) = match self.state.hub.active.get(name) {
+            None => ("Download", true),
+            Some(Download::Running(_)) => ("Downloading…", false),
+            Some(Download::Paused) => ("Go on", true),
+            Some(Download::Failed(_)) => ("Try again", true),
+            Some(Download::Done) => ("Done", false),
+        };
+        let response = ui.add_enabled(enabled, egui::Button::new(text)).accessible_name(format!("{text} {name}"));
+        if response.clicked() {
+            self.state.start_download(name);
+        }
+    }
+
+    /// What a download would consist of.
+    fn plan(&mut self, ui: &mut Ui, name: &str) {
+        let tokens = Tokens::of(ui.visuals());
+        if self.state.hub.is_planning(name) {
+            ui.spinner();
+        }
+        match self.state.hub.plan(name) {
+            None => {}
+            Some(Err(reason)) => {
+                ui.label(RichText::new(reason).size(13.0).color(tokens.danger));
+            }
+            Some(Ok(planned)) => {
+                let (total, count) = (planned.plan.total(), planned.plan.files.len());
+                let files = if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
+                let text = format!("{files}, {} to download", kit::size(total - planned.present));
+                ui.label(RichText::new(text).size(13.0).color(tokens.mid));
+                match &planned.fit {
+                    Some(Err(reason)) => {
+                        ui.label(RichText::new(format!("It cannot run here: {reason}.")).size(13.0).color(tokens.danger));
+                    }
+                    Some(Ok(fit)) => {
+                        if let Some(row) = fit.rows.first() {
+                            let sequence = row.memory.sequence + row.memory.activations;
+                            let estimate =
+                                MemoryEstimate { weights: row.memory.weights, sequence, device_memory: None };
+                            memory_bar(ui, estimate, fit.device_memory);
+                        }
+                    }
+                    None => {}
+                }
+                if let Some(reason) = &planned.no_room {
+                    ui.label(RichText::new(reason.to_string()).size(13.0).color(tokens.danger));
+                }
+            }
+        }
+    }
+
+    /// How far a download has come, and its buttons.
+    fn progress(&mut self, ui: &mut Ui, name: &str) {
+        let tokens = Tokens::of(ui.visuals());
+        let (mut pause, mut cancel) = (false, false);
+        match self.state.hub.active.get(name) {
+            None => {}
+            Some(Download::Done) => {
+                ui.label(RichText::new("It is listed under “On this machine”.").size(13.0).color(tokens.ok));
+            }
+            Some(Download::Failed(reason)) => {
+                ui.label(RichText::new(reason).size(13.0).color(tokens.danger));
+                cancel = kit::ghost(ui, "Delete what came").clicked();
+            }
+            Some(Download::Paused) => {
+                ui.horizontal(|ui| {
+                    kit::hint(ui, "Paused; what came is kept.");
+                    cancel = kit::ghost(ui, "Delete what came").clicked();
+                });
+            }
+            Some(Download::Running(progress)) => {
+                let share = progress.as_ref().map_or(0.0, |now| now.done as f32 / now.total.max(1) as f32);
+                let width = (ui.available_width() - 80.0).max(60.0);
+                ui.horizontal(|ui| {
+                    kit::meter(ui, share, width, 6.0, tokens.accent_text, &format!("Downloading {name}"));
+                    pause = kit::small_icon_button(ui, true, icons::SQUARE, "Pause the download").clicked();
+                    cancel = kit::small_icon_button(ui, true, icons::X, "Cancel the download").clicked();
+                });
+                let text = progress.as_ref().map_or_else(|| "Asking the hub…".to_owned(), progress_text);
+                ui.label(RichText::new(text).size(12.5).color(tokens.mid));
+            }
+        }
+        if pause {
+            self.state.pause_download(name);
+        }
+        if cancel {
+            self.state.cancel_download(name);
+        }
+    }
+
+    /// The terms, before the first download of a model that is under them.
+    pub(super) fn terms_dialog(&mut self, ctx: &egui::Context) {
+        let Some(name) = self.state.hub.asks_terms.clone() else { return };
+        let mut accept = false;
+        let close = kit::dialog(ctx, "Gemma's terms of use", 520.0, |ui| {
+            ui.label(terms::SUMMARY);
+            ui.hyperlink_to("The terms", terms::TERMS);
+            ui.hyperlink_to("What they forbid", terms::FORBIDDEN_USES);
+            ui.add_space(8.0);
+            accept = kit::primary(ui, "Accept and download").clicked();
+            kit::hint(ui, format!("{name} is downloaded after that. The notice is kept beside its files."));
+        });
+        if accept {
+            self.state.accept_terms();
+        } else if close {
+            self.state.hub.asks_terms = None;
+        }
+    }
+}
+
+/// The progress of a download in words.
+fn progress_text(now: &crate::hub::Progress) -> String {
+    let of = format!("{} of {}", kit::size(now.done), kit::size(now.total));
+    match &now.phase {
+        Phase::Checking => format!("{of}, checking what is here"),
+        Phase::Waiting => format!("{of}, another program downloads it"),
+        Phase::Retrying(reason) => format!("{of}, trying again: {reason}"),
+        Phase::Receiving => {
+            let speed = now.speed.map(|speed| format!(", {}/s", kit::size(speed as u64))).unwrap_or_default();
+            let left = now.left.map(|left| format!(", {} left", duration(left))).unwrap_or_default();
+            format!("{of}{speed}{left}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_of_the_catalogue_has_a_price() {
+        assert_eq!(PRICED.len(), catalogue().len());
+        for priced in PRICED.iter() {
+            assert!(priced.memory.weights > priced.bytes / 2, "{}", priced.entry.name);
+        }
+    }
+
+    #[test]
+    fn the_recommended_model_fits_and_is_the_largest_that_does() {
+        assert!(recommended(None).is_none());
+        assert!(recommended(Some(100 << 20)).is_none());
+        let name = |gigabytes: u64| recommended(Some(gigabytes << 30)).map(|priced| priced.entry.name.as_str());
+        let sizes: Vec<u64> =
+            [2, 4, 8, 16, 24, 80].iter().filter_map(|memory| recommended(Some(memory << 30))).map(|p| p.bytes).collect();
+        assert!(sizes.is_sorted() && sizes.len() == 6, "{sizes:?}");
+        assert_ne!(name(4), name(24));
+    }
+}
