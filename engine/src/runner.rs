@@ -34,7 +34,7 @@ impl Runner {
         let inner = &engine.inner;
         let activations = Activations::new(&inner.config, inner.gpu.capabilities(), inner.prefill_chunk, 1);
         let ring = StepRing::new(&inner.gpu).await?;
-        let pace = Pace::new(inner.prefill_chunk, inner.gpu.capabilities().software);
+        let pace = Pace::new(inner.prefill_chunk, inner.gpu.capabilities().discrete);
         Ok(Self { engine: engine.clone(), id: Arc::new(()), activations, ring, pace })
     }
 

@@ -160,7 +160,8 @@ impl Session {
         self.sequence.rewind(0);
         let inner = &engine.inner;
         let gpu = &inner.gpu;
-        let rows = LOGIT_ROWS.min(inner.prefill_chunk);
+        let most = Activations::most_tokens(&inner.config, gpu.capabilities(), true);
+        let rows = LOGIT_ROWS.min(inner.prefill_chunk).min(most);
         let activations = Activations::new(&inner.config, gpu.capabilities(), rows, rows);
         let state = &self.sequence.state;
         let mut r = Recording::new(gpu.capabilities());

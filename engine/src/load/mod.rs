@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 pub use bytes::Bytes;
 pub use gguf::GgufVocab;
 pub use source::{FileSource, ReadFuture, Source};
+pub use synthetic::NoiseRows;
 pub use tensor_id::{LayerTensor, TensorId};
 pub use upload::Uploader;
 pub(crate) use upload::read_rows;
