@@ -209,7 +209,7 @@ impl EngineBuilder {
             check_memory(&files.name(), context, needed, limit)?;
         }
         weights.check_size(&gpu)?;
-        sequence.cache.check_size(&gpu)?;
+        sequence.check_size(&gpu)?;
         let tokenizer = load_tokenizer(&files);
         let usable_vocab = tokenizer.as_ref().map_or(config.vocab_size, |known| known.len().min(config.vocab_size));
         let stop_ids = stop_ids(&config, tokenizer.as_deref().ok());

@@ -18,6 +18,7 @@ pub fn devices() -> &'static [(&'static str, Gpu)] {
     DEVICES.get_or_init(|| {
         [
             ("trusted", false, false, false),
+            ("trusted, as on a GPU", false, false, true),
             ("safe, as on a GPU", false, true, true),
             ("WebGPU limits", true, false, false),
             ("WebGPU limits, safe, as on a GPU", true, true, true),

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Recording, Step, StepRing};
 use crate::load::ModelFiles;
 use crate::model::{Activations, Head, Model, RopeTables, SequenceState, Source, record_body, record_head};
-use crate::ops::{CacheFormat, Mode};
+use crate::ops::{CacheFormat, CacheLayer, Mode};
 
 pub use noise::check_device;
 
@@ -186,7 +186,7 @@ impl Subject<'_> {
     async fn steps(&self) -> Result<Vec<CheckedStep>> {
         let (config, capabilities) = (self.model.config, self.gpu.capabilities());
         let state = SequenceState::new(config, self.cache_format, CONTEXT);
-        for (seed, buffer) in state.cache.buffers().enumerate() {
+        for (seed, buffer) in state.cache.iter().flat_map(CacheLayer::buffers).enumerate() {
             self.gpu.allocate(buffer).await?;
             self.gpu.write(buffer, 0, &noise::cache(self.cache_format, buffer.bytes(), seed));
         }

@@ -9,6 +9,7 @@ mod folder;
 pub mod gguf;
 mod hub;
 mod safetensors;
+mod shapes;
 mod source;
 mod synthetic;
 mod tensor_id;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use bytes::Bytes;
 pub use gguf::GgufVocab;
+pub use shapes::SHAPES;
 pub use source::{FileSource, ReadFuture, Source};
 pub use synthetic::NoiseRows;
 pub use tensor_id::{LayerTensor, TensorId};

@@ -110,7 +110,7 @@ impl NormBench {
         for buffer in written.into_iter().chain([self.int8.buffer(), self.ffn_inner_int8.buffer()]) {
             spoil(gpu, buffer).await?;
         }
-        gpu.run(&mut ring, &plan, &Step::default()).await?;
+        gpu.run_segments(&mut ring, &plan, 0..plan.segments(), &Step::default()).await?;
         let residual = if inner.moved { &self.new_residual } else { &self.residual };
         Ok([self.out.read(gpu, 1).await?, residual.read(gpu, 1).await?].concat())
     }
