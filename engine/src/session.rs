@@ -103,15 +103,6 @@ impl Session {
         Ok(Self { runner, sequence })
     }
 
-    /// [`Session::fork`], blocking.
-    ///
-    /// # Errors
-    /// As for `fork`.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn fork_blocking(&self) -> Result<Self> {
-        pollster::block_on(self.fork())
-    }
-
     /// Generates a continuation of `prompt`, which is the whole sequence from `<bos>` on. The session keeps the prefix
     /// that it shares with the prompt, so a second turn computes only its new tokens.
     ///
@@ -132,15 +123,6 @@ impl Session {
         let sampling = Sampling { max_tokens: Some(1), ..Sampling::greedy() };
         self.generate(prompt, &sampling)?.next().await?;
         self.runner.activations.logits.read(&self.runner.engine.inner.gpu, 1).await
-    }
-
-    /// [`Session::next_logits`], blocking.
-    ///
-    /// # Errors
-    /// As for `next_logits`.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn next_logits_blocking(&mut self, prompt: &[u32]) -> Result<Vec<f32>> {
-        pollster::block_on(self.next_logits(prompt))
     }
 
     /// Computes the logits of every position of `tokens` from `first` on, starting with an empty cache. `sink` gets

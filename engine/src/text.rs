@@ -98,15 +98,6 @@ impl TextGeneration<'_> {
         self.text.next(&mut self.session.runner, &mut self.session.sequence).await
     }
 
-    /// [`TextGeneration::next`], blocking.
-    ///
-    /// # Errors
-    /// As for `next`.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn next_blocking(&mut self) -> Result<Option<String>> {
-        pollster::block_on(self.next())
-    }
-
     /// The bytes of an incomplete character, as U+FFFD, for a caller who stops before the end.
     pub fn rest(&mut self) -> Option<String> {
         self.text.rest()

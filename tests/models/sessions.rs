@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use lapidary_engine::model::Kernels;
+use lapidary_engine::ops::Way;
 use lapidary_engine::{Decoding, Engine, Error, Finish, Runner, Sampling};
 use lapidary_tests::{block_on, reply};
 
@@ -157,6 +159,15 @@ fn loading_can_be_cancelled_and_limited() {
     assert!(matches!(limited.err(), Some(Error::OutOfMemory { .. })));
     let endless = builder("tiny-random-gemma2").context(10_000).build_blocking();
     assert!(matches!(endless.err(), Some(Error::Setting { field: "context", .. })));
+    // A kernel for other steps would write out of bounds.
+    for wrong in [
+        Kernels { decode: Way::FLOAT_PREFILL, ..Kernels::FLOAT },
+        Kernels { small_batch: Some(Way::FLOAT_DECODE), ..Kernels::FLOAT },
+        Kernels { prefill: Way::FLOAT_DECODE, ..Kernels::FLOAT },
+    ] {
+        let refused = builder("tiny-random-gemma2").kernels(wrong).build_blocking();
+        assert!(matches!(refused.err(), Some(Error::Setting { field: "kernel", .. })), "{wrong:?}");
+    }
 }
 
 #[test]

@@ -21,13 +21,13 @@ const WARM_UP_MS: f64 = 150.0;
 /// What is measured for a choice.
 enum Bench {
     Products(ProductBench),
-    Norms(NormBench),
+    Norms(Box<NormBench>),
 }
 
 impl Bench {
     async fn new(gpu: &Gpu, format: WeightFormat, choice: Choice) -> Result<Self> {
         Ok(match choice {
-            Choice::Norms => Self::Norms(NormBench::new(gpu, format).await?),
+            Choice::Norms => Self::Norms(Box::new(NormBench::new(gpu, format).await?)),
             _ => Self::Products(ProductBench::new(gpu, format, choice.mode()).await?),
         })
     }
