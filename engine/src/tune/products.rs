@@ -66,13 +66,16 @@ impl ProductBench {
         let layer_bytes: u64 = products.iter().map(|product| product.weights[0].bytes()).sum();
         // The products of a chunk of a prompt do not wait for weights.
         let layers = if mode == Mode::Prefill { 1 } else { bytes.div_ceil(layer_bytes) };
-        'layers: for _ in 1..layers {
-            for (product, (weights, rows)) in products.iter_mut().zip(&noise) {
-                // The matrices that fit have to do.
-                match fitting(weights.matrix(gpu, *rows).await)? {
-                    Some(matrix) => product.weights.push(matrix),
-                    None => break 'layers,
-                }
+        'layers: for layer in 1..layers as usize {
+            for (i, (weights, rows)) in noise.iter().enumerate() {
+                let Some(matrix) = fitting(weights.matrix(gpu, *rows).await)? else {
+                    // The layers that fit have to do. Without the last one there is room for what else is needed.
+                    for product in &mut products {
+                        product.weights.truncate(1.max(layer - 1));
+                    }
+                    break 'layers;
+                };
+                products[i].weights.push(matrix);
             }
         }
         let mut bench = Self { mode, tokens: tokens.min(Self::FEW_TOKENS), products };
@@ -118,11 +121,8 @@ impl ProductBench {
             .collect();
         for layer in 0..layers {
             for (product, (products, operand)) in self.products.iter().zip(&operands) {
-                // Memory may have ended within the last layer.
-                if let Some(weights) = product.weights.get(layer) {
-                    r.begin_segment();
-                    products.record(&mut r, *operand, &[(weights, 0)], &product.out);
-                }
+                r.begin_segment();
+                products.record(&mut r, *operand, &[(&product.weights[layer], 0)], &product.out);
             }
         }
         r.finish(gpu, ring).await
@@ -149,7 +149,6 @@ impl ProductBench {
                 return Ok(None);
             }
         }
-        let layers = self.products.iter().map(|product| product.weights.len()).max();
-        self.layers(gpu, ring, kernels, layers.unwrap_or(0)).await.map(Some)
+        self.layers(gpu, ring, kernels, self.products[0].weights.len()).await.map(Some)
     }
 }
