@@ -67,9 +67,9 @@ pub(super) async fn measure(
     Ok(ms.into_iter().zip(fits).map(|(ms, fits)| fits.then_some(ms)).collect())
 }
 
-/// How a plan is repeated in a measurement.
+/// How a measurement divides a plan into submits.
 #[derive(Clone, Copy)]
-struct Pace {
+struct Submit {
     /// Segments per submit.
     segments: usize,
     /// Repetitions of a submit's segments.
@@ -85,22 +85,22 @@ async fn race(gpu: &Gpu, ring: &mut StepRing, plans: &[Option<Plan>], step: &Ste
             gpu.run_segments(ring, plan, i..i + 1, step).await?;
         }
     }
-    let mut paces = vec![Pace { segments: 1, times: 1 }; plans.len()];
+    let mut submits = vec![Submit { segments: 1, times: 1 }; plans.len()];
     let mut best = vec![f64::INFINITY; plans.len()];
     for run in 0..RUNS + 2 {
-        for ((plan, pace), best) in plans.iter().zip(&mut paces).zip(&mut best) {
+        for ((plan, submit), best) in plans.iter().zip(&mut submits).zip(&mut best) {
             let Some(plan) = plan else { continue };
             let all = plan.segments();
             let started = Instant::now();
-            for first in (0..all).step_by(pace.segments) {
-                let segments = first..all.min(first + pace.segments);
-                gpu.run_repeatedly(ring, plan, segments, step, pace.times).await?;
+            for first in (0..all).step_by(submit.segments) {
+                let segments = first..all.min(first + submit.segments);
+                gpu.run_repeatedly(ring, plan, segments, step, submit.times).await?;
             }
-            let ms = started.elapsed().as_secs_f64() * 1e3 / pace.times as f64;
+            let ms = started.elapsed().as_secs_f64() * 1e3 / submit.times as f64;
             match run {
-                0 => pace.segments = ((all as f64 * SUBMIT_MS / ms) as usize).clamp(1, all),
+                0 => submit.segments = ((all as f64 * SUBMIT_MS / ms) as usize).clamp(1, all),
                 // Many short submits are long enough together.
-                1 if pace.segments == all => pace.times = ((RUN_MS / ms).ceil() as usize).clamp(1, MOST_REPEATS),
+                1 if submit.segments == all => submit.times = ((RUN_MS / ms).ceil() as usize).clamp(1, MOST_REPEATS),
                 1 => {}
                 _ => *best = best.min(ms),
             }
