@@ -77,7 +77,7 @@ impl Reply<'_> {
     /// [`Error::OutOfMemory`] if there is no memory for the conversation, [`Error::DeviceLost`] or [`Error::Gpu`] if
     /// the device fails, and [`Error::NoToken`] if all logits are NaN. The text so far is kept.
     pub async fn next(&mut self) -> Result<Option<String>> {
-        if self.text.has_ended() {
+        if self.text.ended {
             return Ok(None);
         }
         if self.chat.session.is_none() {
@@ -109,11 +109,11 @@ impl Reply<'_> {
 
     /// Why the reply ended, once it has.
     pub fn finish(&self) -> Option<Finish> {
-        self.text.finish()
+        self.text.decoding.finish()
     }
 
     /// How long the reply has taken so far.
     pub fn timings(&self) -> Timings {
-        self.text.timings()
+        self.text.decoding.timings()
     }
 }

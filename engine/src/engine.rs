@@ -9,8 +9,7 @@ use crate::gpu::{DeviceOptions, Gpu};
 use crate::load::{ChatTemplate, ModelFiles, TokenizerSource};
 use crate::model::{Activations, Kernels, Model, RopeTables, SequenceState, Weights};
 use crate::ops::CacheFormat;
-use crate::options::{LoadOptions, too_large};
-use crate::pace::default_prefill_chunk;
+use crate::options::{LoadOptions, prefill_chunk, too_large};
 use crate::quant::{Matrix, WeightFormat};
 use crate::tokenizer::Tokenizer;
 use crate::tune::{ActivationFormat, Tuning};
@@ -160,7 +159,8 @@ impl EngineBuilder {
         self
     }
 
-    /// The most tokens of a prompt per step. Default: 512, and 256 on a software adapter.
+    /// The most tokens of a prompt per step. Default: 512, and 256 on a software adapter. It is fewer where the device cannot
+    /// bind the activations of so many.
     pub fn prefill_chunk(mut self, tokens: usize) -> Self {
         self.prefill_chunk = Some(tokens);
         self
@@ -179,21 +179,22 @@ impl EngineBuilder {
     ///   [`Error::Unsupported`] if the model's files cannot be used.
     /// - [`Error::NoAdapter`] or [`Error::Adapter`] if no adapter can run the model.
     /// - [`Error::OutOfMemory`] if the model does not fit the device.
-    /// - [`Error::Setting`] if an option is out of range.
+    /// - [`Error::Setting`] if an option is out of range, or a kernel is not for the steps that it should compute.
     /// - [`Error::Cancelled`] if the progress callback returns false.
     ///
     /// A missing or damaged tokenizer is not an error here, but of [`Engine::tokenizer`].
     pub async fn build(self) -> Result<Engine> {
-        let Self { source, options, kernels, tuning_folder, device, gpu, memory_limit, prefill_chunk, .. } = self;
+        let Self { source, options, kernels, tuning_folder, device, gpu, memory_limit, .. } = self;
         let files = match source {
             Source::Path(path) => ModelFiles::open(&path)?,
             Source::Files(files) => *files,
         };
         let config = files.config().clone();
         let context = options.context_of(&config)?;
-        if prefill_chunk == Some(0) {
+        if self.prefill_chunk == Some(0) {
             return Err(Error::Setting { field: "prefill chunk", value: "0".into(), expected: "at least 1" });
         }
+        kernels.map_or(Ok(()), Kernels::check)?;
         let gpu = match gpu {
             Some(gpu) => gpu,
             None => Gpu::open(&device).await?,
@@ -202,9 +203,7 @@ impl EngineBuilder {
         let weights = Weights::new(&files, options.weights, self.max_shard_bytes, gpu.capabilities())?;
         let sequence = SequenceState::new(&config, cache_format, context);
         let tables = RopeTables::new(&config, context);
-        // One dimension of a grid has at most 65,535 workgroups.
-        let chunk = prefill_chunk.unwrap_or_else(|| default_prefill_chunk(gpu.capabilities().software));
-        let prefill_chunk = chunk.min(context).min(65_535);
+        let prefill_chunk = prefill_chunk(self.prefill_chunk, context, &config, gpu.capabilities());
         if let Some(limit) = memory_limit.or_else(|| gpu.memory_bytes()) {
             let activations = Activations::new(&config, gpu.capabilities(), prefill_chunk, 1);
             let needed = weights.bytes() + tables.bytes() + sequence.bytes() + activations.bytes();
@@ -213,7 +212,7 @@ impl EngineBuilder {
             }
         }
         weights.check_size(&gpu)?;
-        sequence.cache.check_size(&gpu)?;
+        sequence.check_size(&gpu)?;
         let tokenizer = load_tokenizer(&files);
         let usable_vocab = tokenizer.as_ref().map_or(config.vocab_size, |known| known.len().min(config.vocab_size));
         let stop_ids = stop_ids(&config, tokenizer.as_deref().ok());

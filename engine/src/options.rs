@@ -59,6 +59,18 @@ impl LoadOptions {
     }
 }
 
+/// Tokens of a prompt per step: what the caller asks for or the default, but no more than the context holds and the device
+/// can bind.
+pub(crate) fn prefill_chunk(
+    asked: Option<usize>,
+    context: usize,
+    config: &Config,
+    capabilities: &Capabilities,
+) -> usize {
+    let chunk = asked.unwrap_or_else(|| default_prefill_chunk(capabilities.software));
+    chunk.min(context).min(Activations::most_tokens(config, capabilities, false))
+}
+
 /// Bytes that a model needs on a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryEstimate {
@@ -88,8 +100,8 @@ impl ModelFiles {
         let (config, context) = (self.config(), options.context_of(self.config())?);
         let weights = Weights::new(self, options.weights, u64::MAX, capabilities)?;
         let sequence = SequenceState::new(config, options.kv_format_of(self)?, context);
-        let activations =
-            Activations::new(config, capabilities, default_prefill_chunk(capabilities.software).min(context), 1);
+        let chunk = prefill_chunk(None, context, config, capabilities);
+        let activations = Activations::new(config, capabilities, chunk, 1);
         Ok(MemoryEstimate {
             weights: weights.bytes() + RopeTables::new(config, context).bytes(),
             sequence: sequence.bytes(),
@@ -161,5 +173,26 @@ mod tests {
         let four = files.memory(&four, &capabilities).unwrap().total();
         assert!(refused(four).contains("fits with weights in q4_0 and a context of 2048"), "{}", refused(four));
         assert!(refused(100 << 20).contains("does not fit in any format"));
+    }
+
+    #[test]
+    fn a_chunk_of_a_prompt_fits_the_bindings_of_every_device() {
+        let webgpu = Capabilities::webgpu();
+        for shape in crate::load::SHAPES {
+            let config = Config::of_shape(shape).unwrap();
+            for all_logits in [false, true] {
+                let most = Activations::most_tokens(&config, &webgpu, all_logits);
+                let fits = |tokens: usize| {
+                    let a = Activations::new(&config, &webgpu, tokens, if all_logits { tokens } else { 1 });
+                    a.buffers().all(|buffer| buffer.bytes() <= webgpu.max_binding_bytes)
+                };
+                assert!(fits(most) && !fits(most + 1), "{shape}: {most} tokens");
+            }
+        }
+        let large = Config::of_shape("gemma-2-27b").unwrap();
+        let chunk = |capabilities: &Capabilities| prefill_chunk(None, 8192, &large, capabilities);
+        assert_eq!(chunk(&webgpu), 455, "128 MiB hold 455 tokens of 73,728 gates and ups");
+        let card = Capabilities { max_binding_bytes: 2 << 30, max_buffer_bytes: 2 << 30, ..webgpu };
+        assert_eq!(chunk(&card), 512);
     }
 }

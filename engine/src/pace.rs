@@ -10,9 +10,9 @@ pub(crate) fn default_prefill_chunk(software: bool) -> usize {
     if software { 256 } else { 512 }
 }
 
-/// Tokens of the first chunk of the first prompt, until the time of a layer is known.
+/// Tokens of the first chunk of the first prompt on a graphics card, until the time of a layer is known.
 const FIRST_CHUNK: usize = 256;
-/// The same on a software adapter, and the smallest chunk on a slow device.
+/// The same on other adapters, and the smallest chunk on a slow device.
 const SMALLEST_CHUNK: usize = 32;
 
 /// How much to compute per submit, adapted to how long submits take.
@@ -29,8 +29,8 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// Starts with small submits, and chunks of at most `most` tokens.
-    pub(crate) fn new(most: usize, software: bool) -> Self {
-        let first = if software { SMALLEST_CHUNK } else { FIRST_CHUNK };
+    pub(crate) fn new(most: usize, discrete: bool) -> Self {
+        let first = if discrete { FIRST_CHUNK } else { SMALLEST_CHUNK };
         Self { segments: 1, tokens: most.min(first), most, layer_ms: f64::INFINITY }
     }
 
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn chunks_grow_after_short_ones() {
-        let mut pace = Pace::new(512, true);
+        let mut pace = Pace::new(512, false);
         for _ in 0..4 {
             chunk(&mut pace, 20);
         }

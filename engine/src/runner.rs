@@ -34,7 +34,7 @@ impl Runner {
         let inner = &engine.inner;
         let activations = Activations::new(&inner.config, inner.gpu.capabilities(), inner.prefill_chunk, 1);
         let ring = StepRing::new(&inner.gpu).await?;
-        let pace = Pace::new(inner.prefill_chunk, inner.gpu.capabilities().software);
+        let pace = Pace::new(inner.prefill_chunk, inner.gpu.capabilities().discrete);
         Ok(Self { engine: engine.clone(), id: Arc::new(()), activations, ring, pace })
     }
 
@@ -90,7 +90,7 @@ impl Runner {
         let mut fork = self.sequence().await?;
         let gpu = &self.engine.inner.gpu;
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        fork.state.cache.copy_from(&mut encoder, &sequence.state.cache);
+        fork.state.copy_cache(&mut encoder, &sequence.state);
         let submission = gpu.submit_commands([encoder.finish()]);
         gpu.finish(submission).await?;
         fork.extend(sequence.tokens());
@@ -160,7 +160,7 @@ impl Runner {
             let plans: &[_] = if with_body { &[&plans.decode, head] } else { &[head] };
             let last = step.position + step.n_tokens - 1;
             let later = |i| Step { n_tokens: 1, position: last + i, draw: step.draw + i, ..step };
-            gpu.submit_step(&mut self.ring, plans, &step, later, copy)
+            gpu.submit_commands([gpu.encode_step(&mut self.ring, plans, &step, later, copy)])
         });
     }
 }

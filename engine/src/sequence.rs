@@ -168,6 +168,8 @@ impl Sequence {
 
     /// Waits for the steps in flight of an earlier reply, and discards their tokens.
     pub(crate) async fn drain(&mut self) -> Result<()> {
+        // First, so that the earlier reply cannot go on without these tokens where this future is dropped.
+        self.version = Arc::new(());
         while !self.in_flight.is_empty() {
             self.take_result().await?;
         }

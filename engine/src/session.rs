@@ -103,15 +103,6 @@ impl Session {
         Ok(Self { runner, sequence })
     }
 
-    /// [`Session::fork`], blocking.
-    ///
-    /// # Errors
-    /// As for `fork`.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn fork_blocking(&self) -> Result<Self> {
-        pollster::block_on(self.fork())
-    }
-
     /// Generates a continuation of `prompt`, which is the whole sequence from `<bos>` on. The session keeps the prefix
     /// that it shares with the prompt, so a second turn computes only its new tokens.
     ///
@@ -134,15 +125,6 @@ impl Session {
         self.runner.activations.logits.read(&self.runner.engine.inner.gpu, 1).await
     }
 
-    /// [`Session::next_logits`], blocking.
-    ///
-    /// # Errors
-    /// As for `next_logits`.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn next_logits_blocking(&mut self, prompt: &[u32]) -> Result<Vec<f32>> {
-        pollster::block_on(self.next_logits(prompt))
-    }
-
     /// Computes the logits of every position of `tokens` from `first` on, starting with an empty cache. `sink` gets
     /// each position with its logits, `[vocab_size]`, in order, and returns whether to continue.
     ///
@@ -160,7 +142,8 @@ impl Session {
         self.sequence.rewind(0);
         let inner = &engine.inner;
         let gpu = &inner.gpu;
-        let rows = LOGIT_ROWS.min(inner.prefill_chunk);
+        let most = Activations::most_tokens(&inner.config, gpu.capabilities(), true);
+        let rows = LOGIT_ROWS.min(inner.prefill_chunk).min(most);
         let activations = Activations::new(&inner.config, gpu.capabilities(), rows, rows);
         let state = &self.sequence.state;
         let mut r = Recording::new(gpu.capabilities());

@@ -11,11 +11,11 @@ use crate::tokenizer::TextStream;
 
 /// A [`Decoding`] whose tokens are decoded to text.
 pub(crate) struct TextDecoding {
-    decoding: Decoding,
+    pub(crate) decoding: Decoding,
     /// `None` without a tokenizer; then the text lists the ids.
     stream: Option<TextStream>,
     ids: Vec<u32>,
-    ended: bool,
+    pub(crate) ended: bool,
 }
 
 impl TextDecoding {
@@ -58,18 +58,6 @@ impl TextDecoding {
     pub(crate) fn rest(&mut self) -> Option<String> {
         self.stream.as_mut().map(TextStream::finish).filter(|rest| !rest.is_empty())
     }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    pub(crate) fn finish(&self) -> Option<Finish> {
-        self.decoding.finish()
-    }
-
-    pub(crate) fn timings(&self) -> Timings {
-        self.decoding.timings()
-    }
 }
 
 /// A generation of text in progress: call [`TextGeneration::next`] until it returns `None`.
@@ -98,15 +86,6 @@ impl TextGeneration<'_> {
         self.text.next(&mut self.session.runner, &mut self.session.sequence).await
     }
 
-    /// [`TextGeneration::next`], blocking.
-    ///
-    /// # Errors
-    /// As for `next`.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn next_blocking(&mut self) -> Result<Option<String>> {
-        pollster::block_on(self.next())
-    }
-
     /// The bytes of an incomplete character, as U+FFFD, for a caller who stops before the end.
     pub fn rest(&mut self) -> Option<String> {
         self.text.rest()
@@ -119,11 +98,11 @@ impl TextGeneration<'_> {
 
     /// Why the generation ended, once it has.
     pub fn finish(&self) -> Option<Finish> {
-        self.text.finish()
+        self.text.decoding.finish()
     }
 
     /// How long the generation has taken so far.
     pub fn timings(&self) -> Timings {
-        self.text.timings()
+        self.text.decoding.timings()
     }
 }

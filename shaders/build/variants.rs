@@ -18,6 +18,9 @@ pub(crate) const EXCLUDES: &[(&str, &str)] = &[("subgroups", "row_per_lane")];
 pub(crate) const IMPLIES: &[(&str, &str)] =
     &[("broadcast", "subgroups"), ("rows_1", "split"), ("rows_2", "split"), ("rows_4", "split")];
 
+/// Flags of variants that round weights to f16. Nobody asks for that with f32 weights.
+const ROUNDS: &[&str] = &["coop_8", "coop_16"];
+
 /// Whether a word is a flag, and not a weight format.
 pub(crate) fn is_flag(word: &str) -> bool {
     FLAGS.iter().chain(CHOICES.iter().copied().flatten()).any(|flag| *flag == word)
@@ -52,7 +55,8 @@ pub(crate) fn of(kernel: &str, sources: &Sources, formats: &Formats) -> Vec<Vec<
     list.retain(|features| {
         let implied = IMPLIES.iter().all(|(flag, other)| !known(other) || !has(features, flag) || has(features, other));
         let int8 = sources.weights && (sources.int8 || has(features, "int8"));
-        implied && (!int8 || formats.int8.contains(&features[0]))
+        let rounds_f32 = sources.weights && features[0] == "f32" && ROUNDS.iter().any(|flag| has(features, flag));
+        implied && !rounds_f32 && (!int8 || formats.int8.contains(&features[0]))
     });
     let mut variants = Vec::new();
     for mut features in list {

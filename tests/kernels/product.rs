@@ -34,6 +34,24 @@ fn product_of_many_rows() {
     }
 }
 
+/// Shapes that fill the tiles of every way, and shapes of one more in each direction.
+#[test]
+fn product_of_whole_and_broken_tiles() {
+    for mode in [Mode::Decode, Mode::SmallBatch, Mode::Prefill] {
+        let tokens = match mode {
+            Mode::Decode => 1,
+            Mode::SmallBatch => MAX_SMALL_BATCH - 1,
+            Mode::Prefill => 64,
+        };
+        for way in Way::all(mode) {
+            for [rows, cols, tokens] in [[128, 256, tokens], [129, 257, tokens + 1]] {
+                let tokens = if mode == Mode::Decode { 1 } else { tokens };
+                check(way, Case { rows, cols, shard_rows: rows, tokens, size: 1.0, seed: 9 });
+            }
+        }
+    }
+}
+
 /// After a chunk of a prompt, decode multiplies the row of the last token.
 #[test]
 fn product_takes_the_last_token() {

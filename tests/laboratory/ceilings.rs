@@ -27,9 +27,15 @@ struct Device<'a> {
     latency: f64,
 }
 
+/// The wgpu device.
+pub(crate) fn wgpu_device(gpu: &Gpu) -> &wgpu::Device {
+    // SAFETY: the only shaders that are made on it are those of `Device::kernel`, which keep within their buffers.
+    unsafe { gpu.wgpu_device() }
+}
+
 impl Device<'_> {
     fn buffer(&self, bytes: u64) -> wgpu::Buffer {
-        self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        wgpu_device(self.gpu).create_buffer(&wgpu::BufferDescriptor {
             label: Some("laboratory"),
             size: bytes,
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
@@ -39,7 +45,7 @@ impl Device<'_> {
 
     /// A kernel without bounds checks, as the engine's are, with `constants` for its overrides.
     fn kernel(&self, wgsl: &str, constants: &[(&str, f64)], buffers: &[&wgpu::Buffer]) -> Result<Kernel, String> {
-        let device = self.gpu.device();
+        let device = wgpu_device(self.gpu);
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some("laboratory"), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
@@ -73,14 +79,14 @@ impl Device<'_> {
     /// Submits commands and waits for them. Gives the seconds of encoding, and of submitting and waiting.
     fn submit(&self, encode: impl FnOnce(&mut wgpu::CommandEncoder)) -> Result<(f64, f64), String> {
         let started = Instant::now();
-        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = wgpu_device(self.gpu).create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encode(&mut encoder);
         let commands = encoder.finish();
         let encoded = started.elapsed().as_secs_f64();
         let started = Instant::now();
         let submission = self.gpu.queue().submit([commands]);
         let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        self.gpu.device().poll(wait).map_err(|error| error.to_string())?;
+        wgpu_device(self.gpu).poll(wait).map_err(|error| error.to_string())?;
         self.gpu.check().map_err(|error| crate::text(&error))?;
         Ok((encoded, started.elapsed().as_secs_f64()))
     }
@@ -356,7 +362,7 @@ fn arithmetic(device: &Device<'_>, report: &mut Report) {
     let speeds = |wgsl: &str| device.kernel(wgsl, &[], &[&out]).and_then(|kernel| device.speed(kernel, workgroups));
     report.arithmetic =
         1e12 * row(report, "f32 multiply-add", "TFLOP/s", invocations * MADS * 4e-12, speeds(&mad("f32", "vec2f")));
-    let features = device.gpu.device().features();
+    let features = wgpu_device(device.gpu).features();
     if features.contains(Features::SHADER_F16) {
         let half = mad("f16", "vec2h");
         row(report, "f16 multiply-add", "TFLOP/s", invocations * MADS * 4e-12, speeds(&half));

@@ -80,7 +80,7 @@ fn header(gpu: &Gpu, report: &mut Report) {
     report.fact("driver", &format!("{} {} ({})", info.driver, info.driver_info, info.backend.to_str()));
     report.fact("subgroups", &format!("{} to {}", info.subgroup_min_size, info.subgroup_max_size));
     report.fact("capabilities", &format!("{:?}", gpu.capabilities()));
-    report.fact("features", &format!("{:?}", gpu.device().features()));
+    report.fact("features", &format!("{:?}", ceilings::wgpu_device(gpu).features()));
     report.fact("memory", &format!("{:?} bytes", gpu.memory_bytes()));
     if info.device_type == lapidary_engine::wgpu::DeviceType::Cpu {
         report.fact("note", "a software adapter: its ceilings are those of the processor");

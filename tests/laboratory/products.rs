@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use lapidary_engine::gpu::{DeviceOptions, Recording, Step, StepRing, Tensor};
+use lapidary_engine::load::NoiseRows;
 use lapidary_engine::ops::{Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, Way, product, quantize};
 use lapidary_engine::quant::Matrix;
 use lapidary_engine::{Gpu, Result, WeightFormat};
@@ -123,10 +124,11 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     async fn new(gpu: &'a Gpu, format: WeightFormat, [rows, cols]: [usize; 2], size: Size) -> Result<Self> {
-        let mut matrices = vec![Matrix::noise(gpu, format, rows, cols).await?];
+        let noise = NoiseRows::new(format, cols);
+        let mut matrices = vec![noise.matrix(gpu, rows).await?];
         let bytes = if size == Size::Full { 512 << 20 } else { 1 << 20 };
         for _ in 1..u64::div_ceil(bytes, matrices[0].bytes()).min(256) {
-            matrices.push(Matrix::noise(gpu, format, rows, cols).await?);
+            matrices.push(noise.matrix(gpu, rows).await?);
         }
         Ok(Self { gpu, matrices, rows, cols, size })
     }

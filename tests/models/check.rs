@@ -57,6 +57,14 @@ fn a_wrong_kernel_is_named() {
 }
 
 #[test]
+fn files_of_another_model_are_refused() {
+    let engine = builder("tiny-random-gemma2").build_blocking().unwrap();
+    let files = ModelFiles::open(&golden_path("tiny-random-gemma3")).unwrap();
+    let result = block_on(check_model(&engine, &files, &mut |_, _| true));
+    assert!(matches!(result, Err(lapidary_engine::Error::Setting { .. })), "{result:?}");
+}
+
+#[test]
 fn a_check_can_be_cancelled() {
     let engine = builder("tiny-random-gemma2").build_blocking().unwrap();
     let files = ModelFiles::open(&golden_path("tiny-random-gemma2")).unwrap();

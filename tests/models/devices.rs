@@ -40,7 +40,8 @@ fn webgpu_limits_request_nothing_more() {
     options.webgpu_limits = true;
     let gpu = block_on(Gpu::open(&options)).unwrap();
     assert!(!gpu.capabilities().subgroups);
-    assert_eq!(gpu.device().limits(), wgpu::Limits::default());
+    // SAFETY: no shader is made.
+    assert_eq!(unsafe { gpu.wgpu_device() }.limits(), wgpu::Limits::default());
 }
 
 #[test]

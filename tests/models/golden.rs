@@ -130,7 +130,7 @@ fn kernels_of_integers_agree() {
         let recorded = [session.decode_kernels(), session.prefill_kernels(MAX_SMALL_BATCH)].concat();
         assert!(used.iter().all(|kernel| recorded.contains(kernel)), "{kernels:?}: {recorded:?}");
         // The last step is one token.
-        (9..13).flat_map(|last| session.next_logits_blocking(&(2..last).collect::<Vec<u32>>()).unwrap()).collect()
+        (9..13).flat_map(|last| block_on(session.next_logits(&(2..last).collect::<Vec<u32>>())).unwrap()).collect()
     };
     let expected: Vec<f32> = logits(plain, &["matvec_int8", "matmul_int8"]);
     for (kernels, used) in [

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use lapidary_engine::model::Kernels;
+use lapidary_engine::ops::Way;
 use lapidary_engine::{Decoding, Engine, Error, Finish, Runner, Sampling};
 use lapidary_tests::{block_on, reply};
 
@@ -157,6 +159,15 @@ fn loading_can_be_cancelled_and_limited() {
     assert!(matches!(limited.err(), Some(Error::OutOfMemory { .. })));
     let endless = builder("tiny-random-gemma2").context(10_000).build_blocking();
     assert!(matches!(endless.err(), Some(Error::Setting { field: "context", .. })));
+    // A kernel for other steps would write out of bounds.
+    for wrong in [
+        Kernels { decode: Way::FLOAT_PREFILL, ..Kernels::FLOAT },
+        Kernels { small_batch: Some(Way::FLOAT_DECODE), ..Kernels::FLOAT },
+        Kernels { prefill: Way::FLOAT_DECODE, ..Kernels::FLOAT },
+    ] {
+        let refused = builder("tiny-random-gemma2").kernels(wrong).build_blocking();
+        assert!(matches!(refused.err(), Some(Error::Setting { field: "kernel", .. })), "{wrong:?}");
+    }
 }
 
 #[test]
@@ -165,7 +176,8 @@ fn a_lost_device_is_an_error_and_not_a_hang() {
     let mut session = engine.session_blocking().unwrap();
     let mut generation = session.generate(&[2, 3, 4], &tokens(50)).unwrap();
     generation.next_blocking().unwrap();
-    engine.gpu().device().destroy();
+    // SAFETY: no shader is made.
+    unsafe { engine.gpu().wgpu_device() }.destroy();
     let error = loop {
         match generation.next_blocking() {
             Ok(Some(_)) => {}
@@ -259,5 +271,18 @@ fn sequences_share_a_runner() {
         decoding.next(&mut runner, &mut running[0].0).await.unwrap();
         running[0].0.rewind(1);
         assert!(refused(decoding.next(&mut runner, &mut running[0].0).await));
+        // Of two generations on one sequence, the one that began last goes on, even where a caller gave up waiting for it.
+        for polls_once in [false, true] {
+            let [mut earlier, mut later] = [(); 2].map(|()| Decoding::new(&engine, prompt, sampling).unwrap());
+            let first = earlier.next(&mut runner, &mut running[0].0).await.unwrap();
+            if polls_once {
+                let mut next = Box::pin(later.next(&mut runner, &mut running[0].0));
+                let _ = next.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+            } else {
+                assert_eq!(later.next(&mut runner, &mut running[0].0).await.unwrap(), first);
+            }
+            assert!(refused(earlier.next(&mut runner, &mut running[0].0).await));
+            assert!(later.next(&mut runner, &mut running[0].0).await.is_ok());
+        }
     });
 }

@@ -12,26 +12,28 @@ use lapidary_engine::{Gpu, Sampling, Session};
 pub use pollster::block_on;
 
 /// The devices on which every kernel is tested: with all of the adapter's features or with WebGPU's limits, with and
-/// without bounds checks, and with the kernels for GPUs.
+/// without bounds checks, and with the kernels for GPUs. `LAPIDARY_HARDWARE_KERNELS=1` chooses one that is like a GPU, without
+/// bounds checks, instead of these.
 pub fn devices() -> &'static [(&'static str, Gpu)] {
     static DEVICES: OnceLock<Vec<(&str, Gpu)>> = OnceLock::new();
     DEVICES.get_or_init(|| {
-        [
+        let as_gpu = DeviceOptions::from_env().hardware_kernels;
+        let all = [
             ("trusted", false, false, false),
             ("safe, as on a GPU", false, true, true),
             ("WebGPU limits", true, false, false),
             ("WebGPU limits, safe, as on a GPU", true, true, true),
-        ]
-        .into_iter()
-        .map(|(name, webgpu_limits, safe_shaders, hardware_kernels)| {
+        ];
+        let chosen = if as_gpu { &[("trusted, as on a GPU", false, false, true)][..] } else { &all[..] };
+        let open = |&(name, webgpu_limits, safe_shaders, hardware_kernels): &(&'static str, bool, bool, bool)| {
             let mut options = DeviceOptions::from_env();
             options.webgpu_limits = webgpu_limits;
             options.safe_shaders = safe_shaders;
             options.hardware_kernels = hardware_kernels;
             // test.sh installs an adapter. Without one, a test must fail.
             (name, block_on(Gpu::open(&options)).expect("a graphics adapter"))
-        })
-        .collect()
+        };
+        chosen.iter().map(open).collect()
     })
 }
 

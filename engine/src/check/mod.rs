@@ -11,6 +11,8 @@ mod noise;
 mod norms;
 mod outputs;
 mod products;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::collections::BTreeSet;
@@ -23,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Recording, Step, StepRing};
 use crate::load::ModelFiles;
 use crate::model::{Activations, Head, Model, RopeTables, SequenceState, Source, record_body, record_head};
-use crate::ops::{CacheFormat, Mode};
+use crate::ops::{CacheFormat, CacheLayer, Mode};
 
 pub use noise::check_device;
 
@@ -64,17 +66,24 @@ impl fmt::Display for Fault {
 }
 
 /// Runs four steps of a model on its device (a chunk of a prompt, a small batch, a decoded token, a drawn token) over a cache
-/// of noise, and compares every dispatch with the reference. `files` are those that the engine was loaded from. `progress` gets the number of
-/// dispatches that are done and of all, and returns whether to go on.
+/// of noise, and compares every dispatch with the reference. `files` are those that the engine was loaded from. `progress` gets
+/// the number of dispatches that are done and of all, and returns whether to go on.
 ///
 /// # Errors
-/// [`Error::Cancelled`]; if the device is lost or out of memory.
+/// [`Error::Setting`] if the files are of another model; [`Error::Cancelled`]; if the device is lost or out of memory.
 pub async fn check_model(
     engine: &Engine,
     files: &ModelFiles,
     progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
 ) -> Result<Report> {
     let inner = &engine.inner;
+    if *files.config() != inner.config {
+        return Err(Error::Setting {
+            field: "the model to compare with",
+            value: files.name(),
+            expected: "the one that the engine was loaded from",
+        });
+    }
     // The engine's tables can be shorter than the check's positions.
     let tables = RopeTables::new(&inner.config, CONTEXT);
     tables.upload(&inner.gpu).await?;
@@ -177,7 +186,7 @@ impl Subject<'_> {
     async fn steps(&self) -> Result<Vec<CheckedStep>> {
         let (config, capabilities) = (self.model.config, self.gpu.capabilities());
         let state = SequenceState::new(config, self.cache_format, CONTEXT);
-        for (seed, buffer) in state.cache.buffers().enumerate() {
+        for (seed, buffer) in state.cache.iter().flat_map(CacheLayer::buffers).enumerate() {
             self.gpu.allocate(buffer).await?;
             self.gpu.write(buffer, 0, &noise::cache(self.cache_format, buffer.bytes(), seed));
         }
@@ -240,6 +249,12 @@ impl Run<'_> {
     ) -> Result<Result<(), String>> {
         let inputs = Inputs::read(self.gpu, self.dispatch, self.step, weights).await?;
         let outputs = reference(&inputs)?;
+        for (binding, words) in inputs.writable() {
+            let mut own = outputs.iter().filter(|output| output.binding == binding);
+            if own.any(|output| output.range().end > words.len()) {
+                return Ok(Err(format!("it binds {} words as {binding}, too few for its output", words.len())));
+            }
+        }
         let mut first: Option<Vec<Vec<u32>>> = None;
         for _ in 0..repeats {
             for (binding, words) in inputs.writable() {

@@ -4,7 +4,6 @@
 
 mod family;
 mod layers;
-mod shapes;
 
 use std::path::Path;
 
@@ -14,7 +13,6 @@ pub use family::Architecture;
 pub(crate) use family::{FAMILIES, Family, one_of};
 pub use layers::LayerAttention;
 pub(crate) use layers::{Rope, layer_attention, sliding_by_pattern};
-pub use shapes::SHAPES;
 
 /// The largest number of layers that makes sense.
 const MAX_LAYERS: usize = 1024;

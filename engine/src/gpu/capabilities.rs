@@ -10,6 +10,8 @@ pub struct Capabilities {
     pub cooperative_size: Option<u32>,
     /// Whether the adapter runs on the CPU. There every load costs, and only lanes of a subgroup run in parallel.
     pub software: bool,
+    /// Whether the adapter is a graphics card, fast and with its own memory.
+    pub discrete: bool,
     /// Cores of the processor that a software adapter runs on.
     pub cores: usize,
     /// Subgroups have at most 16 lanes. Kernels that broadcast within a subgroup rely on it: `attention.wesl` gives 16 or 32
@@ -42,6 +44,7 @@ impl Capabilities {
             narrow_subgroups: device.adapter_info().subgroup_max_size <= 16,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
+            discrete: device.adapter_info().device_type == wgpu::DeviceType::DiscreteGpu,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
         }
@@ -54,6 +57,7 @@ impl Capabilities {
             subgroups: false,
             cooperative_size: None,
             software: false,
+            discrete: false,
             cores: 1,
             narrow_subgroups: false,
             max_binding_bytes: limits.max_storage_buffer_binding_size,

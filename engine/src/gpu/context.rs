@@ -156,8 +156,17 @@ impl Gpu {
         &self.inner.capabilities
     }
 
-    /// The wgpu device, to share buffers or to destroy it.
-    pub fn device(&self) -> &wgpu::Device {
+    /// The wgpu device, for the engine's own commands.
+    pub(crate) fn device(&self) -> &wgpu::Device {
+        &self.inner.device
+    }
+
+    /// The wgpu device, to create buffers and pipelines on it, or to destroy it.
+    ///
+    /// # Safety
+    /// wgpu takes the driver for checking the bounds of buffers, but [`Gpu::open`] turns that off unless
+    /// [`DeviceOptions::safe_shaders`] is set. So a shader of the caller must never index past the end of a buffer.
+    pub unsafe fn wgpu_device(&self) -> &wgpu::Device {
         &self.inner.device
     }
 
@@ -250,7 +259,7 @@ async fn request_device(
 ) -> Result<(wgpu::Device, wgpu::Queue)> {
     #[cfg(not(any(target_arch = "wasm32", target_vendor = "apple")))]
     if !safe && let Some(opened) = super::vulkan::open(adapter, descriptor) {
-        return opened;
+        return Ok(opened);
     }
     #[cfg(any(target_arch = "wasm32", target_vendor = "apple"))]
     let _ = safe;

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use web_time::Instant;
-
 use super::context::Gpu;
 use super::plan::Plan;
 use super::step::{Step, StepRing};
@@ -30,21 +28,9 @@ impl Gpu {
         encoder.finish()
     }
 
-    /// Encodes and submits whole plans for a step. `later(i)` predicts the `i`-th step after it, so that one write
-    /// serves many steps. `after` can add copies.
-    pub(crate) fn submit_step(
-        &self,
-        ring: &mut StepRing,
-        plans: &[&Plan],
-        step: &Step,
-        later: impl Fn(u32) -> Step,
-        after: impl FnOnce(&mut wgpu::CommandEncoder),
-    ) -> wgpu::SubmissionIndex {
-        let commands = self.encode_step(ring, plans, step, later, after);
-        self.submit_commands([commands])
-    }
-
-    fn encode_step(
+    /// Encodes whole plans for a step. `later(i)` predicts the `i`-th step after it, so that one write serves many steps.
+    /// `after` can add copies.
+    pub(crate) fn encode_step(
         &self,
         ring: &mut StepRing,
         plans: &[&Plan],
@@ -55,22 +41,6 @@ impl Gpu {
         let slot = ring.write_ahead(self, step, later);
         let plans: Vec<_> = plans.iter().map(|plan| (*plan, 0..plan.segments())).collect();
         self.encode(&plans, step.n_tokens, slot, after)
-    }
-
-    /// Milliseconds that the host takes to encode what [`Gpu::submit_step`] would submit. The device must be idle: a
-    /// software adapter uses all cores of the processor and would disturb the measurement.
-    pub(crate) fn encode_ms(
-        &self,
-        ring: &mut StepRing,
-        plans: &[&Plan],
-        step: &Step,
-        later: impl Fn(u32) -> Step,
-    ) -> f64 {
-        let started = Instant::now();
-        let commands = self.encode_step(ring, plans, step, later, |_| {});
-        let ms = started.elapsed().as_secs_f64() * 1e3;
-        drop(commands);
-        ms
     }
 
     /// Submits segments of a plan and waits for them. For callers that record their own plans; a session checks its
@@ -104,14 +74,6 @@ impl Gpu {
         step: &Step,
     ) -> Result<()> {
         self.run_repeatedly(ring, plan, segments, step, 1).await
-    }
-
-    /// Runs all of a plan for one step and waits for it.
-    ///
-    /// # Errors
-    /// If the device is lost or refuses a command.
-    pub(crate) async fn run(&self, ring: &mut StepRing, plan: &Plan, step: &Step) -> Result<()> {
-        self.run_segments(ring, plan, 0..plan.segments(), step).await
     }
 
     /// Submits segments of a plan, repeated `times` times in one pass, and waits for them.

@@ -8,28 +8,30 @@
 use ash::vk;
 use wgpu::hal::api::Vulkan;
 
-use crate::error::{Error, Result};
-
 /// The family that wgpu takes its queue from.
 const QUEUE_FAMILY: u32 = 0;
 
-/// A device without robust buffer access; `None` if the adapter is not a Vulkan one.
-///
-/// # Errors
-/// [`Error::Adapter`] if the driver refuses to open the device.
+/// A device without robust buffer access. `None` if the adapter is not a Vulkan one or cannot be opened like this;
+/// `request_device` then opens it, or says what is missing.
 pub(super) fn open(
     adapter: &wgpu::Adapter,
     descriptor: &wgpu::DeviceDescriptor<'_>,
-) -> Option<Result<(wgpu::Device, wgpu::Queue)>> {
+) -> Option<(wgpu::Device, wgpu::Queue)> {
+    // wgpu checks neither of a device that it did not open itself.
+    let can = adapter.features().contains(descriptor.required_features)
+        && descriptor.required_limits.check_limits(&adapter.limits());
+    if !can {
+        return None;
+    }
     // SAFETY: the handle is used to open a device, as wgpu does, and not destroyed.
     let hal = unsafe { adapter.as_hal::<Vulkan>() }?;
-    let refused = |reason: String| Error::Adapter { adapter: adapter.get_info().name, reason };
-    let opened = open_hal(&hal, descriptor).map_err(|error| refused(error.to_string()));
+    let opened = open_hal(&hal, descriptor);
     drop(hal);
-    Some(opened.and_then(|device| {
+    let device = opened.and_then(|device| {
         // SAFETY: the device was opened from this adapter, with the features of the descriptor.
-        unsafe { adapter.create_device_from_hal(device, descriptor) }.map_err(|error| refused(error.to_string()))
-    }))
+        unsafe { adapter.create_device_from_hal(device, descriptor) }.map_err(Into::into)
+    });
+    device.inspect_err(|error| log::warn!("opening the device with robust buffer access: {error}")).ok()
 }
 
 /// What `wgpu::hal::vulkan::Adapter::open` does, with two features turned off.

@@ -11,8 +11,9 @@ use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::quant::{Matrix, WeightFormat};
 
-/// Rows that a large model has per width; its matrices repeat them. Neighbours differ.
-const ROWS: usize = 16;
+/// Rows that a large model has per width; its matrices repeat them. A prime that is above the rows of a kernel's tile, so that a
+/// kernel that takes a row for another computes something else.
+const ROWS: usize = 67;
 /// Values of a model all of whose rows differ, at most.
 const SMALL: usize = 1 << 22;
 
@@ -75,17 +76,30 @@ fn noise_rows(format: WeightFormat, rows: usize, cols: usize, mean: f32, spread:
     bytes
 }
 
-impl Matrix {
-    /// A matrix of noise, for measuring. Its columns are whole blocks of the format.
+/// Rows of noise, of which matrices are made for measuring.
+pub struct NoiseRows {
+    format: WeightFormat,
+    cols: usize,
+    bytes: Bytes,
+}
+
+impl NoiseRows {
+    /// Rows of `cols` values, which are whole blocks of the format.
+    pub fn new(format: WeightFormat, cols: usize) -> Self {
+        Self { format, cols, bytes: noise_rows(format, ROWS, cols, 0.0, 1.0, 0).into() }
+    }
+
+    /// A matrix whose rows repeat these, on a device.
     ///
     /// # Errors
     /// The errors of buffers.
-    pub async fn noise(gpu: &Gpu, format: WeightFormat, rows: usize, cols: usize) -> Result<Self> {
-        let bytes = noise_rows(format, ROWS, cols, 0.0, 1.0, 0).into();
-        let view = TensorView::in_memory("noise", format, rows, cols, &bytes);
-        let matrix = Self::new("noise", format, [rows, cols], u64::MAX, gpu.capabilities());
+    pub async fn matrix(&self, gpu: &Gpu, rows: usize) -> Result<Matrix> {
+        let view = TensorView::in_memory("noise", self.format, rows, self.cols, &self.bytes);
+        let matrix = Matrix::new("noise", self.format, [rows, self.cols], u64::MAX, gpu.capabilities());
         let mut ignore = |_, _| true;
-        Uploader::new(gpu, 0, &mut ignore).fill(&matrix, &[view]).await?;
+        let mut uploader = Uploader::new(gpu, 0, &mut ignore);
+        uploader.fill(&matrix, &[view]).await?;
+        uploader.finish().await?;
         Ok(matrix)
     }
 }

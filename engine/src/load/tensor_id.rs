@@ -44,6 +44,32 @@ pub enum LayerTensor {
     PostFfnNorm,
 }
 
+/// What the configuration gives a tensor's side the size of.
+#[derive(Clone, Copy)]
+enum Side {
+    Hidden,
+    Inner,
+    Queries,
+    Keys,
+    Head,
+    /// The rows of a norm, which is a vector.
+    One,
+}
+use Side::{Head, Hidden, Inner, Keys, One, Queries};
+
+impl Side {
+    fn of(self, config: &Config) -> usize {
+        match self {
+            Hidden => config.hidden_size,
+            Inner => config.intermediate_size,
+            Queries => config.num_heads * config.head_dim,
+            Keys => config.num_kv_heads * config.head_dim,
+            Head => config.head_dim,
+            One => 1,
+        }
+    }
+}
+
 impl LayerTensor {
     /// All tensors of a layer, in the order of use.
     pub const ALL: [LayerTensor; 13] = [
@@ -62,39 +88,22 @@ impl LayerTensor {
         Self::PostFfnNorm,
     ];
 
-    fn hub_name(self) -> &'static str {
+    /// Its name in safetensors files, its name in GGUF files, rows and columns.
+    fn row(self) -> (&'static str, &'static str, [Side; 2]) {
         match self {
-            Self::InputNorm => "input_layernorm",
-            Self::Query => "self_attn.q_proj",
-            Self::Key => "self_attn.k_proj",
-            Self::Value => "self_attn.v_proj",
-            Self::Output => "self_attn.o_proj",
-            Self::QueryNorm => "self_attn.q_norm",
-            Self::KeyNorm => "self_attn.k_norm",
-            Self::PostAttentionNorm => "post_attention_layernorm",
-            Self::PreFfnNorm => "pre_feedforward_layernorm",
-            Self::Gate => "mlp.gate_proj",
-            Self::Up => "mlp.up_proj",
-            Self::Down => "mlp.down_proj",
-            Self::PostFfnNorm => "post_feedforward_layernorm",
-        }
-    }
-
-    fn gguf_name(self) -> &'static str {
-        match self {
-            Self::InputNorm => "attn_norm",
-            Self::Query => "attn_q",
-            Self::Key => "attn_k",
-            Self::Value => "attn_v",
-            Self::Output => "attn_output",
-            Self::QueryNorm => "attn_q_norm",
-            Self::KeyNorm => "attn_k_norm",
-            Self::PostAttentionNorm => "post_attention_norm",
-            Self::PreFfnNorm => "ffn_norm",
-            Self::Gate => "ffn_gate",
-            Self::Up => "ffn_up",
-            Self::Down => "ffn_down",
-            Self::PostFfnNorm => "post_ffw_norm",
+            Self::InputNorm => ("input_layernorm", "attn_norm", [One, Hidden]),
+            Self::Query => ("self_attn.q_proj", "attn_q", [Queries, Hidden]),
+            Self::Key => ("self_attn.k_proj", "attn_k", [Keys, Hidden]),
+            Self::Value => ("self_attn.v_proj", "attn_v", [Keys, Hidden]),
+            Self::Output => ("self_attn.o_proj", "attn_output", [Hidden, Queries]),
+            Self::QueryNorm => ("self_attn.q_norm", "attn_q_norm", [One, Head]),
+            Self::KeyNorm => ("self_attn.k_norm", "attn_k_norm", [One, Head]),
+            Self::PostAttentionNorm => ("post_attention_layernorm", "post_attention_norm", [One, Hidden]),
+            Self::PreFfnNorm => ("pre_feedforward_layernorm", "ffn_norm", [One, Hidden]),
+            Self::Gate => ("mlp.gate_proj", "ffn_gate", [Inner, Hidden]),
+            Self::Up => ("mlp.up_proj", "ffn_up", [Inner, Hidden]),
+            Self::Down => ("mlp.down_proj", "ffn_down", [Hidden, Inner]),
+            Self::PostFfnNorm => ("post_feedforward_layernorm", "post_ffw_norm", [One, Hidden]),
         }
     }
 }
@@ -105,7 +114,7 @@ impl TensorId {
         match self {
             Self::Embedding => "model.embed_tokens.weight".to_owned(),
             Self::FinalNorm => "model.norm.weight".to_owned(),
-            Self::Layer(layer, tensor) => format!("model.layers.{layer}.{}.weight", tensor.hub_name()),
+            Self::Layer(layer, tensor) => format!("model.layers.{layer}.{}.weight", tensor.row().0),
         }
     }
 
@@ -114,7 +123,7 @@ impl TensorId {
         match self {
             Self::Embedding => "token_embd.weight".to_owned(),
             Self::FinalNorm => "output_norm.weight".to_owned(),
-            Self::Layer(layer, tensor) => format!("blk.{layer}.{}.weight", tensor.gguf_name()),
+            Self::Layer(layer, tensor) => format!("blk.{layer}.{}.weight", tensor.row().1),
         }
     }
 
@@ -123,38 +132,16 @@ impl TensorId {
         match self {
             Self::Embedding => false,
             Self::FinalNorm => true,
-            Self::Layer(_, tensor) => matches!(
-                tensor,
-                LayerTensor::InputNorm
-                    | LayerTensor::QueryNorm
-                    | LayerTensor::KeyNorm
-                    | LayerTensor::PostAttentionNorm
-                    | LayerTensor::PreFfnNorm
-                    | LayerTensor::PostFfnNorm
-            ),
+            Self::Layer(_, tensor) => matches!(tensor.row().2, [One, _]),
         }
     }
 
     /// Rows and columns: outputs and inputs of a projection, tokens and features of the embedding, `[1, n]` for norms.
     pub fn shape(self, config: &Config) -> [usize; 2] {
-        let hidden = config.hidden_size;
-        let queries = config.num_heads * config.head_dim;
-        let keys = config.num_kv_heads * config.head_dim;
         match self {
-            Self::Embedding => [config.vocab_size, hidden],
-            Self::FinalNorm => [1, hidden],
-            Self::Layer(_, tensor) => match tensor {
-                LayerTensor::Query => [queries, hidden],
-                LayerTensor::Key | LayerTensor::Value => [keys, hidden],
-                LayerTensor::Output => [hidden, queries],
-                LayerTensor::Gate | LayerTensor::Up => [config.intermediate_size, hidden],
-                LayerTensor::Down => [hidden, config.intermediate_size],
-                LayerTensor::QueryNorm | LayerTensor::KeyNorm => [1, config.head_dim],
-                LayerTensor::InputNorm
-                | LayerTensor::PostAttentionNorm
-                | LayerTensor::PreFfnNorm
-                | LayerTensor::PostFfnNorm => [1, hidden],
-            },
+            Self::Embedding => [config.vocab_size, config.hidden_size],
+            Self::FinalNorm => [1, config.hidden_size],
+            Self::Layer(_, tensor) => tensor.row().2.map(|side| side.of(config)),
         }
     }
 

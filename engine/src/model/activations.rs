@@ -69,8 +69,26 @@ impl Activations {
         }
     }
 
+    /// The most tokens per step whose buffers a device can bind, and at least 1. `all_logits`: there is a row of logits per
+    /// token.
+    pub fn most_tokens(config: &Config, capabilities: &Capabilities, all_logits: bool) -> usize {
+        /// The most workgroups in a dimension of a grid.
+        const GRID: u64 = 65_535;
+        let one = Self::new(config, capabilities, 1, 1);
+        let Self { residual, qkv, heads, gate_up, int8, logits, .. } = &one;
+        let buffers = [residual, qkv, heads, gate_up].map(Tensor::buffer).into_iter().chain([int8.buffer()]);
+        let widest = buffers.chain(all_logits.then(|| logits.buffer())).map(Buffer::bytes).max().unwrap_or(1);
+        let limit = capabilities.max_binding_bytes.min(capabilities.max_buffer_bytes);
+        (limit / widest).clamp(1, GRID) as usize
+    }
+
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
+        self.buffers().map(Buffer::bytes).sum()
+    }
+
+    /// All of its buffers.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = &Buffer> {
         let tensors = [
             &self.residual,
             &self.new_residual,
@@ -84,8 +102,6 @@ impl Activations {
         ];
         let others = [&self.tokens, &self.best, self.int8.buffer(), self.ffn_inner_int8.buffer()];
         let partials = self.partials.as_ref().map(Partials::buffer);
-        let buffers =
-            tensors.map(Tensor::buffer).into_iter().chain(others).chain(self.shortlist.buffers()).chain(partials);
-        buffers.map(Buffer::bytes).sum()
+        tensors.map(Tensor::buffer).into_iter().chain(others).chain(self.shortlist.buffers()).chain(partials)
     }
 }

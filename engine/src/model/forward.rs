@@ -46,7 +46,7 @@ pub fn record_body(r: &mut Recording, mode: Mode, model: Model<'_>, sequence: &S
     }
     // The residual stream, and the tensor that it moves to with fused norms.
     let (mut residual, mut new_residual) = (&a.residual, &a.new_residual);
-    for (i, (layer, cache)) in w.layers.iter().zip(&sequence.cache.layers).enumerate() {
+    for (i, (layer, cache)) in w.layers.iter().zip(&sequence.cache).enumerate() {
         let kind = &c.layers[i];
         let (heads, kv_heads, head_dim) = (c.num_heads, c.num_kv_heads, c.head_dim);
         let rotation = Rope { heads, kv_heads, head_dim, query_scale: c.query_scale, eps };

@@ -3,7 +3,6 @@
 mod activations;
 mod feed_forward;
 mod forward;
-mod kv_cache;
 mod products;
 mod sequence_state;
 mod weights;
@@ -11,7 +10,6 @@ mod weights;
 pub use activations::Activations;
 pub(crate) use feed_forward::{FeedForward, FfnInner, record_ffn_inner};
 pub use forward::{Head, Model, record_body, record_head};
-pub use kv_cache::KvCache;
 pub use products::Kernels;
 pub(crate) use products::Products;
 pub use sequence_state::SequenceState;

@@ -1,5 +1,6 @@
 //! The ways to multiply that the steps of a model use.
 
+use crate::error::{Error, Result};
 use crate::gpu::{Recording, Tensor};
 use crate::ops::{Int8Tensor, Mode, Operand, Way, product, quantize};
 use crate::quant::Matrix;
@@ -22,6 +23,24 @@ impl Kernels {
     /// The basic float kernels, without rounding.
     pub const FLOAT: Self =
         Self { decode: Way::FLOAT_DECODE, small_batch: None, prefill: Way::FLOAT_PREFILL, fuses_norms: false };
+
+    /// Checks that each way is for the steps that it should compute: another one would write past its output.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first that is not.
+    pub fn check(self) -> Result<()> {
+        let chosen = [
+            (Mode::Decode, Some(self.decode), "a way to multiply one token"),
+            (Mode::SmallBatch, self.small_batch, "a way to multiply a small batch"),
+            (Mode::Prefill, Some(self.prefill), "a way to multiply a chunk of a prompt"),
+        ];
+        for (mode, way, expected) in chosen {
+            if let Some(way) = way.filter(|way| way.mode != mode) {
+                return Err(Error::Setting { field: "kernel", value: format!("{way:?}"), expected });
+            }
+        }
+        Ok(())
+    }
 
     /// The way of a mode, before [falling back](Way::or_fallback).
     pub fn way(&self, mode: Mode) -> &'static Way {

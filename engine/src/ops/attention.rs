@@ -1,9 +1,10 @@
 //! `wgsl/attention.wesl`
 
 use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::attention_merge::MAX_SPLITS;
 
-use super::{CacheLayer, Operand, Partials, Rope, assert_cols, u32_of};
-use crate::gpu::{Count, Grid, Recording, Tensor};
+use super::{CacheLayer, Operand, Rope, assert_cols, u32_of};
+use crate::gpu::{Buffer, Count, Grid, Recording, Slice, Tensor};
 
 /// The shape of an [`attention`].
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,44 @@ pub fn attention(r: &mut Recording, attention: Attention, q: &Tensor, cache: &Ca
     let features = [cache.features(), &["rows_8"]].concat();
     let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
     r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
+}
+
+/// The partial results of each split of the keys: `[heads, splits, head_dim + 4]`.
+#[derive(Clone, Debug)]
+pub struct Partials {
+    buffer: Buffer,
+    heads: usize,
+    head_dim: usize,
+    splits: usize,
+}
+
+impl Partials {
+    /// Declares partial results for one token, with the keys of each KV head split over two or more workgroups.
+    pub fn new(splits: usize, heads: usize, head_dim: usize) -> Self {
+        assert!(splits > 1, "one split leaves nothing to merge");
+        assert!(splits <= MAX_SPLITS as usize, "{splits} splits, but at most {MAX_SPLITS} can be merged");
+        let bytes = 4 * (heads * splits * (head_dim + 4)) as u64;
+        Self { buffer: Buffer::new("partials", bytes), heads, head_dim, splits }
+    }
+
+    /// The number of splits.
+    pub fn splits(&self) -> usize {
+        self.splits
+    }
+
+    /// Its buffer: per head and split `head_dim` sums, their maximum score, their total weight, and two words of padding, all
+    /// f32.
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+
+    pub(crate) fn slice(&self) -> Slice {
+        (&self.buffer).into()
+    }
+
+    pub(crate) fn assert_shape(&self, heads: usize, head_dim: usize) {
+        assert!((self.heads, self.head_dim) == (heads, head_dim), "room for {} heads of {}", self.heads, self.head_dim);
+    }
 }
 
 /// How [`attention_split`] splits the keys of a KV head over workgroups.

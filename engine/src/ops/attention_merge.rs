@@ -2,46 +2,8 @@
 
 use lapidary_shaders::kernels::attention_merge::{Bindings, KERNEL, MAX_SPLITS, Params, WIDTH};
 
-use super::{Attention, Operand, u32_of};
-use crate::gpu::{Buffer, Capabilities, Count, Grid, Recording, Slice};
-
-/// The partial results of each split of the keys: `[heads, splits, head_dim + 4]`.
-#[derive(Clone, Debug)]
-pub struct Partials {
-    buffer: Buffer,
-    heads: usize,
-    head_dim: usize,
-    splits: usize,
-}
-
-impl Partials {
-    /// Declares partial results for one token, with the keys of each KV head split over two or more workgroups.
-    pub fn new(splits: usize, heads: usize, head_dim: usize) -> Self {
-        assert!(splits > 1, "one split leaves nothing to merge");
-        assert!(splits <= MAX_SPLITS as usize, "{splits} splits, but at most {MAX_SPLITS} can be merged");
-        let bytes = 4 * (heads * splits * (head_dim + 4)) as u64;
-        Self { buffer: Buffer::new("partials", bytes), heads, head_dim, splits }
-    }
-
-    /// The number of splits.
-    pub fn splits(&self) -> usize {
-        self.splits
-    }
-
-    /// Its buffer: per head and split `head_dim` sums, their maximum score, their total weight, and two words of padding, all
-    /// f32.
-    pub fn buffer(&self) -> &Buffer {
-        &self.buffer
-    }
-
-    pub(crate) fn slice(&self) -> Slice {
-        (&self.buffer).into()
-    }
-
-    pub(crate) fn assert_shape(&self, heads: usize, head_dim: usize) {
-        assert!((self.heads, self.head_dim) == (heads, head_dim), "room for {} heads of {}", self.heads, self.head_dim);
-    }
-}
+use super::{Attention, Operand, Partials, u32_of};
+use crate::gpu::{Capabilities, Count, Grid, Recording};
 
 /// The number of workgroups to split the keys of each KV head over in decode: enough to keep a device busy, and few
 /// enough to merge quickly. 1 if one workgroup per KV head suffices.
@@ -63,7 +25,7 @@ pub fn attention_merge(r: &mut Recording, attention: Attention, partials: &Parti
     let params = Params {
         heads: u32_of(heads),
         head_dim4: u32_of(head_dim / 4),
-        splits: u32_of(partials.splits),
+        splits: u32_of(partials.splits()),
         window: attention.window_or_all(),
     };
     assert!(params.head_dim4 <= WIDTH, "a head of {head_dim} values");

@@ -47,6 +47,7 @@ mod q5_k;
 mod q6_k;
 mod q8_0;
 mod scale_min;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -57,13 +58,10 @@ use std::sync::LazyLock;
 use crate::config::one_of;
 use crate::error::Error;
 
+use self::table::{CODECS, Codec};
+
 pub use matrix::Matrix;
 pub(crate) use matrix::Shard;
-
-/// Columns per group of the GPU layout, and values per block of the quants that are not k-quants.
-const GROUP: usize = 32;
-/// Values per super-block of the k-quants.
-const SUPER: usize = 256;
 
 /// The format of a matrix of weights.
 #[non_exhaustive]
@@ -154,51 +152,29 @@ impl WeightFormat {
         Self::Q6K,
     ];
 
+    fn codec(self) -> &'static Codec {
+        // A test compares the orders.
+        &CODECS[self as usize]
+    }
+
     /// The format's name in settings, which is also the name of its shader module.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-            Self::Q8_0 => "q8_0",
-            Self::Q5_0 => "q5_0",
-            Self::Q5_1 => "q5_1",
-            Self::Q4_0 => "q4_0",
-            Self::Q4_1 => "q4_1",
-            Self::Q4K => "q4_k",
-            Self::Q5K => "q5_k",
-            Self::Q6K => "q6_k",
-        }
+        self.codec().name
     }
 
     /// Whether the weights are integers with a scale, so that kernels can multiply them as integers.
     pub fn is_integer(self) -> bool {
-        !matches!(self, Self::F32 | Self::F16 | Self::Bf16)
+        self.block_len() > 1
     }
 
     /// Values per GGML block.
     pub fn block_len(self) -> usize {
-        match self {
-            Self::F32 | Self::F16 | Self::Bf16 => 1,
-            Self::Q8_0 | Self::Q5_0 | Self::Q5_1 | Self::Q4_0 | Self::Q4_1 => GROUP,
-            Self::Q4K | Self::Q5K | Self::Q6K => SUPER,
-        }
+        self.codec().block_len
     }
 
     /// Bytes of a GGML block.
     pub fn block_bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-            Self::Q8_0 => q8_0::BYTES,
-            Self::Q5_0 => q5_0::BYTES,
-            Self::Q5_1 => q5_1::BYTES,
-            Self::Q4_0 => q4_0::BYTES,
-            Self::Q4_1 => q4_1::BYTES,
-            Self::Q4K => q4_k::BYTES,
-            Self::Q5K => q5_k::BYTES,
-            Self::Q6K => q6_k::BYTES,
-        }
+        self.codec().block_bytes
     }
 
     /// Bytes of a row of `cols` values in GGML blocks. `None` if `cols` is not a whole number of blocks, or the size
@@ -219,63 +195,20 @@ impl WeightFormat {
             blocks.len(),
             out.len(),
         );
-        match self {
-            Self::F32 => float::dequantize_f32(blocks, out),
-            Self::F16 => float::dequantize_f16(blocks, out),
-            Self::Bf16 => float::dequantize_bf16(blocks, out),
-            Self::Q8_0 => each_block(blocks, out, q8_0::dequantize),
-            Self::Q5_0 => each_block(blocks, out, q5_0::dequantize),
-            Self::Q5_1 => each_block(blocks, out, q5_1::dequantize),
-            Self::Q4_0 => each_block(blocks, out, q4_0::dequantize),
-            Self::Q4_1 => each_block(blocks, out, q4_1::dequantize),
-            Self::Q4K => each_block(blocks, out, q4_k::dequantize),
-            Self::Q5K => each_block(blocks, out, q5_k::dequantize),
-            Self::Q6K => each_block(blocks, out, q6_k::dequantize),
-        }
+        (self.codec().dequantize)(blocks, out);
     }
 
     /// Appends one row of values as GGML blocks, the last one padded with zeros.
     pub fn quantize(self, values: &[f32], out: &mut Vec<u8>) {
-        match self {
-            Self::F32 => float::quantize_f32(values, out),
-            Self::F16 => float::quantize_f16(values, out),
-            Self::Bf16 => float::quantize_bf16(values, out),
-            Self::Q8_0 => append_blocks(values, out, q8_0::quantize),
-            Self::Q5_0 => append_blocks(values, out, q5_0::quantize),
-            Self::Q5_1 => append_blocks(values, out, q5_1::quantize),
-            Self::Q4_0 => append_blocks(values, out, q4_0::quantize),
-            Self::Q4_1 => append_blocks(values, out, q4_1::quantize),
-            Self::Q4K => append_blocks(values, out, q4_k::quantize),
-            Self::Q5K => append_blocks(values, out, q5_k::quantize),
-            Self::Q6K => append_blocks(values, out, q6_k::quantize),
-        }
+        (self.codec().quantize)(values, out);
     }
 
     /// The size of a row of `cols` values in the GPU layout.
     pub fn gpu_row(self, cols: usize) -> GpuRow {
-        let groups = cols.div_ceil(GROUP);
-        let pairs = groups.div_ceil(2);
-        let supers = cols.div_ceil(SUPER);
-        let (quant_vec4s, scale_words) = match self {
-            Self::F32 => (8 * groups, 0),
-            Self::F16 | Self::Bf16 => (4 * groups, 0),
-            Self::Q8_0 => (2 * groups, pairs),
-            Self::Q5_0 => (groups, 3 * pairs),
-            Self::Q5_1 => (groups, 2 * groups),
-            Self::Q4_0 => (groups, pairs),
-            Self::Q4_1 => (groups, groups),
-            Self::Q4K => (8 * supers, 4 * supers),
-            Self::Q5K => (10 * supers, 4 * supers),
-            Self::Q6K => (12 * supers, 5 * supers),
-        };
-        let quant_units = if self.block_len() == SUPER { supers } else { groups };
-        let scale_units = match self {
-            Self::F32 | Self::F16 | Self::Bf16 => 0,
-            Self::Q8_0 | Self::Q5_0 | Self::Q4_0 => pairs,
-            Self::Q5_1 | Self::Q4_1 => groups,
-            Self::Q4K | Self::Q5K | Self::Q6K => supers,
-        };
-        GpuRow { quant_vec4s, scale_words, quant_units, scale_units }
+        let Codec { quants: (vec4s, quant_cols), scales: (words, scale_cols), .. } = self.codec();
+        let quant_units = cols.div_ceil(*quant_cols);
+        let scale_units = if *words == 0 { 0 } else { cols.div_ceil(*scale_cols) };
+        GpuRow { quant_vec4s: vec4s * quant_units, scale_words: words * scale_units, quant_units, scale_units }
     }
 
     /// Converts one row of GGML blocks to the GPU layout with its padding, before interleaving.
@@ -294,18 +227,7 @@ impl WeightFormat {
             (4 * size.quant_vec4s, size.scale_words),
             "{self}: the GPU slices do not fit a row of {cols} columns",
         );
-        match self {
-            Self::F32 => float::repack_f32(row, quants),
-            Self::F16 | Self::Bf16 => float::repack_16(row, quants),
-            Self::Q8_0 => q8_0::repack(row.as_chunks().0, quants, scales),
-            Self::Q5_0 => q5_0::repack(row.as_chunks().0, quants, scales),
-            Self::Q5_1 => q5_1::repack(row.as_chunks().0, quants, scales),
-            Self::Q4_0 => q4_0::repack(row.as_chunks().0, quants, scales),
-            Self::Q4_1 => q4_1::repack(row.as_chunks().0, quants, scales),
-            Self::Q4K => q4_k::repack(row.as_chunks().0, quants, scales),
-            Self::Q5K => q5_k::repack(row.as_chunks().0, quants, scales),
-            Self::Q6K => q6_k::repack(row.as_chunks().0, quants, scales),
-        }
+        (self.codec().repack)(row, quants, scales);
     }
 }
 
@@ -322,36 +244,5 @@ impl FromStr for WeightFormat {
         static EXPECTED: LazyLock<String> = LazyLock::new(|| one_of(&WeightFormat::ALL.map(WeightFormat::name)));
         let known = Self::ALL.into_iter().find(|format| format.name() == text);
         known.ok_or_else(|| Error::Setting { field: "weights", value: text.to_owned(), expected: &EXPECTED })
-    }
-}
-
-/// Decodes block after block.
-fn each_block<const BYTES: usize, const LEN: usize>(
-    blocks: &[u8],
-    out: &mut [f32],
-    decode: impl Fn(&[u8; BYTES], &mut [f32; LEN]),
-) {
-    let (blocks, _) = blocks.as_chunks();
-    let (out, _) = out.as_chunks_mut();
-    for (block, values) in blocks.iter().zip(out) {
-        decode(block, values);
-    }
-}
-
-/// Encodes block after block, the last one padded with zeros.
-fn append_blocks<const BYTES: usize, const LEN: usize>(
-    values: &[f32],
-    out: &mut Vec<u8>,
-    encode: impl Fn(&[f32; LEN]) -> [u8; BYTES],
-) {
-    out.reserve(values.len().div_ceil(LEN) * BYTES);
-    let (whole, rest) = values.as_chunks();
-    for block in whole {
-        out.extend_from_slice(&encode(block));
-    }
-    if !rest.is_empty() {
-        let mut block = [0.0; LEN];
-        block[..rest.len()].copy_from_slice(rest);
-        out.extend_from_slice(&encode(&block));
     }
 }

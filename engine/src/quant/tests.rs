@@ -13,6 +13,14 @@ fn gaussian(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(|_| (0..12).map(|_| uniform()).sum::<f32>() - 6.0).collect()
 }
 
+#[test]
+fn rows_of_the_table_are_in_the_order_of_the_formats() {
+    for (i, format) in WeightFormat::ALL.into_iter().enumerate() {
+        assert_eq!(format as usize, i, "{format:?}");
+        assert_eq!(format.name().replace('_', ""), format!("{format:?}").to_lowercase().replace('_', ""));
+    }
+}
+
 fn quantized(format: WeightFormat, values: &[f32]) -> Vec<u8> {
     let mut bytes = Vec::new();
     format.quantize(values, &mut bytes);

@@ -7,20 +7,21 @@
 //! long enough that waiting for the device does not matter, and the candidates take turns, so that a change of the
 //! device's clock concerns all of them. The results are compared with those of the basic float kernel, so that a driver
 //! that multiplies wrongly cannot win by speed.
+//!
+//! Nothing is known about the device's speed at first. So everything runs with few tokens before it runs with many, and one
+//! product per submit before many.
 
+mod measure;
 mod norms;
 mod products;
 mod remembered;
 
 use std::path::Path;
 
-use web_time::Instant;
-
-use self::norms::NormBench;
-use self::products::ProductBench;
+use self::measure::{measure, run_each};
 use self::remembered::{key, recall, remember};
 use crate::error::{Error, Result};
-use crate::gpu::{Capabilities, Gpu, Plan, Step, StepRing};
+use crate::gpu::{Buffer, Capabilities, Gpu};
 use crate::model::Kernels;
 use crate::ops::{Mode, Rounding, Way};
 use crate::quant::WeightFormat;
@@ -37,13 +38,9 @@ pub enum ActivationFormat {
 
 /// A kernel that rounds activations is chosen only if it is faster than the others by at least this factor.
 const WORTH_ROUNDING: f64 = 1.1;
-/// Measurements per candidate; the fastest counts.
-const RUNS: usize = 3;
-/// A measurement repeats the products to take about this long, in milliseconds, up to a limit.
-const RUN_MS: f64 = 8.0;
-const MOST_REPEATS: usize = 64;
-/// How long a GPU works before it is measured, in milliseconds: an idle one has a low clock.
-const WARM_UP_MS: f64 = 150.0;
+/// How long a submit should take at most, in milliseconds. Estimates can be off by a factor of two. Drivers stop a submit after
+/// seconds, and the desktop stands still meanwhile.
+const SUBMIT_MS: f64 = 125.0;
 /// The largest difference from the float kernel's results, relative to their size: the rounding of 8-bit integers and
 /// of f16, with a margin.
 const TOLERANCE: f64 = 0.03;
@@ -67,6 +64,15 @@ impl Choice {
     /// The name of the choice to multiply a small batch as a chunk of a prompt.
     const AS_PREFILL: &str = "as a chunk";
     const FUSED: &str = "fused";
+
+    /// The size of the steps that it is about.
+    fn mode(self) -> Mode {
+        match self {
+            Self::Decode | Self::Norms => Mode::Decode,
+            Self::SmallBatch => Mode::SmallBatch,
+            Self::Prefill => Mode::Prefill,
+        }
+    }
 
     /// The name of what `kernels` choose here, for output and for the file of tuning results.
     pub fn of(self, kernels: Kernels) -> &'static str {
@@ -98,16 +104,17 @@ impl Choice {
 pub struct Tuning {
     /// The fastest kernels.
     pub kernels: Kernels,
-    /// Milliseconds of each candidate per choice; infinite if its results were wrong. Empty if the result was loaded
-    /// from a file.
+    /// Milliseconds of each candidate per choice; infinite if its results were wrong or it did not fit the device. Empty if the
+    /// result was loaded from a file.
     pub measured: Vec<(Choice, &'static str, f64)>,
 }
 
 impl Tuning {
-    /// Measures the candidates for a weight format, and stores the fastest in a file in `folder`.
+    /// Measures the candidates for a weight format, and stores the fastest in a file in `folder`. Where the device has too
+    /// little memory to measure a candidate, that one is not chosen, and nothing is stored.
     ///
     /// # Errors
-    /// The errors of buffers, and if the device is lost. A folder that cannot be written to is no error.
+    /// If the device is lost or refuses a command. A folder that cannot be written to is no error.
     pub async fn run(
         gpu: &Gpu,
         format: WeightFormat,
@@ -116,71 +123,43 @@ impl Tuning {
     ) -> Result<Self> {
         let candidates = Candidates::of(gpu.capabilities(), format, allowed);
         let mut tuning = Self { kernels: candidates.plainest(), measured: Vec::new() };
-        let kernels = tuning.kernels;
-        let decode = candidates.decode.iter().map(|decode| Kernels { decode, ..kernels });
-        tuning.choose(gpu, format, Mode::Decode, Choice::Decode, decode.collect()).await?;
-        if candidates.can_fuse(tuning.kernels) {
-            let bench = NormBench::new(gpu, format).await?;
-            let kernels = [false, true].map(|fuses_norms| Kernels { fuses_norms, ..tuning.kernels });
-            let mut ring = StepRing::new(gpu).await?;
-            let plans = [bench.plan(gpu, &ring, kernels[0]).await?, bench.plan(gpu, &ring, kernels[1]).await?];
-            let ms = race(gpu, &mut ring, &plans, &Step::default()).await?;
-            for (kernels, ms) in kernels.into_iter().zip(&ms) {
-                tuning.measured.push((Choice::Norms, Choice::Norms.of(kernels), *ms));
+        let mut all_fit = true;
+        for choice in [Choice::Decode, Choice::Norms, Choice::Prefill, Choice::SmallBatch] {
+            let kernels = candidates.of_choice(choice, tuning.kernels);
+            // A single candidate is not measured.
+            if kernels.len() > 1 {
+                let measured = fitting(measure(gpu, format, choice, &kernels).await)?;
+                all_fit &= measured.as_ref().is_some_and(|measured| measured.iter().all(Option::is_some));
+                tuning.choose(choice, &kernels, measured.unwrap_or_default());
             }
-            tuning.kernels.fuses_norms = ms[1] < ms[0];
         }
-        let kernels = tuning.kernels;
-        let prefill = candidates.prefill.iter().map(|prefill| Kernels { prefill, ..kernels });
-        tuning.choose(gpu, format, Mode::Prefill, Choice::Prefill, prefill.collect()).await?;
-        let kernels = tuning.kernels;
-        let small = candidates.small_batch.iter().map(|small_batch| Kernels { small_batch: *small_batch, ..kernels });
-        tuning.choose(gpu, format, Mode::SmallBatch, Choice::SmallBatch, small.collect()).await?;
         log::info!("tuned for {}: {:?}", key(gpu, format, allowed), tuning.measured);
-        if let Some(folder) = folder {
+        if let Some(folder) = folder.filter(|_| all_fit) {
             remember(folder, &key(gpu, format, allowed), tuning.kernels);
         }
         Ok(tuning)
     }
 
-    /// Measures candidates and chooses the fastest; the first if all are wrong. A single candidate is not measured.
-    async fn choose(
-        &mut self,
-        gpu: &Gpu,
-        format: WeightFormat,
-        mode: Mode,
-        choice: Choice,
-        candidates: Vec<Kernels>,
-    ) -> Result<()> {
-        if candidates.len() < 2 {
-            return Ok(());
-        }
-        let bench = ProductBench::new(gpu, format, mode).await?;
-        let mut ring = StepRing::new(gpu).await?;
-        let mut plans = Vec::new();
-        for kernels in &candidates {
-            plans.push(bench.plan(gpu, &mut ring, *kernels).await?);
-        }
-        let measured = race(gpu, &mut ring, &plans, &bench.step()).await?;
+    /// Chooses the fastest candidate; keeps the choice if all are wrong or do not fit.
+    fn choose(&mut self, choice: Choice, candidates: &[Kernels], measured: Vec<Option<f64>>) {
         let mut best = f64::INFINITY;
-        for (kernels, ms) in candidates.into_iter().zip(measured) {
-            self.measured.push((choice, choice.of(kernels), ms));
-            let rounds = kernels.way(mode).rounding != Rounding::None;
+        for (kernels, ms) in candidates.iter().zip(measured) {
+            let ms = ms.unwrap_or(f64::INFINITY);
+            self.measured.push((choice, choice.of(*kernels), ms));
+            let rounds = kernels.way(choice.mode()).rounding != Rounding::None;
             let cost = if rounds { ms * WORTH_ROUNDING } else { ms };
             if cost < best {
                 best = cost;
-                self.kernels = kernels;
+                self.kernels = *kernels;
             }
         }
-        Ok(())
     }
 
     /// The stored result for this adapter, driver, format and version of the kernels. Without one, the result of a
     /// [run](Self::run), which takes seconds.
     ///
     /// # Errors
-    /// If the device is lost. If it has no memory left for measuring, the result is the basic kernels, and nothing is
-    /// stored.
+    /// The errors of [`Tuning::run`].
     pub async fn load_or_run(
         gpu: &Gpu,
         format: WeightFormat,
@@ -188,20 +167,13 @@ impl Tuning {
         folder: Option<&Path>,
     ) -> Result<Self> {
         let candidates = Candidates::of(gpu.capabilities(), format, allowed);
-        let plainest = Self { kernels: candidates.plainest(), measured: Vec::new() };
         if candidates.leave_no_choice() {
-            return Ok(plainest);
+            return Ok(Self { kernels: candidates.plainest(), measured: Vec::new() });
         }
         let known = folder.and_then(|folder| recall(folder, &key(gpu, format, allowed), |k| candidates.include(k)));
-        if let Some(kernels) = known {
-            return Ok(Self { kernels, measured: Vec::new() });
-        }
-        match Self::run(gpu, format, allowed, folder).await {
-            Err(Error::OutOfMemory { what }) => {
-                log::debug!("no memory to tune in: {what}");
-                Ok(plainest)
-            }
-            other => other,
+        match known {
+            Some(kernels) => Ok(Self { kernels, measured: Vec::new() }),
+            None => Self::run(gpu, format, allowed, folder).await,
         }
     }
 }
@@ -249,6 +221,19 @@ impl Candidates {
         }
     }
 
+    /// `kernels` with each candidate of a choice.
+    fn of_choice(&self, choice: Choice, kernels: Kernels) -> Vec<Kernels> {
+        match choice {
+            Choice::Decode => self.decode.iter().map(|decode| Kernels { decode, ..kernels }).collect(),
+            Choice::Norms if !self.can_fuse(kernels) => vec![kernels],
+            Choice::Norms => [false, true].map(|fuses_norms| Kernels { fuses_norms, ..kernels }).to_vec(),
+            Choice::SmallBatch => {
+                self.small_batch.iter().map(|small_batch| Kernels { small_batch: *small_batch, ..kernels }).collect()
+            }
+            Choice::Prefill => self.prefill.iter().map(|prefill| Kernels { prefill, ..kernels }).collect(),
+        }
+    }
+
     fn leave_no_choice(&self) -> bool {
         self.decode.len() == 1 && self.prefill.len() == 1 && self.small_batch.len() == 1 && !self.fused
     }
@@ -265,31 +250,28 @@ impl Candidates {
     }
 }
 
-/// Milliseconds of each plan in the fastest of several measurements, after a round that determines the repetitions. The
-/// plans take turns. Infinite where there is no plan, because its kernels compute wrong results.
-async fn race(gpu: &Gpu, ring: &mut StepRing, plans: &[Option<Plan>], step: &Step) -> Result<Vec<f64>> {
-    let started = Instant::now();
-    while let Some(plan) = plans.iter().flatten().next().filter(|_| !gpu.capabilities().software)
-        && started.elapsed().as_secs_f64() * 1e3 < WARM_UP_MS
-    {
-        gpu.run_repeatedly(ring, plan, 0..plan.segments(), step, 1).await?;
-    }
-    let mut repeats = vec![1; plans.len()];
-    let mut best = vec![f64::INFINITY; plans.len()];
-    for run in 0..=RUNS {
-        for (i, plan) in plans.iter().enumerate() {
-            let Some(plan) = plan else { continue };
-            let started = Instant::now();
-            gpu.run_repeatedly(ring, plan, 0..plan.segments(), step, repeats[i]).await?;
-            let ms = started.elapsed().as_secs_f64() * 1e3 / repeats[i] as f64;
-            if run == 0 {
-                repeats[i] = ((RUN_MS / ms).ceil() as usize).clamp(1, MOST_REPEATS);
-            } else {
-                best[i] = best[i].min(ms);
-            }
+/// The value, or `None` if there was no memory for it.
+fn fitting<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(Error::OutOfMemory { what }) => {
+            log::info!("no memory to measure in: {what}");
+            Ok(None)
         }
+        other => other.map(Some),
     }
-    Ok(best)
+}
+
+/// Fills a buffer with NaN, so that what another kernel left there cannot pass for a result.
+async fn spoil(gpu: &Gpu, buffer: &Buffer) -> Result<()> {
+    /// Bytes per write.
+    const PART: u64 = 1 << 20;
+    gpu.allocate(buffer).await?;
+    let nans = vec![f32::NAN; (PART.min(buffer.bytes()) / 4) as usize];
+    for at in (0..buffer.bytes()).step_by(PART as usize) {
+        let count = (PART.min(buffer.bytes() - at) / 4) as usize;
+        gpu.write(buffer, at, bytemuck::cast_slice(&nans[..count]));
+    }
+    Ok(())
 }
 
 /// Whether results agree within rounding: the root mean square of the difference, relative to that of the expected
@@ -313,5 +295,26 @@ mod tests {
         assert!(!agree(&[1.0, -2.0, 2.0], &expected));
         assert!(!agree(&[1.0, f32::NAN, 3.0], &expected));
         assert!(!agree(&[0.0; 3], &expected));
+    }
+
+    #[test]
+    fn a_candidate_without_memory_leaves_the_choice_to_the_others() {
+        let int8 = Way::named(Mode::Decode, "int8, split by 64").unwrap();
+        let small = Way::named(Mode::Decode, "float, 8 rows").unwrap();
+        let candidates = [Way::FLOAT_DECODE, int8, small].map(|decode| Kernels { decode, ..Kernels::FLOAT });
+        let chosen = |measured: Vec<Option<f64>>| {
+            let mut tuning = Tuning { kernels: Kernels::FLOAT, measured: Vec::new() };
+            tuning.choose(Choice::Decode, &candidates, measured);
+            tuning.kernels.decode
+        };
+        assert_eq!(chosen(vec![None, Some(2.0), Some(3.0)]), int8);
+        assert_eq!(chosen(vec![Some(1.0), None, Some(0.9)]), small);
+        // Rounding has to be worth it.
+        assert_eq!(chosen(vec![Some(1.0), Some(0.95), None]), Way::FLOAT_DECODE);
+        assert_eq!(chosen(vec![Some(f64::INFINITY), None, Some(f64::INFINITY)]), Way::FLOAT_DECODE);
+        assert_eq!(chosen(Vec::new()), Way::FLOAT_DECODE);
+        let memory = || Error::OutOfMemory { what: "a test".into() };
+        assert!(matches!(fitting::<()>(Err(memory())), Ok(None)));
+        assert!(matches!(fitting::<()>(Err(Error::Cancelled)), Err(Error::Cancelled)));
     }
 }

@@ -1,8 +1,9 @@
 //! Times the norms before gates and ups, in a separate dispatch or fused into their product.
 
-use super::agree;
+use super::{agree, fitting, spoil};
 use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
+use crate::load::NoiseRows;
 use crate::model::{FeedForward, FfnInner, Kernels, Products, record_ffn_inner};
 use crate::ops::{Int8Tensor, Mode, ResidualNorm};
 use crate::quant::{Matrix, WeightFormat};
@@ -40,14 +41,10 @@ impl NormBench {
     const BYTES: u64 = 512 << 20;
 
     pub(super) async fn new(gpu: &Gpu, format: WeightFormat) -> Result<Self> {
-        let noise = async || Matrix::noise(gpu, format, 2 * Self::FFN_INNER, Self::COLS).await;
-        let mut gate_ups = vec![noise().await?];
-        for _ in 1..Self::BYTES.div_ceil(gate_ups[0].bytes()) {
-            gate_ups.push(noise().await?);
-        }
+        let noise = NoiseRows::new(format, Self::COLS);
         let mut bench = Self {
-            gate_ups,
-            down: Matrix::noise(gpu, format, Self::COLS, Self::FFN_INNER).await?,
+            gate_ups: vec![noise.matrix(gpu, 2 * Self::FFN_INNER).await?],
+            down: NoiseRows::new(format, Self::FFN_INNER).matrix(gpu, Self::COLS).await?,
             block: Tensor::from_rows(gpu, "block", Self::COLS, &row(BLOCK)).await?,
             residual: Tensor::from_rows(gpu, "residual", Self::COLS, &row(RESIDUAL)).await?,
             new_residual: Tensor::new("new_residual", 1, Self::COLS),
@@ -62,6 +59,14 @@ impl NormBench {
             expected: Vec::new(),
         };
         bench.expected = bench.result(gpu, Kernels::FLOAT).await?;
+        for _ in 1..Self::BYTES.div_ceil(bench.gate_ups[0].bytes()) {
+            let Some(matrix) = fitting(noise.matrix(gpu, 2 * Self::FFN_INNER).await)? else {
+                // The blocks that fit have to do. Without the last one there is room for what else is needed.
+                bench.gate_ups.truncate(1.max(bench.gate_ups.len() - 1));
+                break;
+            };
+            bench.gate_ups.push(matrix);
+        }
         Ok(bench)
     }
 
@@ -99,13 +104,14 @@ impl NormBench {
         let inner = self.record(&mut r, &products, &self.gate_ups[0]);
         products.record(&mut r, inner.operand, &[(&self.down, 0)], &self.out);
         let plan = r.finish(gpu, &ring).await?;
-        // Resets the buffers, because the separate dispatch overwrites its input, and because another kernel's results
-        // must not be taken for this one's.
+        // The separate dispatch overwrites its input.
         self.residual.upload(gpu, &row(RESIDUAL)).await?;
-        for tensor in [&self.new_residual, &self.out] {
-            tensor.upload(gpu, &[f32::NAN; Self::COLS]).await?;
+        let written =
+            [&self.new_residual, &self.normed, &self.gates_ups, &self.ffn_inner, &self.out].map(Tensor::buffer);
+        for buffer in written.into_iter().chain([self.int8.buffer(), self.ffn_inner_int8.buffer()]) {
+            spoil(gpu, buffer).await?;
         }
-        gpu.run(&mut ring, &plan, &Step::default()).await?;
+        gpu.run_segments(&mut ring, &plan, 0..plan.segments(), &Step::default()).await?;
         let residual = if inner.moved { &self.new_residual } else { &self.residual };
         Ok([self.out.read(gpu, 1).await?, residual.read(gpu, 1).await?].concat())
     }
@@ -121,6 +127,7 @@ impl NormBench {
         let mut r = Recording::new(gpu.capabilities());
         let products = self.products(kernels);
         for gate_up in &self.gate_ups {
+            r.begin_segment();
             self.record(&mut r, &products, gate_up);
         }
         r.finish(gpu, ring).await.map(Some)

@@ -1,8 +1,9 @@
 //! Measures the time of products.
 
-use super::agree;
-use crate::error::{Error, Result};
+use super::{SUBMIT_MS, agree, fitting, run_each, spoil};
+use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
+use crate::load::NoiseRows;
 use crate::model::{Kernels, Products};
 use crate::ops::{Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, quantize};
 use crate::pace::default_prefill_chunk;
@@ -31,6 +32,8 @@ impl ProductBench {
     const LAYER: &[[usize; 2]] = &[[4096, 2304], [2304, 2048], [2 * 9216, 2304], [2304, 9216]];
     /// Larger than the caches of GPUs.
     const BYTES: u64 = 512 << 20;
+    /// Tokens of the first run, which shows whether more would take too long.
+    const FEW_TOKENS: usize = 32;
     /// A software adapter is slow, so it is measured with less.
     const SOFTWARE_LAYER: &[[usize; 2]] = &[[2048, 2304]];
     const SOFTWARE_BYTES: u64 = 12 << 20;
@@ -46,53 +49,64 @@ impl ProductBench {
             Mode::Prefill => default_prefill_chunk(software),
         };
         let mut products = Vec::new();
+        let mut noise = Vec::new();
         for &[rows, cols] in layer {
             // Any values of different magnitudes work.
             let x: Vec<f32> = (0..tokens * cols).map(|i| (i as f32 * 0.7).sin() * (1 + i % 7) as f32).collect();
+            let weights = NoiseRows::new(format, cols);
             products.push(Product {
-                weights: vec![Matrix::noise(gpu, format, rows, cols).await?],
+                weights: vec![weights.matrix(gpu, rows).await?],
                 x: Tensor::from_rows(gpu, "x", cols, &x).await?,
                 int8: Int8Tensor::new("int8", tokens, cols),
                 out: Tensor::new("out", tokens, rows),
                 expected: Vec::new(),
             });
+            noise.push((weights, rows));
         }
         let layer_bytes: u64 = products.iter().map(|product| product.weights[0].bytes()).sum();
         // The products of a chunk of a prompt do not wait for weights.
         let layers = if mode == Mode::Prefill { 1 } else { bytes.div_ceil(layer_bytes) };
-        for _ in 1..layers {
-            let mut more = Vec::new();
-            for &[rows, cols] in layer {
-                match Matrix::noise(gpu, format, rows, cols).await {
-                    // The layers that fit have to do.
-                    Err(Error::OutOfMemory { .. }) => break,
-                    made => more.push(made?),
-                }
-            }
-            if more.len() < layer.len() {
-                break;
-            }
-            for (product, matrix) in products.iter_mut().zip(more) {
-                product.weights.push(matrix);
+        'layers: for layer in 1..layers as usize {
+            for (i, (weights, rows)) in noise.iter().enumerate() {
+                let Some(matrix) = fitting(weights.matrix(gpu, *rows).await)? else {
+                    // The layers that fit have to do. Without the last one there is room for what else is needed.
+                    for product in &mut products {
+                        product.weights.truncate(1.max(layer - 1));
+                    }
+                    break 'layers;
+                };
+                products[i].weights.push(matrix);
             }
         }
-        let mut bench = Self { mode, tokens, products };
+        let mut bench = Self { mode, tokens: tokens.min(Self::FEW_TOKENS), products };
         let mut ring = StepRing::new(gpu).await?;
         let plan = bench.layers(gpu, &ring, Kernels::FLOAT, 1).await?;
-        gpu.run(&mut ring, &plan, &bench.step()).await?;
+        let ms = bench.run_few(gpu, &mut ring, &plan).await?;
+        let bearable = ((SUBMIT_MS / ms) as usize).saturating_mul(Self::FEW_TOKENS);
+        bench.tokens = tokens.min(bearable.max(Self::FEW_TOKENS));
+        run_each(gpu, &mut ring, &plan, &bench.step()).await?;
         for product in &mut bench.products {
-            product.expected = product.out.read(gpu, tokens).await?;
+            product.expected = product.out.read(gpu, bench.tokens).await?;
         }
         Ok(bench)
+    }
+
+    /// Runs a plan with few tokens. Returns the milliseconds of the slowest product.
+    async fn run_few(&self, gpu: &Gpu, ring: &mut StepRing, plan: &Plan) -> Result<f64> {
+        let few = Step { n_tokens: self.tokens.min(Self::FEW_TOKENS) as u32, ..Step::default() };
+        // Drivers may compile kernels in the first run.
+        run_each(gpu, ring, plan, &few).await?;
+        run_each(gpu, ring, plan, &few).await
     }
 
     pub(super) fn step(&self) -> Step {
         Step { n_tokens: self.tokens as u32, ..Step::default() }
     }
 
-    /// The products of the first `layers`.
+    /// The rounding of activations, then the products of the first `layers`, each in a segment.
     async fn layers(&self, gpu: &Gpu, ring: &StepRing, kernels: Kernels, layers: usize) -> Result<Plan> {
         let mut r = Recording::new(gpu.capabilities());
+        r.begin_segment();
         let operands: Vec<_> = self
             .products
             .iter()
@@ -107,20 +121,28 @@ impl ProductBench {
             .collect();
         for layer in 0..layers {
             for (product, (products, operand)) in self.products.iter().zip(&operands) {
+                r.begin_segment();
                 products.record(&mut r, *operand, &[(&product.weights[layer], 0)], &product.out);
             }
         }
         r.finish(gpu, ring).await
     }
 
-    /// The plan of all layers with these kernels; `None` if they are wrong.
+    /// The plan of all layers with these kernels; `None` if they are wrong or far too slow.
     pub(super) async fn plan(&self, gpu: &Gpu, ring: &mut StepRing, kernels: Kernels) -> Result<Option<Plan>> {
         let first = self.layers(gpu, ring, kernels, 1).await?;
-        for Product { weights, out, .. } in &self.products {
-            // The previous kernel's result must not be taken for this one's.
-            out.upload(gpu, &vec![f32::NAN; self.tokens * weights[0].shape()[0]]).await?;
+        if self.tokens > Self::FEW_TOKENS {
+            let ms = self.run_few(gpu, ring, &first).await? * (self.tokens / Self::FEW_TOKENS) as f64;
+            if ms > 2.0 * SUBMIT_MS {
+                log::info!("{} is too slow to measure with {kernels:?}: {ms:.0} ms", gpu.info().name);
+                return Ok(None);
+            }
         }
-        gpu.run(ring, &first, &self.step()).await?;
+        for Product { int8, out, .. } in &self.products {
+            spoil(gpu, out.buffer()).await?;
+            spoil(gpu, int8.buffer()).await?;
+        }
+        run_each(gpu, ring, &first, &self.step()).await?;
         for Product { out, expected, .. } in &self.products {
             if !agree(&out.read(gpu, self.tokens).await?, expected) {
                 log::warn!("{} computes wrong products with {kernels:?}", gpu.info().name);

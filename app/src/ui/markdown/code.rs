@@ -13,6 +13,7 @@ use super::inline::floor_boundary;
 use super::text::{select_and_paint, text_sense};
 use super::theme::{self, Class};
 use super::tree::{CODE_LINE_HEIGHT, Code};
+use crate::ui::icons;
 
 /// The size of code in points.
 const SIZE: f32 = 13.5;

@@ -21,7 +21,7 @@ mod tree;
 
 use egui::Color32;
 
-pub(super) use document::Documents;
+pub(super) use document::{Block, Documents};
 pub(super) use draw::draw_block;
 pub(super) use text::mark_found;
 

@@ -94,7 +94,7 @@ fn grid(ui: &mut Ui, table: &Table, widths: &[f32], total: f32, pen: &mut Pen<'_
                 let corner = pos2(left, row.top()) + PADDING;
                 let cell_rect = Rect::from_min_size(corner, vec2(*width, height - 2.0 * PADDING.y));
                 let builder = UiBuilder::new().id_salt((index, column)).max_rect(cell_rect);
-                cell.draw(&mut ui.new_child(builder), pen.palette);
+                cell.draw(&mut ui.new_child(builder), pen.palette, &pen.resources.wanted);
                 left += width + 2.0 * PADDING.x;
             }
         }

@@ -1,0 +1,106 @@
+//! The table of weight formats, one row per format.
+
+use super::{float, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0};
+
+/// How a format is stored and converted.
+pub(super) struct Codec {
+    /// Its name in settings, which is also the name of its shader module.
+    pub(super) name: &'static str,
+    /// Values per GGML block.
+    pub(super) block_len: usize,
+    /// Bytes of a GGML block.
+    pub(super) block_bytes: usize,
+    /// vec4 of quants in the GPU layout, and the columns that they are for.
+    pub(super) quants: (usize, usize),
+    /// Words of scales in the GPU layout, and the columns that they are for.
+    pub(super) scales: (usize, usize),
+    /// Decodes whole blocks.
+    pub(super) dequantize: fn(&[u8], &mut [f32]),
+    /// Appends a row of values as blocks, the last one padded with zeros.
+    pub(super) quantize: fn(&[f32], &mut Vec<u8>),
+    /// Converts a row of blocks to quants and scales of the GPU layout.
+    pub(super) repack: fn(&[u8], &mut [u32], &mut [u32]),
+}
+
+/// The row of a format whose values are quantized in blocks.
+macro_rules! blocks {
+    ($format:ident, $block_len:expr, $quants:expr, $scales:expr) => {
+        Codec {
+            name: stringify!($format),
+            block_len: $block_len,
+            block_bytes: $format::BYTES,
+            quants: $quants,
+            scales: $scales,
+            dequantize: |blocks, out| each_block(blocks, out, $format::dequantize),
+            quantize: |values, out| append_blocks(values, out, $format::quantize),
+            repack: |row, quants, scales| $format::repack(row.as_chunks().0, quants, scales),
+        }
+    };
+}
+
+/// The formats in the order of [`WeightFormat::ALL`](super::WeightFormat::ALL).
+pub(super) static CODECS: [Codec; 11] = [
+    Codec {
+        name: "f32",
+        block_len: 1,
+        block_bytes: 4,
+        quants: (8, 32),
+        scales: (0, 32),
+        dequantize: float::dequantize_f32,
+        quantize: float::quantize_f32,
+        repack: |row, quants, _| float::repack_f32(row, quants),
+    },
+    Codec { name: "f16", dequantize: float::dequantize_f16, quantize: float::quantize_f16, ..HALVES },
+    Codec { name: "bf16", dequantize: float::dequantize_bf16, quantize: float::quantize_bf16, ..HALVES },
+    blocks!(q8_0, 32, (2, 32), (1, 64)),
+    blocks!(q5_0, 32, (1, 32), (3, 64)),
+    blocks!(q5_1, 32, (1, 32), (2, 32)),
+    blocks!(q4_0, 32, (1, 32), (1, 64)),
+    blocks!(q4_1, 32, (1, 32), (1, 32)),
+    blocks!(q4_k, 256, (8, 256), (4, 256)),
+    blocks!(q5_k, 256, (10, 256), (4, 256)),
+    blocks!(q6_k, 256, (12, 256), (5, 256)),
+];
+
+/// What f16 and bf16 share.
+const HALVES: Codec = Codec {
+    name: "",
+    block_len: 1,
+    block_bytes: 2,
+    quants: (4, 32),
+    scales: (0, 32),
+    dequantize: float::dequantize_f16,
+    quantize: float::quantize_f16,
+    repack: |row, quants, _| float::repack_16(row, quants),
+};
+
+/// Decodes block after block.
+fn each_block<const BYTES: usize, const LEN: usize>(
+    blocks: &[u8],
+    out: &mut [f32],
+    decode: impl Fn(&[u8; BYTES], &mut [f32; LEN]),
+) {
+    let (blocks, _) = blocks.as_chunks();
+    let (out, _) = out.as_chunks_mut();
+    for (block, values) in blocks.iter().zip(out) {
+        decode(block, values);
+    }
+}
+
+/// Encodes block after block, the last one padded with zeros.
+fn append_blocks<const BYTES: usize, const LEN: usize>(
+    values: &[f32],
+    out: &mut Vec<u8>,
+    encode: impl Fn(&[f32; LEN]) -> [u8; BYTES],
+) {
+    out.reserve(values.len().div_ceil(LEN) * BYTES);
+    let (whole, rest) = values.as_chunks();
+    for block in whole {
+        out.extend_from_slice(&encode(block));
+    }
+    if !rest.is_empty() {
+        let mut block = [0.0; LEN];
+        block[..rest.len()].copy_from_slice(rest);
+        out.extend_from_slice(&encode(&block));
+    }
+}

@@ -1,0 +1,121 @@
+//! Measures candidates, which take turns.
+
+use web_time::Instant;
+
+use super::norms::NormBench;
+use super::products::ProductBench;
+use super::{Choice, SUBMIT_MS, fitting};
+use crate::error::Result;
+use crate::gpu::{Gpu, Plan, Step, StepRing};
+use crate::model::Kernels;
+use crate::quant::WeightFormat;
+
+/// Measurements per candidate; the fastest counts.
+const RUNS: usize = 3;
+/// A measurement repeats the products to take about this long, in milliseconds, up to a limit.
+const RUN_MS: f64 = 8.0;
+const MOST_REPEATS: usize = 64;
+/// How long a GPU works before it is measured, in milliseconds: an idle one has a low clock.
+const WARM_UP_MS: f64 = 150.0;
+
+/// What is measured for a choice.
+enum Bench {
+    Products(ProductBench),
+    Norms(Box<NormBench>),
+}
+
+impl Bench {
+    async fn new(gpu: &Gpu, format: WeightFormat, choice: Choice) -> Result<Self> {
+        Ok(match choice {
+            Choice::Norms => Self::Norms(Box::new(NormBench::new(gpu, format).await?)),
+            _ => Self::Products(ProductBench::new(gpu, format, choice.mode()).await?),
+        })
+    }
+
+    /// The plan to measure, one product per segment; `None` if the kernels compute wrong results or are far too slow.
+    async fn plan(&self, gpu: &Gpu, ring: &mut StepRing, kernels: Kernels) -> Result<Option<Plan>> {
+        match self {
+            Self::Products(bench) => bench.plan(gpu, ring, kernels).await,
+            Self::Norms(bench) => bench.plan(gpu, ring, kernels).await,
+        }
+    }
+
+    fn step(&self) -> Step {
+        match self {
+            Self::Products(bench) => bench.step(),
+            Self::Norms(_) => Step::default(),
+        }
+    }
+}
+
+/// Milliseconds of each candidate; infinite if it is wrong, `None` if it did not fit the device.
+pub(super) async fn measure(
+    gpu: &Gpu,
+    format: WeightFormat,
+    choice: Choice,
+    candidates: &[Kernels],
+) -> Result<Vec<Option<f64>>> {
+    let bench = Bench::new(gpu, format, choice).await?;
+    let mut ring = StepRing::new(gpu).await?;
+    let mut plans = Vec::new();
+    for kernels in candidates {
+        plans.push(fitting(bench.plan(gpu, &mut ring, *kernels).await)?);
+    }
+    let fits: Vec<bool> = plans.iter().map(Option::is_some).collect();
+    let plans: Vec<Option<Plan>> = plans.into_iter().map(Option::flatten).collect();
+    let ms = race(gpu, &mut ring, &plans, &bench.step()).await?;
+    Ok(ms.into_iter().zip(fits).map(|(ms, fits)| fits.then_some(ms)).collect())
+}
+
+/// How a measurement divides a plan into submits.
+#[derive(Clone, Copy)]
+struct Submit {
+    /// Segments per submit.
+    segments: usize,
+    /// Repetitions of a submit's segments.
+    times: usize,
+}
+
+/// Milliseconds of each plan in the fastest of several measurements; the plans take turns. Infinite where there is no plan.
+async fn race(gpu: &Gpu, ring: &mut StepRing, plans: &[Option<Plan>], step: &Step) -> Result<Vec<f64>> {
+    if let Some(plan) = plans.iter().flatten().next().filter(|_| !gpu.capabilities().software) {
+        let started = Instant::now();
+        let mut segments = (0..plan.segments()).cycle();
+        while let Some(i) = segments.next().filter(|_| started.elapsed().as_secs_f64() * 1e3 < WARM_UP_MS) {
+            gpu.run_segments(ring, plan, i..i + 1, step).await?;
+        }
+    }
+    let mut submits = vec![Submit { segments: 1, times: 1 }; plans.len()];
+    let mut best = vec![f64::INFINITY; plans.len()];
+    for run in 0..RUNS + 2 {
+        for ((plan, submit), best) in plans.iter().zip(&mut submits).zip(&mut best) {
+            let Some(plan) = plan else { continue };
+            let all = plan.segments();
+            let started = Instant::now();
+            for first in (0..all).step_by(submit.segments) {
+                let segments = first..all.min(first + submit.segments);
+                gpu.run_repeatedly(ring, plan, segments, step, submit.times).await?;
+            }
+            let ms = started.elapsed().as_secs_f64() * 1e3 / submit.times as f64;
+            match run {
+                0 => submit.segments = ((all as f64 * SUBMIT_MS / ms) as usize).clamp(1, all),
+                // Many short submits are long enough together.
+                1 if submit.segments == all => submit.times = ((RUN_MS / ms).ceil() as usize).clamp(1, MOST_REPEATS),
+                1 => {}
+                _ => *best = best.min(ms),
+            }
+        }
+    }
+    Ok(best)
+}
+
+/// Runs a plan with one segment per submit. Returns the milliseconds of the slowest.
+pub(super) async fn run_each(gpu: &Gpu, ring: &mut StepRing, plan: &Plan, step: &Step) -> Result<f64> {
+    let mut slowest = 0.0;
+    for i in 0..plan.segments() {
+        let started = Instant::now();
+        gpu.run_segments(ring, plan, i..i + 1, step).await?;
+        slowest = f64::max(slowest, started.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(slowest)
+}
