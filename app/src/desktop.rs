@@ -122,7 +122,8 @@ mod tests {
         let icon = fs::read(share.path().join("icons/hicolor/48x48/apps/lapidary.png")).unwrap();
         assert!(icon.starts_with(b"\x89PNG"));
         remove_files(share.path()).unwrap();
-        let left: Vec<_> = files(Path::new("x")).unwrap().into_iter().filter(|(path, _)| share.path().join(path).exists()).collect();
+        let left: Vec<_> =
+            files(Path::new("x")).unwrap().into_iter().filter(|(path, _)| share.path().join(path).exists()).collect();
         assert!(left.is_empty() && kept.exists());
         remove_files(share.path()).unwrap();
     }

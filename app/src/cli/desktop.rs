@@ -22,7 +22,10 @@ pub(crate) fn desktop(arguments: &Desktop) -> Result<(), Failure> {
             write(&share, &program)?;
             desktop::refresh(&share);
             let (program, share) = (program.display(), share.display());
-            Ok(writeln!(io::stdout(), "The menu now starts {program}, which must stay there. Its files are in {share}.")?)
+            Ok(writeln!(
+                io::stdout(),
+                "The menu now starts {program}, which must stay there. Its files are in {share}."
+            )?)
         }
         DesktopCommand::Uninstall => {
             let share = share()?;

@@ -22,7 +22,8 @@ fn fill(home: &Path) -> Store {
         let mut chat = Chat { title: title.into(), updated, deleted, ..Chat::new() };
         let question = Message::new(None, Role::User, "Name one", Status::Done);
         let first = Message::new(Some(question.id), Role::Model, "A pear.", Status::Done);
-        let mut second = Message::new(Some(question.id), Role::Model, format!("An apple \u{1b}[2J for {title}."), Status::Done);
+        let mut second =
+            Message::new(Some(question.id), Role::Model, format!("An apple \u{1b}[2J for {title}."), Status::Done);
         second.created += 1;
         chat.leaf = Some(second.id);
         store.save_chat_with(&chat, &[question, first, second]);

@@ -96,7 +96,9 @@ impl Terminal {
         self.type_text(line);
         // Otherwise the old prompt could be taken for the new one.
         let end: String = line.chars().skip(line.chars().count().saturating_sub(3)).collect();
-        self.wait_until(line, |screen| screen.lines().last().is_some_and(|last| last.trim_end() != ">" && last.ends_with(&end)));
+        self.wait_until(line, |screen| {
+            screen.lines().last().is_some_and(|last| last.trim_end() != ">" && last.ends_with(&end))
+        });
         self.type_text("\r");
         self.wait_for_prompt();
     }

@@ -39,7 +39,12 @@ pub(super) const COMMANDS: [(Command, &str, &str, &str); 9] = [
     (Command::Undo, "/undo", "", "takes back the last message and its reply"),
     (Command::Clear, "/clear", "", "begins a new chat with the same system prompt"),
     (Command::Save, "/save", "FILE", "writes the chat to a file: Markdown (.md), or JSON with all branches (.json)"),
-    (Command::Load, "/load", "[CHAT]", "lists the latest chats, or continues one by its number, its title or an exported file"),
+    (
+        Command::Load,
+        "/load",
+        "[CHAT]",
+        "lists the latest chats, or continues one by its number, its title or an exported file",
+    ),
     (Command::Quit, "/quit", "", "leaves, like Ctrl-D and /exit"),
 ];
 

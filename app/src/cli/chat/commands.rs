@@ -40,7 +40,8 @@ impl Session {
     fn list_models(&self) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         for (number, found) in (1..).zip(models::find(&[])) {
-            let mark = if found.path.as_deref().unwrap_or(Path::new(guide::NAME)) == self.model.path { "*" } else { " " };
+            let mark =
+                if found.path.as_deref().unwrap_or(Path::new(guide::NAME)) == self.model.path { "*" } else { " " };
             writeln!(out, "{mark}{number:>2}  {} ({})", sanitized(&found.name), found.note)?;
         }
         Ok(writeln!(out, "/model NUMBER or /model PATH loads another one.")?)
@@ -89,9 +90,8 @@ impl Session {
         let file = Path::new(argument);
         let from_file = file.is_file();
         let entry = if from_file {
-            exchange::read(file).and_then(|archive| {
-                archive.chats.into_iter().next().ok_or_else(|| format!("{argument} holds no chat"))
-            })
+            exchange::read(file)
+                .and_then(|archive| archive.chats.into_iter().next().ok_or_else(|| format!("{argument} holds no chat")))
         } else {
             saved_chats().and_then(|saved| {
                 let none = || format!("there is no chat {argument:?}; /load lists the latest");
@@ -157,7 +157,8 @@ pub(super) fn change_model(model: LoadedModel, path: &Path, arguments: &args::Ch
     drop(model);
     match LoadedModel::load(Some(path), arguments) {
         Ok(model) => {
-            model.warn_if_it_cannot_chat("/model lists others, and lapidary chat --raw lets it continue what you write");
+            model
+                .warn_if_it_cannot_chat("/model lists others, and lapidary chat --raw lets it continue what you write");
             print_line(&format!("{} is loaded.", sanitized(model.engine.name())))?;
             Ok(model)
         }

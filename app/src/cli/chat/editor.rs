@@ -11,8 +11,8 @@ use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
-    Cmd, ColorMode, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler, Helper, KeyCode,
-    KeyEvent, Modifiers, Movement, RepeatCount,
+    Cmd, ColorMode, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler, Helper,
+    KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
 use super::command::COMMANDS;
@@ -52,7 +52,9 @@ impl Prompt {
         }
         let colours = if wants_style() { ColorMode::Enabled } else { ColorMode::Disabled };
         let config = Config::builder().color_mode(colours).max_history_size(HISTORY).and_then(|config| {
-            config.history_ignore_dups(true).map(|config| config.completion_type(rustyline::CompletionType::List).build())
+            config
+                .history_ignore_dups(true)
+                .map(|config| config.completion_type(rustyline::CompletionType::List).build())
         });
         let mut editor = config.and_then(Editor::with_config).map_err(unusable)?;
         editor.set_helper(Some(Commands(FilenameCompleter::new())));

@@ -21,6 +21,20 @@ pub(super) fn split_at_width(text: &str, columns: usize) -> (&str, &str) {
     (text, "")
 }
 
+/// Breaks the lines of a plain text that are longer than `columns`. Shorter ones keep their spaces.
+pub(crate) fn wrapped(text: &str, columns: usize) -> String {
+    let mut lines = Vec::new();
+    for line in text.split('\n') {
+        if width(line) <= columns {
+            lines.push(line.to_owned());
+            continue;
+        }
+        let broken = wrap(&[Span::new(line, Style::default())], columns);
+        lines.extend(broken.iter().map(|line| line.iter().map(|span| span.text.as_str()).collect::<String>()));
+    }
+    lines.join("\n")
+}
+
 /// Breaks spans into lines of at most `columns`. A newline in a span breaks the line. Only words longer than a line are
 /// broken inside.
 pub(super) fn wrap(spans: &[Span], columns: usize) -> Vec<Vec<Span>> {
@@ -133,6 +147,11 @@ mod tests {
     }
 
     #[test]
+    fn short_lines_of_a_plain_text_keep_their_spaces() {
+        assert_eq!(wrapped("/help    lists\na long line of text\n", 14), "/help    lists\na long line of\ntext\n");
+    }
+
+    #[test]
     fn only_words_longer_than_a_line_are_broken() {
         assert_eq!(lines("an incomprehensible word", 8), ["an", "incompre", "hensible", "word"]);
         assert_eq!(lines("ab", 0), ["a", "b"]);
@@ -148,7 +167,8 @@ mod tests {
     #[test]
     fn a_word_in_two_styles_stays_whole() {
         let bold = Style { bold: true, ..Style::default() };
-        let spans = [Span::new("see ", Style::default()), Span::new("bold", bold), Span::new(", then", Style::default())];
+        let spans =
+            [Span::new("see ", Style::default()), Span::new("bold", bold), Span::new(", then", Style::default())];
         let found = wrap(&spans, 8);
         assert_eq!(found[0], [Span::new("see", Style::default())]);
         assert_eq!(found[1][..2], [Span::new("bold", bold), Span::new(",", Style::default())]);
