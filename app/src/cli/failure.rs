@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use lapidary_engine::Error;
 
+use super::terminal::{error_columns, wrapped};
+
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The arguments are wrong: exit code 2.
@@ -64,9 +66,11 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Prints an error message as one line on standard error, ignoring failure to write it.
+/// Prints an error message on standard error, as one line or wrapped to a terminal, ignoring failure to write it.
 pub(crate) fn print_error(message: &str) {
-    let _ = writeln!(io::stderr(), "lapidary: {}", one_line(message));
+    let message = format!("lapidary: {}", one_line(message));
+    let message = error_columns().map_or(message.clone(), |columns| wrapped(&message, columns));
+    let _ = writeln!(io::stderr(), "{message}");
 }
 
 /// Joins the lines of a message, because those of drivers and clap may have several.

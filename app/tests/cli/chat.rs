@@ -1,7 +1,9 @@
 //! `lapidary chat` in a terminal.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use lapidary_app::chats::{Chat, Message, Role, Status, Store};
 use lapidary_app::data_folder::Lock;
 use serde_json::Value;
 
@@ -118,9 +120,12 @@ fn replies_are_wrapped_between_words() {
     let mut terminal = start(home.path());
     terminal.enter("How does Gemma 2 work?");
     let screen = terminal.screen();
-    let shown = screen.split_once("How does Gemma 2 work?\n").unwrap().1;
-    let lines: Vec<&str> = shown.lines().take_while(|line| *line != ">").collect();
-    assert!(lines.len() > 1 && lines.iter().all(|line| line.chars().count() <= usize::from(COLUMNS)), "{screen}");
+    // The screen joins lines that the terminal had to break.
+    let longest = screen.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest <= usize::from(COLUMNS), "{screen}");
+    let shown = screen.split_once("How does Gemma 2 work?").unwrap().1.trim_start();
+    let lines: Vec<&str> = shown.lines().take_while(|line| line.trim_end() != ">").collect();
+    assert!(lines.len() > 1, "{screen}");
     let words = |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
     let plain = reply.replace(['`', '*'], "");
     assert_eq!(words(&lines.join("\n")), words(&plain), "{screen}");
@@ -129,16 +134,24 @@ fn replies_are_wrapped_between_words() {
 #[test]
 fn colours_are_left_out_if_the_user_says_so() {
     let home = tempfile::tempdir().unwrap();
-    let ask = |variables: &[(&str, &str)]| {
-        let mut terminal = Terminal::start(&["chat", "-m", "guide"], home.path(), variables);
-        terminal.wait_for_prompt();
-        terminal.enter("How do I open a model in the terminal?");
-        let output = terminal.output();
-        output.contains("\x1b[36m")
+    let store = Store::open(Some(home.path().join("lapidary/chats.sqlite")), Arc::new(|| {}));
+    let question = Message::new(None, Role::User, "How?", Status::Done);
+    let mut reply = Message::new(Some(question.id), Role::Model, "With `cargo run`, **always**.", Status::Done);
+    reply.created += 1;
+    let chat = Chat { title: "How?".into(), leaf: Some(reply.id), ..Chat::new() };
+    store.save_chat_with(&chat, &[question, reply]);
+    drop(store);
+    let show = |variables: &[(&str, &str)]| {
+        let terminal = Terminal::start(&["chats", "show", "1"], home.path(), variables);
+        terminal.wait_for("always");
+        terminal.output()
     };
-    assert!(ask(&[]), "the reply has code, which is coloured");
-    assert!(!ask(&[("NO_COLOR", "1")]));
-    assert!(!ask(&[("CLICOLOR", "0")]));
+    let coloured = show(&[]);
+    assert!(coloured.contains("\x1b[36mcargo run\x1b[0m, \x1b[1malways"), "{coloured:?}");
+    for variable in [("NO_COLOR", "1"), ("CLICOLOR", "0")] {
+        let plain = show(&[variable]);
+        assert!(plain.contains("With `cargo run`, **always**.") && !plain.contains('\x1b'), "{plain:?}");
+    }
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn a_base_model_says_so_and_completes_text() {
     let home = tempfile::tempdir().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let model = base_model(folder.path());
-    let few = ["--max-tokens", "3"];
+    let few = ["--max-tokens", "3", "--temperature", "0"];
     let (status, _, stderr) = answer(&[&["run", "-m", &model, "Hello"], &few[..]].concat(), home.path(), "");
     assert_eq!(status, Some(0));
     assert!(stderr.contains("has no chat template") && stderr.contains("--raw"), "{stderr}");

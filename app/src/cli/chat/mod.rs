@@ -16,6 +16,7 @@ use lapidary_engine::{Error, Finish, Sampling, TextGeneration};
 use super::args;
 use super::failure::{Failure, print_error, sanitized};
 use super::interrupt::Busy;
+use super::terminal::{Terminal, wrapped};
 use command::{Command, Input, unknown};
 use commands::{change_model, named_model};
 use conversation::{Conversation, status};
@@ -79,7 +80,11 @@ fn greet(model: &LoadedModel, raw: bool) -> Result<(), Failure> {
 }
 
 fn print_line(line: &str) -> Result<(), Failure> {
-    Ok(writeln!(io::stdout(), "{line}")?)
+    match Terminal::of_output() {
+        Some(terminal) => writeln!(io::stdout(), "{}", wrapped(line, terminal.columns))?,
+        None => writeln!(io::stdout(), "{line}")?,
+    }
+    Ok(())
 }
 
 /// Reads from the prompt until the user leaves: with the end of the input, or with Ctrl-C twice on an empty line.

@@ -25,7 +25,11 @@ impl LiveRegion {
         let same = self.shown.iter().zip(&lines).take_while(|(old, new)| old == new).count();
         let rows = |lines: &[String]| lines.iter().map(|line| rows_of(line, terminal.columns)).sum::<usize>();
         // The first line to print again: the first that differs, if it is still on the screen.
-        let mut from = same.min(self.shown.len());
+        let mut from = same;
+        if from == lines.len() && from < self.shown.len() {
+            // Only lines at the end go away. The cursor has to come to the end of the last that stays.
+            from = from.saturating_sub(1);
+        }
         while from < self.shown.len() && rows(&self.shown[from..]) > terminal.rows {
             from += 1;
         }

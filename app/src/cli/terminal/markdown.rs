@@ -341,7 +341,11 @@ mod tests {
 
     #[test]
     fn lists_are_indented_under_their_marks() {
-        shows("- a\n- b b b b\n  1. c\n  2. d\n\nend", 7, &["• a", "• b b b", "  b", "  1. c", "  2. d", "", "end"]);
+        shows(
+            "- a\n- b b b b b\n  1. c\n  2. d\n\nend",
+            10,
+            &["• a", "• b b b b", "  b", "  1. c", "  2. d", "", "end"],
+        );
         shows("9. x\n10. y\n\n    z", 20, &["9. x", "10. y", "", "    z"]);
         shows("- [x] done\n- [ ] open\n-", 20, &["• [x] done", "• [ ] open", "• "]);
     }

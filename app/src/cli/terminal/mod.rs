@@ -13,6 +13,7 @@ use std::io::{self, IsTerminal};
 pub(crate) use live::LiveRegion;
 pub(crate) use markdown::{block_starts, render};
 pub(crate) use progress::ProgressBar;
+pub(crate) use wrap::wrapped;
 
 /// Columns where the size is unknown.
 const DEFAULT_COLUMNS: usize = 80;
@@ -46,6 +47,14 @@ impl Terminal {
     pub(crate) fn text_columns(&self) -> usize {
         self.columns.clamp(8, MAX_TEXT_COLUMNS)
     }
+}
+
+/// Columns of the terminal that standard error is on; `None` if it is on none.
+pub(crate) fn error_columns() -> Option<usize> {
+    if !io::stderr().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0)
 }
 
 /// Whether the terminal understands no escape sequences.

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use super::wrap::{split_at_width, width};
-use super::{DEFAULT_COLUMNS, is_dumb};
+use super::{DEFAULT_COLUMNS, error_columns, is_dumb};
 
 /// Columns of the bar.
 const BAR: usize = 24;
@@ -51,7 +51,7 @@ impl ProgressBar {
         if !self.visible {
             return;
         }
-        let columns = terminal_size::terminal_size_of(io::stderr()).map_or(DEFAULT_COLUMNS, |(w, _)| usize::from(w.0));
+        let columns = error_columns().unwrap_or(DEFAULT_COLUMNS);
         let mut out = io::stderr().lock();
         let line = line(&self.label, state, columns);
         let _ = write!(out, "\r\x1b[K{line}").and_then(|()| out.flush());

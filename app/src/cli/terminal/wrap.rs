@@ -21,6 +21,20 @@ pub(super) fn split_at_width(text: &str, columns: usize) -> (&str, &str) {
     (text, "")
 }
 
+/// Breaks the lines of a plain text that are longer than `columns`. Shorter ones keep their spaces.
+pub(crate) fn wrapped(text: &str, columns: usize) -> String {
+    let mut lines = Vec::new();
+    for line in text.split('\n') {
+        if width(line) <= columns {
+            lines.push(line.to_owned());
+            continue;
+        }
+        let broken = wrap(&[Span::new(line, Style::default())], columns);
+        lines.extend(broken.iter().map(|line| line.iter().map(|span| span.text.as_str()).collect::<String>()));
+    }
+    lines.join("\n")
+}
+
 /// Breaks spans into lines of at most `columns`. A newline in a span breaks the line. Only words longer than a line are
 /// broken inside.
 pub(super) fn wrap(spans: &[Span], columns: usize) -> Vec<Vec<Span>> {
@@ -130,6 +144,11 @@ mod tests {
         assert_eq!(lines("a\nb  ", 10), ["a", "b"]);
         assert_eq!(lines("", 10), [""]);
         assert_eq!(lines("exactly ten", 7), ["exactly", "ten"]);
+    }
+
+    #[test]
+    fn short_lines_of_a_plain_text_keep_their_spaces() {
+        assert_eq!(wrapped("/help    lists\na long line of text\n", 14), "/help    lists\na long line of\ntext\n");
     }
 
     #[test]
