@@ -42,12 +42,12 @@ impl App {
     pub(super) fn find_bar(&mut self, ui: &mut Ui) {
         let Some(mut text) = self.find.text.take() else { return };
         let tokens = Tokens::of(ui.visuals());
-        let (mut close, mut step) = (false, 0);
+        let (mut close, mut all, mut step) = (false, false, 0);
         let frame = egui::Frame::new().fill(tokens.card).corner_radius(10).inner_margin(Margin::symmetric(8, 4));
         ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
             ui.add_space(16.0);
             frame.show(ui, |ui| {
-                ui.set_width(360.0_f32.min(ui.available_width() - 16.0));
+                ui.set_width(440.0_f32.min(ui.available_width() - 16.0));
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     ui.spacing_mut().item_spacing.x = 2.0;
                     close = kit::small_icon_button(ui, true, icons::X, "Close the search").clicked();
@@ -64,6 +64,7 @@ impl App {
                         (false, false) => "none".to_owned(),
                     };
                     kit::hint(ui, count);
+                    all = kit::ghost(ui, "All chats").on_hover_text("Search all chats for this").clicked();
                     let field = egui::TextEdit::singleline(&mut text).hint_text("Find in this chat");
                     let frame = egui::Frame::NONE.inner_margin(vec2(4.0, 6.0));
                     let field = field.frame(frame).desired_width(ui.available_width());
@@ -89,7 +90,12 @@ impl App {
         if step != 0 {
             self.show_hit(step);
         }
-        if close {
+        if all {
+            let text = self.find.text.take().unwrap_or_default();
+            self.find.close();
+            self.search_all(ui.ctx());
+            self.state.search_for(&text);
+        } else if close {
             self.find.close();
             self.composer.focus = true;
         }

@@ -115,7 +115,7 @@ impl App {
     }
 
     /// Opens the search above the list of chats.
-    fn search_all(&mut self, ctx: &Context) {
+    pub(super) fn search_all(&mut self, ctx: &Context) {
         if self.is_narrow(ctx) {
             self.sidebar_overlay = true;
         } else {

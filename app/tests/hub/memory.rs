@@ -14,7 +14,9 @@ fn gpu() -> Gpu {
 
 /// Bytes that the device has allocated.
 fn allocated(gpu: &Gpu) -> u64 {
-    gpu.device().generate_allocator_report().map_or(0, |report| report.total_allocated_bytes)
+    // SAFETY: it runs no shader.
+    let device = unsafe { gpu.wgpu_device() };
+    device.generate_allocator_report().map_or(0, |report| report.total_allocated_bytes)
 }
 
 /// Asserts that loading a model and generating with it allocates what was predicted, within a tenth.
