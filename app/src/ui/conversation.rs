@@ -61,6 +61,8 @@ pub(super) struct Conversation {
     rows: VirtualRows<RowKey>,
     /// The views of chats that are not at their end.
     views: HashMap<Id, Anchor<RowKey>>,
+    /// The offset of the end in the last frame.
+    end: f32,
     /// A pending scroll command, and whether the rows at its target have been measured.
     pub(super) navigation: Option<(Navigation, bool)>,
     /// The message under the pointer in the last frame.
@@ -120,6 +122,10 @@ impl App {
         }
         let wanted = wanted.clamp(0.0, end);
         let margin = if navigation.is_some() { MARGIN.max(height) } else { MARGIN };
+        let over = ui.rect_contains_pointer(ui.max_rect());
+        let wheel = if over { ui.input(|input| input.smooth_scroll_delta().y) } else { 0.0 };
+        // A bound of the frame before would pull the view back while the text grows.
+        ui.spacing_mut().scroll.kinetic.rubber_band = false;
         let output = egui::ScrollArea::vertical()
             .id_salt(("conversation", chat))
             .auto_shrink(false)
@@ -129,8 +135,11 @@ impl App {
                 self.draw_rows(ui, (viewport.min.y - margin, viewport.max.y + margin), left, width);
             });
         // What the wheel, the bar or a finger made of it.
-        // Not clamped by the library, whose bounds are those of the frame before.
-        let offset = output.state.unclamped_offset().y.clamp(0.0, end);
+        // The library clamps to the end of the frame before. Where that is above the present one, only the wheel tells what
+        // the user did.
+        let grew = end > std::mem::replace(&mut self.conversation.end, end) + 0.5;
+        let offset = if grew { wanted - wheel } else { output.state.unclamped_offset().y };
+        let offset = offset.clamp(0.0, end);
         moved |= (offset - wanted).abs() > 0.5;
         if moved || matches!(view, View::End) {
             let at_end = offset >= end - 1.0;

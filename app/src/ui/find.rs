@@ -44,9 +44,11 @@ impl App {
         let tokens = Tokens::of(ui.visuals());
         let (mut close, mut all, mut step) = (false, false, 0);
         let frame = egui::Frame::new().fill(tokens.card).corner_radius(10).inner_margin(Margin::symmetric(8, 4));
-        ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+        let bar = vec2(ui.available_width(), 44.0);
+        ui.allocate_ui_with_layout(bar, Layout::right_to_left(Align::Center), |ui| {
             ui.add_space(16.0);
             frame.show(ui, |ui| {
+                ui.set_height(32.0);
                 ui.set_width(440.0_f32.min(ui.available_width() - 16.0));
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     ui.spacing_mut().item_spacing.x = 2.0;

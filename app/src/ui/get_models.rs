@@ -120,7 +120,10 @@ impl App {
                         let kinds: Vec<&str> = kinds.iter().filter(|(has, _)| *has).map(|(_, kind)| *kind).collect();
                         let gate = if found.gated { ", asks for an account" } else { "" };
                         let downloads = kit::with_thousands(found.downloads as usize);
-                        (found.repo.to_string(), format!("{}, {downloads} downloads a month{gate}", kinds.join(" and ")))
+                        (
+                            found.repo.to_string(),
+                            format!("{}, {downloads} downloads a month{gate}", kinds.join(" and ")),
+                        )
                     })
                     .collect();
                 for (name, note) in rows {
@@ -222,7 +225,9 @@ impl App {
                 ui.label(RichText::new(text).size(13.0).color(tokens.mid));
                 match &planned.fit {
                     Some(Err(reason)) => {
-                        ui.label(RichText::new(format!("It cannot run here: {reason}.")).size(13.0).color(tokens.danger));
+                        ui.label(
+                            RichText::new(format!("It cannot run here: {reason}.")).size(13.0).color(tokens.danger),
+                        );
                     }
                     Some(Ok(fit)) => {
                         if let Some(row) = fit.rows.first() {
@@ -332,8 +337,11 @@ mod tests {
         assert!(recommended(None).is_none());
         assert!(recommended(Some(100 << 20)).is_none());
         let name = |gigabytes: u64| recommended(Some(gigabytes << 30)).map(|priced| priced.entry.name.as_str());
-        let sizes: Vec<u64> =
-            [2, 4, 8, 16, 24, 80].iter().filter_map(|memory| recommended(Some(memory << 30))).map(|p| p.bytes).collect();
+        let sizes: Vec<u64> = [2, 4, 8, 16, 24, 80]
+            .iter()
+            .filter_map(|memory| recommended(Some(memory << 30)))
+            .map(|p| p.bytes)
+            .collect();
         assert!(sizes.is_sorted() && sizes.len() == 6, "{sizes:?}");
         assert_ne!(name(4), name(24));
     }

@@ -265,15 +265,19 @@ pub(super) fn split_format(name: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Cuts a text to at most `most` characters by leaving out its middle, because names of models differ at their ends.
+/// Cuts a text to at most `most` characters by leaving out its middle, because names of models differ at their ends. Where
+/// it can, it cuts at separators, so that no size is cut into another one: "270m" never becomes "27…".
 pub(super) fn shorten_middle(text: &str, most: usize) -> String {
     let letters: Vec<char> = text.chars().collect();
     if letters.len() <= most {
         return text.to_owned();
     }
+    let separates = |letter: &char| matches!(letter, '-' | '_' | '.' | '/' | ' ');
     let kept = most.saturating_sub(1);
-    let (head, tail) = (kept.div_ceil(2), kept / 2);
-    letters[..head].iter().chain(&['…']).chain(&letters[letters.len() - tail..]).collect()
+    let (head, tail) = (&letters[..kept.div_ceil(2)], &letters[letters.len() - kept / 2..]);
+    let head = &head[..head.iter().rposition(separates).map_or(head.len(), |at| at + 1)];
+    let tail = &tail[tail.iter().position(separates).unwrap_or(0)..];
+    head.iter().chain(&['…']).chain(tail).collect()
 }
 
 #[cfg(test)]
@@ -296,11 +300,14 @@ mod tests {
     }
 
     #[test]
-    fn names_that_differ_at_their_ends_stay_different() {
+    fn no_name_is_cut_into_the_name_of_another_model() {
         assert_eq!(shorten_middle("gemma-2-2b", 12), "gemma-2-2b");
-        let (a, b) = (shorten_middle("gemma-3-270m-it-Q4_K_M", 15), shorten_middle("gemma-3-27b-it-Q4_K_M", 15));
-        assert_ne!(a, b);
-        assert_eq!(a.chars().count(), 15);
-        assert!(a.starts_with("gemma-3") && a.ends_with("Q4_K_M"), "{a}");
+        assert_eq!(shorten_middle("gemma-3-270m-it-Q4_K_M", 20), "gemma-3-…-Q4_K_M");
+        for most in 4..22 {
+            let short = shorten_middle("gemma-3-270m-it-Q4_K_M", most);
+            assert!(short.chars().count() <= most, "{short}");
+            assert!(short.contains("270m") || !short.contains("27"), "{short}");
+        }
+        assert_eq!(shorten_middle("abcdefghij", 5), "ab…ij");
     }
 }

@@ -303,6 +303,7 @@ fn settings_reach_the_engine_and_presets_restore_them() {
     window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| loaded.name == "2b"));
     window.key(Modifiers::COMMAND, Key::Comma);
     window.press("Leave out the oldest messages, and say so");
+    assert_eq!(window.harness.state().state.settings.overflow, Overflow::DropOldest);
     window.key(Modifiers::NONE, Key::Escape);
     window.press("Settings of this chat");
     window.sees("Temperature");
@@ -313,11 +314,13 @@ fn settings_reach_the_engine_and_presets_restore_them() {
     window.press("Save as preset");
     window.press("As recommended");
     assert!(window.harness.state().state.chat_sampling().seed.is_none());
+    assert_eq!(window.harness.state().state.settings.presets.len(), 1);
     window.press("mine");
     window.exchange("Hello", "Hi");
     let script = window.script();
-    let last = script.commands.iter().rfind(|command| matches!(command, Command::Generate { .. }));
-    let Some(Command::Generate { system, sampling, overflow, .. }) = last else { panic!() };
+    // After the reply, the model is asked for a title.
+    let first = script.commands.iter().find(|command| matches!(command, Command::Generate { .. }));
+    let Some(Command::Generate { system, sampling, overflow, .. }) = first else { panic!() };
     assert_eq!((system.as_str(), sampling.seed, *overflow), ("Be brief.", Some(0), Overflow::DropOldest));
     assert_eq!(sampling.temperature, 1.0);
 }

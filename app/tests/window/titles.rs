@@ -95,7 +95,9 @@ fn a_message_does_not_wait_for_a_title() {
     window.until("the reply ends", |app| app.state.reply().is_none());
     assert_eq!(asked(&window), 1);
     window.send("And quinces?");
-    let stopped = matches!(window.script().commands.as_slice(), [.., Command::Stop, Command::Generate { .. }]);
+    let mut commands = window.script().commands.clone();
+    commands.retain(|command| !matches!(command, Command::CountTokens(_)));
+    let stopped = matches!(commands.as_slice(), [.., Command::Stop, Command::Generate { .. }]);
     assert!(stopped, "{:?}", window.script().commands);
     window.release_reply();
     assert_eq!(window.branch(), ["When are pears ripe?", "Late.", "And quinces?", "Later."]);

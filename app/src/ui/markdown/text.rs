@@ -160,14 +160,7 @@ pub(super) fn paragraph(ui: &mut Ui, text: &Inline, look: &Look, pen: &mut Pen<'
     LaidOut::new(ui, text, look, ui.available_width(), pen).draw(ui, pen.palette, &pen.resources.wanted);
 }
 
-fn draw_lines(
-    ui: &mut Ui,
-    galley: Arc<Galley>,
-    marks: &[Mark],
-    look: &Look,
-    palette: &Palette,
-    wanted: &str,
-) {
+fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, palette: &Palette, wanted: &str) {
     let size = if look.align == Align::LEFT { galley.size() } else { vec2(ui.available_width(), galley.size().y) };
     let (rect, response) = ui.allocate_exact_size(size, text_sense(ui));
     let role = if look.level > 0 { Role::Heading } else { Role::Label };

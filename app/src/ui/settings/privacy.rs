@@ -9,7 +9,9 @@ pub(super) fn page(ui: &mut Ui) {
     ui.add_space(8.0);
     ui.label("Everything runs on this machine: the model, the chats, the search.");
     kit::section(ui, "What goes over the network");
-    ui.label("Nothing, until you search for a model or download one on the page of models. Then these hosts are contacted:");
+    ui.label(
+        "Nothing, until you search for a model or download one on the page of models. Then these hosts are contacted:",
+    );
     for host in crate::hub::HOSTS {
         ui.label(RichText::new(host.name).monospace());
         kit::hint(ui, host.when);
