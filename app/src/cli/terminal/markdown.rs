@@ -9,28 +9,8 @@ use super::wrap::{push, width, wrap};
 /// The deepest nesting of lists and quotes that is indented; deeper ones would leave no room for text.
 const MAX_DEPTH: usize = 12;
 
-fn parser(text: &str) -> Parser<'_> {
+pub(super) fn parser(text: &str) -> Parser<'_> {
     Parser::new_ext(text, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS)
-}
-
-/// The bytes at which the top-level blocks of a text start. Text that is appended changes only the last block.
-pub(crate) fn block_starts(text: &str) -> Vec<usize> {
-    let mut depth = 0usize;
-    let mut starts = Vec::new();
-    for (event, range) in parser(text).into_offset_iter() {
-        match event {
-            Event::Start(_) => {
-                if depth == 0 {
-                    starts.push(range.start);
-                }
-                depth += 1;
-            }
-            Event::End(_) => depth = depth.saturating_sub(1),
-            _ if depth == 0 => starts.push(range.start),
-            _ => {}
-        }
-    }
-    starts
 }
 
 /// Markdown as lines of at most `columns`, except for lines of code, which the terminal breaks so that they can be copied.
@@ -386,19 +366,6 @@ mod tests {
         let narrow = render(table, 16, false);
         assert!(narrow.iter().all(|line| width(line) <= 16), "{narrow:?}");
         assert!(narrow.iter().any(|line| line.starts_with("a very long")), "{narrow:?}");
-    }
-
-    #[test]
-    fn only_the_last_block_changes_when_text_is_appended() {
-        let text = "# A\n\npara\ngraph\n\n- x\n- y\n\n```\ncode\n```\nend";
-        let starts = block_starts(text);
-        let blocks: Vec<&str> = starts.iter().map(|at| text[*at..].lines().next().unwrap()).collect();
-        assert_eq!(blocks, ["# A", "para", "- x", "```", "end"]);
-        for end in 0..text.len() {
-            let before = block_starts(&text[..end]);
-            let settled = &before[..before.len().saturating_sub(1)];
-            assert_eq!(settled, &starts[..settled.len()], "{:?}", &text[..end]);
-        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a terminal can show: its size, colours, and Markdown that fits it.
 
+mod blocks;
 mod live;
 mod markdown;
 mod progress;
@@ -10,8 +11,9 @@ mod wrap;
 use std::env;
 use std::io::{self, IsTerminal};
 
+pub(crate) use blocks::block_starts;
 pub(crate) use live::LiveRegion;
-pub(crate) use markdown::{block_starts, render};
+pub(crate) use markdown::render;
 pub(crate) use progress::ProgressBar;
 pub(crate) use wrap::wrapped;
 

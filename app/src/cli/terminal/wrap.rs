@@ -51,7 +51,7 @@ pub(super) fn wrap(spans: &[Span], columns: usize) -> Vec<Vec<Span>> {
                 space = false;
             }
             let mut rest = part;
-            while let Some(at) = rest.find(|c: char| c == ' ' || c == '\t') {
+            while let Some(at) = rest.find([' ', '\t']) {
                 push(&mut word, &rest[..at], span.style);
                 if !word.is_empty() {
                     lines.put_word(&mut word, space);
