@@ -15,8 +15,8 @@ pub(crate) fn python_with(module: &str, version: &str, what: &str) -> Option<Pyt
         output.is_ok_and(|output| output.status.success())
     };
     if !installed() {
-        let pip =
-            ["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--only-binary", ":all:"];
+        let pip = "-m pip --disable-pip-version-check --no-input install --quiet --root-user-action ignore";
+        let pip = pip.split(' ').chain(["--only-binary", ":all:"]);
         let mut command = Command::new("python3");
         let _ = command.args(pip).arg("--target").arg(&python.folder).arg(format!("{module}=={version}")).status();
     }
