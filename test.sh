@@ -8,6 +8,7 @@ root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 . "$root/tests/scripts/setup.sh"
 set_up
 need_test_display
+need_strace
 fetch=$root/tests/scripts/fetch-models.sh
 
 left_out=()

@@ -5,7 +5,7 @@
 //! Start with [`Engine::builder`]. [`Chat`] has turns of text. It works on a [`Session`], which extends a sequence of tokens and
 //! gives tokens ([`Session::generate`]), text ([`Session::generate_text`]) or logits ([`Session::logits`]). [`Sampling`] has the
 //! sampling parameters, [`LoadOptions`] the options of loading, and [`Error`] all errors. To let several [`Sequence`]s share
-//! buffers, use a [`Runner`] with a [`Decoding`] per reply.
+//! buffers, use a [`Runner`] with a [`Decoding`] per reply. [`ModelFiles::write_gguf`] writes a model in another format.
 //!
 //! The modules below are public for tests and for tools, and their contents can change in any version. [`model`] is the layer
 //! graph, [`ops`] has one function per kernel, and [`gpu`] is the device. [`load`] and [`quant`] move weights from files to the

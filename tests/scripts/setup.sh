@@ -190,6 +190,17 @@ need_test_display() {
     fi
 }
 
+# A test watches which connections the program opens.
+need_strace() {
+    [ "$(uname -s)" = Linux ] || return 0
+    ! command -v strace >/dev/null || return 0
+    if is_debian; then
+        apt_install "a test watches which connections the program opens" strace || true
+    else
+        say "strace is missing, so which connections the program opens is not tested"
+    fi
+}
+
 set_up() {
     need_cargo
     # macOS has Metal, and Windows has Direct3D.

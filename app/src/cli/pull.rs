@@ -118,7 +118,7 @@ fn dry_run(client: &Arc<Client>, cache: &Cache, plan: &Plan, json: bool) -> Resu
         writeln!(out, "to download: {} of {}, to {}", size(total - present), size(total), path.display())?;
         match &fit {
             Ok(fit) => fit.print(&mut out)?,
-            Err(failure) => writeln!(out, "whether it fits is not known: {}", sanitized(&failure.message()))?,
+            Err(failure) => writeln!(out, "whether it fits is not known: {}", sanitized(failure.message()))?,
         }
     }
     drop(out);

@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(cache.commit(&repo, "main").as_deref(), Some(COMMIT));
         assert_eq!(cache.file(&repo, COMMIT, "folder/file.txt"), Some(path));
         assert_eq!(cache.files(&repo, COMMIT), ["folder/file.txt"]);
-        assert_eq!(cache.repos(), [repo.clone()]);
+        assert_eq!(cache.repos(), std::slice::from_ref(&repo));
         // A link whose blob is gone is no file.
         fs::remove_file(blob).unwrap();
         assert_eq!(cache.file(&repo, COMMIT, "folder/file.txt"), None);

@@ -117,7 +117,7 @@ impl Fit {
         let recommended = rows
             .iter()
             .position(|row| fits(row) && row.context >= good)
-            .or_else(|| rows.iter().rposition(|row| fits(row)))
+            .or_else(|| rows.iter().rposition(fits))
             .or_else(|| rows.iter().position(|row| row.verdict == Verdict::Tight));
         Ok(Self {
             model: files.name(),

@@ -183,12 +183,14 @@ impl Shared {
 
     fn start(self: Arc<Self>, name: Name) {
         let stop = Stop::default();
-        match self.running().get_mut(&name) {
+        let mut all = self.running();
+        match all.get_mut(&name) {
             Some(running) if running.stop.is_stopped() => return running.again = true,
             Some(_) => return,
             None => {}
         }
-        self.running().insert(name.clone(), Running { stop: stop.clone(), deletes: false, again: false });
+        all.insert(name.clone(), Running { stop: stop.clone(), deletes: false, again: false });
+        drop(all);
         thread::spawn(move || {
             let mut planned = None;
             let result = self.download(&name, stop, &mut planned);

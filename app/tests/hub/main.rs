@@ -3,8 +3,11 @@
 mod access;
 mod cache;
 mod commands;
+mod files;
+mod http;
 mod interruptions;
 mod memory;
+mod pip;
 mod python;
 mod quantize;
 mod quiet;

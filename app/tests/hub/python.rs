@@ -2,39 +2,20 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Mutex;
 
 use lapidary_app::hub::{Cache, Plan, find};
 
+use crate::pip::{Python, python_with};
 use crate::server::{COMMIT, Server};
 use crate::transfer::{reference, with_file};
 
-/// Python with the library, which is installed once; `None`, with a message, where that is not possible.
-fn python() -> Option<PathBuf> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("huggingface_hub");
-    let python = folder.join("bin/python");
-    let installed =
-        || Command::new(&python).args(["-c", "import huggingface_hub"]).output().is_ok_and(|o| o.status.success());
-    if !installed() {
-        let _ = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).output();
-        let pip =
-            ["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "huggingface_hub==0.36.0"];
-        let _ = Command::new(&python).args(pip).status();
-    }
-    if installed() {
-        return Some(python);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "Python's pip cannot install huggingface_hub");
-    eprintln!("SKIPPED: the cache is not compared with Python's, because pip cannot install huggingface_hub");
-    None
+fn python() -> Option<Python> {
+    python_with("huggingface_hub", "0.36.0", "the cache is not compared with Python's")
 }
 
 /// Runs a script, and returns what it prints.
-fn run(python: &Path, server: Option<&Server>, cache: &Path, script: &str) -> String {
-    let mut command = Command::new(python);
+fn run(python: &Python, server: Option<&Server>, cache: &Path, script: &str) -> String {
+    let mut command = python.command();
     command.args(["-c", script]).env("HF_HUB_CACHE", cache).env("HF_HOME", cache.join("home"));
     command.env("HF_HUB_DISABLE_XET", "1").env("HF_HUB_DISABLE_TELEMETRY", "1").env_remove("HF_TOKEN");
     for variable in ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {

@@ -1,48 +1,29 @@
 //! Files that `lapidary quantize` writes give in llama.cpp the text that they give here.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Mutex;
+use std::path::Path;
 
 use crate::commands::{lapidary, run};
+use crate::pip::python_with;
 use crate::server::Server;
 
-/// Greedy text of llama.cpp: `model tokens prompt...` prints one JSON string per prompt.
+/// Greedy text of llama.cpp: `model tokens prompt...` prints one JSON string per prompt. One thread, because several wait for
+/// each other in loops, which takes minutes where other programs need the cores.
 const LLAMA: &str = "import json, sys, xllamacpp\n\
 params = xllamacpp.CommonParams()\n\
 params.model.path = sys.argv[1]\n\
-params.n_ctx, params.n_gpu_layers, params.cpuparams.n_threads = 512, 0, 2\n\
+params.n_ctx, params.n_gpu_layers = 512, 0\n\
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1\n\
 server = xllamacpp.Server(params)\n\
 for prompt in sys.argv[3:]:\n\
 \x20   out = server.handle_completions({'prompt': prompt, 'n_predict': int(sys.argv[2]), 'temperature': 0.0,\n\
 \x20       'top_k': 1, 'cache_prompt': False, 'ignore_eos': True})\n\
 \x20   print(json.dumps((json.loads(out) if isinstance(out, (str, bytes)) else out)['choices'][0]['text']), flush=True)\n";
 
-/// Python with llama.cpp, built ahead by the package xllamacpp; `None`, with a message, where pip cannot install it.
-fn llama() -> Option<PathBuf> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("xllamacpp");
-    let python = folder.join("bin/python");
-    let installed =
-        || Command::new(&python).args(["-c", "import xllamacpp"]).output().is_ok_and(|o| o.status.success());
-    if !installed() {
-        let _ = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).output();
-        let pip =
-            ["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--only-binary", ":all:"];
-        let _ = Command::new(&python).args(pip).arg("xllamacpp").status();
-    }
-    if installed() {
-        return Some(python);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "Python's pip cannot install xllamacpp");
-    eprintln!("SKIPPED: files are not compared with llama.cpp, because pip cannot install xllamacpp");
-    None
-}
-
 /// Asserts that both programs complete the prompts with the same text, for a model written in these formats.
 fn same_text(model: &str, formats: &[&str], tokens: usize, prompts: &[&str]) {
-    let Some(python) = llama() else { return };
+    let Some(python) = python_with("xllamacpp", "2026.10.11549", "files are not compared with llama.cpp") else {
+        return;
+    };
     let server = Server::new();
     let home = tempfile::tempdir().unwrap();
     for format in formats {
@@ -53,7 +34,7 @@ fn same_text(model: &str, formats: &[&str], tokens: usize, prompts: &[&str]) {
         assert_eq!(code, Some(0), "{stderr}");
         assert!(stdout.contains(path), "{stdout}");
         let count = tokens.to_string();
-        let output = Command::new(&python).args(["-c", LLAMA, path, &count]).args(prompts).output().unwrap();
+        let output = python.command().args(["-c", LLAMA, path, &count]).args(prompts).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let theirs: Vec<String> = String::from_utf8(output.stdout)
             .unwrap()
@@ -75,7 +56,9 @@ fn same_text(model: &str, formats: &[&str], tokens: usize, prompts: &[&str]) {
                 "--json",
                 prompt,
             ];
-            let (code, stdout, stderr) = run(&mut lapidary(&server, home.path(), &arguments));
+            // Which kernels are fastest is measured once for all tests.
+            let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("data");
+            let (code, stdout, stderr) = run(lapidary(&server, home.path(), &arguments).env("XDG_DATA_HOME", data));
             assert_eq!(code, Some(0), "{stderr}");
             let ours: serde_json::Value = serde_json::from_str(&stdout).unwrap();
             assert_eq!(ours["text"], theirs.as_str(), "{format}: {prompt}");

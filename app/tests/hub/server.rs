@@ -2,7 +2,6 @@
 //! hub does with large files. What it should do wrong is set while it runs.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,21 +9,16 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
 
 use lapidary_app::hub::{Cache, Client, HubSettings, Stop, Token};
 
+pub(crate) use crate::files::noise;
+
+use crate::files::File;
+use crate::http::{Seen, Stream, read_request, respond};
+
 pub(crate) const COMMIT: &str = "00112233445566778899aabbccddeeff00112233";
 pub(crate) const TOKEN: &str = "hf_right";
-
-/// A file of a repository.
-#[derive(Clone)]
-pub(crate) struct File {
-    pub(crate) content: Arc<Vec<u8>>,
-    /// Whether it is large: identified by SHA-256 and sent by the second origin.
-    pub(crate) lfs: bool,
-}
 
 /// A repository.
 #[derive(Clone, Default)]
@@ -60,14 +54,6 @@ pub(crate) struct Faults {
     pub(crate) broken_list: bool,
 }
 
-/// A request as a server saw it.
-#[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) path: String,
-    pub(crate) token: Option<String>,
-    pub(crate) range: Option<String>,
-}
-
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) repos: BTreeMap<String, Repo>,
@@ -89,9 +75,6 @@ pub(crate) struct Server {
 
 /// Turns a TCP connection into what requests are read from and answers are written to.
 pub(crate) type Accept = Arc<dyn Fn(TcpStream) -> Option<Box<dyn Stream>> + Send + Sync>;
-
-pub(crate) trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
 
 impl Server {
     pub(crate) fn new() -> Self {
@@ -153,36 +136,6 @@ impl Drop for Server {
     }
 }
 
-/// Numbers that look random and are the same each time.
-pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut x = seed | 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        bytes.extend(x.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-impl File {
-    fn sha256(&self) -> String {
-        hex(&Sha256::digest(&*self.content))
-    }
-
-    fn git_sha1(&self) -> String {
-        let mut sha1 = Sha1::new_with_prefix(format!("blob {}\0", self.content.len()));
-        sha1.update(&*self.content);
-        hex(&sha1.finalize())
-    }
-}
-
 fn serve(
     listener: TcpListener,
     accept: Accept,
@@ -218,37 +171,6 @@ fn answer_all(stream: &mut dyn Stream, state: &Mutex<State>, storage: Option<&st
             return;
         }
     }
-}
-
-fn read_request(stream: &mut dyn Stream) -> Option<Seen> {
-    let mut lines = Vec::new();
-    let mut reader = BufReader::with_capacity(1, stream);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        match line.trim_end() {
-            "" => break,
-            line => lines.push(line.to_owned()),
-        }
-    }
-    let header = |wanted: &str| {
-        lines.iter().skip(1).find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
-        })
-    };
-    let path = lines.first()?.split(' ').nth(1)?.to_owned();
-    Some(Seen { path, token: header("authorization"), range: header("range") })
-}
-
-/// Sends an answer; `None` if the connection is over.
-fn respond(stream: &mut dyn Stream, status: u16, headers: &str, body: &[u8]) -> Option<()> {
-    let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
-    stream.write_all(head.as_bytes()).ok()?;
-    stream.write_all(body).ok()?;
-    stream.flush().ok()
 }
 
 fn answer_as_hub(stream: &mut dyn Stream, state: &Mutex<State>, storage: &str, seen: &Seen) -> Option<()> {

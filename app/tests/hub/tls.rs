@@ -26,7 +26,7 @@ fn secure_server(names: &[&str]) -> (Server, String) {
     let config = Arc::new(config);
     let accept = move |stream: TcpStream| {
         let connection = ServerConnection::new(config.clone()).ok()?;
-        Some(Box::new(StreamOwned::new(connection, stream)) as Box<dyn crate::server::Stream>)
+        Some(Box::new(StreamOwned::new(connection, stream)) as Box<dyn crate::http::Stream>)
     };
     (Server::with("https", Arc::new(accept)), made.cert.pem())
 }

@@ -275,7 +275,7 @@ fn several_files_make_a_folder_with_everything_that_loads() {
     let cache = Cache::new(folder.path().join("cache"));
     let client = server.client(&cache, None);
     let reference: Reference = repo.parse().unwrap();
-    let plan = plan_first(&client, &[reference.clone()]).unwrap();
+    let plan = plan_first(&client, std::slice::from_ref(&reference)).unwrap();
     let path = plan.run(&client, &cache, &mut |_| {}).unwrap();
     assert_eq!(fs::read(path.join("model-00001-of-00002.safetensors")).unwrap(), b"one");
     let files = cache.files(&reference.repo, COMMIT);
