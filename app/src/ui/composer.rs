@@ -101,7 +101,7 @@ impl App {
             }
         }
         let tokens = Tokens::of(ui.visuals());
-        let line = if focused { tokens.weak.gamma_multiply(0.6) } else { tokens.line };
+        let line = if focused { tokens.weak.gamma_multiply(0.4) } else { tokens.line };
         let ground = if ui.visuals().dark_mode { tokens.card } else { tokens.bg };
         let frame = egui::Frame::new()
             .fill(ground)

@@ -231,8 +231,8 @@ mod tests {
 
     #[test]
     fn a_long_question_is_cut_at_lines() {
-        assert_eq!(bubble_pieces("a\nb\n"), [0..3]);
-        assert_eq!(bubble_pieces(""), [0..0]);
+        assert!(bubble_pieces("a\nb\n").into_iter().eq(std::iter::once(0..3)));
+        assert!(bubble_pieces("").into_iter().eq(std::iter::once(0..0)));
         let text = "one line of text\n".repeat(1000);
         let pieces = bubble_pieces(&text);
         assert!(pieces.len() > 3);

@@ -144,17 +144,17 @@ impl App {
         }
         self.top_bar(ui);
         let ground = egui::Frame::new().fill(tokens::Tokens::of(ui.visuals()).bg);
-        let mut notices_above = ctx.content_rect().bottom();
         match self.page {
             Page::Chat => {
                 self.composer_panel(ui);
+                self.notices(ui);
                 egui::CentralPanel::default().frame(ground).show(ui, |ui| {
-                    notices_above = ui.max_rect().bottom();
                     self.find_bar(ui);
                     self.conversation_area(ui);
                 });
             }
             Page::Models => {
+                self.notices(ui);
                 egui::CentralPanel::default().frame(ground).show(ui, |ui| self.models_page(ui));
             }
         }
@@ -164,7 +164,6 @@ impl App {
         self.rename_prompt(&ctx);
         self.terms_dialog(&ctx);
         self.closing_prompt(&ctx);
-        self.notice_area(&ctx, notices_above);
         ctx.request_repaint_after(self.state.idle());
     }
 

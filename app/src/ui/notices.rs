@@ -1,52 +1,55 @@
-//! Notices above the composer.
+//! Notices between the conversation and the composer, where they cover nothing.
 
-use egui::{Align2, Context, Margin, RichText};
+use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 
+use super::style::COLUMN;
 use super::tokens::Tokens;
 use super::{App, icons, kit};
 
 impl App {
-    /// Draws the notices above `bottom`, in points from the top of the window.
-    pub(super) fn notice_area(&mut self, ctx: &Context, bottom: f32) {
+    pub(super) fn notices(&mut self, ui: &mut Ui) {
         if self.state.notices.is_empty() {
             return;
         }
         let (mut undo, mut close) = (None, None);
-        let offset = bottom - ctx.content_rect().bottom() - 8.0;
-        let area = egui::Area::new(egui::Id::unique("notices")).anchor(Align2::CENTER_BOTTOM, [0.0, offset]);
-        area.order(egui::Order::Foreground).show(ctx, |ui| {
-            for (index, notice) in self.state.notices.iter().enumerate() {
-                let tokens = Tokens::of(ui.visuals());
-                let frame = egui::Frame::popup(ui.style()).corner_radius(10).inner_margin(Margin {
-                    left: 14,
-                    right: 6,
-                    top: 4,
-                    bottom: 4,
-                });
-                frame.show(ui, |ui| {
-                    ui.set_max_width(560.0_f32.min(ctx.content_rect().width() - 40.0));
-                    ui.horizontal(|ui| {
-                        let colour = if notice.is_error { tokens.danger } else { tokens.text };
-                        if notice.is_error {
-                            kit::sign(ui, icons::CIRCLE_ALERT, 16.0, colour);
-                        }
-                        let most = ui.available_width() - 110.0;
-                        ui.scope(|ui| {
-                            ui.set_max_width(most);
-                            ui.add(egui::Label::new(RichText::new(&notice.text).size(13.5).color(colour)).wrap());
+        let frame = egui::Frame::new().fill(Tokens::of(ui.visuals()).bg).inner_margin(Margin::symmetric(16, 4));
+        egui::Panel::bottom("notices").frame(frame).show_separator_line(false).show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
+            ui.vertical_centered(|ui| {
+                for (index, notice) in self.state.notices.iter().enumerate() {
+                    let tokens = Tokens::of(ui.visuals());
+                    let width = ui.available_width().min(COLUMN);
+                    let frame =
+                        kit::card(ui).corner_radius(10).inner_margin(Margin { left: 14, right: 6, top: 2, bottom: 2 });
+                    ui.allocate_ui(vec2(width, 0.0), |ui| {
+                        frame.show(ui, |ui| {
+                            ui.allocate_ui_with_layout(
+                                vec2(width - 24.0, 32.0),
+                                Layout::right_to_left(Align::Center),
+                                |ui| {
+                                    if kit::small_icon_button(ui, true, icons::X, "Close the notice").clicked() {
+                                        close = Some(index);
+                                    }
+                                    if notice.undo.is_some() && kit::ghost(ui, "Undo").clicked() {
+                                        undo = notice.undo;
+                                    }
+                                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                                        let colour = if notice.is_error { tokens.danger } else { tokens.text };
+                                        if notice.is_error {
+                                            kit::sign(ui, icons::CIRCLE_ALERT, 16.0, colour);
+                                        }
+                                        let text = RichText::new(&notice.text).size(13.5).color(colour);
+                                        ui.add(egui::Label::new(text).wrap());
+                                    });
+                                },
+                            );
                         });
-                        if notice.undo.is_some() && kit::ghost(ui, "Undo").clicked() {
-                            undo = notice.undo;
-                        }
-                        if kit::small_icon_button(ui, true, icons::X, "Close the notice").clicked() {
-                            close = Some(index);
-                        }
                     });
-                });
-            }
+                }
+            });
         });
-        if let Some(chat) = undo {
-            self.state.restore(chat);
+        if let Some(id) = undo {
+            self.state.restore(id);
         }
         if let Some(index) = close
             && index < self.state.notices.len()

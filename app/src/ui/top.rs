@@ -168,7 +168,7 @@ impl App {
         let (short, in_name) = kit::split_format(&name);
         let chosen = self.state.loaded().and_then(|loaded| loaded.load.weights).map(|format| format.name());
         let room = ((width - 58.0) / LETTER) as usize;
-        let weights = chosen.or(in_name).filter(|weights| short.chars().count() + weights.len() + 1 <= room);
+        let weights = chosen.or(in_name).filter(|weights| short.chars().count() + weights.len() < room);
         let shown = kit::shorten_middle(short, room);
         let font = egui::FontId::new(13.5, super::fonts::Weight::SemiBold.family());
         let left = pos2(rect.left() + 28.0, rect.center().y);

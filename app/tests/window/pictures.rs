@@ -25,6 +25,7 @@ const RICH: &str = "## Formats\n\nThe cap is $50 \\tanh(x / 50)$, and `d` is the
 /// A window with several chats, of which the last one is open.
 fn talk() -> Window {
     let mut window = Window::new();
+    window.harness.state_mut().state.settings.model_titles = false;
     window.harness.state_mut().state.load_model(Some("/models/gemma-2-9b-it-Q4_K_M.gguf".into()));
     window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| !loaded.is_guide()));
     for title in [
@@ -38,7 +39,10 @@ fn talk() -> Window {
         window.key(Modifiers::COMMAND, Key::N);
     }
     window.exchange("How does the sliding window of Gemma 2 work?", REPLY);
-    window.harness.state_mut().state.notices.clear();
+    let state = &mut window.harness.state_mut().state;
+    let pinned = state.visible_chats().last().unwrap().id;
+    state.pin(pinned, true);
+    state.notices.clear();
     window.settle();
     window
 }
@@ -96,6 +100,8 @@ fn pictures() {
     window.harness.state_mut().show_page(Page::Models);
     window.settle();
     files.extend(draw(&mut window, &folder, "models"));
+    window.press("Get models");
+    files.extend(draw(&mut window, &folder, "get-models"));
     window.harness.state_mut().show_page(Page::Chat);
     window.key(Modifiers::COMMAND, Key::K);
     files.extend(draw(&mut window, &folder, "palette"));
@@ -141,7 +147,7 @@ fn sheet(files: &[PathBuf], to: &Path) {
         "chat-light",
         "rail-dark",
         "settings-appearance-light",
-        "models-dark",
+        "get-models-dark",
         "palette-light",
         "model-menu-dark",
         "rich-light",
