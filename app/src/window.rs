@@ -95,7 +95,9 @@ pub fn open(model: Option<PathBuf>) -> Result<(), NoWindow> {
             let downloads = Downloads::new(None, data_folder(), move || hub_wake());
             let mut state = State::new(Box::new(EngineWorker::start(wake)), store, load);
             state.set_downloads(downloads);
-            Ok(Box::new(MainWindow { app: App::new(state), started: Some(started), handed_over, _lock: lock }))
+            let mut app = App::new(state);
+            app.use_system_dialogs();
+            Ok(Box::new(MainWindow { app, started: Some(started), handed_over, _lock: lock }))
         }),
     );
     app.map_err(|error| NoWindow::Display(reason(&error.to_string())))

@@ -3,7 +3,7 @@
 use egui::{RichText, Ui};
 
 use super::tokens::Tokens;
-use super::{App, Page, SettingsPage};
+use super::{App, Page, Purpose, SettingsPage};
 use crate::state::Model;
 use crate::worker::Remedy;
 
@@ -47,7 +47,7 @@ impl App {
                     self.show_page(Page::Models);
                 }
                 if problem.remedy == Remedy::OtherFile && ui.button("Open another model…").clicked() {
-                    self.open_model_file(ui.ctx());
+                    self.files.prompt_for(Purpose::OpenModel, String::new());
                 }
                 if ui.button(again).clicked() {
                     self.state.reload();

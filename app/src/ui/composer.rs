@@ -6,7 +6,7 @@ use egui::{
 
 use super::style::{COLUMN, LARGE_RADIUS};
 use super::tokens::Tokens;
-use super::{App, icons, kit};
+use super::{App, Purpose, icons, kit};
 use crate::state::{Meter, Model};
 
 /// The diameter of the button to send.
@@ -227,7 +227,7 @@ impl App {
     /// The controls at the left below the field.
     fn composer_tools(&mut self, ui: &mut Ui) {
         if kit::icon_button(ui, icons::PAPERCLIP, "Attach a file").clicked() {
-            self.files.browse_for_text(ui.ctx());
+            self.files.prompt_for(Purpose::Attach, String::new());
         }
         self.preset_menu(ui);
     }

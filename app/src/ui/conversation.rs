@@ -278,7 +278,7 @@ impl App {
                     rows.push((*id, index + 1), || estimated_height(&message.text[piece], width * 0.8));
                 }
             } else {
-                for (index, block) in self.documents.of(*id, &message.text, false).iter().enumerate() {
+                for (index, block) in self.documents.of(*id, &message.text).iter().enumerate() {
                     rows.push((*id, index + 1), || block.estimated_height(width));
                 }
             }

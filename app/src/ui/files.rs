@@ -64,6 +64,10 @@ type Picked = (Purpose, PathBuf);
 /// The prompt for a path, and the results of open system dialogs.
 pub(super) struct Files {
     prompt: Option<(Purpose, String)>,
+    /// Whether the system has dialogs that may be opened.
+    pub(super) system_dialogs: bool,
+    /// Whether the system's dialog is opened in the next frame.
+    wants_dialog: bool,
     /// The path that a system dialog returned after it asked whether to overwrite an existing file.
     overwrite_agreed: Option<PathBuf>,
     picked: (Sender<Picked>, Receiver<Picked>),
@@ -71,14 +75,21 @@ pub(super) struct Files {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { prompt: None, overwrite_agreed: None, picked: mpsc::channel() }
+        Self {
+            prompt: None,
+            system_dialogs: false,
+            wants_dialog: false,
+            overwrite_agreed: None,
+            picked: mpsc::channel(),
+        }
     }
 }
 
 impl Files {
-    /// Opens the prompt for a path.
+    /// Opens the prompt for a path, and the system's dialog above it where there is one.
     pub(super) fn prompt_for(&mut self, purpose: Purpose, proposal: String) {
         self.prompt = Some((purpose, proposal));
+        self.wants_dialog = self.system_dialogs;
         self.overwrite_agreed = None;
     }
 
@@ -90,21 +101,6 @@ impl Files {
     /// Closes the prompt. Returns whether it was open.
     pub(super) fn close(&mut self) -> bool {
         self.prompt.take().is_some()
-    }
-
-    /// Lets the user choose a text to attach.
-    pub(super) fn browse_for_text(&mut self, ctx: &Context) {
-        self.prompt_for(Purpose::Attach, String::new());
-        self.browse_if_possible(ctx);
-    }
-
-    /// Opens the system's dialog for the prompt, where there is one.
-    pub(super) fn browse_if_possible(&self, ctx: &Context) {
-        if let Some((purpose, _)) = &self.prompt
-            && has_file_dialog()
-        {
-            self.browse(ctx, *purpose, false);
-        }
     }
 
     /// Opens a system dialog, waiting for it on its own thread.
@@ -140,23 +136,20 @@ impl Files {
 }
 
 /// Whether the system can show a file dialog. On Linux that needs a desktop portal or the program zenity.
-fn has_file_dialog() -> bool {
-    static KNOWN: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    *KNOWN.get_or_init(|| {
-        if !cfg!(all(unix, not(target_os = "macos"))) {
-            return true;
-        }
-        let in_path = |name: &str| {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
-        };
-        // The portal is started by the session bus when it is first asked.
-        let data = std::env::var_os("XDG_DATA_DIRS").unwrap_or_else(|| "/usr/local/share:/usr/share".into());
-        let service = "dbus-1/services/org.freedesktop.portal.Desktop.service";
-        let portal = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some()
-            && std::env::split_paths(&data).any(|folder| folder.join(service).is_file());
-        portal || in_path("zenity")
-    })
+pub(super) fn has_file_dialog() -> bool {
+    if !cfg!(all(unix, not(target_os = "macos"))) {
+        return true;
+    }
+    let in_path = |name: &str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    };
+    // The portal is started by the session bus when it is first asked.
+    let data = std::env::var_os("XDG_DATA_DIRS").unwrap_or_else(|| "/usr/local/share:/usr/share".into());
+    let service = "dbus-1/services/org.freedesktop.portal.Desktop.service";
+    let portal = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some()
+        && std::env::split_paths(&data).any(|folder| folder.join(service).is_file());
+    portal || in_path("zenity")
 }
 
 impl App {
@@ -222,9 +215,14 @@ impl App {
                 picked = true;
             }
         }
+        if let Some((purpose, _)) = &self.files.prompt
+            && std::mem::take(&mut self.files.wants_dialog)
+        {
+            self.files.browse(ctx, *purpose, false);
+        }
         let Some((purpose, mut path)) = self.files.prompt.take() else { return };
         let (mut done, mut browse) = (picked, None);
-        let no_dialog = !has_file_dialog();
+        let no_dialog = !self.files.system_dialogs;
         let close = kit::dialog(ctx, purpose.title(), 520.0, |ui| {
             kit::hint(ui, purpose.hint());
             let field = egui::TextEdit::singleline(&mut path).hint_text("Path").desired_width(f32::INFINITY);

@@ -3,7 +3,7 @@
 use egui::{Context, Key, Modifiers};
 
 use super::conversation::Navigation;
-use super::{App, Page, SettingsPage, closing};
+use super::{App, Page, Purpose, SettingsPage, closing};
 use crate::chats::{Id, Role};
 use crate::settings::ZOOM_RANGE;
 
@@ -62,7 +62,7 @@ impl App {
 
     fn view_keys(&mut self, ctx: &Context) {
         if pressed(ctx, Modifiers::COMMAND, Key::O) {
-            self.open_model_file(ctx);
+            self.files.prompt_for(Purpose::OpenModel, String::new());
         }
         if pressed(ctx, Modifiers::COMMAND, Key::Comma) {
             self.show_settings(SettingsPage::General);

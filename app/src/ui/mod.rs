@@ -121,9 +121,19 @@ impl App {
         }
     }
 
+    /// Lets the window open the system's file dialogs, where there are any. Tests do without.
+    pub fn use_system_dialogs(&mut self) {
+        self.files.system_dialogs = files::has_file_dialog();
+    }
+
     /// Handles events. Must be called before every frame, also while the window is not drawn.
     pub fn tick(&mut self, ctx: &Context) {
+        let replied = self.state.reply().is_some();
         self.state.tick();
+        // Whoever works in another window meanwhile wants to know that the reply is there.
+        if replied && self.state.reply().is_none() && !ctx.input(|input| input.focused) {
+            ctx.send_viewport_cmd(egui::ViewportCommand::RequestUserAttention(egui::UserAttentionType::Informational));
+        }
         self.confirm_close(ctx);
     }
 

@@ -26,7 +26,7 @@ impl App {
             self.show_page(Page::Models);
         }
         if kit::menu_item(ui, icons::FOLDER_OPEN, "Open a file…", "").clicked() {
-            self.open_model_file(ui.ctx());
+            self.files.prompt_for(Purpose::OpenModel, String::new());
         }
         if let Some(path) = chosen {
             self.state.load_model(path);
@@ -60,11 +60,5 @@ impl App {
         let name = format!("Use {}", model.name);
         response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, used, &name));
         response.clicked() && !used
-    }
-
-    /// Lets the user choose a model's file: in the system's dialog, or by its path where there is none.
-    pub(super) fn open_model_file(&mut self, ctx: &egui::Context) {
-        self.files.prompt_for(Purpose::OpenModel, String::new());
-        self.files.browse_if_possible(ctx);
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 
 use super::tokens::Tokens;
-use super::{App, Page, icons, kit};
+use super::{App, Page, Purpose, icons, kit};
 use crate::worker::{FoundModel, MemoryEstimate};
 
 /// The width of the page in points.
@@ -38,7 +38,7 @@ impl App {
             ui.label(kit::semibold("Models", 22.0));
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 if kit::primary(ui, "Open a file…").clicked() {
-                    self.open_model_file(ui.ctx());
+                    self.files.prompt_for(Purpose::OpenModel, String::new());
                 }
             });
         });

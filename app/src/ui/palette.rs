@@ -143,7 +143,7 @@ impl App {
             Action::Settings(page) => self.show_settings(page),
             Action::Rail => self.rail ^= true,
             Action::Sidebar => self.toggle_sidebar(ctx),
-            Action::OpenFile => self.open_model_file(ctx),
+            Action::OpenFile => self.files.prompt_for(Purpose::OpenModel, String::new()),
             Action::Export { all } => self.prompt_export(all),
             Action::Import => self.files.prompt_for(Purpose::Import, String::new()),
             Action::Trash => self.dialog = Some(Dialog::Trash),

@@ -113,7 +113,9 @@ impl App {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 2.0;
                 let models = (kit::icon(icons::HARD_DRIVE, 18.0).color(tokens.mid), "Models");
-                let button = egui::Button::selectable(self.page == Page::Models, models).gap(10.0);
+                let selected = self.page == Page::Models;
+                let button = egui::Button::selectable(selected, models).gap(10.0);
+                let button = if selected { button.fill(tokens.selected).stroke(egui::Stroke::NONE) } else { button };
                 if ui.add(button).accessible_name("Models").clicked() {
                     self.show_page(Page::Models);
                 }
@@ -262,7 +264,7 @@ impl App {
         let note = if hits.is_empty() {
             Some("Nothing found.".to_owned())
         } else if hits.len() >= crate::chats::MAX_HITS {
-            Some(format!("The newest {} are shown; type more to narrow the search.", hits.len()))
+            Some(format!("The best {} matches are shown; type more to narrow the search.", hits.len()))
         } else {
             None
         };

@@ -55,8 +55,6 @@ pub(super) struct Builder<'a> {
     /// Where formulas begin that stand in a line.
     inline_formulas: &'a [usize],
     footnotes: &'a HashSet<String>,
-    /// Whether every line break is shown.
-    keeps_lines: bool,
     frames: Vec<Frame>,
     /// The blocks that are open in the parser.
     depth: usize,
@@ -77,17 +75,11 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(
-        source: &'a str,
-        inline_formulas: &'a [usize],
-        footnotes: &'a HashSet<String>,
-        keeps_lines: bool,
-    ) -> Self {
+    pub(super) fn new(source: &'a str, inline_formulas: &'a [usize], footnotes: &'a HashSet<String>) -> Self {
         Self {
             source,
             inline_formulas,
             footnotes,
-            keeps_lines,
             frames: vec![Frame { kind: Kind::Root, nodes: Vec::new(), items: Vec::new() }],
             depth: 0,
             flattened: 0,
@@ -162,7 +154,7 @@ impl<'a> Builder<'a> {
                     self.push(&format!("[^{label}]"));
                 }
             }
-            Event::SoftBreak => self.push(if self.keeps_lines { "\n" } else { " " }),
+            Event::SoftBreak => self.push(" "),
             Event::HardBreak => self.push("\n"),
             Event::Rule => {
                 self.flush();

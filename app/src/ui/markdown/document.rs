@@ -59,10 +59,9 @@ pub(crate) struct Documents {
 }
 
 impl Documents {
-    /// The blocks of a message's text, from the top. What a person typed keeps its line breaks, which Markdown joins.
-    pub(crate) fn of(&mut self, message: Id, text: &str, typed: bool) -> &[Block] {
+    /// The blocks of a message's text, from the top.
+    pub(crate) fn of(&mut self, message: Id, text: &str) -> &[Block] {
         let document = self.messages.entry(message).or_default();
-        document.keeps_lines = typed;
         document.update(text);
         document.blocks()
     }
@@ -86,8 +85,6 @@ pub(super) struct Document {
     /// The length and the last bytes of the parsed text. A text that only grew has the same bytes there.
     length: usize,
     end: Vec<u8>,
-    /// Whether every line break is shown.
-    keeps_lines: bool,
     sections: Vec<Section>,
     blocks: Vec<Block>,
     definitions: Vec<Definition>,
@@ -136,10 +133,10 @@ impl Document {
         let kept = self.definitions.iter().take_while(|definition| definition.at < from).count();
         let before = self.definitions.split_off(kept);
         self.uses.retain(|used| used.at < from);
-        let parsed = parse(text, from, &self.definitions, self.keeps_lines);
+        let parsed = parse(text, from, &self.definitions);
         if from > 0 && self.is_affected(&before, &parsed) {
             self.drop_all();
-            let whole = parse(text, 0, &[], self.keeps_lines);
+            let whole = parse(text, 0, &[]);
             self.add(whole);
         } else {
             self.add(parsed);
@@ -149,7 +146,7 @@ impl Document {
     }
 
     fn drop_all(&mut self) -> usize {
-        *self = Self { keeps_lines: self.keeps_lines, ..Self::default() };
+        *self = Self::default();
         0
     }
 
@@ -233,7 +230,7 @@ fn options() -> Options {
         | Options::ENABLE_GFM
 }
 
-fn parse(text: &str, from: usize, earlier: &[Definition], keeps_lines: bool) -> Parsed {
+fn parse(text: &str, from: usize, earlier: &[Definition]) -> Parsed {
     let (source, inline_formulas) = math::rewrite(&text[from..]);
     let uses = RefCell::new(Vec::new());
     let note_use = |at: usize, label: String| {
@@ -276,7 +273,7 @@ fn parse(text: &str, from: usize, earlier: &[Definition], keeps_lines: bool) -> 
 
     let mut sections = Vec::new();
     let mut section = None;
-    let mut builder = Builder::new(&text[from..], &inline_formulas, &footnotes, keeps_lines);
+    let mut builder = Builder::new(&text[from..], &inline_formulas, &footnotes);
     let mut events = parser.into_offset_iter().peekable();
     while let Some((event, range)) = events.next() {
         if builder.at_top() && section.is_none() {

@@ -195,15 +195,6 @@ fn growing_text_has_the_same_tree_as_the_whole_at_each_byte() {
 }
 
 #[test]
-fn typed_line_breaks_are_kept() {
-    let mut documents = Documents::default();
-    for (typed, text) in [(false, "a b"), (true, "a\nb")] {
-        let blocks = documents.of(Id::from(typed), "a\nb", typed);
-        assert_eq!(blocks[0].node(), &Node::Paragraph(Inline::styled(text, Style::PLAIN)));
-    }
-}
-
-#[test]
 fn another_text_of_the_same_message_is_parsed_from_the_start() {
     let mut document = whole(PAGE);
     document.update("short");
