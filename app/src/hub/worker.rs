@@ -1,17 +1,20 @@
 //! Search, plans and downloads for the window: commands in, events out, without blocking.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+
+use lapidary_engine::gpu::Capabilities;
+use lapidary_engine::{LoadOptions, MemoryEstimate, ModelFiles};
 
 use super::api::Found;
 use super::cache::Cache;
 use super::catalogue::references;
 use super::client::Client;
 use super::error::{HubError, Result};
-use super::fit::Fit;
 use super::progress::Progress;
 use super::pull::{Plan, plan_first};
 use super::settings::HubSettings;
@@ -63,8 +66,8 @@ pub struct Planned {
     pub plan: Plan,
     /// Bytes that are here already.
     pub present: u64,
-    /// What the model takes on the device, or why the engine cannot run it. `None` without a device.
-    pub fit: Option<Result<Fit>>,
+    /// What the model takes on a device, as it is stored and with its own context, or why the engine cannot run it.
+    pub memory: Result<MemoryEstimate>,
     /// Why the disk has no room, if it has none.
     pub no_room: Option<HubError>,
 }
@@ -81,7 +84,6 @@ struct Shared {
     /// The program's data folder, which remembers whether terms are accepted.
     data: Option<PathBuf>,
     settings: Option<HubSettings>,
-    gpu: Mutex<Option<lapidary_engine::Gpu>>,
     running: Mutex<HashMap<Name, Running>>,
     outbox: Sender<Event>,
     wake: Box<dyn Fn() + Send + Sync>,
@@ -100,14 +102,19 @@ impl Downloads {
     /// data folder. `wake` is called after each event, from any thread.
     pub fn new(settings: Option<HubSettings>, data: Option<PathBuf>, wake: impl Fn() + Send + Sync + 'static) -> Self {
         let (outbox, events) = channel();
-        let (gpu, running) = (Mutex::new(None), Mutex::new(HashMap::new()));
-        let shared = Shared { data, settings, gpu, running, outbox, wake: Box::new(wake) };
+        let running = Mutex::new(HashMap::new());
+        let shared = Shared { data, settings, running, outbox, wake: Box::new(wake) };
         Self { shared: Arc::new(shared), events, search: Stop::default() }
     }
 
-    /// Sets the device that plans say the fit for.
-    pub fn set_gpu(&self, gpu: Option<lapidary_engine::Gpu>) {
-        *self.shared.gpu.lock().unwrap_or_else(PoisonError::into_inner) = gpu;
+    /// Remembers that this user accepts the terms of Google's models.
+    ///
+    /// # Errors
+    /// [`HubError::Io`] where that cannot be written, also where this system has no folder for user data.
+    pub fn accept_terms(&self) -> Result<()> {
+        let no_folder = || io::Error::new(io::ErrorKind::NotFound, "this system has no folder for user data");
+        let missing = || HubError::Io { path: PathBuf::new(), source: no_folder() };
+        terms::accept(self.shared.data.as_deref().ok_or_else(missing)?)
     }
 
     /// Runs a command, without waiting.
@@ -176,9 +183,10 @@ impl Shared {
         let client = self.client(Stop::default())?;
         let cache = Cache::new(&client.settings().cache);
         let plan = plan_first(&client, &references(name)?)?;
-        let gpu = self.gpu.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let fit = gpu.map(|gpu| Ok(Fit::new(&plan.open_remote(&client)?, &gpu)?));
-        Ok(Planned { present: plan.present(&cache), no_room: plan.check_disk(&cache).err(), fit, plan })
+        // How matrices are split to fit bindings makes no difference worth opening a device for.
+        let price = |files: ModelFiles| Ok(files.memory(&LoadOptions::default(), &Capabilities::webgpu())?);
+        let memory = plan.open_remote(&client).and_then(price);
+        Ok(Planned { present: plan.present(&cache), no_room: plan.check_disk(&cache).err(), memory, plan })
     }
 
     fn start(self: Arc<Self>, name: Name) {

@@ -74,7 +74,7 @@ impl State {
         }
     }
 
-    /// Attaches pasted text if it is longer than [`LONG_PASTE`] characters. Returns whether it did; otherwise the text
+    /// Attaches pasted text if it is longer than [`LONG_PASTE`] characters. Returns whether it is; otherwise the text
     /// belongs into the draft.
     pub fn paste(&mut self, text: &str) -> bool {
         if text.chars().nth(LONG_PASTE).is_none() {
@@ -85,7 +85,9 @@ impl State {
             0 => "Pasted text".to_owned(),
             count => format!("Pasted text {}", count + 1),
         };
-        self.attach_text(&name, text.to_owned())
+        // A text that is too long to attach is too long to type as well.
+        self.attach_text(&name, text.to_owned());
+        true
     }
 
     /// Whether the open chat's draft has anything to send.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::State;
 use crate::hub::worker::{Command, Downloads, Event, Name, Planned};
-use crate::hub::{Found, HubError, Progress, terms};
+use crate::hub::{Found, HubError, Progress};
 
 /// A download, as far as the window shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,13 +89,9 @@ impl State {
     /// Accepts the terms that are shown, and starts the download that asked for them.
     pub fn accept_terms(&mut self) {
         let Some(name) = self.hub.asks_terms.take() else { return };
-        let accepted = match crate::data_folder::data_folder() {
-            Some(data) => terms::accept(&data).map_err(|error| error.to_string()),
-            None => Err("this system has no folder for user data".to_owned()),
-        };
-        match accepted {
-            Ok(()) => self.start_download(&name),
-            Err(reason) => self.notify_error(&format!("The terms could not be accepted: {reason}.")),
+        match self.hub.downloads.as_ref().map(Downloads::accept_terms) {
+            Some(Err(error)) => self.notify_error(&format!("That you accept the terms cannot be kept: {error}.")),
+            _ => self.start_download(&name),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::State;
-use crate::chats::{Id, store};
+use crate::chats::{Attachment, Id, store};
 use crate::worker::{Command, DroppedFile};
 
 impl State {
@@ -37,16 +37,16 @@ impl State {
     /// Opens a dropped or chosen file according to its kind: a model is loaded, a text is attached to the draft, an export
     /// is imported.
     pub fn open_dropped_file(&mut self, path: PathBuf) {
-        self.worker.send(Command::Inspect(path));
+        self.worker.send(Command::Inspect { chat: self.open_id(), path });
     }
 
     /// Handles the result of [`State::open_dropped_file`].
-    pub(super) fn on_inspected(&mut self, file: DroppedFile) {
+    pub(super) fn on_inspected(&mut self, chat: Id, file: DroppedFile) {
         match file {
             DroppedFile::Model(path) => self.load_model(Some(path)),
             DroppedFile::Chats(path) => self.import(path),
             DroppedFile::Text { name, text } => {
-                self.attach_text(&name, text);
+                self.on_attached(chat, Ok(Attachment::new(&name, text)));
             }
             DroppedFile::Unusable(reason) => self.notify_error(&reason),
         }

@@ -283,7 +283,7 @@ impl State {
             Event::Devices(devices) => self.devices = Some(devices),
             Event::Models(models) => self.models = Some(models),
             Event::TokensCounted(counts) => self.counts.update(counts),
-            Event::Inspected(file) => self.on_inspected(file),
+            Event::Inspected { chat, file } => self.on_inspected(chat, file),
             Event::Attached { chat, file } => self.on_attached(chat, file),
             Event::Checked(load, result) => self.on_checked(load, result),
             Event::MemoryEstimated(load, estimate) => self.slot.estimated(&load, estimate),

@@ -6,7 +6,7 @@ use super::State;
 use crate::worker::{Command, Load, Loaded, MemoryEstimate, Problem, Remedy, short_name};
 
 /// The most memory estimates that are kept.
-const MAX_ESTIMATES: usize = 64;
+const MAX_ESTIMATES: usize = 512;
 
 /// The status of the model.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +64,9 @@ impl State {
     pub(super) fn request_load(&mut self, model: Option<PathBuf>) {
         let load = self.load_of(model);
         self.slot.checked = None;
+        if self.loaded().is_some_and(|loaded| loaded.load == load) {
+            return;
+        }
         // A loaded model and its reply are not given up before the files of the new one are checked.
         if load.model.is_some() && matches!(self.model, Model::Ready(_) | Model::Loading { .. }) {
             self.slot.checked = Some(load.clone());
@@ -175,8 +178,8 @@ impl State {
         if let Some((_, estimate)) = estimates.iter().find(|(asked, _)| asked == load) {
             return estimate.clone();
         }
-        if estimates.len() > MAX_ESTIMATES {
-            estimates.clear();
+        if estimates.len() == MAX_ESTIMATES {
+            estimates.remove(0);
         }
         estimates.push((load.clone(), None));
         self.worker.send(Command::EstimateMemory(load.clone()));

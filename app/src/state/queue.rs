@@ -152,7 +152,12 @@ impl State {
                 Job::Answer { question, .. } => {
                     self.change_message(question, |message| message.status = Status::Done);
                 }
-                Job::Continue { reply, .. } => self.change_message(reply, |message| message.status = Status::Stopped),
+                Job::Continue { reply, .. } => self.change_message(reply, |message| {
+                    // A reply that had ended before keeps how it ended.
+                    if message.status == Status::Queued {
+                        message.status = Status::Stopped;
+                    }
+                }),
             }
         }
     }

@@ -21,6 +21,15 @@ impl State {
         self.submit(open, message, None);
     }
 
+    /// Sends a text as a message of the open chat, and leaves the draft as it is.
+    pub fn ask(&mut self, text: &str) {
+        let open = self.library.open;
+        if self.library.trees.contains_key(&open) {
+            let parent = self.tree().and_then(|tree| tree.leaf());
+            self.submit(open, Message::new(parent, Role::User, text, Status::Done), None);
+        }
+    }
+
     /// Adds a user's message to a chat and queues an answer. `edited` is the message that it is an edited version of.
     fn submit(&mut self, chat: Id, mut message: Message, edited: Option<Id>) {
         let ready = matches!(self.model, Model::Ready(_)) && self.load_before(chat).is_none();
@@ -46,7 +55,7 @@ impl State {
             Role::Model => message.parent,
         };
         let Some(question) = question else { return };
-        if self.is_queued(id) || matches!(self.model, Model::Failed(_)) {
+        if self.is_queued(id) || self.is_writing(id) || matches!(self.model, Model::Failed(_)) {
             return;
         }
         // The old reply stays visible until the new one starts.
@@ -277,7 +286,10 @@ impl State {
             tree.add_hidden(message.clone());
         } else {
             tree.add(message.clone());
-            self.scroll_to = Some(message.id);
+            // A reply that begins by itself must not move what the user reads.
+            if message.role == Role::User {
+                self.scroll_to = Some(message.id);
+            }
         }
         let leaf = tree.leaf();
         if let Some(chat) = self.library.chat_mut(chat) {

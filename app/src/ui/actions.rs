@@ -151,12 +151,12 @@ impl App {
             }
             Choice::Edit => self.state.edit(id),
             Choice::Regenerate => {
-                self.follow();
                 self.state.regenerate(id);
+                self.follow();
             }
             Choice::Continue(overflow) => {
-                self.follow();
                 self.state.continue_reply(id, overflow);
+                self.follow();
             }
             Choice::Alternatives => self.state.show_alternatives(id),
             Choice::Fork => self.state.fork(id),

@@ -30,8 +30,10 @@ impl App {
             .show(ctx, |ui| {
                 ui.label(RichText::new("Choose a word to see what the model might have said in its place.").weak());
                 ui.add_space(4.0);
-                egui::ScrollArea::vertical().id_salt("words").max_height(220.0).show(ui, |ui| {
-                    words(ui, &text, alternatives.at, &mut choice);
+                let rows = rows(&text);
+                let area = egui::ScrollArea::vertical().id_salt("words").max_height(220.0);
+                area.show_rows(ui, ROW, rows.len(), |ui, shown| {
+                    words(ui, &rows[shown], alternatives.at, &mut choice);
                 });
                 ui.separator();
                 match (&alternatives.at, &alternatives.list) {
@@ -58,42 +60,55 @@ impl App {
     }
 }
 
-/// The text with a button per word. The space before a word belongs to it, as in a token.
-fn words(ui: &mut Ui, text: &str, at: Option<usize>, choice: &mut Option<Choice>) {
-    ui.spacing_mut().item_spacing = egui::vec2(1.0, 2.0);
+/// The height of a row of words, in points.
+const ROW: f32 = 24.0;
+/// The most characters of a row.
+const ROW_CHARS: usize = 60;
+
+/// Rows of words with a button per word. The space before a word belongs to it, as in a token.
+fn words(ui: &mut Ui, rows: &[Vec<(usize, &str)>], at: Option<usize>, choice: &mut Option<Choice>) {
+    ui.spacing_mut().item_spacing = egui::vec2(1.0, 0.0);
     ui.spacing_mut().button_padding = egui::vec2(3.0, 1.0);
-    for line in lines(text) {
-        ui.horizontal_wrapped(|ui| {
-            for (start, word) in line {
-                let button = egui::Button::new(RichText::new(word).size(14.0)).frame_when_inactive(at == Some(start));
-                if ui.add(button.selected(at == Some(start))).clicked() {
-                    *choice = Some(Choice::Word(start));
+    ui.spacing_mut().interact_size.y = ROW;
+    for row in rows {
+        ui.horizontal(|ui| {
+            ui.set_height(ROW);
+            for (start, word) in row {
+                let selected = at == Some(*start);
+                let button = egui::Button::new(RichText::new(*word).size(14.0)).frame_when_inactive(selected);
+                if ui.add(button.selected(selected)).clicked() {
+                    *choice = Some(Choice::Word(*start));
                 }
             }
         });
     }
 }
 
-/// The words of each line, with the byte where each starts including the space before it.
-fn lines(text: &str) -> Vec<Vec<(usize, &str)>> {
-    let mut lines = Vec::new();
+/// The words of a text in rows of one line each, with the byte where each word starts including the space before it.
+fn rows(text: &str) -> Vec<Vec<(usize, &str)>> {
+    let mut rows = Vec::new();
     let mut from = 0;
     for line in text.split_inclusive('\n') {
-        let mut words = Vec::new();
-        let mut at = from;
+        let mut row = Vec::new();
+        let (mut at, mut chars) = (from, 0);
         for piece in line.split_inclusive(char::is_whitespace) {
             let word = piece.trim_end();
             if !word.is_empty() {
+                if chars > 0 && chars + word.len() > ROW_CHARS {
+                    rows.push(std::mem::take(&mut row));
+                    chars = 0;
+                }
                 // The token starts with the space.
                 let spaced = text[..at].ends_with(' ');
-                words.push((if spaced { at - 1 } else { at }, word));
+                row.push((if spaced { at - 1 } else { at }, word));
+                chars += word.len() + 1;
             }
             at += piece.len();
         }
         from += line.len();
-        lines.push(words);
+        rows.push(row);
     }
-    lines
+    rows
 }
 
 fn tokens(ui: &mut Ui, list: &[Candidate], choice: &mut Option<Choice>) {
@@ -129,8 +144,10 @@ fn tokens(ui: &mut Ui, list: &[Candidate], choice: &mut Option<Choice>) {
 mod tests {
     #[test]
     fn words_have_their_byte_positions() {
-        let lines = super::lines("Ein paar Wörter\nund mehr");
-        assert_eq!(lines[0], [(0, "Ein"), (3, "paar"), (8, "Wörter")]);
-        assert_eq!(lines[1], [(17, "und"), (20, "mehr")]);
+        let rows = super::rows("Ein paar Wörter\nund mehr");
+        assert_eq!(rows[0], [(0, "Ein"), (3, "paar"), (8, "Wörter")]);
+        assert_eq!(rows[1], [(17, "und"), (20, "mehr")]);
+        let long = "word ".repeat(100);
+        assert!(super::rows(&long).len() > 5, "long lines are broken");
     }
 }

@@ -13,6 +13,7 @@ use super::style::COLUMN;
 use super::tokens::Tokens;
 use super::virtual_rows::{Anchor, VirtualRows};
 use crate::chats::{Id, Role};
+use crate::state::Found;
 
 /// How far beyond the visible area rows are drawn, in points, so that Tab reaches controls just outside.
 const MARGIN: f32 = 300.0;
@@ -159,33 +160,32 @@ impl App {
         }
     }
 
-    /// Where the chat is scrolled to, after a new message or a found one has moved it.
+    /// Where the chat is scrolled to, after a message that is to be shown has moved it.
     fn view(&mut self, chat: Id, path: &[Id], height: f32) -> View {
         if let Some(target) = self.state.scroll_to.filter(|target| path.contains(target)) {
             self.state.scroll_to = None;
-            let editing = self.state.editing.as_ref().is_some_and(|(id, _)| *id == target);
-            // A new question or its reply.
-            let is_new = path.iter().rev().take(2).any(|id| *id == target) && !editing;
-            if is_new {
-                self.conversation.views.remove(&chat);
-            } else {
-                let anchor = Anchor { row: (target, HEADER), below: -height * 0.2 };
-                self.conversation.views.insert(chat, anchor);
-            }
+            self.conversation.views.insert(chat, Anchor { row: (target, HEADER), below: -height * 0.2 });
         }
         self.conversation.views.get(&chat).map_or(View::End, |anchor| View::At(*anchor))
     }
 
     /// Scrolls the open chat to its end, and keeps it there while it grows.
     pub(super) fn follow(&mut self) {
-        let chat = self.state.open_id();
-        self.conversation.views.remove(&chat);
+        self.state.scroll_to = None;
+        self.conversation.views.remove(&self.state.open_id());
     }
 
-    /// Shows a message that was found.
-    pub(super) fn scroll_to_found(&mut self, message: Id) {
-        let chat = self.state.open_id();
-        self.conversation.views.insert(chat, Anchor { row: (message, HEADER), below: -80.0 });
+    /// Shows the row of a message in which a text was found.
+    pub(super) fn scroll_to_found(&mut self, found: &Found) {
+        let Some(message) = self.state.tree().and_then(|tree| tree.get(found.message)) else { return };
+        let row = if message.role == Role::User {
+            let pieces = bubble_pieces(&message.text);
+            pieces.iter().rposition(|piece| piece.start <= found.range.start).unwrap_or(0)
+        } else {
+            self.documents.block_at(found.message, found.range.start)
+        };
+        let anchor = Anchor { row: (found.message, row + 1), below: -80.0 };
+        self.conversation.views.insert(self.state.open_id(), anchor);
     }
 
     fn button_to_the_end(&mut self, ui: &mut Ui, area: Rect, chat: Id) {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use egui::Context;
 
 use super::{App, kit};
-use crate::chats::Chat;
+use crate::chats::{Chat, Id};
 
 /// What a path is chosen for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +58,16 @@ impl Purpose {
     }
 }
 
-/// The result of a system dialog, and its purpose.
-type Picked = (Purpose, PathBuf);
+/// The result of a system dialog: the number of the prompt that opened it, and the path.
+type Picked = (u64, PathBuf);
 
 /// The prompt for a path, and the results of open system dialogs.
 pub(super) struct Files {
     prompt: Option<(Purpose, String)>,
+    /// The number of the prompt. A dialog that was opened for an earlier one no longer matters.
+    number: u64,
+    /// The chats that are exported. Another one may be open by the time that the path is chosen.
+    exported: Vec<Id>,
     /// Whether the system has dialogs that may be opened.
     pub(super) system_dialogs: bool,
     /// Whether the system's dialog is opened in the next frame.
@@ -77,6 +81,8 @@ impl Default for Files {
     fn default() -> Self {
         Self {
             prompt: None,
+            number: 0,
+            exported: Vec::new(),
             system_dialogs: false,
             wants_dialog: false,
             overwrite_agreed: None,
@@ -90,6 +96,7 @@ impl Files {
     pub(super) fn prompt_for(&mut self, purpose: Purpose, proposal: String) {
         self.prompt = Some((purpose, proposal));
         self.wants_dialog = self.system_dialogs;
+        self.number += 1;
         self.overwrite_agreed = None;
     }
 
@@ -106,12 +113,12 @@ impl Files {
     /// Opens a system dialog, waiting for it on its own thread.
     fn browse(&self, ctx: &Context, purpose: Purpose, folder: bool) {
         let dialog = rfd::AsyncFileDialog::new().set_title(purpose.title());
-        let (answer, ctx) = (self.picked.0.clone(), ctx.clone());
+        let (answer, ctx, number) = (self.picked.0.clone(), ctx.clone(), self.number);
         let wait = |future: std::pin::Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>>| {
             let work = move || {
                 if let Some(file) = pollster::block_on(future) {
                     // Sending fails after the window is closed, when the result no longer matters.
-                    let _ = answer.send((purpose, file.path().to_owned()));
+                    let _ = answer.send((number, file.path().to_owned()));
                     ctx.request_repaint();
                 }
             };
@@ -177,6 +184,11 @@ impl App {
         let folder = std::env::home_dir().unwrap_or_default();
         let folder = Some(folder.join("Documents")).filter(|folder| folder.is_dir()).unwrap_or(folder);
         let path = folder.join(format!("{name}.{}", if all { "json" } else { "md" }));
+        self.files.exported = if all {
+            self.state.visible_chats().iter().rev().map(|chat| chat.id).collect()
+        } else {
+            vec![self.state.open_id()]
+        };
         self.files.prompt_for(Purpose::Export { all }, path.display().to_string());
     }
 
@@ -204,10 +216,9 @@ impl App {
     /// Draws the prompt for a path, and acts on the path when it is confirmed.
     pub(super) fn file_prompt(&mut self, ctx: &Context) {
         let mut picked = false;
-        while let Ok((purpose, path)) = self.files.picked.1.try_recv() {
-            // A result for another purpose is ignored, because its overwriting was not confirmed for this one.
-            if let Some((wanted, text)) = &mut self.files.prompt
-                && *wanted == purpose
+        while let Ok((number, path)) = self.files.picked.1.try_recv() {
+            if let Some((_, text)) = &mut self.files.prompt
+                && self.files.number == number
             {
                 *text = path.display().to_string();
                 self.files.overwrite_agreed = Some(path);
@@ -251,9 +262,9 @@ impl App {
             let path = parse_path(path.trim());
             match purpose {
                 Purpose::OpenModel => self.state.load_model(Some(path)),
-                Purpose::Export { all } => {
+                Purpose::Export { .. } => {
                     let overwrite = self.files.overwrite_agreed.as_ref() == Some(&path);
-                    self.state.export(all, path, overwrite);
+                    self.state.export_chats(std::mem::take(&mut self.files.exported), path, overwrite);
                 }
                 Purpose::Import => self.state.import(path),
                 Purpose::Attach => self.state.attach(path),

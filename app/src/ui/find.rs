@@ -4,6 +4,7 @@ use egui::{Align, Context, Key, Layout, Margin, Modifiers, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, icons, kit};
+use crate::chats::Id;
 use crate::state::Found;
 
 /// The bar above the conversation.
@@ -13,6 +14,8 @@ pub(super) struct Find {
     text: Option<String>,
     /// The places of the text in the open chat.
     hits: Vec<Found>,
+    /// What was searched: the open chat, its last message and the length of that. The hits are stale once it differs.
+    searched: (Id, Option<Id>, usize),
     /// The occurrence that is shown.
     at: usize,
     focus: bool,
@@ -20,7 +23,7 @@ pub(super) struct Find {
 
 impl Find {
     /// Opens the bar.
-    pub(super) fn open(&mut self) {
+    fn open(&mut self) {
         self.text.get_or_insert_default();
         self.focus = true;
     }
@@ -80,10 +83,13 @@ impl App {
                         self.find.focus = true;
                     }
                     if field.changed() {
-                        self.find.hits = self.state.find_in_chat(&text);
+                        self.search_again(&text);
                         // The last one is nearest to what is read.
                         self.find.at = self.find.hits.len().saturating_sub(1);
                         self.show_hit(0);
+                    } else if self.find.searched != self.searchable() {
+                        self.search_again(&text);
+                        self.find.at = self.find.at.min(self.find.hits.len().saturating_sub(1));
                     }
                 });
             });
@@ -103,20 +109,37 @@ impl App {
         }
     }
 
+    fn search_again(&mut self, text: &str) {
+        self.find.hits = self.state.find_in_chat(text);
+        self.find.searched = self.searchable();
+    }
+
+    /// What the hits depend on besides the text.
+    fn searchable(&self) -> (Id, Option<Id>, usize) {
+        let last = self.state.tree().and_then(|tree| tree.branch().last());
+        (self.state.open_id(), last.map(|message| message.id), last.map_or(0, |message| message.text.len()))
+    }
+
+    /// Opens the bar above the open chat.
+    pub(super) fn open_find(&mut self) {
+        self.show_page(super::Page::Chat);
+        self.find.open();
+    }
+
     /// Scrolls to the occurrence that is `step` after the present one.
     fn show_hit(&mut self, step: isize) {
         let count = self.find.hits.len() as isize;
         if count > 0 {
             self.find.at = (self.find.at as isize + step).rem_euclid(count) as usize;
-            self.scroll_to_found(self.find.hits[self.find.at].message);
+            let found = self.find.hits[self.find.at].clone();
+            self.scroll_to_found(&found);
         }
     }
 
     /// Opens the bar by the keyboard.
     pub(super) fn find_key(&mut self, ctx: &Context) {
         if ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::F)) {
-            self.show_page(super::Page::Chat);
-            self.find.open();
+            self.open_find();
         }
     }
 }

@@ -82,9 +82,13 @@ impl App {
             let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             if kit::primary(ui, "Search").clicked() || entered {
                 let words = self.hub_words.trim().to_owned();
-                self.state.search_hub(&words);
-                if words.contains('/') {
-                    self.state.plan_download(&words);
+                if words.is_empty() {
+                    self.state.hub.search.words.clear();
+                } else {
+                    self.state.search_hub(&words);
+                    if words.contains('/') {
+                        self.state.plan_download(&words);
+                    }
                 }
             }
         });
@@ -141,7 +145,8 @@ impl App {
             ui.horizontal(|ui| {
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     self.download_button(ui, name);
-                    if self.state.hub.plan(name).is_none()
+                    let known = matches!(self.state.hub.plan(name), Some(Ok(_)));
+                    if !known
                         && !self.state.hub.is_planning(name)
                         && ui.button("Look").accessible_name(format!("Look at {name}")).clicked()
                     {
@@ -209,6 +214,7 @@ impl App {
 
     /// What a download would consist of.
     fn plan(&mut self, ui: &mut Ui, name: &str) {
+        let memory = self.device_memory();
         let tokens = Tokens::of(ui.visuals());
         if self.state.hub.is_planning(name) {
             ui.spinner();
@@ -223,21 +229,16 @@ impl App {
                 let files = if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
                 let text = format!("{files}, {} to download", kit::size(total - planned.present));
                 ui.label(RichText::new(text).size(13.0).color(tokens.mid));
-                match &planned.fit {
-                    Some(Err(reason)) => {
-                        ui.label(
-                            RichText::new(format!("It cannot run here: {reason}.")).size(13.0).color(tokens.danger),
-                        );
+                match &planned.memory {
+                    Err(reason) => {
+                        let text = format!("It cannot run here: {reason}.");
+                        ui.label(RichText::new(text).size(13.0).color(tokens.danger));
                     }
-                    Some(Ok(fit)) => {
-                        if let Some(row) = fit.rows.first() {
-                            let sequence = row.memory.sequence + row.memory.activations;
-                            let estimate =
-                                MemoryEstimate { weights: row.memory.weights, sequence, device_memory: None };
-                            memory_bar(ui, estimate, fit.device_memory);
-                        }
+                    Ok(needed) => {
+                        let sequence = needed.sequence + needed.activations;
+                        let estimate = MemoryEstimate { weights: needed.weights, sequence, device_memory: None };
+                        memory_bar(ui, estimate, memory);
                     }
-                    None => {}
                 }
                 if let Some(reason) = &planned.no_room {
                     ui.label(RichText::new(reason.to_string()).size(13.0).color(tokens.danger));

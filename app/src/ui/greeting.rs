@@ -84,13 +84,11 @@ impl App {
         });
         let Some(index) = chosen else { return };
         if guide {
-            // Keeps the draft.
-            let draft = self.state.draft().to_owned();
-            self.state.set_draft(cards[index].1.to_owned());
-            self.state.send();
-            self.state.set_draft(draft);
+            self.state.ask(cards[index].1);
+            self.follow();
         } else {
-            self.state.set_draft(BEGINNINGS[index].2.to_owned());
+            let draft = BEGINNINGS[index].2.to_owned() + self.state.draft();
+            self.state.set_draft(draft);
         }
         self.composer.focus = true;
     }

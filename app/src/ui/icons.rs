@@ -42,3 +42,4 @@ pub(crate) const TERMINAL: char = '\u{e181}';
 pub(crate) const TRASH_2: char = '\u{e18e}';
 pub(crate) const UPLOAD: char = '\u{e19e}';
 pub(crate) const X: char = '\u{e1b2}';
+pub(crate) const WRAP_TEXT: char = '\u{e248}';

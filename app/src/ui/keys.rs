@@ -3,14 +3,19 @@
 use egui::{Context, Key, Modifiers};
 
 use super::conversation::Navigation;
-use super::{App, Page, Purpose, SettingsPage, closing};
+use super::{App, Dialog, Page, Purpose, SettingsPage, closing};
 use crate::chats::{Id, Role};
 use crate::settings::ZOOM_RANGE;
 
 impl App {
     pub(super) fn handle_keys(&mut self, ctx: &Context) {
-        self.chat_keys(ctx);
-        self.view_keys(ctx);
+        self.dialog_keys(ctx);
+        self.zoom_keys(ctx);
+        // A dialog owns the other keys.
+        if !self.has_dialog() {
+            self.chat_keys(ctx);
+            self.view_keys(ctx);
+        }
         if let Some(navigation) = self.navigation_key(ctx) {
             self.conversation.navigation = Some((navigation, false));
         }
@@ -35,9 +40,6 @@ impl App {
             self.search_all(ctx);
         }
         self.find_key(ctx);
-        if pressed(ctx, Modifiers::COMMAND, Key::K) {
-            self.open_palette();
-        }
         if pressed(ctx, Modifiers::COMMAND, Key::E) {
             self.prompt_export(false);
         }
@@ -48,10 +50,10 @@ impl App {
             self.state.notify("The last reply was copied.");
         }
         if pressed(ctx, Modifiers::COMMAND, Key::R)
-            && let Some(id) = self.last_reply()
+            && let Some(id) = self.state.tree().and_then(|tree| tree.leaf())
         {
-            self.follow();
             self.state.regenerate(id);
+            self.follow();
         }
         for (key, step) in [(Key::ArrowUp, -1), (Key::ArrowDown, 1)] {
             if pressed(ctx, Modifiers::ALT, key) {
@@ -64,18 +66,47 @@ impl App {
         if pressed(ctx, Modifiers::COMMAND, Key::O) {
             self.files.prompt_for(Purpose::OpenModel, String::new());
         }
-        if pressed(ctx, Modifiers::COMMAND, Key::Comma) {
-            self.show_settings(SettingsPage::General);
-        }
         if pressed(ctx, Modifiers::COMMAND, Key::M) {
             self.show_page(if self.page == Page::Models { Page::Chat } else { Page::Models });
         }
         if pressed(ctx, Modifiers::COMMAND, Key::B) {
             self.toggle_sidebar(ctx);
         }
-        if pressed(ctx, Modifiers::NONE, Key::F1) || pressed(ctx, Modifiers::COMMAND, Key::Slash) {
+    }
+
+    /// Whether a dialog is open, which owns the keyboard.
+    fn has_dialog(&self) -> bool {
+        self.dialog.is_some()
+            || self.renaming.is_some()
+            || self.files.is_open()
+            || self.state.hub.asks_terms.is_some()
+            || self.closing == closing::Closing::Asked
+    }
+
+    /// Keys that open a dialog, close it, or change its page.
+    fn dialog_keys(&mut self, ctx: &Context) {
+        let free = !self.has_dialog();
+        let settings = matches!(self.dialog, Some(Dialog::Settings(_)));
+        let palette = self.dialog == Some(Dialog::Palette);
+        if (free || palette) && pressed(ctx, Modifiers::COMMAND, Key::K) {
+            if palette {
+                self.dialog = None;
+                self.composer.focus = true;
+            } else {
+                self.open_palette();
+            }
+        }
+        if (free || settings) && pressed(ctx, Modifiers::COMMAND, Key::Comma) {
+            self.show_settings(SettingsPage::General);
+        }
+        if (free || settings)
+            && (pressed(ctx, Modifiers::NONE, Key::F1) || pressed(ctx, Modifiers::COMMAND, Key::Slash))
+        {
             self.show_settings(SettingsPage::Keyboard);
         }
+    }
+
+    fn zoom_keys(&mut self, ctx: &Context) {
         let zoom = &mut self.state.settings.zoom;
         let (least, most) = (*ZOOM_RANGE.start(), *ZOOM_RANGE.end());
         if pressed(ctx, Modifiers::COMMAND, Key::Plus) || pressed(ctx, Modifiers::COMMAND, Key::Equals) {
@@ -92,9 +123,10 @@ impl App {
     fn escape(&mut self) {
         self.composer.focus = true;
         let closed = std::mem::take(&mut self.closing) == closing::Closing::Asked
-            || self.dialog.take().is_some()
             || self.renaming.take().is_some()
             || self.files.close()
+            || self.state.hub.asks_terms.take().is_some()
+            || self.dialog.take().is_some()
             || self.state.alternatives.take().is_some()
             || std::mem::take(&mut self.sidebar_overlay)
             || self.find.close()
@@ -147,9 +179,7 @@ impl App {
 
     /// The navigation key pressed in this frame, unless a text field needs the key.
     fn navigation_key(&self, ctx: &Context) -> Option<Navigation> {
-        let asked = self.closing == closing::Closing::Asked;
-        if asked || self.dialog.is_some() || self.renaming.is_some() || self.files.is_open() || self.page != Page::Chat
-        {
+        if self.has_dialog() || self.page != Page::Chat {
             return None;
         }
         let draft = ctx.memory(|memory| memory.focused()).is_some_and(|id| self.composer.field == Some(id));

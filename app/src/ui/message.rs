@@ -147,6 +147,9 @@ impl App {
         self.state.editing = Some((id, text));
         if done {
             self.state.finish_edit();
+            if user {
+                self.follow();
+            }
             self.composer.focus = true;
         } else if cancel {
             self.state.editing = None;
@@ -164,7 +167,8 @@ fn attachments(ui: &mut Ui, attachments: &[Attachment]) {
     let tokens = Tokens::of(ui.visuals());
     ui.with_layout(Layout::right_to_left(Align::Min).with_main_wrap(true), |ui| {
         ui.spacing_mut().item_spacing = vec2(6.0, 6.0);
-        for attachment in attachments {
+        // From the right, so that they read from the left.
+        for attachment in attachments.iter().rev() {
             let sign = kit::icon(icons::FILE_TEXT, 15.0).color(tokens.mid);
             let text = kit::medium(kit::shorten_middle(&attachment.name, 32), 12.5).color(tokens.mid);
             let response = ui.add(egui::Button::new((sign, text)));

@@ -63,7 +63,7 @@ impl App {
             self.model_card(ui, model, open);
         }
         ui.add_space(8.0);
-        egui::CollapsingHeader::new(kit::medium("How models are loaded", 13.5)).show(ui, |ui| {
+        egui::CollapsingHeader::new(kit::medium("Loading options", 13.5)).show(ui, |ui| {
             self.loading_options(ui);
         });
     }
@@ -85,7 +85,7 @@ impl App {
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     let text = if loaded { "In use" } else { "Use" };
                     let button = ui.add_enabled(!loaded, egui::Button::new(text).min_size(vec2(64.0, 0.0)));
-                    if button.accessible_name(format!("Use {}", model.name)).clicked() {
+                    if button.accessible_name(format!("{text} {}", model.name)).clicked() {
                         *open = Some(model.path.clone());
                     }
                     ui.with_layout(Layout::top_down(Align::Min), |ui| {
@@ -128,10 +128,11 @@ pub(super) fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: O
         share if share > 0.9 => ("Tight", tokens.warn),
         _ => ("Fits", tokens.ok),
     };
-    ui.horizontal_wrapped(|ui| {
+    ui.horizontal(|ui| {
+        ui.spacing_mut().interact_size.y = 18.0;
         kit::meter(ui, share, 120.0, 6.0, colour, "Share of the device's memory");
         ui.label(kit::medium(verdict, 12.5).color(colour));
         let text = format!("{text}; the device has {}", kit::size(device_memory));
-        ui.label(RichText::new(text).size(12.5).color(tokens.mid));
+        ui.add(egui::Label::new(RichText::new(text).size(12.5).color(tokens.mid)).wrap());
     });
 }

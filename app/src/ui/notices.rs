@@ -4,7 +4,7 @@ use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 
 use super::style::COLUMN;
 use super::tokens::Tokens;
-use super::{App, icons, kit};
+use super::{App, Page, icons, kit};
 
 impl App {
     pub(super) fn notices(&mut self, ui: &mut Ui) {
@@ -18,7 +18,7 @@ impl App {
             ui.vertical_centered(|ui| {
                 for (index, notice) in self.state.notices.iter().enumerate() {
                     let tokens = Tokens::of(ui.visuals());
-                    let width = ui.available_width().min(COLUMN);
+                    let width = ui.available_width().min(COLUMN + 16.0);
                     let frame =
                         kit::card(ui).corner_radius(10).inner_margin(Margin { left: 14, right: 6, top: 2, bottom: 2 });
                     ui.allocate_ui(vec2(width, 0.0), |ui| {
@@ -50,6 +50,7 @@ impl App {
         });
         if let Some(id) = undo {
             self.state.restore(id);
+            self.show_page(Page::Chat);
         }
         if let Some(index) = close
             && index < self.state.notices.len()

@@ -9,7 +9,7 @@ use super::{App, Dialog, Page, Purpose, SettingsPage, icons, kit};
 use crate::chats::Id;
 
 /// The most entries shown at once.
-const MOST: usize = 12;
+const MOST: usize = 20;
 
 /// The text typed, and the chosen entry.
 #[derive(Default)]
@@ -58,10 +58,13 @@ impl App {
         let (mut run, mut changed) = (None, false);
         // The field would take the arrows.
         let pressed = |key: Key| ctx.input_mut(|input| input.consume_key(Modifiers::NONE, key));
+        let mut moved = false;
         if pressed(Key::ArrowDown) {
+            moved = true;
             palette.chosen = (palette.chosen + 1) % count.max(1);
         }
         if pressed(Key::ArrowUp) {
+            moved = true;
             palette.chosen = (palette.chosen + count.max(1) - 1) % count.max(1);
         }
         if pressed(Key::Enter) {
@@ -83,11 +86,14 @@ impl App {
             if entries.is_empty() {
                 kit::hint(ui, "Nothing has this name.");
             }
-            for (index, entry) in entries.iter().enumerate() {
-                if entry_row(ui, entry, index == palette.chosen) {
-                    run = Some(index);
+            let most = ctx.content_rect().height() * 0.6;
+            egui::ScrollArea::vertical().max_height(most).show(ui, |ui| {
+                for (index, entry) in entries.iter().enumerate() {
+                    if entry_row(ui, entry, index == palette.chosen, moved) {
+                        run = Some(index);
+                    }
                 }
-            }
+            });
         });
         if changed {
             self.palette.chosen = 0;
@@ -108,13 +114,14 @@ impl App {
             words.iter().all(|word| name.contains(word.as_str()))
         };
         let mut entries = Vec::new();
-        // Without any word, the latest chats leave room for the commands.
+        // Without any word, chats and models leave room for the commands.
         let most_chats = if words.is_empty() { 4 } else { MOST };
         for chat in self.state.visible_chats().into_iter().filter(|chat| fits(chat.shown_title())).take(most_chats) {
             let (name, action) = (chat.shown_title().to_owned(), Action::Chat(chat.id));
             entries.push(Entry { icon: icons::MESSAGE_SQUARE, name, kind: "chat", action });
         }
-        for model in self.state.models.iter().flatten().filter(|model| fits(&model.name)) {
+        let most_models = if words.is_empty() { 2 } else { MOST };
+        for model in self.state.models.iter().flatten().filter(|model| fits(&model.name)).take(most_models) {
             let (name, action) = (model.name.clone(), Action::Model(model.path.clone()));
             entries.push(Entry { icon: icons::HARD_DRIVE, name, kind: "model", action });
         }
@@ -138,7 +145,7 @@ impl App {
                 self.state.new_chat();
                 self.after_choice();
             }
-            Action::Find => self.find.open(),
+            Action::Find => self.open_find(),
             Action::Page(page) => self.show_page(page),
             Action::Settings(page) => self.show_settings(page),
             Action::Rail => self.rail ^= true,
@@ -170,10 +177,13 @@ fn commands() -> [(char, &'static str, Action); 14] {
     ]
 }
 
-/// Draws an entry. Returns whether it was clicked.
-fn entry_row(ui: &mut Ui, entry: &Entry, chosen: bool) -> bool {
+/// Draws an entry, and scrolls to the chosen one if the choice moved. Returns whether it was clicked.
+fn entry_row(ui: &mut Ui, entry: &Entry, chosen: bool, moved: bool) -> bool {
     let tokens = Tokens::of(ui.visuals());
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 36.0), Sense::click());
+    if chosen && moved {
+        response.scroll_to_me(None);
+    }
     if chosen || response.hovered() {
         let ground = if chosen { tokens.selected } else { tokens.hover };
         ui.painter().rect_filled(rect, super::style::RADIUS, ground);

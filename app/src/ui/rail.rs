@@ -10,6 +10,15 @@ use super::{App, icons, kit};
 
 impl App {
     pub(super) fn rail_panel(&mut self, ui: &mut Ui) {
+        let ctx = ui.ctx().clone();
+        if self.is_narrow(&ctx) {
+            let close = kit::dialog(&ctx, "This chat", 380.0, |ui| {
+                let most = ctx.content_rect().height() - 140.0;
+                egui::ScrollArea::vertical().max_height(most).show(ui, |ui| self.rail_content(ui));
+            });
+            self.rail &= !close;
+            return;
+        }
         let frame = egui::Frame::new().fill(Tokens::of(ui.visuals()).sidebar).inner_margin(Margin::same(16));
         let panel = egui::Panel::right("rail").frame(frame).default_size(320.0).size_range(280.0..=460.0);
         panel.show(ui, |ui| {
@@ -19,9 +28,7 @@ impl App {
                     self.rail &= !kit::icon_button(ui, icons::X, "Close").clicked();
                 });
             });
-            egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                self.rail_content(ui);
-            });
+            egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| self.rail_content(ui));
         });
     }
 
@@ -38,7 +45,7 @@ impl App {
             kit::hint(ui, "The guide always says the likeliest word; this is for other models.");
         }
         let mut own = self.state.has_own_sampling();
-        if ui.checkbox(&mut own, "Other than for new chats").changed() {
+        if ui.checkbox(&mut own, "Own sampling for this chat").changed() {
             let sampling = own.then(|| self.state.chat_sampling().clone());
             self.state.set_chat_sampling(sampling);
         }
@@ -112,7 +119,8 @@ impl App {
         let text = kit::shorten_middle(applied.as_deref().unwrap_or("Preset"), 24);
         let text = kit::medium(text, 13.5).color(tokens.mid);
         let button = egui::Button::new((sign, text, chevron)).frame_when_inactive(false);
-        let response = ui.add(button).accessible_name("Preset");
+        let name = applied.map_or_else(|| "Preset".to_owned(), |name| format!("Preset: {name}"));
+        let response = ui.add(button).accessible_name(name);
         egui::Popup::menu(&response).gap(4.0).width(240.0).show(|ui| {
             if self.state.settings.presets.is_empty() {
                 kit::hint(ui, "A preset keeps a system prompt and sampling under a name.");

@@ -188,6 +188,7 @@ impl App {
             Some(Choice::Rename(id, title)) => self.renaming = Some((id, title)),
             Some(Choice::Export(id)) => {
                 self.state.open_chat(id);
+                self.after_choice();
                 self.prompt_export(false);
             }
             Some(Choice::Delete(id)) => self.state.delete(id),

@@ -79,7 +79,9 @@ fn set_colours(visuals: &mut egui::Visuals) {
         widget.expansion = 0.0;
     }
     // The rail of a slider and the box of a check box need more contrast than a button's ground.
-    widgets.inactive.bg_fill = if tokens.bg == Color32::WHITE { tokens.line } else { tokens.hover };
+    widgets.inactive.bg_fill = tokens.control;
+    widgets.hovered.bg_fill = tokens.control;
+    widgets.active.bg_fill = tokens.control;
 }
 
 /// The theme, zoom and reduced motion last applied to egui. Applying them every frame would undo egui's own changes.

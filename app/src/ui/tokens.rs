@@ -19,6 +19,8 @@ pub(crate) struct Tokens {
     pub(crate) selected: Color32,
     /// The ground of text that is looked for.
     pub(crate) found: Color32,
+    /// The box of a check box and the rail of a slider.
+    pub(crate) control: Color32,
     /// Borders and separators.
     pub(crate) line: Color32,
     /// Text.
@@ -55,6 +57,7 @@ impl Tokens {
         hover: rgb(0x262930),
         selected: rgb(0x22304d),
         found: rgb(0x4a3d12),
+        control: rgb(0x6b7384),
         line: rgb(0x2b2e36),
         text: rgb(0xe7e9ee),
         mid: rgb(0xa9aebb),
@@ -76,6 +79,7 @@ impl Tokens {
         hover: rgb(0xe9ecf1),
         selected: rgb(0xe5edfc),
         found: rgb(0xffe9a8),
+        control: rgb(0x858d9b),
         line: rgb(0xe1e4ea),
         text: rgb(0x1b1e25),
         mid: rgb(0x4d5462),
@@ -146,6 +150,11 @@ mod tests {
             for text in [tokens.text, tokens.accent_text] {
                 assert!(contrast(text, tokens.found) >= 4.0, "{theme}: text that was found");
             }
+            for ground in [tokens.bg, tokens.sidebar, tokens.card] {
+                let reached = contrast(tokens.control, ground);
+                assert!(reached >= 3.0, "{theme}: a control has {reached:.2}");
+            }
+            assert!(contrast(tokens.text, tokens.control) >= 4.0, "{theme}: the tick of a check box");
             assert!(contrast(tokens.on_accent, tokens.accent) >= 4.5, "{theme}: the primary button");
         }
     }

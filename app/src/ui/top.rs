@@ -120,7 +120,7 @@ impl App {
                 }
             }
             if kit::menu_item(ui, icons::SEARCH, "Find in this chat", &format!("{command}+F")).clicked() {
-                self.find.open();
+                self.open_find();
             }
             if kit::menu_item(ui, icons::TERMINAL, "Commands", &format!("{command}+K")).clicked() {
                 self.open_palette();

@@ -89,10 +89,10 @@ impl Worker for EngineWorker {
                 let tokenizer = self.tokenizer.clone();
                 self.spawn_io(failed, move || Event::TokensCounted(tokenizer.count_tokens(texts)));
             }
-            Command::Inspect(path) => {
+            Command::Inspect { chat, path } => {
                 let name = short_name(Some(path.as_path()));
-                let failed = Event::Inspected(DroppedFile::Unusable(format!("{name} cannot be read.")));
-                self.spawn_io(failed, move || Event::Inspected(inspect(&path)));
+                let failed = Event::Inspected { chat, file: DroppedFile::Unusable(format!("{name} cannot be read.")) };
+                self.spawn_io(failed, move || Event::Inspected { chat, file: inspect(&path) });
             }
             Command::Attach { chat, path } => {
                 let name = short_name(Some(path.as_path()));

@@ -96,7 +96,12 @@ pub enum Command {
     /// Count the tokens of texts.
     CountTokens(Vec<(CountedText, String)>),
     /// Find out what a dropped or chosen file is.
-    Inspect(PathBuf),
+    Inspect {
+        /// The chat that was open.
+        chat: Id,
+        /// The file.
+        path: PathBuf,
+    },
     /// Read a file as text, to attach it to a chat's draft.
     Attach {
         /// The chat.
@@ -170,7 +175,12 @@ pub enum Event {
     /// Per text: which one, its bytes and its tokens. Empty without a tokenizer.
     TokensCounted(Vec<(CountedText, usize, usize)>),
     /// The answer to [`Command::Inspect`].
-    Inspected(DroppedFile),
+    Inspected {
+        /// The chat that was open.
+        chat: Id,
+        /// What the file is.
+        file: DroppedFile,
+    },
     /// The answer to [`Command::Attach`].
     Attached {
         /// The chat.

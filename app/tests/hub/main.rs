@@ -7,6 +7,7 @@ mod files;
 mod http;
 mod interruptions;
 mod memory;
+mod page;
 mod pip;
 mod python;
 mod quantize;

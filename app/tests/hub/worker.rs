@@ -105,7 +105,7 @@ fn a_plan_tells_what_would_come_and_search_what_there_is() {
     let (event, _) = next(&mut downloads);
     let Event::Planned(_, Ok(planned)) = event else { panic!("{event:?}") };
     assert_eq!((planned.plan.total(), planned.present), (content.len() as u64, 0));
-    assert!(planned.no_room.is_none() && planned.fit.is_none());
+    assert!(planned.no_room.is_none());
     downloads.send(Command::Search("tiny".into()));
     let (event, _) = next(&mut downloads);
     assert!(matches!(&event, Event::Found(words, Ok(found)) if words == "tiny" && found.len() == 1), "{event:?}");

@@ -35,7 +35,7 @@ fn no_gpu_or_an_old_driver() {
 fn a_model_too_big_for_the_memory() {
     let mut window = failing("Out of GPU memory: it needs 30000 MiB of 8000 MiB.", Remedy::ReduceMemory);
     window.press("Choose smaller weights or context…");
-    window.sees("How models are loaded");
+    window.sees("Loading options");
     window.press("Try again");
     window.until("it is loaded", |app| matches!(app.state.model, Model::Ready(_)));
 }

@@ -106,7 +106,9 @@ impl Worker for ScriptedWorker {
                 let checked = script.check_problem.take().map_or(Ok(()), Err);
                 script.events.push_back(Event::Checked(load, checked));
             }
-            Command::Inspect(path) => script.events.push_back(Event::Inspected(inspect(&path))),
+            Command::Inspect { chat, path } => {
+                script.events.push_back(Event::Inspected { chat, file: inspect(&path) });
+            }
             Command::Attach { chat, path } => {
                 script.events.push_back(Event::Attached { chat, file: read_attachment(&path) });
             }

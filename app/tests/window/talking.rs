@@ -308,11 +308,11 @@ fn settings_reach_the_engine_and_presets_restore_them() {
     window.press("Settings of this chat");
     window.sees("Temperature");
     window.write("System prompt of this chat", "Be brief.");
-    window.press("Other than for new chats");
+    window.press("Own sampling for this chat");
     window.press("Fixed seed");
     window.write("Name of the preset", "mine");
     window.press("Save as preset");
-    window.press("As recommended");
+    window.press("Reset to defaults");
     assert!(window.harness.state().state.chat_sampling().seed.is_none());
     assert_eq!(window.harness.state().state.settings.presets.len(), 1);
     window.press("mine");

@@ -10,7 +10,7 @@ use egui::{
 
 use super::draw::Pen;
 use super::inline::floor_boundary;
-use super::text::{select_and_paint, text_sense};
+use super::text::{mark_found, select_and_paint, text_sense};
 use super::theme::{self, Class};
 use super::tree::{CODE_LINE_HEIGHT, Code};
 use crate::ui::icons;
@@ -24,7 +24,7 @@ const RADIUS: u8 = 10;
 /// Icons by their places in the font "icons".
 const COPY: (char, &str) = (icons::COPY, "Copy");
 const COPIED: (char, &str) = (icons::CHECK, "Copied");
-const WRAP: (char, &str) = ('\u{e198}', "Wrap");
+const WRAP: (char, &str) = (icons::WRAP_TEXT, "Wrap");
 /// How long the button shows that the code was copied, in seconds.
 const COPIED_SECONDS: f64 = 1.5;
 
@@ -113,6 +113,7 @@ fn body(ui: &mut Ui, code: &Code, wraps: bool, pen: &mut Pen<'_>) {
     let draw = |ui: &mut Ui| {
         let (rect, response) = ui.allocate_exact_size(galley.size(), text_sense(ui));
         response.widget_info(|| WidgetInfo::labeled(Role::Label, ui.is_enabled(), galley.text()));
+        mark_found(ui, &galley, rect.min, &pen.resources.wanted, pen.palette.found);
         select_and_paint(ui, &response, rect.min, galley.clone(), theme::colour(Class::Plain, dark));
     };
     if galley.size().x <= space {

@@ -71,6 +71,13 @@ impl Documents {
         self.messages.get(&message)?.blocks().get(index)
     }
 
+    /// The index of the first block of the section that holds a byte of a message's text.
+    pub(crate) fn block_at(&self, message: Id, byte: usize) -> usize {
+        let Some(document) = self.messages.get(&message) else { return 0 };
+        let after = document.sections.partition_point(|section| section.at <= byte);
+        after.checked_sub(1).map_or(0, |index| document.sections[index].block)
+    }
+
     /// Forgets messages that are no longer shown.
     pub(crate) fn retain(&mut self, shown: &[Id]) {
         if self.messages.len() > 2 * shown.len() + 64 {

@@ -74,7 +74,7 @@ pub(in crate::ui) fn sampling_controls(ui: &mut Ui, sampling: &mut SamplingParam
                 .accessible_name("Max tokens of a reply");
         }
     });
-    if *sampling != SamplingParams::default() && ui.button("As recommended").clicked() {
+    if *sampling != SamplingParams::default() && ui.button("Reset to defaults").clicked() {
         *sampling = SamplingParams::default();
     }
 }

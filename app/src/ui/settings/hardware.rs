@@ -9,6 +9,8 @@ use crate::ui::{App, kit};
 
 /// The weight format if none is chosen.
 const AS_STORED: &str = "as in the file";
+/// The adapter if none is chosen.
+const AUTOMATIC: &str = "Automatic (fastest)";
 
 impl App {
     pub(super) fn hardware_page(&mut self, ui: &mut Ui) {
@@ -19,13 +21,13 @@ impl App {
             kit::hint(ui, loaded.driver.clone());
             memory_bar(ui, loaded.memory, loaded.memory.device_memory);
         }
-        kit::section(ui, "How models are loaded");
+        kit::section(ui, "Loading");
         self.loading_options(ui);
     }
 
     fn adapter(&mut self, ui: &mut Ui) {
         let devices = self.state.devices.clone().unwrap_or_default();
-        let shown = self.state.settings.device.clone().unwrap_or_else(|| "the fastest".into());
+        let shown = self.state.settings.device.clone().unwrap_or_else(|| AUTOMATIC.into());
         let before = self.state.settings.device.clone();
         let combo = egui::ComboBox::from_id_salt("device")
             .selected_text(shown)
@@ -33,7 +35,7 @@ impl App {
             .truncate();
         let response = combo.show_ui(ui, |ui| {
             let device = &mut self.state.settings.device;
-            ui.selectable_value(device, None, "the fastest");
+            ui.selectable_value(device, None, AUTOMATIC);
             for name in devices {
                 ui.selectable_value(device, Some(name.clone()), &name);
             }

@@ -132,8 +132,11 @@ impl App {
                     } else {
                         egui::Button::selectable(selected, sign)
                     };
-                    let button =
-                        if selected { button.fill(tokens.selected).stroke(egui::Stroke::NONE) } else { button };
+                    let button = if selected {
+                        button.fill(tokens.selected).stroke(egui::Stroke::new(1.0, egui::Color32::TRANSPARENT))
+                    } else {
+                        button
+                    };
                     let response = ui.add(button.min_size(vec2(ui.available_width(), 34.0)));
                     let response = response.accessible_name(page.title());
                     let response = if wide { response } else { response.on_hover_text(page.title()) };

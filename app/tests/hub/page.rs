@@ -1,0 +1,102 @@
+//! The window's page of models by clicks: a model is found on the hub, looked at, downloaded and talked to.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use lapidary_app::chats::Store;
+use lapidary_app::hub::worker::Downloads;
+use lapidary_app::state::State;
+use lapidary_app::ui::{App, apply_style};
+use lapidary_app::worker::{EngineWorker, Load};
+
+use crate::commands::with_guide;
+use crate::server::Server;
+
+const REPO: &str = "lapidary/guide-gemma";
+
+/// How long any step may take, on a busy machine that compiles shaders.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A window over the real engine, which finds the hub at the server.
+fn window(server: &Server, home: &Path) -> Harness<'static, App> {
+    let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(|| {});
+    let store = Store::open(None, wake.clone());
+    let mut state = State::new(Box::new(EngineWorker::start(wake)), store, Load::default());
+    let settings = server.settings(&home.join("cache"));
+    state.set_downloads(Downloads::new(Some(settings), Some(home.join("data")), || {}));
+    let draw = |ui: &mut egui::Ui, app: &mut App| {
+        app.tick(ui.ctx());
+        app.show(ui);
+    };
+    let builder = Harness::builder().with_size([1200.0, 900.0]).with_max_steps(64);
+    builder.with_context_setup(apply_style).allow_missing_glyphs().build_ui_state(draw, App::new(state))
+}
+
+#[track_caller]
+fn until(window: &mut Harness<'static, App>, what: &str, ready: impl Fn(&Harness<'static, App>) -> bool) {
+    let end = Instant::now() + TIMEOUT;
+    while !ready(window) {
+        assert!(Instant::now() < end, "timed out: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+        window.step();
+    }
+}
+
+#[track_caller]
+fn press(window: &mut Harness<'static, App>, label: &str) {
+    until(window, label, |window| window.query_all_by_label(label).next().is_some());
+    window.get_all_by_label(label).next().unwrap().click();
+    window.run_steps(4);
+}
+
+#[track_caller]
+fn sees(window: &mut Harness<'static, App>, text: &str) {
+    until(window, text, |window| window.query_all_by_label_contains(text).next().is_some());
+}
+
+#[test]
+fn a_model_is_found_downloaded_and_talked_to_by_clicks() {
+    let server = with_guide();
+    let home = tempfile::tempdir().unwrap();
+    let mut window = window(&server, home.path());
+    until(&mut window, "the guide is loaded", |window| window.state().state.loaded().is_some());
+    press(&mut window, "Get a model");
+    sees(&mut window, "Gemma 2 2B");
+    assert!(server.state().hub.is_empty(), "nothing is asked before the person asks");
+    window.get_by_label("Search the hub").focus();
+    window.run_steps(2);
+    window.get_by_label("Search the hub").type_text(REPO);
+    window.run_steps(2);
+    press(&mut window, "Search");
+    sees(&mut window, "files, 1");
+    press(&mut window, &format!("Download {REPO}"));
+    // The terms come before the first download.
+    press(&mut window, "Accept and download");
+    sees(&mut window, "It is listed under");
+    let path = window.state().state.settings.models.first().cloned().expect("the model is remembered");
+    assert!(Path::new(&path).starts_with(home.path()), "{path}");
+
+    press(&mut window, "On this machine");
+    until(&mut window, "it is listed", |window| {
+        let models = window.state().state.models.as_deref().unwrap_or_default();
+        models.iter().any(|model| model.path.as_deref() == Some(Path::new(&path)))
+    });
+    let models = window.state().state.models.clone().unwrap();
+    let name = models.iter().find(|model| model.path.as_deref() == Some(Path::new(&path))).unwrap().name.clone();
+    press(&mut window, &format!("Use {name}"));
+    until(&mut window, "it is loaded", |window| {
+        window.state().state.loaded().is_some_and(|loaded| loaded.load.model.as_deref() == Some(Path::new(&path)))
+    });
+    window.state_mut().state.settings.sampling.temperature = 0.0;
+    window.state_mut().state.set_draft("How do I open a model?".into());
+    press(&mut window, "Send");
+    until(&mut window, "it answers", |window| {
+        let state = &window.state().state;
+        state.reply().is_none() && state.tree().is_some_and(|tree| tree.path().len() == 2)
+    });
+    let reply = window.state().state.tree().unwrap().branch().last().unwrap().text.clone();
+    assert!(reply.contains("gguf"), "{reply}");
+}
