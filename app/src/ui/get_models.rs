@@ -80,7 +80,8 @@ impl App {
             let field = field.hint_text("Search the hub, or paste org/repo, org/repo:file or an address");
             let field = ui.add(field).accessible_name("Search the hub");
             let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-            if kit::primary(ui, "Search").clicked() || entered {
+            let search = kit::primary(ui, "Search").accessible_name("Start the search of the hub");
+            if search.clicked() || entered {
                 let words = self.hub_words.trim().to_owned();
                 if words.is_empty() {
                     self.state.hub.search.words.clear();

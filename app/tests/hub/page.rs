@@ -39,7 +39,7 @@ fn window(server: &Server, home: &Path) -> Harness<'static, App> {
 fn until(window: &mut Harness<'static, App>, what: &str, ready: impl Fn(&Harness<'static, App>) -> bool) {
     let end = Instant::now() + TIMEOUT;
     while !ready(window) {
-        assert!(Instant::now() < end, "timed out: {what}");
+        assert!(Instant::now() < end, "timed out: {what}; {:?}", window.state().state.hub.search);
         std::thread::sleep(Duration::from_millis(5));
         window.step();
     }
@@ -70,7 +70,7 @@ fn a_model_is_found_downloaded_and_talked_to_by_clicks() {
     window.run_steps(2);
     window.get_by_label("Search the hub").type_text(REPO);
     window.run_steps(2);
-    press(&mut window, "Search");
+    press(&mut window, "Start the search of the hub");
     sees(&mut window, "files, 1");
     press(&mut window, &format!("Download {REPO}"));
     // The terms come before the first download.
