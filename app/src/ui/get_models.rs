@@ -9,7 +9,7 @@ use lapidary_engine::{LoadOptions, Recipe};
 use super::models::memory_bar;
 use super::tokens::Tokens;
 use super::{App, icons, kit};
-use crate::hub::{Entry, Kind, Phase, Verdict, catalogue, duration, terms};
+use crate::hub::{Entry, Kind, Phase, Verdict, catalogue, duration, size, terms};
 use crate::state::Download;
 use crate::worker::MemoryEstimate;
 
@@ -188,7 +188,7 @@ impl App {
                                 kit::chip(ui, "recommended here", tokens.accent_text);
                             }
                         });
-                        let text = format!("{} {} to download.", priced.entry.purpose, kit::size(priced.bytes));
+                        let text = format!("{} {} to download.", priced.entry.purpose, size(priced.bytes));
                         ui.add(egui::Label::new(RichText::new(text).size(13.0).color(tokens.mid)).wrap());
                     });
                 });
@@ -228,7 +228,7 @@ impl App {
             Some(Ok(planned)) => {
                 let (total, count) = (planned.plan.total(), planned.plan.files.len());
                 let files = if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
-                let text = format!("{files}, {} to download", kit::size(total - planned.present));
+                let text = format!("{files}, {} to download", size(total - planned.present));
                 ui.label(RichText::new(text).size(13.0).color(tokens.mid));
                 match &planned.memory {
                     Err(reason) => {
@@ -309,13 +309,13 @@ impl App {
 
 /// The progress of a download in words.
 fn progress_text(now: &crate::hub::Progress) -> String {
-    let of = format!("{} of {}", kit::size(now.done), kit::size(now.total));
+    let of = format!("{} of {}", size(now.done), size(now.total));
     match &now.phase {
         Phase::Checking => format!("{of}, checking what is here"),
         Phase::Waiting => format!("{of}, another program downloads it"),
         Phase::Retrying(reason) => format!("{of}, trying again: {reason}"),
         Phase::Receiving => {
-            let speed = now.speed.map(|speed| format!(", {}/s", kit::size(speed as u64))).unwrap_or_default();
+            let speed = now.speed.map(|speed| format!(", {}/s", size(speed as u64))).unwrap_or_default();
             let left = now.left.map(|left| format!(", {} left", duration(left))).unwrap_or_default();
             format!("{of}{speed}{left}")
         }

@@ -217,15 +217,6 @@ pub(super) fn scroll_on_focus(response: Response) -> Response {
     response
 }
 
-/// A size in bytes as text.
-pub(super) fn size(bytes: u64) -> String {
-    match bytes as f64 {
-        bytes if bytes >= 1e9 => format!("{:.1} GB", bytes / 1e9),
-        bytes if bytes >= 1e6 => format!("{:.0} MB", bytes / 1e6),
-        bytes => format!("{:.0} kB", bytes / 1e3),
-    }
-}
-
 /// A number with separated thousands.
 pub(super) fn with_thousands(number: usize) -> String {
     let digits = number.to_string();
@@ -288,7 +279,6 @@ mod tests {
     fn numbers_are_written_for_readers() {
         assert_eq!([7, 1234, 1_000_000].map(with_thousands), ["7", "1,234", "1,000,000"]);
         assert_eq!([812, 1210, 8192, 131_072, 15_300].map(in_short), ["812", "1.2k", "8k", "128k", "15k"]);
-        assert_eq!([900, 3_000_000, 2_700_000_000].map(size), ["1 kB", "3 MB", "2.7 GB"]);
     }
 
     #[test]

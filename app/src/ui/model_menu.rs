@@ -4,6 +4,7 @@ use egui::{Align, Layout, RichText, Sense, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, Page, Purpose, icons, kit};
+use crate::hub::size;
 use crate::worker::FoundModel;
 
 impl App {
@@ -51,7 +52,7 @@ impl App {
                 ui.spacing_mut().item_spacing.y = 0.0;
                 let name = kit::shorten_middle(&model.name, 38);
                 ui.add(egui::Label::new(kit::medium(name, 13.5)).selectable(false));
-                let note = format!("{}, {}", kit::size(model.bytes), model.note);
+                let note = format!("{}, {}", size(model.bytes), model.note);
                 ui.add(
                     egui::Label::new(RichText::new(note).size(12.0).color(tokens.weak)).truncate().selectable(false),
                 );

@@ -6,6 +6,7 @@ use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, Page, Purpose, icons, kit};
+use crate::hub::size;
 use crate::worker::{FoundModel, MemoryEstimate};
 
 /// The width of the page in points.
@@ -93,7 +94,7 @@ impl App {
                         let name = kit::shorten_middle(&model.name, ((ui.available_width() / 8.0) as usize).max(12));
                         ui.label(kit::semibold(name, 14.5)).on_hover_text(&model.name);
                         let path = model.path.as_ref().map(|path| path.display().to_string());
-                        let note = format!("{} on disk, {}", kit::size(model.bytes), model.note);
+                        let note = format!("{} on disk, {}", size(model.bytes), model.note);
                         let note = ui.label(RichText::new(note).size(12.5).color(tokens.weak));
                         if let Some(path) = path {
                             note.on_hover_text(path);
@@ -116,8 +117,8 @@ impl App {
 pub(super) fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: Option<u64>) {
     let tokens = Tokens::of(ui.visuals());
     let needed = estimate.weights + estimate.sequence;
-    let (weights, context) = (kit::size(estimate.weights), kit::size(estimate.sequence));
-    let text = format!("{} of memory: {weights} weights, {context} context", kit::size(needed));
+    let (weights, context) = (size(estimate.weights), size(estimate.sequence));
+    let text = format!("{} of memory: {weights} weights, {context} context", size(needed));
     let Some(device_memory) = device_memory else {
         ui.label(RichText::new(text).size(12.5).color(tokens.mid));
         return;
@@ -132,7 +133,7 @@ pub(super) fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: O
         ui.spacing_mut().interact_size.y = 18.0;
         kit::meter(ui, share, 120.0, 6.0, colour, "Share of the device's memory");
         ui.label(kit::medium(verdict, 12.5).color(colour));
-        let text = format!("{text}; the device has {}", kit::size(device_memory));
+        let text = format!("{text}; the device has {}", size(device_memory));
         ui.add(egui::Label::new(RichText::new(text).size(12.5).color(tokens.mid)).wrap());
     });
 }

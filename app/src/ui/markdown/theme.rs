@@ -108,24 +108,11 @@ pub(super) fn colour(class: Class, dark: bool) -> Color32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The contrast of two colours as WCAG 2 defines it.
-    fn contrast(one: Color32, other: Color32) -> f64 {
-        let luminance = |colour: Color32| {
-            let linear = |value: u8| {
-                let value = f64::from(value) / 255.0;
-                if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-            };
-            0.2126 * linear(colour.r()) + 0.7152 * linear(colour.g()) + 0.0722 * linear(colour.b())
-        };
-        let (one, other) = (luminance(one) + 0.05, luminance(other) + 0.05);
-        one.max(other) / one.min(other)
-    }
+    use crate::ui::tokens::{Tokens, contrast};
 
     #[test]
     fn every_colour_of_code_can_be_read_in_both_themes() {
-        assert!((contrast(Color32::BLACK, Color32::WHITE) - 21.0).abs() < 0.01);
-        let backgrounds = [(true, Color32::from_rgb(0x10, 0x11, 0x15)), (false, Color32::from_rgb(0xF6, 0xF7, 0xF9))];
+        let backgrounds = [(true, Tokens::DARK.code), (false, Tokens::LIGHT.code)];
         for (dark, background) in backgrounds {
             for class in CLASSES {
                 let contrast = contrast(colour(class, dark), background);
