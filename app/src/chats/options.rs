@@ -14,6 +14,9 @@ pub struct ChatOptions {
     /// The path of the model that answers, or [`guide::NAME`](crate::guide::NAME); `None` for the loaded one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Whether the model continues the chat's text, instead of answering in turns.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub plain: bool,
     /// The name of the preset that was applied last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,

@@ -38,6 +38,16 @@ impl State {
         self.change_options(|options| options.model = model);
     }
 
+    /// Whether the model continues the text of the open chat, instead of answering in turns.
+    pub fn is_plain(&self) -> bool {
+        self.open().is_some_and(|chat| chat.options.plain)
+    }
+
+    /// Sets whether the model continues the text of the open chat, as models do that were not trained to chat.
+    pub fn set_plain(&mut self, plain: bool) {
+        self.change_options(|options| options.plain = plain);
+    }
+
     /// Applies a preset of the settings to the open chat, which keeps its system prompt and its model if the preset has
     /// none.
     pub fn apply_preset(&mut self, index: usize) {

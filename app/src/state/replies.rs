@@ -3,6 +3,7 @@
 use lapidary_engine::{Finish, Timings};
 
 use super::{Alternatives, Job, Model, Reply, State, SummarySource, needs_reload};
+use crate::chat_ability::COMPLETION_TOKENS;
 use crate::chats::{Chat, Id, Message, Role, Speed, Status, Tree, now, title_of};
 use crate::worker::{Command, Overflow, Problem};
 
@@ -145,7 +146,8 @@ impl State {
         text.truncate(at);
         self.alternatives = Some(Alternatives { message, at: Some(at), list: None });
         self.stop_title();
-        self.worker.send(Command::Alternatives { message, at, turns, system });
+        let plain = self.is_plain();
+        self.worker.send(Command::Alternatives { message, at, turns, system, plain });
     }
 
     /// Makes a new branch: the reply up to the chosen position, the token, and the model's continuation. `None` ends the
@@ -247,10 +249,15 @@ impl State {
         }
         let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
         let guide = self.loaded().is_some_and(|loaded| loaded.is_guide());
-        let sampling = self.sampling_of(chat).to_engine(guide);
+        let plain = self.chat(chat).is_some_and(|chat| chat.options.plain);
+        let mut sampling = self.sampling_of(chat).to_engine(guide);
+        if plain {
+            // A text has no end of its own.
+            sampling.max_tokens.get_or_insert(COMPLETION_TOKENS);
+        }
         self.queue.reply = Some(Reply::new(chat, reply));
         self.stop_title();
-        self.worker.send(Command::Generate { reply, turns, system, sampling, overflow });
+        self.worker.send(Command::Generate { reply, turns, system, plain, sampling, overflow });
     }
 
     /// Adds an empty reply to a question. Queued messages after the question or the replaced reply move to after it.

@@ -58,7 +58,9 @@ impl State {
             return;
         }
         let Some(chat) = self.queue.titles.wanted.take() else { return };
-        if self.first_line(chat).is_none() || self.queue.titles.tries == MAX_TRIES {
+        // A model that only continues texts writes no titles.
+        let plain = self.chat(chat).is_some_and(|chat| chat.options.plain);
+        if plain || self.first_line(chat).is_none() || self.queue.titles.tries == MAX_TRIES {
             return;
         }
         // The first exchange, which the engine has computed already, so only the question is new to it.
@@ -70,7 +72,14 @@ impl State {
         let (answer, sampling) = (new_id(), sampling.to_engine(false));
         self.queue.titles.tries += 1;
         self.queue.titles.asked = Some(Asked { chat, answer, text: String::new() });
-        self.worker.send(Command::Generate { reply: answer, turns, system, sampling, overflow: Overflow::Ask });
+        self.worker.send(Command::Generate {
+            reply: answer,
+            turns,
+            system,
+            plain: false,
+            sampling,
+            overflow: Overflow::Ask,
+        });
     }
 
     /// Stops the answer, because the user waits for something. It is asked for again later.

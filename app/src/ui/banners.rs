@@ -26,6 +26,16 @@ impl App {
             );
             ui.label(RichText::new(text).color(bad));
         }
+        let problem = self.state.loaded().and_then(|loaded| loaded.chat_problem.clone());
+        if let Some(problem) = problem.filter(|_| self.page == Page::Chat && !self.state.is_plain()) {
+            ui.horizontal_wrapped(|ui| {
+                ui.label(RichText::new(problem).color(tokens.warn));
+                if ui.button("Continue texts instead").clicked() {
+                    self.state.set_plain(true);
+                }
+            });
+            ui.add_space(4.0);
+        }
         if let Model::Failed(problem) = self.state.model.clone() {
             let cancelled = problem.remedy == Remedy::Resume;
             let colour = if cancelled { tokens.weak } else { bad };

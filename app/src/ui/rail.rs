@@ -58,6 +58,11 @@ impl App {
         });
         kit::section(ui, "Model");
         self.own_model(ui);
+        let mut plain = self.state.is_plain();
+        let explanation = "For models that were not trained to chat: what you write is continued.";
+        if ui.checkbox(&mut plain, "Continue the text, without turns").on_hover_text(explanation).changed() {
+            self.state.set_plain(plain);
+        }
         kit::section(ui, "Presets");
         self.preset_list(ui);
         ui.horizontal(|ui| {

@@ -16,6 +16,7 @@ use super::{
     Command, CountedText, DroppedFile, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, inspect,
     read_attachment, short_name,
 };
+use crate::chat_ability::chat_problem;
 use crate::{last_model, models};
 
 /// The error message for a file whose reader panics.
@@ -179,8 +180,8 @@ impl EngineThread {
     fn run(&mut self, command: Command, token: &Arc<Token>) {
         match command {
             Command::Load(load) => self.load(load, token),
-            Command::Generate { reply, turns, system, sampling, overflow } => {
-                let prompt = Prompt { turns, system };
+            Command::Generate { reply, turns, system, plain, sampling, overflow } => {
+                let prompt = Prompt { turns, system, plain };
                 let sender = self.sender.clone();
                 let result = self
                     .session(token)
@@ -196,10 +197,10 @@ impl EngineThread {
                     }
                 }
             }
-            Command::Alternatives { message, at, turns, system } => {
+            Command::Alternatives { message, at, turns, system, plain } => {
                 let list = self
                     .session(token)
-                    .and_then(|session| generate::alternatives(session, token, &Prompt { turns, system }))
+                    .and_then(|session| generate::alternatives(session, token, &Prompt { turns, system, plain }))
                     .map_err(|error| Problem::from(&error).sentence);
                 self.sender.send(Event::Alternatives { message, at, list });
             }
@@ -284,6 +285,7 @@ impl EngineThread {
             adapter: info.name.clone(),
             driver: format!("{}, {}", driver.trim(), info.backend.to_str()),
             memory: MemoryEstimate { device_memory: engine.gpu().memory_bytes(), ..estimate },
+            chat_problem: chat_problem(&engine),
         };
         Ok((engine, loaded))
     }
@@ -321,7 +323,7 @@ mod tests {
         assert!(matches!(event, Some(Event::NotLoaded(Problem { remedy: Remedy::Retry, .. }))), "{event:?}");
         let sampling = lapidary_engine::Sampling::default();
         let (turns, system, overflow) = (Vec::new(), String::new(), super::super::Overflow::Ask);
-        let command = Command::Generate { reply: 7, turns, system, sampling, overflow };
+        let command = Command::Generate { reply: 7, turns, system, plain: false, sampling, overflow };
         let event = catch_panic(command, |_| panic!("as a test"));
         assert!(matches!(event, Some(Event::Failed(7, Problem { remedy: Remedy::Reload, .. }))), "{event:?}");
         assert!(catch_panic(load(), |_| {}).is_none());

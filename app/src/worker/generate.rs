@@ -9,6 +9,7 @@ use lapidary_engine::{Error, Result, Sampling, Session};
 use super::event_sender::EventSender;
 use super::token::Token;
 use super::{Candidate, Event, NextToken, Overflow};
+use crate::chat_ability::completion_ids;
 use crate::chats::{Id, Role};
 
 /// Tokens of context kept free for the reply when old turns are dropped.
@@ -16,14 +17,19 @@ const REPLY_RESERVE: usize = 256;
 /// Tokens that are listed as alternatives.
 const MAX_CANDIDATES: usize = 10;
 
-/// The input of a model: a system prompt and turns.
+/// The input of a model: a system prompt and turns, or a plain text that is continued.
 pub(super) struct Prompt {
     pub(super) turns: Vec<(Role, String)>,
     pub(super) system: String,
+    /// Whether the texts of the turns are one text.
+    pub(super) plain: bool,
 }
 
 impl Prompt {
     fn ids(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+        if self.plain {
+            return completion_ids(tokenizer, &self.text());
+        }
         let role = |role| match role {
             Role::User => template::Role::User,
             Role::Model => template::Role::Model,
@@ -33,6 +39,18 @@ impl Prompt {
         template::render(tokenizer, Some(&self.system), &turns)
     }
 
+    /// The texts of all turns as one text, in which each question begins a new line.
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (role, said) in &self.turns {
+            if *role == Role::User && !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(said);
+        }
+        text
+    }
+
     /// The token ids after dropping the fewest oldest pairs of question and reply for which they fit `max_tokens`, and
     /// the number of messages dropped. The last question is always kept.
     fn fit_context(&self, tokenizer: &Tokenizer, token: &Token, max_tokens: usize) -> Result<(Vec<u32>, usize)> {
@@ -40,7 +58,11 @@ impl Prompt {
         if all.len() <= max_tokens {
             return Ok((all, 0));
         }
-        let without = |pairs: usize| Self { turns: self.turns[2 * pairs..].to_vec(), system: self.system.clone() };
+        let without = |pairs: usize| Self {
+            turns: self.turns[2 * pairs..].to_vec(),
+            system: self.system.clone(),
+            plain: self.plain,
+        };
         // The length falls with each pair dropped, so a binary search finds the fewest pairs.
         let (mut not_enough, mut enough) = (0, self.turns.len().saturating_sub(1) / 2);
         while not_enough + 1 < enough {
@@ -148,6 +170,18 @@ mod tests {
     use crate::guide;
 
     #[test]
+    fn a_plain_text_is_continued_where_it_ends() {
+        let turn = |role, text: &str| (role, text.to_owned());
+        let turns = vec![
+            turn(Role::User, "Once upon a time"),
+            turn(Role::Model, ", there was a king."),
+            turn(Role::User, "He had"),
+        ];
+        let prompt = Prompt { turns, system: String::new(), plain: true };
+        assert_eq!(prompt.text(), "Once upon a time, there was a king.\nHe had");
+    }
+
+    #[test]
     fn byte_tokens_are_recognized() {
         assert!(is_byte("<0xE2>") && is_byte("<0x0A>"));
         for text in ["<0x>", "<0xE>", "<0xGG>", "<div>", "0xE2", ""] {
@@ -164,11 +198,12 @@ mod tests {
             let role = if i % 2 == 0 { Role::User } else { Role::Model };
             (role, "some words ".repeat(1 + i % 7))
         });
-        let prompt = Prompt { turns: turns.collect(), system: "Be brief.".into() };
+        let prompt = Prompt { turns: turns.collect(), system: "Be brief.".into(), plain: false };
         let all = prompt.ids(&tokenizer).unwrap().len();
         for max_tokens in [0, 40, all / 3, all / 2, all - 1, all] {
             let without = |pairs: usize| {
-                let rest = Prompt { turns: prompt.turns[2 * pairs..].to_vec(), system: prompt.system.clone() };
+                let turns = prompt.turns[2 * pairs..].to_vec();
+                let rest = Prompt { turns, system: prompt.system.clone(), plain: false };
                 rest.ids(&tokenizer).unwrap()
             };
             let pairs = (0..20).find(|pairs| without(*pairs).len() <= max_tokens).unwrap_or(20);

@@ -67,6 +67,8 @@ pub enum Command {
         turns: Vec<(Role, String)>,
         /// The system prompt; empty for none.
         system: String,
+        /// Whether the model continues the text of the turns, without turns around it.
+        plain: bool,
         /// How tokens are chosen.
         sampling: Sampling,
         /// What to do if the prompt does not fit the context.
@@ -84,6 +86,8 @@ pub enum Command {
         turns: Vec<(Role, String)>,
         /// The system prompt; empty for none.
         system: String,
+        /// Whether the model continues the text of the turns, without turns around it.
+        plain: bool,
     },
     /// Measure the kernels of one token.
     Profile,
@@ -223,6 +227,8 @@ pub struct Loaded {
     pub driver: String,
     /// The device memory it takes.
     pub memory: MemoryEstimate,
+    /// Why it may answer badly in a chat, as a sentence, if it was not trained on Gemma's turns.
+    pub chat_problem: Option<String>,
 }
 
 impl Loaded {

@@ -147,3 +147,20 @@ fn a_chat_whose_own_model_cannot_be_opened_blocks_no_other() {
     window.exchange("Answered again", "Yes");
     assert_eq!(window.branch(), ["Answered again", "Yes"]);
 }
+
+#[test]
+fn a_model_that_cannot_chat_says_so_and_continues_texts() {
+    let mut window = Window::new();
+    window.harness.state_mut().state.load_model(Some("/models/base.gguf".into()));
+    window.until("it is loaded", |app| app.state.loaded().is_some_and(|loaded| !loaded.is_guide()));
+    window.sees("base has no chat template.");
+    window.press("Continue texts instead");
+    assert!(!window.shows("base has no chat template."));
+    window.exchange("Once upon a time", ", there was a king.");
+    let script = window.script();
+    let plain = |command: &Command| matches!(command, Command::Generate { plain: true, .. });
+    assert!(script.commands.iter().any(plain));
+    // Such a model is not asked for a title.
+    let asked = script.commands.iter().filter(|command| matches!(command, Command::Generate { .. })).count();
+    assert_eq!(asked, 1);
+}

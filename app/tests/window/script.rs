@@ -150,6 +150,8 @@ fn loaded(load: Load) -> Loaded {
         adapter: load.device.clone().unwrap_or("Card".into()),
         driver: "driver 1.0, vulkan".into(),
         memory: MemoryEstimate { weights: 11_000_000, sequence: 3_000_000, device_memory: Some(8_000_000_000) },
+        chat_problem: (load.model.as_deref() == Some(std::path::Path::new("/models/base.gguf")))
+            .then(|| "base has no chat template.".into()),
         load,
     }
 }
