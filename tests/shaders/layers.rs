@@ -20,7 +20,7 @@ const ENGINE_LAYERS: &[&[&str]] = &[
     &["runner"],
     &["generation"],
     &["session"],
-    &["check", "measure", "text"],
+    &["check", "export", "measure", "text"],
     &["chat"],
 ];
 

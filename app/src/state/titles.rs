@@ -1,6 +1,8 @@
 //! Titles by the model. After the first exchange of a chat, while nobody waits for the engine, the model is asked for a
 //! title. Until then the title is the first line of the question.
 
+use std::collections::VecDeque;
+
 use super::State;
 use crate::chats::{Id, Message, Role, Status, new_id, title_of};
 use crate::settings::SamplingParams;
@@ -15,16 +17,17 @@ const MAX_TRIES: u8 = 3;
 /// The longest title in characters.
 const LONGEST: usize = 60;
 
-/// The chat that wants a title, and the answer that is being generated.
+/// The chats that want titles, and the answer that is being generated.
 #[derive(Default)]
 pub(super) struct Titles {
-    wanted: Option<Id>,
-    tries: u8,
+    /// The chats that want one, and how often each was asked for.
+    wanted: VecDeque<(Id, u8)>,
     asked: Option<Asked>,
 }
 
 struct Asked {
     chat: Id,
+    tries: u8,
     /// The id under which the engine reports the answer. No message has it.
     answer: Id,
     text: String,
@@ -35,8 +38,7 @@ impl State {
     pub(super) fn want_title(&mut self, chat: Id) {
         let first = self.library.trees.get(&chat).is_some_and(|tree| tree.path().len() == 2);
         if first && self.first_line(chat).is_some() {
-            self.queue.titles.wanted = Some(chat);
-            self.queue.titles.tries = 0;
+            self.queue.titles.wanted.push_back((chat, 0));
         }
     }
 
@@ -57,10 +59,10 @@ impl State {
         if !self.settings.model_titles || !real || !self.queue.is_idle() || self.queue.titles.asked.is_some() {
             return;
         }
-        let Some(chat) = self.queue.titles.wanted.take() else { return };
+        let Some((chat, tries)) = self.queue.titles.wanted.pop_front() else { return };
         // A model that only continues texts writes no titles.
         let plain = self.chat(chat).is_some_and(|chat| chat.options.plain);
-        if plain || self.first_line(chat).is_none() || self.queue.titles.tries == MAX_TRIES {
+        if plain || self.first_line(chat).is_none() || tries == MAX_TRIES {
             return;
         }
         // The first exchange, which the engine has computed already, so only the question is new to it.
@@ -70,8 +72,7 @@ impl State {
         let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
         let sampling = SamplingParams { temperature: 0.0, max_tokens: Some(MAX_TOKENS), ..SamplingParams::default() };
         let (answer, sampling) = (new_id(), sampling.to_engine(false));
-        self.queue.titles.tries += 1;
-        self.queue.titles.asked = Some(Asked { chat, answer, text: String::new() });
+        self.queue.titles.asked = Some(Asked { chat, tries: tries + 1, answer, text: String::new() });
         self.worker.send(Command::Generate {
             reply: answer,
             turns,
@@ -85,7 +86,7 @@ impl State {
     /// Stops the answer, because the user waits for something. It is asked for again later.
     pub(super) fn stop_title(&mut self) {
         if let Some(asked) = self.queue.titles.asked.take() {
-            self.queue.titles.wanted.get_or_insert(asked.chat);
+            self.queue.titles.wanted.push_front((asked.chat, asked.tries));
             self.worker.send(Command::Stop);
         }
     }
