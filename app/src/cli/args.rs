@@ -23,7 +23,8 @@ pub(crate) use setup::{Completions, Desktop, DesktopCommand, Man};
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "lapidary alone opens the window. lapidary COMMAND --help lists the options of a command.")]
 pub(crate) struct Arguments {
-    /// The model to open in the window: a .gguf file, a Hugging Face folder, or guide for the built-in model
+    /// The model to open in the window: a .gguf file, a Hugging Face folder, a name that lapidary pull downloaded, or guide for
+    /// the built-in model
     #[arg(value_name = "MODEL", conflicts_with = "model")]
     pub(crate) file: Option<PathBuf>,
     /// The same, as for the commands
@@ -71,7 +72,8 @@ pub(crate) enum Command {
 
 #[derive(Args, Clone, Default)]
 pub(crate) struct Model {
-    /// A .gguf file, a Hugging Face folder, or guide for the built-in model [default: the last model used, at first the guide]
+    /// A .gguf file, a Hugging Face folder, a name that lapidary pull downloaded, or guide for the built-in model
+    /// [default: the last model used, at first the guide]
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// Weight format: auto (as in the file), f32 (which also computes everything in f32), f16, bf16, q8_0, q4_0, …
@@ -224,7 +226,8 @@ pub(crate) struct Run {
 
 #[derive(Args)]
 pub(crate) struct Tokenize {
-    /// A .gguf file, a Hugging Face folder, or guide for the built-in model [default: the last model used, at first the guide]
+    /// A .gguf file, a Hugging Face folder, a name that lapidary pull downloaded, or guide for the built-in model
+    /// [default: the last model used, at first the guide]
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// Print one JSON object

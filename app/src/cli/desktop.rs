@@ -17,8 +17,7 @@ pub(crate) fn desktop(arguments: &Desktop) -> Result<(), Failure> {
         _ if !cfg!(target_os = "linux") => Err(Failure::Failed("this works on Linux desktops only".into())),
         DesktopCommand::Install => {
             let share = share()?;
-            let program = env::current_exe()
-                .map_err(|error| Failure::Failed(format!("this program's own file cannot be found: {error}")))?;
+            let program = program()?;
             write(&share, &program)?;
             desktop::refresh(&share);
             let (program, share) = (program.display(), share.display());
@@ -34,6 +33,16 @@ pub(crate) fn desktop(arguments: &Desktop) -> Result<(), Failure> {
             Ok(writeln!(io::stdout(), "Lapidary is no longer in the menu. Its chats and settings are kept.")?)
         }
     }
+}
+
+/// The file that starts this program. An AppImage is mounted at another place at each start, and says in a variable where its
+/// file is. Programs that it starts inherit the variable, so it counts only where this program is in the mounted folder.
+fn program() -> Result<PathBuf, Failure> {
+    let program = env::current_exe()
+        .map_err(|error| Failure::Failed(format!("this program's own file cannot be found: {error}")))?;
+    let is_mounted = env::var_os("APPDIR").is_some_and(|folder| !folder.is_empty() && program.starts_with(folder));
+    let image = env::var_os("APPIMAGE").map(PathBuf::from).filter(|image| image.is_absolute() && image.is_file());
+    Ok(image.filter(|_| is_mounted).unwrap_or(program))
 }
 
 fn write(share: &Path, program: &Path) -> Result<(), Failure> {

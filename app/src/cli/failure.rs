@@ -79,9 +79,11 @@ pub(crate) fn one_line(message: &str) -> String {
     sanitized(&words.join(" ")).into_owned()
 }
 
-/// Replaces control characters in text from a model or its file, because a terminal would obey them.
+/// Replaces control characters in text from a model or its file, because a terminal would obey them, and characters that turn
+/// the direction of all that follows, which make a name look like another one.
 pub(crate) fn sanitized(text: &str) -> Cow<'_, str> {
-    let unsafe_char = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    let turns = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let unsafe_char = |c: char| turns(c) || (c.is_control() && !matches!(c, '\n' | '\t'));
     if text.contains(unsafe_char) { text.replace(unsafe_char, "\u{FFFD}").into() } else { text.into() }
 }
 
@@ -97,6 +99,7 @@ mod tests {
     #[test]
     fn terminals_get_no_control_characters() {
         assert_eq!(sanitized("é\n\tb"), "é\n\tb");
+        assert_eq!(sanitized("a\u{202E}b\u{2069}"), "a\u{FFFD}b\u{FFFD}");
         assert_eq!(sanitized("a\x1b[2J\r\u{9b}"), "a\u{FFFD}[2J\u{FFFD}\u{FFFD}");
     }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C stops work, or ends the program if there is none.
+//! Ctrl-C stops work, or ends the program if there is none, with exit code 130 as shells expect.
 
 use std::io::{self, Write};
 use std::sync::Once;
@@ -33,7 +33,7 @@ impl Busy {
                 if !BUSY.load(Ordering::SeqCst) || INTERRUPTED.swap(true, Ordering::SeqCst) {
                     // Not standard output, which the working thread has locked.
                     let _ = writeln!(io::stderr());
-                    std::process::exit(if BUSY.load(Ordering::SeqCst) { 130 } else { 0 });
+                    std::process::exit(130);
                 }
             };
             if let Err(error) = ctrlc::set_handler(handler) {

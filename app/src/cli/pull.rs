@@ -13,7 +13,8 @@ use lapidary_app::last_model;
 use serde_json::json;
 
 use super::failure::{Failure, print_error, sanitized};
-use super::interrupt::{Busy, stop_on_interrupt};
+use super::interrupt::{Busy, interrupted, stop_on_interrupt};
+use super::terminal::ProgressBar;
 
 #[derive(Args)]
 pub(crate) struct Pull {
@@ -59,14 +60,9 @@ pub(crate) fn pull(arguments: &Pull) -> Result<(), Failure> {
         agree(&plan, arguments.accept_terms)?;
     }
     let _busy = Busy::new();
-    let mut line = io::stderr().is_terminal().then(ProgressLine::default);
-    let path = plan.run(&client, &cache, &mut |progress| match &mut line {
-        Some(line) => line.show(progress),
-        None => log_phase(progress),
-    });
-    if let Some(line) = &mut line {
-        line.clear();
-    }
+    let mut shown = Shown::new();
+    let path = plan.run(&client, &cache, &mut |progress| shown.show(progress));
+    drop(shown);
     report_path(name, &path?, arguments.json)
 }
 
@@ -87,8 +83,12 @@ fn report_path(name: &str, path: &Path, json: bool) -> Result<(), Failure> {
 fn dry_run(client: &Arc<Client>, cache: &Cache, plan: &Plan, json: bool) -> Result<(), Failure> {
     let (total, present) = (plan.total(), plan.present(cache));
     let path = plan.path(cache);
+    let fit = match super::fit::of_plan(client, plan) {
+        // Stopping closes connections, which is reported as an error of the network.
+        Err(_) if interrupted() => return Err(Failure::Interrupted),
+        fit => fit,
+    };
     let mut out = io::stdout().lock();
-    let fit = super::fit::of_plan(client, plan);
     if json {
         let files: Vec<_> = plan
             .files
@@ -150,46 +150,61 @@ fn agree(plan: &Plan, accept: bool) -> Result<(), Failure> {
     answer(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// What matters in a log.
-fn log_phase(progress: &Progress) {
-    if let Phase::Retrying(reason) = &progress.phase {
-        print_error(&format!("{}: {reason}; trying again", progress.file));
+/// Shows how far a download has come: on a terminal in one line, in a log by a line for what holds it up.
+struct Shown {
+    bar: ProgressBar,
+    file: String,
+    phase: Phase,
+}
+
+impl Shown {
+    fn new() -> Self {
+        Self { bar: ProgressBar::new(""), file: String::new(), phase: Phase::Receiving }
     }
-}
 
-/// A line on a terminal.
-#[derive(Default)]
-struct ProgressLine {
-    shown: bool,
-}
-
-impl ProgressLine {
     fn show(&mut self, progress: &Progress) {
-        let percent = progress.done.saturating_mul(100) / progress.total.max(1);
-        let mut text = format!("{} of {}, {percent} %", size(progress.done), size(progress.total));
-        match &progress.phase {
-            Phase::Receiving => {
-                if let Some(speed) = progress.speed {
-                    text += &format!(", {}/s", size(speed as u64));
-                }
-                if let Some(left) = progress.left {
-                    text += &format!(", {} left", duration(left));
-                }
-            }
-            Phase::Checking => text += ", checking what came before",
-            Phase::Waiting => text += ", waiting for another program that downloads it",
-            Phase::Retrying(_) => text += ", the connection failed, trying again",
+        let is_new = self.file != progress.file || self.phase != progress.phase;
+        if self.file != progress.file {
+            self.file.clone_from(&progress.file);
+            self.bar = ProgressBar::new(sanitized(&progress.file));
         }
-        let mut out = io::stderr().lock();
-        let _ = write!(out, "\r\x1b[K{}: {text}", sanitized(&progress.file)).and_then(|()| out.flush());
-        self.shown = true;
+        self.phase.clone_from(&progress.phase);
+        if self.bar.is_visible() {
+            self.bar.say(&state(progress));
+        } else if is_new && let Some(line) = log_line(progress) {
+            print_error(&line);
+        }
     }
+}
 
-    fn clear(&mut self) {
-        if self.shown {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+/// What matters in a log.
+fn log_line(progress: &Progress) -> Option<String> {
+    let file = &progress.file;
+    match &progress.phase {
+        Phase::Retrying(reason) => Some(format!("{file}: {reason}; trying again")),
+        Phase::Waiting => Some(format!("{file}: another program downloads it; waiting until that ends")),
+        Phase::Receiving | Phase::Checking => None,
     }
+}
+
+/// How far a download has come, in words.
+fn state(progress: &Progress) -> String {
+    let percent = progress.done.saturating_mul(100) / progress.total.max(1);
+    let mut text = format!("{} of {}, {percent} %", size(progress.done), size(progress.total));
+    match &progress.phase {
+        Phase::Receiving => {
+            if let Some(speed) = progress.speed {
+                text += &format!(", {}/s", size(speed as u64));
+            }
+            if let Some(left) = progress.left {
+                text += &format!(", {} left", duration(left));
+            }
+        }
+        Phase::Checking => text += ", checking what came before",
+        Phase::Waiting => text += ", waiting for another program that downloads it",
+        Phase::Retrying(_) => text += ", the connection failed, trying again",
+    }
+    text
 }
 
 fn list(json: bool) -> Result<(), Failure> {
@@ -221,10 +236,24 @@ fn list(json: bool) -> Result<(), Failure> {
 impl From<HubError> for Failure {
     fn from(error: HubError) -> Self {
         match error {
-            HubError::Name { .. } => Self::Usage(error.to_string()),
+            HubError::Name { .. } | HubError::NoSuchFormat { .. } => Self::Usage(error.to_string()),
             HubError::Cancelled => Self::Interrupted,
             HubError::Engine(error) => error.into(),
             error => Self::Failed(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_has_a_line_for_what_holds_a_download_up() {
+        let progress = |phase| Progress { file: "m.gguf".into(), phase, done: 1, total: 4, speed: None, left: None };
+        assert_eq!(log_line(&progress(Phase::Receiving)), None);
+        assert!(log_line(&progress(Phase::Waiting)).is_some_and(|line| line.contains("another program")));
+        assert!(log_line(&progress(Phase::Retrying("no route".into()))).is_some_and(|line| line.contains("no route")));
+        assert!(state(&progress(Phase::Waiting)).contains("25 %, waiting"));
     }
 }

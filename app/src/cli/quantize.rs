@@ -1,22 +1,18 @@
 //! `lapidary quantize`: writes a model to a GGUF file in other formats.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use lapidary_app::guide;
 use lapidary_app::hub::size;
 use lapidary_engine::{GgufOptions, Progress, Recipe};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::failure::{Failure, sanitized};
 use super::interrupt::{self, Busy};
 use super::load::open;
-
-/// Templates take some kilobytes.
-const MAX_TEMPLATE_BYTES: u64 = 4 << 20;
+use super::terminal::ProgressBar;
 
 #[derive(Args)]
 pub(crate) struct Quantize {
@@ -46,23 +42,16 @@ pub(crate) fn quantize(arguments: &Quantize) -> Result<(), Failure> {
     let files = open(Some(&arguments.model))?;
     let needed = files.gguf_bytes(recipe);
     check_disk(out, needed)?;
-    let options = GgufOptions { recipe, chat_template: template(files.path()), overwrite: arguments.force };
+    let options = GgufOptions { recipe, overwrite: arguments.force };
     let busy = Busy::new();
-    let terminal = io::stderr().is_terminal();
-    let (started, mut shown) = (Instant::now(), u64::MAX);
+    let started = Instant::now();
+    let mut bar = ProgressBar::new(format!("Writing {}", sanitized(&out.display().to_string())));
     let mut report = |Progress { done, total }: Progress| {
-        let percent = done.saturating_mul(100) / total.max(1);
-        if terminal && percent != shown {
-            shown = percent;
-            let mut line = io::stderr().lock();
-            let _ = write!(line, "\rWriting {} … {percent} %", out.display()).and_then(|()| line.flush());
-        }
+        bar.set(done, total);
         !interrupt::interrupted()
     };
     let written = busy.wait(files.write_gguf(out, &options, &mut report));
-    if terminal {
-        let _ = write!(io::stderr(), "\r\x1b[K");
-    }
+    drop(bar);
     written?;
     let seconds = started.elapsed().as_secs_f64();
     let bytes = out.metadata().map_or(needed, |metadata| metadata.len());
@@ -89,47 +78,5 @@ fn check_disk(out: &Path, needed: u64) -> Result<(), Failure> {
             size(needed)
         ))),
         _ => Ok(()),
-    }
-}
-
-/// The template for chats that lies beside safetensors files; `None` where there is none, or in GGUF files, which hold it.
-fn template(path: &Path) -> Option<String> {
-    if guide::is_guide(path) {
-        return template_of(guide::TOKENIZER_CONFIG.as_bytes());
-    }
-    let read = |name: &str| {
-        let mut bytes = Vec::new();
-        File::open(path.join(name)).ok()?.take(MAX_TEMPLATE_BYTES).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
-    };
-    let own_file = || String::from_utf8(read("chat_template.jinja")?).ok();
-    own_file().or_else(|| template_of(&read("tokenizer_config.json")?))
-}
-
-/// The template of a `tokenizer_config.json`: one, or several with names, of which one is the default.
-fn template_of(json: &[u8]) -> Option<String> {
-    let config: Value = serde_json::from_slice(json).ok()?;
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    match config.get("chat_template")? {
-        Value::Array(list) => {
-            let default = list.iter().find(|item| item.get("name").and_then(Value::as_str) == Some("default"))?;
-            text(default.get("template")?)
-        }
-        template => text(template),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_are_found_in_both_spellings() {
-        assert_eq!(template_of(br#"{"chat_template": "a"}"#).as_deref(), Some("a"));
-        let several =
-            br#"{"chat_template": [{"name": "tools", "template": "b"}, {"name": "default", "template": "c"}]}"#;
-        assert_eq!(template_of(several).as_deref(), Some("c"));
-        assert_eq!(template_of(b"{}"), None);
-        assert!(template(Path::new(guide::NAME)).unwrap().contains("<start_of_turn>"));
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use lapidary_app::guide;
+use lapidary_app::hub::{self, Entry};
 use lapidary_app::window::{self, NoWindow};
 
 use super::args::{self, Arguments};
@@ -17,9 +18,7 @@ const ALIKE: f64 = 0.7;
 
 /// Opens the window with a model, or the last one used, if there is a display, else a chat in the terminal.
 pub(crate) fn window_or_chat(model: Option<PathBuf>) -> Result<(), Failure> {
-    if let Some(model) = &model {
-        check(model)?;
-    }
+    let model = model.map(resolve).transpose()?;
     if has_display() {
         match window::open(model.as_deref().filter(|path| !guide::is_guide(path)).map(absolute).transpose()?) {
             Ok(()) => return Ok(()),
@@ -47,18 +46,36 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     path.canonicalize().map_err(failed)
 }
 
-/// Fails if a model cannot be opened. A single word that is no file is taken for a mistyped command.
-fn check(model: &Path) -> Result<(), Failure> {
-    if !guide::is_guide(model) && !model.exists() && is_word(model) {
-        let word = model.display().to_string();
-        let tip = similar_command(&word).map_or("".into(), |known| format!("; a similar command exists: '{known}'"));
-        return Err(Failure::Usage(format!("there is no command and no file '{word}'{tip} (see --help)")));
-    }
-    open(Some(model)).map(drop)
+/// Where a model is that a person named; fails if it cannot be opened. A single word that names neither a file nor a model that
+/// was pulled is taken for a mistyped command.
+fn resolve(model: PathBuf) -> Result<PathBuf, Failure> {
+    let word = model.to_str().filter(|_| !guide::is_guide(&model) && !model.exists());
+    let model = match word {
+        Some(word) => match (hub::find_named(word), Entry::of_name(word)) {
+            (Some(found), _) => found,
+            (None, Some(entry)) => {
+                let name = &entry.name;
+                return Err(Failure::Failed(format!(
+                    "{name} is not on this machine; download it with: lapidary pull {name}"
+                )));
+            }
+            (None, None) if is_word(word) => {
+                let tip =
+                    similar_command(word).map_or("".into(), |known| format!("; a similar command exists: '{known}'"));
+                return Err(Failure::Usage(format!(
+                    "there is no command, no file and no model '{word}'{tip} (see --help)"
+                )));
+            }
+            (None, None) => model,
+        },
+        None => model,
+    };
+    open(Some(&model))?;
+    Ok(model)
 }
 
-fn is_word(path: &Path) -> bool {
-    path.to_str().is_some_and(|text| text.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_'))
+fn is_word(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
 }
 
 fn similar_command(word: &str) -> Option<String> {
@@ -77,6 +94,6 @@ mod tests {
         assert_eq!(similar_command("chta").as_deref(), Some("chat"));
         assert_eq!(similar_command("perplexty").as_deref(), Some("perplexity"));
         assert_eq!(similar_command("xyzzy"), None);
-        assert!(is_word(Path::new("chta")) && !is_word(Path::new("a.gguf")) && !is_word(Path::new("a/b")));
+        assert!(is_word("chta") && !is_word("a.gguf") && !is_word("a/b"));
     }
 }

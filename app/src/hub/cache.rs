@@ -155,6 +155,12 @@ impl Cache {
             return Ok(path);
         }
         let blob = self.blob(repo, hash);
+        // A copy, where there are no links. The files of a commit never change, so its size tells that it is the blob.
+        let size = |metadata: fs::Metadata| metadata.is_file().then_some(metadata.len());
+        let copy = fs::symlink_metadata(&path).ok().and_then(size);
+        if copy.is_some() && copy == fs::metadata(&blob).ok().and_then(size) {
+            return Ok(path);
+        }
         link_or_copy(&target, &blob, &path).map_err(|error| HubError::io(&path, error))?;
         Ok(path)
     }
@@ -257,6 +263,14 @@ mod tests {
         write_whole(&blob, b"content").unwrap();
         let path = cache.link(&repo, COMMIT, "folder/file.txt", &hash).unwrap();
         cache.link(&repo, COMMIT, "folder/file.txt", &hash).unwrap();
+        // A copy of the blob stays, and one that is not whole is replaced.
+        let copy = cache.snapshot(&repo, COMMIT).join("copy.txt");
+        for (text, is_kept) in [("CONTENT", true), ("con", false)] {
+            fs::write(&copy, text).unwrap();
+            cache.link(&repo, COMMIT, "copy.txt", &hash).unwrap();
+            assert_eq!(fs::read_to_string(&copy).unwrap() == text, is_kept);
+        }
+        fs::remove_file(copy).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"content");
         assert_eq!(cache.commit(&repo, "main"), None);
         cache.set_commit(&repo, "main", COMMIT).unwrap();

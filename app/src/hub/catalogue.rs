@@ -187,14 +187,24 @@ impl Entry {
 /// (`gemma-2-2b-it:q8_0`), or what [`Reference`] parses.
 ///
 /// # Errors
-/// [`HubError::Name`].
+/// [`HubError::Name`], and [`HubError::NoSuchFormat`] where no source can have the format.
 pub fn references(text: &str) -> Result<Vec<Reference>> {
     let (name, format) = match text.trim().split_once(':') {
         Some((name, format)) => (name, Some(format.to_lowercase())),
         None => (text.trim(), None),
     };
     match Entry::of_name(name) {
-        Some(entry) => Ok(entry.references(format.as_deref())),
+        Some(entry) => {
+            let sources = entry.references(format.as_deref());
+            match format {
+                Some(format) if sources.is_empty() => Err(HubError::NoSuchFormat {
+                    model: entry.name.clone(),
+                    format: format.chars().take(40).collect(),
+                    formats: entry.recipes().into_iter().map(|recipe| recipe.name().to_owned()).collect(),
+                }),
+                _ => Ok(sources),
+            }
+        }
         None if !text.contains('/') => Err(HubError::Name {
             text: text.chars().take(120).collect(),
             reason: format!("the catalogue has no model of that name; it has {}", names()),
@@ -233,6 +243,25 @@ mod tests {
             let (ours, engine) = (Entry::of_name(name).unwrap().config().unwrap(), Config::of_shape(name).unwrap());
             let engine = Config { query_scale: ours.query_scale, stop_ids: ours.stop_ids.clone(), ..engine };
             assert_eq!(ours, engine, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_format_that_no_source_can_have_is_an_error_that_lists_the_others() {
+        let error = references("gemma-2-2b:q4_k_m").unwrap_err();
+        assert!(matches!(&error, HubError::NoSuchFormat { formats, .. } if !formats.is_empty()), "{error:?}");
+        let message = error.to_string();
+        assert!(message.contains("q4_k_m") && message.contains("gemma-2-2b:bf16"), "{message}");
+        assert!(!references("gemma-2-2b:bf16").unwrap().is_empty());
+        for entry in catalogue() {
+            assert!(!references(&entry.name).unwrap().is_empty(), "{}", entry.name);
+            for recipe in entry.recipes() {
+                assert!(
+                    !references(&format!("{}:{recipe}", entry.name)).unwrap().is_empty(),
+                    "{} {recipe}",
+                    entry.name
+                );
+            }
         }
     }
 

@@ -107,11 +107,24 @@ fn name_of(path: &str) -> &str {
 /// What the paths of all parts of a split model start with, or the path itself.
 fn stem_of(file: &str) -> String {
     let stem = file.strip_suffix(".gguf").unwrap_or(file);
-    let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
-    match stem.rsplit_once("-of-").and_then(|(rest, count)| Some((rest.rsplit_once('-')?, count))) {
-        Some(((start, number), count)) if digits(number) && digits(count) => format!("{start}-of-{count}"),
-        _ => stem.to_owned(),
+    match split_name(stem) {
+        Some((start, _, count)) => format!("{start}-of-{count}"),
+        None => stem.to_owned(),
     }
+}
+
+/// Which part of how many a file is, by its name `…-00001-of-00003.gguf`; `None` where it is no part.
+pub(super) fn part_of(file: &str) -> Option<(u32, u32)> {
+    let (_, number, count) = split_name(file.strip_suffix(".gguf")?)?;
+    Some((number.parse().ok()?, count.parse().ok()?))
+}
+
+/// The start, the number and the count of the name of a part, without its ending.
+fn split_name(stem: &str) -> Option<(&str, &str, &str)> {
+    let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (rest, count) = stem.rsplit_once("-of-")?;
+    let (start, number) = rest.rsplit_once('-')?;
+    (digits(number) && digits(count)).then_some((start, number, count))
 }
 
 /// Whether a word such as `Q4_K_M` is a part of the model's file name, between punctuation.

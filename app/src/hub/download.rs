@@ -148,12 +148,14 @@ impl Download<'_> {
     /// Receives until the file is as long as it must be.
     fn receive_all(&self, partial: &mut Partial, restarts: &mut u32, report: &mut dyn FnMut(Step<'_>)) -> Result<()> {
         let mut failures = 0;
+        // What counts is the most that was ever here: a server without ranges begins again each time.
+        let mut most = partial.have;
         while partial.have < self.file.size {
-            let before = partial.have;
             let received = self.receive(partial, restarts, report);
             if let Err(error) = received {
                 // Slow progress is progress.
-                failures = if partial.have > before { 1 } else { failures + 1 };
+                failures = if partial.have > most { 1 } else { failures + 1 };
+                most = most.max(partial.have);
                 if error.is_transient() || matches!(error, HubError::TooManyRequests { .. }) {
                     report(Step::Retrying(&error));
                 }

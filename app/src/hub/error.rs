@@ -20,6 +20,16 @@ pub enum HubError {
         /// What is wrong with it.
         reason: String,
     },
+    /// No source of a model of the catalogue has it in this format.
+    #[error("{model} does not come as {format}; it comes as {}, so ask for {model}:{}, which --weights converts when it is loaded", formats.join(", "), formats.first().map_or("", String::as_str))]
+    NoSuchFormat {
+        /// The model's name in the catalogue.
+        model: String,
+        /// The format that was asked for.
+        format: String,
+        /// The formats that its sources list, from the smallest to the largest.
+        formats: Vec<String>,
+    },
     /// An environment variable or a saved setting makes no sense.
     #[error("{setting}: {reason}")]
     Setting {

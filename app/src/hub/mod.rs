@@ -20,6 +20,7 @@ mod remote;
 mod settings;
 mod stop;
 pub mod terms;
+mod whole;
 pub mod worker;
 
 pub use api::{Found, Hash, RemoteFile, Repo};

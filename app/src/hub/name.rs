@@ -190,13 +190,19 @@ pub(super) fn is_file_path(path: &str) -> bool {
     fits && path.split('/').all(is_file_name)
 }
 
+/// Whether a character turns the direction of writing, so that a name looks like another one.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 fn is_file_name(name: &str) -> bool {
     // The reserved names of Windows, with any ending.
     const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
     let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
     let numbered = |port: &str| stem.strip_prefix(port).is_some_and(|n| n.len() == 1 && n != "0");
     let device = DEVICES.contains(&stem.as_str()) || (stem.len() == 4 && (numbered("COM") || numbered("LPT")));
-    let unsafe_char = |c: char| c.is_control() || matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+    let unsafe_char =
+        |c: char| c.is_control() || is_direction(c) || matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
     !name.is_empty()
         && name.len() <= 255
         && !matches!(name, "." | "..")
@@ -253,6 +259,8 @@ mod tests {
             "a/b:NUL.gguf",
             "a/b:x/./y",
             "a/b:x\u{0}",
+            "a/b:x\u{202E}fugg.gguf",
+            "a/b:\u{2066}x",
             "ftp://a/b/c",
             "https://example.com/a/b",
             "https://huggingface.co/spaces",

@@ -13,6 +13,7 @@ use super::name::Reference;
 use super::progress::{Meter, Phase, Progress};
 use super::settings::cache_folder;
 use super::terms;
+use super::whole::is_whole;
 
 /// Bytes that stay free on the disk.
 const SPARE: u64 = 256 << 20;
@@ -147,7 +148,8 @@ pub fn plan_first(client: &Client, sources: &[Reference]) -> Result<Plan> {
             planned => return planned,
         }
     }
-    Err(first.unwrap_or(HubError::Cancelled))
+    let none = || HubError::Name { text: String::new(), reason: "it leads to no repository".to_owned() };
+    Err(first.unwrap_or_else(none))
 }
 
 /// Whether another source may have what this one has not.
@@ -176,5 +178,9 @@ pub fn find(cache: &Cache, reference: &Reference) -> Option<PathBuf> {
     let files = cache.files(&reference.repo, &commit);
     let choice = choose(&reference.repo, &files, reference.file.as_deref()).ok()?;
     let snapshot = cache.snapshot(&reference.repo, &commit);
+    if !is_whole(&choice, &snapshot) {
+        log::debug!("{reference}: a part of it is missing in {}", snapshot.display());
+        return None;
+    }
     Some(choice.open.map_or(snapshot.clone(), |file| snapshot.join(file)))
 }

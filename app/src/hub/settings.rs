@@ -82,13 +82,7 @@ impl HubSettings {
     /// # Errors
     /// [`HubError::Setting`] where a variable makes no sense, and [`HubError::Io`] where the token file cannot be read.
     pub fn from_env() -> Result<Self> {
-        let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-        let setting =
-            |setting: &str, reason: &str| HubError::Setting { setting: setting.into(), reason: reason.into() };
-        let endpoint = Url::parse(endpoint.trim_end_matches('/'))
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some())
-            .ok_or_else(|| setting("HF_ENDPOINT", "it is no address such as https://huggingface.co"))?;
+        let endpoint = endpoint(text("HF_ENDPOINT").as_deref().unwrap_or(DEFAULT_ENDPOINT))?;
         let cache = cache_folder()
             .ok_or_else(|| setting("HF_HUB_CACHE", "this machine has no home folder; name a folder for models here"))?;
         Ok(Self {
@@ -107,6 +101,25 @@ impl HubSettings {
     pub fn tokens_page(&self) -> String {
         format!("{}/settings/tokens", self.endpoint.as_str().trim_end_matches('/'))
     }
+}
+
+fn setting(setting: &str, reason: &str) -> HubError {
+    HubError::Setting { setting: setting.into(), reason: reason.into() }
+}
+
+/// The hub's address. It stands in messages and on pages, so it must hold no secret.
+fn endpoint(text: &str) -> Result<Url> {
+    let url = Url::parse(text.trim_end_matches('/'))
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some())
+        .ok_or_else(|| setting("HF_ENDPOINT", "it is no address such as https://huggingface.co"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(setting(
+            "HF_ENDPOINT",
+            "it holds a user name or a password; take them out, and put a token into HF_TOKEN",
+        ));
+    }
+    Ok(url)
 }
 
 /// The cache of Hugging Face's programs: `HF_HUB_CACHE`, `HF_HOME`, or its default; `None` without a home folder.
@@ -187,6 +200,17 @@ fn is_on(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_is_an_address_without_a_secret() {
+        assert_eq!(endpoint("https://hub.example/").unwrap().as_str(), "https://hub.example/");
+        for bad in
+            ["hub.example", "ftp://hub.example", "https://", "https://me@hub.example", "http://:secret@hub.example"]
+        {
+            let message = endpoint(bad).unwrap_err().to_string();
+            assert!(message.contains("HF_ENDPOINT") && !message.contains("secret"), "{bad}: {message}");
+        }
+    }
 
     #[test]
     fn tokens_are_not_printed() {

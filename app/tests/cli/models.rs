@@ -97,7 +97,7 @@ fn a_model_can_be_named_without_a_command() {
 #[test]
 fn a_name_that_is_neither_command_nor_file_is_explained() {
     refuses(&["chta"], 2, &["'chta'", "a similar command exists: 'chat'", "--help"]);
-    refuses(&["xyzzy"], 2, &["there is no command and no file 'xyzzy'", "--help"]);
+    refuses(&["xyzzy"], 2, &["there is no command, no file and no model 'xyzzy'", "--help"]);
     refuses(&["no-such.gguf"], 1, &["no-such.gguf", "there is no such file"]);
     refuses(&["-m", "/no/such/model"], 1, &["/no/such/model"]);
     refuses(&["guide", "guide"], 2, &["guide"]);
@@ -145,4 +145,17 @@ fn another_template_than_gemmas_is_mentioned() {
     fs::write(folder.path().join("chat_template.jinja"), "[INST] {{ messages[0].content }} [/INST]").unwrap();
     let (_, _, stderr) = answer(&["run", "-m", &model, "--max-tokens", "1", "Hello"], home.path(), "");
     assert!(stderr.contains("has a chat template that is not Gemma's"), "{stderr}");
+}
+
+#[test]
+fn a_chat_goes_on_after_a_model_without_turns_could_not_answer() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let model = base_model(folder.path());
+    let tokenizer = folder.path().join("tokenizer.json");
+    let json = fs::read_to_string(&tokenizer).unwrap().replace("<start_of_turn>", "<another_piece>");
+    fs::write(&tokenizer, json).unwrap();
+    let (status, stdout, stderr) = answer(&["chat", "-m", &model], home.path(), "Hello\nHello\n");
+    assert_eq!((status, stdout.as_str()), (Some(0), ""), "{stderr}");
+    assert_eq!(stderr.matches("/model loads another").count(), 2, "{stderr}");
 }

@@ -47,6 +47,20 @@ fn the_menu_entry_starts_this_program_and_can_be_removed() {
     let text = std::fs::read_to_string(&entry).unwrap();
     let program = std::fs::canonicalize(env!("CARGO_BIN_EXE_lapidary")).unwrap();
     assert!(text.contains(&format!("Exec=\"{}\" %f", program.display())), "{text}");
+    // From an AppImage, whose mounted folder is another at each start.
+    let image = home.path().join("Lapidary.AppImage");
+    std::fs::write(&image, "").unwrap();
+    let install_from = |folder: &std::path::Path, image: &std::path::Path| {
+        let mut command = lapidary(&["desktop", "install"]);
+        command.env("XDG_DATA_HOME", home.path()).env("APPDIR", folder).env("APPIMAGE", image);
+        assert_eq!(command.output().unwrap().status.code(), Some(0));
+        std::fs::read_to_string(&entry).unwrap()
+    };
+    let mounted = program.parent().unwrap();
+    assert!(install_from(mounted, &image).contains(&format!("Exec=\"{}\" %f", image.display())));
+    for (folder, image) in [(home.path(), &*image), (mounted, &home.path().join("gone")), (mounted, "x".as_ref())] {
+        assert!(install_from(folder, image).contains(&format!("Exec=\"{}\" %f", program.display())));
+    }
     desktop("uninstall");
     assert!(!entry.exists());
 }

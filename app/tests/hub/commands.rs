@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::server::{Server, TOKEN};
+use crate::server::{COMMIT, Server, TOKEN};
 
 /// The program with a home of its own.
 pub(crate) fn lapidary(server: &Server, home: &Path, arguments: &[&str]) -> Command {
@@ -84,6 +84,34 @@ fn what_was_pulled_answers_by_the_same_name() {
 }
 
 #[test]
+fn a_name_of_the_catalogue_alone_opens_what_was_pulled() {
+    let server = Server::new();
+    let home = tempfile::tempdir().unwrap();
+    let repo = home.path().join("hf/hub/models--bartowski--gemma-2-2b-it-GGUF");
+    let snapshot = repo.join("snapshots").join(COMMIT);
+    fs::create_dir_all(&snapshot).unwrap();
+    fs::create_dir_all(repo.join("refs")).unwrap();
+    fs::write(repo.join("refs/main"), COMMIT).unwrap();
+    let refuses = |name: &str, code: i32, word: &str| {
+        let (status, stdout, stderr) = run(&mut lapidary(&server, home.path(), &[name]));
+        assert_eq!((status, stdout.as_str()), (Some(code), ""), "{name}: {stderr}");
+        assert!(stderr.contains(word), "{name}: {stderr}");
+    };
+    refuses("gemma-2-2b-it", 1, "lapidary pull gemma-2-2b-it");
+    refuses("gemma-2-2b-itt", 2, "no model");
+    let file = snapshot.join("gemma-2-2b-it-Q8_0.gguf");
+    let arguments = ["quantize", "guide", "--weights", "q8_0", "-o", file.to_str().unwrap()];
+    let (code, _, stderr) = run(&mut lapidary(&server, home.path(), &arguments));
+    assert_eq!(code, Some(0), "{stderr}");
+    // Without a display and without input, a chat in the terminal begins and ends.
+    for name in ["gemma-2-2b-it", "bartowski/gemma-2-2b-it-GGUF"] {
+        let (code, _, stderr) = run(&mut lapidary(&server, home.path(), &[name]));
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{name}");
+    }
+    assert!(server.state().hub.is_empty());
+}
+
+#[test]
 fn a_dry_run_tells_size_and_fit_and_downloads_nothing() {
     let server = with_guide();
     let home = tempfile::tempdir().unwrap();
@@ -113,6 +141,7 @@ fn a_pull_that_cannot_work_says_why() {
     };
     refuses(&["pull"], 2, "NAME");
     refuses(&["pull", "nonsense"], 2, "catalogue");
+    refuses(&["pull", "gemma-2-2b:q4_k_m"], 2, "gemma-2-2b:bf16");
     refuses(&["pull", "a/../b"], 2, "names no model");
     refuses(&["pull", "nobody/nothing", "--accept-terms"], 1, "no repository");
     refuses(&["pull", "lapidary/guide-gemma", "--accept-terms"], 1, "HF_TOKEN");

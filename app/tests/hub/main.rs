@@ -3,6 +3,8 @@
 mod access;
 mod cache;
 mod commands;
+#[cfg(unix)]
+mod ctrl_c;
 mod files;
 mod http;
 mod interruptions;

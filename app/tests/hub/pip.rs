@@ -14,11 +14,18 @@ pub(crate) fn python_with(module: &str, version: &str, what: &str) -> Option<Pyt
         let output = python.command().args(["-c", &format!("import {module}")]).output();
         output.is_ok_and(|output| output.status.success())
     };
-    if !installed() {
+    if !installed()
+        && let Ok(part) = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+    {
         let pip = "-m pip --disable-pip-version-check --no-input install --quiet --root-user-action ignore";
         let pip = pip.split(' ').chain(["--only-binary", ":all:"]);
         let mut command = Command::new("python3");
-        let _ = command.args(pip).arg("--target").arg(&python.folder).arg(format!("{module}=={version}")).status();
+        command.args(pip).arg("--target").arg(part.path()).arg(format!("{module}=={version}"));
+        // The folder appears when the package is complete, also where this is killed.
+        if command.status().is_ok_and(|status| status.success()) {
+            let _ = std::fs::remove_dir_all(&python.folder);
+            let _ = std::fs::rename(part.path(), &python.folder);
+        }
     }
     if installed() {
         return Some(python);

@@ -100,6 +100,20 @@ fn a_server_without_ranges_sends_everything_again() {
 }
 
 #[test]
+fn a_server_without_ranges_that_never_gets_further_is_given_up() {
+    let (server, _) = with_file(500_000);
+    server.faults(|faults| {
+        faults.no_ranges = true;
+        // Every second attempt gets further than the one before, and none further than the first.
+        faults.cut_after = [100_000, 200_000].repeat(50);
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let error = pull(&server, &Cache::new(folder.path())).unwrap_err();
+    assert!(matches!(error, HubError::Network { .. }), "{error}");
+    assert!(server.state().storage.len() < 10, "{} requests", server.state().storage.len());
+}
+
+#[test]
 fn wrong_content_never_becomes_visible() {
     let (server, content) = with_file(200_000);
     server.faults(|faults| faults.corrupt = 1);

@@ -1,15 +1,18 @@
 //! Writes a model to a GGUF file, converted, for this program and for llama.cpp.
 
+mod part;
 mod recipe;
 mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use recipe::Recipe;
+
+use part::Part;
 
 use crate::engine::Progress;
 use crate::error::{Error, Result};
@@ -25,20 +28,20 @@ const BATCH_VALUES: usize = 4 << 20;
 pub struct GgufOptions {
     /// The formats of its matrices.
     pub recipe: Recipe,
-    /// The Jinja template for chats; `None` keeps that of a GGUF file.
-    pub chat_template: Option<String>,
     /// Whether a file that is there is replaced.
     pub overwrite: bool,
 }
 
 impl ModelFiles {
     /// Writes the model to a GGUF file, with its vocabulary, its template and its caps. Weights are read, converted and written
-    /// some millions at a time, on all cores. The file appears at `path` when it is complete.
+    /// some millions at a time, on all cores. The file appears at `path` when it is complete; until then it is beside it, with
+    /// `.part` after its name.
     ///
     /// `progress` gets the bytes written, and returns whether to go on.
     ///
     /// # Errors
-    /// [`Error::Write`] where the file cannot be written, or is there and not to be replaced, [`Error::Tokenizer`] where the
+    /// [`Error::Write`] where the file cannot be written, another program writes it, or it is there and not to be replaced,
+    /// [`Error::Tokenizer`] where the
     /// vocabulary is damaged, [`Error::Cancelled`], and the errors of reading the weights.
     pub async fn write_gguf(
         &self,
@@ -52,15 +55,14 @@ impl ModelFiles {
         }
         let config = self.config();
         let mut vocab = gguf_vocab(self.tokenizer(), config.vocab_size)?;
-        if let (Some(vocab), Some(template)) = (&mut vocab, &options.chat_template) {
-            vocab.chat_template = Some(template.clone());
+        if let Some(vocab) = &mut vocab {
+            vocab.chat_template = self.chat_template_text().map(str::to_owned);
         }
         let tables = tables::tables(&self.name(), config, options.recipe, vocab.as_ref());
         drop(vocab);
-        let part = Part::new(path);
-        let file = File::create(&part.path).map_err(fail)?;
+        let part = Part::new(path).map_err(fail)?;
         let mut writer = GgufWriter {
-            out: BufWriter::with_capacity(1 << 20, file),
+            out: BufWriter::with_capacity(1 << 20, part.file()),
             path,
             written: 0,
             total: tables.len() as u64 + total_bytes(self, options.recipe),
@@ -77,11 +79,9 @@ impl ModelFiles {
             }
             writer.pad()?;
         }
-        let file = writer.out.into_inner().map_err(|error| fail(error.into_error()))?;
-        // What is named like a complete file is complete, also after the power failed.
-        file.sync_all().map_err(fail)?;
-        drop(file);
-        fs::rename(&part.path, path).map_err(fail)
+        writer.out.flush().map_err(fail)?;
+        drop(writer);
+        part.publish(path, options.overwrite).map_err(fail)
     }
 
     /// Bytes of the file that [`ModelFiles::write_gguf`] writes, without its vocabulary.
@@ -96,27 +96,8 @@ fn total_bytes(files: &ModelFiles, recipe: Recipe) -> u64 {
     TensorId::all(config).into_iter().map(bytes).sum()
 }
 
-/// The file while it is written, which is deleted unless it is renamed.
-struct Part {
-    path: PathBuf,
-}
-
-impl Part {
-    fn new(path: &Path) -> Self {
-        let mut part = path.as_os_str().to_owned();
-        part.push(format!(".{}.part", std::process::id()));
-        Self { path: part.into() }
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
 struct GgufWriter<'a> {
-    out: BufWriter<File>,
+    out: BufWriter<&'a File>,
     path: &'a Path,
     written: u64,
     total: u64,

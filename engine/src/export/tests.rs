@@ -7,7 +7,7 @@ use crate::load::TokenizerSource;
 use crate::tokenizer::Tokenizer;
 
 fn options(recipe: Recipe) -> GgufOptions {
-    GgufOptions { recipe, chat_template: Some("{{ messages }}".to_owned()), overwrite: false }
+    GgufOptions { recipe, overwrite: false }
 }
 
 fn write(files: &ModelFiles, path: &Path, recipe: Recipe) -> Result<()> {
@@ -46,8 +46,8 @@ fn a_written_model_is_the_same_model() {
         let offset = if id.is_norm() { files.norm_offset() } else { 0.0 };
         assert!(was.iter().zip(&is).all(|(was, is)| was + offset == *is) && was.len() == is.len(), "{id:?}");
     }
-    let TokenizerSource::Gguf { vocab, .. } = written.tokenizer() else { panic!("it has a vocabulary") };
-    assert_eq!(vocab.chat_template.as_deref(), Some("{{ messages }}"));
+    assert!(files.chat_template_text().is_some_and(|text| text.contains("<start_of_turn>")));
+    assert_eq!(written.chat_template_text(), files.chat_template_text());
     let load = |files: &ModelFiles| Tokenizer::load(files.tokenizer(), files.config().vocab_size).unwrap();
     let (ours, theirs) = (load(&written), load(&files));
     for text in ["How do I open a model?", "<start_of_turn>user\nÀ  bientôt 🚀<end_of_turn>\n", "  a\tb"] {

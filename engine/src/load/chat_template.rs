@@ -35,19 +35,18 @@ impl ChatTemplate {
     }
 }
 
-/// The template of a Hugging Face folder: in a file of its own, or in the tokenizer's configuration.
+/// The text of the template of a Hugging Face folder: in a file of its own, or in the tokenizer's configuration.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] where a file cannot be read. A damaged file has no template.
-pub(super) async fn read(folder: &mut Folder) -> Result<ChatTemplate> {
+pub(super) async fn read(folder: &mut Folder) -> Result<Option<String>> {
     if let Some(text) = read_text(folder, TEMPLATE).await? {
-        return Ok(ChatTemplate::of(Some(&text)));
+        return Ok(Some(text));
     }
     let config = read_text(folder, TOKENIZER_CONFIG).await?;
     let config = config.and_then(|text| serde_json::from_str::<TokenizerConfig>(&text).ok());
-    let template = config.and_then(|config| config.chat_template).and_then(Templates::default_one);
-    Ok(ChatTemplate::of(template.as_deref()))
+    Ok(config.and_then(|config| config.chat_template).and_then(Templates::default_one))
 }
 
 async fn read_text(folder: &mut Folder, name: &str) -> Result<Option<String>> {
@@ -105,7 +104,8 @@ mod tests {
     #[test]
     fn folders_have_templates_in_two_places() {
         let disk = tempfile::tempdir().unwrap();
-        let kind = || pollster::block_on(read(&mut Folder::Disk(disk.path().to_owned()))).unwrap();
+        let text = || pollster::block_on(read(&mut Folder::Disk(disk.path().to_owned()))).unwrap();
+        let kind = || ChatTemplate::of(text().as_deref());
         assert_eq!(kind(), ChatTemplate::Missing);
         let put = |name: &str, text: &str| fs::write(disk.path().join(name), text).unwrap();
         for (json, expected) in [

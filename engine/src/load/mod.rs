@@ -52,7 +52,7 @@ pub struct ModelFiles {
     tensors: HashMap<TensorId, Located>,
     files: Vec<ModelFile>,
     norm_offset: f32,
-    chat_template: ChatTemplate,
+    chat_template: Option<String>,
 }
 
 /// Where the tokenizer comes from.
@@ -176,8 +176,8 @@ impl ModelFiles {
     async fn gguf(path: &Path, files: Vec<ModelFile>) -> Result<ModelFiles> {
         let model = gguf::read(&files).await?;
         let chat_template = match &model.tokenizer {
-            TokenizerSource::Gguf { vocab, .. } => ChatTemplate::of(vocab.chat_template.as_deref()),
-            _ => ChatTemplate::Missing,
+            TokenizerSource::Gguf { vocab, .. } => vocab.chat_template.clone(),
+            _ => None,
         };
         let stem = || {
             let first = files.first().map_or(path, |file| &file.path);
@@ -246,7 +246,12 @@ impl ModelFiles {
 
     /// The kind of chat template in the files. [`Engine::chat_template`](crate::Engine::chat_template) knows more.
     pub fn chat_template(&self) -> ChatTemplate {
-        self.chat_template
+        ChatTemplate::of(self.chat_template_text())
+    }
+
+    /// The Jinja template for chats in the files; `None` if they have none.
+    pub fn chat_template_text(&self) -> Option<&str> {
+        self.chat_template.as_deref()
     }
 
     /// The kind of files: "safetensors", "gguf" or "synthetic".

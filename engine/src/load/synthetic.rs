@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::source::ModelFile;
 use super::tensor_id::TensorId;
-use super::{Bytes, ChatTemplate, Located, ModelFiles, TensorView, TokenizerSource, Uploader};
+use super::{Bytes, Located, ModelFiles, TensorView, TokenizerSource, Uploader};
 use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -60,7 +60,7 @@ impl ModelFiles {
             tensors,
             files,
             norm_offset: 0.0,
-            chat_template: ChatTemplate::Missing,
+            chat_template: None,
         }
     }
 }

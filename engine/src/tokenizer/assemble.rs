@@ -144,7 +144,7 @@ impl Parts {
 
     /// Checks that ids are below `vocab_size`, that each id has one piece, and each piece one id. Returns the highest
     /// id plus one.
-    fn check_ids(&self, vocab_size: usize) -> Result<usize> {
+    pub(super) fn check_ids(&self, vocab_size: usize) -> Result<usize> {
         let mut ids = vec![false; vocab_size];
         let mut pieces = HashSet::with_capacity(self.vocab.len() + self.control.len());
         for (piece, id) in self.vocab.iter().chain(&self.control) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Parts, SPACE_MARK, gguf, parts_of};
+use super::{Parts, SPACE_MARK, bad, gguf, parts_of};
 use crate::error::Result;
 use crate::load::{GgufVocab, TokenizerSource};
 
@@ -13,12 +13,26 @@ use crate::load::{GgufVocab, TokenizerSource};
 /// of the first merge that makes it.
 ///
 /// # Errors
-/// As [`Tokenizer::load`](super::Tokenizer::load).
+/// [`Error::Tokenizer`](crate::Error::Tokenizer) and [`Error::Unsupported`](crate::Error::Unsupported) as
+/// [`Tokenizer::load`](super::Tokenizer::load), also where an id has no row in the embedding.
 pub(crate) fn gguf_vocab(source: &TokenizerSource, vocab_size: usize) -> Result<Option<GgufVocab>> {
     let mut vocab = match source {
         TokenizerSource::Missing { .. } => return Ok(None),
-        TokenizerSource::Gguf { vocab, .. } => vocab.clone(),
-        TokenizerSource::Json { .. } => of_parts(parts_of(source, vocab_size)?),
+        TokenizerSource::Gguf { path, vocab } => {
+            gguf::check_lengths(path, vocab)?;
+            let pieces = vocab.tokens.len();
+            if pieces > vocab_size {
+                let reason = format!("it has {pieces} pieces, but the model's embedding has {vocab_size} rows");
+                return Err(bad(path, reason));
+            }
+            vocab.clone()
+        }
+        TokenizerSource::Json { .. } => {
+            let parts = parts_of(source, vocab_size)?;
+            // An id is an index below, and one beyond the embedding could take gigabytes.
+            let len = parts.check_ids(vocab_size)?;
+            of_parts(parts, len)
+        }
     };
     // Rows without a piece are never sampled, but llama.cpp counts pieces to find the number of rows.
     for id in vocab.tokens.len()..vocab_size {
@@ -29,13 +43,13 @@ pub(crate) fn gguf_vocab(source: &TokenizerSource, vocab_size: usize) -> Result<
     Ok(Some(vocab))
 }
 
-fn of_parts(parts: Parts) -> GgufVocab {
+/// The vocabulary of parts whose ids are checked and below `len`.
+fn of_parts(parts: Parts, len: usize) -> GgufVocab {
     let mut ranks: HashMap<String, usize> = HashMap::with_capacity(parts.merges.len());
     for (rank, (left, right)) in parts.merges.iter().enumerate() {
         ranks.entry(format!("{left}{right}")).or_insert(rank);
     }
     let whole: std::collections::HashSet<&str> = parts.whole.iter().map(|token| token.content.as_str()).collect();
-    let len = parts.vocab.iter().chain(&parts.control).map(|(_, id)| *id as usize + 1).max().unwrap_or(0);
     let mut vocab = GgufVocab {
         model: "llama".to_owned(),
         tokens: (0..len).map(|id| format!("[PAD{id}]")).collect(),
@@ -86,4 +100,53 @@ fn of_parts(parts: Parts) -> GgufVocab {
 fn is_byte(piece: &str) -> bool {
     let digits = piece.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
     digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::fixture::{ROWS, gguf};
+    use super::*;
+    use crate::error::Error;
+
+    #[track_caller]
+    fn refused(source: &TokenizerSource, reason: &str) {
+        match gguf_vocab(source, ROWS) {
+            Err(Error::Tokenizer { reason: given, .. }) if given.contains(reason) => {}
+            other => panic!("{other:?}, but expected {reason:?}"),
+        }
+    }
+
+    #[test]
+    fn ids_of_a_json_file_beyond_the_embedding_are_errors() {
+        for (vocab, added, reason) in [
+            (r#"{"a": 4294967295}"#, "", "rows"),
+            (r#"{"a": 0, "b": 0}"#, "", "two pieces"),
+            (r#"{"a": 0}"#, r#"{"id": 4294967295, "content": "b", "special": false, "normalized": false}"#, "rows"),
+        ] {
+            let json = format!(
+                r#"{{"added_tokens": [{added}], "model": {{"type": "BPE", "vocab": {vocab}, "merges": [], "byte_fallback": true}}}}"#
+            );
+            let path = PathBuf::from("tokenizer.json");
+            refused(&TokenizerSource::Json { path, bytes: json.into_bytes().into() }, reason);
+        }
+    }
+
+    #[test]
+    fn vocabularies_of_gguf_files_that_contradict_themselves_are_errors() {
+        let source = |vocab| TokenizerSource::Gguf { path: PathBuf::from("m.gguf"), vocab };
+        assert_eq!(gguf_vocab(&source(gguf()), ROWS).unwrap().unwrap().tokens.len(), ROWS);
+        let mut vocab = gguf();
+        vocab.scores.pop();
+        refused(&source(vocab), "scores");
+        let mut vocab = gguf();
+        vocab.token_types.push(gguf::NORMAL);
+        refused(&source(vocab), "types");
+        let mut vocab = gguf();
+        vocab.tokens.resize(ROWS + 1, "x".to_owned());
+        vocab.scores.resize(ROWS + 1, 0.0);
+        vocab.token_types.resize(ROWS + 1, gguf::NORMAL);
+        refused(&source(vocab), "rows");
+    }
 }

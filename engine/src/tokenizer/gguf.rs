@@ -36,10 +36,7 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
             hint: "use a GGUF file whose tokenizer.ggml.model is \"llama\", as Gemma-2's and Gemma-3's is".to_owned(),
         });
     }
-    let (tokens, scores, types) = (vocab.tokens.len(), vocab.scores.len(), vocab.token_types.len());
-    if scores != tokens || types != tokens {
-        return Err(bad(path, format!("it has {tokens} pieces, but {scores} scores and {types} types")));
-    }
+    check_lengths(path, vocab)?;
     if let Some(id) = vocab.scores.iter().position(|score| score.is_nan()) {
         return Err(bad(path, format!("the score of piece {id} is not a number")));
     }
@@ -57,7 +54,7 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
         ..Parts::default()
     };
     // The pieces that merging can produce, with their scores.
-    let mut merged = Vec::with_capacity(tokens);
+    let mut merged = Vec::with_capacity(vocab.tokens.len());
     for (id, (piece, kind)) in (0..).zip(vocab.tokens.iter().zip(&vocab.token_types)) {
         let control = matches!(*kind, UNKNOWN | CONTROL | UNUSED) || is_control_name(piece) || vocab.unk_id == Some(id);
         if control {
@@ -79,6 +76,15 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
     parts.merges = merges(&merged, &vocab.scores)
         .ok_or_else(|| bad(path, format!("its pieces split into others in more than {MAX_SPLITS} ways")))?;
     Ok(parts)
+}
+
+/// Checks that every piece has a score and a type.
+pub(super) fn check_lengths(path: &Path, vocab: &GgufVocab) -> Result<()> {
+    let (tokens, scores, types) = (vocab.tokens.len(), vocab.scores.len(), vocab.token_types.len());
+    if scores != tokens || types != tokens {
+        return Err(bad(path, format!("it has {tokens} pieces, but {scores} scores and {types} types")));
+    }
+    Ok(())
 }
 
 /// Every split of a piece into two pieces, the highest score first. Splits of the same piece are ordered as by the

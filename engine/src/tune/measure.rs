@@ -4,7 +4,7 @@ use web_time::Instant;
 
 use super::norms::NormBench;
 use super::products::ProductBench;
-use super::{Choice, SUBMIT_MS, fitting};
+use super::{Choice, SUBMIT_MS, none_if_out_of_memory};
 use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Step, StepRing};
 use crate::model::Kernels;
@@ -59,7 +59,7 @@ pub(super) async fn measure(
     let mut ring = StepRing::new(gpu).await?;
     let mut plans = Vec::new();
     for kernels in candidates {
-        plans.push(fitting(bench.plan(gpu, &mut ring, *kernels).await)?);
+        plans.push(none_if_out_of_memory(bench.plan(gpu, &mut ring, *kernels).await)?);
     }
     let fits: Vec<bool> = plans.iter().map(Option::is_some).collect();
     let plans: Vec<Option<Plan>> = plans.into_iter().map(Option::flatten).collect();

@@ -128,7 +128,7 @@ impl Tuning {
             let kernels = candidates.of_choice(choice, tuning.kernels);
             // A single candidate is not measured.
             if kernels.len() > 1 {
-                let measured = fitting(measure(gpu, format, choice, &kernels).await)?;
+                let measured = none_if_out_of_memory(measure(gpu, format, choice, &kernels).await)?;
                 all_fit &= measured.as_ref().is_some_and(|measured| measured.iter().all(Option::is_some));
                 tuning.choose(choice, &kernels, measured.unwrap_or_default());
             }
@@ -251,7 +251,7 @@ impl Candidates {
 }
 
 /// The value, or `None` if there was no memory for it.
-fn fitting<T>(result: Result<T>) -> Result<Option<T>> {
+fn none_if_out_of_memory<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Err(Error::OutOfMemory { what }) => {
             log::info!("no memory to measure in: {what}");
@@ -262,7 +262,7 @@ fn fitting<T>(result: Result<T>) -> Result<Option<T>> {
 }
 
 /// Fills a buffer with NaN, so that what another kernel left there cannot pass for a result.
-async fn spoil(gpu: &Gpu, buffer: &Buffer) -> Result<()> {
+async fn fill_with_nan(gpu: &Gpu, buffer: &Buffer) -> Result<()> {
     /// Bytes per write.
     const PART: u64 = 1 << 20;
     gpu.allocate(buffer).await?;
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(chosen(vec![Some(f64::INFINITY), None, Some(f64::INFINITY)]), Way::FLOAT_DECODE);
         assert_eq!(chosen(Vec::new()), Way::FLOAT_DECODE);
         let memory = || Error::OutOfMemory { what: "a test".into() };
-        assert!(matches!(fitting::<()>(Err(memory())), Ok(None)));
-        assert!(matches!(fitting::<()>(Err(Error::Cancelled)), Err(Error::Cancelled)));
+        assert!(matches!(none_if_out_of_memory::<()>(Err(memory())), Ok(None)));
+        assert!(matches!(none_if_out_of_memory::<()>(Err(Error::Cancelled)), Err(Error::Cancelled)));
     }
 }

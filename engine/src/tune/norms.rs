@@ -1,6 +1,6 @@
 //! Times the norms before gates and ups, in a separate dispatch or fused into their product.
 
-use super::{agree, fitting, spoil};
+use super::{agree, fill_with_nan, none_if_out_of_memory};
 use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
 use crate::load::NoiseRows;
@@ -60,7 +60,7 @@ impl NormBench {
         };
         bench.expected = bench.result(gpu, Kernels::FLOAT).await?;
         for _ in 1..Self::BYTES.div_ceil(bench.gate_ups[0].bytes()) {
-            let Some(matrix) = fitting(noise.matrix(gpu, 2 * Self::FFN_INNER).await)? else {
+            let Some(matrix) = none_if_out_of_memory(noise.matrix(gpu, 2 * Self::FFN_INNER).await)? else {
                 // The blocks that fit have to do. Without the last one there is room for what else is needed.
                 bench.gate_ups.truncate(1.max(bench.gate_ups.len() - 1));
                 break;
@@ -109,7 +109,7 @@ impl NormBench {
         let written =
             [&self.new_residual, &self.normed, &self.gates_ups, &self.ffn_inner, &self.out].map(Tensor::buffer);
         for buffer in written.into_iter().chain([self.int8.buffer(), self.ffn_inner_int8.buffer()]) {
-            spoil(gpu, buffer).await?;
+            fill_with_nan(gpu, buffer).await?;
         }
         gpu.run_segments(&mut ring, &plan, 0..plan.segments(), &Step::default()).await?;
         let residual = if inner.moved { &self.new_residual } else { &self.residual };

@@ -1,6 +1,6 @@
 //! Measures the time of products.
 
-use super::{SUBMIT_MS, agree, fitting, run_each, spoil};
+use super::{SUBMIT_MS, agree, fill_with_nan, none_if_out_of_memory, run_each};
 use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
 use crate::load::NoiseRows;
@@ -68,7 +68,7 @@ impl ProductBench {
         let layers = if mode == Mode::Prefill { 1 } else { bytes.div_ceil(layer_bytes) };
         'layers: for layer in 1..layers as usize {
             for (i, (weights, rows)) in noise.iter().enumerate() {
-                let Some(matrix) = fitting(weights.matrix(gpu, *rows).await)? else {
+                let Some(matrix) = none_if_out_of_memory(weights.matrix(gpu, *rows).await)? else {
                     // The layers that fit have to do. Without the last one there is room for what else is needed.
                     for product in &mut products {
                         product.weights.truncate(1.max(layer - 1));
@@ -139,8 +139,8 @@ impl ProductBench {
             }
         }
         for Product { int8, out, .. } in &self.products {
-            spoil(gpu, out.buffer()).await?;
-            spoil(gpu, int8.buffer()).await?;
+            fill_with_nan(gpu, out.buffer()).await?;
+            fill_with_nan(gpu, int8.buffer()).await?;
         }
         run_each(gpu, ring, &first, &self.step()).await?;
         for Product { out, expected, .. } in &self.products {

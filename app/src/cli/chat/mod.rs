@@ -137,7 +137,14 @@ impl Session {
         begin: impl FnOnce(&mut Conversation, &str) -> Option<lapidary_app::chats::Id>,
     ) -> Result<(), Failure> {
         let busy = Busy::new();
-        let ids = self.model.prompt(self.conversation.system(), turns)?;
+        // Another model may have turns, and /model loads it.
+        let ids = match self.model.prompt(self.conversation.system(), turns) {
+            Ok(ids) => ids,
+            Err(failure) => {
+                print_error(&format!("{}; /model loads another model", failure.message()));
+                return Ok(());
+            }
+        };
         let (sampling, name) = (self.model.sampling.clone(), self.model.name.clone());
         let session = match self.model.session(&busy) {
             Err(Failure::Interrupted) => return Ok(()),

@@ -31,6 +31,11 @@ impl ProgressBar {
         Self { label: label.into(), drawn: None, visible }
     }
 
+    /// Whether it is drawn at all: on a terminal that can move its cursor.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.visible
+    }
+
     /// Shows that `done` of `total` is done. Errors of the terminal are ignored.
     pub(crate) fn set(&mut self, done: u64, total: u64) {
         let percent = done.min(total).saturating_mul(100) / total.max(1);

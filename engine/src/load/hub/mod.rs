@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use config::{head_is_tied, stop_ids};
 
-use super::chat_template::{self, ChatTemplate};
+use super::chat_template;
 use super::folder::Folder;
 use super::safetensors::{Header, TensorInfo};
 use super::source::ModelFile;
@@ -52,7 +52,8 @@ pub(super) struct Model {
     pub(super) tokenizer: TokenizerSource,
     pub(super) tensors: Vec<(TensorId, Located)>,
     pub(super) files: Vec<ModelFile>,
-    pub(super) chat_template: ChatTemplate,
+    /// The text of its template for chats.
+    pub(super) chat_template: Option<String>,
 }
 
 /// Opens a folder that has a `config.json`.
@@ -115,7 +116,7 @@ fn check(
         located.push((id, tensors.locate(id, prefix, &config)?));
     }
     let files = tensors.files.into_iter().map(|(file, _)| file).collect();
-    Ok(Model { config, tokenizer, tensors: located, files, chat_template: ChatTemplate::Missing })
+    Ok(Model { config, tokenizer, tensors: located, files, chat_template: None })
 }
 
 fn name_of(id: TensorId, prefix: &str) -> String {
