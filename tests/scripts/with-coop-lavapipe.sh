@@ -7,6 +7,8 @@
 # names. It keeps the environment. So the script also serves as Cargo's runner:
 #   CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$PWD/tests/scripts/with-coop-lavapipe.sh cargo test --release
 #
+# The root also has Mesa's drivers for GPUs and its DRM shims, which with-fake-gpu.sh uses.
+#
 # Needs Debian and its root user. The first call makes the chroot in $COOP_ROOT, by default ~/.cache/lapidary/coop-lavapipe.
 # It takes 580 MB and half a minute.
 set -euo pipefail
@@ -36,7 +38,7 @@ make_root() {
     mkdir -p "$(dirname "$root")"
     trap 'rm -rf "$new"' EXIT
     # Older versions of debootstrap have no script for forky. The script for sid works.
-    debootstrap --variant=minbase --include=libvulkan1,mesa-vulkan-drivers \
+    debootstrap --variant=minbase --include=libvulkan1,mesa-vulkan-drivers,mesa-drm-shim \
         forky "$new" "$mirror" /usr/share/debootstrap/scripts/sid >"$root.log" 2>&1 || {
         tail -n 20 "$root.log" >&2
         say "debootstrap failed"
@@ -94,5 +96,5 @@ if [ "$(id -u)" -ne 0 ] || ! is_debian; then
     say "with-coop-lavapipe.sh needs Debian and its root user"
     exit 1
 fi
-[ -e "$root/usr/share/vulkan/icd.d" ] || make_root
+[ -e "$root/usr/lib/x86_64-linux-gnu/libnouveau_noop_drm_shim.so" ] || make_root
 exec unshare --mount --propagation private "$self" --inside "$@"

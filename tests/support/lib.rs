@@ -1,5 +1,7 @@
 //! Devices, data and comparisons that the tests share.
 
+mod recorded;
+
 use std::sync::OnceLock;
 
 use lapidary_engine::gpu::{Buffer, DeviceOptions, Recording, Step, StepRing, Tensor};
@@ -10,6 +12,7 @@ use lapidary_engine::{Gpu, Sampling, Session};
 
 /// Blocks on a future of the engine.
 pub use pollster::block_on;
+pub use recorded::{PipelineKey, recorded_pipelines};
 
 /// The devices on which every kernel is tested: with all of the adapter's features or with WebGPU's limits, with and
 /// without bounds checks, and with the kernels for GPUs. `LAPIDARY_HARDWARE_KERNELS=1` chooses one that is like a GPU, without
