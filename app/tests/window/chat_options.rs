@@ -96,6 +96,8 @@ fn a_chat_is_saved_as_a_preset() {
 #[test]
 fn a_chat_with_its_own_model_loads_it_before_it_is_answered() {
     let mut window = Window::new();
+    // Titles would take the scripted replies.
+    window.harness.state_mut().state.settings.model_titles = false;
     window.exchange("Of the guide", "Yes");
     window.key(Modifiers::COMMAND, Key::N);
     window.harness.state_mut().state.set_chat_model(Some(Some(Path::new("/models/own.gguf"))));
