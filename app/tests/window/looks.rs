@@ -70,6 +70,9 @@ fn screenshots_match() {
         return;
     }
     let mut window = Window::new();
+    // A cursor that blinks is not in every picture.
+    window.harness.state_mut().state.settings.reduced_motion = true;
+    window.settle();
     window.harness.snapshot("empty");
     window.exchange("How do I open a model?", TALK);
     window.until("the code has its colours", |app| !app.is_highlighting());
