@@ -145,6 +145,8 @@ fn agree(plan: &Plan, accept: bool) -> Result<(), Failure> {
     }
     let mut out = io::stderr().lock();
     let _ = write!(out, "{}\n\nDo you accept them? [y/N] ", terms::SUMMARY).and_then(|()| out.flush());
+    // Ctrl-C writes to standard error from another thread, and would wait for the lock.
+    drop(out);
     let mut line = String::new();
     let _ = io::stdin().lock().read_line(&mut line);
     answer(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))

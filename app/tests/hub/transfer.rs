@@ -270,6 +270,9 @@ fn stopping_does_not_wait_for_a_silent_server() {
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
+const INDEX: &[u8] =
+    br#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
+
 #[test]
 fn several_files_make_a_folder_with_everything_that_loads() {
     let server = Server::new();
@@ -279,7 +282,7 @@ fn several_files_make_a_folder_with_everything_that_loads() {
         ("tokenizer.json", b"{\"a\":1}", true),
         ("model-00001-of-00002.safetensors", b"one", true),
         ("model-00002-of-00002.safetensors", b"", false),
-        ("model.safetensors.index.json", b"{\"weight_map\":{}}", false),
+        ("model.safetensors.index.json", INDEX, false),
         ("pytorch_model.bin", b"not wanted", true),
         ("../../../escape.json", b"unsafe", false),
     ] {
