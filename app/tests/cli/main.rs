@@ -4,6 +4,9 @@
 mod chat;
 mod chats;
 mod commands;
+#[cfg(target_os = "linux")]
+#[path = "../shared/display.rs"]
+mod display;
 mod models;
 #[cfg(target_os = "linux")]
 mod second_start;

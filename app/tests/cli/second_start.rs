@@ -1,45 +1,23 @@
 //! A second start of the window, as two real processes on a virtual display.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use lapidary_app::data_folder::Lock;
 use lapidary_app::handover::{HandedOver, hand_over};
 use serde_json::Value;
 
+use crate::display::Display;
 use crate::{guide, lapidary};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A virtual display and its name.
-struct Display(Child, String);
-
 impl Display {
-    fn open() -> Option<Self> {
-        let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let mut number = String::new();
-        BufReader::new(server.stdout.take()?).read_line(&mut number).ok()?;
-        Some(Self(server, format!(":{}", number.trim())))
-    }
-
     fn start(&self, arguments: &[&str], home: &Path) -> Window {
         let mut command = lapidary(arguments);
-        command.env("DISPLAY", &self.1).env("XDG_DATA_HOME", home).stdout(Stdio::null());
+        command.env("DISPLAY", &self.name).env("XDG_DATA_HOME", home).stdout(Stdio::null());
         Window(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -73,7 +51,7 @@ fn default_model(home: &Path) -> String {
 
 #[test]
 fn a_second_start_hands_its_model_to_the_open_window() {
-    let Some(display) = Display::open() else {
+    let Some(display) = Display::open("800x600") else {
         assert!(std::env::var_os("CI").is_none(), "Xvfb is missing");
         eprintln!("Xvfb is missing, so a second start is not tested");
         return;
@@ -106,7 +84,7 @@ fn a_second_start_hands_its_model_to_the_open_window() {
 
 #[test]
 fn a_window_beside_a_chat_in_a_terminal_stays_open_and_explains() {
-    let Some(display) = Display::open() else {
+    let Some(display) = Display::open("800x600") else {
         assert!(std::env::var_os("CI").is_none(), "Xvfb is missing");
         return;
     };

@@ -1,7 +1,7 @@
 //! Files come whole, whatever happens on the way.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lapidary_app::hub::{Cache, Client, HubError, HubSettings, Phase, Plan, Reference, Stop, find, plan_first};
@@ -30,6 +30,13 @@ fn pull(server: &Server, cache: &Cache) -> Result<Vec<u8>, HubError> {
     let plan = Plan::new(&client, &reference())?;
     let path = plan.run(&client, cache, &mut |_| {})?;
     Ok(fs::read(path).unwrap())
+}
+
+/// Where the plan's first file is kept until it is whole. Makes the folder.
+fn part_file(cache: &Cache, plan: &Plan) -> PathBuf {
+    let blobs = cache.root().join("models--someone--gemma-tiny-GGUF/blobs");
+    fs::create_dir_all(&blobs).unwrap();
+    blobs.join(format!("{}.incomplete", plan.files[0].hash.digits()))
 }
 
 /// Asserts that the folder holds one blob and nothing half done.
@@ -138,15 +145,13 @@ fn a_part_of_other_content_is_thrown_away() {
     let cache = Cache::new(folder.path());
     let client = server.client(&cache, None);
     let plan = Plan::new(&client, &reference()).unwrap();
-    let blobs = folder.path().join("models--someone--gemma-tiny-GGUF/blobs");
-    fs::create_dir_all(&blobs).unwrap();
-    let part = blobs.join(format!("{}.incomplete", plan.files[0].hash.digits()));
+    let part = part_file(&cache, &plan);
     // As long as a part, as long as the whole, and longer.
     for len in [1000, 200_000, 300_000] {
         fs::write(&part, noise(len, 99)).unwrap();
         assert_eq!(pull(&server, &cache).unwrap(), content, "{len}");
-        fs::remove_dir_all(folder.path().join("models--someone--gemma-tiny-GGUF/snapshots")).unwrap();
-        fs::remove_file(blobs.join(plan.files[0].hash.digits())).unwrap();
+        fs::remove_dir_all(cache.root().join("models--someone--gemma-tiny-GGUF/snapshots")).unwrap();
+        fs::remove_file(part.with_extension("")).unwrap();
     }
 }
 
@@ -157,9 +162,7 @@ fn a_part_is_completed_from_where_it_ends() {
     let cache = Cache::new(folder.path());
     let client = server.client(&cache, None);
     let plan = Plan::new(&client, &reference()).unwrap();
-    let blobs = folder.path().join("models--someone--gemma-tiny-GGUF/blobs");
-    fs::create_dir_all(&blobs).unwrap();
-    fs::write(blobs.join(format!("{}.incomplete", plan.files[0].hash.digits())), &content[..150_000]).unwrap();
+    fs::write(part_file(&cache, &plan), &content[..150_000]).unwrap();
     assert_eq!(plan.present(&cache), 150_000);
     assert_eq!(pull(&server, &cache).unwrap(), content);
     assert_eq!(server.state().sent, 50_000);

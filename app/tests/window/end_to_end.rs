@@ -1,12 +1,13 @@
 //! The real program with the guide, in a real window on a virtual display, with simulated keys.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lapidary_app::chats::{Message, Role, Status, Store, StoreEvent};
+
+use crate::display::Display;
 
 /// The timeout of every wait. A cold start on a busy machine compiles shaders.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -16,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// With `LAPIDARY_SCREENSHOT=FILE` it also takes a screenshot, for the README.
 #[test]
 fn a_question_is_answered_and_found_again() {
-    let Some(display) = Display::open() else {
+    let Some(display) = open_display() else {
         assert!(std::env::var_os("CI").is_none(), "Xvfb and xdotool are missing");
         eprintln!("Xvfb and xdotool are missing, so the end-to-end test is skipped");
         return;
@@ -65,6 +66,12 @@ fn a_question_is_answered_and_found_again() {
     assert_eq!(wait_for("all is saved", || answered(&chats, 2)), all);
 }
 
+/// `None` where Xvfb or xdotool is missing.
+fn open_display() -> Option<Display> {
+    Command::new("xdotool").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+    Display::open("1080x760")
+}
+
 /// The messages of the only chat, once it has this number of complete replies.
 fn answered(path: &Path, replies: usize) -> Option<Vec<Message>> {
     if !path.exists() {
@@ -92,28 +99,7 @@ fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A virtual display.
-struct Display {
-    server: Child,
-    name: String,
-}
-
 impl Display {
-    fn open() -> Option<Self> {
-        Command::new("xdotool").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
-        // The server prints the number of a free display. `-noreset` keeps it from restarting when its last client leaves,
-        // because it accepts no client meanwhile.
-        let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1080x760x24", "-nolisten", "tcp", "-noreset"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let mut number = String::new();
-        BufReader::new(server.stdout.take()?).read_line(&mut number).ok()?;
-        Some(Self { server, name: format!(":{}", number.trim()) })
-    }
-
     fn spawn(&self, data: &Path) -> Child {
         Command::new(PathBuf::from(env!("CARGO_BIN_EXE_lapidary")))
             .env("DISPLAY", &self.name)
@@ -166,12 +152,5 @@ impl Display {
     fn xdotool(&self, arguments: &[&str]) -> String {
         let output = Command::new("xdotool").args(arguments).env("DISPLAY", &self.name).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
     }
 }

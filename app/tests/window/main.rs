@@ -3,6 +3,8 @@
 mod attachments;
 mod chat_options;
 mod crash;
+#[path = "../shared/display.rs"]
+mod display;
 mod end_to_end;
 mod failures;
 mod files;

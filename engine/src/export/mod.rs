@@ -16,6 +16,7 @@ use part::Part;
 
 use crate::engine::Progress;
 use crate::error::{Error, Result};
+use crate::load::gguf::DEFAULT_ALIGNMENT;
 use crate::load::{ModelFiles, TensorId, TensorView};
 use crate::quant::WeightFormat;
 use crate::tokenizer::gguf_vocab;
@@ -113,7 +114,7 @@ impl GgufWriter<'_> {
     }
 
     fn pad(&mut self) -> Result<()> {
-        let padding = self.written.next_multiple_of(tables::ALIGNMENT) - self.written;
+        let padding = self.written.next_multiple_of(DEFAULT_ALIGNMENT) - self.written;
         self.write(&vec![0; padding as usize])
     }
 

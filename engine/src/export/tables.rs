@@ -1,14 +1,12 @@
 //! The two tables at the start of a GGUF file: metadata, and tensors.
 
 use crate::config::{Config, query_scale};
-use crate::load::gguf::kind_of;
+use crate::load::gguf::{DEFAULT_ALIGNMENT, MAGIC, kind, kind_of};
 use crate::load::{GgufVocab, TensorId};
 use crate::quant::WeightFormat;
 
 use super::Recipe;
 
-/// Tensors start at multiples of this.
-pub(super) const ALIGNMENT: u64 = 32;
 /// The version of the blocks of quantised formats.
 const QUANTIZATION_VERSION: u32 = 2;
 
@@ -17,16 +15,6 @@ const QUANTIZATION_VERSION: u32 = 2;
 struct Keys {
     count: u64,
     bytes: Vec<u8>,
-}
-
-/// The types of values, as GGUF numbers them.
-mod kind {
-    pub(super) const U32: u32 = 4;
-    pub(super) const I32: u32 = 5;
-    pub(super) const F32: u32 = 6;
-    pub(super) const BOOL: u32 = 7;
-    pub(super) const STRING: u32 = 8;
-    pub(super) const ARRAY: u32 = 9;
 }
 
 impl Keys {
@@ -83,7 +71,7 @@ pub(super) fn tables(name: &str, config: &Config, recipe: Recipe, vocab: Option<
     vocabulary(&mut keys, config, vocab);
 
     let ids = TensorId::all(config);
-    let mut bytes = b"GGUF".to_vec();
+    let mut bytes = MAGIC.to_vec();
     bytes.extend(3u32.to_le_bytes());
     bytes.extend((ids.len() as u64).to_le_bytes());
     bytes.extend(keys.count.to_le_bytes());
@@ -101,7 +89,7 @@ pub(super) fn tables(name: &str, config: &Config, recipe: Recipe, vocab: Option<
         bytes.extend(u64::to_le_bytes(offset));
         offset += padded_bytes(format, [rows, cols]);
     }
-    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
+    bytes.resize(bytes.len().next_multiple_of(DEFAULT_ALIGNMENT as usize), 0);
     bytes
 }
 
@@ -109,7 +97,7 @@ pub(super) fn tables(name: &str, config: &Config, recipe: Recipe, vocab: Option<
 pub(super) fn padded_bytes(format: WeightFormat, [rows, cols]: [usize; 2]) -> u64 {
     // Recipes choose formats whose blocks fit the columns.
     let row = format.row_bytes(cols).unwrap_or(0) as u64;
-    (rows as u64 * row).next_multiple_of(ALIGNMENT)
+    (rows as u64 * row).next_multiple_of(DEFAULT_ALIGNMENT)
 }
 
 fn model(keys: &mut Keys, config: &Config) {

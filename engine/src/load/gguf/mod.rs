@@ -13,6 +13,7 @@ mod vocab;
 use std::ops::Range;
 use std::path::Path;
 
+pub(crate) use metadata::kind;
 pub use metadata::{Metadata, Value};
 pub use tensors::TensorInfo;
 pub(crate) use tensors::kind_of;
@@ -30,9 +31,9 @@ use crate::quant::WeightFormat;
 pub(super) use split::{SplitName, map_parts};
 
 /// The first bytes of every GGUF file.
-const MAGIC: &[u8; 4] = b"GGUF";
+pub(crate) const MAGIC: &[u8; 4] = b"GGUF";
 /// Tensors start at multiples of this where the file does not say otherwise.
-const DEFAULT_ALIGNMENT: u64 = 32;
+pub(crate) const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// A GGUF model, opened and checked.
 pub(super) struct Gguf {
