@@ -1,0 +1,218 @@
+//! What replies hold.
+
+use lapidary_engine::Sampling;
+use lapidary_engine::template::{Role, Turn, render};
+use serde_json::{Value, json};
+
+use crate::{Running, engine, question};
+
+const QUESTION: &str = "How do I open a model?";
+
+/// The prompt's tokens and the reply that the engine gives without a server.
+fn expected(text: &str) -> (Vec<u32>, String) {
+    let turns = [Turn { role: Role::User, text: text.into() }];
+    let prompt = render(engine().tokenizer().unwrap(), None, &turns).unwrap();
+    let mut chat = engine().chat();
+    let mut reply = chat.send(text, &Sampling::greedy()).unwrap();
+    let mut all = String::new();
+    while let Some(piece) = reply.next_blocking().unwrap() {
+        all += &piece;
+    }
+    (prompt, all)
+}
+
+/// A body with these fields too.
+fn with(mut body: Value, fields: Value) -> Value {
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+#[test]
+fn a_chat_gets_the_engines_reply_with_its_tokens_counted() {
+    let server = Running::new();
+    let (prompt, text) = expected(QUESTION);
+    let reply = server.post("/v1/chat/completions", &question(QUESTION)).json();
+    assert_eq!(reply["object"], "chat.completion");
+    assert_eq!(reply["model"], "guide");
+    assert!(reply["id"].as_str().unwrap().starts_with("chatcmpl-"));
+    let choice = &reply["choices"][0];
+    assert_eq!(choice["message"], json!({"role": "assistant", "content": text, "refusal": null}));
+    assert_eq!(choice["finish_reason"], "stop");
+    let usage = &reply["usage"];
+    assert_eq!(usage["prompt_tokens"], prompt.len());
+    let tokens = usage["completion_tokens"].as_u64().unwrap();
+    assert!(tokens > 1 && tokens < text.len() as u64);
+    assert_eq!(usage["total_tokens"], prompt.len() as u64 + tokens);
+    // The second time the prompt is in the cache but for its last token.
+    let again = server.post("/v1/chat/completions", &question(QUESTION)).json();
+    assert_eq!(again["choices"], reply["choices"]);
+    assert_eq!(again["usage"]["prompt_tokens_details"]["cached_tokens"], prompt.len() - 1);
+}
+
+#[test]
+fn a_stream_has_the_same_text_in_pieces() {
+    let server = Running::new();
+    let (prompt, text) = expected(QUESTION);
+    let body = with(question(QUESTION), json!({"stream": true, "stream_options": {"include_usage": true}}));
+    let events = server.post("/v1/chat/completions", &body).events();
+    let (usage, events) = events.split_last().unwrap();
+    assert_eq!(usage["choices"], json!([]));
+    assert_eq!(usage["usage"]["prompt_tokens"], prompt.len());
+    assert!(events.iter().all(|event| event["object"] == "chat.completion.chunk" && event["usage"].is_null()));
+    assert_eq!(events[0]["choices"][0]["delta"], json!({"role": "assistant", "content": ""}));
+    let last = &events[events.len() - 1]["choices"][0];
+    assert_eq!((&last["finish_reason"], &last["delta"]), (&json!("stop"), &json!({})));
+    let pieces: Vec<&str> =
+        events.iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str()).collect();
+    assert!(pieces.len() > 5);
+    assert_eq!(pieces.concat(), text);
+}
+
+#[test]
+fn a_stop_string_ends_the_reply_before_itself() {
+    let server = Running::new();
+    let (_, text) = expected(QUESTION);
+    // It begins and ends within tokens.
+    let middle = text.char_indices().nth(text.chars().count() / 2).unwrap().0;
+    let end = text[middle..].char_indices().nth(12).unwrap().0 + middle;
+    let stop = &text[middle..end];
+    let before = &text[..text.find(stop).unwrap()];
+    let body = with(question(QUESTION), json!({"stop": ["never said", stop]}));
+    let reply = server.post("/v1/chat/completions", &body).json();
+    assert_eq!(reply["choices"][0]["message"]["content"], before);
+    assert_eq!(reply["choices"][0]["finish_reason"], "stop");
+    let events = server.post("/v1/chat/completions", &with(body, json!({"stream": true}))).events();
+    let pieces = events.iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str());
+    assert_eq!(pieces.collect::<String>(), before);
+}
+
+#[test]
+fn equal_seeds_give_equal_replies_and_each_of_several_has_its_own() {
+    let server = Running::new();
+    let ask = |fields: Value| {
+        let fields = with(json!({"temperature": 2.0, "top_k": 0, "top_p": 1.0, "max_tokens": 24}), fields);
+        let reply = server.post("/v1/chat/completions", &with(question("Hello"), fields)).json();
+        let choices = reply["choices"].as_array().unwrap().clone();
+        choices.iter().map(|choice| choice["message"]["content"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let two = ask(json!({"seed": 7, "n": 2}));
+    assert_eq!(two.len(), 2);
+    assert_ne!(two[0], two[1]);
+    assert_eq!(ask(json!({"seed": 7}))[0], two[0]);
+    assert_eq!(ask(json!({"seed": 8}))[0], two[1]);
+}
+
+#[test]
+fn completions_take_texts_and_token_ids() {
+    let server = Running::new();
+    let ids = engine().tokenizer().unwrap().encode("The guide").unwrap();
+    let ids = [vec![engine().tokenizer().unwrap().bos_id()], ids].concat();
+    let ask = |prompt: Value| {
+        let reply = server.post("/v1/completions", &json!({"prompt": prompt, "max_tokens": 8})).json();
+        let choices = reply["choices"].as_array().unwrap().clone();
+        assert_eq!(reply["object"], "text_completion");
+        assert!(choices.iter().enumerate().all(|(index, choice)| choice["index"] == index));
+        choices.iter().map(|choice| choice["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let text = ask(json!("The guide"));
+    assert_eq!(text.len(), 1);
+    assert_eq!(ask(json!(ids)), text);
+    assert_eq!(ask(json!([ids])), text);
+    let both = ask(json!(["A model", "The guide"]));
+    assert_eq!(both.len(), 2);
+    assert_eq!(both[1], text[0]);
+    let limited = server.post("/v1/completions", &json!({"prompt": "A", "max_tokens": 1, "ignore_eos": true})).json();
+    assert_eq!(limited["choices"][0]["finish_reason"], "length");
+    assert_eq!(limited["usage"]["completion_tokens"], 1);
+}
+
+#[test]
+fn an_echo_has_the_log_probabilities_of_the_prompt() {
+    let server = Running::new();
+    let prompt = "Lapidary runs Gemma";
+    let body = json!({"prompt": prompt, "max_tokens": 1, "logprobs": 3, "echo": true, "ignore_eos": true});
+    let reply = server.post("/v1/completions", &body).json();
+    let choice = &reply["choices"][0];
+    assert!(choice["text"].as_str().unwrap().starts_with(prompt), "{choice}");
+    let numbers = choice["logprobs"]["token_logprobs"].as_array().unwrap();
+    let tokenizer = engine().tokenizer().unwrap();
+    let ids = [vec![tokenizer.bos_id()], tokenizer.encode(prompt).unwrap()].concat();
+    assert_eq!(numbers.len(), ids.len() + 1);
+    assert!(numbers[0].is_null() && choice["logprobs"]["top_logprobs"][0].is_null());
+    let mut session = engine().session_blocking().unwrap();
+    session
+        .logits_blocking(&ids, 0, |position, logits| {
+            let Some(next) = ids.get(position + 1) else { return true };
+            let sum: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
+            let logprob = f64::from(logits[*next as usize]) - sum.ln();
+            let served = numbers[position + 1].as_f64().unwrap();
+            assert!((served - logprob).abs() < 1e-6, "{served} and {logprob} at {position}");
+            true
+        })
+        .unwrap();
+    // Greedily, the token chosen is the most probable one.
+    let last = numbers[ids.len()].as_f64().unwrap();
+    let top = choice["logprobs"]["top_logprobs"][ids.len()].as_object().unwrap();
+    assert_eq!(top.len(), 3);
+    assert!(top.values().all(|other| other.as_f64().unwrap() <= last));
+    let nothing = json!({"prompt": prompt, "max_tokens": 0, "echo": true, "logprobs": 0});
+    let reply = server.post("/v1/completions", &nothing).json();
+    assert_eq!(reply["choices"][0]["text"], prompt);
+    assert_eq!(reply["choices"][0]["logprobs"]["tokens"].as_array().unwrap().len(), ids.len());
+}
+
+#[test]
+fn log_probabilities_of_a_chat_spell_the_reply() {
+    let server = Running::new();
+    let body = with(question(QUESTION), json!({"logprobs": true, "top_logprobs": 2}));
+    let reply = server.post("/v1/chat/completions", &body).json();
+    let choice = &reply["choices"][0];
+    let content = choice["logprobs"]["content"].as_array().unwrap();
+    let bytes = content.iter().flat_map(|token| token["bytes"].as_array().unwrap().clone());
+    let bytes: Vec<u8> = bytes.map(|byte| byte.as_u64().unwrap() as u8).collect();
+    assert_eq!(
+        String::from_utf8(bytes).unwrap().trim_start(),
+        choice["message"]["content"].as_str().unwrap().trim_start()
+    );
+    assert!(content.iter().all(|token| token["top_logprobs"].as_array().unwrap().len() == 2));
+    assert!(content.iter().all(|token| token["logprob"].as_f64().unwrap() <= 0.0));
+}
+
+#[test]
+fn system_messages_are_put_before_the_question() {
+    let server = Running::new();
+    let chat = |messages: Value| server.post("/tokenize", &json!({"messages": messages})).json();
+    let folded = chat(json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]));
+    let written = chat(json!([{"role": "user", "content": "Be brief.\n\nHello"}]));
+    assert_eq!(folded["tokens"], written["tokens"]);
+}
+
+#[test]
+fn tokens_become_the_same_text_again() {
+    let server = Running::new();
+    let text = "Grüße, <start_of_turn> & 你好";
+    let tokens = server.post("/tokenize", &json!({"prompt": text, "add_special_tokens": false})).json();
+    let ids = engine().tokenizer().unwrap().encode(text).unwrap();
+    assert_eq!(tokens["tokens"], json!(ids));
+    assert_eq!(tokens["count"], ids.len());
+    assert_eq!(server.post("/detokenize", &json!({"tokens": ids})).json()["prompt"], text);
+    let with_bos = server.post("/tokenize", &json!({"prompt": text})).json();
+    assert_eq!(with_bos["tokens"][0], engine().tokenizer().unwrap().bos_id());
+}
+
+#[test]
+fn the_model_is_listed_and_the_numbers_are_counted() {
+    let server = Running::new();
+    let models = server.get("/v1/models").json();
+    assert_eq!(models["data"][0]["id"], "guide");
+    assert_eq!(server.get("/v1/models/guide").json(), models["data"][0]);
+    assert_eq!(server.get("/health").json(), json!({"status": "ok"}));
+    let reply = server.post("/v1/completions", &json!({"prompt": "A", "max_tokens": 5, "ignore_eos": true})).json();
+    assert_eq!(reply["usage"]["completion_tokens"], 5);
+    assert_eq!(server.metric("lapidary_reply_tokens_total"), 5);
+    assert_eq!(server.metric("lapidary_replies_total"), 1);
+    let line = "lapidary_http_requests_total{path=\"/v1/completions\",status=\"200\"} 1";
+    assert!(server.get("/metrics").body.contains(line));
+}
