@@ -29,8 +29,10 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
         model: model_id(named, &files),
         sampling: SamplingFlags::default().to_engine(&files),
         api_key,
-        cors_origins: arguments.cors_origin.clone(),
+        allowed_origins: arguments.allow_origin.clone(),
         allowed_hosts: arguments.allow_host.clone(),
+        parallel: arguments.parallel,
+        cache_tokens: arguments.cache_tokens,
         queue: arguments.queue,
     };
     let (model, has_key) = (options.model.clone(), options.api_key.is_some());

@@ -1,6 +1,7 @@
 //! Writes replies as OpenAI's API has them.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -20,93 +21,90 @@ pub(super) fn now() -> u64 {
 pub(super) struct Answer {
     pub(super) kind: Kind,
     pub(super) include_usage: bool,
+    pub(super) choices: usize,
+    /// Whether the request wants log-probabilities.
+    logprobs: bool,
+    prompt_tokens: usize,
     id: String,
     created: u64,
-    model: String,
-    n: usize,
-    prompt_tokens: Vec<usize>,
-    /// The text of each prompt, if the request wants it repeated.
-    echo: Option<Vec<String>>,
-}
-
-/// Tokens that a request took.
-#[derive(Default)]
-pub(super) struct Usage {
-    reply: usize,
-    cached: usize,
+    offer: Arc<Offer>,
 }
 
 impl Answer {
-    pub(super) fn new(offer: &Offer, request: &Request) -> Result<Self, ApiError> {
+    pub(super) fn new(offer: Arc<Offer>, request: &Request) -> Self {
         let prefix = if request.kind == Kind::Chat { "chatcmpl" } else { "cmpl" };
-        let echo = |prompt: &Vec<u32>| {
-            // As it was written: without the <bos> that was put before it.
-            let text = prompt.strip_prefix(&[offer.tokenizer.bos_id()]).unwrap_or(prompt);
-            offer.tokenizer.decode(text)
-        };
-        let echo = request.echo.then(|| request.prompts.iter().map(echo).collect::<Result<Vec<_>, _>>()).transpose()?;
-        Ok(Self {
+        Self {
             kind: request.kind,
             include_usage: request.include_usage,
+            choices: request.choices(),
+            logprobs: request.logprobs.is_some(),
+            prompt_tokens: request.prompts.iter().map(Vec::len).sum(),
             // A new hasher has random keys.
             id: format!("{prefix}-{:016x}", RandomState::new().build_hasher().finish()),
             created: now(),
-            model: offer.id.clone(),
-            n: request.n,
-            prompt_tokens: request.prompts.iter().map(Vec::len).collect(),
-            echo,
-        })
-    }
-
-    /// How many replies the answer has.
-    pub(super) fn choices(&self) -> usize {
-        self.prompt_tokens.len() * self.n
-    }
-
-    /// The prompt's text, to put before a reply.
-    pub(super) fn echo(&self, choice: usize) -> &str {
-        self.echo.as_ref().map_or("", |texts| &texts[choice / self.n])
-    }
-
-    /// Adds what a reply took.
-    pub(super) fn add(&self, usage: &mut Usage, choice: usize, end: &End) {
-        usage.reply += end.tokens;
-        // Further replies to a prompt find all of it in the cache.
-        if choice.is_multiple_of(self.n) {
-            usage.cached += end.cached;
+            offer,
         }
     }
 
-    pub(super) fn usage(&self, usage: &Usage) -> Value {
-        let prompt: usize = self.prompt_tokens.iter().sum();
+    /// The numbers of tokens, where the replies have this many.
+    pub(super) fn usage(&self, reply_tokens: usize) -> Value {
         json!({
-            "prompt_tokens": prompt,
-            "completion_tokens": usage.reply,
-            "total_tokens": prompt + usage.reply,
-            "prompt_tokens_details": {"cached_tokens": usage.cached},
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": reply_tokens,
+            "total_tokens": self.prompt_tokens + reply_tokens,
         })
     }
 
     /// An object of the answer with these choices.
     pub(super) fn object(&self, name: &str, choices: Vec<Value>) -> Value {
-        json!({"id": self.id, "object": name, "created": self.created, "model": self.model, "choices": choices})
+        json!({"id": self.id, "object": name, "created": self.created, "model": self.offer.id, "choices": choices})
     }
+
+    /// The `logprobs` of a choice. `offset` is the number of characters before these tokens, and grows by theirs.
+    pub(super) fn logprobs(&self, tokens: &[TokenLogprob], offset: &mut usize) -> Value {
+        match self.kind {
+            _ if !self.logprobs => Value::Null,
+            Kind::Chat => chat_json(&self.offer.tokenizer, tokens),
+            Kind::Completion => completion_json(&self.offer.tokenizer, tokens, offset),
+        }
+    }
+
+    fn full_choice(&self, index: usize, choice: &Collected, end: End) -> Value {
+        let logprobs = self.logprobs(&choice.logprobs, &mut 0);
+        if self.kind == Kind::Chat {
+            let message = json!({"role": "assistant", "content": choice.text, "refusal": null});
+            json!({"index": index, "message": message, "logprobs": logprobs, "finish_reason": end.finish})
+        } else {
+            json!({"index": index, "text": choice.text, "logprobs": logprobs, "finish_reason": end.finish})
+        }
+    }
+}
+
+/// What came of a reply so far.
+#[derive(Default)]
+struct Collected {
+    text: String,
+    logprobs: Vec<TokenLogprob>,
 }
 
 /// Waits for all replies of a request and returns them as one object.
 ///
 /// # Errors
 /// That of the engine, or 500 if it ends before the replies.
-pub(super) async fn collect(offer: &Offer, answer: &Answer, mut events: Receiver<Event>) -> Result<Value, ApiError> {
-    let mut texts: Vec<String> = (0..answer.choices()).map(|choice| answer.echo(choice).to_owned()).collect();
-    let mut choices = Vec::new();
-    let mut usage = Usage::default();
-    while choices.len() < answer.choices() {
+pub(super) async fn collect(answer: &Answer, mut events: Receiver<Event>) -> Result<Value, ApiError> {
+    let mut replies: Vec<Collected> = (0..answer.choices).map(|_| Collected::default()).collect();
+    let mut choices = vec![Value::Null; answer.choices];
+    let (mut ended, mut tokens) = (0, 0);
+    while ended < answer.choices {
         match events.recv().await {
-            Some(Event::Text { choice, text }) => texts[choice].push_str(&text),
+            Some(Event::Piece { choice, text, logprobs }) => {
+                replies[choice].text.push_str(&text);
+                replies[choice].logprobs.extend(logprobs);
+            }
             Some(Event::Ended { choice, end }) => {
-                answer.add(&mut usage, choice, &end);
-                choices.push(full_choice(offer, answer, choice, std::mem::take(&mut texts[choice]), &end));
+                choices[choice] = answer.full_choice(choice, &std::mem::take(&mut replies[choice]), end);
+                tokens += end.tokens;
+                ended += 1;
             }
             Some(Event::Failed(error)) => return Err(error),
             None => return Err(ApiError::no_engine()),
@@ -114,26 +112,6 @@ pub(super) async fn collect(offer: &Offer, answer: &Answer, mut events: Receiver
     }
     let name = if answer.kind == Kind::Chat { "chat.completion" } else { "text_completion" };
     let mut object = answer.object(name, choices);
-    object["usage"] = answer.usage(&usage);
+    object["usage"] = answer.usage(tokens);
     Ok(object)
-}
-
-fn full_choice(offer: &Offer, answer: &Answer, choice: usize, text: String, end: &End) -> Value {
-    let tokenizer = &offer.tokenizer;
-    if answer.kind == Kind::Chat {
-        // The end of the turn is no part of the message.
-        let shown = |list: &[TokenLogprob]| match list.split_last() {
-            Some((last, rest)) if ends(offer, last) => chat_json(tokenizer, rest),
-            _ => chat_json(tokenizer, list),
-        };
-        let message = json!({"role": "assistant", "content": text, "refusal": null});
-        let logprobs = end.logprobs.as_deref().map(shown);
-        return json!({"index": choice, "message": message, "logprobs": logprobs, "finish_reason": end.finish});
-    }
-    let logprobs = end.logprobs.as_deref().map(|list| completion_json(tokenizer, list));
-    json!({"index": choice, "text": text, "logprobs": logprobs, "finish_reason": end.finish})
-}
-
-fn ends(offer: &Offer, token: &TokenLogprob) -> bool {
-    offer.engine.stop_ids().contains(&token.id)
 }

@@ -28,6 +28,8 @@ pub(super) const MAX_CHOICES: usize = 128;
 pub(super) const MAX_N: u64 = 16;
 /// The most alternatives per position.
 pub(super) const MAX_LOGPROBS: u64 = 20;
+/// The most log-probabilities per position of all replies to a request.
+pub(super) const MAX_SCORES: usize = 256;
 /// The most stop strings.
 pub(super) const MAX_STOPS: usize = 16;
 /// The most bytes of a stop string.

@@ -51,7 +51,7 @@ impl Guard {
             let same = origin.as_bytes().eq_ignore_ascii_case(same.as_bytes());
             if !same && !self.allows(origin) {
                 let message =
-                    "web pages of this origin may not use the server; start it with --cors-origin to allow one";
+                    "web pages of this origin may not use the server; start it with --allow-origin to allow one";
                 return Err(ApiError::new(StatusCode::FORBIDDEN, "unknown_origin", message));
             }
         }

@@ -3,6 +3,8 @@
 use lapidary_engine::tokenizer::Tokenizer;
 use serde_json::{Map, Value, json};
 
+use super::one_at_a_time::TokenLogprobs;
+
 /// A token with its natural log-probability and the most probable tokens in its place.
 pub(super) struct TokenLogprob {
     pub(super) id: u32,
@@ -13,6 +15,12 @@ pub(super) struct TokenLogprob {
 }
 
 impl TokenLogprob {
+    /// A token that the engine has scored.
+    pub(super) fn from_engine(id: u32, logprobs: &TokenLogprobs) -> Self {
+        let top = logprobs.top.iter().map(|(id, logprob)| (*id, f64::from(*logprob))).collect();
+        Self { id, logprob: Some(f64::from(logprobs.logprob)), top }
+    }
+
     /// The log-probabilities of a token and of `count` alternatives by the logits before it.
     pub(super) fn of(id: u32, logits: &[f32], count: usize) -> Self {
         let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -65,31 +73,26 @@ pub(super) fn chat_json(tokenizer: &Tokenizer, tokens: &[TokenLogprob]) -> Value
     json!({"content": content.collect::<Vec<_>>(), "refusal": null})
 }
 
-/// The `logprobs` of a completion's choice. Offsets count characters from the first of these tokens.
-pub(super) fn completion_json(tokenizer: &Tokenizer, tokens: &[TokenLogprob]) -> Value {
-    let texts: Vec<String> = tokens.iter().map(|token| text_of(tokenizer, token.id).0).collect();
-    let mut offset = 0;
-    let offsets: Vec<usize> = texts
-        .iter()
-        .map(|text| {
-            let at = offset;
-            offset += text.chars().count();
-            at
-        })
-        .collect();
-    let logprobs: Vec<Option<f64>> = tokens.iter().map(|token| token.logprob.map(finite)).collect();
-    let tops: Vec<Option<Map<String, Value>>> = tokens
-        .iter()
-        .map(|token| {
-            token.logprob?;
-            // Tokens with the same text are one key; the most probable one counts.
+/// The `logprobs` of a completion's choice. `offset` is the number of characters before these tokens, and grows by theirs.
+pub(super) fn completion_json(tokenizer: &Tokenizer, tokens: &[TokenLogprob], offset: &mut usize) -> Value {
+    let (mut texts, mut logprobs, mut tops, mut offsets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for token in tokens {
+        let text = text_of(tokenizer, token.id).0;
+        offsets.push(*offset);
+        // The text of a prompt does not show its <bos>.
+        *offset += if token.id == tokenizer.bos_id() { 0 } else { text.chars().count() };
+        logprobs.push(token.logprob.map(finite));
+        tops.push(token.logprob.map(|logprob| {
+            // Tokens with the same text are one key; the most probable one counts. The token itself is always there.
             let mut map = Map::new();
             for (id, logprob) in &token.top {
                 map.entry(text_of(tokenizer, *id).0).or_insert_with(|| json!(finite(*logprob)));
             }
-            Some(map)
-        })
-        .collect();
+            map.entry(text.clone()).or_insert_with(|| json!(finite(logprob)));
+            map
+        }));
+        texts.push(text);
+    }
     json!({"tokens": texts, "token_logprobs": logprobs, "top_logprobs": tops, "text_offset": offsets})
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lapidary_engine::Timings;
+use super::reply::Reply;
 
 /// What the server has done since it started.
 #[derive(Default)]
@@ -19,11 +19,10 @@ struct Counters {
     replies: u64,
     cancelled: u64,
     prompt_tokens: u64,
-    computed_tokens: u64,
     reply_tokens: u64,
-    prefill_seconds: f64,
-    decode_seconds: f64,
-    running: bool,
+    first_token_seconds: f64,
+    further_seconds: f64,
+    running: usize,
 }
 
 impl Metrics {
@@ -31,21 +30,22 @@ impl Metrics {
         *self.lock().answers.entry((path, status)).or_default() += 1;
     }
 
-    pub(super) fn count_reply(&self, prompt: usize, reply: usize, timings: &Timings) {
+    pub(super) fn count_reply(&self, reply: &Reply) {
         let mut counters = self.lock();
         counters.replies += 1;
-        counters.prompt_tokens += prompt as u64;
-        counters.computed_tokens += timings.prefill_tokens as u64;
-        counters.reply_tokens += reply as u64;
-        counters.prefill_seconds += timings.prefill_ms / 1e3;
-        counters.decode_seconds += timings.decode_ms / 1e3;
+        counters.prompt_tokens += reply.prompt().len() as u64;
+        counters.reply_tokens += reply.tokens() as u64;
+        if let Some(first) = reply.first_token {
+            counters.first_token_seconds += (first - reply.started).as_secs_f64();
+            counters.further_seconds += first.elapsed().as_secs_f64();
+        }
     }
 
     pub(super) fn count_cancelled(&self) {
         self.lock().cancelled += 1;
     }
 
-    pub(super) fn set_running(&self, running: bool) {
+    pub(super) fn set_running(&self, running: usize) {
         self.lock().running = running;
     }
 
@@ -58,18 +58,16 @@ impl Metrics {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
         };
         let count = |count: u64| count as f64;
-        add("lapidary_replies_total", "counter", "Replies that are complete.", count(counters.replies));
+        add("lapidary_replies_total", "counter", "Replies that are complete, and the tokens below are theirs.", count(counters.replies));
         let help = "Replies that ended because the client was gone.";
         add("lapidary_replies_cancelled_total", "counter", help, count(counters.cancelled));
         add("lapidary_prompt_tokens_total", "counter", "Tokens of prompts.", count(counters.prompt_tokens));
-        let help = "Tokens of prompts that were not in the cache.";
-        add("lapidary_prompt_tokens_computed_total", "counter", help, count(counters.computed_tokens));
         add("lapidary_reply_tokens_total", "counter", "Tokens of replies.", count(counters.reply_tokens));
         let help = "Time from the start of replies to their first token.";
-        add("lapidary_prefill_seconds_total", "counter", help, counters.prefill_seconds);
+        add("lapidary_first_token_seconds_total", "counter", help, counters.first_token_seconds);
         let help = "Time from the first token of replies to their last.";
-        add("lapidary_decode_seconds_total", "counter", help, counters.decode_seconds);
-        add("lapidary_replies_running", "gauge", "Replies being generated.", f64::from(u8::from(counters.running)));
+        add("lapidary_further_tokens_seconds_total", "counter", help, counters.further_seconds);
+        add("lapidary_replies_running", "gauge", "Replies being generated.", counters.running as f64);
         add("lapidary_requests_waiting", "gauge", "Requests that wait for the engine.", waiting as f64);
         let name = "lapidary_http_requests_total";
         let _ = writeln!(text, "# HELP {name} Requests by path and status.\n# TYPE {name} counter");

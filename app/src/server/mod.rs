@@ -1,9 +1,10 @@
 //! `lapidary serve`: a model for other programs, with OpenAI's HTTP API.
 //!
-//! One thread owns the engine's session and generates one reply at a time; further requests wait in a bounded queue. A
-//! request with several replies gets one per turn. Connections are on an async runtime of one thread.
+//! One thread owns the engine's scheduler and generates many replies at once; further requests wait in a bounded queue.
+//! Connections are on an async runtime of one thread.
 
 mod answer;
+mod bias;
 mod body;
 mod bounds;
 mod connections;
@@ -13,27 +14,33 @@ mod guard;
 mod logprobs;
 mod messages;
 mod metrics;
+mod one_at_a_time;
 mod queue;
-mod replies;
+mod reply;
 mod request;
 mod routes;
+mod scoring;
 mod stall;
 mod stop_strings;
 mod stream;
+mod supported;
+mod worker;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::{io, thread};
 
-use lapidary_engine::{Engine, Error, Sampling, Session};
+use lapidary_engine::{Engine, Error, Sampling};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use connections::Connections;
 use guard::Guard;
 use metrics::Metrics;
+use one_at_a_time::{Scheduler, SchedulerOptions};
 use queue::Queue;
 use request::Offer;
 use routes::{App, router};
+use worker::Worker;
 
 /// Bodies that are read into tokens at the same time.
 const READERS: usize = 2;
@@ -52,9 +59,13 @@ pub struct Options {
     /// The key that each request must have; `None` for no key.
     pub api_key: Option<String>,
     /// Origins of web pages that may use the server, such as `https://app.example`.
-    pub cors_origins: Vec<String>,
+    pub allowed_origins: Vec<String>,
     /// Names of this machine that requests may address, besides `localhost` and `host`.
     pub allowed_hosts: Vec<String>,
+    /// The most replies that are generated at once, from 1 to 64.
+    pub parallel: usize,
+    /// Tokens of all replies at once, with their prompts; `None` for as many as the model's context holds.
+    pub cache_tokens: Option<usize>,
     /// The most requests that wait.
     pub queue: usize,
 }
@@ -83,7 +94,9 @@ pub enum ServeError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    session: Session,
+    engine: Engine,
+    scheduler: Scheduler,
+    parallel: usize,
     app: Arc<App>,
     stop: Stop,
 }
@@ -93,7 +106,7 @@ pub struct Server {
 pub struct Stop(Arc<Notify>);
 
 impl Stop {
-    /// Lets the server answer the requests that it has, refuse new ones, and end.
+    /// Lets the server answer the requests that it has, refuse new ones, and end. The second time, it ends at once.
     pub fn stop(&self) {
         self.0.notify_one();
     }
@@ -114,7 +127,9 @@ impl Server {
         let listener = TcpListener::bind((options.host.as_str(), options.port)).map_err(listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let session = engine.session_blocking()?;
+        let cache_tokens = options.cache_tokens.unwrap_or(engine.context());
+        let scheduler = SchedulerOptions { sequences: options.parallel, cache_tokens };
+        let scheduler = pollster::block_on(Scheduler::new(engine, &scheduler))?;
         let loopback = address.ip().is_loopback();
         let mut hosts = options.allowed_hosts;
         hosts.push(options.host);
@@ -129,10 +144,18 @@ impl Server {
             offer: Arc::new(offer),
             queue: Arc::new(Queue::new(options.queue)),
             metrics: Arc::new(Metrics::default()),
-            guard: Guard::new(loopback, hosts, options.cors_origins, options.api_key.as_deref()),
+            guard: Guard::new(loopback, hosts, options.allowed_origins, options.api_key.as_deref()),
             readers: Arc::new(Semaphore::new(READERS)),
         };
-        Ok(Self { listener, address, session, app: Arc::new(app), stop: Stop(Arc::new(Notify::new())) })
+        Ok(Self {
+            listener,
+            address,
+            engine: engine.clone(),
+            scheduler,
+            parallel: options.parallel,
+            app: Arc::new(app),
+            stop: Stop(Arc::new(Notify::new())),
+        })
     }
 
     /// The address that it listens at.
@@ -145,19 +168,20 @@ impl Server {
         self.stop.clone()
     }
 
-    /// Answers requests until [`Stop::stop`], or on Unix until SIGTERM, and then those that it has.
+    /// Answers requests until [`Stop::stop`], or on Unix until SIGTERM, and then those that it has. The second stop or signal
+    /// ends these too.
     ///
     /// # Errors
     /// [`ServeError::Engine`] if the device fails, and [`ServeError::System`].
     pub fn run(self) -> Result<(), ServeError> {
-        let Self { listener, session, app, stop, .. } = self;
+        let Self { listener, engine, scheduler, parallel, app, stop, .. } = self;
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_io().enable_time().max_blocking_threads(READERS).build()?;
         let (ended, engine_ended) = oneshot::channel();
         let (queue, metrics) = (app.queue.clone(), app.metrics.clone());
         let engine_thread = thread::Builder::new().name("lapidary-engine".into()).spawn(move || {
             // The receiver is gone only if the runtime failed.
-            let _ = ended.send(replies::answer_all(session, &queue, &metrics));
+            let _ = ended.send(Worker::new(engine, scheduler, parallel, &queue, &metrics).run());
         })?;
         let queue = app.queue.clone();
         let result = runtime.block_on(accept_until_done(listener, app, stop, engine_ended));
@@ -179,16 +203,21 @@ async fn accept_until_done(
     let queue = app.queue.clone();
     let mut connections = Connections::new(router(app));
     let stopped = async {
-        tokio::select! {
-            () = stop.0.notified() => {}
-            () = terminated() => {}
-        }
+        let mut terminations = Terminations::new();
+        let mut next = async || {
+            tokio::select! {
+                () = stop.0.notified() => {}
+                () = terminations.next() => {}
+            }
+        };
+        next().await;
         queue.close();
-        std::future::pending::<()>().await;
+        next().await;
+        queue.abandon();
     };
     let result = tokio::select! {
         () = connections.accept(&listener) => Ok(()),
-        () = stopped => Ok(()),
+        () = stopped => return Ok(()),
         ended = engine_ended => {
             ended.unwrap_or_else(|_| Err(Error::Gpu { reason: "the engine's thread panicked, which is a bug".into() }))
         }
@@ -198,15 +227,33 @@ async fn accept_until_done(
     Ok(result?)
 }
 
-/// Waits for SIGTERM.
-async fn terminated() {
+/// SIGTERM, as often as it comes.
+struct Terminations {
     #[cfg(unix)]
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut signal) => {
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Terminations {
+    #[cfg(unix)]
+    fn new() -> Self {
+        let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        if let Err(error) = &signal {
+            log::warn!("SIGTERM will end the server at once: {error}");
+        }
+        Self { signal: signal.ok() }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Self {
+        Self {}
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.signal {
             signal.recv().await;
             return;
         }
-        Err(error) => log::warn!("SIGTERM will end the server at once: {error}"),
+        std::future::pending().await
     }
-    std::future::pending().await
 }

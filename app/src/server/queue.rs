@@ -1,44 +1,27 @@
 //! Requests that wait for the engine.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use lapidary_engine::Sampling;
 use tokio::sync::mpsc::Sender;
 
 use super::error::ApiError;
 use super::logprobs::TokenLogprob;
+use super::request::Request;
 
-/// A request for the engine: replies to one or more prompts.
+/// A request whose replies have not all begun.
 pub(super) struct Job {
-    /// Token ids. Each prompt has at least one, and fits the context.
-    pub(super) prompts: Vec<Vec<u32>>,
-    /// Replies per prompt.
-    pub(super) n: usize,
-    /// The seed is of the first reply; each further one has the next seed.
-    pub(super) sampling: Sampling,
-    pub(super) stops: Vec<String>,
-    /// Alternatives to list at each position; `None` without log-probabilities.
-    pub(super) logprobs: Option<usize>,
-    /// Whether log-probabilities of the prompt are wanted too.
-    pub(super) echo: bool,
+    pub(super) request: Arc<Request>,
     /// Where the replies go. Closed when the client is gone.
     pub(super) events: Sender<Event>,
-    /// Replies that are complete.
-    pub(super) done: usize,
-}
-
-impl Job {
-    /// How many replies it has in all. Reply `i` belongs to prompt `i / n`.
-    pub(super) fn choices(&self) -> usize {
-        self.prompts.len() * self.n
-    }
+    /// The next reply to begin. Reply `i` belongs to prompt `i / n`.
+    pub(super) next: usize,
 }
 
 /// A part of a reply.
 pub(super) enum Event {
-    /// More text of a reply.
-    Text { choice: usize, text: String },
+    /// More text of a reply, with the log-probabilities of its tokens if the request wants them.
+    Piece { choice: usize, text: String, logprobs: Vec<TokenLogprob> },
     /// A reply is complete.
     Ended { choice: usize, end: End },
     /// The request failed, and nothing follows.
@@ -46,15 +29,12 @@ pub(super) enum Event {
 }
 
 /// How a reply ended.
+#[derive(Clone, Copy)]
 pub(super) struct End {
     /// `stop` or `length`.
     pub(super) finish: &'static str,
     /// Tokens that the model produced, with the one that ended the reply.
     pub(super) tokens: usize,
-    /// Tokens of the prompt that were in the cache.
-    pub(super) cached: usize,
-    /// For each token of the prompt, if that was asked for, and of the reply.
-    pub(super) logprobs: Option<Vec<TokenLogprob>>,
 }
 
 /// A bounded queue from connections to the engine's thread.
@@ -68,6 +48,7 @@ pub(super) struct Queue {
 struct State {
     jobs: VecDeque<Job>,
     closed: bool,
+    abandoned: bool,
 }
 
 impl Queue {
@@ -97,19 +78,22 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts back a request that has replies to come, behind the others. It keeps its place even if the queue is full or closed.
+    /// Puts back a request that has replies to begin, behind the others. It keeps its place even if the queue is full or closed.
     pub(super) fn put_back(&self, job: Job) {
         self.lock().jobs.push_back(job);
+    }
+
+    /// The next request, if one waits.
+    pub(super) fn try_take(&self) -> Option<Job> {
+        self.lock().next()
     }
 
     /// Waits for a request; `None` once the queue is closed and empty.
     pub(super) fn take(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
-            while let Some(job) = state.jobs.pop_front() {
-                if !job.events.is_closed() {
-                    return Some(job);
-                }
+            if let Some(job) = state.next() {
+                return Some(job);
             }
             if state.closed {
                 return None;
@@ -126,12 +110,18 @@ impl Queue {
 
     /// Drops all requests and refuses further ones.
     pub(super) fn abandon(&self) {
-        self.close();
-        self.lock().jobs.clear();
+        let mut state = self.lock();
+        (state.closed, state.abandoned) = (true, true);
+        state.jobs.clear();
+        self.changed.notify_all();
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.lock().closed
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.lock().abandoned
     }
 
     /// Requests that wait.
@@ -144,6 +134,18 @@ impl Queue {
     }
 }
 
+impl State {
+    /// The first request whose client is still there.
+    fn next(&mut self) -> Option<Job> {
+        while let Some(job) = self.jobs.pop_front() {
+            if !job.events.is_closed() {
+                return Some(job);
+            }
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,9 +153,7 @@ mod tests {
 
     fn job() -> (Job, Receiver<Event>) {
         let (events, receiver) = channel(1);
-        let sampling = Sampling::default();
-        let (prompts, stops) = (vec![vec![1]], Vec::new());
-        (Job { prompts, n: 1, sampling, stops, logprobs: None, echo: false, events, done: 0 }, receiver)
+        (Job { request: Arc::default(), events, next: 0 }, receiver)
     }
 
     #[test]
@@ -168,6 +168,7 @@ mod tests {
         let (third, _kept) = job();
         assert!(queue.submit(third).is_ok());
         assert!(queue.take().is_some());
+        assert!(queue.try_take().is_none());
     }
 
     #[test]

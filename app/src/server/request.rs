@@ -6,12 +6,14 @@ use axum::http::StatusCode;
 use lapidary_engine::template::render;
 use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{Engine, Error, Sampling};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::bounds::{MAX_CHOICES, MAX_LOGPROBS, MAX_N, MAX_STOP_BYTES, MAX_STOPS};
+use super::bias::Biases;
+use super::bounds::{MAX_CHOICES, MAX_LOGPROBS, MAX_N, MAX_SCORES, MAX_STOP_BYTES, MAX_STOPS};
 use super::error::ApiError;
 use super::fields::{Fields, token_ids};
 use super::messages::messages;
+use super::supported::refuse_unsupported;
 use crate::chat_ability::completion_ids;
 
 /// Tokens of a completion whose request sets no limit, as in OpenAI's API.
@@ -30,26 +32,39 @@ pub(super) struct Offer {
 }
 
 /// Which API a request is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Kind {
+    #[default]
     Chat,
     Completion,
 }
 
 /// A request that was read and checked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Request {
     pub(super) kind: Kind,
+    /// Token ids. Each prompt has at least one, and fits the context.
     pub(super) prompts: Vec<Vec<u32>>,
+    /// Replies per prompt.
     pub(super) n: usize,
+    /// The seed is of a prompt's first reply; each further one has the next seed.
     pub(super) sampling: Sampling,
+    pub(super) biases: Biases,
     pub(super) stops: Vec<String>,
+    /// Alternatives to list at each position; `None` without log-probabilities.
     pub(super) logprobs: Option<usize>,
-    /// Whether the prompt is repeated before the reply.
-    pub(super) echo: bool,
+    /// The text of each prompt, if it is to be repeated before the reply.
+    pub(super) echo: Vec<String>,
     pub(super) stream: bool,
     /// Whether a stream ends with the numbers of tokens.
     pub(super) include_usage: bool,
+}
+
+impl Request {
+    /// How many replies it has in all. Reply `i` belongs to prompt `i / n`.
+    pub(super) fn choices(&self) -> usize {
+        self.prompts.len() * self.n
+    }
 }
 
 impl Offer {
@@ -68,7 +83,7 @@ impl Offer {
     pub(super) fn read(&self, kind: Kind, body: &[u8]) -> Result<Request, ApiError> {
         let fields = Fields::parse(body)?;
         self.check_model(&fields)?;
-        refuse_unsupported(&fields)?;
+        refuse_unsupported(kind, &fields)?;
         let echo = kind == Kind::Completion && fields.boolean("echo")?;
         let prompts = match kind {
             Kind::Chat => vec![self.chat_prompt(&fields)?],
@@ -80,24 +95,32 @@ impl Offer {
                 "a request gets at most {MAX_CHOICES} replies, and this one asks for {} times {n}",
                 prompts.len()
             );
-            return Err(ApiError::field("prompt", message));
+            return Err(ApiError::field("n", message));
         }
-        let request = Request {
+        let logprobs = logprobs(kind, &fields)?;
+        if logprobs.is_some_and(|count| (1 + count) * prompts.len() * n > MAX_SCORES) {
+            let message = format!("a request gets at most {MAX_SCORES} log-probabilities per position of all its replies");
+            return Err(ApiError::field("logprobs", message));
+        }
+        Ok(Request {
             kind,
-            prompts,
             n,
             sampling: self.sampling_of(kind, &fields, echo)?,
+            biases: Biases::read(&fields, self.engine.config().vocab_size)?,
             stops: stop_strings(&fields)?,
-            logprobs: logprobs(kind, &fields)?,
-            echo,
+            logprobs,
+            echo: if echo { self.texts(&prompts)? } else { Vec::new() },
+            prompts,
             stream: fields.boolean("stream")?,
             include_usage: include_usage(&fields)?,
-        };
-        if request.stream && request.logprobs.is_some() {
-            let message = "log-probabilities are computed after the reply, so ask for them without stream";
-            return Err(ApiError::unsupported("logprobs", message));
-        }
-        Ok(request)
+        })
+    }
+
+    /// The texts of prompts as they were written: without the `<bos>` that was put before them.
+    fn texts(&self, prompts: &[Vec<u32>]) -> Result<Vec<String>, ApiError> {
+        let bos = [self.tokenizer.bos_id()];
+        let text = |prompt: &Vec<u32>| self.tokenizer.decode(prompt.strip_prefix(&bos).unwrap_or(prompt));
+        Ok(prompts.iter().map(text).collect::<Result<_, _>>()?)
     }
 
     fn sampling_of(&self, kind: Kind, fields: &Fields, echo: bool) -> Result<Sampling, ApiError> {
@@ -181,23 +204,6 @@ impl Offer {
         };
         Err(ApiError::of(&error).at(param))
     }
-}
-
-/// Refuses what would change the reply and is not done, rather than to answer as if it were not there.
-fn refuse_unsupported(fields: &Fields) -> Result<(), ApiError> {
-    let no_tools = "this server calls no tools; ask for the answer in the messages";
-    for name in ["tools", "functions"] {
-        fields.refuse(name, &[json!([])], no_tools)?;
-    }
-    for name in ["frequency_penalty", "presence_penalty"] {
-        fields.refuse(name, &[json!(0)], "not supported; use repetition_penalty")?;
-    }
-    fields.refuse("logit_bias", &[json!({})], "not supported")?;
-    fields.refuse("response_format", &[json!({"type": "text"})], "only text is supported")?;
-    fields.refuse("modalities", &[json!(["text"])], "only text is supported")?;
-    fields.refuse("audio", &[], "only text is supported")?;
-    fields.refuse("suffix", &[json!("")], "the model completes only at the end of a text")?;
-    fields.refuse("best_of", &[json!(1)], "not supported; use n")
 }
 
 fn stop_strings(fields: &Fields) -> Result<Vec<String>, ApiError> {

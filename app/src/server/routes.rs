@@ -98,26 +98,15 @@ async fn replies(State(app): State<Arc<App>>, kind: Kind, request: Request) -> A
         return Err(ApiError::stopping());
     }
     let offer = app.offer.clone();
-    let read = move |body: &[u8]| {
-        let request = offer.read(kind, body)?;
-        Ok((Answer::new(&offer, &request)?, request))
-    };
-    let (answer, request) = read_body(&app, request, read).await?;
+    let request = Arc::new(read_body(&app, request, move |body| offer.read(kind, body)).await?);
+    let answer = Answer::new(app.offer.clone(), &request);
+    let stream_it = request.stream;
     let (events, receiver) = mpsc::channel(MAX_UNSENT);
-    app.queue.submit(Job {
-        prompts: request.prompts,
-        n: request.n,
-        sampling: request.sampling,
-        stops: request.stops,
-        logprobs: request.logprobs,
-        echo: request.echo,
-        events,
-        done: 0,
-    })?;
-    if request.stream {
+    app.queue.submit(Job { request, events, next: 0 })?;
+    if stream_it {
         return Ok(stream(answer, receiver));
     }
-    Ok(to_json(&collect(&app.offer, &answer, receiver).await?))
+    Ok(to_json(&collect(&answer, receiver).await?))
 }
 
 /// Reads a body and passes it to `read` on another thread, because tokenizing a long text takes a while.

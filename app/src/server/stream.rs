@@ -12,15 +12,16 @@ use futures_core::Stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
-use super::answer::{Answer, Usage};
+use super::answer::Answer;
 use super::error::ApiError;
+use super::logprobs::TokenLogprob;
 use super::queue::Event;
 use super::request::Kind;
 
 /// The answer as a stream. Dropping it, as happens when the client goes away, closes `events`.
 pub(super) fn stream(answer: Answer, events: Receiver<Event>) -> Response<Body> {
-    let begun = vec![false; answer.choices()];
-    let pieces = Pieces { answer, events, begun, ended: 0, usage: Usage::default(), ready: VecDeque::new() };
+    let offsets = vec![None; answer.choices];
+    let pieces = Pieces { answer, events, offsets, ended: 0, tokens: 0, ready: VecDeque::new() };
     let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -31,10 +32,11 @@ pub(super) fn stream(answer: Answer, events: Receiver<Event>) -> Response<Body> 
 struct Pieces {
     answer: Answer,
     events: Receiver<Event>,
-    /// Which replies have sent something.
-    begun: Vec<bool>,
+    /// Per reply, the characters of its tokens so far; `None` before it has sent anything.
+    offsets: Vec<Option<usize>>,
     ended: usize,
-    usage: Usage,
+    /// Tokens of the replies that have ended.
+    tokens: usize,
     ready: VecDeque<Bytes>,
 }
 
@@ -46,7 +48,7 @@ impl Stream for Pieces {
             if let Some(bytes) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(bytes)));
             }
-            if self.ended == self.answer.choices() {
+            if self.ended == self.answer.choices {
                 return Poll::Ready(None);
             }
             let event = ready!(self.events.poll_recv(context));
@@ -58,16 +60,12 @@ impl Stream for Pieces {
 impl Pieces {
     fn take(&mut self, event: Option<Event>) {
         match event {
-            Some(Event::Text { choice, text }) => {
-                self.begin(choice);
-                self.piece(choice, &text, None);
-            }
+            Some(Event::Piece { choice, text, logprobs }) => self.piece(choice, &text, &logprobs, None),
             Some(Event::Ended { choice, end }) => {
-                self.begin(choice);
-                self.piece(choice, "", Some(end.finish));
-                self.answer.add(&mut self.usage, choice, &end);
+                self.piece(choice, "", &[], Some(end.finish));
+                self.tokens += end.tokens;
                 self.ended += 1;
-                if self.ended == self.answer.choices() {
+                if self.ended == self.answer.choices {
                     self.end();
                 }
             }
@@ -76,27 +74,20 @@ impl Pieces {
         }
     }
 
-    /// Sends what comes before a reply's text.
-    fn begin(&mut self, choice: usize) {
-        if std::mem::replace(&mut self.begun[choice], true) {
-            return;
-        }
-        if self.answer.kind == Kind::Chat {
+    fn piece(&mut self, choice: usize, text: &str, logprobs: &[TokenLogprob], finish: Option<&str>) {
+        let is_chat = self.answer.kind == Kind::Chat;
+        if is_chat && self.offsets[choice].is_none() {
             let delta = json!({"role": "assistant", "content": ""});
             self.choice(json!({"index": choice, "delta": delta, "logprobs": null, "finish_reason": null}));
-        } else if !self.answer.echo(choice).is_empty() {
-            let text = self.answer.echo(choice).to_owned();
-            self.piece(choice, &text, None);
         }
-    }
-
-    fn piece(&mut self, choice: usize, text: &str, finish: Option<&str>) {
-        if self.answer.kind == Kind::Chat {
+        let offset = self.offsets[choice].get_or_insert(0);
+        let logprobs = if finish.is_none() { self.answer.logprobs(logprobs, offset) } else { Value::Null };
+        self.choice(if is_chat {
             let delta = if finish.is_some() { json!({}) } else { json!({"content": text}) };
-            self.choice(json!({"index": choice, "delta": delta, "logprobs": null, "finish_reason": finish}));
+            json!({"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": finish})
         } else {
-            self.choice(json!({"index": choice, "text": text, "logprobs": null, "finish_reason": finish}));
-        }
+            json!({"index": choice, "text": text, "logprobs": logprobs, "finish_reason": finish})
+        });
     }
 
     fn choice(&mut self, choice: Value) {
@@ -114,7 +105,7 @@ impl Pieces {
     fn end(&mut self) {
         if self.answer.include_usage {
             let mut object = self.answer.object(self.object_name(), Vec::new());
-            object["usage"] = self.answer.usage(&self.usage);
+            object["usage"] = self.answer.usage(self.tokens);
             self.send(&object);
         }
         self.ready.push_back(Bytes::from_static(b"data: [DONE]\n\n"));
@@ -123,7 +114,7 @@ impl Pieces {
     /// Reports an error in the stream, whose status has been sent, and ends it.
     fn fail(&mut self, error: &ApiError) {
         self.send(&error.to_json());
-        self.ended = self.answer.choices();
+        self.ended = self.answer.choices;
     }
 
     fn send(&mut self, object: &Value) {

@@ -72,12 +72,13 @@ pub(crate) fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&s
     read(&mut stream)
 }
 
-/// Begins a request and returns once the first bytes of its answer are there.
-pub(crate) fn begin(address: SocketAddr, path: &str, body: &Value) -> TcpStream {
+/// Begins a request and returns its connection, with `wait` once the first bytes of its answer are there.
+pub(crate) fn begin(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u8], wait: bool) -> TcpStream {
     let mut stream = connect(address);
-    stream.write_all(&request("POST", path, &[], body.to_string().as_bytes())).unwrap();
-    let mut byte = [0];
-    assert_eq!(stream.peek(&mut byte).unwrap(), 1);
+    stream.write_all(&request("POST", path, headers, body)).unwrap();
+    if wait {
+        assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
+    }
     stream
 }
 

@@ -41,6 +41,9 @@ fn wrong_values_name_their_field() {
         chat("stream", json!("yes")),
         chat("stream_options", json!(true)),
         chat("top_logprobs", json!(3)),
+        chat("presence_penalty", json!(3)),
+        chat("frequency_penalty", json!("much")),
+        chat("logit_bias", json!({"999999999": 1})),
         completion("prompt", json!({})),
         completion("prompt", json!([])),
         completion("prompt", json!([1, "x"])),
@@ -68,18 +71,21 @@ fn what_is_not_supported_is_refused_and_not_ignored() {
     for (name, value) in [
         ("tools", json!([{"type": "function"}])),
         ("response_format", json!({"type": "json_object"})),
-        ("presence_penalty", json!(0.5)),
-        ("logit_bias", json!({"5": 1})),
+        ("tool_choice", json!("required")),
+        ("store", json!(true)),
+        ("max_token", json!(5)),
+        ("prompt", json!("Hello")),
     ] {
         let mut body = question("Hello");
         body[name] = value;
         assert_eq!(server.post(CHAT, &body).is_error(400, "unsupported_parameter")["param"], name);
     }
-    let body = json!({"prompt": "x", "logprobs": 1, "stream": true});
-    assert_eq!(server.post(COMPLETION, &body).is_error(400, "unsupported_parameter")["param"], "logprobs");
+    let image = json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]});
+    let error = server.post(CHAT, &image).is_error(400, "unsupported_parameter");
+    assert_eq!(error["param"], "messages[0].content");
     // The values that change nothing are sent by many clients.
     let mut body = question("Hello");
-    body["presence_penalty"] = json!(0.0);
+    body["tools"] = json!([]);
     body["response_format"] = json!({"type": "text"});
     body["user"] = json!("somebody");
     body["max_tokens"] = json!(1);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lapidary_app::server::Options;
 use serde_json::json;
 
-use crate::client::{begin, connect, read, request, send};
+use crate::client::{connect, read, request, send};
 use crate::{Running, endless, options, question};
 
 const RUNNING: &str = "lapidary_replies_running";
@@ -17,7 +17,7 @@ const CANCELLED: &str = "lapidary_replies_cancelled_total";
 #[test]
 fn a_client_that_goes_away_frees_the_engine() {
     let server = Running::new();
-    let stream = begin(server.address, "/v1/completions", &endless());
+    let stream = server.begin(&endless());
     server.wait_for(RUNNING, 1);
     drop(stream);
     server.wait_for(CANCELLED, 1);
@@ -35,8 +35,8 @@ fn a_client_that_goes_away_frees_the_engine() {
 
 #[test]
 fn a_full_queue_says_when_to_try_again() {
-    let server = Running::with(Options { queue: 1, ..options() });
-    let running = begin(server.address, "/v1/completions", &endless());
+    let server = Running::with(Options { parallel: 1, queue: 1, ..options() });
+    let running = server.begin(&endless());
     server.wait_for(RUNNING, 1);
     let mut waiting = connect(server.address);
     let body = question("Hello").to_string();
@@ -53,14 +53,14 @@ fn a_full_queue_says_when_to_try_again() {
 
 #[test]
 fn a_client_that_goes_away_frees_its_place_in_the_queue() {
-    let server = Running::with(Options { queue: 1, ..options() });
-    let _running = begin(server.address, "/v1/completions", &endless());
+    let server = Running::with(Options { parallel: 1, queue: 1, ..options() });
+    let _running = server.begin(&endless());
     server.wait_for(RUNNING, 1);
-    let waiting = begin(server.address, "/v1/completions", &endless());
+    let waiting = server.begin(&endless());
     server.wait_for(WAITING, 1);
     drop(waiting);
     server.wait_for(WAITING, 0);
-    let _next = begin(server.address, "/v1/completions", &endless());
+    let _next = server.begin(&endless());
     server.wait_for(WAITING, 1);
 }
 
@@ -70,7 +70,7 @@ fn a_request_with_many_replies_does_not_keep_others_waiting() {
     let mut many = endless();
     many["n"] = json!(16);
     many["max_tokens"] = json!(64);
-    let mut many = begin(server.address, "/v1/completions", &many);
+    let mut many = server.begin(&many);
     server.wait_for(RUNNING, 1);
     assert_eq!(server.post("/v1/chat/completions", &question("Hello")).status, 200);
     assert!(server.metric("lapidary_replies_total") < 16, "the other request has replies to come");
@@ -140,7 +140,7 @@ fn a_server_that_stops_finishes_its_replies_and_takes_no_others() {
     let server = Running::new();
     let mut body = endless();
     body["max_tokens"] = json!(200);
-    let mut running = begin(server.address, "/v1/completions", &body);
+    let mut running = server.begin(&body);
     server.wait_for(RUNNING, 1);
     server.stop.stop();
     let refused = loop {

@@ -4,14 +4,18 @@ mod access;
 mod client;
 mod errors;
 mod limits;
+#[cfg(unix)]
+mod load;
+#[cfg(unix)]
 mod openai;
+#[cfg(unix)]
 #[path = "../hub/pip.rs"]
 mod pip;
 #[cfg(unix)]
 mod process;
 mod replies;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::OnceLock;
 use std::thread::JoinHandle;
 
@@ -20,7 +24,7 @@ use lapidary_app::server::{Options, ServeError, Server, Stop};
 use lapidary_engine::{Engine, Sampling};
 use serde_json::{Value, json};
 
-use client::{Answer, send};
+use client::{Answer, begin, send};
 
 /// The guide, loaded once for all tests.
 fn engine() -> &'static Engine {
@@ -35,8 +39,10 @@ fn options() -> Options {
         model: guide::NAME.into(),
         sampling: Sampling::greedy(),
         api_key: None,
-        cors_origins: Vec::new(),
+        allowed_origins: Vec::new(),
         allowed_hosts: Vec::new(),
+        parallel: 4,
+        cache_tokens: None,
         queue: 8,
     }
 }
@@ -65,6 +71,11 @@ impl Running {
 
     fn post(&self, path: &str, body: &Value) -> Answer {
         send(self.address, "POST", path, &[], body.to_string().as_bytes())
+    }
+
+    /// Begins a completion, and returns once the first bytes of its answer are there.
+    fn begin(&self, body: &Value) -> TcpStream {
+        begin(self.address, "/v1/completions", &[], body.to_string().as_bytes(), true)
     }
 
     fn metric(&self, name: &str) -> u64 {

@@ -1,11 +1,7 @@
 //! OpenAI's own client for Python.
 
-use std::net::SocketAddr;
-
-use lapidary_app::server::Options;
-
 use crate::pip::python_with;
-use crate::{Running, options};
+use crate::process::start;
 
 const SCRIPT: &str = r#"
 import sys, openai
@@ -49,16 +45,24 @@ except openai.AuthenticationError:
     pass
 with client.chat.completions.create(**ask, stream=True) as stream:
     next(iter(stream))
+
+replies = client.chat.completions.create(**ask, n=3, temperature=1.5, seed=3, stop=["\n"], presence_penalty=0.5,
+                                         logit_bias={"5": -100}, max_completion_tokens=20)
+assert [choice.index for choice in replies.choices] == [0, 1, 2]
+assert all("\n" not in choice.message.content for choice in replies.choices)
+streams = {0: "", 1: ""}
+for chunk in client.completions.create(model="guide", prompt=["A", "B"], max_tokens=5, stream=True, logprobs=2):
+    streams[chunk.choices[0].index] += chunk.choices[0].text
+assert streams[0] and streams[1]
 print("done")
 "#;
 
 #[test]
 fn openais_client_for_python_is_served() {
     let Some(python) = python_with("openai", "1.109.1", "OpenAI's client is not tested") else { return };
-    let server = Running::with(Options { api_key: Some("secret".into()), ..options() });
-    let base = |address: SocketAddr| format!("http://{address}/v1");
+    let server = start(&["--api-key", "secret"]);
     let mut command = python.command();
-    command.args(["-c", SCRIPT, &base(server.address)]).env("NO_PROXY", "127.0.0.1");
+    command.args(["-c", SCRIPT, &format!("http://{}/v1", server.address)]).env("NO_PROXY", "127.0.0.1");
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "done");

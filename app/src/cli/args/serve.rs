@@ -19,10 +19,16 @@ pub(crate) struct Serve {
     pub(crate) api_key: Option<String>,
     /// An origin of web pages that may use the server, such as https://app.example; can be given several times
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
-    pub(crate) cors_origin: Vec<String>,
+    pub(crate) allow_origin: Vec<String>,
     /// A name of this machine by which clients address it, such as box.lan; can be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_host: Vec<String>,
+    /// The most replies that are generated at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = parallel)]
+    pub(crate) parallel: usize,
+    /// The most tokens of all replies at once, with their prompts [default: the context length]
+    #[arg(long, value_name = "N")]
+    pub(crate) cache_tokens: Option<usize>,
     /// The most requests that wait for the model; further ones are told to try again
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub(crate) queue: usize,
@@ -34,4 +40,8 @@ fn origin(text: &str) -> Result<String, String> {
         Some(origin) if origin.eq_ignore_ascii_case(text.trim_end_matches('/')) => Ok(origin),
         _ => Err("must be an origin such as https://app.example or http://localhost:3000".into()),
     }
+}
+
+fn parallel(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|parallel| (1..=64).contains(parallel)).ok_or_else(|| "must be from 1 to 64".into())
 }
