@@ -41,9 +41,15 @@ impl Biases {
 
     /// Writes what is to be added to the logits after `reply`. Returns whether that may differ from the last call.
     pub(super) fn write(&self, reply: &[u32], bias: &mut [f32]) -> bool {
-        if !reply.is_empty() && !self.has_penalties() {
-            return false;
+        let changes = reply.is_empty() || self.has_penalties();
+        if changes {
+            self.rewrite(reply, bias);
         }
+        changes
+    }
+
+    /// Writes what is to be added to the logits after `reply`.
+    pub(super) fn rewrite(&self, reply: &[u32], bias: &mut [f32]) {
         bias.fill(0.0);
         for (id, value) in &self.fixed {
             bias[*id as usize] = *value;
@@ -55,7 +61,6 @@ impl Biases {
                 bias[id as usize] -= self.presence + count * self.frequency;
             }
         }
-        true
     }
 }
 

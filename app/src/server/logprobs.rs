@@ -40,7 +40,7 @@ impl TokenLogprob {
 }
 
 /// A token's text, and its bytes where it has any of its own. Byte tokens such as `<0xE2>` are part of a character.
-fn text_of(tokenizer: &Tokenizer, id: u32) -> (String, Option<Vec<u8>>) {
+pub(super) fn text_of(tokenizer: &Tokenizer, id: u32) -> (String, Option<Vec<u8>>) {
     let Some(piece) = tokenizer.piece(id) else { return (String::new(), None) };
     if tokenizer.is_control(id) {
         return (piece, None);

@@ -10,6 +10,7 @@ mod bounds;
 mod connections;
 mod error;
 mod fields;
+mod grammar;
 mod guard;
 mod logprobs;
 mod messages;
@@ -34,6 +35,7 @@ use lapidary_engine::{Engine, Error, Sampling};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use connections::Connections;
+use grammar::Grammars;
 use guard::Guard;
 use metrics::Metrics;
 use one_at_a_time::{Scheduler, SchedulerOptions};
@@ -135,6 +137,7 @@ impl Server {
         hosts.push(options.host);
         let offer = Offer {
             engine: engine.clone(),
+            grammars: Grammars::new(tokenizer.clone(), engine.stop_ids()),
             tokenizer,
             id: options.model,
             sampling: options.sampling,

@@ -9,6 +9,7 @@ use lapidary_engine::tokenizer::{TextStream, Tokenizer};
 use tokio::sync::mpsc::Sender;
 
 use super::error::ApiError;
+use super::grammar::Failure;
 use super::logprobs::TokenLogprob;
 use super::queue::{End, Event, Job};
 use super::request::{Kind, Request};
@@ -19,6 +20,8 @@ pub(super) struct Reply {
     pub(super) request: Arc<Request>,
     pub(super) choice: usize,
     events: Sender<Event>,
+    /// What went wrong with the format that the reply must have.
+    pub(super) failure: Failure,
     /// Whether a piece could not be passed on, because the client does not read. The reply is useless then.
     lost: bool,
     text: TextStream,
@@ -52,6 +55,7 @@ impl Reply {
             request: job.request.clone(),
             choice: job.next,
             events: job.events.clone(),
+            failure: Failure::default(),
             lost: false,
             text: TextStream::new(tokenizer),
             stops: StopStrings::new(job.request.stops.clone()),

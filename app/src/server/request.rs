@@ -12,6 +12,7 @@ use super::bias::Biases;
 use super::bounds::{MAX_CHOICES, MAX_LOGPROBS, MAX_N, MAX_SCORES, MAX_STOP_BYTES, MAX_STOPS};
 use super::error::ApiError;
 use super::fields::{Fields, token_ids};
+use super::grammar::{Grammar, Grammars};
 use super::messages::messages;
 use super::supported::refuse_unsupported;
 use crate::chat_ability::completion_ids;
@@ -23,6 +24,7 @@ const COMPLETION_TOKENS: u64 = 16;
 pub(super) struct Offer {
     pub(super) engine: Engine,
     pub(super) tokenizer: Arc<Tokenizer>,
+    pub(super) grammars: Grammars,
     /// The name that clients use.
     pub(super) id: String,
     /// The sampling of requests that set none.
@@ -50,6 +52,8 @@ pub(super) struct Request {
     /// The seed is of a prompt's first reply; each further one has the next seed.
     pub(super) sampling: Sampling,
     pub(super) biases: Biases,
+    /// What the reply must be, if not any text.
+    pub(super) grammar: Option<Grammar>,
     pub(super) stops: Vec<String>,
     /// Alternatives to list at each position; `None` without log-probabilities.
     pub(super) logprobs: Option<usize>,
@@ -102,18 +106,23 @@ impl Offer {
             let message = format!("a request gets at most {MAX_SCORES} log-probabilities per position of all its replies");
             return Err(ApiError::field("logprobs", message));
         }
-        Ok(Request {
+        let request = Request {
             kind,
             n,
             sampling: self.sampling_of(kind, &fields, echo)?,
             biases: Biases::read(&fields, self.engine.config().vocab_size)?,
+            grammar: self.grammars.read(&fields)?,
             stops: stop_strings(&fields)?,
             logprobs,
             echo: if echo { self.texts(&prompts)? } else { Vec::new() },
             prompts,
             stream: fields.boolean("stream")?,
             include_usage: include_usage(&fields)?,
-        })
+        };
+        if request.grammar.is_some() && !request.sampling.stop_at_end {
+            return Err(ApiError::unsupported("ignore_eos", "a reply of a given format ends where the format does"));
+        }
+        Ok(request)
     }
 
     /// The texts of prompts as they were written: without the `<bos>` that was put before them.

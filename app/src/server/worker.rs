@@ -151,8 +151,12 @@ impl<'a> Worker<'a> {
         sampling.seed = sampling.seed.map(seed);
         // `Reply` looks for the end, because the token that ends a completion has a log-probability too.
         sampling.stop_at_end = false;
-        let request =
-            Request { prompt: reply.prompt().to_vec(), sampling, logprobs: reply.request.logprobs, bias: bias(&reply) };
+        let request = Request {
+            prompt: reply.prompt().to_vec(),
+            sampling,
+            logprobs: reply.request.logprobs,
+            bias: bias(&reply, self.engine.stop_ids()),
+        };
         match self.scheduler.submit(request) {
             Ok(id) => drop(self.replies.insert(id, reply)),
             Err(error) => reply.fail(ApiError::of(&error)),
@@ -225,7 +229,10 @@ impl<'a> Worker<'a> {
                     && let Some(reply) = self.replies.remove(&id)
                 {
                     self.scheduler.cancel(id);
-                    self.end(reply, ending);
+                    match reply.failure.take() {
+                        Some(error) => reply.fail(error),
+                        None => self.end(reply, ending),
+                    }
                 }
             }
             Step::Finished { id, finish, .. } => {
@@ -275,7 +282,15 @@ impl<'a> Worker<'a> {
 }
 
 /// What a request adds to the logits.
-fn bias(reply: &Reply) -> Option<Bias> {
+fn bias(reply: &Reply, end_ids: &[u32]) -> Option<Bias> {
     let biases = reply.request.biases.clone();
-    (!biases.is_empty()).then(|| -> Bias { Box::new(move |reply, bias| biases.write(reply, bias)) })
+    let grammar = reply.request.grammar.as_ref();
+    let Some(mut constraint) = grammar.map(|grammar| grammar.constraint(end_ids, reply.failure.clone())) else {
+        return (!biases.is_empty()).then(|| -> Bias { Box::new(move |reply, bias| biases.write(reply, bias)) });
+    };
+    Some(Box::new(move |reply, bias| {
+        biases.rewrite(reply, bias);
+        constraint.exclude(reply, bias);
+        true
+    }))
 }

@@ -71,7 +71,7 @@ fn a_request_with_many_replies_does_not_keep_others_waiting() {
     many["n"] = json!(16);
     many["max_tokens"] = json!(64);
     let mut many = server.begin(&many);
-    server.wait_for(RUNNING, 1);
+    server.wait_for(RUNNING, 4);
     assert_eq!(server.post("/v1/chat/completions", &question("Hello")).status, 200);
     assert!(server.metric("lapidary_replies_total") < 16, "the other request has replies to come");
     let done = read(&mut many).events();

@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod errors;
+mod formats;
 mod limits;
 #[cfg(unix)]
 mod load;

@@ -31,6 +31,25 @@ fn with(mut body: Value, fields: Value) -> Value {
     body
 }
 
+/// Asserts that two values are equal, but for numbers, which differ where one was computed with more of the prompt in the cache.
+#[track_caller]
+fn nearly_equal(a: &Value, b: &Value) {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => {
+            assert_eq!(a.len(), b.len());
+            a.iter().zip(b).for_each(|(a, b)| nearly_equal(a, b));
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            assert!(a.keys().eq(b.keys()), "{a:?} and {b:?}");
+            a.values().zip(b.values()).for_each(|(a, b)| nearly_equal(a, b));
+        }
+        (Value::Number(a), Value::Number(b)) => {
+            assert!((a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-4, "{a} and {b}");
+        }
+        (a, b) => assert_eq!(a, b),
+    }
+}
+
 #[test]
 fn a_chat_gets_the_engines_reply_with_its_tokens_counted() {
     let server = Running::new();
@@ -187,13 +206,13 @@ fn log_probabilities_come_with_the_pieces_of_a_stream() {
     let whole = server.post("/v1/chat/completions", &body).json()["choices"][0]["logprobs"]["content"].clone();
     let events = server.post("/v1/chat/completions", &with(body, json!({"stream": true}))).events();
     let lists = events.iter().filter_map(|event| event["choices"][0]["logprobs"]["content"].as_array());
-    assert_eq!(json!(lists.flatten().collect::<Vec<_>>()), whole);
+    nearly_equal(&json!(lists.flatten().collect::<Vec<_>>()), &whole);
     let body = json!({"prompt": "The guide", "max_tokens": 6, "logprobs": 1, "echo": true, "ignore_eos": true});
     let whole = server.post("/v1/completions", &body).json()["choices"][0].clone();
     let events = server.post("/v1/completions", &with(body, json!({"stream": true}))).events();
     for name in ["tokens", "token_logprobs", "top_logprobs", "text_offset"] {
         let lists = events.iter().filter_map(|event| event["choices"][0]["logprobs"][name].as_array());
-        assert_eq!(json!(lists.flatten().collect::<Vec<_>>()), whole["logprobs"][name], "{name}");
+        nearly_equal(&json!(lists.flatten().collect::<Vec<_>>()), &whole["logprobs"][name]);
     }
     let texts = events.iter().filter_map(|event| event["choices"][0]["text"].as_str());
     assert_eq!(texts.collect::<String>(), whole["text"].as_str().unwrap());
@@ -213,7 +232,7 @@ fn log_probabilities_end_where_a_stop_string_begins() {
     let tokens = whole["logprobs"]["content"].as_array().unwrap();
     let stop = tokens[4..6].iter().map(|token| token["token"].as_str().unwrap()).collect::<String>();
     let reply = server.post("/v1/chat/completions", &with(body, json!({"stop": stop}))).json()["choices"][0].clone();
-    assert_eq!(reply["logprobs"]["content"], json!(tokens[..4]));
+    nearly_equal(&reply["logprobs"]["content"], &json!(tokens[..4]));
 }
 
 #[test]
