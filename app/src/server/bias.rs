@@ -34,32 +34,19 @@ impl Biases {
         *self == Self::default()
     }
 
-    /// Whether the additions depend on the reply.
-    fn has_penalties(&self) -> bool {
-        self.presence != 0.0 || self.frequency != 0.0
-    }
-
-    /// Writes what is to be added to the logits after `reply`. Returns whether that may differ from the last call.
-    pub(super) fn write(&self, reply: &[u32], bias: &mut [f32]) -> bool {
-        let changes = reply.is_empty() || self.has_penalties();
-        if changes {
-            self.rewrite(reply, bias);
-        }
-        changes
-    }
-
-    /// Writes what is to be added to the logits after `reply`.
-    pub(super) fn rewrite(&self, reply: &[u32], bias: &mut [f32]) {
-        bias.fill(0.0);
-        for (id, value) in &self.fixed {
-            bias[*id as usize] = *value;
-        }
-        if self.has_penalties() {
+    /// Adds to the logits of the token after `reply`.
+    pub(super) fn add(&self, reply: &[u32], logits: &mut [f32]) {
+        let mut add = |id: u32, value: f32| {
+            // Rows of the embedding without a token have no logit.
+            if let Some(logit) = logits.get_mut(id as usize) {
+                *logit += value;
+            }
+        };
+        self.fixed.iter().for_each(|(id, value)| add(*id, *value));
+        if self.presence != 0.0 || self.frequency != 0.0 {
             let mut counts: HashMap<u32, f32> = HashMap::new();
             reply.iter().for_each(|id| *counts.entry(*id).or_default() += 1.0);
-            for (id, count) in counts {
-                bias[id as usize] -= self.presence + count * self.frequency;
-            }
+            counts.iter().for_each(|(id, count)| add(*id, -(self.presence + count * self.frequency)));
         }
     }
 }
@@ -93,28 +80,22 @@ mod tests {
     }
 
     #[test]
-    fn penalties_grow_with_the_reply_and_fixed_biases_stay() {
+    fn penalties_grow_with_the_reply_and_fixed_biases_do_not() {
         let body = json!({"logit_bias": {"1": -100, "2": 5.5}, "presence_penalty": 0.5, "frequency_penalty": 0.25});
         let biases = read(body).unwrap();
-        let mut bias = [9.0; 8];
-        assert!(biases.write(&[], &mut bias));
-        assert_eq!(bias, [0.0, f32::NEG_INFINITY, 5.5, 0.0, 0.0, 0.0, 0.0, 0.0]);
-        assert!(biases.write(&[2, 3, 3], &mut bias));
-        assert_eq!(bias, [0.0, f32::NEG_INFINITY, 4.75, -1.0, 0.0, 0.0, 0.0, 0.0]);
-    }
-
-    #[test]
-    fn fixed_biases_are_written_once() {
-        let biases = read(json!({"logit_bias": {"3": 1}})).unwrap();
-        let mut bias = [0.0; 8];
-        assert!(biases.write(&[], &mut bias));
-        assert!(!biases.write(&[5], &mut bias));
+        let mut logits = [1.0; 6];
+        biases.add(&[], &mut logits);
+        assert_eq!(logits, [1.0, f32::NEG_INFINITY, 6.5, 1.0, 1.0, 1.0]);
+        let mut logits = [1.0; 6];
+        biases.add(&[2, 3, 3, 7], &mut logits);
+        assert_eq!(logits, [1.0, f32::NEG_INFINITY, 5.75, 0.0, 1.0, 1.0]);
         assert!(read(json!({"logit_bias": {}, "presence_penalty": 0})).unwrap().is_empty());
     }
 
     #[test]
     fn wrong_biases_are_refused() {
-        for value in [json!([1]), json!({"x": 1}), json!({"8": 1}), json!({"-1": 1}), json!({"1": "1"}), json!({"1": 101})]
+        for value in
+            [json!([1]), json!({"x": 1}), json!({"8": 1}), json!({"-1": 1}), json!({"1": "1"}), json!({"1": 101})]
         {
             assert!(read(json!({"logit_bias": value})).is_err(), "{value}");
         }

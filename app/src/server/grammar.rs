@@ -17,8 +17,9 @@ use super::logprobs::text_of;
 const MAX_SCHEMA: usize = 64 << 10;
 /// The most levels of a schema.
 const MAX_DEPTH: usize = 32;
-/// Longer white space between two parts of a JSON text is excluded, because some models write it without end.
-const WHITE_SPACE: &str = r"[\x20\x0A\x0D\x09]{1,40}";
+/// White space between two parts of a JSON text: a space, or a line break with indentation. Some models would write more without
+/// end.
+const WHITE_SPACE: &str = r"\x20|\x0A\x20{0,16}";
 
 /// Compiles grammars for a model's vocabulary.
 pub(super) struct Grammars {
@@ -169,26 +170,21 @@ impl Grammar {
 
 impl Constraint {
     /// Excludes the tokens that may not follow `reply`.
-    pub(super) fn exclude(&mut self, reply: &[u32], bias: &mut [f32]) {
+    pub(super) fn exclude(&mut self, reply: &[u32], logits: &mut [f32]) {
         let new = &reply[self.read.min(reply.len())..];
         self.read = reply.len();
         let mask = self.matcher.consume_tokens(new).and_then(|()| self.matcher.compute_mask_or_eos());
-        match mask {
-            Ok(mask) => {
-                for (id, bias) in bias.iter_mut().enumerate() {
-                    if id >= mask.len() || !mask.get(id) {
-                        *bias = f32::NEG_INFINITY;
-                    }
-                }
-            }
-            Err(error) => {
-                self.failure.set(error);
+        if let Err(error) = &mask {
+            self.failure.set(error);
+        }
+        for (id, logit) in logits.iter_mut().enumerate() {
+            let allowed = match &mask {
+                Ok(mask) => id < mask.len() && mask.get(id),
                 // The reply ends, and its client gets the error.
-                for (id, bias) in bias.iter_mut().enumerate() {
-                    if !self.end_ids.contains(&(id as u32)) {
-                        *bias = f32::NEG_INFINITY;
-                    }
-                }
+                Err(_) => self.end_ids.contains(&(id as u32)),
+            };
+            if !allowed {
+                *logit = f32::NEG_INFINITY;
             }
         }
     }

@@ -16,26 +16,15 @@ pub(super) struct TokenLogprob {
 
 impl TokenLogprob {
     /// A token that the engine has scored.
-    pub(super) fn from_engine(id: u32, logprobs: &TokenLogprobs) -> Self {
-        let top = logprobs.top.iter().map(|(id, logprob)| (*id, f64::from(*logprob))).collect();
-        Self { id, logprob: Some(f64::from(logprobs.logprob)), top }
+    pub(super) fn of(id: u32, scored: &TokenLogprobs) -> Self {
+        let top = scored.top.iter().map(|(id, logprob)| (*id, f64::from(*logprob))).collect();
+        Self { id, logprob: Some(f64::from(scored.logprob)), top }
     }
 
-    /// The log-probabilities of a token and of `count` alternatives by the logits before it.
-    pub(super) fn of(id: u32, logits: &[f32], count: usize) -> Self {
-        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
-        let logprob = |logit: f32| f64::from(logit - highest) - sum.ln();
-        let mut top: Vec<(u32, f32)> = Vec::with_capacity(count + 1);
-        for (id, &logit) in logits.iter().enumerate() {
-            if top.len() < count || top.last().is_some_and(|last| logit > last.1) {
-                let at = top.partition_point(|better| better.1 >= logit);
-                top.insert(at, (id as u32, logit));
-                top.truncate(count);
-            }
-        }
-        let top = top.into_iter().map(|(id, logit)| (id, logprob(logit))).collect();
-        Self { id, logprob: logits.get(id as usize).map(|logit| logprob(*logit)), top }
+    /// The tokens of a prompt, of which all but the first are scored.
+    pub(super) fn of_prompt(prompt: &[u32], scored: &[TokenLogprobs]) -> Vec<Self> {
+        let first = prompt.iter().take(1).map(|id| Self { id: *id, logprob: None, top: Vec::new() });
+        first.chain(prompt.iter().skip(1).zip(scored).map(|(id, scored)| Self::of(*id, scored))).collect()
     }
 }
 
@@ -94,21 +83,4 @@ pub(super) fn completion_json(tokenizer: &Tokenizer, tokens: &[TokenLogprob], of
         texts.push(text);
     }
     json!({"tokens": texts, "token_logprobs": logprobs, "top_logprobs": tops, "text_offset": offsets})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logprobs_are_those_of_a_softmax() {
-        let logits = [1.0f32, 3.0, -2.0, 3.5, 0.0];
-        let sum: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
-        let token = TokenLogprob::of(0, &logits, 3);
-        assert!((token.logprob.unwrap() - (1.0 - sum.ln())).abs() < 1e-9);
-        assert_eq!(token.top.iter().map(|top| top.0).collect::<Vec<_>>(), [3, 1, 0]);
-        assert!((token.top[0].1 - (3.5 - sum.ln())).abs() < 1e-9);
-        assert!(TokenLogprob::of(0, &logits, 0).top.is_empty());
-        assert_eq!(TokenLogprob::of(0, &logits, 20).top.len(), 5);
-    }
 }

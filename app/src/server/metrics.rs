@@ -58,7 +58,12 @@ impl Metrics {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
         };
         let count = |count: u64| count as f64;
-        add("lapidary_replies_total", "counter", "Replies that are complete, and the tokens below are theirs.", count(counters.replies));
+        add(
+            "lapidary_replies_total",
+            "counter",
+            "Replies that are complete, and the tokens below are theirs.",
+            count(counters.replies),
+        );
         let help = "Replies that ended because the client was gone.";
         add("lapidary_replies_cancelled_total", "counter", help, count(counters.cancelled));
         add("lapidary_prompt_tokens_total", "counter", "Tokens of prompts.", count(counters.prompt_tokens));

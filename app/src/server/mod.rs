@@ -20,7 +20,6 @@ mod queue;
 mod reply;
 mod request;
 mod routes;
-mod scoring;
 mod stall;
 mod stop_strings;
 mod stream;

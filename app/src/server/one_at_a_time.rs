@@ -17,9 +17,8 @@ pub(super) struct SchedulerOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RequestId(u64);
 
-/// Called before each token with the reply so far. Its argument `[vocab_size]` is zero at first, keeps its values between the
-/// calls, and is added to the logits. Returns whether it changed anything.
-pub(super) type Bias = Box<dyn FnMut(&[u32], &mut [f32]) -> bool + Send>;
+/// Changes the logits before a token is chosen; the first argument is the reply so far.
+pub(super) type Bias = Box<dyn FnMut(&[u32], &mut [f32]) + Send>;
 
 /// A reply to generate.
 pub(super) struct Request {
@@ -27,14 +26,31 @@ pub(super) struct Request {
     pub(super) sampling: Sampling,
     /// Alternatives per token; `Some(0)` for only the token's own log-probability.
     pub(super) logprobs: Option<usize>,
+    /// The same for the prompt.
+    pub(super) prompt_logprobs: Option<usize>,
     pub(super) bias: Option<Bias>,
 }
 
 /// What a step brought.
 pub(super) enum Event {
-    Token { id: RequestId, token: u32, logprobs: Option<TokenLogprobs> },
-    Finished { id: RequestId, finish: Finish },
-    Failed { id: RequestId, error: Error },
+    /// Of each token of the prompt but the first.
+    Prompt {
+        id: RequestId,
+        logprobs: Vec<TokenLogprobs>,
+    },
+    Token {
+        id: RequestId,
+        token: u32,
+        logprobs: Option<TokenLogprobs>,
+    },
+    Finished {
+        id: RequestId,
+        finish: Finish,
+    },
+    Failed {
+        id: RequestId,
+        error: Error,
+    },
 }
 
 /// A token's log-probability and those of the most probable tokens in its place.
@@ -55,10 +71,9 @@ pub(super) struct Scheduler {
 
 enum Running {
     OnDevice(Box<Decoding>),
-    /// The reply so far, the bias and the state of the random numbers.
+    /// The reply so far and the state of the random numbers.
     WithLogits {
         reply: Vec<u32>,
-        bias: Vec<f32>,
         random: u64,
     },
 }
@@ -86,14 +101,24 @@ impl Scheduler {
         self.requests.retain(|(other, _)| *other != id);
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.requests.is_empty()
-    }
-
     pub(super) async fn step(&mut self) -> Result<Vec<Event>> {
         let Some((id, request)) = self.requests.front_mut() else { return Ok(Vec::new()) };
         let id = *id;
         let engine = self.runner.engine().clone();
+        if let Some(count) = request.prompt_logprobs.take() {
+            let mut logprobs = Vec::new();
+            let mut session = engine.session().await?;
+            let inputs = &request.prompt[..request.prompt.len() - 1];
+            if !inputs.is_empty() {
+                let next = |position: usize| request.prompt[position + 1];
+                let sink = |position: usize, logits: &[f32]| {
+                    logprobs.push(score(next(position), logits, count));
+                    true
+                };
+                session.logits(inputs, 0, sink).await?;
+            }
+            return Ok(vec![Event::Prompt { id, logprobs }]);
+        }
         let running = match &mut self.running {
             Some(running) => running,
             empty if request.logprobs.is_none() && request.bias.is_none() => {
@@ -101,7 +126,6 @@ impl Scheduler {
             }
             empty => empty.insert(Running::WithLogits {
                 reply: Vec::new(),
-                bias: vec![0.0; engine.config().vocab_size],
                 random: request.sampling.seed.unwrap_or(self.next_id),
             }),
         };
@@ -111,12 +135,12 @@ impl Scheduler {
                 Ok(None) => Ok((None, decoding.finish().unwrap_or(Finish::Stop))),
                 Err(error) => Err(error),
             },
-            Running::WithLogits { reply, bias, random } => {
+            Running::WithLogits { reply, random } => {
                 if self.exact.is_none() {
                     self.exact = Some(engine.session().await?);
                 }
                 match &mut self.exact {
-                    Some(session) => next_with_logits(session, request, reply, bias, random).await,
+                    Some(session) => next_with_logits(session, request, reply, random).await,
                     None => Ok((None, Finish::Stop)),
                 }
             }
@@ -138,7 +162,6 @@ async fn next_with_logits(
     session: &mut Session,
     request: &mut Request,
     reply: &mut Vec<u32>,
-    bias: &mut [f32],
     random: &mut u64,
 ) -> Result<Next> {
     if request.sampling.max_tokens == Some(reply.len()) {
@@ -149,11 +172,8 @@ async fn next_with_logits(
         return Ok((None, Finish::ContextFull));
     }
     let logits = session.next_logits(&sequence).await?;
-    if let Some(change) = &mut request.bias {
-        change(reply, bias);
-    }
     let vocabulary = session.engine().tokenizer()?.len().min(logits.len());
-    let mut changed: Vec<f32> = logits.iter().zip(bias).map(|(logit, bias)| logit + *bias).take(vocabulary).collect();
+    let mut changed = logits[..vocabulary].to_vec();
     let penalty = request.sampling.repetition_penalty;
     let mut seen = sequence;
     seen.sort_unstable();
@@ -163,14 +183,21 @@ async fn next_with_logits(
             *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
         }
     }
+    if let Some(bias) = &mut request.bias {
+        bias(reply, &mut changed);
+    }
     let token = choose(&changed, &request.sampling, random);
     reply.push(token);
-    let logprobs = request.logprobs.map(|count| {
-        let of = super::logprobs::TokenLogprob::of(token, &logits, count);
-        let top = of.top.iter().map(|(id, logprob)| (*id, *logprob as f32)).collect();
-        TokenLogprobs { logprob: of.logprob.unwrap_or(f64::NEG_INFINITY) as f32, top }
-    });
-    Ok((Some((token, logprobs)), Finish::Stop))
+    Ok((Some((token, request.logprobs.map(|count| score(token, &changed, count)))), Finish::Stop))
+}
+
+fn score(id: u32, logits: &[f32], count: usize) -> TokenLogprobs {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
+    let logprob = |id: u32| (f64::from(logits[id as usize] - highest) - sum.ln()) as f32;
+    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]));
+    TokenLogprobs { logprob: logprob(id), top: order.into_iter().take(count).map(|id| (id, logprob(id))).collect() }
 }
 
 /// Samples a token: temperature, top-k, top-p, min-p.

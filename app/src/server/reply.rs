@@ -73,11 +73,6 @@ impl Reply {
         &self.request.prompts[self.choice / self.request.n]
     }
 
-    /// Where its pieces go.
-    pub(super) fn events(&self) -> &Sender<Event> {
-        &self.events
-    }
-
     /// Whether the client is gone, or does not read.
     pub(super) fn is_gone(&self) -> bool {
         self.lost || self.events.is_closed()

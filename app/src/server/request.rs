@@ -103,7 +103,8 @@ impl Offer {
         }
         let logprobs = logprobs(kind, &fields)?;
         if logprobs.is_some_and(|count| (1 + count) * prompts.len() * n > MAX_SCORES) {
-            let message = format!("a request gets at most {MAX_SCORES} log-probabilities per position of all its replies");
+            let message =
+                format!("a request gets at most {MAX_SCORES} log-probabilities per position of all its replies");
             return Err(ApiError::field("logprobs", message));
         }
         let request = Request {

@@ -48,7 +48,9 @@ pub(super) fn refuse_unsupported(kind: Kind, fields: &Fields) -> Result<(), ApiE
     for name in fields.names() {
         let (neutral, message) = match name {
             name if [READ, own, WITHOUT_EFFECT].iter().any(|list| list.contains(&name)) => continue,
-            "tools" | "functions" => (vec![json!([])], "this server calls no tools; ask for the answer in the messages"),
+            "tools" | "functions" => {
+                (vec![json!([])], "this server calls no tools; ask for the answer in the messages")
+            }
             "tool_choice" | "function_call" => (vec![json!("none"), json!("auto")], "this server calls no tools"),
             "modalities" => (vec![json!(["text"])], "only text is supported"),
             "audio" => (Vec::new(), "only text is supported"),

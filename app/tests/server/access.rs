@@ -35,7 +35,8 @@ fn web_pages_may_ask_only_if_their_origin_is_allowed() {
     };
     ask(&closed, "GET", page).is_error(403, "unknown_origin");
     ask(&closed, "OPTIONS", page).is_error(403, "unknown_origin");
-    let open = Running::with(Options { allowed_origins: vec![page.into()], api_key: Some("secret".into()), ..options() });
+    let open =
+        Running::with(Options { allowed_origins: vec![page.into()], api_key: Some("secret".into()), ..options() });
     let preflight = ask(&open, "OPTIONS", page);
     assert_eq!(preflight.status, 204);
     assert_eq!(preflight.header("access-control-allow-origin"), Some(page));

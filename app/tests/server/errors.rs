@@ -70,7 +70,6 @@ fn what_is_not_supported_is_refused_and_not_ignored() {
     let server = Running::new();
     for (name, value) in [
         ("tools", json!([{"type": "function"}])),
-        ("response_format", json!({"type": "json_object"})),
         ("tool_choice", json!("required")),
         ("store", json!(true)),
         ("max_token", json!(5)),

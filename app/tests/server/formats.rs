@@ -11,7 +11,7 @@ const CHAT: &str = "/v1/chat/completions";
 fn with_schema(schema: Value) -> Value {
     let mut body = question("How do I open a model?");
     body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
-    body["max_tokens"] = json!(200);
+    body["max_tokens"] = json!(400);
     body
 }
 
@@ -69,7 +69,8 @@ fn bad_schemas_are_refused_in_time_and_the_server_goes_on() {
     (0..60).for_each(|_| deep = json!({"type": "array", "items": deep}));
     let many = (0..20_000).map(|number| format!("word {number}")).collect::<Vec<_>>();
     let pattern = |pattern: &str| json!({"type": "string", "pattern": pattern});
-    let wide: Vec<Value> = (0..40).map(|i| json!({"anyOf": [pattern(&format!("a{{{i},}}b")), {"minLength": i}]})).collect();
+    let wide: Vec<Value> =
+        (0..40).map(|i| json!({"anyOf": [pattern(&format!("a{{{i},}}b")), {"minLength": i}]})).collect();
     let bombs = [
         deep,
         json!({"enum": many}),

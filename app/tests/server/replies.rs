@@ -239,7 +239,8 @@ fn log_probabilities_end_where_a_stop_string_begins() {
 fn biases_and_penalties_change_which_tokens_are_chosen() {
     let server = Running::new();
     let ask = |fields: Value| {
-        let body = json!({"prompt": "The guide", "max_tokens": 12, "ignore_eos": true, "temperature": 0, "logprobs": 0});
+        let body =
+            json!({"prompt": "The guide", "max_tokens": 12, "ignore_eos": true, "temperature": 0, "logprobs": 0});
         let reply = server.post("/v1/completions", &with(body, fields)).json();
         let tokens = reply["choices"][0]["logprobs"]["tokens"].as_array().unwrap().clone();
         tokens.iter().map(|token| token.as_str().unwrap().to_owned()).collect::<Vec<_>>()
