@@ -10,13 +10,13 @@ use crate::worker::FoundModel;
 impl App {
     pub(super) fn model_menu(&mut self, ui: &mut Ui) {
         ui.spacing_mut().item_spacing.y = 2.0;
-        let models = self.state.models.clone().unwrap_or_default();
+        let models = self.state.models.as_deref().unwrap_or_default();
         if models.is_empty() {
             ui.spinner();
         }
         let mut chosen = None;
         egui::ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
-            for model in &models {
+            for model in models {
                 if self.model_row(ui, model) {
                     chosen = Some(model.path.clone());
                 }
@@ -37,7 +37,7 @@ impl App {
     }
 
     /// Draws a model. Returns whether it was chosen.
-    fn model_row(&mut self, ui: &mut Ui, model: &FoundModel) -> bool {
+    fn model_row(&self, ui: &mut Ui, model: &FoundModel) -> bool {
         let tokens = Tokens::of(ui.visuals());
         let used = self.state.loaded().is_some_and(|loaded| loaded.load.model == model.path);
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 44.0), Sense::click());

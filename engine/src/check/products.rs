@@ -6,6 +6,7 @@ use super::inputs::{INT8_GROUP_WORDS, Inputs, int8_values};
 use super::norms::residual_norm;
 use super::outputs::{Expected, F16, F32, INT8, INT8_TWICE, Output};
 use crate::error::Result;
+use crate::load::threads;
 
 pub(super) fn embed(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (weights, first_row) = (inputs.weights()?, inputs.param("first_row")?);
@@ -42,11 +43,10 @@ fn multiply(inputs: &Inputs<'_>, x: &[f32], rows: usize) -> Result<Vec<Vec<f32>>
             *out = reference::matmul(&weights.row(first + i), x, weights.cols());
         }
     };
-    if cfg!(target_arch = "wasm32") {
+    let share = rows.div_ceil(threads()).max(1);
+    if share >= rows {
         make(0, &mut out);
     } else {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let share = rows.div_ceil(cores).max(1);
         std::thread::scope(|scope| {
             for (i, out) in out.chunks_mut(share).enumerate() {
                 scope.spawn(move || make(i * share, out));
