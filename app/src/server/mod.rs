@@ -140,6 +140,7 @@ impl Server {
             tokenizer,
             id: options.model,
             sampling: options.sampling,
+            context: engine.context().min(cache_tokens),
             loaded: answer::now(),
         };
         let app = App {

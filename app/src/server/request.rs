@@ -29,6 +29,8 @@ pub(super) struct Offer {
     pub(super) id: String,
     /// The sampling of requests that set none.
     pub(super) sampling: Sampling,
+    /// The most tokens of a prompt and its reply together.
+    pub(super) context: usize,
     /// Seconds since 1970.
     pub(super) loaded: u64,
 }
@@ -202,7 +204,7 @@ impl Offer {
 
     /// Checks that a prompt has a token, that all of them exist, and that the context holds them.
     fn fits(&self, ids: Vec<u32>, param: &str) -> Result<Vec<u32>, ApiError> {
-        let (context, vocab_size) = (self.engine.context(), self.engine.config().vocab_size);
+        let (context, vocab_size) = (self.context, self.engine.config().vocab_size);
         let error = if ids.is_empty() {
             Error::EmptyPrompt
         } else if ids.len() > context {

@@ -134,7 +134,7 @@ fn model_object(offer: &Offer) -> Value {
         "object": "model",
         "created": offer.loaded,
         "owned_by": "lapidary",
-        "max_model_len": offer.engine.context(),
+        "max_model_len": offer.context,
     })
 }
 
@@ -161,7 +161,7 @@ async fn tokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
             (None, Some(messages)) => offer.chat_ids(messages)?,
             _ => return Err(ApiError::field("prompt", "give either prompt, a text, or messages")),
         };
-        Ok(json!({"tokens": ids, "count": ids.len(), "max_model_len": offer.engine.context()}))
+        Ok(json!({"tokens": ids, "count": ids.len(), "max_model_len": offer.context}))
     };
     Ok(to_json(&read_body(&app, request, read).await?))
 }

@@ -124,14 +124,18 @@ fn server_is_full(server: &Running) {
 }
 
 #[test]
-fn a_head_that_does_not_come_ends_the_connection() {
+fn heads_and_bodies_that_do_not_come_end_the_connection() {
     let server = Running::new();
-    let mut slow = connect(server.address);
-    slow.write_all(b"POST /v1/completions HTTP/1.1\r\nHost: lo").unwrap();
+    let mut head = connect(server.address);
+    head.write_all(b"POST /v1/completions HTTP/1.1\r\nHost: lo").unwrap();
+    let mut body = connect(server.address);
+    body.write_all(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{").unwrap();
     // Others are answered meanwhile.
     assert_eq!(server.get("/health").status, 200);
-    let mut rest = Vec::new();
-    slow.read_to_end(&mut rest).unwrap();
+    head.read_to_end(&mut Vec::new()).unwrap();
+    let mut answer = Vec::new();
+    body.read_to_end(&mut answer).unwrap();
+    assert!(String::from_utf8(answer).unwrap().starts_with("HTTP/1.1 408 "));
     assert_eq!(server.get("/health").status, 200);
 }
 

@@ -182,6 +182,37 @@ fn an_echo_has_the_log_probabilities_of_the_prompt() {
     assert_eq!(reply["choices"][0]["logprobs"]["tokens"].as_array().unwrap().len(), ids.len());
 }
 
+/// As EleutherAI's `lm-eval` scores the ends of texts: it sends context and end as token ids, and reads what lies between the
+/// context and the one token that is generated.
+#[test]
+fn ends_of_texts_are_scored_in_batches() {
+    let server = Running::new();
+    let tokenizer = engine().tokenizer().unwrap();
+    let ids = |text: &str| [vec![tokenizer.bos_id()], tokenizer.encode(text).unwrap()].concat();
+    let texts = [("Gemma 2 has", " 42 layers"), ("To open a model,", " drop it on the window.")];
+    let prompts: Vec<Vec<u32>> = texts.iter().map(|(start, end)| ids(&format!("{start}{end}"))).collect();
+    let body = json!({"model": "guide", "prompt": prompts, "temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234,
+        "echo": true});
+    let reply = server.post("/v1/completions", &body).json();
+    for ((index, prompt), (start, _)) in prompts.iter().enumerate().zip(texts) {
+        let numbers = reply["choices"][index]["logprobs"]["token_logprobs"].as_array().unwrap();
+        assert_eq!(numbers.len(), prompt.len() + 1);
+        let served = &numbers[ids(start).len()..numbers.len() - 1];
+        let served: f64 = served.iter().map(|number| number.as_f64().unwrap()).sum();
+        let mut expected = 0.0;
+        let mut session = engine().session_blocking().unwrap();
+        let sink = |position: usize, logits: &[f32]| {
+            if position + 1 >= ids(start).len() && position + 1 < prompt.len() {
+                let sum: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
+                expected += f64::from(logits[prompt[position + 1] as usize]) - sum.ln();
+            }
+            true
+        };
+        session.logits_blocking(prompt, 0, sink).unwrap();
+        assert!((served - expected).abs() < 1e-4 && expected < -0.01, "{served} and {expected}");
+    }
+}
+
 #[test]
 fn log_probabilities_of_a_chat_spell_the_reply() {
     let server = Running::new();

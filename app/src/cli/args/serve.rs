@@ -30,7 +30,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N")]
     pub(crate) cache_tokens: Option<usize>,
     /// The most requests that wait for the model; further ones are told to try again
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = queue)]
     pub(crate) queue: usize,
 }
 
@@ -44,4 +44,8 @@ fn origin(text: &str) -> Result<String, String> {
 
 fn parallel(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|parallel| (1..=64).contains(parallel)).ok_or_else(|| "must be from 1 to 64".into())
+}
+
+fn queue(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|queue| (1..=10_000).contains(queue)).ok_or_else(|| "must be from 1 to 10000".into())
 }
