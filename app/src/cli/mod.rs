@@ -21,6 +21,7 @@ mod quantize;
 mod run;
 mod serve;
 mod spread;
+mod streams;
 mod terminal;
 mod tokenize;
 mod window;

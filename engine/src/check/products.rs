@@ -12,9 +12,12 @@ pub(super) fn embed(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (weights, first_row) = (inputs.weights()?, inputs.param("first_row")?);
     let (rows, stride) = (inputs.param("rows")?, 32 * inputs.param("groups")?);
     let mut outputs = Vec::new();
-    for (t, id) in inputs.words("tokens")?.iter().take(inputs.tokens()).enumerate() {
+    let newest = inputs.param("newest")? == 1;
+    for t in 0..inputs.tokens() {
+        let place = if newest { inputs.step.place(t).1 as usize } else { t };
+        let id = inputs.words("tokens")?[place];
         // Other shards write the others.
-        let Some(row) = (*id as usize).checked_sub(first_row).filter(|row| *row < rows) else { continue };
+        let Some(row) = (id as usize).checked_sub(first_row).filter(|row| *row < rows) else { continue };
         let table = weights.row(row);
         let mut out = reference::embed(&table, table.len(), &[0], inputs.float_param("scale")?);
         out.resize(stride, 0.0);
