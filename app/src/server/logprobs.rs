@@ -1,9 +1,8 @@
 //! Log-probabilities of tokens.
 
+use lapidary_engine::scheduler::TokenLogprobs;
 use lapidary_engine::tokenizer::Tokenizer;
 use serde_json::{Map, Value, json};
-
-use super::one_at_a_time::TokenLogprobs;
 
 /// A token with its natural log-probability and the most probable tokens in its place.
 pub(super) struct TokenLogprob {

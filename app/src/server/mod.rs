@@ -15,7 +15,6 @@ mod guard;
 mod logprobs;
 mod messages;
 mod metrics;
-mod one_at_a_time;
 mod queue;
 mod reply;
 mod request;
@@ -30,14 +29,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::{io, thread};
 
-use lapidary_engine::{Engine, Error, Sampling};
+use lapidary_engine::{Engine, Error, Sampling, Scheduler, SchedulerOptions};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use connections::Connections;
 use grammar::Grammars;
 use guard::Guard;
 use metrics::Metrics;
-use one_at_a_time::{Scheduler, SchedulerOptions};
 use queue::Queue;
 use request::Offer;
 use routes::{App, router};

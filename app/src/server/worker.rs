@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lapidary_engine::{Engine, Error, Finish, Result};
+use lapidary_engine::scheduler::{Bias, Event as Step, Request, RequestId};
+use lapidary_engine::{Engine, Error, Finish, Result, Scheduler};
 
 use super::error::ApiError;
 use super::logprobs::TokenLogprob;
 use super::metrics::Metrics;
-use super::one_at_a_time::{Bias, Event as Step, Request, RequestId, Scheduler};
 use super::queue::{Event, Job, Queue};
 use super::reply::{Ending, Reply};
 
@@ -152,6 +152,7 @@ impl<'a> Worker<'a> {
                     self.fail(&reply, error)?;
                 }
             }
+            _ => {}
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The arguments of `lapidary serve`.
 
 use clap::Args;
+use lapidary_engine::MAX_SEQUENCES;
 
 use super::Model;
 
@@ -43,7 +44,11 @@ fn origin(text: &str) -> Result<String, String> {
 }
 
 fn parallel(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|parallel| (1..=64).contains(parallel)).ok_or_else(|| "must be from 1 to 64".into())
+    let range = 1..=MAX_SEQUENCES;
+    text.parse()
+        .ok()
+        .filter(|parallel| range.contains(parallel))
+        .ok_or_else(|| format!("must be from 1 to {MAX_SEQUENCES}"))
 }
 
 fn queue(text: &str) -> Result<usize, String> {
