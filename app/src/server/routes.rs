@@ -51,6 +51,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/v1/completions", post(|app, request| replies(app, Kind::Completion, request)))
         .route("/tokenize", post(tokenize))
         .route("/detokenize", post(detokenize))
+        .route("/tokenizer_info", get(tokenizer_info))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "unknown_path", "there is nothing at this path"))
@@ -79,7 +80,15 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
 
 /// The path as a label of the metrics, of which there are only so many.
 fn known_path(path: &str) -> &'static str {
-    let known = ["/v1/chat/completions", "/v1/completions", "/tokenize", "/detokenize", "/health", "/metrics"];
+    let known = [
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/tokenize",
+        "/detokenize",
+        "/tokenizer_info",
+        "/health",
+        "/metrics",
+    ];
     match known.into_iter().find(|known| *known == path) {
         Some(known) => known,
         None if path.starts_with("/v1/models") => "/v1/models",
@@ -177,6 +186,20 @@ async fn detokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
         Ok(json!({"prompt": text}))
     };
     Ok(to_json(&read_body(&app, request, read).await?))
+}
+
+/// The names of special tokens, as vLLM has them. Evaluation programs look here whether the server has a tokenizer.
+async fn tokenizer_info(State(app): State<Arc<App>>) -> Response<Body> {
+    let tokenizer = &app.offer.tokenizer;
+    let piece = |id: Option<u32>| id.and_then(|id| tokenizer.piece(id));
+    to_json(&json!({
+        "tokenizer_class": "GemmaTokenizer",
+        "bos_token": piece(Some(tokenizer.bos_id())),
+        "eos_token": piece(tokenizer.eos_id()),
+        "pad_token": piece(tokenizer.pad_id()),
+        "unk_token": piece(tokenizer.unk_id()),
+        "model_max_length": app.offer.context,
+    }))
 }
 
 async fn health(State(app): State<Arc<App>>) -> Answered {

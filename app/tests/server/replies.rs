@@ -311,6 +311,8 @@ fn tokens_become_the_same_text_again() {
     assert_eq!(tokens["tokens"], json!(ids));
     assert_eq!(tokens["count"], ids.len());
     assert_eq!(server.post("/detokenize", &json!({"tokens": ids})).json()["prompt"], text);
+    let info = server.get("/tokenizer_info").json();
+    assert_eq!((&info["bos_token"], &info["eos_token"]), (&json!("<bos>"), &json!("<eos>")));
     let with_bos = server.post("/tokenize", &json!({"prompt": text})).json();
     assert_eq!(with_bos["tokens"][0], engine().tokenizer().unwrap().bos_id());
 }
