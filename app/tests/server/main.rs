@@ -6,6 +6,8 @@ mod errors;
 mod formats;
 mod limits;
 #[cfg(unix)]
+mod llm;
+#[cfg(unix)]
 mod load;
 #[cfg(unix)]
 mod openai;
