@@ -11,6 +11,7 @@ pub mod hub;
 mod icon;
 pub mod last_model;
 pub mod models;
+pub mod server;
 pub mod settings;
 pub mod state;
 pub mod ui;

@@ -1,6 +1,7 @@
 //! The command-line arguments and their help texts.
 
 mod chats;
+mod serve;
 mod setup;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use lapidary_engine::{ActivationFormat, CacheFormat, ModelFiles, Sampling, Weigh
 use lapidary_app::guide;
 
 pub(crate) use chats::{Chats, ChatsCommand, ChatsExport, ChatsList, ChatsShow};
+pub(crate) use serve::Serve;
 pub(crate) use setup::{Completions, Desktop, DesktopCommand, Man};
 
 /// Chat with Gemma-2 and Gemma-3 on your own GPU
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     Chat(Chat),
     /// Answer one prompt
     Run(Run),
+    /// Serve the model to other programs, with OpenAI's HTTP API
+    Serve(Serve),
     /// Show the tokens of a text
     Tokenize(Tokenize),
     /// Write the logits of every position to a file

@@ -62,12 +62,17 @@ impl Drop for Busy {
 
 /// Stops work that waits for the network once Ctrl-C is pressed.
 pub(crate) fn stop_on_interrupt(stop: Stop) {
+    on_interrupt(move || stop.stop());
+}
+
+/// Calls this once Ctrl-C is pressed.
+pub(crate) fn on_interrupt(stop: impl FnOnce() + Send + 'static) {
     // It ends with the program.
     thread::spawn(move || {
         while !interrupted() {
             thread::sleep(INTERRUPT_INTERVAL);
         }
-        stop.stop();
+        stop();
     });
 }
 

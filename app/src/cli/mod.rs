@@ -19,6 +19,7 @@ mod profile;
 mod pull;
 mod quantize;
 mod run;
+mod serve;
 mod spread;
 mod streams;
 mod terminal;
@@ -59,6 +60,7 @@ pub(crate) fn main() -> ExitCode {
         None => window::window_or_chat(arguments.file.or(arguments.model)),
         Some(Command::Chat(chat)) => chat::chat(&chat),
         Some(Command::Run(run)) => run::run(&run),
+        Some(Command::Serve(serve)) => serve::serve(&serve),
         Some(Command::Tokenize(tokenize)) => tokenize::tokenize(&tokenize),
         Some(Command::Logits(logits)) => logits::logits(&logits),
         Some(Command::Perplexity(perplexity)) => perplexity::perplexity(&perplexity),

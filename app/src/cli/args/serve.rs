@@ -1,0 +1,56 @@
+//! The arguments of `lapidary serve`.
+
+use clap::Args;
+use lapidary_engine::MAX_SEQUENCES;
+
+use super::Model;
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) model: Model,
+    /// The address to listen at; 0.0.0.0 lets other machines in
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// The port; 0 for any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// The key that clients must send [default: the variable LAPIDARY_API_KEY, which other users cannot see; else no key]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) api_key: Option<String>,
+    /// An origin of web pages that may use the server, such as https://app.example; can be given several times
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub(crate) allow_origin: Vec<String>,
+    /// A name of this machine by which clients address it, such as box.lan; can be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_host: Vec<String>,
+    /// The most replies that are generated at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = parallel)]
+    pub(crate) parallel: usize,
+    /// The most tokens of all replies at once, with their prompts [default: the context length]
+    #[arg(long, value_name = "N")]
+    pub(crate) cache_tokens: Option<usize>,
+    /// The most requests that wait for the model; further ones are told to try again
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = queue)]
+    pub(crate) queue: usize,
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let origin = url::Url::parse(text).ok().map(|url| url.origin());
+    match origin.filter(url::Origin::is_tuple).map(|origin| origin.ascii_serialization()) {
+        Some(origin) if origin.eq_ignore_ascii_case(text.trim_end_matches('/')) => Ok(origin),
+        _ => Err("must be an origin such as https://app.example or http://localhost:3000".into()),
+    }
+}
+
+fn parallel(text: &str) -> Result<usize, String> {
+    let range = 1..=MAX_SEQUENCES;
+    text.parse()
+        .ok()
+        .filter(|parallel| range.contains(parallel))
+        .ok_or_else(|| format!("must be from 1 to {MAX_SEQUENCES}"))
+}
+
+fn queue(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|queue| (1..=10_000).contains(queue)).ok_or_else(|| "must be from 1 to 10000".into())
+}

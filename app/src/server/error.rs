@@ -1,0 +1,103 @@
+//! Errors in the shape of OpenAI's API.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, Response, StatusCode};
+use lapidary_engine::Error;
+use serde_json::{Value, json};
+
+/// A refusal or a failure, as `{"error": {"message", "type", "param", "code"}}`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    message: String,
+    /// The field of the request that is at fault.
+    param: Option<String>,
+    /// A word that programs compare.
+    code: Option<&'static str>,
+    /// Seconds after which to try again.
+    retry_after: Option<u64>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), param: None, code: Some(code), retry_after: None }
+    }
+
+    /// A field of the request has a wrong value.
+    pub(super) fn field(param: impl Into<String>, message: impl Into<String>) -> Self {
+        let param = Some(param.into());
+        Self { param, ..Self::new(StatusCode::BAD_REQUEST, "invalid_value", message) }
+    }
+
+    /// The request asks for something that this server cannot do.
+    pub(super) fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: Some("unsupported_parameter"), ..Self::field(param, message) }
+    }
+
+    /// The server is about to stop.
+    pub(super) fn stopping() -> Self {
+        let message = "the server is stopping and takes no new requests";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
+    }
+
+    /// The engine ended without a reply.
+    pub(super) fn no_engine() -> Self {
+        let message = "the engine stopped before the reply was complete; the server's output says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "engine_failed", message)
+    }
+
+    /// Tells the client when to try again.
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// Names the field at fault.
+    pub(super) fn at(self, param: &str) -> Self {
+        Self { param: Some(param.to_owned()), ..self }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let kind = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            StatusCode::FORBIDDEN => "permission_error",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        };
+        json!({"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}})
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.to_json().to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl ApiError {
+    /// An error of the engine. What a request causes is the client's fault, and the rest the server's.
+    pub(super) fn of(error: &Error) -> Self {
+        let message = error.to_string();
+        let (status, code) = match error {
+            Error::ContextFull { .. } => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
+            Error::EmptyPrompt | Error::TokenOutOfRange { .. } | Error::Setting { .. } => {
+                (StatusCode::BAD_REQUEST, "invalid_value")
+            }
+            Error::Unsupported { .. } => (StatusCode::BAD_REQUEST, "unsupported_model"),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "engine_failed"),
+        };
+        Self::new(status, code, message)
+    }
+}

@@ -1,0 +1,260 @@
+//! `lapidary serve`: a model for other programs, with OpenAI's HTTP API.
+//!
+//! One thread owns the engine's scheduler and generates many replies at once; further requests wait in a bounded queue.
+//! Connections are on an async runtime of one thread.
+
+mod answer;
+mod bias;
+mod body;
+mod bounds;
+mod connections;
+mod error;
+mod fields;
+mod grammar;
+mod guard;
+mod logprobs;
+mod messages;
+mod metrics;
+mod queue;
+mod reply;
+mod request;
+mod routes;
+mod stall;
+mod stop_strings;
+mod stream;
+mod supported;
+mod worker;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::{io, thread};
+
+use lapidary_engine::{Engine, Error, Sampling, Scheduler, SchedulerOptions};
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+use connections::Connections;
+use grammar::Grammars;
+use guard::Guard;
+use metrics::Metrics;
+use queue::Queue;
+use request::Offer;
+use routes::{App, router};
+use worker::Worker;
+
+/// Bodies that are read into tokens at the same time.
+const READERS: usize = 2;
+
+/// How to serve a model.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The address or the name to listen at, such as `127.0.0.1`.
+    pub host: String,
+    /// The port; 0 for any that is free.
+    pub port: u16,
+    /// The name by which clients ask for the model.
+    pub model: String,
+    /// The sampling of requests that set none.
+    pub sampling: Sampling,
+    /// The key that each request must have; `None` for no key.
+    pub api_key: Option<String>,
+    /// Origins of web pages that may use the server, such as `https://app.example`.
+    pub allowed_origins: Vec<String>,
+    /// Names of this machine that requests may address, besides `localhost` and `host`.
+    pub allowed_hosts: Vec<String>,
+    /// The most replies that are generated at once, from 1 to 64.
+    pub parallel: usize,
+    /// Tokens of all replies at once, with their prompts; `None` for as many as the model's context holds.
+    pub cache_tokens: Option<usize>,
+    /// The most requests that wait.
+    pub queue: usize,
+}
+
+/// Why a server does not start, or ends.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address}: {source}; choose another with --host and --port")]
+    Listen {
+        /// The address.
+        address: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The system refused a thread or what waits for connections.
+    #[error("cannot start the server: {0}; close other programs and start it again")]
+    System(#[from] io::Error),
+    /// The engine cannot serve, or failed.
+    #[error(transparent)]
+    Engine(#[from] Error),
+}
+
+/// A server that listens. Clients that connect before [`Server::run`] wait.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    engine: Engine,
+    scheduler: Scheduler,
+    parallel: usize,
+    app: Arc<App>,
+    stop: Stop,
+}
+
+/// Stops a server from any thread.
+#[derive(Clone)]
+pub struct Stop(Arc<Notify>);
+
+impl Stop {
+    /// Lets the server answer the requests that it has, refuse new ones, and end. The second time, it ends at once.
+    pub fn stop(&self) {
+        self.0.notify_one();
+    }
+}
+
+impl Server {
+    /// Prepares a server for a model.
+    ///
+    /// # Errors
+    /// [`ServeError::Listen`] if the address is not free or not of this machine, and [`ServeError::Engine`] if the model has no
+    /// tokenizer or there is no memory for a session.
+    pub fn bind(engine: &Engine, options: Options) -> Result<Self, ServeError> {
+        let tokenizer = engine.tokenizer()?.clone();
+        let listen = |source| {
+            let address = format!("{}:{}", options.host, options.port);
+            ServeError::Listen { address, source }
+        };
+        let listener = TcpListener::bind((options.host.as_str(), options.port)).map_err(listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let cache_tokens = options.cache_tokens.unwrap_or(engine.context());
+        let scheduler = SchedulerOptions { sequences: options.parallel, cache_tokens };
+        let scheduler = pollster::block_on(Scheduler::new(engine, &scheduler))?;
+        let loopback = address.ip().is_loopback();
+        let mut hosts = options.allowed_hosts;
+        hosts.push(options.host);
+        let offer = Offer {
+            engine: engine.clone(),
+            grammars: Grammars::new(tokenizer.clone(), engine.stop_ids()),
+            tokenizer,
+            id: options.model,
+            sampling: options.sampling,
+            context: engine.context().min(cache_tokens),
+            loaded: answer::now(),
+        };
+        let app = App {
+            offer: Arc::new(offer),
+            queue: Arc::new(Queue::new(options.queue)),
+            metrics: Arc::new(Metrics::default()),
+            guard: Guard::new(loopback, hosts, options.allowed_origins, options.api_key.as_deref()),
+            readers: Arc::new(Semaphore::new(READERS)),
+        };
+        Ok(Self {
+            listener,
+            address,
+            engine: engine.clone(),
+            scheduler,
+            parallel: options.parallel,
+            app: Arc::new(app),
+            stop: Stop(Arc::new(Notify::new())),
+        })
+    }
+
+    /// The address that it listens at.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it later.
+    pub fn stop_handle(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Answers requests until [`Stop::stop`], or on Unix until SIGTERM, and then those that it has. The second stop or signal
+    /// ends these too.
+    ///
+    /// # Errors
+    /// [`ServeError::Engine`] if the device fails, and [`ServeError::System`].
+    pub fn run(self) -> Result<(), ServeError> {
+        let Self { listener, engine, scheduler, parallel, app, stop, .. } = self;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_io().enable_time().max_blocking_threads(READERS).build()?;
+        let (ended, engine_ended) = oneshot::channel();
+        let (queue, metrics) = (app.queue.clone(), app.metrics.clone());
+        let engine_thread = thread::Builder::new().name("lapidary-engine".into()).spawn(move || {
+            // The receiver is gone only if the runtime failed.
+            let _ = ended.send(Worker::new(engine, scheduler, parallel, &queue, &metrics).run());
+        })?;
+        let queue = app.queue.clone();
+        let result = runtime.block_on(accept_until_done(listener, app, stop, engine_ended));
+        // Whatever happened, the thread ends, because the device must not be dropped while the program exits.
+        queue.abandon();
+        let _ = engine_thread.join();
+        result
+    }
+}
+
+/// Accepts connections until the engine's thread ends, which it does after its last reply once the server is stopped.
+async fn accept_until_done(
+    listener: TcpListener,
+    app: Arc<App>,
+    stop: Stop,
+    engine_ended: oneshot::Receiver<Result<(), Error>>,
+) -> Result<(), ServeError> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let queue = app.queue.clone();
+    let mut connections = Connections::new(router(app));
+    let stopped = async {
+        let mut terminations = Terminations::new();
+        let mut next = async || {
+            tokio::select! {
+                () = stop.0.notified() => {}
+                () = terminations.next() => {}
+            }
+        };
+        next().await;
+        queue.close();
+        next().await;
+        queue.abandon();
+    };
+    let result = tokio::select! {
+        () = connections.accept(&listener) => Ok(()),
+        () = stopped => return Ok(()),
+        ended = engine_ended => {
+            ended.unwrap_or_else(|_| Err(Error::Gpu { reason: "the engine's thread panicked, which is a bug".into() }))
+        }
+    };
+    drop(listener);
+    connections.end().await;
+    Ok(result?)
+}
+
+/// SIGTERM, as often as it comes.
+struct Terminations {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Terminations {
+    #[cfg(unix)]
+    fn new() -> Self {
+        let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        if let Err(error) = &signal {
+            log::warn!("SIGTERM will end the server at once: {error}");
+        }
+        Self { signal: signal.ok() }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Self {
+        Self {}
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.signal {
+            signal.recv().await;
+            return;
+        }
+        std::future::pending().await
+    }
+}

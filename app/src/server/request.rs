@@ -1,0 +1,258 @@
+//! Reads requests for replies.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use lapidary_engine::template::render;
+use lapidary_engine::tokenizer::Tokenizer;
+use lapidary_engine::{Engine, Error, Sampling};
+use serde_json::Value;
+
+use super::bias::Biases;
+use super::bounds::{MAX_CHOICES, MAX_LOGPROBS, MAX_N, MAX_SCORES, MAX_STOP_BYTES, MAX_STOPS};
+use super::error::ApiError;
+use super::fields::{Fields, token_ids};
+use super::grammar::{Grammar, Grammars};
+use super::messages::messages;
+use super::supported::refuse_unsupported;
+use crate::chat_ability::completion_ids;
+
+/// Tokens of a completion whose request sets no limit, as in OpenAI's API.
+const COMPLETION_TOKENS: u64 = 16;
+
+/// The model that a server offers.
+pub(super) struct Offer {
+    pub(super) engine: Engine,
+    pub(super) tokenizer: Arc<Tokenizer>,
+    pub(super) grammars: Grammars,
+    /// The name that clients use.
+    pub(super) id: String,
+    /// The sampling of requests that set none.
+    pub(super) sampling: Sampling,
+    /// The most tokens of a prompt and its reply together.
+    pub(super) context: usize,
+    /// Seconds since 1970.
+    pub(super) loaded: u64,
+}
+
+/// Which API a request is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    #[default]
+    Chat,
+    Completion,
+}
+
+/// A request that was read and checked.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    pub(super) kind: Kind,
+    /// Token ids. Each prompt has at least one, and fits the context.
+    pub(super) prompts: Vec<Vec<u32>>,
+    /// Replies per prompt.
+    pub(super) n: usize,
+    /// The seed is of a prompt's first reply; each further one has the next seed.
+    pub(super) sampling: Sampling,
+    pub(super) biases: Biases,
+    /// What the reply must be, if not any text.
+    pub(super) grammar: Option<Grammar>,
+    pub(super) stops: Vec<String>,
+    /// Alternatives to list at each position; `None` without log-probabilities.
+    pub(super) logprobs: Option<usize>,
+    /// The text of each prompt, if it is to be repeated before the reply.
+    pub(super) echo: Vec<String>,
+    pub(super) stream: bool,
+    /// Whether a stream ends with the numbers of tokens.
+    pub(super) include_usage: bool,
+}
+
+impl Request {
+    /// How many replies it has in all. Reply `i` belongs to prompt `i / n`.
+    pub(super) fn choices(&self) -> usize {
+        self.prompts.len() * self.n
+    }
+}
+
+impl Offer {
+    /// Checks that a request asks for this model, or for none.
+    pub(super) fn check_model(&self, fields: &Fields) -> Result<(), ApiError> {
+        match fields.string("model")? {
+            Some(name) if name != self.id && name != self.engine.name() => {
+                let message = format!("the model {name:?} is not loaded; this server has {:?}", self.id);
+                Err(ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message).at("model"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a request for replies.
+    pub(super) fn read(&self, kind: Kind, body: &[u8]) -> Result<Request, ApiError> {
+        let fields = Fields::parse(body)?;
+        self.check_model(&fields)?;
+        refuse_unsupported(kind, &fields)?;
+        let echo = kind == Kind::Completion && fields.boolean("echo")?;
+        let prompts = match kind {
+            Kind::Chat => vec![self.chat_prompt(&fields)?],
+            Kind::Completion => self.completion_prompts(&fields)?,
+        };
+        let n = fields.integer("n", 1..=MAX_N)?.unwrap_or(1) as usize;
+        if prompts.len() * n > MAX_CHOICES {
+            let message = format!(
+                "a request gets at most {MAX_CHOICES} replies, and this one asks for {} times {n}",
+                prompts.len()
+            );
+            return Err(ApiError::field("n", message));
+        }
+        let logprobs = logprobs(kind, &fields)?;
+        if logprobs.is_some_and(|count| (1 + count) * prompts.len() * n > MAX_SCORES) {
+            let message =
+                format!("a request gets at most {MAX_SCORES} log-probabilities per position of all its replies");
+            return Err(ApiError::field("logprobs", message));
+        }
+        let request = Request {
+            kind,
+            n,
+            sampling: self.sampling_of(kind, &fields, echo)?,
+            biases: Biases::read(&fields, self.engine.config().vocab_size)?,
+            grammar: self.grammars.read(&fields)?,
+            stops: stop_strings(&fields)?,
+            logprobs,
+            echo: if echo { self.texts(&prompts)? } else { Vec::new() },
+            prompts,
+            stream: fields.boolean("stream")?,
+            include_usage: include_usage(&fields)?,
+        };
+        if request.grammar.is_some() && !request.sampling.stop_at_end {
+            return Err(ApiError::unsupported("ignore_eos", "a reply of a given format ends where the format does"));
+        }
+        Ok(request)
+    }
+
+    /// The texts of prompts as they were written: without the `<bos>` that was put before them.
+    fn texts(&self, prompts: &[Vec<u32>]) -> Result<Vec<String>, ApiError> {
+        let bos = [self.tokenizer.bos_id()];
+        let text = |prompt: &Vec<u32>| self.tokenizer.decode(prompt.strip_prefix(&bos).unwrap_or(prompt));
+        Ok(prompts.iter().map(text).collect::<Result<_, _>>()?)
+    }
+
+    fn sampling_of(&self, kind: Kind, fields: &Fields, echo: bool) -> Result<Sampling, ApiError> {
+        let default = &self.sampling;
+        let least = u64::from(!echo);
+        let limit = fields.integer("max_tokens", least..=u64::from(u32::MAX))?;
+        let limit = fields.integer("max_completion_tokens", least..=u64::from(u32::MAX))?.or(limit);
+        let limit = limit.or((kind == Kind::Completion).then_some(COMPLETION_TOKENS));
+        let top_k = fields.integer("top_k", 0..=u64::from(u32::MAX))?.map(|top_k| top_k as u32);
+        let sampling = Sampling {
+            temperature: fields.number("temperature", 0.0..=2.0)?.unwrap_or(default.temperature),
+            top_p: fields.number("top_p", 0.0..=1.0)?.unwrap_or(default.top_p),
+            top_k: top_k.unwrap_or(default.top_k),
+            min_p: fields.number("min_p", 0.0..=1.0)?.unwrap_or(default.min_p),
+            repetition_penalty: fields
+                .number("repetition_penalty", 0.01..=100.0)?
+                .unwrap_or(default.repetition_penalty),
+            seed: fields.seed()?,
+            max_tokens: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+            stop_at_end: !fields.boolean("ignore_eos")?,
+        };
+        // Temperatures too small for the sampler choose the same token as 0.
+        let temperature = if sampling.temperature < 0.01 { 0.0 } else { sampling.temperature };
+        let sampling = Sampling { temperature, ..sampling };
+        // Only a top-p of 0 is left to be wrong.
+        sampling.check().map_err(|error| ApiError::of(&error).at("top_p"))?;
+        Ok(sampling)
+    }
+
+    fn chat_prompt(&self, fields: &Fields) -> Result<Vec<u32>, ApiError> {
+        let value = fields.get("messages");
+        let value = value.ok_or_else(|| ApiError::field("messages", "messages is missing: an array of messages"))?;
+        self.chat_ids(value)
+    }
+
+    /// The token ids of a chat's messages, which fit the context.
+    pub(super) fn chat_ids(&self, value: &Value) -> Result<Vec<u32>, ApiError> {
+        let (system, turns) = messages(value)?;
+        let ids = render(&self.tokenizer, system.as_deref(), &turns);
+        self.fits(ids.map_err(|error| ApiError::of(&error).at("messages"))?, "messages")
+    }
+
+    fn completion_prompts(&self, fields: &Fields) -> Result<Vec<Vec<u32>>, ApiError> {
+        let wrong = || {
+            let message = "prompt must be a text, an array of texts, an array of token ids, or an array of such arrays";
+            ApiError::field("prompt", message)
+        };
+        let value = fields.get("prompt").ok_or_else(wrong)?;
+        let single = |value: &Value| match value {
+            Value::String(text) => self.completion_ids(text, true).and_then(|ids| self.fits(ids, "prompt")),
+            value => self.fits(token_ids(value).ok_or_else(wrong)?, "prompt"),
+        };
+        match value {
+            Value::Array(items) if items.len() > MAX_CHOICES && !items[0].is_u64() => {
+                Err(ApiError::field("prompt", format!("a request has at most {MAX_CHOICES} prompts")))
+            }
+            Value::Array(items) if items.first().is_some_and(|item| item.is_string() || item.is_array()) => {
+                items.iter().map(single).collect()
+            }
+            value => Ok(vec![single(value)?]),
+        }
+    }
+
+    /// The token ids of a text. Control pieces such as `<start_of_turn>` in it are recognized.
+    pub(super) fn completion_ids(&self, text: &str, bos: bool) -> Result<Vec<u32>, ApiError> {
+        let ids = if bos { completion_ids(&self.tokenizer, text) } else { self.tokenizer.encode(text) };
+        Ok(ids?)
+    }
+
+    /// Checks that a prompt has a token, that all of them exist, and that the context holds them.
+    fn fits(&self, ids: Vec<u32>, param: &str) -> Result<Vec<u32>, ApiError> {
+        let (context, vocab_size) = (self.context, self.engine.config().vocab_size);
+        let error = if ids.is_empty() {
+            Error::EmptyPrompt
+        } else if ids.len() > context {
+            Error::ContextFull { tokens: ids.len(), context }
+        } else if let Some(&id) = ids.iter().find(|id| **id as usize >= vocab_size) {
+            Error::TokenOutOfRange { id, vocab_size }
+        } else {
+            return Ok(ids);
+        };
+        Err(ApiError::of(&error).at(param))
+    }
+}
+
+fn stop_strings(fields: &Fields) -> Result<Vec<String>, ApiError> {
+    let stops = match fields.get("stop") {
+        None => Some(Vec::new()),
+        Some(Value::String(stop)) => Some(vec![stop.clone()]),
+        Some(Value::Array(stops)) => stops.iter().map(|stop| stop.as_str().map(str::to_owned)).collect(),
+        Some(_) => None,
+    };
+    let usable = |stops: &Vec<String>| {
+        stops.len() <= MAX_STOPS && stops.iter().all(|stop| (1..=MAX_STOP_BYTES).contains(&stop.len()))
+    };
+    stops.filter(usable).ok_or_else(|| {
+        let message = format!("stop must be a text or up to {MAX_STOPS} texts, each of 1 to {MAX_STOP_BYTES} bytes");
+        ApiError::field("stop", message)
+    })
+}
+
+fn logprobs(kind: Kind, fields: &Fields) -> Result<Option<usize>, ApiError> {
+    if kind == Kind::Completion {
+        return Ok(fields.integer("logprobs", 0..=MAX_LOGPROBS)?.map(|count| count as usize));
+    }
+    let wanted = fields.boolean("logprobs")?;
+    match fields.integer("top_logprobs", 0..=MAX_LOGPROBS)? {
+        Some(1..) if !wanted => Err(ApiError::field("top_logprobs", "top_logprobs needs logprobs to be true")),
+        count => Ok(wanted.then_some(count.unwrap_or(0) as usize)),
+    }
+}
+
+fn include_usage(fields: &Fields) -> Result<bool, ApiError> {
+    match fields.get("stream_options") {
+        None => Ok(false),
+        Some(Value::Object(options)) => match options.get("include_usage") {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(include)) => Ok(*include),
+            Some(_) => Err(ApiError::field("stream_options.include_usage", "include_usage must be true or false")),
+        },
+        Some(_) => Err(ApiError::field("stream_options", "stream_options must be an object")),
+    }
+}

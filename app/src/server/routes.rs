@@ -1,0 +1,214 @@
+//! The paths that the server answers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CONTENT_TYPE, ORIGIN};
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::answer::{Answer, collect};
+use super::body;
+use super::bounds::MAX_UNSENT;
+use super::error::ApiError;
+use super::fields::{Fields, token_ids};
+use super::guard::Guard;
+use super::metrics::Metrics;
+use super::queue::{Job, Queue};
+use super::request::{Kind, Offer};
+use super::stream::stream;
+
+/// What all requests share.
+pub(super) struct App {
+    pub(super) offer: Arc<Offer>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) guard: Guard,
+    /// Bodies that are read into tokens at the same time.
+    pub(super) readers: Arc<Semaphore>,
+}
+
+type Answered = Result<Response<Body>, ApiError>;
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response<Body> {
+        Self::into_response(self)
+    }
+}
+
+/// The router.
+pub(super) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/models/{*id}", get(model))
+        .route("/v1/chat/completions", post(|app, request| replies(app, Kind::Chat, request)))
+        .route("/v1/completions", post(|app, request| replies(app, Kind::Completion, request)))
+        .route("/tokenize", post(tokenize))
+        .route("/detokenize", post(detokenize))
+        .route("/tokenizer_info", get(tokenizer_info))
+        .route("/health", get(health))
+        .route("/metrics", get(metrics))
+        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "unknown_path", "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "this path is for another method")
+        })
+        .layer(from_fn_with_state(app.clone(), around))
+        .with_state(app)
+}
+
+/// Checks each request before anything else reads it, and counts the answer.
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response<Body> {
+    let path = known_path(request.uri().path());
+    let origin = request.headers().get(ORIGIN).cloned();
+    let mut response = match app.guard.check(request.method(), request.uri(), request.headers()) {
+        Err(error) => error.into_response(),
+        Ok(()) => match app.guard.preflight(request.method(), request.headers()) {
+            Some(response) => response,
+            None => next.run(request).await,
+        },
+    };
+    app.guard.add_cors(origin.as_ref(), &mut response);
+    app.metrics.count_answer(path, response.status().as_u16());
+    response
+}
+
+/// The path as a label of the metrics, of which there are only so many.
+fn known_path(path: &str) -> &'static str {
+    let known = [
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/tokenize",
+        "/detokenize",
+        "/tokenizer_info",
+        "/health",
+        "/metrics",
+    ];
+    match known.into_iter().find(|known| *known == path) {
+        Some(known) => known,
+        None if path.starts_with("/v1/models") => "/v1/models",
+        None => "other",
+    }
+}
+
+fn to_json(value: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(value.to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+async fn replies(State(app): State<Arc<App>>, kind: Kind, request: Request) -> Answered {
+    if app.queue.is_closed() {
+        return Err(ApiError::stopping());
+    }
+    let offer = app.offer.clone();
+    let request = Arc::new(read_body(&app, request, move |body| offer.read(kind, body)).await?);
+    let answer = Answer::new(app.offer.clone(), &request);
+    let stream_it = request.stream;
+    let (events, receiver) = mpsc::channel(MAX_UNSENT);
+    app.queue.submit(Job { request, events, next: 0 })?;
+    if stream_it {
+        return Ok(stream(answer, receiver));
+    }
+    Ok(to_json(&collect(&answer, receiver).await?))
+}
+
+/// Reads a body and passes it to `read` on another thread, because tokenizing a long text takes a while.
+async fn read_body<T: Send + 'static>(
+    app: &App,
+    request: Request,
+    read: impl FnOnce(&[u8]) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let (head, body) = request.into_parts();
+    let bytes = body::read(&head.headers, body).await?;
+    // It is never closed.
+    let permit = app.readers.clone().acquire_owned().await.map_err(|_| ApiError::stopping())?;
+    let task = tokio::task::spawn_blocking(move || {
+        let result = read(&bytes);
+        drop(permit);
+        result
+    });
+    // The task panicked, which is a bug.
+    task.await.map_err(|_| ApiError::no_engine())?
+}
+
+fn model_object(offer: &Offer) -> Value {
+    json!({
+        "id": offer.id,
+        "object": "model",
+        "created": offer.loaded,
+        "owned_by": "lapidary",
+        "max_model_len": offer.context,
+    })
+}
+
+async fn models(State(app): State<Arc<App>>) -> Response<Body> {
+    to_json(&json!({"object": "list", "data": [model_object(&app.offer)]}))
+}
+
+async fn model(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answered {
+    if id != app.offer.id && id != app.offer.engine.name() {
+        let message = format!("the model {id:?} is not loaded; this server has {:?}", app.offer.id);
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message).at("model"));
+    }
+    Ok(to_json(&model_object(&app.offer)))
+}
+
+async fn tokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
+    let offer = app.offer.clone();
+    let read = move |body: &[u8]| {
+        let fields = Fields::parse(body)?;
+        offer.check_model(&fields)?;
+        let bos = fields.get("add_special_tokens").is_none() || fields.boolean("add_special_tokens")?;
+        let ids = match (fields.string("prompt")?, fields.get("messages")) {
+            (Some(text), None) => offer.completion_ids(text, bos)?,
+            (None, Some(messages)) => offer.chat_ids(messages)?,
+            _ => return Err(ApiError::field("prompt", "give either prompt, a text, or messages")),
+        };
+        Ok(json!({"tokens": ids, "count": ids.len(), "max_model_len": offer.context}))
+    };
+    Ok(to_json(&read_body(&app, request, read).await?))
+}
+
+async fn detokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
+    let offer = app.offer.clone();
+    let read = move |body: &[u8]| {
+        let fields = Fields::parse(body)?;
+        offer.check_model(&fields)?;
+        let ids = fields.get("tokens").and_then(token_ids);
+        let ids = ids.ok_or_else(|| ApiError::field("tokens", "tokens must be an array of token ids"))?;
+        let text = offer.tokenizer.decode(&ids).map_err(|error| ApiError::of(&error).at("tokens"))?;
+        Ok(json!({"prompt": text}))
+    };
+    Ok(to_json(&read_body(&app, request, read).await?))
+}
+
+/// The names of special tokens, as vLLM has them. Evaluation programs look here whether the server has a tokenizer.
+async fn tokenizer_info(State(app): State<Arc<App>>) -> Response<Body> {
+    let tokenizer = &app.offer.tokenizer;
+    let piece = |id: Option<u32>| id.and_then(|id| tokenizer.piece(id));
+    to_json(&json!({
+        "tokenizer_class": "GemmaTokenizer",
+        "bos_token": piece(Some(tokenizer.bos_id())),
+        "eos_token": piece(tokenizer.eos_id()),
+        "pad_token": piece(tokenizer.pad_id()),
+        "unk_token": piece(tokenizer.unk_id()),
+        "model_max_length": app.offer.context,
+    }))
+}
+
+async fn health(State(app): State<Arc<App>>) -> Answered {
+    if app.queue.is_closed() { Err(ApiError::stopping()) } else { Ok(to_json(&json!({"status": "ok"}))) }
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
+    let mut response = Response::new(Body::from(app.metrics.text(app.queue.len())));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

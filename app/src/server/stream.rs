@@ -1,0 +1,123 @@
+//! A streamed answer: server-sent events.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, Response};
+use futures_core::Stream;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::Receiver;
+
+use super::answer::Answer;
+use super::error::ApiError;
+use super::logprobs::TokenLogprob;
+use super::queue::Event;
+use super::request::Kind;
+
+/// The answer as a stream. Dropping it, as happens when the client goes away, closes `events`.
+pub(super) fn stream(answer: Answer, events: Receiver<Event>) -> Response<Body> {
+    let offsets = vec![None; answer.choices];
+    let pieces = Pieces { answer, events, offsets, ended: 0, tokens: 0, ready: VecDeque::new() };
+    let mut response = Response::new(Body::from_stream(pieces));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+struct Pieces {
+    answer: Answer,
+    events: Receiver<Event>,
+    /// Per reply, the characters of its tokens so far; `None` before it has sent anything.
+    offsets: Vec<Option<usize>>,
+    ended: usize,
+    /// Tokens of the replies that have ended.
+    tokens: usize,
+    ready: VecDeque<Bytes>,
+}
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            if self.ended == self.answer.choices {
+                return Poll::Ready(None);
+            }
+            let event = ready!(self.events.poll_recv(context));
+            self.take(event);
+        }
+    }
+}
+
+impl Pieces {
+    fn take(&mut self, event: Option<Event>) {
+        match event {
+            Some(Event::Piece { choice, text, logprobs }) => self.piece(choice, &text, &logprobs, None),
+            Some(Event::Ended { choice, end }) => {
+                self.piece(choice, "", &[], Some(end.finish));
+                self.tokens += end.tokens;
+                self.ended += 1;
+                if self.ended == self.answer.choices {
+                    self.end();
+                }
+            }
+            Some(Event::Failed(error)) => self.fail(&error),
+            None => self.fail(&ApiError::no_engine()),
+        }
+    }
+
+    fn piece(&mut self, choice: usize, text: &str, logprobs: &[TokenLogprob], finish: Option<&str>) {
+        let is_chat = self.answer.kind == Kind::Chat;
+        if is_chat && self.offsets[choice].is_none() {
+            let delta = json!({"role": "assistant", "content": ""});
+            self.choice(json!({"index": choice, "delta": delta, "logprobs": null, "finish_reason": null}));
+        }
+        let offset = self.offsets[choice].get_or_insert(0);
+        let logprobs = if finish.is_none() { self.answer.logprobs(logprobs, offset) } else { Value::Null };
+        self.choice(if is_chat {
+            let delta = if finish.is_some() { json!({}) } else { json!({"content": text}) };
+            json!({"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": finish})
+        } else {
+            json!({"index": choice, "text": text, "logprobs": logprobs, "finish_reason": finish})
+        });
+    }
+
+    fn choice(&mut self, choice: Value) {
+        let mut object = self.answer.object(self.object_name(), vec![choice]);
+        if self.answer.include_usage {
+            object["usage"] = Value::Null;
+        }
+        self.send(&object);
+    }
+
+    fn object_name(&self) -> &'static str {
+        if self.answer.kind == Kind::Chat { "chat.completion.chunk" } else { "text_completion" }
+    }
+
+    fn end(&mut self) {
+        if self.answer.include_usage {
+            let mut object = self.answer.object(self.object_name(), Vec::new());
+            object["usage"] = self.answer.usage(self.tokens);
+            self.send(&object);
+        }
+        self.ready.push_back(Bytes::from_static(b"data: [DONE]\n\n"));
+    }
+
+    /// Reports an error in the stream, whose status has been sent, and ends it.
+    fn fail(&mut self, error: &ApiError) {
+        self.send(&error.to_json());
+        self.ended = self.answer.choices;
+    }
+
+    fn send(&mut self, object: &Value) {
+        self.ready.push_back(Bytes::from(format!("data: {object}\n\n")));
+    }
+}

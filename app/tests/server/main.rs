@@ -1,0 +1,120 @@
+//! `lapidary serve` from outside, with the guide as its model.
+
+mod access;
+mod client;
+mod errors;
+mod formats;
+mod limits;
+#[cfg(unix)]
+mod llm;
+#[cfg(unix)]
+mod load;
+#[cfg(unix)]
+mod openai;
+#[cfg(unix)]
+#[path = "../hub/pip.rs"]
+mod pip;
+#[cfg(unix)]
+mod process;
+mod replies;
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::OnceLock;
+use std::thread::JoinHandle;
+
+use lapidary_app::guide;
+use lapidary_app::server::{Options, ServeError, Server, Stop};
+use lapidary_engine::{Engine, Sampling};
+use serde_json::{Value, json};
+
+use client::{Answer, begin, send};
+
+/// The guide, loaded once for all tests.
+fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::from_files(guide::files().unwrap()).build_blocking().unwrap())
+}
+
+fn options() -> Options {
+    Options {
+        host: "127.0.0.1".into(),
+        port: 0,
+        model: guide::NAME.into(),
+        sampling: Sampling::greedy(),
+        api_key: None,
+        allowed_origins: Vec::new(),
+        allowed_hosts: Vec::new(),
+        parallel: 4,
+        cache_tokens: None,
+        queue: 8,
+    }
+}
+
+/// A server on a thread of its own, which ends when it is dropped.
+struct Running {
+    address: SocketAddr,
+    stop: Stop,
+    thread: Option<JoinHandle<Result<(), ServeError>>>,
+}
+
+impl Running {
+    fn new() -> Self {
+        Self::with(options())
+    }
+
+    fn with(options: Options) -> Self {
+        let server = Server::bind(engine(), options).unwrap();
+        let (address, stop) = (server.address(), server.stop_handle());
+        Self { address, stop, thread: Some(std::thread::spawn(move || server.run())) }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        send(self.address, "GET", path, &[], b"")
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Answer {
+        send(self.address, "POST", path, &[], body.to_string().as_bytes())
+    }
+
+    /// Begins a completion, and returns once the first bytes of its answer are there.
+    fn begin(&self, body: &Value) -> TcpStream {
+        begin(self.address, "/v1/completions", &[], body.to_string().as_bytes(), true)
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").body;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    }
+
+    /// Waits until a counter or gauge has this value.
+    fn wait_for(&self, name: &str, value: u64) {
+        for _ in 0..600 {
+            if self.metric(name) == value {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("{name} is {} and not {value}", self.metric(name));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.stop();
+        let result = self.thread.take().unwrap().join();
+        if !std::thread::panicking() {
+            result.unwrap().unwrap();
+        }
+    }
+}
+
+/// A chat with one question.
+fn question(text: &str) -> Value {
+    json!({"model": "guide", "messages": [{"role": "user", "content": text}]})
+}
+
+/// A completion that fills the context, which takes seconds.
+fn endless() -> Value {
+    json!({"prompt": "Lapidary", "max_tokens": 100_000, "ignore_eos": true, "stream": true})
+}
