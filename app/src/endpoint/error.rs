@@ -189,6 +189,9 @@ pub enum EndpointError {
         "a server answers in turns; to continue a text, use a model on this machine, or turn off “Continue the text” in the settings of this chat"
     )]
     Plain,
+    /// The last turn is a reply, which a server would not continue but answer.
+    #[error("a server cannot continue a reply; ask for another one instead")]
+    Continued,
     /// The user stopped the work.
     #[error("stopped")]
     Stopped,

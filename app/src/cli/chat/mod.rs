@@ -31,7 +31,7 @@ pub(super) use conversation::saved_chats;
 /// What answers.
 enum Model {
     Here(Box<LoadedModel>),
-    AtServer(ModelAtServer),
+    AtServer(Box<ModelAtServer>),
 }
 
 /// A chat in progress.
@@ -44,7 +44,7 @@ pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
     // Without a terminal every input line is a turn, and only replies are printed.
     let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
     let model = match &arguments.endpoint {
-        Some(address) => Model::AtServer(ModelAtServer::connect(address, arguments, interactive)?),
+        Some(address) => Model::AtServer(Box::new(ModelAtServer::connect(address, arguments, interactive)?)),
         None => {
             let model = LoadedModel::load(arguments.model.model.as_deref(), arguments)?;
             if !arguments.raw {
