@@ -12,7 +12,7 @@ use url::Url;
 use super::address::Address;
 use super::error::{EndpointError, Result};
 use super::keys::Keys;
-use super::request::ChatRequest;
+use super::request::{ChatRequest, LLAMA_CPP_PENALTY};
 use super::stream::ReplyStream;
 use super::words;
 use crate::hub::{HubError, Stop, Token, certificates_file, proxy, root_certificates};
@@ -112,20 +112,30 @@ impl Client {
     /// # Errors
     /// All but those of replies.
     pub fn chat(&self, request: &ChatRequest<'_>) -> Result<ReplyStream> {
-        let url = self.address.function(&["chat", "completions"]);
         let asked = Instant::now();
-        let sent = self
-            .authorized(self.agent.post(url.as_str()))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT, "text/event-stream")
-            .send(request.body());
-        let response = self.accept(&url, request.model, sent.map_err(|error| self.failure(error))?)?;
+        let response = match self.ask(request, true) {
+            // Some servers refuse names that they do not know.
+            Err(EndpointError::Refused { words: Some(words), .. }) if words.contains(LLAMA_CPP_PENALTY) => {
+                self.ask(request, false)?
+            }
+            response => response?,
+        };
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream") {
             let reason = "it answers with something else than a stream of events";
             return Err(EndpointError::Protocol { host: self.address.host(), reason });
         }
         Ok(ReplyStream::new(response.into_body(), self.address.host(), self.stall, self.stop.clone(), asked))
+    }
+
+    fn ask(&self, request: &ChatRequest<'_>, llama_cpp: bool) -> Result<Response<Body>> {
+        let url = self.address.function(&["chat", "completions"]);
+        let sent = self
+            .authorized(self.agent.post(url.as_str()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "text/event-stream")
+            .send(request.body(llama_cpp));
+        self.accept(&url, request.model, sent.map_err(|error| self.failure(error))?)
     }
 
     fn authorized<T>(&self, request: ureq::RequestBuilder<T>) -> ureq::RequestBuilder<T> {

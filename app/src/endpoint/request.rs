@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::chats::Role;
 
+/// The name that llama.cpp's servers have for the repetition penalty.
+pub(super) const LLAMA_CPP_PENALTY: &str = "repeat_penalty";
+
 /// A request for a reply.
 #[derive(Clone, Copy, Debug)]
 pub struct ChatRequest<'a> {
@@ -21,8 +24,9 @@ pub struct ChatRequest<'a> {
 impl ChatRequest<'_> {
     /// The request as JSON. Temperature, top-p, seed and the limit of tokens are always OpenAI's fields. Top-k, min-p and the
     /// repetition penalty are not, and OpenAI's own servers refuse them, so they are sent only if they are not the defaults; the
-    /// penalty under the names of vLLM and of llama.cpp.
-    pub(super) fn body(&self) -> String {
+    /// penalty under the name of vLLM, and with `llama_cpp` also under that of llama.cpp, which passes over names that it does not
+    /// know.
+    pub(super) fn body(&self, llama_cpp: bool) -> String {
         let mut messages = Vec::new();
         if !self.system.is_empty() {
             messages.push(json!({"role": "system", "content": self.system}));
@@ -58,7 +62,9 @@ impl ChatRequest<'_> {
         }
         if sampling.repetition_penalty != default.repetition_penalty {
             body.insert("repetition_penalty".into(), number(sampling.repetition_penalty));
-            body.insert("repeat_penalty".into(), number(sampling.repetition_penalty));
+            if llama_cpp {
+                body.insert(LLAMA_CPP_PENALTY.into(), number(sampling.repetition_penalty));
+            }
         }
         Value::Object(body).to_string()
     }
@@ -74,7 +80,7 @@ mod tests {
     use super::*;
 
     fn body(system: &str, turns: &[(Role, String)], sampling: &Sampling) -> Value {
-        serde_json::from_str(&ChatRequest { model: "m", system, turns, sampling }.body()).unwrap()
+        serde_json::from_str(&ChatRequest { model: "m", system, turns, sampling }.body(true)).unwrap()
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lapidary_app::endpoint::EndpointError;
+use lapidary_app::chats::Role;
+use lapidary_app::endpoint::{ChatRequest, EndpointError};
 use lapidary_app::hub::Stop;
-use lapidary_engine::Finish;
+use lapidary_engine::{Finish, Sampling};
 use serde_json::json;
 
 use crate::server::{Server, ask, begin, end, list, piece, read_reply, respond};
@@ -68,6 +69,26 @@ fn other_shapes_of_chunks_are_understood() {
     let server = Server::replying(&events.concat());
     let (said, error) = read_reply(&mut ask(&server.client(None)).unwrap());
     assert!(said == "AB" && error.is_none(), "{said} {error:?}");
+}
+
+#[test]
+fn servers_that_refuse_unknown_names_get_the_penalty_under_one_name() {
+    let server = Server::new(|seen, stream| {
+        if seen.body.get("repeat_penalty").is_some() {
+            let body = r#"{"error": {"message": "repeat_penalty: this server does not know this field"}}"#;
+            return respond(stream, "400 Bad Request", "", body);
+        }
+        begin(stream)?;
+        stream.write_all((piece("Yes") + "data: [DONE]\n\n").as_bytes())
+    });
+    let sampling = Sampling { repetition_penalty: 1.5, ..Sampling::greedy() };
+    let turns = [(Role::User, "Hello?".to_owned())];
+    let request = ChatRequest { model: "gemma", system: "", turns: &turns, sampling: &sampling };
+    let (said, error) = read_reply(&mut server.client(None).chat(&request).unwrap());
+    assert!(said == "Yes" && error.is_none(), "{said} {error:?}");
+    let seen = server.seen();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[1].body["repetition_penalty"], json!(1.5));
 }
 
 #[test]

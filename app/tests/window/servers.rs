@@ -10,7 +10,7 @@ use crate::script::{Window, problem, user};
 const AUTHOR: &str = "gemma-2-27b at lab.example:8000";
 
 /// A window that is connected to a server by its dialog.
-fn connected() -> Window {
+pub(crate) fn connected() -> Window {
     let mut window = Window::new();
     open_dialog(&mut window);
     window.write("Address of the server", "http://lab.example:8000");
@@ -21,14 +21,14 @@ fn connected() -> Window {
     window
 }
 
-fn open_dialog(window: &mut Window) {
+pub(crate) fn open_dialog(window: &mut Window) {
     window.press("Model: Guide (built in)");
     window.press("Connect to a server…");
 }
 
 #[test]
 fn what_leaves_this_machine_is_said_before_the_first_message() {
-    let mut window = connected();
+    let window = connected();
     assert!(window.shows("the whole chat is sent to lab.example:8000, without encryption"));
     assert!(!window.shows("nothing leaves this machine") && !window.shows("Nothing leaves this machine"));
     assert!(window.shows(&format!("Model: {AUTHOR}")));
