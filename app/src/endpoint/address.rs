@@ -81,7 +81,9 @@ impl Address {
     /// What is told before the first message goes out: a sentence.
     pub fn warning(&self) -> String {
         let open = if self.is_open() { ", without encryption" } else { "" };
-        format!("Your messages leave this program: the whole chat is sent to {}{open}.", self.host())
+        // What listens on this machine may pass it on.
+        let left = if self.is_this_machine() { "program" } else { "machine" };
+        format!("Your messages leave this {left}: the whole chat is sent to {}{open}.", self.host())
     }
 
     /// The address of a function of the API.

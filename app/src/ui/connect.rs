@@ -1,11 +1,14 @@
 //! The dialog that connects to a server.
 
-use egui::{Context, RichText, Ui};
+use egui::{Context, RichText, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, Dialog, Page, icons, kit};
 use crate::endpoint::{Address, KEY_VARIABLE, Keys, ServerModel};
 use crate::state::ServerSearch;
+
+/// The height of a long list of models, in points.
+const LIST_HEIGHT: f32 = 220.0;
 
 /// What is typed.
 #[derive(Default)]
@@ -35,8 +38,8 @@ impl App {
         let close = kit::dialog(ctx, "Connect to a server", 480.0, |ui| {
             kit::hint(
                 ui,
-                "A model of an OpenAI-compatible server, such as llama-server, vLLM or lapidary serve, answers then. The server \
-                 gets the whole chat with every message.",
+                "A model of an OpenAI-compatible server, such as llama-server, vLLM or lapidary serve, answers in place of one on \
+                 this machine. The server gets the whole chat with every message.",
             );
             ui.add_space(8.0);
             ask = self.connect_fields(ui);
@@ -113,9 +116,13 @@ impl App {
             ServerSearch::Found(address, models) => {
                 warning(ui, address);
                 ui.label(kit::medium(format!("Models of {}", address.host()), 13.5));
-                egui::ScrollArea::vertical().max_height(220.0).show(ui, |ui| {
+                let area = egui::ScrollArea::vertical().max_height(LIST_HEIGHT).min_scrolled_height(LIST_HEIGHT);
+                area.auto_shrink([false, true]).show(ui, |ui| {
                     for model in models {
-                        if kit::menu_item(ui, icons::CLOUD, model, "").clicked() {
+                        let button =
+                            egui::Button::new((kit::icon(icons::CLOUD, 16.0).color(tokens.mid), model.as_str()));
+                        let button = button.right_text("").truncate().min_size(vec2(ui.available_width(), 34.0));
+                        if ui.add(button).accessible_name(model).clicked() {
                             chosen = Some(ServerModel { address: address.clone(), model: model.clone() });
                         }
                     }
@@ -157,9 +164,5 @@ impl App {
 /// Says that messages leave this program, and where they go.
 pub(super) fn warning(ui: &mut Ui, address: &Address) {
     let warn = Tokens::of(ui.visuals()).warn;
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing.x = 6.0;
-        kit::sign(ui, icons::CLOUD, 14.0, warn);
-        ui.label(RichText::new(address.warning()).size(12.5).color(warn));
-    });
+    ui.add(egui::Label::new(RichText::new(address.warning()).size(12.5).color(warn)).wrap());
 }
