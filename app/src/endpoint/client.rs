@@ -12,7 +12,7 @@ use url::Url;
 use super::address::Address;
 use super::error::{EndpointError, Result};
 use super::keys::Keys;
-use super::request::{ChatRequest, LLAMA_CPP_PENALTY};
+use super::request::{ChatRequest, Shape};
 use super::stream::ReplyStream;
 use super::words;
 use crate::hub::{HubError, Stop, Token, certificates_file, proxy, root_certificates};
@@ -113,12 +113,17 @@ impl Client {
     /// All but those of replies.
     pub fn chat(&self, request: &ChatRequest<'_>) -> Result<ReplyStream> {
         let asked = Instant::now();
-        let response = match self.ask(request, true) {
-            // Some servers refuse names that they do not know.
-            Err(EndpointError::Refused { words: Some(words), .. }) if words.contains(LLAMA_CPP_PENALTY) => {
-                self.ask(request, false)?
+        let mut shape = Shape::default();
+        let response = loop {
+            let response = self.ask(request, shape);
+            let words = match &response {
+                Err(EndpointError::Refused { words, .. } | EndpointError::Server { words, .. }) => words.as_deref(),
+                _ => None,
+            };
+            match words.and_then(|words| shape.after(words)) {
+                Some(other) => shape = other,
+                None => break response?,
             }
-            response => response?,
         };
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream") {
@@ -128,13 +133,13 @@ impl Client {
         Ok(ReplyStream::new(response.into_body(), self.address.host(), self.stall, self.stop.clone(), asked))
     }
 
-    fn ask(&self, request: &ChatRequest<'_>, llama_cpp: bool) -> Result<Response<Body>> {
+    fn ask(&self, request: &ChatRequest<'_>, shape: Shape) -> Result<Response<Body>> {
         let url = self.address.function(&["chat", "completions"]);
         let sent = self
             .authorized(self.agent.post(url.as_str()))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "text/event-stream")
-            .send(request.body(llama_cpp));
+            .send(request.body(shape));
         self.accept(&url, request.model, sent.map_err(|error| self.failure(error))?)
     }
 
@@ -154,7 +159,8 @@ impl Client {
         let (parts, body) = response.into_parts();
         if status.is_redirection() {
             let to = parts.headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
-            let to = to.and_then(|to| url.join(to).ok()).map(|to| to.origin().ascii_serialization());
+            let to = to.and_then(|to| url.join(to).ok()).filter(|to| to.has_host());
+            let to = to.map(|to| to.origin().ascii_serialization());
             return Err(EndpointError::Redirect { host: self.address.host(), to });
         }
         // The words are of use, but their absence is no other error.

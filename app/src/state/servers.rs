@@ -1,9 +1,9 @@
 //! Servers whose models answer in place of one on this machine.
 
 use super::State;
-use crate::endpoint::{Address, ServerModel};
+use crate::endpoint::{Address, Keys, ServerModel};
 use crate::settings::SavedServer;
-use crate::worker::{Command, Load};
+use crate::worker::{Command, Load, Problem};
 
 /// The search for the models of a server.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,14 @@ pub enum ServerSearch {
 impl State {
     /// Asks the server at an address for its models. The key may be empty; if the server accepts it, it is saved.
     pub fn find_server(&mut self, address: &str, key: &str) {
-        let (address, key) = (address.trim().to_owned(), key.trim().to_owned());
+        let address = address.trim().to_owned();
+        let key = match Some(key.trim()).filter(|key| !key.is_empty()).map(Keys::typed).transpose() {
+            Ok(key) => key,
+            Err(error) => {
+                self.servers = ServerSearch::Failed(Problem::from(&error).sentence);
+                return;
+            }
+        };
         self.servers = ServerSearch::Asking(address.clone());
         self.worker.send(Command::FindServer { address, key });
     }

@@ -131,7 +131,7 @@ impl Worker for EngineWorker {
                 let failed = Event::ServerFound { address: address.clone(), found: Err(reason) };
                 let keys = self.keys.clone();
                 self.spawn_io(failed, move || {
-                    let found = server::list(&keys, &address, &key).map_err(|error| Problem::from(&error).sentence);
+                    let found = server::list(&keys, &address, key).map_err(|error| Problem::from(&error).sentence);
                     Event::ServerFound { address, found }
                 });
             }

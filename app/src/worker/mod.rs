@@ -17,6 +17,7 @@ use lapidary_engine::{Error, Finish, Sampling, Timings, WeightFormat};
 use crate::chats::{Attachment, Id, Role};
 use crate::endpoint::{Address, ServerModel};
 use crate::guide;
+use crate::hub::Token;
 
 pub use crate::models::FoundModel;
 pub use dropped_file::{DroppedFile, inspect, read_attachment};
@@ -130,8 +131,8 @@ pub enum Command {
     FindServer {
         /// Its address as it was typed.
         address: String,
-        /// Its key as it was typed, which is saved if the server accepts it; empty for a saved key or none.
-        key: String,
+        /// A key that was typed, which is saved if the server accepts it; `None` for a saved key or none.
+        key: Option<Token>,
     },
     /// Forget the key of a server.
     ForgetServer(Address),

@@ -10,7 +10,7 @@ use super::token::Token;
 use super::{Event, Loaded, Problem, Remedy};
 use crate::chats::{Id, Role};
 use crate::endpoint::{Address, ChatRequest, Client, EndpointError, Keys, Result, STALL, ServerModel, stop_when};
-use crate::hub::Stop;
+use crate::hub::{Stop, Token as Key};
 
 /// Why a server's model shows no kernels and no alternative tokens.
 pub(super) const NOT_HERE: &str = "This model runs on a server. Choose a model on this machine for this.";
@@ -21,21 +21,21 @@ impl From<&EndpointError> for Problem {
     }
 }
 
-/// Lists the models of the server at an address as it was typed, with a key as it was typed, which may be empty. A typed key is
-/// saved once the server has accepted it.
+/// Lists the models of the server at an address as it was typed. A key that was typed for it is saved once the server has
+/// accepted it.
 ///
 /// # Errors
 /// All but those of replies.
-pub(super) fn list(keys: &Keys, address: &str, key: &str) -> Result<(Address, Vec<String>)> {
+pub(super) fn list(keys: &Keys, address: &str, key: Option<Key>) -> Result<(Address, Vec<String>)> {
     let address = Address::parse(address)?;
     let stop = Stop::default();
-    let models = if key.trim().is_empty() {
-        Client::new(&address, keys, &stop, STALL)?.models()?
-    } else {
-        let key = Keys::typed(key)?;
-        let models = Client::with_key(&address, Some(key.clone()), &stop, STALL)?.models()?;
-        keys.save(&address, &key)?;
-        models
+    let models = match key {
+        None => Client::new(&address, keys, &stop, STALL)?.models()?,
+        Some(key) => {
+            let models = Client::with_key(&address, Some(key.clone()), &stop, STALL)?.models()?;
+            keys.save(&address, &key)?;
+            models
+        }
     };
     Ok((address, models))
 }

@@ -187,12 +187,12 @@ fn what_is_no_api_is_recognized() {
             Server::new(move |_, stream| respond(stream, "200 OK", &format!("Content-Type: {kind}\r\n"), body));
         let client = server.client(None);
         says(&ask(&client).err().expect("an error").to_string(), &["makes no sense", "check that the address"]);
-        says(&client.models().err().expect("an error").to_string(), &["no OpenAI-compatible API", "/v1/models"]);
+        says(&client.models().expect_err("an error").to_string(), &["no OpenAI-compatible API", "/v1/models"]);
     }
     let server = Server::new(|_, stream| respond(stream, "200 OK", "", &"[".repeat(100_000)));
-    says(&server.client(None).models().err().expect("an error").to_string(), &["no OpenAI-compatible API"]);
+    says(&server.client(None).models().expect_err("an error").to_string(), &["no OpenAI-compatible API"]);
     let server = Server::new(|_, stream| respond(stream, "200 OK", "", &" ".repeat(5 << 20)));
-    says(&server.client(None).models().err().expect("an error").to_string(), &["more than 4 MB"]);
+    says(&server.client(None).models().expect_err("an error").to_string(), &["more than 4 MB"]);
 }
 
 #[test]
@@ -200,5 +200,5 @@ fn nobody_listening_is_reported() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let address = Address::parse(&port.to_string()).unwrap();
     let client = Client::with_key(&address, None, &Stop::default(), Duration::from_millis(1500)).unwrap();
-    says(&client.models().err().expect("an error").to_string(), &["cannot reach 127.0.0.1", "that the server runs"]);
+    says(&client.models().expect_err("an error").to_string(), &["cannot reach 127.0.0.1", "that the server runs"]);
 }

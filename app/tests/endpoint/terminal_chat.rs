@@ -28,9 +28,11 @@ fn echo() -> Server {
             }
             _ => begin(stream)?,
         }
-        while said == "Go on" {
-            stream.write_all(piece("on ").as_bytes())?;
-            thread::sleep(Duration::from_millis(20));
+        if said == "Go on" {
+            loop {
+                stream.write_all(piece("on ").as_bytes())?;
+                thread::sleep(Duration::from_millis(20));
+            }
         }
         stream.write_all((piece("You said: ") + &piece(said) + &end("stop") + "data: [DONE]\n\n").as_bytes())
     })

@@ -109,22 +109,22 @@ fn a_typed_key_is_kept_once_the_server_accepts_it() {
     let keys = Keys::new(Some(folder.path().to_owned()), |_| None);
     let mut worker = EngineWorker::with_keys(Arc::new(|| {}), keys.clone());
     let address = server.address.to_string();
-    let mut find = |address: &str, key: &str| {
-        worker.send(Command::FindServer { address: address.into(), key: key.into() });
+    let mut find = |address: &str, key: Option<&str>| {
+        worker.send(Command::FindServer { address: address.into(), key: key.map(|key| Keys::typed(key).unwrap()) });
         let event = next(&mut worker);
         let Event::ServerFound { address: typed, found } = event else { panic!("{event:?}") };
         assert_eq!(typed, address);
         found
     };
-    let refused = find(&address, "wrong").unwrap_err();
+    let refused = find(&address, Some("wrong")).unwrap_err();
     assert!(refused.contains("does not accept the key"), "{refused}");
-    let refused = find(&address, "").unwrap_err();
+    let refused = find(&address, None).unwrap_err();
     assert!(refused.contains("wants a key"), "a refused key is not kept: {refused}");
-    let refused = find("ftp://x", "").unwrap_err();
+    let refused = find("ftp://x", None).unwrap_err();
     assert!(refused.contains("names no server"), "{refused}");
     let found = (Address::parse(&address).unwrap(), vec!["gemma".to_owned()]);
-    assert_eq!(find(&address, "right"), Ok(found.clone()));
-    assert_eq!(find(&address, ""), Ok(found));
+    assert_eq!(find(&address, Some("right")), Ok(found.clone()));
+    assert_eq!(find(&address, None), Ok(found));
     worker.send(Command::ForgetServer(server.address.clone()));
     assert!(matches!(next(&mut worker), Event::ServerForgotten(Ok(()))));
     assert!(keys.find(&server.address).unwrap().is_none());
