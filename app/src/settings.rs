@@ -198,6 +198,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::Address;
 
     #[test]
     fn settings_survive_a_restart() {
@@ -220,6 +221,19 @@ mod tests {
         }
         assert_eq!(settings.models.len(), MAX_MODELS);
         assert_eq!(settings.models[..3], ["/30.gguf", "/39.gguf", "/38.gguf"]);
+    }
+
+    #[test]
+    fn recent_servers_are_listed_once_each_and_survive_a_restart() {
+        let mut settings = Settings::default();
+        for number in (0..20).chain([15]) {
+            let address = Address::parse(&format!("localhost:{}", 8000 + number)).unwrap();
+            settings.remember_server(&ServerModel { address, model: "m".into() });
+        }
+        assert_eq!(settings.servers.len(), MAX_SERVERS);
+        let addresses: Vec<&str> = settings.servers.iter().map(|saved| saved.address.as_str()).take(2).collect();
+        assert_eq!(addresses, ["http://localhost:8015/v1", "http://localhost:8019/v1"]);
+        assert_eq!(Settings::from_json(&settings.to_json()), settings);
     }
 
     #[test]

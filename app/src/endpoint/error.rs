@@ -117,7 +117,7 @@ pub enum EndpointError {
         host: String,
     },
     /// The server has several models, and none was chosen.
-    #[error("{host} has several models; choose one with -m: {}", models.join(", "))]
+    #[error("{host} has several models; choose one with -m: {}", enumerated(models))]
     SeveralModels {
         /// The host.
         host: String,
@@ -197,6 +197,16 @@ pub enum EndpointError {
     Stopped,
 }
 
+/// The names of models for a message: all, or the first of many.
+pub fn enumerated(models: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown = models[..models.len().min(MOST)].join(", ");
+    match models.len().saturating_sub(MOST) {
+        0 => shown,
+        others => format!("{shown} and {others} others"),
+    }
+}
+
 /// The server's words after a message.
 fn said(words: Option<&str>) -> String {
     words.map_or_else(String::new, |words| format!(" (“{words}”)"))
@@ -212,5 +222,18 @@ fn unauthorized(host: &str, key: Option<&str>, unsent: bool) -> String {
              server into LAPIDARY_ENDPOINT_KEY"
         ),
         (None, false) => format!("{host} wants a key; put it into LAPIDARY_ENDPOINT_KEY, or type it where you connect"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_models_are_named_in_part() {
+        let names = |count: usize| (0..count).map(|number| format!("m{number}")).collect::<Vec<_>>();
+        assert_eq!(enumerated(&names(2)), "m0, m1");
+        assert!(enumerated(&names(20)).ends_with(", m19"));
+        assert!(enumerated(&names(412)).ends_with(", m19 and 392 others"));
     }
 }

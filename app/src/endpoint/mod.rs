@@ -19,7 +19,7 @@ use crate::hub::Stop;
 
 pub use address::{Address, ServerModel, is_of_server};
 pub use client::{Client, STALL};
-pub use error::{EndpointError, Result};
+pub use error::{EndpointError, Result, enumerated};
 pub use keys::{KEY_VARIABLE, Keys};
 pub use request::ChatRequest;
 pub use stream::ReplyStream;

@@ -47,8 +47,9 @@ pub struct Host {
     pub when: &'static str,
 }
 
-/// Every host that the program may contact, and only after a person asked for it. `HF_ENDPOINT` puts another hub in place of the
-/// first, and a proxy of the environment sees the names of all.
+/// Every host that the program may contact, and only after a person asked for it, besides a server that a person connects to (see
+/// [`endpoint`](crate::endpoint)). `HF_ENDPOINT` puts another hub in place of the first, and a proxy of the environment sees the
+/// names of all.
 pub const HOSTS: [Host; 4] = [
     Host {
         name: "huggingface.co",

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use lapidary_app::chats::{Id, Role};
 use lapidary_app::endpoint::{
-    Address, ChatRequest, Client, EndpointError, Keys, ReplyStream, STALL, ServerModel, stop_when,
+    Address, ChatRequest, Client, EndpointError, Keys, ReplyStream, STALL, ServerModel, enumerated, stop_when,
 };
 use lapidary_app::hub::Stop;
 use lapidary_engine::Sampling;
@@ -58,7 +58,7 @@ impl ModelAtServer {
             (_, Err(error)) => return Err(error.into()),
             (Some(name), Ok(models)) => {
                 if !models.is_empty() && !models.iter().any(|known| known == name) {
-                    let known = models.join(", ");
+                    let known = enumerated(&models);
                     print_error(&format!(
                         "{} does not list {name}, so it may refuse it; it lists {known}",
                         address.host()
