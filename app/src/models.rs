@@ -35,25 +35,20 @@ pub fn guide(note: &'static str) -> FoundModel {
 pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
     let recent = last_model::recent_models();
     let mut found = vec![guide(if recent.last().is_none() { "built in, the default" } else { "built in" })];
-    for path in recent.paths().chain(used.iter().map(PathBuf::as_path)) {
-        if found.iter().all(|known| known.path.as_deref() != Some(path))
-            && let Ok(files) = ModelFiles::open(path)
+    let noted = |path: &Path| {
+        let note = if recent.last() == Some(path) { "the last one used, the default" } else { "used before" };
+        (path.to_owned(), note)
+    };
+    let before = recent.paths().chain(used.iter().map(PathBuf::as_path)).map(noted);
+    let cached = hub::cache_folder().map(|folder| cached(&folder)).unwrap_or_default();
+    for (path, note) in before.chain(cached.into_iter().map(|path| (path, "in the Hugging Face cache"))) {
+        // Skips models that the engine does not support.
+        if found.iter().all(|known| known.path.as_ref() != Some(&path))
+            && let Ok(files) = ModelFiles::open(&path)
         {
-            let note = if recent.last() == Some(path) { "the last one used, the default" } else { "used before" };
-            let name = repository(path).unwrap_or_else(|| files.name());
-            found.push(FoundModel { name, path: Some(path.to_owned()), note, bytes: bytes(path) });
-        }
-    }
-    if let Some(cache) = hub::cache_folder() {
-        for path in cached(&cache) {
-            // Skips models that the engine does not support.
-            if found.iter().all(|known| known.path.as_ref() != Some(&path))
-                && let Ok(files) = ModelFiles::open(&path)
-            {
-                let name = repository(&path).unwrap_or_else(|| files.name());
-                let bytes = bytes(&path);
-                found.push(FoundModel { name, path: Some(path), note: "in the Hugging Face cache", bytes });
-            }
+            let name = repository(&path).unwrap_or_else(|| files.name());
+            let bytes = bytes(&path);
+            found.push(FoundModel { name, path: Some(path), note, bytes });
         }
     }
     found

@@ -136,6 +136,12 @@ pub enum Error {
         /// Tokens that fit.
         context: usize,
     },
+    /// The KV cache that sequences share is full.
+    #[error("the cache holds {tokens} tokens, and all are taken; end another sequence or make the cache larger")]
+    CacheFull {
+        /// Tokens that the cache holds for all sequences together.
+        tokens: usize,
+    },
     /// A token id outside the vocabulary.
     #[error("token id {id} is outside the vocabulary of {vocab_size}")]
     TokenOutOfRange {

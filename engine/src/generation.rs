@@ -154,12 +154,12 @@ impl Decoding {
             self.timings.prefill_tokens = prefilled.computed;
             self.version = Some(sequence.version.clone());
             let draw = self.next_draw();
-            runner.submit_first(sequence, &self.prompt, &prefilled, &draw);
+            runner.submit_first(sequence, &self.prompt, &prefilled, &draw)?;
         }
         // Keep the device busy: the next step needs nothing from the host.
         while sequence.in_flight() < IN_FLIGHT && self.submitted < self.most_steps {
             let draw = self.next_draw();
-            runner.submit_next(sequence, &draw);
+            runner.submit_next(sequence, &draw)?;
         }
         let token = sequence.take_token().await?;
         self.taken += 1;

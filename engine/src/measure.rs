@@ -3,20 +3,25 @@
 use web_time::Instant;
 
 use crate::error::{Error, Result};
-use crate::gpu::Step;
-use crate::runner::prefill_plan;
+use crate::gpu::{Plan, Step};
+use crate::runner::Plans;
 use crate::session::Session;
 
 impl Session {
+    /// The plans of one greedy decode step.
+    fn greedy_step(&self) -> [&Plan; 3] {
+        let Plans { decode, greedy, .. } = &self.runner.plans;
+        [&decode.body, &decode.logits, greedy]
+    }
+
     /// The kernels of one greedy decode step, one entry per dispatch.
     pub fn decode_kernels(&self) -> Vec<&'static str> {
-        let plans = &self.sequence.plans;
-        plans.decode.kernels().chain(plans.greedy.kernels()).collect()
+        self.greedy_step().into_iter().flat_map(Plan::kernels).collect()
     }
 
     /// The kernels of a prefill step of this many tokens, one entry per dispatch.
     pub fn prefill_kernels(&self, tokens: usize) -> Vec<&'static str> {
-        prefill_plan(&self.sequence.plans, tokens).kernels().collect()
+        self.runner.plans.prefill(tokens).kernels().collect()
     }
 
     /// Makes the session hold this many tokens without computing them, to measure the speed at that depth. Their keys
@@ -31,6 +36,7 @@ impl Session {
             return Err(Error::ContextFull { tokens, context: inner.context });
         }
         self.sequence.rewind(0);
+        self.sequence.reserve(tokens)?;
         self.sequence.extend(&vec![inner.config.bos_id; tokens]);
         Ok(())
     }
@@ -48,11 +54,13 @@ impl Session {
         if tokens.len() >= context {
             return Err(Error::ContextFull { tokens: tokens.len() + 1, context });
         }
+        let position = tokens.len();
         self.sequence.set_token(tokens.last().copied().unwrap_or(inner.config.bos_id));
+        self.sequence.reserve(position + 1)?;
         // Contexts are far shorter than 2^32.
-        let step = Step { position: tokens.len() as u32, ..Step::default() };
-        let plans = [&self.sequence.plans.decode, &self.sequence.plans.greedy];
-        inner.gpu.profile(&mut self.runner.ring, &plans, &step).await
+        let step = Step { position: position as u32, slot: self.sequence.slot(), ..Step::default() };
+        let Plans { decode, greedy, .. } = &self.runner.plans;
+        inner.gpu.profile(&mut self.runner.ring, &[&decode.body, &decode.logits, greedy], &step).await
     }
 
     /// Microseconds that the host takes to encode a greedy decode step, for each of this many tokens. The device is idle: a
@@ -63,7 +71,8 @@ impl Session {
     pub async fn host_us(&mut self, tokens: usize) -> Result<Vec<f64>> {
         self.sequence.drain().await?;
         let (gpu, first) = (&self.runner.engine.inner.gpu, self.sequence.tokens().len());
-        let plans = [&self.sequence.plans.decode, &self.sequence.plans.greedy];
+        let Plans { decode, greedy, .. } = &self.runner.plans;
+        let plans = [&decode.body, &decode.logits, greedy];
         let encode = |i: usize| {
             // Positions may exceed the context, because none of these steps runs.
             let step = Step { position: (first + i) as u32, draw: i as u32, ..Step::default() };

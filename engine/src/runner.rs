@@ -7,35 +7,161 @@ use web_time::Instant;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::gpu::{Plan, Recording, Step, StepRing};
-use crate::model::{Activations, Head, SequenceState, record_body, record_head};
+use crate::gpu::{Plan, Recording, Step, StepRing, Tensor};
+use crate::leases::Leases;
+use crate::model::{Activations, Body, Head, Room, Slots, record_body, record_choice, record_logits};
 use crate::ops::{MAX_SMALL_BATCH, Mode};
 use crate::pace::Pace;
 use crate::sampling::Sampling;
-use crate::sequence::{Plans, Sequence};
+use crate::sequence::Sequence;
 
-/// The activations of a model, and the order of its submits. Any number of [sequences](Sequence) can share a runner,
-/// because it holds nothing that a later step of a sequence needs.
+/// The most sequences of a runner: a step's uniform has a place for each.
+pub const MAX_SEQUENCES: usize = 2 * Step::PLACE_PAIRS;
+
+/// The activations of a model, the memory of its sequences, and the order of its submits. [Sequences](Sequence) can share a
+/// runner, because its activations hold nothing that a later step of a sequence needs.
 pub struct Runner {
     pub(crate) engine: Engine,
     /// Which runner it is: its sequences and generations hold the same.
     pub(crate) id: Arc<()>,
+    /// Of a chunk of a prompt.
     pub(crate) activations: Activations,
+    /// The rows of logits that tokens are chosen from.
+    pub(crate) logits: Tensor,
+    pub(crate) slots: Slots,
+    free_slots: Leases,
+    free_pages: Leases,
+    pub(crate) plans: Plans,
     pub(crate) ring: StepRing,
-    pace: Pace,
+    pub(crate) pace: Pace,
+}
+
+/// What a runner's steps submit.
+pub(crate) struct Plans {
+    pub(crate) prefill: Plan,
+    /// For a small batch of prompt tokens; `None` without kernels for that.
+    pub(crate) small_batch: Option<Plan>,
+    /// The logits of the last token of a prompt's chunk.
+    prompt_logits: Plan,
+    /// For the newest token of one sequence.
+    pub(crate) decode: Pass,
+    /// For those of a small batch of sequences; `None` without kernels for that, or for one sequence.
+    pub(crate) decode_small_batch: Option<Pass>,
+    /// For those of more sequences; `None` for one sequence.
+    pub(crate) decode_batch: Option<Pass>,
+    pub(crate) greedy: Plan,
+    pub(crate) sample: Plan,
+}
+
+/// All layers, and the logits.
+pub(crate) struct Pass {
+    pub(crate) body: Plan,
+    pub(crate) logits: Plan,
+}
+
+impl Plans {
+    async fn new(
+        engine: &Engine,
+        ring: &StepRing,
+        slots: &Slots,
+        prompt: &Activations,
+        decode: &Activations,
+    ) -> Result<Self> {
+        let inner = &engine.inner;
+        let record = || Recording::new(inner.gpu.capabilities());
+        let body = async |body, a: &Activations| {
+            let mut r = record();
+            record_body(&mut r, body, inner.model(), slots, a);
+            r.finish(&inner.gpu, ring).await
+        };
+        let logits = async |mode, a: &Activations| {
+            let mut r = record();
+            record_logits(&mut r, mode, inner.model(), a);
+            r.finish(&inner.gpu, ring).await
+        };
+        let choice = async |head| {
+            let mut r = record();
+            record_choice(&mut r, head, inner.model(), slots, decode, inner.usable_vocab);
+            r.finish(&inner.gpu, ring).await
+        };
+        let pass = async |mode| {
+            Ok::<_, Error>(Pass { body: body(Body::Newest(mode), decode).await?, logits: logits(mode, decode).await? })
+        };
+        let (small, several) = (inner.kernels.small_batch.is_some(), decode.logits.rows() > 1);
+        Ok(Self {
+            prefill: body(Body::Prompt(Mode::Prefill), prompt).await?,
+            small_batch: if small { Some(body(Body::Prompt(Mode::SmallBatch), prompt).await?) } else { None },
+            prompt_logits: logits(Mode::Decode, prompt).await?,
+            decode: pass(Mode::Decode).await?,
+            decode_small_batch: if small && several { Some(pass(Mode::SmallBatch).await?) } else { None },
+            decode_batch: if several { Some(pass(Mode::Prefill).await?) } else { None },
+            greedy: choice(Head::Greedy).await?,
+            sample: choice(Head::Sample).await?,
+        })
+    }
+
+    /// The plan that chooses a token.
+    pub(crate) fn choice(&self, sampling: &Sampling) -> &Plan {
+        if sampling.is_greedy() { &self.greedy } else { &self.sample }
+    }
+
+    /// The plan of a prefill step of this many tokens.
+    pub(crate) fn prefill(&self, tokens: usize) -> &Plan {
+        self.small_batch.as_ref().filter(|_| tokens <= MAX_SMALL_BATCH).unwrap_or(&self.prefill)
+    }
+
+    /// The plans of a decode step of this many sequences.
+    pub(crate) fn decode(&self, sequences: usize) -> &Pass {
+        let small = self.decode_small_batch.as_ref().filter(|_| sequences <= MAX_SMALL_BATCH);
+        match small.or(self.decode_batch.as_ref()) {
+            Some(pass) if sequences > 1 => pass,
+            _ => &self.decode,
+        }
+    }
 }
 
 impl Runner {
-    /// A runner without sequences.
+    /// A runner for one sequence of up to the engine's context.
     ///
     /// # Errors
     /// If there is no memory for its buffers.
     pub async fn new(engine: &Engine) -> Result<Self> {
+        Self::with_room(engine, Room::for_one(engine.inner.context)).await
+    }
+
+    /// A runner for several sequences.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is room for none, for more than [`MAX_SEQUENCES`] or for longer ones than the engine's context;
+    /// if there is no memory for its buffers.
+    pub async fn with_room(engine: &Engine, room: Room) -> Result<Self> {
         let inner = &engine.inner;
-        let activations = Activations::new(&inner.config, inner.gpu.capabilities(), inner.prefill_chunk, 1);
+        let check = |ok: bool, field, value: usize, expected| {
+            if ok { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected }) }
+        };
+        check((1..=MAX_SEQUENCES).contains(&room.slots), "sequences of a runner", room.slots, "from 1 to 64")?;
+        check(room.context <= inner.context, "tokens of a sequence", room.context, "at most the engine's context")?;
+        check(room.context > 0 && room.pages > 0, "pages of the cache", room.pages, "at least 1")?;
+        let slots = Slots::new(&inner.config, inner.cache_format, room);
+        slots.check_size(&inner.gpu)?;
+        slots.allocate(&inner.gpu).await?;
+        let capabilities = inner.gpu.capabilities();
+        let mut activations = Activations::new(&inner.config, capabilities, inner.prefill_chunk, 1);
         let ring = StepRing::new(&inner.gpu).await?;
-        let pace = Pace::new(inner.prefill_chunk, inner.gpu.capabilities().discrete);
-        Ok(Self { engine: engine.clone(), id: Arc::new(()), activations, ring, pace })
+        let plans = if room.slots == 1 {
+            Plans::new(engine, &ring, &slots, &activations, &activations).await?
+        } else {
+            // Buffers of their own, so that a decode step can come between two layers of a prompt.
+            let decode = Activations::new(&inner.config, capabilities, room.slots, room.slots);
+            activations.share_logits(&decode);
+            Plans::new(engine, &ring, &slots, &activations, &decode).await?
+        };
+        inner.gpu.check()?;
+        let pace = Pace::new(inner.prefill_chunk, capabilities.discrete);
+        let (free_slots, free_pages) = (Leases::new(room.slots), Leases::new(room.pages));
+        let (engine, id) = (engine.clone(), Arc::new(()));
+        let logits = activations.logits.clone();
+        Ok(Self { engine, id, activations, logits, slots, free_slots, free_pages, plans, ring, pace })
     }
 
     /// The engine.
@@ -46,39 +172,22 @@ impl Runner {
     /// A new, empty sequence for this runner.
     ///
     /// # Errors
-    /// If there is no memory for its cache.
+    /// [`Error::Setting`] if the runner has as many sequences as it has room for.
     pub async fn sequence(&self) -> Result<Sequence> {
-        let inner = &self.engine.inner;
-        let state = SequenceState::new(&inner.config, inner.cache_format, inner.context);
-        state.allocate(&inner.gpu).await?;
-        let body = async |mode| {
-            let mut r = Recording::new(inner.gpu.capabilities());
-            record_body(&mut r, mode, inner.model(), &state, &self.activations);
-            r.finish(&inner.gpu, &self.ring).await
+        let Some(slot) = self.free_slots.take() else {
+            return Err(Error::Setting {
+                field: "sequences of a runner",
+                value: "one more than there is room for".into(),
+                expected: "at most as many as it was made for",
+            });
         };
-        let head = async |head| {
-            let mut r = Recording::new(inner.gpu.capabilities());
-            record_head(&mut r, head, inner.model(), &state, &self.activations, inner.usable_vocab);
-            r.finish(&inner.gpu, &self.ring).await
-        };
-        let plans = Plans {
-            prefill: body(Mode::Prefill).await?,
-            small_batch: match inner.kernels.small_batch {
-                Some(_) => Some(body(Mode::SmallBatch).await?),
-                None => None,
-            },
-            decode: body(Mode::Decode).await?,
-            greedy: head(Head::Greedy).await?,
-            sample: head(Head::Sample).await?,
-        };
-        inner.gpu.check()?;
-        Sequence::new(&self.engine, &self.id, state, plans).await
+        Sequence::new(&self.engine, &self.id, &self.slots, slot, &self.free_pages).await
     }
 
     /// A new sequence for this runner with the tokens of another of the same engine.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the sequence is of another engine; if there is no memory for a second cache.
+    /// [`Error::Setting`] if the sequence is of another engine, or as for [`Runner::sequence`]; [`Error::CacheFull`].
     pub async fn fork(&self, sequence: &Sequence) -> Result<Sequence> {
         if !Arc::ptr_eq(&self.engine.inner, &sequence.engine.inner) {
             return Err(Error::Setting {
@@ -88,13 +197,23 @@ impl Runner {
             });
         }
         let mut fork = self.sequence().await?;
-        let gpu = &self.engine.inner.gpu;
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        fork.state.copy_cache(&mut encoder, &sequence.state);
-        let submission = gpu.submit_commands([encoder.finish()]);
-        gpu.finish(submission).await?;
-        fork.extend(sequence.tokens());
+        fork.begin_as(sequence, sequence.tokens().len())?;
         Ok(fork)
+    }
+
+    /// Bytes of a row of logits.
+    pub(crate) fn logits_row_bytes(&self) -> u64 {
+        4 * self.logits.stride() as u64
+    }
+
+    /// Sequences that there is still room for.
+    pub(crate) fn free_slots(&self) -> usize {
+        self.free_slots.free()
+    }
+
+    /// Pages of the cache that no sequence has.
+    pub(crate) fn free_pages(&self) -> usize {
+        self.free_pages.free()
     }
 
     /// Computes the keys and values of `prompt`, except what [`Runner::submit_first`] computes. The sequence keeps the
@@ -112,7 +231,8 @@ impl Runner {
             let start = sequence.tokens().len();
             let end = prompt.len().min(start + self.pace.chunk());
             let chunk = &prompt[start..end];
-            self.run_chunk(prefill_plan(&sequence.plans, chunk.len()), chunk, start).await?;
+            sequence.reserve(end)?;
+            self.run_chunk(chunk, start, sequence.slot()).await?;
             if end == prompt.len() {
                 return Ok(Prefilled { computed, last: start..end, body_done: true });
             }
@@ -121,47 +241,93 @@ impl Runner {
     }
 
     /// Runs all layers on a chunk of a prompt, in submits whose length [`Pace`] chooses.
-    async fn run_chunk(&mut self, plan: &Plan, chunk: &[u32], position: usize) -> Result<()> {
-        let gpu = &self.engine.inner.gpu;
-        gpu.write(&self.activations.tokens, 0, bytemuck::cast_slice(chunk));
-        // Contexts are far shorter than 2^32.
-        let step = Step { n_tokens: chunk.len() as u32, position: position as u32, ..Step::default() };
-        let mut first = 0;
-        while first < plan.segments() {
-            let segments = self.pace.segments(first, plan.segments());
-            let started = Instant::now();
-            gpu.run_segments(&mut self.ring, plan, segments.clone(), &step).await?;
-            self.pace.learn(started.elapsed().as_secs_f64() * 1e3, &segments, plan.segments());
-            first = segments.end;
+    async fn run_chunk(&mut self, chunk: &[u32], position: usize, slot: u32) -> Result<()> {
+        let mut segment = self.begin_chunk(chunk, position, slot);
+        while !segment.is_done() {
+            self.run_segments(&mut segment).await?;
         }
-        self.pace.end_chunk(chunk.len());
+        Ok(())
+    }
+
+    /// Begins a chunk of a prompt, whose positions are reserved.
+    pub(crate) fn begin_chunk(&self, chunk: &[u32], position: usize, slot: u32) -> Chunk {
+        self.engine.inner.gpu.write(&self.activations.tokens, 0, bytemuck::cast_slice(chunk));
+        // Contexts are far shorter than 2^32.
+        let step = Step { n_tokens: chunk.len() as u32, position: position as u32, slot, ..Step::default() };
+        Chunk { step, next: 0, all: self.plans.prefill(chunk.len()).segments() }
+    }
+
+    /// Runs the next layers of a chunk and waits for them, as many as [`Pace`] chooses.
+    pub(crate) async fn run_segments(&mut self, chunk: &mut Chunk) -> Result<()> {
+        let plan = self.plans.prefill(chunk.step.n_tokens as usize);
+        let segments = self.pace.segments(chunk.next, chunk.all);
+        let started = Instant::now();
+        self.engine.inner.gpu.run_segments(&mut self.ring, plan, segments.clone(), &chunk.step).await?;
+        self.pace.learn(started.elapsed().as_secs_f64() * 1e3, &segments, chunk.all);
+        chunk.next = segments.end;
+        if chunk.is_done() {
+            self.pace.end_chunk(chunk.step.n_tokens as usize);
+        }
         Ok(())
     }
 
     /// Submits the step that produces the first token after a prompt: what [`Runner::prefill`] left to compute.
-    pub(crate) fn submit_first(&mut self, sequence: &mut Sequence, prompt: &[u32], prefilled: &Prefilled, draw: &Draw) {
+    ///
+    /// # Errors
+    /// [`Error::CacheFull`].
+    pub(crate) fn submit_first(
+        &mut self,
+        sequence: &mut Sequence,
+        prompt: &[u32],
+        prefilled: &Prefilled,
+        draw: &Draw,
+    ) -> Result<()> {
         let last = &prompt[prefilled.last.clone()];
+        sequence.reserve(prefilled.last.end)?;
         sequence.extend(last);
-        let step = Step { n_tokens: last.len() as u32, ..draw.step(prefilled.last.start) };
+        let step = Step { n_tokens: last.len() as u32, ..draw.step(prefilled.last.start, sequence.slot()) };
         self.submit(sequence, step, !prefilled.body_done, draw);
+        Ok(())
     }
 
     /// Submits the step that takes the sequence's newest token as input and produces the next one. The host need not
     /// have read the newest token yet.
-    pub(crate) fn submit_next(&mut self, sequence: &mut Sequence, draw: &Draw) {
-        let step = draw.step(sequence.advance());
+    ///
+    /// # Errors
+    /// [`Error::CacheFull`].
+    pub(crate) fn submit_next(&mut self, sequence: &mut Sequence, draw: &Draw) -> Result<()> {
+        let step = draw.step(sequence.advance()?, sequence.slot());
         self.submit(sequence, step, true, draw);
+        Ok(())
     }
 
     fn submit(&mut self, sequence: &mut Sequence, step: Step, with_body: bool, draw: &Draw) {
         let gpu = &self.engine.inner.gpu;
-        sequence.submitted(&step, |plans, copy| {
-            let head = if draw.sampling.is_greedy() { &plans.greedy } else { &plans.sample };
-            let plans: &[_] = if with_body { &[&plans.decode, head] } else { &[head] };
+        let Plans { prompt_logits, decode, .. } = &self.plans;
+        let choice = self.plans.choice(&draw.sampling);
+        let ring = &mut self.ring;
+        sequence.submitted(&step, |copy| {
+            let plans: &[_] =
+                if with_body { &[&decode.body, &decode.logits, choice] } else { &[prompt_logits, choice] };
             let last = step.position + step.n_tokens - 1;
             let later = |i| Step { n_tokens: 1, position: last + i, draw: step.draw + i, ..step };
-            gpu.submit_commands([gpu.encode_step(&mut self.ring, plans, &step, later, copy)])
+            gpu.submit_commands([gpu.encode_step(ring, plans, &step, later, copy)])
         });
+    }
+}
+
+/// A chunk of a prompt whose layers are being computed.
+pub(crate) struct Chunk {
+    step: Step,
+    /// The segment of its plan to run next.
+    next: usize,
+    all: usize,
+}
+
+impl Chunk {
+    /// Whether all of its layers are computed.
+    pub(crate) fn is_done(&self) -> bool {
+        self.next == self.all
     }
 }
 
@@ -174,14 +340,9 @@ pub(crate) struct Draw {
 }
 
 impl Draw {
-    fn step(&self, position: usize) -> Step {
-        self.sampling.step(self.seed, position, self.number)
+    pub(crate) fn step(&self, position: usize, slot: u32) -> Step {
+        Step { slot, ..self.sampling.step(self.seed, position, self.number) }
     }
-}
-
-/// The plan of a prefill step of this many tokens.
-pub(crate) fn prefill_plan(plans: &Plans, tokens: usize) -> &Plan {
-    plans.small_batch.as_ref().filter(|_| tokens <= MAX_SMALL_BATCH).unwrap_or(&plans.prefill)
 }
 
 /// What [`Runner::prefill`] computed.

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::gpu::{Mapping, Plan, Readback, Step};
-use crate::model::SequenceState;
-use crate::ops::{NO_TOKEN, TokenSink};
+use crate::gpu::{Mapping, Readback, Step};
+use crate::leases::{Lease, Leases};
+use crate::model::Slots;
+use crate::ops::{NO_TOKEN, PAGE, TokenSink};
 
 /// The most steps of a sequence in flight: submitted, and their tokens not yet read by the host.
 pub(crate) const IN_FLIGHT: usize = 2;
 
-/// A sequence of tokens with its KV cache. It is the only owner of its ids and its cache. A [`Runner`](crate::Runner),
-/// which several sequences can share, extends it.
+/// A sequence of tokens with its KV cache. It is the only owner of its ids; it shares pages of its cache only with
+/// sequences that begin with the same tokens. A [`Runner`](crate::Runner), which several sequences can share, extends it.
 pub struct Sequence {
     pub(crate) engine: Engine,
-    /// Which runner its plans are of.
+    /// Which runner it is of.
     pub(crate) runner: Arc<()>,
     /// Another one after each rewind. A generation goes on only where it began.
     pub(crate) version: Arc<()>,
@@ -24,21 +25,14 @@ pub struct Sequence {
     ids: Vec<u32>,
     /// Positions whose keys and values are in the cache once all submitted steps are done.
     computed: usize,
-    pub(crate) state: SequenceState,
-    pub(crate) plans: Plans,
+    slots: Slots,
+    slot: Lease,
+    /// The pages of its cache. A page of another sequence's as well is not written to.
+    pages: Vec<Arc<Lease>>,
+    free_pages: Leases,
     /// One per step in flight.
     readbacks: Vec<Readback>,
     in_flight: VecDeque<InFlight>,
-}
-
-/// The plans of a sequence, over the activations of its runner.
-pub(crate) struct Plans {
-    pub(crate) prefill: Plan,
-    /// For a small batch of prompt tokens; `None` without kernels for that.
-    pub(crate) small_batch: Option<Plan>,
-    pub(crate) decode: Plan,
-    pub(crate) greedy: Plan,
-    pub(crate) sample: Plan,
 }
 
 /// A submitted step whose token the host has not read yet.
@@ -50,7 +44,13 @@ struct InFlight {
 
 impl Sequence {
     /// An empty sequence of a runner.
-    pub(crate) async fn new(engine: &Engine, runner: &Arc<()>, state: SequenceState, plans: Plans) -> Result<Self> {
+    pub(crate) async fn new(
+        engine: &Engine,
+        runner: &Arc<()>,
+        slots: &Slots,
+        slot: Lease,
+        free_pages: &Leases,
+    ) -> Result<Self> {
         let mut readbacks = Vec::new();
         for _ in 0..IN_FLIGHT {
             readbacks.push(Readback::new(&engine.inner.gpu, 4).await?);
@@ -61,8 +61,10 @@ impl Sequence {
             version: Arc::new(()),
             ids: Vec::new(),
             computed: 0,
-            state,
-            plans,
+            slots: slots.clone(),
+            slot,
+            pages: Vec::new(),
+            free_pages: free_pages.clone(),
             readbacks,
             in_flight: VecDeque::new(),
         })
@@ -73,12 +75,88 @@ impl Sequence {
         &self.ids[..self.ids.len().min(self.computed)]
     }
 
+    /// Pages that no other sequence shares.
+    pub(crate) fn own_pages(&self) -> usize {
+        self.pages.iter().filter(|page| Arc::strong_count(page) == 1).count()
+    }
+
+    /// Its number among the sequences of its runner.
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot.number()
+    }
+
     /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the
     /// sequence. A generation of this sequence that has begun cannot go on after it.
     pub fn rewind(&mut self, len: usize) {
         self.version = Arc::new(());
         self.computed = len.min(self.tokens().len());
         self.ids.truncate(self.computed);
+        // Steps in flight may still write to these pages. Who takes them writes later, because the queue keeps its order.
+        self.pages.truncate(self.computed.div_ceil(PAGE));
+    }
+
+    /// Makes room in the cache for positions up to `end`, of which those from the sequence's length on can then be written to.
+    ///
+    /// # Errors
+    /// [`Error::CacheFull`] if the runner has no page left. What the sequence has stays right.
+    pub(crate) fn reserve(&mut self, end: usize) -> Result<()> {
+        let first = self.computed / PAGE;
+        let mut changed = self.pages.len();
+        if let Some(page) = self.pages.get(first).filter(|page| Arc::strong_count(page) > 1) {
+            self.pages[first] = self.copy_of(page)?;
+            changed = first;
+        }
+        let mut outcome = Ok(());
+        while self.pages.len() * PAGE < end && outcome.is_ok() {
+            outcome = self.take_page().map(|page| self.pages.push(page));
+        }
+        let numbers: Vec<u32> = self.pages[changed..].iter().map(|page| page.number()).collect();
+        if !numbers.is_empty() {
+            self.slots.tables.write(&self.engine.inner.gpu, self.slot() as usize, changed, &numbers);
+        }
+        outcome
+    }
+
+    fn take_page(&self) -> Result<Arc<Lease>> {
+        let full = || Error::CacheFull { tokens: self.slots.tables.pages() * PAGE };
+        self.free_pages.take().map(Arc::new).ok_or_else(full)
+    }
+
+    /// A page of its own with what a page of the same runner holds.
+    fn copy_of(&self, page: &Lease) -> Result<Arc<Lease>> {
+        let own = self.take_page()?;
+        self.encode(|encoder| self.slots.duplicate_page(encoder, page.number(), own.number()));
+        Ok(own)
+    }
+
+    fn encode(&self, copies: impl FnOnce(&mut wgpu::CommandEncoder)) {
+        let gpu = &self.engine.inner.gpu;
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        copies(&mut encoder);
+        gpu.submit_commands([encoder.finish()]);
+    }
+
+    /// Gives an empty sequence the first `len` tokens of another one of the same engine. Whole pages are shared where both are of
+    /// the same runner, and the rest is copied.
+    ///
+    /// # Errors
+    /// [`Error::CacheFull`].
+    pub(crate) fn begin_as(&mut self, other: &Self, len: usize) -> Result<()> {
+        let len = len.min(other.tokens().len());
+        let numbers = |pages: &[Arc<Lease>]| pages.iter().map(|page| page.number()).collect::<Vec<_>>();
+        if Arc::ptr_eq(&self.runner, &other.runner) {
+            self.pages = other.pages[..len / PAGE].to_vec();
+            if !len.is_multiple_of(PAGE) {
+                self.pages.push(self.copy_of(&other.pages[len / PAGE])?);
+            }
+            self.slots.tables.write(&self.engine.inner.gpu, self.slot() as usize, 0, &numbers(&self.pages));
+        } else {
+            self.reserve(len)?;
+            let (from, to) = (numbers(&other.pages[..len.div_ceil(PAGE)]), numbers(&self.pages));
+            self.encode(|encoder| self.slots.copy_pages(encoder, &other.slots, &from, &to));
+        }
+        self.extend(&other.ids[..len]);
+        Ok(())
     }
 
     /// Appends tokens whose keys and values are in the cache.
@@ -88,16 +166,23 @@ impl Sequence {
         self.computed = self.ids.len();
     }
 
+    /// Appends a token that the host has read from another queue than the sequence's own.
+    pub(crate) fn push(&mut self, id: u32) {
+        self.ids.push(id);
+    }
+
     /// Sets the tokens that the repetition penalty applies to at the start of a reply.
     pub(crate) fn set_seen(&self, ids: &[u32]) {
         let inner = &self.engine.inner;
         let bits = TokenSink::bits_of(ids, inner.config.vocab_size);
-        inner.gpu.write(&self.state.sink.seen, 0, bytemuck::cast_slice(&bits));
+        let sink = &self.slots.sink;
+        inner.gpu.write(&sink.seen, sink.seen_offset(self.slot() as usize), bytemuck::cast_slice(&bits));
     }
 
     /// Sets the input token of the next decode step.
     pub(crate) fn set_token(&self, id: u32) {
-        self.engine.inner.gpu.write(&self.state.sink.token, 0, bytemuck::bytes_of(&id));
+        let offset = TokenSink::token_offset(self.slot() as usize);
+        self.engine.inner.gpu.write(&self.slots.sink.tokens, offset, bytemuck::bytes_of(&id));
     }
 
     /// Steps in flight.
@@ -105,44 +190,44 @@ impl Sequence {
         self.in_flight.len()
     }
 
-    /// Reserves the position of the next decode step's input token, and returns it.
-    pub(crate) fn advance(&mut self) -> usize {
-        self.computed += 1;
-        self.computed - 1
+    /// The position of the next decode step's input token.
+    pub(crate) fn position(&self) -> usize {
+        self.computed
     }
 
-    /// Records a step in flight. `submit` gets the plans and a function that encodes the copy of the step's token to a
-    /// readback buffer.
+    /// Reserves the position of the next decode step's input token, and returns it.
+    ///
+    /// # Errors
+    /// [`Error::CacheFull`].
+    pub(crate) fn advance(&mut self) -> Result<usize> {
+        self.reserve(self.computed + 1)?;
+        self.computed += 1;
+        Ok(self.computed - 1)
+    }
+
+    /// Records a step in flight. `submit` gets a function that encodes the copy of the step's token to a readback buffer.
     pub(crate) fn submitted(
         &mut self,
         step: &Step,
-        submit: impl FnOnce(&Plans, &dyn Fn(&mut wgpu::CommandEncoder)) -> wgpu::SubmissionIndex,
+        submit: impl FnOnce(&dyn Fn(&mut wgpu::CommandEncoder)) -> wgpu::SubmissionIndex,
     ) {
         let readback = step.draw as usize % IN_FLIGHT;
-        let results = self.state.sink.results.memory();
+        let results = self.slots.sink.results.memory();
+        let offset = 4 * TokenSink::result_word(step.slot as usize, step.draw) as u64;
         let copy = |encoder: &mut wgpu::CommandEncoder| {
-            self.readbacks[readback].copy(encoder, results, TokenSink::result_offset(step.draw), 4);
+            self.readbacks[readback].copy(encoder, results, offset, 4);
         };
-        let submission = submit(&self.plans, &copy);
+        let submission = submit(&copy);
         let mapping = self.readbacks[readback].request(4);
         self.in_flight.push_back(InFlight { submission, readback, mapping });
     }
 
     /// Waits for the token of the oldest step in flight, and appends it to the sequence.
     pub(crate) async fn take_token(&mut self) -> Result<u32> {
-        let token = self.take_result().await?;
-        let inner = &self.engine.inner;
-        match token {
-            NO_TOKEN => Err(Error::NoToken { model: self.engine.name().to_owned() }),
-            _ if token as usize >= inner.config.vocab_size => {
-                let reason = format!("it chose the token {token} out of {}", inner.config.vocab_size);
-                Err(Error::Gpu { reason })
-            }
-            _ => {
-                self.ids.push(token);
-                Ok(token)
-            }
-        }
+        let word = self.take_result().await?;
+        let token = self.engine.token_of(word)?;
+        self.ids.push(token);
+        Ok(token)
     }
 
     /// Waits for the token of the oldest step in flight. A step leaves the queue only when its readback is free again,
@@ -175,5 +260,23 @@ impl Sequence {
         }
         self.rewind(self.ids.len());
         Ok(())
+    }
+}
+
+impl Engine {
+    /// The token that a word of a sequence's results stands for.
+    ///
+    /// # Errors
+    /// [`Error::NoToken`] if all logits were NaN.
+    pub(crate) fn token_of(&self, word: u32) -> Result<u32> {
+        let vocab_size = self.inner.config.vocab_size;
+        match word {
+            NO_TOKEN => Err(Error::NoToken { model: self.name().to_owned() }),
+            token if token as usize >= vocab_size => {
+                let reason = format!("it chose the token {token} out of {vocab_size}");
+                Err(Error::Gpu { reason })
+            }
+            token => Ok(token),
+        }
     }
 }

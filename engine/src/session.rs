@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::generation::{Decoding, Finish, Timings};
 use crate::gpu::{Readback, Recording, Step};
-use crate::model::{Activations, Head, record_body, record_head};
+use crate::model::{Activations, Body, Head, record_body, record_head};
 use crate::ops::Mode;
 use crate::runner::Runner;
 use crate::sampling::Sampling;
@@ -145,10 +145,10 @@ impl Session {
         let most = Activations::most_tokens(&inner.config, gpu.capabilities(), true);
         let rows = LOGIT_ROWS.min(inner.prefill_chunk).min(most);
         let activations = Activations::new(&inner.config, gpu.capabilities(), rows, rows);
-        let state = &self.sequence.state;
+        let slots = &self.runner.slots;
         let mut r = Recording::new(gpu.capabilities());
-        record_body(&mut r, Mode::Prefill, inner.model(), state, &activations);
-        record_head(&mut r, Head::AllLogits, inner.model(), state, &activations, inner.usable_vocab);
+        record_body(&mut r, Body::Prompt(Mode::Prefill), inner.model(), slots, &activations);
+        record_head(&mut r, Head::AllLogits, inner.model(), slots, &activations, inner.usable_vocab);
         let ring = &mut self.runner.ring;
         let plan = r.finish(gpu, ring).await?;
         let stride = activations.logits.stride();
@@ -156,7 +156,9 @@ impl Session {
         for (i, chunk) in tokens.chunks(rows).enumerate() {
             gpu.write(&activations.tokens, 0, bytemuck::cast_slice(chunk));
             let position = i * rows;
-            let step = Step { n_tokens: chunk.len() as u32, position: position as u32, ..Step::default() };
+            self.sequence.reserve(position + chunk.len())?;
+            let slot = self.sequence.slot();
+            let step = Step { n_tokens: chunk.len() as u32, position: position as u32, slot, ..Step::default() };
             // The last segment is the head, which positions before `first` do not need.
             let wanted = position + chunk.len() > first;
             for segment in 0..plan.segments() - usize::from(!wanted) {

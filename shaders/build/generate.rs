@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
-use crate::reflect::{Field, Reflection, VariantReflection};
+use crate::reflect::{Field, Kind, Reflection, VariantReflection};
 use crate::sources::Sources;
 use crate::variants::{EXCLUDES, IMPLIES};
 
@@ -116,7 +116,11 @@ impl Text {
         self.line("/// The uniform's words, padded to a multiple of 16 bytes.");
         self.line("pub fn words(self) -> Vec<u32> {\nvec![");
         for (name, kind) in params {
-            let bits = if *kind == "f32" { ".to_bits()" } else { "" };
+            let bits = match kind {
+                Kind::F32 => ".to_bits()",
+                Kind::U32 => "",
+                Kind::Quads(_) => panic!("only the step has arrays"),
+            };
             self.line(format_args!("self.{name}{bits},"));
         }
         self.line(format_args!("{}]\n}}\n}}", "0, ".repeat(padding(params))));
@@ -159,7 +163,7 @@ impl Text {
         self.line(format_args!("params_size: {},", 4 * (reflection.params.len() + padding(&reflection.params))));
         self.line("params: &[");
         for (name, kind) in &reflection.params {
-            self.line(format_args!("crate::Param {{ name: {name:?}, float: {} }},", *kind == "f32"));
+            self.line(format_args!("crate::Param {{ name: {name:?}, float: {} }},", *kind == Kind::F32));
         }
         self.line("],\nstorage: &[");
         for (slot, name, writes) in &reflection.storage {
@@ -179,5 +183,6 @@ impl Text {
 
 /// Words that fill a uniform to a multiple of 16 bytes.
 fn padding(fields: &[Field]) -> usize {
-    fields.len().next_multiple_of(4) - fields.len()
+    let words: usize = fields.iter().map(|(_, kind)| kind.words()).sum();
+    words.next_multiple_of(4) - words
 }

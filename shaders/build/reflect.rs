@@ -4,8 +4,38 @@ use std::collections::BTreeMap;
 
 use naga::{AddressSpace, Expression, Handle, Literal, Module, ScalarKind, StorageAccess, Type, TypeInner};
 
-/// A field of a uniform: its name and its Rust type.
-pub(crate) type Field = (String, &'static str);
+/// A field of a uniform.
+pub(crate) type Field = (String, Kind);
+
+/// The type of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    U32,
+    F32,
+    /// `array<vec4<u32>, N>`.
+    Quads(u32),
+}
+
+impl Kind {
+    /// Words that it takes.
+    pub(crate) fn words(self) -> usize {
+        match self {
+            Self::U32 | Self::F32 => 1,
+            Self::Quads(count) => 4 * count as usize,
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    /// The Rust type.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::U32 => f.write_str("u32"),
+            Self::F32 => f.write_str("f32"),
+            Self::Quads(count) => write!(f, "[[u32; 4]; {count}]"),
+        }
+    }
+}
 
 /// What the variants of a kernel have in common.
 #[derive(Clone, Debug)]
@@ -81,14 +111,26 @@ pub(crate) fn reflect(module: &Module, kernel: &str) -> (Reflection, VariantRefl
 /// The fields of a uniform, which are words without gaps.
 fn fields(module: &Module, ty: Handle<Type>, kernel: &str) -> Vec<Field> {
     let TypeInner::Struct { members, .. } = &module.types[ty].inner else { panic!("{kernel}: a uniform is a struct") };
-    let field = |(i, member): (usize, &naga::StructMember)| {
+    let is = |ty: Handle<Type>, kind| match module.types[ty].inner {
+        TypeInner::Scalar(scalar) => scalar.kind == kind && scalar.width == 4,
+        TypeInner::Vector { size: naga::VectorSize::Quad, scalar } => scalar.kind == kind && scalar.width == 4,
+        _ => false,
+    };
+    let mut words = 0;
+    let field = |member: &naga::StructMember| {
         let kind = match module.types[member.ty].inner {
-            TypeInner::Scalar(s) if s.kind == ScalarKind::Uint && s.width == 4 => "u32",
-            TypeInner::Scalar(s) if s.kind == ScalarKind::Float && s.width == 4 => "f32",
-            _ => panic!("{kernel}: uniforms hold u32 and f32"),
+            TypeInner::Scalar(_) if is(member.ty, ScalarKind::Uint) => Kind::U32,
+            TypeInner::Scalar(_) if is(member.ty, ScalarKind::Float) => Kind::F32,
+            TypeInner::Array { base, size: naga::ArraySize::Constant(count), stride: 16 }
+                if is(base, ScalarKind::Uint) =>
+            {
+                Kind::Quads(count.get())
+            }
+            _ => panic!("{kernel}: uniforms hold u32, f32 and arrays of vec4<u32>"),
         };
-        assert!(member.offset == 4 * i as u32, "{kernel}: uniforms are packed");
+        assert!(member.offset == 4 * words as u32, "{kernel}: uniforms are packed");
+        words += kind.words();
         (member.name.clone().expect("members have names"), kind)
     };
-    members.iter().enumerate().map(field).collect()
+    members.iter().map(field).collect()
 }

@@ -1,3 +1,4 @@
+use lapidary_engine::gpu::Step;
 use lapidary_engine::ops::{self, ARGMAX_STRETCHES};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
@@ -18,10 +19,11 @@ proptest! {
         let expected = reference::argmax(&logits, stretch);
         for (name, gpu) in devices() {
             // Padding must never win, even if it is the largest value.
-            let padded = [logits.as_slice(), &[99.0; 7]].concat();
+            // Nor must the row before.
+            let padded = [&vec![99.0; vocab + 7], logits.as_slice(), &[99.0; 7]].concat();
             let logits = tensor(gpu, vocab + 7, &padded);
             let best = words(gpu, &[7; 2 * ARGMAX_STRETCHES]);
-            run(gpu, step(1, 0), |r| ops::argmax(r, &logits, vocab, &best));
+            run(gpu, Step { row: 1, ..step(1, 0) }, |r| ops::argmax(r, &logits, vocab, &best));
             let found = read_words(gpu, &best, 2 * ARGMAX_STRETCHES);
             for (i, find) in found.chunks_exact(2).enumerate() {
                 // Stretches past the end have no result.

@@ -1,10 +1,11 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, Attention, CacheFormat, CacheLayer, Int8Tensor, KeySplits, Operand, Partials, Rope};
+use lapidary_engine::ops::{self, Attention, CacheFormat, Int8Tensor, KeySplits, Operand, Partials, Rope};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
 
-use crate::rope::{cached, side_by_side};
+use crate::cache::Cache;
+use crate::rope::side_by_side;
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -75,27 +76,31 @@ fn check(case: &Case) {
     let expected = reference::attention(numbers, &q, &k, &v, position);
     for (name, gpu) in devices() {
         for (format, tolerance) in [(CacheFormat::F32, 3.0 * F32), (CacheFormat::F16, 4.0 * F16_CACHE)] {
-            let cache = filled(gpu, format, kv_heads, head_dim, positions, &k, &v);
+            let cache = Cache::new(gpu, format, kv_heads, head_dim, 2, positions + 3);
+            fill_cache(gpu, &cache, SLOT, kv_heads, head_dim, &k, &v);
             // Rows of q continue with keys and values, which attention must ignore.
             let qkv = side_by_side(&[&q, &vec![f32::NAN; tokens * 2 * kv_heads * head_dim]], tokens);
             let q = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &qkv);
             let out = dirty(gpu, tokens, heads * head_dim);
             let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap };
             run(gpu, step(tokens, position), |r| {
-                ops::attention(r, numbers, &q, &cache, &out);
+                ops::attention(r, numbers, &q, &cache.layer, &out);
             });
             assert_close(&format!("{name}, {format:?}, {case:?}"), &read(gpu, &out, tokens), &expected, tolerance);
         }
     }
 }
 
-/// A step of one token, which the kernel rotates itself. The cache holds the keys and values before it.
+/// A step of one token of each of several sequences, which the kernel rotates itself. The cache holds the keys and values before
+/// it.
 #[derive(Clone, Debug)]
 struct Split {
     group: usize,
     kv_heads: usize,
     head_dim: usize,
+    /// Of the first sequence; those of the others differ.
     position: usize,
+    sequences: usize,
     window: Option<usize>,
     soft_cap: Option<f32>,
     normed: bool,
@@ -110,13 +115,14 @@ prop_compose! {
         kv_heads in 1usize..4,
         head_dim in prop::sample::select(vec![8usize, 24, 32, 128, 256]),
         position in prop_oneof![Just(0usize), 1usize..200, 600usize..700],
+        sequences in prop_oneof![Just(1usize), 2usize..6],
         window in prop::option::of(1usize..150),
         soft_cap in prop::option::of(2f32..50.0),
         normed: bool,
         splits in prop_oneof![Just(1usize), 2usize..33],
         seed: u64,
     ) -> Split {
-        Split { group, kv_heads, head_dim, position, window, soft_cap, normed, splits, seed }
+        Split { group, kv_heads, head_dim, position, sequences, window, soft_cap, normed, splits, seed }
     }
 }
 
@@ -140,6 +146,7 @@ fn attention_split_at_the_edge_of_the_window() {
                 kv_heads: 1,
                 head_dim: 32,
                 position,
+                sequences: 1,
                 window,
                 soft_cap,
                 normed,
@@ -150,100 +157,132 @@ fn attention_split_at_the_edge_of_the_window() {
     }
 }
 
+/// A sequence before and after its token.
+struct Before {
+    position: usize,
+    slot: usize,
+    qkv: Vec<f32>,
+    /// Keys and values in the cache before the step.
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    /// Those after it, and the result.
+    new_keys: Vec<f32>,
+    new_values: Vec<f32>,
+    out: Vec<f32>,
+}
+
+const THETA: f32 = 10_000.0;
+const POSITION_SCALE: f32 = 8.0;
+const EPS: f32 = 1e-6;
+
+impl Before {
+    fn new(case: &Split, index: usize, weight: &[f32], query_scale: f32) -> Self {
+        let Split { group, kv_heads, head_dim, window, soft_cap, normed, .. } = *case;
+        let (heads, seed) = (group * kv_heads, case.seed.wrapping_add(17 * index as u64));
+        let position = (case.position + 45 * index) % 700;
+        let q = gaussian(seed, heads * head_dim);
+        let before = |seed| gaussian(seed, position * kv_heads * head_dim);
+        let (keys, values) = (before(seed ^ 1), before(seed ^ 2));
+        let new = gaussian(seed ^ 3, 2 * kv_heads * head_dim);
+        let (k, v) = new.split_at(kv_heads * head_dim);
+        let (q_weight, k_weight) = weight.split_at(head_dim);
+        let rotated = |x: &[f32], weight, scale| {
+            let rope = reference::Rope { head_dim, theta: THETA, position_scale: POSITION_SCALE, scale, eps: EPS };
+            reference::rope(rope, x, 1, position, normed.then_some(weight))
+        };
+        let new_keys = [&keys[..], &rotated(k, k_weight, 1.0)].concat();
+        let new_values = [&values[..], v].concat();
+        let shape = reference::Attention { heads, kv_heads, head_dim, window, soft_cap };
+        let queries = rotated(&q, q_weight, query_scale);
+        let out = reference::attention(shape, &queries, &new_keys, &new_values, position);
+        let qkv = [&q[..], k, v].concat();
+        // Not in the order of the tokens.
+        let slot = case.sequences - 1 - index;
+        Self { position, slot, qkv, keys, values, new_keys, new_values, out }
+    }
+}
+
 fn check_split(case: &Split) {
-    let Split { group, kv_heads, head_dim, position, window, soft_cap, normed, splits, seed } = *case;
-    let heads = group * kv_heads;
-    let q = gaussian(seed, heads * head_dim);
-    let before = |seed| gaussian(seed, position * kv_heads * head_dim);
-    let (old_k, old_v) = (before(seed ^ 1), before(seed ^ 2));
-    let new = gaussian(seed ^ 3, 2 * kv_heads * head_dim);
-    let (k, v) = new.split_at(kv_heads * head_dim);
+    let Split { group, kv_heads, head_dim, sequences, window, soft_cap, normed, splits, seed, .. } = *case;
+    let (heads, cols) = (group * kv_heads, group * kv_heads * head_dim);
     let weight = gaussian(seed ^ 4, 2 * head_dim);
-    let (q_weight, k_weight) = weight.split_at(head_dim);
-    let (theta, position_scale, eps) = (10_000.0, 8.0, 1e-6);
     // Scores of some size, so that cap and softmax bite.
     let query_scale = 8.0 / (head_dim as f32).sqrt();
-    let rotated = |x: &[f32], weight, scale| {
-        let rope = reference::Rope { head_dim, theta, position_scale, scale, eps };
-        reference::rope(rope, x, 1, position, normed.then_some(weight))
-    };
-    let new_k = rotated(k, k_weight, 1.0);
-    let numbers = reference::Attention { heads, kv_heads, head_dim, window, soft_cap };
-    let expected = reference::attention(
-        numbers,
-        &rotated(&q, q_weight, query_scale),
-        &[&old_k[..], &new_k].concat(),
-        &[&old_v[..], v].concat(),
-        position,
-    );
+    let all: Vec<Before> = (0..sequences).map(|i| Before::new(case, i, &weight, query_scale)).collect();
+    let context = all.iter().map(|before| before.position).max().unwrap_or(0) + 3;
+    let expected: Vec<f32> = all.iter().flat_map(|before| before.out.clone()).collect();
+    let qkv: Vec<f32> = all.iter().flat_map(|before| before.qkv.clone()).collect();
+    let mut step = step(sequences, all[0].position);
+    step.slot = all[0].slot as u32;
+    for (i, before) in all.iter().enumerate() {
+        step.set_place(i, before.position as u32, before.slot as u32);
+    }
     for (name, gpu) in devices() {
         for (format, tolerance) in [(CacheFormat::F32, 5.0 * F32), (CacheFormat::F16, 4.0 * F16_CACHE)] {
             let what = format!("{name}, {format:?}, {case:?}");
-            let cache = filled(gpu, format, kv_heads, head_dim, position, &old_k, &old_v);
-            let qkv = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &[&q[..], k, v].concat());
+            let cache = Cache::new(gpu, format, kv_heads, head_dim, sequences, context);
+            for before in &all {
+                fill_cache(gpu, &cache, before.slot, kv_heads, head_dim, &before.keys, &before.values);
+            }
+            let qkv = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &qkv);
             let weight = normed.then(|| tensor(gpu, 2 * head_dim, &weight));
             let table = {
-                let angles = ops::cos_sin(cache.capacity(), head_dim, theta, position_scale);
+                let angles = ops::cos_sin(context, head_dim, THETA, POSITION_SCALE);
                 tensor(gpu, angles.len(), &angles)
             };
-            let partials = (splits > 1).then(|| Partials::new(splits, heads, head_dim));
+            let partials = (splits > 1).then(|| Partials::new(sequences, splits, heads, head_dim));
             if let Some(partials) = &partials {
                 let nonsense = vec![777.0f32; partials.buffer().bytes() as usize / 4];
                 fill(gpu, partials.buffer(), bytemuck::cast_slice(&nonsense));
             }
             let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap };
-            let rope = Rope { heads, kv_heads, head_dim, query_scale, eps };
+            let rope = Rope { heads, kv_heads, head_dim, query_scale, eps: EPS };
             let into = |out: Operand<'_>| {
-                run(gpu, step(1, position), |r| {
+                run(gpu, step, |r| {
                     let splits = partials.as_ref().map_or(KeySplits::One(out), KeySplits::Many);
-                    ops::attention_split(r, numbers, rope, &qkv, &table, weight.as_ref(), &cache, splits);
+                    ops::attention_split(r, numbers, rope, &qkv, &table, weight.as_ref(), &cache.layer, splits);
                     if let KeySplits::Many(partials) = splits {
                         ops::attention_merge(r, numbers, partials, out);
                     }
                 });
             };
-            let cols = heads * head_dim;
-            let out = dirty(gpu, 1, cols);
+            let out = dirty(gpu, sequences, cols);
             into(Operand::Float(&out));
-            let found = read(gpu, &out, 1);
+            let found = read(gpu, &out, sequences);
             assert_close(&what, &found, &expected, tolerance);
             if head_dim % 32 == 0 {
-                let int8 = Int8Tensor::new("test", 1, cols);
+                let int8 = Int8Tensor::new("test", sequences, cols);
                 into(Operand::Int8(&int8));
-                assert_close(&what, &read_int8(gpu, &int8, 1, cols), &reference::quantize(&found, cols), INT8);
+                let rounded = reference::quantize(&found, cols);
+                assert_close(&what, &read_int8(gpu, &int8, sequences, cols), &rounded, INT8);
             }
-            // The cache holds the new position, the unchanged old ones, and nothing after them.
-            let positions = position + 1;
-            let rows = |buffer| cached(gpu, buffer, format, kv_heads, head_dim, cache.capacity(), 0..positions);
+            // The cache holds the new positions, the unchanged old ones, and nothing after them.
             let cache_tolerance = if format == CacheFormat::F32 { 5.0 * F32 } else { F16_CACHE };
-            assert_close(&what, &rows(cache.buffers()[0]), &[&old_k[..], &new_k].concat(), cache_tolerance);
-            assert_close(&what, &rows(cache.buffers()[1]), &[&old_v[..], v].concat(), cache_tolerance);
+            for before in &all {
+                let positions = 0..before.position + 1;
+                let keys = cache.keys(gpu, before.slot, positions.clone());
+                assert_close(&what, &keys, &before.new_keys, cache_tolerance);
+                let values = cache.values(gpu, before.slot, positions);
+                assert_close(&what, &values, &before.new_values, cache_tolerance);
+            }
         }
     }
 }
 
-/// A cache that holds these keys and values. The kernel `rope` writes them, with angles of zero.
-fn filled(
-    gpu: &Gpu,
-    format: CacheFormat,
-    kv_heads: usize,
-    head_dim: usize,
-    positions: usize,
-    k: &[f32],
-    v: &[f32],
-) -> CacheLayer {
-    let capacity = positions + 3;
-    let cache = CacheLayer::new(format, kv_heads, capacity, head_dim);
+/// Fills a sequence's cache with keys and values. The kernel `rope` writes them, with angles of zero.
+fn fill_cache(gpu: &Gpu, cache: &Cache, slot: usize, kv_heads: usize, head_dim: usize, k: &[f32], v: &[f32]) {
+    let positions = k.len() / (kv_heads * head_dim);
     if positions == 0 {
-        return cache;
+        return;
     }
     let q = vec![777.0; positions * head_dim];
     let qkv = tensor(gpu, (1 + 2 * kv_heads) * head_dim, &side_by_side(&[&q, k, v], positions));
-    let still: Vec<f32> = [1.0, 0.0].repeat(capacity * head_dim / 2);
+    let still: Vec<f32> = [1.0, 0.0].repeat(cache.layer.tables().context() * head_dim / 2);
     let table = tensor(gpu, still.len(), &still);
     let numbers = Rope { heads: 1, kv_heads, head_dim, query_scale: 1.0, eps: 1e-6 };
-    run(gpu, step(positions, 0), |r| {
-        ops::rope(r, numbers, &qkv, &table, None, &cache);
+    let mut step = step(positions, 0);
+    step.slot = slot as u32;
+    run(gpu, step, |r| {
+        ops::rope(r, numbers, &qkv, &table, None, &cache.layer);
     });
-    cache
 }

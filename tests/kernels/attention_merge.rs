@@ -19,7 +19,7 @@ proptest! {
         let first_key = window.map_or(0, |window| (position + 1).saturating_sub(window));
         let with_keys = splits.min(position / 64 - first_key / 64 + 1);
         for (name, gpu) in devices() {
-            let partials = Partials::new(splits, heads, head_dim);
+            let partials = Partials::new(1, splits, heads, head_dim);
             let random = gaussian(seed, heads * splits * (head_dim + 2));
             let found: Vec<Partial> = random
                 .chunks_exact(head_dim + 2)

@@ -1,4 +1,4 @@
-use lapidary_engine::ops;
+use lapidary_engine::ops::{self, TokenIds, TokenSink};
 use lapidary_engine::quant::WeightFormat;
 use lapidary_shaders::reference;
 use lapidary_tests::*;
@@ -16,9 +16,25 @@ proptest! {
                 let (table, held) = matrix(gpu, format, cols, &values, shard);
                 let expected = reference::embed(&held, cols, &tokens, 3.7);
                 let ids = words(gpu, &tokens);
+                let sink = TokenSink::new(vocab, 32);
                 let out = dirty(gpu, tokens.len(), cols);
                 run(gpu, step(tokens.len(), 0), |r| {
-                    ops::embed(r, &table, &ids, 3.7, &out);
+                    ops::embed(r, &table, TokenIds::Chunk(&ids), 3.7, &out);
+                });
+                assert_close(&format!("{name}, {format}"), &read(gpu, &out, tokens.len()), &expected, F32);
+
+                // The newest tokens of sequences, whose slots are not in the order of the step.
+                let (mut step, mut by_slot) = (step(tokens.len(), 0), [u32::MAX; 32]);
+                for (i, id) in tokens.iter().enumerate() {
+                    let slot = 31 - 3 * i;
+                    by_slot[slot] = *id;
+                    step.set_place(i, 0, slot as u32);
+                    step.slot = slot as u32;
+                }
+                fill(gpu, &sink.tokens, &by_slot);
+                let out = dirty(gpu, tokens.len(), cols);
+                run(gpu, step, |r| {
+                    ops::embed(r, &table, TokenIds::Newest(&sink), 3.7, &out);
                 });
                 assert_close(&format!("{name}, {format}"), &read(gpu, &out, tokens.len()), &expected, F32);
             }

@@ -1,5 +1,6 @@
+use lapidary_engine::Gpu;
 use lapidary_engine::gpu::Count;
-use lapidary_engine::ops;
+use lapidary_engine::ops::{self, TokenSink};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -14,16 +15,27 @@ proptest! {
         let by_reference: Vec<f32> =
             values.chunks_exact(vocab).flat_map(|row| reference::logits(row, cap, &is_seen, penalty)).collect();
         for (name, gpu) in devices() {
-            let logits = tensor(gpu, vocab, &values);
-            let seen = words(gpu, &seen);
+            // The row before is not the step's.
+            let before = vec![3.0; vocab];
+            let logits = tensor(gpu, vocab, &[&before[..], &values].concat());
+            let sink = sink(gpu, vocab, &seen);
             let mut step = step(rows, 0);
-            step.repetition_penalty = penalty;
+            (step.repetition_penalty, step.row) = (penalty, 1);
             run(gpu, step, |r| {
-                ops::logits(r, &logits, Count::EACH_TOKEN, cap, &seen);
+                ops::logits(r, &logits, Count::EACH_TOKEN, cap, &sink);
             });
-            assert_close(name, &read(gpu, &logits, rows), &by_reference, F32);
+            let found = read(gpu, &logits, 1 + rows);
+            prop_assert_eq!(&found[..vocab], &before[..]);
+            assert_close(name, &found[vocab..], &by_reference, F32);
         }
     }
+}
+
+/// A sink in which the test's sequence has seen these tokens.
+fn sink(gpu: &Gpu, vocab: usize, seen: &[u32]) -> TokenSink {
+    let sink = TokenSink::new(vocab, SLOT + 1);
+    fill(gpu, &sink.seen, &[&vec![0; seen.len()], seen].concat());
+    sink
 }
 
 /// NaN logits (damaged weights) stay NaN after the soft-cap.
@@ -33,8 +45,8 @@ fn logits_of_nan() {
     let by_reference = reference::logits(&values, Some(30.0), &[false; 5], 1.0);
     for (name, gpu) in devices() {
         let logits = tensor(gpu, 5, &values);
-        let seen = words(gpu, &[0]);
-        run(gpu, step(1, 0), |r| ops::logits(r, &logits, Count::EACH_TOKEN, Some(30.0), &seen));
+        let sink = sink(gpu, 5, &[0]);
+        run(gpu, step(1, 0), |r| ops::logits(r, &logits, Count::EACH_TOKEN, Some(30.0), &sink));
         for (found, expected) in read(gpu, &logits, 1).iter().zip(&by_reference) {
             assert!((found - expected).abs() < 1e-4 || found.to_bits() == expected.to_bits(), "{name}: {found}");
         }

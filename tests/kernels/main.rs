@@ -5,6 +5,7 @@ mod argmax;
 mod argmax_merge;
 mod attention;
 mod attention_merge;
+mod cache;
 mod embed;
 mod gate_up;
 mod geglu;

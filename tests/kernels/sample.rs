@@ -74,7 +74,7 @@ fn draw(gpu: &Gpu, s: Sample, logits: &[f32]) -> Option<u32> {
         ops::shortlist(r, &tensor, vocab, &shortlist);
         ops::sample(r, &shortlist, vocab, &sink);
     });
-    let place = s.draw as usize % TokenSink::RESULTS;
+    let place = TokenSink::result_word(SLOT, s.draw);
     let word = read_words(gpu, &sink.results, place + 1)[place];
     let token = (word != u32::MAX).then_some(word);
     assert_emitted("sample", gpu, &sink, s.draw, token);

@@ -29,11 +29,12 @@ proptest! {
         prop_assert_eq!(listed, sorted.iter().filter(|logit| **logit >= least).count());
         for (name, gpu) in devices() {
             // Padding must never be listed, even if it is the largest value.
-            let padded = [logits.as_slice(), &[99.0; 7]].concat();
+            // Nor must the row before.
+            let padded = [&vec![99.0; vocab + 7], logits.as_slice(), &[99.0; 7]].concat();
             let logits = tensor(gpu, vocab + 7, &padded);
             let shortlist = Shortlist::new(vocab);
             let mut step = step(1, 0);
-            step.top_k = top_k as u32;
+            (step.top_k, step.row) = (top_k as u32, 1);
             run(gpu, step, |r| ops::shortlist(r, &logits, vocab, &shortlist));
             let lists = read_words(gpu, shortlist.lists(), 2 * LISTS * stretch);
             let lengths = read_words(gpu, shortlist.lengths(), LISTS);

@@ -1,11 +1,11 @@
 //! Compares the activations of every layer with Hugging Face's implementation, so that a failure names the first wrong
 //! layer.
 
-use lapidary_engine::gpu::{Recording, StepRing, Tensor};
-use lapidary_engine::model::{Activations, Kernels, Model, RopeTables, SequenceState, record_body};
+use lapidary_engine::gpu::{Recording, Step, StepRing, Tensor};
+use lapidary_engine::model::{Activations, Body, Kernels, Model, Room, RopeTables, Slots, record_body};
 use lapidary_engine::ops::Mode;
 use lapidary_engine::{CacheFormat, Engine};
-use lapidary_tests::{block_on, step, worst_error};
+use lapidary_tests::{block_on, worst_error};
 
 use crate::golden::{builder, floats, prompts};
 use crate::{TINY, golden_path};
@@ -27,13 +27,13 @@ fn hidden_states_layer_by_layer() {
 async fn check(name: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
     let (gpu, c) = (engine.gpu(), engine.config());
     let mut ring = StepRing::new(gpu).await.unwrap();
-    let sequence = SequenceState::new(c, CacheFormat::F32, 64);
+    let slots = Slots::new(c, CacheFormat::F32, Room::for_one(64));
     let tables = RopeTables::new(c, 64);
     tables.upload(gpu).await.unwrap();
     let activations = Activations::new(c, gpu.capabilities(), ids.len(), 1);
     let mut recording = Recording::new(gpu.capabilities());
     let model = Model { config: c, weights: engine.model_weights(), tables: &tables, kernels: Kernels::FLOAT };
-    record_body(&mut recording, Mode::Prefill, model, &sequence, &activations);
+    record_body(&mut recording, Body::Prompt(Mode::Prefill), model, &slots, &activations);
     let plan = recording.finish(gpu, &ring).await.unwrap();
     gpu.write(&activations.tokens, 0, bytemuck::cast_slice(ids));
 
@@ -43,7 +43,7 @@ async fn check(name: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
         assert!(error < TOLERANCE, "{name}: {what} is off by {error:.1e}");
     };
     for segment in 0..plan.segments() {
-        let step = step(ids.len(), 0);
+        let step = Step { n_tokens: ids.len() as u32, ..Step::default() };
         // SAFETY: the activations and the cache have room for all ids.
         unsafe { gpu.run_plan(&mut ring, &plan, segment..segment + 1, &step) }.await.unwrap();
         match segment.checked_sub(1) {

@@ -8,6 +8,7 @@ mod guide;
 mod hidden;
 mod loading;
 mod real;
+mod scheduler;
 mod sessions;
 mod steady;
 

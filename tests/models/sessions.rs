@@ -4,7 +4,7 @@ use std::future::Future;
 
 use lapidary_engine::model::Kernels;
 use lapidary_engine::ops::Way;
-use lapidary_engine::{Decoding, Engine, Error, Finish, Runner, Sampling};
+use lapidary_engine::{Decoding, Engine, Error, Finish, Room, Runner, Sampling};
 use lapidary_tests::{block_on, reply};
 
 use crate::golden::builder;
@@ -233,7 +233,9 @@ fn sequences_share_a_runner() {
         .map(|(prompt, sampling)| reply(&mut engine.session_blocking().unwrap(), prompt, sampling))
         .collect();
     block_on(async {
-        let mut runner = Runner::new(&engine).await.unwrap();
+        // Room for a fork as well.
+        let room = Room { slots: cases.len() + 1, context: engine.context(), pages: 8 };
+        let mut runner = Runner::with_room(&engine, room).await.unwrap();
         let mut running = Vec::new();
         let mut said = vec![Vec::new(); cases.len()];
         for step in 0.. {
@@ -258,6 +260,7 @@ fn sequences_share_a_runner() {
         // A fork has the keys and values of its original.
         let fork = runner.fork(&running[0].0).await.unwrap();
         assert_eq!(fork.tokens(), running[0].0.tokens());
+        assert!(matches!(runner.sequence().await.err(), Some(Error::Setting { .. })), "there is no room for another");
         // A generation goes on with its own runner and its own, unchanged sequence only.
         let (prompt, sampling) = &cases[0];
         let mut decoding = Decoding::new(&engine, prompt, sampling).unwrap();

@@ -9,7 +9,7 @@ use std::path::Path;
 use lapidary_engine::config::Config;
 use lapidary_engine::gpu::{Capabilities, Recording};
 use lapidary_engine::model::{
-    Activations, Head, Kernels, Model, RopeTables, SequenceState, Weights, record_body, record_head,
+    Activations, Body, Head, Kernels, Model, Room, RopeTables, Slots, Weights, record_body, record_head, record_logits,
 };
 use lapidary_engine::ops::{Mode, Way};
 use lapidary_engine::{CacheFormat, ModelFiles, WeightFormat};
@@ -82,28 +82,35 @@ fn plans_are_as_written() {
 fn text(config: &Config, capabilities: &Capabilities, kernels: Kernels) -> String {
     let files = ModelFiles::synthetic(config.clone(), WeightFormat::Q4_0, "noise");
     let weights = Weights::new(&files, None, u64::MAX, capabilities).unwrap();
-    let sequence = SequenceState::new(config, CacheFormat::F16, CONTEXT);
+    let slots = Slots::new(config, CacheFormat::F16, Room::for_one(CONTEXT));
     let tables = RopeTables::new(config, CONTEXT);
     let activations = Activations::new(config, capabilities, CHUNK, 1);
     let model = Model { config, weights: &weights, tables: &tables, kernels };
-    let body = |mode| {
+    let body = |body| {
         let mut r = Recording::new(capabilities);
-        record_body(&mut r, mode, model, &sequence, &activations);
+        record_body(&mut r, body, model, &slots, &activations);
         r
     };
     let head = |head| {
         let mut r = Recording::new(capabilities);
-        record_head(&mut r, head, model, &sequence, &activations, config.vocab_size);
+        record_head(&mut r, head, model, &slots, &activations, config.vocab_size);
         r
     };
-    let (decode, greedy) = (body(Mode::Decode), head(Head::Greedy));
+    let (decode, greedy) = (body(Body::Newest(Mode::Decode)), head(Head::Greedy));
+    let batch_logits = {
+        let mut r = Recording::new(capabilities);
+        record_logits(&mut r, Mode::SmallBatch, model, &activations);
+        r
+    };
     let mut text = String::new();
     let dispatches = decode.dispatches().count() + greedy.dispatches().count();
     writeln!(text, "a greedy token: {dispatches} dispatches; T: tokens of a step\n").unwrap();
     let plans = [
         ("decode", decode),
-        ("small batch", body(Mode::SmallBatch)),
-        ("prefill", body(Mode::Prefill)),
+        ("small batch", body(Body::Prompt(Mode::SmallBatch))),
+        ("prefill", body(Body::Prompt(Mode::Prefill))),
+        ("decode of a small batch of sequences", body(Body::Newest(Mode::SmallBatch))),
+        ("logits of a small batch of sequences", batch_logits),
         ("greedy head", greedy),
         ("sampling head", head(Head::Sample)),
     ];

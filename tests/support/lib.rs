@@ -58,9 +58,12 @@ pub fn run(gpu: &Gpu, step: Step, record: impl FnOnce(&mut Recording)) {
     });
 }
 
+/// The slot of the sequence of [`step`]: the second one, so that a kernel which takes the first is wrong.
+pub const SLOT: usize = 1;
+
 /// A step of `n_tokens` tokens from `position` on.
 pub fn step(n_tokens: usize, position: usize) -> Step {
-    Step { n_tokens: n_tokens as u32, position: position as u32, ..Step::default() }
+    Step { n_tokens: n_tokens as u32, position: position as u32, slot: SLOT as u32, ..Step::default() }
 }
 
 /// A tensor with these rows.
@@ -86,8 +89,8 @@ pub fn key(x: f32) -> u32 {
 
 /// A token sink whose buffers hold arbitrary values: nines, and no token in `seen`.
 pub fn dirty_sink(gpu: &Gpu, vocab: usize) -> TokenSink {
-    let sink = TokenSink::new(vocab);
-    for buffer in [&sink.token, &sink.results] {
+    let sink = TokenSink::new(vocab, SLOT + 1);
+    for buffer in [&sink.tokens, &sink.results] {
         fill(gpu, buffer, &vec![9; buffer.bytes() as usize / 4]);
     }
     block_on(gpu.allocate(&sink.seen)).expect("a buffer");
@@ -97,13 +100,15 @@ pub fn dirty_sink(gpu: &Gpu, vocab: usize) -> TokenSink {
 /// Asserts that a draw wrote its token to its place and changed nothing else. `None`: asserts that it reported no
 /// token.
 pub fn assert_emitted(what: &str, gpu: &Gpu, sink: &TokenSink, draw: u32, token: Option<u32>) {
-    assert_eq!(read_words(gpu, &sink.token, 4), [token.unwrap_or(0), 9, 9, 9], "{what}");
-    let mut ring = vec![9; TokenSink::RESULTS];
-    ring[draw as usize % TokenSink::RESULTS] = token.unwrap_or(u32::MAX);
-    assert_eq!(read_words(gpu, &sink.results, ring.len()), ring, "{what}");
+    let mut newest = [9; 4];
+    newest[SLOT] = token.unwrap_or(0);
+    assert_eq!(read_words(gpu, &sink.tokens, 4), newest, "{what}");
+    let mut rings = vec![9; (SLOT + 1) * TokenSink::RESULTS];
+    rings[TokenSink::result_word(SLOT, draw)] = token.unwrap_or(u32::MAX);
+    assert_eq!(read_words(gpu, &sink.results, rings.len()), rings, "{what}");
     let mut bits = vec![0; sink.seen.bytes() as usize / 4];
     if let Some(token) = token {
-        bits[token as usize / 32] |= 1 << (token % 32);
+        bits[sink.seen_offset(SLOT) as usize / 4 + token as usize / 32] |= 1 << (token % 32);
     }
     assert_eq!(read_words(gpu, &sink.seen, bits.len()), bits, "{what}");
 }

@@ -150,7 +150,7 @@ fn assign_new_ids(entry: &mut ArchivedChat) {
     }
     for message in &mut entry.messages {
         message.parent = message.parent.and_then(|parent| new_ids.get(&parent).copied());
-        if matches!(message.status, Status::Writing | Status::Queued) {
+        if message.status.is_unfinished() {
             message.status = Status::Stopped;
         }
         message.attachments.iter_mut().for_each(|attachment| attachment.id = new_id());

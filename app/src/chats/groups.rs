@@ -28,23 +28,32 @@ pub fn group_by_date<'c>(chats: impl IntoIterator<Item = &'c Chat>, now: &ZonedD
     if !pinned.is_empty() {
         groups.push(Group { heading: "Pinned".into(), chats: pinned });
     }
+    // When the last group starts. Finding the group of every chat would take too long for a list that is drawn again with
+    // every frame.
+    let mut start = None;
     for chat in rest {
-        let recent = headings.iter().find(|(start, _)| chat.updated >= *start);
-        let heading = recent.map_or_else(|| month(chat.updated, now), |(_, heading)| (*heading).to_owned());
         match groups.last_mut() {
-            Some(last) if last.heading == heading => last.chats.push(chat),
-            _ => groups.push(Group { heading, chats: vec![chat] }),
+            Some(last) if start.is_some_and(|start| chat.updated >= start) => last.chats.push(chat),
+            _ => {
+                let recent = headings.iter().find(|(start, _)| chat.updated >= *start);
+                let (from, heading) =
+                    recent.map_or_else(|| month(chat.updated, now), |(start, heading)| (*start, (*heading).to_owned()));
+                start = Some(from);
+                groups.push(Group { heading, chats: vec![chat] });
+            }
         }
     }
     groups
 }
 
-/// The name of a time's month, with the year if it is not the present one.
-fn month(milliseconds: i64, now: &ZonedDateTime) -> String {
+/// When a time's month starts, in milliseconds since 1970, and its name, with the year if it is not the present one.
+fn month(milliseconds: i64, now: &ZonedDateTime) -> (i64, String) {
     // An import may contain any number.
-    let Ok(time) = Timestamp::from_millisecond(milliseconds) else { return "Earlier".into() };
+    let Ok(time) = Timestamp::from_millisecond(milliseconds) else { return (i64::MIN, "Earlier".into()) };
     let time = time.to_zoned_datetime(now.time_zone().clone());
-    time.strftime(if time.year() == now.year() { "%B" } else { "%B %Y" }).to_string()
+    let start = time.first_of_month().and_then(|day| day.start_of_day());
+    let heading = time.strftime(if time.year() == now.year() { "%B" } else { "%B %Y" }).to_string();
+    (start.map_or(milliseconds, |start| start.timestamp().as_millisecond()), heading)
 }
 
 #[cfg(test)]
@@ -93,6 +102,18 @@ mod tests {
             ("January", 1),
             ("March 2025", 1),
         ];
+        assert_eq!(headings(&chats, &now), expected.map(|(heading, count)| (heading.to_owned(), count)));
+    }
+
+    #[test]
+    fn the_chats_of_a_month_are_one_group() {
+        let now = at("2026-03-31T00:30:00[Europe/Berlin]");
+        let times = ["2026-01-31T23:59:59", "2026-01-15T12:00:00", "2026-01-01T00:00:00", "2025-12-31T23:59:59"];
+        let chats = times.map(|time| {
+            let time = at(&format!("{time}[Europe/Berlin]"));
+            chat(time.timestamp().as_millisecond(), false)
+        });
+        let expected = [("January", 3), ("December 2025", 1)];
         assert_eq!(headings(&chats, &now), expected.map(|(heading, count)| (heading.to_owned(), count)));
     }
 

@@ -14,6 +14,7 @@ pub mod tree;
 
 use std::borrow::Cow;
 
+use lapidary_engine::{Finish, Timings};
 use serde::{Deserialize, Serialize};
 
 pub use attachment::{Attachment, with_attachments};
@@ -24,7 +25,7 @@ pub use reader::{Reader, change_value};
 pub use search::MAX_HITS;
 pub use store::Store;
 pub use store_event::{Hit, StoreEvent};
-pub use tree::{Removed, Tree};
+pub use tree::{Removed, Tree, push_turn};
 
 /// Identifies a chat or a message. Unique across machines, so that chats can be exchanged.
 pub type Id = i64;
@@ -86,6 +87,30 @@ impl Status {
         Status::Failed,
     ];
 
+    /// The status of a reply that ended for this reason; `None` if it was stopped.
+    pub fn of(finish: Option<Finish>) -> Self {
+        match finish {
+            Some(Finish::Stop) => Status::Done,
+            Some(Finish::MaxTokens) => Status::MaxTokens,
+            Some(Finish::ContextFull) => Status::ContextFull,
+            _ => Status::Stopped,
+        }
+    }
+
+    /// Whether the engine works on the message, or will.
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, Status::Writing | Status::Queued)
+    }
+
+    /// The status once no engine works on the message any more: what was written stays, and what waited is complete.
+    pub fn settled(self) -> Self {
+        match self {
+            Status::Writing => Status::Stopped,
+            Status::Queued => Status::Done,
+            status => status,
+        }
+    }
+
     /// The name in the database.
     pub fn name(self) -> &'static str {
         match self {
@@ -109,6 +134,18 @@ pub struct Speed {
     pub first_token_ms: f64,
     /// Tokens per second after the first.
     pub tokens_per_s: f64,
+}
+
+impl Speed {
+    /// The speed of a reply with these timings.
+    pub fn of(timings: &Timings) -> Self {
+        let decode_s = timings.decode_ms / 1e3;
+        Self {
+            tokens: (timings.decode_tokens + usize::from(timings.prefill_ms > 0.0)) as u32,
+            first_token_ms: timings.prefill_ms,
+            tokens_per_s: if decode_s > 0.0 { timings.decode_tokens as f64 / decode_s } else { 0.0 },
+        }
+    }
 }
 
 /// One message of a chat.

@@ -266,18 +266,23 @@ impl Tree {
             if message.role == Role::Model && message.text.trim().is_empty() && message.id != last {
                 continue;
             }
-            match turns.last_mut() {
-                Some((role, text)) if *role == message.role => {
-                    text.push_str("\n\n");
-                    text.push_str(&message.prompt_text());
-                }
-                _ => turns.push((message.role, message.prompt_text().into_owned())),
-            }
+            push_turn(&mut turns, message.role, &message.prompt_text());
         }
         if turns.first().is_some_and(|(role, _)| *role == Role::Model) {
             turns.insert(0, (Role::User, String::new()));
         }
         turns
+    }
+}
+
+/// Appends a turn to a prompt. Consecutive turns of one role are joined.
+pub fn push_turn(turns: &mut Vec<(Role, String)>, role: Role, text: &str) {
+    match turns.last_mut() {
+        Some((before, said)) if *before == role => {
+            said.push_str("\n\n");
+            said.push_str(text);
+        }
+        _ => turns.push((role, text.to_owned())),
     }
 }
 

@@ -303,6 +303,9 @@ pub(crate) struct Bench {
     /// Tokens to generate
     #[arg(short = 'n', value_name = "N", default_value_t = 128)]
     pub(crate) generate: usize,
+    /// Measure several replies together instead, for each of these numbers of them
+    #[arg(long, value_name = "N,…", value_delimiter = ',', conflicts_with_all = ["depth", "sweep", "profile"])]
+    pub(crate) streams: Vec<usize>,
     /// Also list the milliseconds per kernel of one token
     #[arg(long)]
     pub(crate) profile: bool,

@@ -13,6 +13,7 @@ use super::interrupt::Busy;
 use super::load::{engine, open};
 use super::profile::{Kernel, PROFILE_RUNS, profile};
 use super::spread::Spread;
+use super::streams::Streams;
 
 /// Tokens that are encoded to measure the host's time per token.
 const ENCODE_RUNS: usize = 64;
@@ -42,8 +43,6 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
             "-p, -n and depth add up to {tokens} tokens, but the context holds {context}"
         )));
     }
-    let bandwidth = busy.wait(engine.gpu().copy_bandwidth())?;
-    let mut session = busy.wait(engine.session())?;
     let info = engine.gpu().info();
     let kernels = engine.kernels();
     let weights = arguments.model.weights.chosen().map_or("auto", |format| format.name());
@@ -55,6 +54,18 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
         let [decode, norms, small_batch, prefill] = Choice::ALL.map(|choice| choice.of(kernels));
         writeln!(out, "kernels: prefill {prefill}; small batch {small_batch}; decode {decode}, norms {norms}")?;
     }
+    if !arguments.streams.is_empty() {
+        let streams = Streams::measure(&engine, arguments, &busy)?;
+        if arguments.json {
+            for streams in &streams {
+                writeln!(out, "{}", streams.json())?;
+            }
+            return Ok(());
+        }
+        return Ok(Streams::print(&streams, &mut out)?);
+    }
+    let bandwidth = busy.wait(engine.gpu().copy_bandwidth())?;
+    let mut session = busy.wait(engine.session())?;
     let dispatches = session.decode_kernels().len();
     for depth in depths {
         let measurement = Measurement::new(&mut session, arguments, depth, bandwidth, &busy)?;

@@ -24,7 +24,7 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
             (engine.gpu().clone(), report)
         }
         None => {
-            let gpu = busy.wait(Gpu::open(&device_options(model)))?;
+            let gpu = busy.wait(Gpu::open(&device_options(model.device.as_deref())))?;
             print_device(&gpu, arguments.json)?;
             let report = busy.wait(check_device(&gpu, &mut progress));
             (gpu, report)

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::failure::{Failure, sanitized};
 use super::interrupt::{Busy, stop_on_interrupt};
-use super::load::open;
+use super::load::{device_options, open};
 
 #[derive(Args)]
 pub(crate) struct FitArguments {
@@ -41,13 +41,9 @@ pub(crate) struct Answer {
 }
 
 pub(crate) fn fit(arguments: &FitArguments) -> Result<(), Failure> {
-    let mut options = DeviceOptions::from_env();
-    if let Some(device) = &arguments.device {
-        options.adapter = device.parse().unwrap_or_default();
-    }
     let busy = Busy::new();
     let files = files_of(&arguments.model)?;
-    let gpu = busy.wait(Gpu::open(&options))?;
+    let gpu = busy.wait(Gpu::open(&device_options(arguments.device.as_deref())))?;
     let answer = Answer::new(&files, &gpu, !arguments.no_speed, &busy)?;
     let mut out = io::stdout().lock();
     if arguments.json {

@@ -55,9 +55,9 @@ pub(crate) fn require_tokenizer(files: &ModelFiles) -> Result<(), Failure> {
 }
 
 /// The device that the arguments and the environment choose.
-pub(crate) fn device_options(model: &Model) -> DeviceOptions {
+pub(crate) fn device_options(device: Option<&str>) -> DeviceOptions {
     let mut options = DeviceOptions::from_env();
-    if let Some(device) = &model.device {
+    if let Some(device) = device {
         // Every text is a valid choice. Whether the adapter exists is checked when it is opened.
         options.adapter = device.parse().unwrap_or_default();
     }
@@ -78,7 +78,7 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
         context: model.context.or(tokens),
         activations: model.activations.chosen(),
     };
-    let mut builder = Engine::from_files(files).device(device_options(model)).options(options);
+    let mut builder = Engine::from_files(files).device(device_options(model.device.as_deref())).options(options);
     if let Some(folder) = last_model::data_folder() {
         builder = builder.tuning_folder(folder);
     }

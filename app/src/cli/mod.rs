@@ -20,6 +20,7 @@ mod pull;
 mod quantize;
 mod run;
 mod spread;
+mod streams;
 mod terminal;
 mod tokenize;
 mod window;

@@ -40,7 +40,7 @@ pub(crate) fn quantize(arguments: &Quantize) -> Result<(), Failure> {
         return Err(Failure::Failed(format!("{} is there already; --force replaces it", out.display())));
     }
     let files = open(Some(&arguments.model))?;
-    let needed = files.gguf_bytes(recipe);
+    let needed = recipe.bytes(files.config());
     check_disk(out, needed)?;
     let options = GgufOptions { recipe, overwrite: arguments.force };
     let busy = Busy::new();

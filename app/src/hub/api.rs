@@ -65,8 +65,6 @@ pub struct Found {
     pub repo: RepoId,
     /// Downloads in the last month.
     pub downloads: u64,
-    /// Accounts that like it.
-    pub likes: u64,
     /// Whether accounts must accept terms before they may download.
     pub gated: bool,
     /// Whether it holds GGUF files.
@@ -108,8 +106,6 @@ struct Hit {
     id: String,
     #[serde(default)]
     downloads: u64,
-    #[serde(default)]
-    likes: u64,
     #[serde(default)]
     gated: serde_json::Value,
     #[serde(default)]
@@ -179,7 +175,6 @@ impl Client {
                 // Names without an owner are not models of people.
                 repo: hit.id.parse().ok()?,
                 downloads: hit.downloads,
-                likes: hit.likes,
                 gated: is_gated(&hit.gated),
                 gguf: tag("gguf"),
                 safetensors: tag("safetensors"),

@@ -7,7 +7,7 @@ use lapidary_engine::{ModelFiles, Recipe, Result as EngineResult};
 use serde::Deserialize;
 
 use super::error::{HubError, Result};
-use super::name::{Reference, RepoId};
+use super::name::{Reference, RepoId, shown};
 
 /// A model of the catalogue.
 #[derive(Clone, Debug, Deserialize)]
@@ -158,8 +158,7 @@ impl Entry {
         recipes
     }
 
-    /// The references to try in turn for a format, `None` for the usual one. Those without a gate come first unless there is
-    /// a token to open gates with.
+    /// The references to try in turn for a format, `None` for the usual one. Those whose list has it come first.
     fn references(&self, format: Option<&str>) -> Vec<Reference> {
         let wants_folder = format.is_some_and(|format| matches!(format, "safetensors" | "bf16"));
         let has = |source: &&Source| match (source.files, format) {
@@ -206,7 +205,7 @@ pub fn references(text: &str) -> Result<Vec<Reference>> {
             }
         }
         None if !text.contains('/') => Err(HubError::Name {
-            text: text.chars().take(120).collect(),
+            text: shown(text),
             reason: format!("the catalogue has no model of that name; it has {}", names()),
         }),
         None => Ok(vec![text.parse()?]),

@@ -108,7 +108,7 @@ impl FromStr for Reference {
 }
 
 /// A text from outside, short enough for a message.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(120).collect()
 }
 

@@ -179,10 +179,16 @@ impl Shared {
         Ok(Arc::new(Client::new(self.settings()?, stop)?))
     }
 
-    fn plan(&self, name: &str) -> Result<Planned> {
-        let client = self.client(Stop::default())?;
+    /// Asks the hub what a name leads to.
+    fn look_up(&self, name: &str, stop: Stop) -> Result<(Arc<Client>, Cache, Plan)> {
+        let client = self.client(stop)?;
         let cache = Cache::new(&client.settings().cache);
         let plan = plan_first(&client, &references(name)?)?;
+        Ok((client, cache, plan))
+    }
+
+    fn plan(&self, name: &str) -> Result<Planned> {
+        let (client, cache, plan) = self.look_up(name, Stop::default())?;
         // How matrices are split to fit bindings makes no difference worth opening a device for.
         let price = |files: ModelFiles| Ok(files.memory(&LoadOptions::default(), &Capabilities::webgpu())?);
         let memory = plan.open_remote(&client).and_then(price);
@@ -224,9 +230,7 @@ impl Shared {
     }
 
     fn download(&self, name: &str, stop: Stop, planned: &mut Option<(Plan, Cache)>) -> Result<PathBuf> {
-        let client = self.client(stop)?;
-        let cache = Cache::new(&client.settings().cache);
-        let plan = plan_first(&client, &references(name)?)?;
+        let (client, cache, plan) = self.look_up(name, stop)?;
         *planned = Some((plan.clone(), cache.clone()));
         let accepted = |data: &Path| terms::are_accepted(data);
         if plan.under_terms && !self.data.as_deref().is_some_and(accepted) {
@@ -247,11 +251,7 @@ impl Shared {
         // A download that is paused has no thread. What came of it is deleted on a new one, because its name must be looked up.
         if deletes {
             thread::spawn(move || {
-                let deleted = self.client(Stop::default()).and_then(|client| {
-                    let plan = plan_first(&client, &references(&name)?)?;
-                    plan.delete_parts(&Cache::new(&client.settings().cache));
-                    Ok(())
-                });
+                let deleted = self.look_up(&name, Stop::default()).map(|(_, cache, plan)| plan.delete_parts(&cache));
                 self.send(match deleted {
                     Ok(()) => Event::Cancelled(name),
                     Err(error) => Event::Failed(name, error),

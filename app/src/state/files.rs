@@ -9,12 +9,12 @@ use crate::worker::{Command, DroppedFile};
 impl State {
     /// Exports the open chat, or all chats, to a file. An existing file is replaced only if `overwrite` is set.
     pub fn export(&mut self, all: bool, path: PathBuf, overwrite: bool) {
-        let chats = if all {
-            self.visible_chats().iter().rev().map(|chat| chat.id).collect()
-        } else {
-            Vec::from([self.open_id()])
-        };
-        self.export_chats(chats, path, overwrite);
+        self.export_chats(self.exported_chats(all), path, overwrite);
+    }
+
+    /// The chats that an export of the open chat, or of all chats, contains.
+    pub fn exported_chats(&self, all: bool) -> Vec<Id> {
+        if all { self.visible_chats().iter().rev().map(|chat| chat.id).collect() } else { vec![self.open_id()] }
     }
 
     /// Exports these chats to a file. An existing file is replaced only if `overwrite` is set.

@@ -86,6 +86,11 @@ impl State {
         chats
     }
 
+    /// How many chats are in the trash.
+    pub fn trash_count(&self) -> usize {
+        self.library.chats.iter().filter(|chat| chat.deleted.is_some()).count()
+    }
+
     /// The chat with this id.
     pub fn chat(&self, id: Id) -> Option<&Chat> {
         self.library.chat(id)

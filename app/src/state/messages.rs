@@ -72,11 +72,7 @@ impl State {
         };
         let Deleted { mut removed, .. } = self.deleted.remove(index);
         // No job works on it any more.
-        removed.message.status = match removed.message.status {
-            Status::Writing => Status::Stopped,
-            Status::Queued => Status::Done,
-            status => status,
-        };
+        removed.message.status = removed.message.status.settled();
         let mut changed = tree.restore(removed);
         changed.push(id);
         self.save_tree(chat, &changed, None);
@@ -107,11 +103,7 @@ impl State {
         self.add_chat(chat);
         let (mut copies, mut parent) = (Vec::new(), None);
         for mut message in branch {
-            message.status = match message.status {
-                Status::Writing => Status::Stopped,
-                Status::Queued => Status::Done,
-                status => status,
-            };
+            message.status = message.status.settled();
             let copy = Message { id: new_id(), parent, ..message };
             if let Some(source) = self.queue.sources.get(&message.id).cloned() {
                 let chats = [source.chats[0], to];

@@ -353,17 +353,15 @@ impl State {
         let Some(tree) = self.library.trees.get_mut(&chat) else { return };
         let stale: Vec<Id> = tree
             .messages()
-            .filter(|message| matches!(message.status, Status::Writing | Status::Queued) && Some(message.id) != writing)
+            .filter(|message| message.status.is_unfinished() && Some(message.id) != writing)
             .map(|message| message.id)
             .collect();
         for id in stale {
             if let Some(message) = tree.get_mut(id) {
                 if message.status == Status::Writing {
-                    message.status = Status::Stopped;
                     message.note = Some("Lapidary was closed before this reply ended.".into());
-                } else {
-                    message.status = Status::Done;
                 }
+                message.status = message.status.settled();
                 self.store.save_message(chat, message);
             }
         }

@@ -4,7 +4,7 @@ use lapidary_engine::{Finish, Timings};
 
 use super::{Alternatives, Job, Model, Reply, State, SummarySource, needs_reload};
 use crate::chat_ability::COMPLETION_TOKENS;
-use crate::chats::{Chat, Id, Message, Role, Speed, Status, Tree, now, title_of};
+use crate::chats::{Chat, Id, Message, Role, Speed, Status, Tree, now, push_turn, title_of};
 use crate::worker::{Command, Overflow, Problem};
 
 impl State {
@@ -197,14 +197,7 @@ impl State {
         if let Some(source) = self.source(tree, last) {
             let mut all = source.turns.clone();
             for (role, text) in turns {
-                match all.last_mut() {
-                    // Consecutive turns of one role are joined.
-                    Some((before, said)) if *before == role => {
-                        said.push_str("\n\n");
-                        said.push_str(&text);
-                    }
-                    _ => all.push((role, text)),
-                }
+                push_turn(&mut all, role, &text);
             }
             turns = all;
         }
@@ -227,31 +220,30 @@ impl State {
         };
         // A summary is made of as much of the chat as fits.
         let is_summary = self.library.trees.get(&chat).is_some_and(|tree| self.source(tree, last).is_some());
-        let (chat, turns, reply) = match job {
-            Job::Answer { chat, question, replaces } => {
-                let Some((turns, _)) = self.prompt(chat, question) else { return };
+        let (turns, system, reply) = match job {
+            Job::Answer { question, replaces, .. } => {
+                let Some((turns, system)) = self.prompt(chat, question) else { return };
                 if let Some(tree) = self.library.trees.get_mut(&chat)
                     && replaces.is_some_and(|old| tree.path().contains(&old))
                 {
                     // The new branch has nothing below the question yet.
                     tree.show(Some(question));
                 }
-                (chat, turns, self.new_reply(chat, question, replaces, model))
+                (turns, system, self.new_reply(chat, question, replaces, model))
             }
-            Job::Continue { chat, reply, overflow: chosen } => {
+            Job::Continue { reply, overflow: chosen, .. } => {
                 overflow = chosen;
                 self.change_message(reply, |message| {
                     message.status = Status::Writing;
                     message.note = None;
                 });
-                let Some((turns, _)) = self.prompt(chat, reply) else { return };
-                (chat, turns, reply)
+                let Some((turns, system)) = self.prompt(chat, reply) else { return };
+                (turns, system, reply)
             }
         };
         if is_summary {
             overflow = Overflow::DropOldest;
         }
-        let system = self.chat(chat).map(|chat| chat.system.clone()).unwrap_or_default();
         let guide = self.loaded().is_some_and(|loaded| loaded.is_guide());
         let plain = self.chat(chat).is_some_and(|chat| chat.options.plain);
         let mut sampling = self.sampling_of(chat).to_engine(guide);
@@ -316,25 +308,14 @@ impl State {
 
     /// Handles the end of a reply.
     pub(super) fn on_ended(&mut self, id: Id, finish: Option<Finish>, timings: &Timings) {
-        let decode_s = timings.decode_ms / 1e3;
-        let speed = Speed {
-            tokens: (timings.decode_tokens + usize::from(timings.prefill_ms > 0.0)) as u32,
-            first_token_ms: timings.prefill_ms,
-            tokens_per_s: if decode_s > 0.0 { timings.decode_tokens as f64 / decode_s } else { 0.0 },
-        };
         let complete = finish == Some(Finish::Stop);
         if self.on_title_ended(id, complete) {
             return;
         }
         let chat = self.reply().filter(|reply| reply.message == id).map(|reply| reply.chat);
         self.finish_reply(id, |message| {
-            message.speed = Some(speed);
-            message.status = match finish {
-                Some(Finish::Stop) => Status::Done,
-                Some(Finish::MaxTokens) => Status::MaxTokens,
-                Some(Finish::ContextFull) => Status::ContextFull,
-                _ => Status::Stopped,
-            };
+            message.speed = Some(Speed::of(timings));
+            message.status = Status::of(finish);
         });
         if let Some(chat) = chat.filter(|_| complete) {
             self.want_title(chat);

@@ -26,8 +26,8 @@ impl App {
             );
             ui.label(RichText::new(text).color(bad));
         }
-        let problem = self.state.loaded().and_then(|loaded| loaded.chat_problem.clone());
-        if let Some(problem) = problem.filter(|_| self.page == Page::Chat && !self.state.is_plain()) {
+        let loaded = self.state.loaded().filter(|_| self.page == Page::Chat && !self.state.is_plain());
+        if let Some(problem) = loaded.and_then(|loaded| loaded.chat_problem.clone()) {
             ui.horizontal_wrapped(|ui| {
                 ui.label(RichText::new(problem).color(tokens.warn));
                 if ui.button("Continue texts instead").clicked() {
@@ -36,7 +36,11 @@ impl App {
             });
             ui.add_space(4.0);
         }
-        if let Model::Failed(problem) = self.state.model.clone() {
+        let failed = match &self.state.model {
+            Model::Failed(problem) => Some(problem.clone()),
+            _ => None,
+        };
+        if let Some(problem) = failed {
             let cancelled = problem.remedy == Remedy::Resume;
             let colour = if cancelled { tokens.weak } else { bad };
             ui.label(RichText::new(&problem.sentence).color(colour));

@@ -21,6 +21,12 @@ pub(super) struct ConnectForm {
     focus: bool,
 }
 
+/// What was clicked in the list of used servers.
+pub(super) enum ServerChoice {
+    Use(ServerModel),
+    Forget(ServerModel),
+}
+
 impl App {
     /// Opens the dialog, with the address of the last server.
     pub(super) fn show_connect(&mut self) {
@@ -132,9 +138,9 @@ impl App {
         chosen
     }
 
-    /// The models of servers that were used, in the list of models. Returns the one that was chosen.
-    pub(super) fn server_rows(&mut self, ui: &mut Ui) -> Option<ServerModel> {
-        let (mut chosen, mut forgotten) = (None, None);
+    /// The models of servers that were used, in the list of models. Returns what was clicked.
+    pub(super) fn server_rows(&self, ui: &mut Ui) -> Option<ServerChoice> {
+        let mut choice = None;
         for server in self.state.used_servers() {
             let author = server.author();
             let used = self.state.loaded().and_then(|loaded| loaded.server()) == Some(&server);
@@ -147,17 +153,14 @@ impl App {
                 let button = egui::Button::new((kit::icon(icons::CLOUD, 16.0).color(mid), shown)).right_text("");
                 let button = ui.add_sized([width, 32.0], button.selected(used));
                 if button.accessible_name(format!("Use {author}")).on_hover_text(&author).clicked() && !used {
-                    chosen = Some(server.clone());
+                    choice = Some(ServerChoice::Use(server.clone()));
                 }
                 if !used && kit::small_icon_button(ui, true, icons::X, &forget).clicked() {
-                    forgotten = Some(server.clone());
+                    choice = Some(ServerChoice::Forget(server.clone()));
                 }
             });
         }
-        if let Some(server) = forgotten {
-            self.state.forget_server(&server);
-        }
-        chosen
+        choice
     }
 }
 

@@ -162,11 +162,8 @@ pub(super) fn has_file_dialog() -> bool {
 impl App {
     /// Opens the prompt for the file to export to.
     pub(super) fn prompt_export(&mut self, all: bool) {
-        let empty = if all {
-            self.state.visible_chats().is_empty()
-        } else {
-            !self.state.open().is_some_and(Chat::has_messages)
-        };
+        let chats = self.state.exported_chats(all);
+        let empty = if all { chats.is_empty() } else { !self.state.open().is_some_and(Chat::has_messages) };
         if empty {
             self.state.notify("There is nothing to export yet.");
             return;
@@ -184,11 +181,7 @@ impl App {
         let folder = std::env::home_dir().unwrap_or_default();
         let folder = Some(folder.join("Documents")).filter(|folder| folder.is_dir()).unwrap_or(folder);
         let path = folder.join(format!("{name}.{}", if all { "json" } else { "md" }));
-        self.files.exported = if all {
-            self.state.visible_chats().iter().rev().map(|chat| chat.id).collect()
-        } else {
-            vec![self.state.open_id()]
-        };
+        self.files.exported = chats;
         self.files.prompt_for(Purpose::Export { all }, path.display().to_string());
     }
 

@@ -1,6 +1,6 @@
 //! Finding a text in the open chat.
 
-use egui::{Align, Context, Key, Layout, Margin, Modifiers, Ui, vec2};
+use egui::{Align, Key, Layout, Margin, Modifiers, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, icons, kit};
@@ -133,13 +133,6 @@ impl App {
             self.find.at = (self.find.at as isize + step).rem_euclid(count) as usize;
             let found = self.find.hits[self.find.at].clone();
             self.scroll_to_found(&found);
-        }
-    }
-
-    /// Opens the bar by the keyboard.
-    pub(super) fn find_key(&mut self, ctx: &Context) {
-        if ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::F)) {
-            self.open_find();
         }
     }
 }

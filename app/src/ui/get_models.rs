@@ -34,9 +34,7 @@ static PRICED: LazyLock<Vec<Priced>> = LazyLock::new(|| {
         let files = entry.files(recipe).ok()?;
         let context = Some(CONTEXT.min(files.config().context_length));
         let options = LoadOptions { context, ..LoadOptions::default() };
-        let memory = files.memory(&options, &Capabilities::webgpu()).ok()?;
-        let sequence = memory.sequence + memory.activations;
-        let memory = MemoryEstimate { weights: memory.weights, sequence, device_memory: None };
+        let memory = files.memory(&options, &Capabilities::webgpu()).ok()?.into();
         Some(Priced { entry, recipe, bytes: entry.bytes(recipe).ok()?, memory })
     };
     catalogue().iter().filter_map(price).collect()
@@ -45,8 +43,7 @@ static PRICED: LazyLock<Vec<Priced>> = LazyLock::new(|| {
 /// The largest model that answers and fits a device with this memory, without crowding it.
 fn recommended(memory: Option<u64>) -> Option<&'static Priced> {
     let fits = |priced: &&Priced| {
-        let needed = priced.memory.weights + priced.memory.sequence;
-        priced.entry.kind == Kind::Instruct && Verdict::of(needed, memory) == Verdict::Fits
+        priced.entry.kind == Kind::Instruct && Verdict::of(priced.memory.needed(), memory) == Verdict::Fits
     };
     PRICED.iter().filter(fits).max_by_key(|priced| priced.memory.weights)
 }
@@ -69,7 +66,7 @@ impl App {
     }
 
     /// Bytes of the device's memory, if its API says.
-    fn device_memory(&self) -> Option<u64> {
+    pub(super) fn device_memory(&self) -> Option<u64> {
         self.state.loaded().and_then(|loaded| loaded.memory.device_memory)
     }
 
@@ -235,11 +232,7 @@ impl App {
                         let text = format!("It cannot run here: {reason}.");
                         ui.label(RichText::new(text).size(13.0).color(tokens.danger));
                     }
-                    Ok(needed) => {
-                        let sequence = needed.sequence + needed.activations;
-                        let estimate = MemoryEstimate { weights: needed.weights, sequence, device_memory: None };
-                        memory_bar(ui, estimate, memory);
-                    }
+                    Ok(needed) => memory_bar(ui, (*needed).into(), memory),
                 }
                 if let Some(reason) = &planned.no_room {
                     ui.label(RichText::new(reason.to_string()).size(13.0).color(tokens.danger));

@@ -39,7 +39,9 @@ impl App {
         if pressed(ctx, Modifiers::COMMAND | Modifiers::SHIFT, Key::F) {
             self.search_all(ctx);
         }
-        self.find_key(ctx);
+        if pressed(ctx, Modifiers::COMMAND, Key::F) {
+            self.open_find();
+        }
         if pressed(ctx, Modifiers::COMMAND, Key::E) {
             self.prompt_export(false);
         }

@@ -87,7 +87,8 @@ impl App {
             }
             return;
         }
-        let before = tree.branch().take_while(|other| other.id != id).filter(|other| other.role == Role::Model).last();
+        let before =
+            tree.branch().rev().skip_while(|other| other.id != id).skip(1).find(|other| other.role == Role::Model);
         let queued = self.state.is_queued(id);
         let of_server = message.model.as_deref().is_some_and(crate::endpoint::is_of_server);
         let named = of_server || before.is_some_and(|before| before.model != message.model);

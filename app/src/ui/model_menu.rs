@@ -2,6 +2,7 @@
 
 use egui::{Align, Layout, RichText, Sense, Ui, vec2};
 
+use super::connect::ServerChoice;
 use super::tokens::Tokens;
 use super::{App, Page, Purpose, icons, kit};
 use crate::hub::size;
@@ -10,13 +11,13 @@ use crate::worker::FoundModel;
 impl App {
     pub(super) fn model_menu(&mut self, ui: &mut Ui) {
         ui.spacing_mut().item_spacing.y = 2.0;
-        let models = self.state.models.clone().unwrap_or_default();
+        let models = self.state.models.as_deref().unwrap_or_default();
         if models.is_empty() {
             ui.spinner();
         }
         let (mut chosen, mut server) = (None, None);
         egui::ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
-            for model in &models {
+            for model in models {
                 if self.model_row(ui, model) {
                     chosen = Some(model.path.clone());
                 }
@@ -33,10 +34,14 @@ impl App {
         if kit::menu_item(ui, icons::CLOUD, "Connect to a server…", "").clicked() {
             self.show_connect();
         }
-        if let Some(server) = server {
-            self.state.use_server(server, false);
-            self.composer.focus = true;
-            ui.close();
+        match server {
+            Some(ServerChoice::Use(server)) => {
+                self.state.use_server(server, false);
+                self.composer.focus = true;
+                ui.close();
+            }
+            Some(ServerChoice::Forget(server)) => self.state.forget_server(&server),
+            None => {}
         }
         if let Some(path) = chosen {
             self.state.load_model(path);
@@ -46,7 +51,7 @@ impl App {
     }
 
     /// Draws a model. Returns whether it was chosen.
-    fn model_row(&mut self, ui: &mut Ui, model: &FoundModel) -> bool {
+    fn model_row(&self, ui: &mut Ui, model: &FoundModel) -> bool {
         let tokens = Tokens::of(ui.visuals());
         let used = self.state.loaded().is_some_and(|loaded| loaded.is_file(model.path.as_ref()));
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 44.0), Sense::click());

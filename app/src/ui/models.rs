@@ -72,7 +72,7 @@ impl App {
     fn model_card(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {
         let tokens = Tokens::of(ui.visuals());
         let loaded = self.state.loaded().is_some_and(|loaded| loaded.is_file(model.path.as_ref()));
-        let device_memory = self.state.loaded().and_then(|loaded| loaded.memory.device_memory);
+        let device_memory = self.device_memory();
         let load = self.state.load_of(model.path.clone());
         // Not for every value while a control is dragged.
         let dragged = ui.ctx().dragged_id().is_some();
@@ -116,7 +116,7 @@ impl App {
 /// The memory that a model takes, and its share of the device's memory if that is known.
 pub(super) fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: Option<u64>) {
     let tokens = Tokens::of(ui.visuals());
-    let needed = estimate.weights + estimate.sequence;
+    let needed = estimate.needed();
     let (weights, context) = (size(estimate.weights), size(estimate.sequence));
     let text = format!("{} of memory: {weights} weights, {context} context", size(needed));
     let Some(device_memory) = device_memory else {

@@ -94,7 +94,7 @@ impl App {
 
     /// Which model answers in the open chat.
     fn own_model(&mut self, ui: &mut Ui) {
-        let models = self.state.models.clone().unwrap_or_default();
+        let models = self.state.models.as_deref().unwrap_or_default();
         let own = self.state.chat_model();
         let name = |path: &Option<PathBuf>| {
             let known = models.iter().find(|model| model.path == *path).map(|model| model.name.clone());
@@ -105,7 +105,7 @@ impl App {
         let mut chosen = own.clone();
         let response = combo.selected_text(shown).show_ui(ui, |ui| {
             ui.selectable_value(&mut chosen, None, "the loaded one");
-            for model in &models {
+            for model in models {
                 ui.selectable_value(&mut chosen, Some(model.path.clone()), &model.name);
             }
         });

@@ -4,7 +4,7 @@ use egui::{Align, Context, Key, Layout, Margin, Modifiers, Sense, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, Dialog, Page, SettingsPage, icons, kit};
-use crate::chats::Id;
+use crate::chats::{Chat, Id};
 
 /// The height of a row, in points.
 const ROW: f32 = 32.0;
@@ -21,9 +21,9 @@ enum Choice {
 }
 
 /// A row of the list.
-enum Row {
+enum Row<'c> {
     Heading(String),
-    Chat { id: Id, title: String, pinned: bool },
+    Chat(&'c Chat),
 }
 
 impl App {
@@ -123,7 +123,7 @@ impl App {
                     if kit::icon_button(ui, icons::SETTINGS, "Settings").clicked() {
                         self.show_settings(SettingsPage::General);
                     }
-                    let count = self.state.trash().len();
+                    let count = self.state.trash_count();
                     let name = if count == 0 { "Trash".to_owned() } else { format!("Trash ({count})") };
                     if kit::icon_button(ui, icons::TRASH_2, &name).clicked() {
                         self.dialog = Some(Dialog::Trash);
@@ -149,7 +149,6 @@ impl App {
     /// Shows the conversation after a chat was chosen.
     pub(super) fn after_choice(&mut self) {
         self.show_page(Page::Chat);
-        self.composer.focus = true;
         self.sidebar_overlay = false;
     }
 
@@ -157,11 +156,7 @@ impl App {
         let mut rows = Vec::new();
         for group in self.state.grouped_chats() {
             rows.push(Row::Heading(group.heading));
-            rows.extend(group.chats.into_iter().map(|chat| Row::Chat {
-                id: chat.id,
-                title: chat.shown_title().to_owned(),
-                pinned: chat.pinned,
-            }));
+            rows.extend(group.chats.into_iter().map(Row::Chat));
         }
         if rows.is_empty() {
             egui::Frame::new()
@@ -175,7 +170,7 @@ impl App {
             for row in &rows[range] {
                 match row {
                     Row::Heading(heading) => heading_row(ui, heading),
-                    Row::Chat { id, title, pinned } => self.chat_row(ui, *id, title, *pinned, &mut choice),
+                    Row::Chat(chat) => self.chat_row(ui, chat, &mut choice),
                 }
             }
         });
@@ -196,7 +191,8 @@ impl App {
         }
     }
 
-    fn chat_row(&self, ui: &mut Ui, id: Id, title: &str, pinned: bool, choice: &mut Option<Choice>) {
+    fn chat_row(&self, ui: &mut Ui, chat: &Chat, choice: &mut Option<Choice>) {
+        let (id, title, pinned) = (chat.id, chat.shown_title(), chat.pinned);
         let tokens = Tokens::of(ui.visuals());
         let (whole, _) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
         let rect = whole.shrink2(vec2(8.0, 0.0));
@@ -295,8 +291,7 @@ impl App {
         });
         if let Some((chat, message)) = chosen {
             self.state.open_message(chat, message);
-            self.show_page(Page::Chat);
-            self.sidebar_overlay = false;
+            self.after_choice();
         }
     }
 }

@@ -289,6 +289,20 @@ pub struct MemoryEstimate {
     pub device_memory: Option<u64>,
 }
 
+impl MemoryEstimate {
+    /// Bytes of all of it.
+    pub fn needed(&self) -> u64 {
+        self.weights + self.sequence
+    }
+}
+
+/// Without the memory of a device, because none is open yet.
+impl From<lapidary_engine::MemoryEstimate> for MemoryEstimate {
+    fn from(estimate: lapidary_engine::MemoryEstimate) -> Self {
+        Self { weights: estimate.weights, sequence: estimate.sequence + estimate.activations, device_memory: None }
+    }
+}
+
 /// An error as the window shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {

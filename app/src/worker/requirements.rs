@@ -49,9 +49,7 @@ pub(super) fn estimate_memory(load: &Load) -> Result<MemoryEstimate> {
 
 pub(super) fn estimate_memory_of(files: &ModelFiles, load: &Load) -> Result<MemoryEstimate> {
     // How matrices are split to fit bindings makes no difference worth opening a device for.
-    let estimate = files.memory(&load_options(load, files), &Capabilities::webgpu())?;
-    let sequence = estimate.sequence + estimate.activations;
-    Ok(MemoryEstimate { weights: estimate.weights, sequence, device_memory: None })
+    Ok(files.memory(&load_options(load, files), &Capabilities::webgpu())?.into())
 }
 
 /// What a request chooses, with a context that the model has.

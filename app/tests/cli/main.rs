@@ -39,6 +39,16 @@ fn guide() -> String {
     format!("{}/guide/model", env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The model that is the default.
+fn default_model(home: &Path) -> String {
+    let mut command = lapidary(&["models", "--json"]);
+    let output = command.env("XDG_DATA_HOME", home).env("HF_HUB_CACHE", home.join("no cache")).output().unwrap();
+    let models: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let list = models["models"].as_array().unwrap();
+    let default = list.iter().find(|model| model["note"].as_str().unwrap().ends_with("the default")).unwrap();
+    default["model"].as_str().unwrap().to_owned()
+}
+
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = lapidary(arguments).output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())

@@ -5,22 +5,13 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use crate::{guide, lapidary, refuses, tiny};
+use crate::{default_model, guide, lapidary, refuses, tiny};
 
 #[test]
 fn without_a_model_the_guide_answers() {
     let home = tempfile::tempdir().unwrap();
-    let mut child = lapidary(&[])
-        .env("XDG_DATA_HOME", home.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(b"Hello\nHow do I open a model?\nThanks\n").unwrap();
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""), "{stdout}");
+    let (status, stdout, stderr) = answer(&[], home.path(), "Hello\nHow do I open a model?\nThanks\n");
+    assert_eq!((status, stderr.as_str()), (Some(0), ""), "{stdout}");
     let replies: Vec<&str> = stdout.lines().collect();
     for (reply, word) in replies.iter().zip(["guide", "drop", "welcome"]) {
         assert!(reply.to_lowercase().contains(word), "{stdout}");
@@ -31,28 +22,15 @@ fn without_a_model_the_guide_answers() {
 #[test]
 fn naming_the_guide_makes_it_the_default_again() {
     let home = tempfile::tempdir().unwrap();
-    let models = || -> serde_json::Value {
-        let output = lapidary(&["models", "--json"])
-            .env("XDG_DATA_HOME", home.path())
-            .env("HF_HUB_CACHE", home.path().join("no cache"))
-            .output()
-            .unwrap();
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
     let with = |arguments: &[&str]| {
         let output = lapidary(arguments).env("XDG_DATA_HOME", home.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     };
-    let default = |models: &serde_json::Value| -> String {
-        let list = models["models"].as_array().unwrap();
-        let of = |model: &&serde_json::Value| model["note"].as_str().unwrap().ends_with("the default");
-        list.iter().find(of).unwrap()["model"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(default(&models()), "guide");
+    assert_eq!(default_model(home.path()), "guide");
     with(&["run", "-m", &tiny(), "--tokens", "2", "--max-tokens", "1"]);
-    assert!(default(&models()).ends_with("tiny-random-gemma2"));
+    assert!(default_model(home.path()).ends_with("tiny-random-gemma2"));
     with(&["run", "-m", "guide", "--max-tokens", "1", "Hello"]);
-    assert_eq!(default(&models()), "guide");
+    assert_eq!(default_model(home.path()), "guide");
 }
 
 #[test]
@@ -70,8 +48,8 @@ fn a_model_that_was_used_stays_in_the_list() {
     assert!(!home.path().join("lapidary/last-model").exists());
 }
 
-/// What is answered to a line on standard input.
-fn answer(arguments: &[&str], home: &Path, line: &str) -> (Option<i32>, String, String) {
+/// What is answered to lines on standard input.
+fn answer(arguments: &[&str], home: &Path, lines: &str) -> (Option<i32>, String, String) {
     let mut child = lapidary(arguments)
         .env("XDG_DATA_HOME", home)
         .stdin(Stdio::piped())
@@ -79,7 +57,7 @@ fn answer(arguments: &[&str], home: &Path, line: &str) -> (Option<i32>, String, 
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use lapidary_app::data_folder::Lock;
 use lapidary_app::handover::{HandedOver, hand_over};
-use serde_json::Value;
 
 use crate::display::Display;
-use crate::{guide, lapidary};
+use crate::{default_model, guide, lapidary};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -37,16 +36,6 @@ fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// The model that is the default.
-fn default_model(home: &Path) -> String {
-    let mut command = lapidary(&["models", "--json"]);
-    let output = command.env("XDG_DATA_HOME", home).env("HF_HUB_CACHE", home.join("no cache")).output().unwrap();
-    let models: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let list = models["models"].as_array().unwrap();
-    let default = list.iter().find(|model| model["note"].as_str().unwrap().ends_with("the default")).unwrap();
-    default["model"].as_str().unwrap().to_owned()
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::commands::lapidary;
+#[cfg(unix)]
+use crate::ctrl_c::interrupt;
 use crate::server::noise;
 use crate::transfer::with_file;
 
@@ -87,8 +89,7 @@ fn ctrl_c_ends_a_download_and_keeps_what_came() {
         thread::sleep(Duration::from_millis(5));
         assert!(child.try_wait().unwrap().is_none(), "it ended early");
     }
-    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(interrupt(&mut child), Some(130));
     server.faults(|faults| faults.slow = None);
     let before = server.state().sent;
     let output = lapidary(&server, home.path(), &["pull", NAME]).output().unwrap();

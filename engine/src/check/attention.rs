@@ -5,33 +5,39 @@ use lapidary_shaders::reference::{self, Partial};
 use super::inputs::{Inputs, half_values};
 use super::outputs::{Expected, F16, F32, INT8, Output};
 use crate::error::Result;
+use crate::ops::PAGE;
 
-/// Keys or values of a layer, `[kv_heads, capacity, head_dim]`, and how they are stored.
+/// Keys or values of a layer, `[pages, kv_heads, PAGE, head_dim]`, and how they are stored.
 struct Cache {
     values: Vec<f32>,
     half: bool,
-    capacity: usize,
+    /// `[slots, table_len]`
+    tables: Vec<u32>,
+    table_len: usize,
+    kv_heads: usize,
     head_dim: usize,
 }
 
 impl Cache {
-    fn read(inputs: &Inputs<'_>, name: &'static str, head_dim: usize) -> Result<Self> {
+    fn read(inputs: &Inputs<'_>, name: &'static str, kv_heads: usize, head_dim: usize) -> Result<Self> {
         let half = inputs.has("kv_f16");
         let values = if half { half_values(inputs.words(name)?) } else { inputs.floats(name)?.to_vec() };
-        Ok(Self { values, half, capacity: inputs.param("capacity")?, head_dim })
+        let (tables, table_len) = (inputs.words("pages")?.to_vec(), inputs.param("table_len")?);
+        Ok(Self { values, half, tables, table_len, kv_heads, head_dim })
     }
 
     fn tolerance(&self) -> f64 {
         if self.half { F16 } else { F32 }
     }
 
-    fn at(&self, kv_head: usize, position: usize) -> usize {
-        (kv_head * self.capacity + position) * self.head_dim
+    fn at(&self, kv_head: usize, place: Place) -> usize {
+        let page = self.tables[place.slot * self.table_len + place.position / PAGE] as usize;
+        ((page * self.kv_heads + kv_head) * PAGE + place.position % PAGE) * self.head_dim
     }
 
     /// The write of one head at a position.
-    fn write(&mut self, binding: &'static str, kv_head: usize, position: usize, head: &[f32]) -> Output {
-        let at = self.at(kv_head, position);
+    fn write(&mut self, binding: &'static str, kv_head: usize, place: Place, head: &[f32]) -> Output {
+        let at = self.at(kv_head, place);
         self.values[at..at + head.len()].copy_from_slice(head);
         let (word, tolerance) = (if self.half { at / 2 } else { at }, self.tolerance());
         let expected = match self.half {
@@ -41,10 +47,25 @@ impl Cache {
         Output::in_place(binding, word, expected)
     }
 
-    /// `[positions, kv_heads, head_dim]`, as the reference takes it.
-    fn by_position(&self, positions: usize, kv_heads: usize) -> Vec<f32> {
-        let heads = (0..positions).flat_map(|p| (0..kv_heads).map(move |h| (h, p)));
-        heads.flat_map(|(h, p)| &self.values[self.at(h, p)..][..self.head_dim]).copied().collect()
+    /// `[positions, kv_heads, head_dim]` of a sequence, as the reference takes it.
+    fn by_position(&self, positions: usize, slot: usize) -> Vec<f32> {
+        let heads = (0..positions).flat_map(|position| (0..self.kv_heads).map(move |h| (h, Place { position, slot })));
+        heads.flat_map(|(h, place)| &self.values[self.at(h, place)..][..self.head_dim]).copied().collect()
+    }
+}
+
+/// Where a token belongs.
+#[derive(Clone, Copy)]
+struct Place {
+    position: usize,
+    slot: usize,
+}
+
+impl Place {
+    /// Of token `t` of a step of several sequences.
+    fn of(inputs: &Inputs<'_>, t: usize) -> Self {
+        let (position, slot) = inputs.step.place(t);
+        Self { position: position as usize, slot: slot as usize }
     }
 }
 
@@ -75,12 +96,18 @@ struct Heads {
 }
 
 impl Heads {
+    /// Keys and values.
+    fn caches(&self, inputs: &Inputs<'_>) -> Result<[Cache; 2]> {
+        let read = |name| Cache::read(inputs, name, self.kv_heads, self.head_dim);
+        Ok([read("k_cache")?, read("v_cache")?])
+    }
+
     /// Rotates a token's queries, and writes its rotated keys and its values to the caches. Gives the queries and the writes.
     fn rotate_token(
         &self,
         inputs: &Inputs<'_>,
         row: &[f32],
-        position: usize,
+        place: Place,
         qk_norm: bool,
         [keys, values]: [&mut Cache; 2],
     ) -> Result<(Vec<f32>, Vec<Output>)> {
@@ -90,13 +117,13 @@ impl Heads {
         let scale = inputs.float_param("query_scale")?;
         let mut queries = Vec::with_capacity(heads * d);
         for head in row[..heads * d].chunks_exact(d) {
-            queries.extend(rotate(inputs, head, query_weight, position, scale)?);
+            queries.extend(rotate(inputs, head, query_weight, place.position, scale)?);
         }
         let mut writes = Vec::new();
         let (k, v) = row[heads * d..][..2 * kv_heads * d].split_at(kv_heads * d);
         for (h, (key, value)) in k.chunks_exact(d).zip(v.chunks_exact(d)).enumerate() {
-            writes.push(keys.write("k_cache", h, position, &rotate(inputs, key, key_weight, position, 1.0)?));
-            writes.push(values.write("v_cache", h, position, value));
+            writes.push(keys.write("k_cache", h, place, &rotate(inputs, key, key_weight, place.position, 1.0)?));
+            writes.push(values.write("v_cache", h, place, value));
         }
         Ok((queries, writes))
     }
@@ -105,14 +132,14 @@ impl Heads {
 pub(super) fn rope(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let d = inputs.param("head_dim")?;
     let shape = Heads { heads: inputs.param("heads")?, kv_heads: inputs.param("kv_heads")?, head_dim: d };
-    let (mut keys, mut values) = (Cache::read(inputs, "k_cache", d)?, Cache::read(inputs, "v_cache", d)?);
+    let [mut keys, mut values] = shape.caches(inputs)?;
     let stride = inputs.param("stride")?;
     let mut outputs = Vec::new();
     for t in 0..inputs.tokens() {
         let row = &inputs.floats("qkv")?[t * stride..][..stride];
-        let position = inputs.step.position as usize + t;
+        let place = Place { position: inputs.step.position as usize + t, slot: inputs.step.slot as usize };
         let caches = [&mut keys, &mut values];
-        let (queries, writes) = shape.rotate_token(inputs, row, position, inputs.has("qk_norm"), caches)?;
+        let (queries, writes) = shape.rotate_token(inputs, row, place, inputs.has("qk_norm"), caches)?;
         outputs.push(Output::in_place("qkv", t * stride, Expected::Floats(queries, F32)));
         outputs.extend(writes);
     }
@@ -121,50 +148,52 @@ pub(super) fn rope(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
 
 pub(super) fn attention(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (heads, kv_heads, d) = (inputs.param("heads")?, inputs.param("kv_heads")?, 4 * inputs.param("head_dim4")?);
-    let (position, tokens) = (inputs.step.position as usize, inputs.tokens());
-    let (mut keys, mut values) = (Cache::read(inputs, "k_cache", d)?, Cache::read(inputs, "v_cache", d)?);
-    let stride = 4 * inputs.param("q_stride4")?;
-    let mut outputs = Vec::new();
-    let queries = if inputs.has("split") {
-        let row = &inputs.floats("q")?[..stride];
-        let caches = [&mut keys, &mut values];
-        let shape = Heads { heads, kv_heads, head_dim: d };
-        let qk_norm = inputs.param("qk_norm")? == 1;
-        let (queries, writes) = shape.rotate_token(inputs, row, position, qk_norm, caches)?;
-        outputs = writes;
-        queries
-    } else {
-        inputs.rows("q", tokens, stride, heads * d)?
-    };
+    let heads_of = Heads { heads, kv_heads, head_dim: d };
+    let [mut keys, mut values] = heads_of.caches(inputs)?;
+    let (tokens, stride) = (inputs.tokens(), 4 * inputs.param("q_stride4")?);
     let soft_cap = Some(inputs.float_param("soft_cap")?).filter(|cap| *cap > 0.0);
     let shape = reference::Attention { heads, kv_heads, head_dim: d, window: Some(inputs.param("window")?), soft_cap };
-    let by_position = |cache: &Cache| cache.by_position(position + tokens, kv_heads);
-    let out = reference::attention(shape, &queries, &by_position(&keys), &by_position(&values), position);
-    let tolerance = keys.tolerance();
-    let splits = inputs.param("splits")?;
-    if inputs.has("split") && splits > 1 {
-        let used = splits_with_keys(inputs, splits)?;
-        let words = heads * splits * (d + 4);
-        let judge = move |found: &[u32]| judge_partials(found, splits, used, d, &out, tolerance);
-        outputs.push(Output::new("out", 0, Expected::Judged(words, Box::new(judge))));
-    } else if inputs.has("split") && inputs.param("rounded")? == 1 {
-        outputs.push(Output::new("out", 0, Expected::Int8(out, INT8)));
-    } else {
-        let out_stride = if inputs.has("split") { heads * d } else { 4 * inputs.param("out_stride4")? };
-        for (t, row) in out.chunks_exact(heads * d).enumerate() {
-            outputs.push(Output::new("out", t * out_stride, Expected::Floats(row.to_vec(), tolerance)));
+    let (tolerance, out_stride) = (keys.tolerance(), 4 * inputs.param("out_stride4")?);
+    let floats = |t: usize, out: &[f32]| Output::new("out", t * out_stride, Expected::Floats(out.to_vec(), tolerance));
+    if !inputs.has("split") {
+        let queries = inputs.rows("q", tokens, stride, heads * d)?;
+        let (position, slot) = (inputs.step.position as usize, inputs.step.slot as usize);
+        let by_position = |cache: &Cache| cache.by_position(position + tokens, slot);
+        let out = reference::attention(shape, &queries, &by_position(&keys), &by_position(&values), position);
+        return Ok(out.chunks_exact(heads * d).enumerate().map(|(t, out)| floats(t, out)).collect());
+    }
+    let (splits, qk_norm, rounded) =
+        (inputs.param("splits")?, inputs.param("qk_norm")? == 1, inputs.param("rounded")? == 1);
+    let mut outputs = Vec::new();
+    let mut rows = Vec::new();
+    for t in 0..tokens {
+        let row = &inputs.floats("q")?[t * stride..][..stride];
+        let place = Place::of(inputs, t);
+        let (queries, writes) = heads_of.rotate_token(inputs, row, place, qk_norm, [&mut keys, &mut values])?;
+        outputs.extend(writes);
+        let by_position = |cache: &Cache| cache.by_position(place.position + 1, place.slot);
+        let out = reference::attention(shape, &queries, &by_position(&keys), &by_position(&values), place.position);
+        if splits > 1 {
+            let used = splits_with_keys(inputs, splits, place.position)?;
+            let words = heads * splits * (d + 4);
+            let judge = move |found: &[u32]| judge_partials(found, splits, used, d, &out, tolerance);
+            outputs.push(Output::new("out", t * words, Expected::Judged(words, Box::new(judge))));
+        } else if rounded {
+            rows.extend(out);
+        } else {
+            outputs.push(floats(t, &out));
         }
+    }
+    if rounded {
+        outputs.push(Output::new("out", 0, Expected::Int8(rows, INT8)));
     }
     Ok(outputs)
 }
 
-/// Splits that have keys at the step's position; what the others hold does not count.
-fn splits_with_keys(inputs: &Inputs<'_>, splits: usize) -> Result<usize> {
-    /// Keys of a tile, `TILE` of `lib/tiles.wesl`.
-    const TILE: usize = lapidary_shaders::kernels::attention::TILE as usize;
-    let position = inputs.step.position as usize;
+/// Splits that have keys at a position; what the others hold does not count.
+fn splits_with_keys(inputs: &Inputs<'_>, splits: usize, position: usize) -> Result<usize> {
     let first_key = (position + 1).saturating_sub(inputs.param("window")?);
-    Ok(splits.min(position / TILE - first_key / TILE + 1))
+    Ok(splits.min(position / PAGE - first_key / PAGE + 1))
 }
 
 /// The partial results of a head's splits, from the `[splits][head_dim + 4]` words of it.
@@ -190,10 +219,18 @@ fn judge_partials(
 }
 
 pub(super) fn attention_merge(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
-    let (splits, d) = (inputs.param("splits")?, 4 * inputs.param("head_dim4")?);
-    let used = splits_with_keys(inputs, splits)?;
-    let heads = inputs.floats("partials")?.chunks_exact(splits * (d + 4)).take(inputs.param("heads")?);
-    let out: Vec<f32> = heads.flat_map(|head| reference::attention_merge(&partials(head, used, d))).collect();
-    let expected = if inputs.has("int8_out") { Expected::Int8(out, INT8) } else { Expected::Floats(out, F32) };
-    Ok(vec![Output::new("out", 0, expected)])
+    let (splits, heads, d) = (inputs.param("splits")?, inputs.param("heads")?, 4 * inputs.param("head_dim4")?);
+    let tokens = inputs.floats("partials")?.chunks_exact(heads * splits * (d + 4)).take(inputs.tokens());
+    let mut rows = Vec::new();
+    for (t, token) in tokens.enumerate() {
+        let used = splits_with_keys(inputs, splits, Place::of(inputs, t).position)?;
+        let heads = token.chunks_exact(splits * (d + 4));
+        rows.push(heads.flat_map(|head| reference::attention_merge(&partials(head, used, d))).collect::<Vec<f32>>());
+    }
+    if inputs.has("int8_out") {
+        return Ok(vec![Output::new("out", 0, Expected::Int8(rows.concat(), INT8))]);
+    }
+    let stride = 4 * inputs.param("out_stride4")?;
+    let rows = rows.into_iter().enumerate();
+    Ok(rows.map(|(t, row)| Output::new("out", t * stride, Expected::Floats(row, F32))).collect())
 }

@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Recording, Step, StepRing};
 use crate::load::ModelFiles;
-use crate::model::{Activations, Head, Model, RopeTables, SequenceState, Source, record_body, record_head};
+use crate::model::{Activations, Body, Head, Model, Room, RopeTables, Slots, Source, record_body, record_head};
 use crate::ops::{CacheFormat, CacheLayer, Mode};
 
 pub use noise::check_device;
@@ -65,8 +65,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Runs four steps of a model on its device (a chunk of a prompt, a small batch, a decoded token, a drawn token) over a cache
-/// of noise, and compares every dispatch with the reference. `files` are those that the engine was loaded from. `progress` gets
+/// Runs five steps of a model on its device (a chunk of a prompt, a small batch, a decoded token, a drawn token, a token of each of
+/// two sequences) over a cache of noise, and compares every dispatch with the reference. `files` are those that the engine was loaded from. `progress` gets
 /// the number of dispatches that are done and of all, and returns whether to go on.
 ///
 /// # Errors
@@ -127,6 +127,10 @@ struct CheckedStep {
 const CONTEXT: usize = 96;
 /// Positions are a whole number of these apart in attention's loop over keys.
 const KEYS: usize = lapidary_shaders::kernels::attention::TILE as usize;
+/// The pages of the first sequence. The second one has the page after each.
+const TABLE: [u32; CONTEXT.div_ceil(KEYS)] = [2, 0];
+/// Sequences.
+const SLOTS: u32 = 2;
 /// Tokens of the small batch.
 const BATCH: usize = 2;
 
@@ -148,7 +152,7 @@ impl Subject<'_> {
             let plan = step.recording.clone().finish(self.gpu, &ring).await?;
             let vocab = self.usable_vocab.max(1) as u32;
             let ids: Vec<u32> =
-                (0..step.uniform.n_tokens).map(|i| (i * 7919 + 2 + step.uniform.position) % vocab).collect();
+                (0..step.uniform.n_tokens.max(SLOTS)).map(|i| (i * 7919 + 2 + step.uniform.position) % vocab).collect();
             self.gpu.write(&step.tokens, 0, bytemuck::cast_slice(&ids));
             for (i, dispatch) in step.recording.dispatches().enumerate() {
                 let run = Run { gpu: self.gpu, plan: &plan, segment: i, step: &step.uniform, dispatch };
@@ -182,22 +186,32 @@ impl Subject<'_> {
         Ok(())
     }
 
-    /// Steps that use every kind of kernel, in one sequence. Their keys are in two tiles.
+    /// Steps that use every kind of kernel. Their keys are in two tiles.
     async fn steps(&self) -> Result<Vec<CheckedStep>> {
         let (config, capabilities) = (self.model.config, self.gpu.capabilities());
-        let state = SequenceState::new(config, self.cache_format, CONTEXT);
-        for (seed, buffer) in state.cache.iter().flat_map(CacheLayer::buffers).enumerate() {
+        // Two sequences, whose pages are not in the order of their positions.
+        let slots = Slots::new(
+            config,
+            self.cache_format,
+            Room { slots: SLOTS as usize, context: CONTEXT, pages: 2 * TABLE.len() },
+        );
+        self.gpu.allocate(slots.tables.buffer()).await?;
+        for (slot, table) in [TABLE, TABLE.map(|page| page + 1)].iter().enumerate() {
+            slots.tables.write(self.gpu, slot, 0, table);
+        }
+        for (seed, buffer) in slots.cache.iter().flat_map(CacheLayer::buffers).enumerate() {
             self.gpu.allocate(buffer).await?;
             self.gpu.write(buffer, 0, &noise::cache(self.cache_format, buffer.bytes(), seed));
         }
         let activations = Activations::new(config, capabilities, self.chunk, self.chunk);
-        let step = |name, mode, head, n_tokens: usize, position: usize| {
+        let step = |name, body, head, n_tokens: usize, position: usize| {
             let mut r = Recording::new(capabilities);
-            record_body(&mut r, mode, self.model, &state, &activations);
-            record_head(&mut r, head, self.model, &state, &activations, self.usable_vocab);
-            let uniform = Step {
+            record_body(&mut r, body, self.model, &slots, &activations);
+            record_head(&mut r, head, self.model, &slots, &activations, self.usable_vocab);
+            let mut uniform = Step {
                 n_tokens: n_tokens as u32,
                 position: position as u32,
+                slot: 1,
                 draw: position as u32,
                 seed_low: 1,
                 top_k: 64,
@@ -206,14 +220,24 @@ impl Subject<'_> {
                 repetition_penalty: 1.1,
                 ..Step::default()
             };
-            let tokens = if mode == Mode::Decode { &state.sink.token } else { &activations.tokens };
+            for i in 0..n_tokens {
+                uniform.set_place(i, (position - i) as u32, (i % 2) as u32);
+            }
+            let tokens = if matches!(body, Body::Newest(_)) { &slots.sink.tokens } else { &activations.tokens };
             CheckedStep { name, recording: r.one_per_segment(), uniform, tokens: tokens.clone() }
         };
         Ok(vec![
-            step("a chunk of a prompt", Mode::Prefill, Head::AllLogits, self.chunk, KEYS + 1 - self.chunk),
-            step("a small batch", Mode::SmallBatch, Head::Greedy, BATCH, KEYS - 1),
-            step("a decoded token", Mode::Decode, Head::Greedy, 1, KEYS + 1),
-            step("a drawn token", Mode::Decode, Head::Sample, 1, KEYS + 2),
+            step(
+                "a chunk of a prompt",
+                Body::Prompt(Mode::Prefill),
+                Head::AllLogits,
+                self.chunk,
+                KEYS + 1 - self.chunk,
+            ),
+            step("a small batch", Body::Prompt(Mode::SmallBatch), Head::Greedy, BATCH, KEYS - 1),
+            step("a decoded token", Body::Newest(Mode::Decode), Head::Greedy, 1, KEYS + 1),
+            step("a drawn token", Body::Newest(Mode::Decode), Head::Sample, 1, KEYS + 2),
+            step("a token of each of two sequences", Body::Newest(Mode::SmallBatch), Head::AllLogits, BATCH, KEYS + 4),
         ])
     }
 

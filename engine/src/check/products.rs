@@ -6,14 +6,18 @@ use super::inputs::{INT8_GROUP_WORDS, Inputs, int8_values};
 use super::norms::residual_norm;
 use super::outputs::{Expected, F16, F32, INT8, INT8_TWICE, Output};
 use crate::error::Result;
+use crate::load::threads;
 
 pub(super) fn embed(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (weights, first_row) = (inputs.weights()?, inputs.param("first_row")?);
     let (rows, stride) = (inputs.param("rows")?, 32 * inputs.param("groups")?);
     let mut outputs = Vec::new();
-    for (t, id) in inputs.words("tokens")?.iter().take(inputs.tokens()).enumerate() {
+    let newest = inputs.param("newest")? == 1;
+    for t in 0..inputs.tokens() {
+        let place = if newest { inputs.step.place(t).1 as usize } else { t };
+        let id = inputs.words("tokens")?[place];
         // Other shards write the others.
-        let Some(row) = (*id as usize).checked_sub(first_row).filter(|row| *row < rows) else { continue };
+        let Some(row) = (id as usize).checked_sub(first_row).filter(|row| *row < rows) else { continue };
         let table = weights.row(row);
         let mut out = reference::embed(&table, table.len(), &[0], inputs.float_param("scale")?);
         out.resize(stride, 0.0);
@@ -42,11 +46,10 @@ fn multiply(inputs: &Inputs<'_>, x: &[f32], rows: usize) -> Result<Vec<Vec<f32>>
             *out = reference::matmul(&weights.row(first + i), x, weights.cols());
         }
     };
-    if cfg!(target_arch = "wasm32") {
+    let share = rows.div_ceil(threads()).max(1);
+    if share >= rows {
         make(0, &mut out);
     } else {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let share = rows.div_ceil(cores).max(1);
         std::thread::scope(|scope| {
             for (i, out) in out.chunks_mut(share).enumerate() {
                 scope.spawn(move || make(i * share, out));

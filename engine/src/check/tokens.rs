@@ -7,8 +7,8 @@ use lapidary_shaders::reference::{self, Sample};
 use super::inputs::Inputs;
 use super::outputs::{Expected, F32, Output};
 use crate::error::Result;
-use crate::gpu::{Count, Grid};
-use crate::ops::{ARGMAX_STRETCHES, LISTS, NO_TOKEN};
+use crate::gpu::{Count, Grid, Step};
+use crate::ops::{ARGMAX_STRETCHES, LISTS, NO_TOKEN, TokenSink};
 
 pub(super) fn logits(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (vocab, stride) = (inputs.param("vocab_size")?, inputs.param("stride")?);
@@ -16,11 +16,13 @@ pub(super) fn logits(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
         Grid::Xy(_, Count::Fixed(rows)) => rows as usize,
         _ => inputs.tokens(),
     };
-    let seen: Vec<bool> =
-        inputs.words("seen")?.iter().flat_map(|word| (0..32).map(move |i| word >> i & 1 == 1)).collect();
+    let (seen_words, slot) = (inputs.param("seen_words")?, inputs.step.slot as usize);
+    let seen = &inputs.words("seen")?[slot * seen_words..][..seen_words];
+    let seen: Vec<bool> = seen.iter().flat_map(|word| (0..32).map(move |i| word >> i & 1 == 1)).collect();
     let soft_cap = Some(inputs.float_param("soft_cap")?).filter(|cap| *cap > 0.0);
     let mut outputs = Vec::new();
-    for row in 0..rows {
+    let first = inputs.step.row as usize;
+    for row in first..first + rows {
         let raw = &inputs.floats("logits")?[row * stride..][..vocab];
         let out = reference::logits(raw, soft_cap, &seen[..vocab], inputs.step.repetition_penalty);
         outputs.push(Output::in_place("logits", row * stride, Expected::Floats(out, F32)));
@@ -39,8 +41,14 @@ fn value_of(key: u32) -> f32 {
     f32::from_bits(if key >> 31 == 1 { key ^ 1 << 31 } else { !key })
 }
 
+/// The logits that a token is chosen from.
+fn logits_of_row<'a>(inputs: &'a Inputs<'_>) -> Result<&'a [f32]> {
+    let row = inputs.step.row as usize * inputs.param("stride")?;
+    Ok(&inputs.floats("logits")?[row..][..inputs.param("vocab_size")?])
+}
+
 pub(super) fn argmax(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
-    let logits = &inputs.floats("logits")?[..inputs.param("vocab_size")?];
+    let logits = logits_of_row(inputs)?;
     let mut best = reference::argmax(logits, inputs.param("stretch")?);
     best.resize(ARGMAX_STRETCHES, None);
     let mut outputs = Vec::new();
@@ -67,13 +75,14 @@ pub(super) fn argmax_merge(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
 
 /// Where a token goes; `None` where no logit is finite.
 fn emitted(inputs: &Inputs<'_>, token: Option<u32>) -> Result<Vec<Output>> {
-    let ring = inputs.words("results")?.len();
+    let Step { slot, draw, .. } = *inputs.step;
+    let result = TokenSink::result_word(slot as usize, draw);
     let mut outputs = vec![
-        Output::new("tokens", 0, Expected::Words(vec![token.unwrap_or(0)])),
-        Output::new("results", inputs.step.draw as usize % ring, Expected::Words(vec![token.unwrap_or(NO_TOKEN)])),
+        Output::new("tokens", slot as usize, Expected::Words(vec![token.unwrap_or(0)])),
+        Output::new("results", result, Expected::Words(vec![token.unwrap_or(NO_TOKEN)])),
     ];
     if let Some(token) = token {
-        let word = token as usize / 32;
+        let word = slot as usize * inputs.param("seen_words")? + token as usize / 32;
         let seen = inputs.words("seen")?.get(word).copied().unwrap_or(0) | 1 << (token % 32);
         outputs.push(Output::in_place("seen", word, Expected::Words(vec![seen])));
     }
@@ -82,7 +91,7 @@ fn emitted(inputs: &Inputs<'_>, token: Option<u32>) -> Result<Vec<Output>> {
 
 pub(super) fn shortlist(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let stretch = inputs.param("stretch")?;
-    let logits = &inputs.floats("logits")?[..inputs.param("vocab_size")?];
+    let logits = logits_of_row(inputs)?;
     let mut lists = reference::shortlist(logits, stretch, inputs.step.top_k as usize);
     lists.resize(LISTS, Vec::new());
     let lengths = lists.iter().map(|list| list.len() as u32).collect();
@@ -135,10 +144,9 @@ pub(super) fn sample(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
             false => Err(format!("the token {token} is drawn from {before} to {after}, but the draw is {target}")),
         }
     };
-    let ring = inputs.words("results")?.len();
-    let seen = inputs.words("seen")?.to_vec();
+    let (slot, words) = (step.slot as usize, inputs.param("seen_words")?);
+    let seen = inputs.words("seen")?[slot * words..][..words].to_vec();
     let (may_be_result, may_be_seen) = (may_be.clone(), may_be.clone());
-    let words = seen.len();
     let judge_seen = move |words: &[u32]| {
         let bits = |words: &[u32]| {
             (0..32 * words.len() as u32).filter(|i| words[*i as usize / 32] >> (i % 32) & 1 == 1).collect::<Vec<_>>()
@@ -153,12 +161,12 @@ pub(super) fn sample(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
             _ => Err(format!("{} bits were set for one token", added.len())),
         }
     };
-    let mut seen_output = Output::new("seen", 0, Expected::Judged(words, Box::new(judge_seen)));
+    let mut seen_output = Output::new("seen", slot * words, Expected::Judged(words, Box::new(judge_seen)));
     seen_output.is_input = true;
     let result = Expected::Judged(1, Box::new(move |words| may_be_result(words[0])));
     Ok(vec![
-        Output::new("results", step.draw as usize % ring, result),
-        Output::new("tokens", 0, Expected::Judged(1, Box::new(move |words| may_be(words[0])))),
+        Output::new("results", TokenSink::result_word(slot, step.draw), result),
+        Output::new("tokens", slot, Expected::Judged(1, Box::new(move |words| may_be(words[0])))),
         seen_output,
         // Scratch.
         Output::new("candidates", 0, Expected::Judged(inputs.words("candidates")?.len(), Box::new(|_| Ok(())))),

@@ -17,7 +17,7 @@ use part::Part;
 use crate::engine::Progress;
 use crate::error::{Error, Result};
 use crate::load::gguf::DEFAULT_ALIGNMENT;
-use crate::load::{ModelFiles, TensorId, TensorView};
+use crate::load::{ModelFiles, TensorId, TensorView, threads};
 use crate::quant::WeightFormat;
 use crate::tokenizer::gguf_vocab;
 
@@ -66,7 +66,7 @@ impl ModelFiles {
             out: BufWriter::with_capacity(1 << 20, part.file()),
             path,
             written: 0,
-            total: tables.len() as u64 + total_bytes(self, options.recipe),
+            total: tables.len() as u64 + options.recipe.bytes(config),
             progress,
         };
         writer.write(&tables)?;
@@ -84,17 +84,6 @@ impl ModelFiles {
         drop(writer);
         part.publish(path, options.overwrite).map_err(fail)
     }
-
-    /// Bytes of the file that [`ModelFiles::write_gguf`] writes, without its vocabulary.
-    pub fn gguf_bytes(&self, recipe: Recipe) -> u64 {
-        total_bytes(self, recipe)
-    }
-}
-
-fn total_bytes(files: &ModelFiles, recipe: Recipe) -> u64 {
-    let config = files.config();
-    let bytes = |id: TensorId| tables::padded_bytes(recipe.format_of(id, config), id.shape(config));
-    TensorId::all(config).into_iter().map(bytes).sum()
 }
 
 struct GgufWriter<'a> {
@@ -158,7 +147,7 @@ fn convert_rows(view: &TensorView<'_>, rows: &[u8], format: WeightFormat) -> Vec
     };
     let count = rows.len() / row_bytes;
     let share = count.div_ceil(threads()).max(1) * row_bytes;
-    if count < 2 {
+    if share >= rows.len() {
         return vec![convert(rows)];
     }
     std::thread::scope(|scope| {
@@ -168,8 +157,4 @@ fn convert_rows(view: &TensorView<'_>, rows: &[u8], format: WeightFormat) -> Vec
         };
         threads.into_iter().map(join).collect()
     })
-}
-
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use crate::config::{Config, one_of};
 use crate::error::Error;
+use crate::load::gguf::DEFAULT_ALIGNMENT;
 use crate::load::{LayerTensor, TensorId};
 use crate::quant::WeightFormat;
 
@@ -63,10 +64,7 @@ impl Recipe {
 
     /// Bytes of a model's tensors in a file.
     pub fn bytes(self, config: &Config) -> u64 {
-        let bytes = |id: TensorId| {
-            let [rows, cols] = id.shape(config);
-            self.format_of(id, config).row_bytes(cols).map_or(0, |row| row as u64 * rows as u64)
-        };
+        let bytes = |id: TensorId| padded_bytes(self.format_of(id, config), id.shape(config));
         TensorId::all(config).into_iter().map(bytes).sum()
     }
 
@@ -120,6 +118,13 @@ impl FromStr for Recipe {
         let known = Self::all().find(|recipe| recipe.name() == lower);
         known.ok_or_else(|| Error::Setting { field: "weights", value: text.to_owned(), expected: &EXPECTED })
     }
+}
+
+/// Bytes of a tensor up to the next one.
+pub(super) fn padded_bytes(format: WeightFormat, [rows, cols]: [usize; 2]) -> u64 {
+    // Recipes choose formats whose blocks fit the columns.
+    let row = format.row_bytes(cols).unwrap_or(0) as u64;
+    (rows as u64 * row).next_multiple_of(DEFAULT_ALIGNMENT)
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use crate::config::{Config, query_scale};
 use crate::load::gguf::{DEFAULT_ALIGNMENT, MAGIC, kind, kind_of};
 use crate::load::{GgufVocab, TensorId};
-use crate::quant::WeightFormat;
 
-use super::Recipe;
+use super::recipe::{Recipe, padded_bytes};
 
 /// The version of the blocks of quantised formats.
 const QUANTIZATION_VERSION: u32 = 2;
@@ -91,13 +90,6 @@ pub(super) fn tables(name: &str, config: &Config, recipe: Recipe, vocab: Option<
     }
     bytes.resize(bytes.len().next_multiple_of(DEFAULT_ALIGNMENT as usize), 0);
     bytes
-}
-
-/// Bytes of a tensor up to the next one.
-pub(super) fn padded_bytes(format: WeightFormat, [rows, cols]: [usize; 2]) -> u64 {
-    // Recipes choose formats whose blocks fit the columns.
-    let row = format.row_bytes(cols).unwrap_or(0) as u64;
-    (rows as u64 * row).next_multiple_of(DEFAULT_ALIGNMENT)
 }
 
 fn model(keys: &mut Keys, config: &Config) {

@@ -74,7 +74,7 @@ fn every_recipe_quantises_as_loading_does() {
         }
         let bytes = pollster::block_on(view.read_rows(0, view.rows)).unwrap();
         assert!(bytes[..] == expected[..], "{recipe}");
-        assert!(fs::metadata(&path).unwrap().len() >= files.gguf_bytes(recipe));
+        assert!(fs::metadata(&path).unwrap().len() >= recipe.bytes(files.config()));
     }
 }
 

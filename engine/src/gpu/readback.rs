@@ -17,9 +17,26 @@ impl Readback {
         Ok(Self { staging: gpu.buffer("readback", bytes, usage).await? })
     }
 
+    /// Its size.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.staging.size()
+    }
+
     /// Records a copy of `bytes` bytes from `source` at `offset`.
     pub(crate) fn copy(&self, encoder: &mut wgpu::CommandEncoder, source: &wgpu::Buffer, offset: u64, bytes: u64) {
-        encoder.copy_buffer_to_buffer(source, offset, &self.staging, 0, bytes);
+        self.copy_to(encoder, source, offset, 0, bytes);
+    }
+
+    /// The same, to place `to` of this buffer.
+    pub(crate) fn copy_to(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        source: &wgpu::Buffer,
+        offset: u64,
+        to: u64,
+        bytes: u64,
+    ) {
+        encoder.copy_buffer_to_buffer(source, offset, &self.staging, to, bytes);
     }
 
     /// Copies the first `bytes` bytes of `source` and passes them to `read`.

@@ -43,6 +43,28 @@ impl Gpu {
         self.encode(&plans, step.n_tokens, slot, after)
     }
 
+    /// Encodes whole plans in one pass, each for a step of its own. `after` can add copies.
+    pub(crate) fn encode_steps(
+        &self,
+        ring: &mut StepRing,
+        steps: &[(&[&Plan], Step)],
+        after: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> wgpu::CommandBuffer {
+        let uniforms: Vec<Step> = steps.iter().map(|(_, step)| *step).collect();
+        let slots = ring.write_all(self, &uniforms);
+        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for ((plans, step), slot) in steps.iter().zip(slots) {
+                for plan in *plans {
+                    plan.encode(0..plan.segments(), &mut pass, step.n_tokens, slot);
+                }
+            }
+        }
+        after(&mut encoder);
+        encoder.finish()
+    }
+
     /// Submits segments of a plan and waits for them. For callers that record their own plans; a session checks its
     /// inputs itself.
     ///

@@ -20,7 +20,10 @@ pub struct StepRing {
 }
 
 impl StepRing {
-    const SLOTS: usize = 64;
+    /// Enough for a decode step of all sequences, each of which draws with a uniform of its own.
+    const SLOTS: usize = 128;
+    /// Bytes from one step to the next.
+    const STRIDE: usize = Step::BYTES.next_multiple_of(UNIFORM_ALIGN as usize);
     /// Steps per write. wgpu creates a staging buffer per write, so one write per token would be slow.
     const AHEAD: usize = 32;
 
@@ -30,7 +33,7 @@ impl StepRing {
     /// The errors of buffers.
     pub async fn new(gpu: &Gpu) -> Result<Self> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let buffer = gpu.buffer("steps", Self::SLOTS as u64 * UNIFORM_ALIGN, usage).await?;
+        let buffer = gpu.buffer("steps", (Self::SLOTS * Self::STRIDE) as u64, usage).await?;
         Ok(Self { buffer, next: 0, ahead: VecDeque::with_capacity(Self::AHEAD) })
     }
 
@@ -41,8 +44,21 @@ impl StepRing {
     /// Writes a uniform for the next submit. Returns the slot's offset.
     pub(super) fn write(&mut self, gpu: &Gpu, step: &Step) -> u32 {
         self.ahead.clear();
-        self.write_slots(gpu, step);
+        self.write_slots(gpu, &[*step]);
         self.take_slot()
+    }
+
+    /// Writes the uniforms of one submit. Returns their offsets.
+    pub(super) fn write_all(&mut self, gpu: &Gpu, steps: &[Step]) -> Vec<u32> {
+        assert!(steps.len() <= Self::SLOTS, "{} steps in one submit", steps.len());
+        self.ahead.clear();
+        let (before_end, rest) = steps.split_at(steps.len().min(Self::SLOTS - self.next));
+        let mut offsets = Vec::with_capacity(steps.len());
+        for steps in [before_end, rest] {
+            self.write_slots(gpu, steps);
+            offsets.extend(steps.iter().map(|_| self.take_slot()));
+        }
+        offsets
     }
 
     /// As [`StepRing::write`], unless the slot holds this step because an earlier call predicted it. Writes the
@@ -52,27 +68,28 @@ impl StepRing {
             let steps = Self::AHEAD.min(Self::SLOTS - self.next);
             self.ahead.clear();
             self.ahead.extend((1..steps as u32).map(later));
-            self.write_slots(gpu, step);
+            let steps: Vec<Step> = std::iter::once(*step).chain(self.ahead.iter().copied()).collect();
+            self.write_slots(gpu, &steps);
         }
         self.take_slot()
     }
 
-    /// Writes a step and the predicted steps after it. Steps in flight are not affected, because the queue orders
-    /// writes and submits.
-    fn write_slots(&self, gpu: &Gpu, step: &Step) {
-        let mut bytes = [0; Self::AHEAD * UNIFORM_ALIGN as usize];
-        let steps = std::iter::once(step).chain(&self.ahead);
-        for (slot, step) in bytes.chunks_exact_mut(UNIFORM_ALIGN as usize).zip(steps) {
+    /// Writes steps to the slots from `next` on. Steps in flight are not affected, because the queue orders writes and submits.
+    fn write_slots(&self, gpu: &Gpu, steps: &[Step]) {
+        if steps.is_empty() {
+            return;
+        }
+        let mut bytes = vec![0; steps.len() * Self::STRIDE];
+        for (slot, step) in bytes.chunks_exact_mut(Self::STRIDE).zip(steps) {
             slot[..Step::BYTES].copy_from_slice(bytemuck::bytes_of(step));
         }
-        let offset = self.next as u64 * UNIFORM_ALIGN;
-        gpu.write_steps(&self.buffer, offset, &bytes[..(1 + self.ahead.len()) * UNIFORM_ALIGN as usize]);
+        gpu.write_steps(&self.buffer, (self.next * Self::STRIDE) as u64, &bytes);
     }
 
     fn take_slot(&mut self) -> u32 {
         let slot = self.next;
         self.next = (slot + 1) % Self::SLOTS;
-        // Less than 64 slots of 256 bytes.
-        slot as u32 * UNIFORM_ALIGN as u32
+        // Less than 128 slots of 768 bytes.
+        (slot * Self::STRIDE) as u32
     }
 }

@@ -36,8 +36,8 @@ pub(crate) fn convert(
     });
 }
 
-/// Browsers have one thread.
-fn threads() -> usize {
+/// How many threads to share work between. Browsers have one.
+pub(crate) fn threads() -> usize {
     if cfg!(target_arch = "wasm32") { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use bytes::Bytes;
 pub use chat_template::ChatTemplate;
+pub(crate) use convert::threads;
 pub use gguf::GgufVocab;
 pub use shapes::SHAPES;
 pub use source::{FileSource, ReadFuture, Source};

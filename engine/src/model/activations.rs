@@ -41,7 +41,8 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Declares buffers for up to `max_tokens` tokens per step and `logit_rows` rows of logits.
+    /// Declares buffers for up to `max_tokens` tokens per step and `logit_rows` rows of logits, which are also the most sequences
+    /// of a decode step.
     pub fn new(config: &Config, capabilities: &Capabilities, max_tokens: usize, logit_rows: usize) -> Self {
         let tensor = |label, cols| Tensor::new(label, max_tokens, cols);
         let query = config.num_heads * config.head_dim;
@@ -56,7 +57,7 @@ impl Activations {
             heads: tensor("heads", query),
             partials: match attention_splits(capabilities, config.num_kv_heads) {
                 1 => None,
-                splits => Some(Partials::new(splits, config.num_heads, config.head_dim)),
+                splits => Some(Partials::new(logit_rows, splits, config.num_heads, config.head_dim)),
             },
             block: tensor("block", config.hidden_size),
             gate_up: tensor("gate_up", gate_up_cols(config.intermediate_size)),
@@ -67,6 +68,11 @@ impl Activations {
             best: argmax_candidates(),
             shortlist: Shortlist::new(config.vocab_size),
         }
+    }
+
+    /// Uses the logits and what chooses a token from them of others with at least as many rows, in place of its own.
+    pub(crate) fn share_logits(&mut self, other: &Self) {
+        (self.logits, self.best, self.shortlist) = (other.logits.clone(), other.best.clone(), other.shortlist.clone());
     }
 
     /// The most tokens per step whose buffers a device can bind, and at least 1. `all_logits`: there is a row of logits per

@@ -8,11 +8,11 @@
 use super::feed_forward::{FeedForward, record_ffn_inner};
 use super::products::{Kernels, Products};
 use super::weights::RopeTables;
-use super::{Activations, SequenceState, Weights};
+use super::{Activations, Slots, Weights};
 use crate::config::Config;
 use crate::gpu::{Count, Recording};
 use crate::ops::{
-    Attention, KeySplits, Mode, Operand, ResidualNorm, Rope, add_rms_norm, argmax, argmax_merge, attention,
+    Attention, KeySplits, Mode, Operand, ResidualNorm, Rope, TokenIds, add_rms_norm, argmax, argmax_merge, attention,
     attention_merge, attention_split, embed, logits, rms_norm, rope, sample, shortlist,
 };
 
@@ -29,15 +29,27 @@ pub struct Model<'a> {
     pub kernels: Kernels,
 }
 
+/// The tokens of a step, and how it multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Neighbouring tokens of one sequence, whose ids are in the activations.
+    Prompt(Mode),
+    /// The newest token of each of the step's sequences. [`Mode::Decode`] is for one sequence.
+    Newest(Mode),
+}
+
 /// Records the forward pass from token ids to the final norm, whose result is in `a.normed`: one segment for the
 /// embedding, then one per layer.
-pub fn record_body(r: &mut Recording, mode: Mode, model: Model<'_>, sequence: &SequenceState, a: &Activations) {
+pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, slots: &Slots, a: &Activations) {
     let Model { config: c, weights: w, tables, kernels } = model;
     let eps = c.rms_norm_eps;
+    let (mode, ids) = match body {
+        Body::Prompt(mode) => (mode, TokenIds::Chunk(&a.tokens)),
+        Body::Newest(mode) => (mode, TokenIds::Newest(&slots.sink)),
+    };
     let products = Products { mode, kernels, int8: &a.int8 };
-    let tokens = if mode == Mode::Decode { &sequence.sink.token } else { &a.tokens };
     r.begin_segment();
-    embed(r, &w.embedding, tokens, c.embedding_scale, &a.residual);
+    embed(r, &w.embedding, ids, c.embedding_scale, &a.residual);
     // The input of the layer's first product.
     let mut x = Operand::Float(&a.normed);
     if let Some(first) = w.layers.first() {
@@ -46,7 +58,7 @@ pub fn record_body(r: &mut Recording, mode: Mode, model: Model<'_>, sequence: &S
     }
     // The residual stream, and the tensor that it moves to with fused norms.
     let (mut residual, mut new_residual) = (&a.residual, &a.new_residual);
-    for (i, (layer, cache)) in w.layers.iter().zip(&sequence.cache).enumerate() {
+    for (i, (layer, cache)) in w.layers.iter().zip(&slots.cache).enumerate() {
         let kind = &c.layers[i];
         let (heads, kv_heads, head_dim) = (c.num_heads, c.num_kv_heads, c.head_dim);
         let rotation = Rope { heads, kv_heads, head_dim, query_scale: c.query_scale, eps };
@@ -58,7 +70,7 @@ pub fn record_body(r: &mut Recording, mode: Mode, model: Model<'_>, sequence: &S
         r.begin_segment();
         products.record(r, x, &layer.qkv.placed(), &a.qkv);
         x = Operand::Float(&a.heads);
-        if mode == Mode::Decode {
+        if matches!(body, Body::Newest(_)) {
             if head_dim.is_multiple_of(32) {
                 x = products.operand(r, &output, &a.heads);
             }
@@ -111,26 +123,41 @@ pub enum Head {
     AllLogits,
 }
 
-/// Records the head, from the final norm in `a.normed` to logits and a token. The token is one of the first
-/// `usable_vocab`, because the other rows of the embedding are padding.
+/// Records the head, from the final norm in `a.normed` to logits and a token: [`record_logits`] and [`record_choice`].
 pub fn record_head(
     r: &mut Recording,
     head: Head,
     model: Model<'_>,
-    sequence: &SequenceState,
+    slots: &Slots,
     a: &Activations,
     usable_vocab: usize,
 ) {
-    let Model { config: c, weights: w, kernels, .. } = model;
-    let (mode, rows) = match head {
-        Head::AllLogits => (Mode::Prefill, Count::EACH_TOKEN),
-        Head::Greedy | Head::Sample => (Mode::Decode, Count::Fixed(1)),
-    };
+    let mode = if head == Head::AllLogits { Mode::Prefill } else { Mode::Decode };
+    record_logits(r, mode, model, a);
+    record_choice(r, head, model, slots, a, usable_vocab);
+}
+
+/// Records the product of the final norm with the embedding, `[T, vocab]`; with [`Mode::Decode`] `[1, vocab]`, of the last token.
+pub fn record_logits(r: &mut Recording, mode: Mode, model: Model<'_>, a: &Activations) {
     r.begin_segment();
-    let products = Products { mode, kernels, int8: &a.int8 };
-    products.record(r, Operand::Float(&a.normed), &[(&w.embedding, 0)], &a.logits);
-    logits(r, &a.logits, rows, c.final_soft_cap, &sequence.sink.seen);
-    let sink = &sequence.sink;
+    let products = Products { mode, kernels: model.kernels, int8: &a.int8 };
+    products.record(r, Operand::Float(&a.normed), &[(&model.weights.embedding, 0)], &a.logits);
+}
+
+/// Records what follows the product: soft-cap and penalty, then the choice of a token by the row of logits at the step's `row`,
+/// for the sequence in the step's slot. The token is one of the first `usable_vocab`, because the other rows of the embedding
+/// are padding.
+pub fn record_choice(
+    r: &mut Recording,
+    head: Head,
+    model: Model<'_>,
+    slots: &Slots,
+    a: &Activations,
+    usable_vocab: usize,
+) {
+    let rows = if head == Head::AllLogits { Count::EACH_TOKEN } else { Count::Fixed(1) };
+    let sink = &slots.sink;
+    logits(r, &a.logits, rows, model.config.final_soft_cap, sink);
     match head {
         Head::AllLogits => {}
         Head::Greedy => {

@@ -4,14 +4,14 @@ mod activations;
 mod feed_forward;
 mod forward;
 mod products;
-mod sequence_state;
+mod slots;
 mod weights;
 
 pub use activations::Activations;
 pub(crate) use feed_forward::{FeedForward, FfnInner, record_ffn_inner};
-pub use forward::{Head, Model, record_body, record_head};
+pub use forward::{Body, Head, Model, record_body, record_choice, record_head, record_logits};
 pub use products::Kernels;
 pub(crate) use products::Products;
-pub use sequence_state::SequenceState;
+pub use slots::{Room, Slots};
 pub(crate) use weights::Source;
 pub use weights::{LayerWeights, RopeTables, Stack, Weights};

@@ -15,11 +15,11 @@ pub fn argmax_candidates() -> Buffer {
 
 /// Finds the largest logit and its token in each of [`ARGMAX_STRETCHES`] stretches.
 ///
-/// `logits`: `[1, vocab]`, of which the first `usable_vocab` count; `best`: [`argmax_candidates`].
+/// `logits`: `[rows, vocab]`, of whose row at the step's `row` the first `usable_vocab` count; `best`: [`argmax_candidates`].
 pub fn argmax(r: &mut Recording, logits: &Tensor, usable_vocab: usize, best: &Buffer) {
     assert!(usable_vocab <= logits.cols(), "a usable vocabulary of {usable_vocab} of {} logits", logits.cols());
     let stretch = u32_of(usable_vocab.div_ceil(ARGMAX_STRETCHES));
-    let params = Params { vocab_size: u32_of(usable_vocab), stretch };
+    let params = Params { vocab_size: u32_of(usable_vocab), stretch, stride: u32_of(logits.stride()) };
     let bindings = Bindings { logits: logits.slice(), best: best.into() };
     let grid = Grid::Xy(Count::Fixed(STRETCHES), Count::Fixed(1));
     r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid);

@@ -9,10 +9,10 @@ use crate::gpu::{Buffer, Grid, Recording};
 ///
 /// `best`: 8 bytes for each of [`ARGMAX_STRETCHES`](super::ARGMAX_STRETCHES).
 pub fn argmax_merge(r: &mut Recording, best: &Buffer, sink: &TokenSink) {
-    let params = Params { count: STRETCHES };
+    let params = Params { count: STRETCHES, seen_words: sink.seen_words() };
     let bindings = Bindings {
         best: best.into(),
-        tokens: (&sink.token).into(),
+        tokens: (&sink.tokens).into(),
         results: (&sink.results).into(),
         seen: (&sink.seen).into(),
     };

@@ -4,7 +4,7 @@ use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
 use lapidary_shaders::kernels::attention_merge::MAX_SPLITS;
 
 use super::{CacheLayer, Operand, Rope, assert_cols, u32_of};
-use crate::gpu::{Buffer, Count, Grid, Recording, Slice, Tensor};
+use crate::gpu::{Buffer, Count, Grid, ROW_ALIGN, Recording, Slice, Tensor};
 
 /// The shape of an [`attention`].
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub struct Attention {
     pub soft_cap: Option<f32>,
 }
 
-/// Causal attention of rotated, scaled queries over the cache, which already holds the step's keys and values.
+/// Causal attention of rotated, scaled queries of one sequence over the cache, which already holds the step's keys and values.
 ///
 /// `q`: `[T, heads · head_dim]` or wider, the queries first; `out`: `[T, heads · head_dim]`.
 pub fn attention(r: &mut Recording, attention: Attention, q: &Tensor, cache: &CacheLayer, out: &Tensor) {
@@ -35,6 +35,7 @@ pub fn attention(r: &mut Recording, attention: Attention, q: &Tensor, cache: &Ca
         q: q.slice(),
         k_cache: cache.keys(),
         v_cache: cache.values(),
+        pages: cache.pages(),
         out: out.slice(),
         cos_sin: q.slice(),
         qk_weight: q.slice(),
@@ -44,7 +45,7 @@ pub fn attention(r: &mut Recording, attention: Attention, q: &Tensor, cache: &Ca
     r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
 }
 
-/// The partial results of each split of the keys: `[heads, splits, head_dim + 4]`.
+/// The partial results of each split of the keys: `[T, heads, splits, head_dim + 4]`.
 #[derive(Clone, Debug)]
 pub struct Partials {
     buffer: Buffer,
@@ -54,11 +55,11 @@ pub struct Partials {
 }
 
 impl Partials {
-    /// Declares partial results for one token, with the keys of each KV head split over two or more workgroups.
-    pub fn new(splits: usize, heads: usize, head_dim: usize) -> Self {
+    /// Declares partial results for `tokens` tokens, with the keys of each KV head split over two or more workgroups.
+    pub fn new(tokens: usize, splits: usize, heads: usize, head_dim: usize) -> Self {
         assert!(splits > 1, "one split leaves nothing to merge");
         assert!(splits <= MAX_SPLITS as usize, "{splits} splits, but at most {MAX_SPLITS} can be merged");
-        let bytes = 4 * (heads * splits * (head_dim + 4)) as u64;
+        let bytes = 4 * (tokens * heads * splits * (head_dim + 4)) as u64;
         Self { buffer: Buffer::new("partials", bytes), heads, head_dim, splits }
     }
 
@@ -67,7 +68,7 @@ impl Partials {
         self.splits
     }
 
-    /// Its buffer: per head and split `head_dim` sums, their maximum score, their total weight, and two words of padding, all
+    /// Its buffer: per token, head and split `head_dim` sums, their maximum score, their total weight, and two words of padding, all
     /// f32.
     pub fn buffer(&self) -> &Buffer {
         &self.buffer
@@ -85,14 +86,15 @@ impl Partials {
 /// How [`attention_split`] splits the keys of a KV head over workgroups.
 #[derive(Clone, Copy, Debug)]
 pub enum KeySplits<'a> {
-    /// No split. One workgroup takes all keys and writes the result, `[1, heads · head_dim]`; as integers only if
+    /// No split. One workgroup takes all keys and writes the result, `[T, heads · head_dim]`; as integers only if
     /// `head_dim` is a multiple of 32.
     One(Operand<'a>),
     /// Each workgroup writes a partial result; [`attention_merge`](super::attention_merge) merges them.
     Many(&'a Partials),
 }
 
-/// [`rope`](super::rope) and attention in one dispatch, for a step of one token.
+/// [`rope`](super::rope) and attention in one dispatch, for one token of each of T sequences: those of the step's `places`, or with
+/// T = 1 the sequence in the step's slot at the step's position.
 ///
 /// `qkv`, `cos_sin` and `qk_weight` as for [`rope`](super::rope), except that `qkv` is not changed.
 #[expect(clippy::too_many_arguments, reason = "it fuses two kernels")]
@@ -130,6 +132,7 @@ pub fn attention_split(
         _ => (8, "rows_8"),
     };
     let params = Params {
+        out_stride4: u32_of((heads * head_dim).next_multiple_of(ROW_ALIGN) / 4),
         splits: u32_of(split_count),
         rounded: u32::from(rounded),
         query_scale: rope.query_scale,
@@ -141,12 +144,14 @@ pub fn attention_split(
         q: qkv.slice(),
         k_cache: cache.keys(),
         v_cache: cache.values(),
+        pages: cache.pages(),
         out,
         cos_sin: cos_sin.slice(),
         qk_weight: qk_weight.unwrap_or(cos_sin).slice(),
     };
     let features = [cache.features(), &["split", feature]].concat();
-    let grid = Grid::Xy(Count::Fixed(group.div_ceil(rows) * params.splits), Count::Fixed(params.kv_heads));
+    let blocks = Count::Tokens { per_token: group.div_ceil(rows) * params.splits, per_group: 1 };
+    let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
     r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
 }
 
@@ -166,7 +171,7 @@ impl Attention {
             kv_heads: u32_of(kv_heads),
             head_dim4: u32_of(head_dim / 4),
             q_stride4: u32_of(q.stride() / 4),
-            capacity: u32_of(cache.capacity()),
+            table_len: cache.table_len(),
             window: self.window_or_all(),
             soft_cap: soft_cap.unwrap_or(0.0),
             ..Params::default()

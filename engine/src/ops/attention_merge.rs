@@ -3,7 +3,7 @@
 use lapidary_shaders::kernels::attention_merge::{Bindings, KERNEL, MAX_SPLITS, Params, WIDTH};
 
 use super::{Attention, Operand, Partials, u32_of};
-use crate::gpu::{Capabilities, Count, Grid, Recording};
+use crate::gpu::{Capabilities, Count, Grid, ROW_ALIGN, Recording};
 
 /// The number of workgroups to split the keys of each KV head over in decode: enough to keep a device busy, and few
 /// enough to merge quickly. 1 if one workgroup per KV head suffices.
@@ -17,7 +17,7 @@ pub fn attention_splits(capabilities: &Capabilities, kv_heads: usize) -> usize {
 
 /// Merges the partial results of [`attention_split`](super::attention_split).
 ///
-/// `attention`: as there; `out`: `[1, heads · head_dim]`, as integers only if `head_dim` is a multiple of 32.
+/// `attention`: as there; `out`: `[T, heads · head_dim]`, as integers only if `head_dim` is a multiple of 32.
 pub fn attention_merge(r: &mut Recording, attention: Attention, partials: &Partials, out: Operand<'_>) {
     let Attention { heads, head_dim, .. } = attention;
     partials.assert_shape(heads, head_dim);
@@ -27,11 +27,12 @@ pub fn attention_merge(r: &mut Recording, attention: Attention, partials: &Parti
         head_dim4: u32_of(head_dim / 4),
         splits: u32_of(partials.splits()),
         window: attention.window_or_all(),
+        out_stride4: u32_of((heads * head_dim).next_multiple_of(ROW_ALIGN) / 4),
     };
     assert!(params.head_dim4 <= WIDTH, "a head of {head_dim} values");
     let rounds = matches!(out, Operand::Int8(_));
     assert!(!rounds || head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
     let bindings = Bindings { partials: partials.slice(), out: out.slice() };
-    let grid = Grid::Flat(Count::Fixed(params.heads));
+    let grid = Grid::Xy(Count::Tokens { per_token: params.heads, per_group: 1 }, Count::Fixed(1));
     r.dispatch(&KERNEL, out.flags(), params.words(), bindings.slots(), grid);
 }

@@ -25,11 +25,12 @@ impl Rope {
         let Self { heads, kv_heads, head_dim, .. } = self;
         assert_cols("qkv", qkv, (heads + 2 * kv_heads) * head_dim);
         assert!(head_dim % 4 == 0 && head_dim <= 256, "a head of {head_dim} values");
-        assert!(cos_sin.cols() >= cache.capacity() * head_dim, "the table ends before the cache");
+        assert!(cos_sin.cols() >= cache.tables().context() * head_dim, "the table ends before the cache");
     }
 }
 
-/// Rotates queries in place and scales them, and writes rotated keys and values to the cache at the step's position.
+/// Rotates queries in place and scales them, and writes rotated keys and values to the cache, from the step's position on of the
+/// sequence in its slot.
 ///
 /// `qkv`: `[T, (heads + 2 · kv_heads) · head_dim]`, queries, keys and values of a token side by side; `cos_sin`: from
 /// [`cos_sin`]; `qk_weight`: `[1, 2 · head_dim]`, the norm weights of q and then of k, for models that norm them.
@@ -48,7 +49,7 @@ pub fn rope(
         kv_heads: u32_of(kv_heads),
         head_dim: u32_of(head_dim),
         stride: u32_of(qkv.stride()),
-        capacity: u32_of(cache.capacity()),
+        table_len: cache.table_len(),
         query_scale,
         eps,
     };
@@ -59,6 +60,7 @@ pub fn rope(
         qk_weight: qk_weight.unwrap_or(cos_sin).slice(),
         k_cache: cache.keys(),
         v_cache: cache.values(),
+        pages: cache.pages(),
     };
     let norm: &[_] = if qk_weight.is_some() { &["qk_norm"] } else { &[] };
     let features = [cache.features(), norm].concat();

@@ -9,12 +9,12 @@ use crate::gpu::{Grid, Recording};
 ///
 /// `shortlist`: of the first `usable_vocab` logits.
 pub fn sample(r: &mut Recording, shortlist: &Shortlist, usable_vocab: usize, sink: &TokenSink) {
-    let params = Params { stretch: shortlist.stretch(usable_vocab) };
+    let params = Params { stretch: shortlist.stretch(usable_vocab), seen_words: sink.seen_words() };
     let bindings = Bindings {
         lists: shortlist.lists().into(),
         lengths: shortlist.lengths().into(),
         candidates: shortlist.candidates().into(),
-        tokens: (&sink.token).into(),
+        tokens: (&sink.tokens).into(),
         results: (&sink.results).into(),
         seen: (&sink.seen).into(),
     };

@@ -57,10 +57,11 @@ impl Shortlist {
 
 /// Lists the logits of each stretch that can be among the step's top-k. The logits are [finished](super::logits()).
 ///
-/// `logits`: `[1, vocab]`, of which the first `usable_vocab` count.
+/// `logits`: `[rows, vocab]`, of whose row at the step's `row` the first `usable_vocab` count.
 pub fn shortlist(r: &mut Recording, logits: &Tensor, usable_vocab: usize, out: &Shortlist) {
     assert!(usable_vocab <= logits.cols(), "a usable vocabulary of {usable_vocab} of {} logits", logits.cols());
-    let params = Params { vocab_size: u32_of(usable_vocab), stretch: out.stretch(usable_vocab) };
+    let stride = u32_of(logits.stride());
+    let params = Params { vocab_size: u32_of(usable_vocab), stretch: out.stretch(usable_vocab), stride };
     let bindings = Bindings { logits: logits.slice(), lists: (&out.lists).into(), lengths: (&out.lengths).into() };
     let grid = Grid::Xy(Count::Fixed(shortlist::LISTS), Count::Fixed(1));
     r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid);

@@ -1,7 +1,8 @@
-//! The destination of a sequence's sampled tokens: `wgsl/lib/emit.wesl`.
+//! The destination of the sampled tokens of sequences: `wgsl/lib/emit.wesl`.
 
 use lapidary_shaders::kernels::argmax_merge;
 
+use super::u32_of;
 use crate::gpu::Buffer;
 
 /// The result if every logit is NaN, in place of a token.
@@ -10,24 +11,27 @@ pub const NO_TOKEN: u32 = argmax_merge::NO_TOKEN;
 /// The buffers that [`argmax_merge`](super::argmax_merge()) and [`sample`](super::sample()) write their token to.
 #[derive(Clone, Debug)]
 pub struct TokenSink {
-    /// One id, the embedding's input in decode. So the next step needs nothing from the host.
-    pub token: Buffer,
-    /// A ring of ids for the host: draw n goes to word n modulo its length.
+    /// `[slots]`: the newest id of each sequence, the embedding's input in decode. So the next step needs nothing from the host.
+    pub tokens: Buffer,
+    /// `[slots, RESULTS]`: rings of ids for the host. Draw n goes to word n modulo [`TokenSink::RESULTS`].
     pub results: Buffer,
-    /// A bit per token of the vocabulary: those that the repetition penalty applies to.
+    /// `[slots, seen_words]`: a bit per token of the vocabulary, of those that the repetition penalty applies to.
     pub seen: Buffer,
+    seen_words: usize,
 }
 
 impl TokenSink {
-    /// Words in the ring of results.
-    pub const RESULTS: usize = 64;
+    /// Words in a ring of results.
+    pub const RESULTS: usize = argmax_merge::RESULTS as usize;
 
-    /// Declares the buffers for a vocabulary of this many tokens.
-    pub fn new(vocab_size: usize) -> Self {
+    /// Declares the buffers of `slots` sequences for a vocabulary of this many tokens.
+    pub fn new(vocab_size: usize, slots: usize) -> Self {
+        let seen_words = vocab_size.div_ceil(32);
         Self {
-            token: token_ids("token", 1),
-            results: token_ids("results", Self::RESULTS),
-            seen: Buffer::new("seen", 4 * vocab_size.div_ceil(32) as u64),
+            tokens: token_ids("newest tokens", slots),
+            results: token_ids("results", slots * Self::RESULTS),
+            seen: Buffer::new("seen", 4 * (slots * seen_words) as u64),
+            seen_words,
         }
     }
 
@@ -40,14 +44,29 @@ impl TokenSink {
         words
     }
 
-    /// Where the token of a draw is in `results`, in bytes.
-    pub fn result_offset(draw: u32) -> u64 {
-        4 * (draw as usize % Self::RESULTS) as u64
+    /// Words of `seen` per sequence.
+    pub(crate) fn seen_words(&self) -> u32 {
+        u32_of(self.seen_words)
+    }
+
+    /// Where the newest token of a sequence is in `tokens`, in bytes.
+    pub fn token_offset(slot: usize) -> u64 {
+        4 * slot as u64
+    }
+
+    /// Where the bits of a sequence begin in `seen`, in bytes.
+    pub fn seen_offset(&self, slot: usize) -> u64 {
+        4 * (slot * self.seen_words) as u64
+    }
+
+    /// Where the token of a sequence's draw is in `results`, in words.
+    pub fn result_word(slot: usize, draw: u32) -> usize {
+        slot * Self::RESULTS + draw as usize % Self::RESULTS
     }
 
     /// All of its buffers.
     pub fn buffers(&self) -> [&Buffer; 3] {
-        [&self.token, &self.results, &self.seen]
+        [&self.tokens, &self.results, &self.seen]
     }
 }
 

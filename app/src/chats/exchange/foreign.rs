@@ -95,7 +95,7 @@ fn chat(conversation: Conversation, left_out: &mut LeftOut) -> Option<ArchivedCh
         }
         (None, None) => return None,
     };
-    let (mut messages, leaf) = messages(nodes, shown.as_deref());
+    let (messages, leaf) = messages(nodes, shown.as_deref());
     let first = messages.iter().min_by_key(|message| (message.created, message.id))?.text.clone();
     if let Some(title) = conversation.title.filter(|title| !title.trim().is_empty()) {
         chat.title = title;
@@ -112,7 +112,6 @@ fn chat(conversation: Conversation, left_out: &mut LeftOut) -> Option<ArchivedCh
     chat.created = created.unwrap_or(chat.created);
     let updated = conversation.update_time.or(conversation.updated_at).and_then(milliseconds);
     chat.updated = updated.unwrap_or(chat.created);
-    messages.iter_mut().for_each(|message| message.status = Status::Done);
     Some(ArchivedChat { chat, messages })
 }
 

@@ -6,9 +6,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use lapidary_app::chats::exchange::{self, Archive, ArchivedChat};
-use lapidary_app::chats::{Chat, Id, Message, Reader, Role, Speed, Status, Store, StoreEvent, Tree, now, title_of};
+use lapidary_app::chats::{
+    Chat, Id, Message, Reader, Role, Speed, Status, Store, StoreEvent, Tree, now, push_turn, title_of,
+};
 use lapidary_app::data_folder::{Lock, NotLocked, data_folder, database};
-use lapidary_engine::{Finish, Timings};
+use lapidary_engine::Timings;
 
 use crate::cli::failure::print_error;
 
@@ -60,7 +62,7 @@ impl Conversation {
         self.tree = Tree::new(entry.messages, leaf);
         self.chat = entry.chat;
         // A reply that was cut off by the end of its program is complete as it is.
-        let stale = |message: &&Message| matches!(message.status, Status::Writing | Status::Queued);
+        let stale = |message: &&Message| message.status.is_unfinished();
         let stale: Vec<Id> = self.tree.messages().filter(stale).map(|message| message.id).collect();
         for id in stale {
             if let Some(message) = self.tree.get_mut(id) {
@@ -90,14 +92,8 @@ impl Conversation {
     /// The turns for the model: the shown branch, and then a new question.
     pub(super) fn turns_with(&self, question: &str) -> Vec<(Role, String)> {
         let mut turns = self.tree.leaf().map(|leaf| self.tree.turns(leaf)).unwrap_or_default();
-        match turns.last_mut() {
-            // A chat that was loaded may end with a question.
-            Some((Role::User, text)) => {
-                text.push_str("\n\n");
-                text.push_str(question);
-            }
-            _ => turns.push((Role::User, question.to_owned())),
-        }
+        // A chat that was loaded may end with a question.
+        push_turn(&mut turns, Role::User, question);
         turns
     }
 
@@ -179,7 +175,7 @@ impl Conversation {
     pub(super) fn end(&mut self, reply: Id, status: Status, timings: Option<&Timings>) {
         let Some(message) = self.tree.get_mut(reply) else { return };
         message.status = status;
-        message.speed = timings.map(speed);
+        message.speed = timings.map(Speed::of);
         if let Keeping::Saved { store, .. } = &self.keeping {
             store.save_message(self.chat.id, message);
         }
@@ -286,25 +282,6 @@ pub(in crate::cli) fn saved_chats() -> Result<Option<(Reader, Vec<Chat>)>, Strin
     let Some(reader) = Reader::open(&database(&folder))? else { return Ok(None) };
     let chats = reader.chats()?.into_iter().filter(|chat| chat.deleted.is_none()).collect();
     Ok(Some((reader, chats)))
-}
-
-fn speed(timings: &Timings) -> Speed {
-    let seconds = timings.decode_ms / 1e3;
-    Speed {
-        tokens: (timings.decode_tokens + usize::from(timings.prefill_ms > 0.0)) as u32,
-        first_token_ms: timings.prefill_ms,
-        tokens_per_s: if seconds > 0.0 { timings.decode_tokens as f64 / seconds } else { 0.0 },
-    }
-}
-
-/// The status of a reply that ended for this reason.
-pub(super) fn status(finish: Option<Finish>) -> Status {
-    match finish {
-        Some(Finish::Stop) => Status::Done,
-        Some(Finish::MaxTokens) => Status::MaxTokens,
-        Some(Finish::ContextFull) => Status::ContextFull,
-        _ => Status::Stopped,
-    }
 }
 
 #[cfg(test)]

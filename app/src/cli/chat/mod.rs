@@ -11,6 +11,7 @@ mod server;
 
 use std::io::{self, IsTerminal, Write};
 
+use lapidary_app::chats::{Id, Role, Status};
 use lapidary_app::guide;
 use lapidary_engine::{Error, Finish, Sampling, TextGeneration};
 
@@ -20,7 +21,7 @@ use super::interrupt::Busy;
 use super::terminal::{Terminal, wrapped};
 use command::{Command, Input, unknown};
 use commands::{change_model, named_model};
-use conversation::{Conversation, status};
+use conversation::Conversation;
 use editor::{Line, Prompt};
 use model::LoadedModel;
 use reply::Printer;
@@ -157,8 +158,8 @@ impl Session {
     /// the context.
     fn reply(
         &mut self,
-        turns: &[(lapidary_app::chats::Role, String)],
-        begin: impl FnOnce(&mut Conversation, &str) -> Option<lapidary_app::chats::Id>,
+        turns: &[(Role, String)],
+        begin: impl FnOnce(&mut Conversation, &str) -> Option<Id>,
     ) -> Result<(), Failure> {
         let model = match &mut self.model {
             Model::Here(model) => model,
@@ -188,7 +189,7 @@ impl Session {
         let Some(reply) = begin(&mut self.conversation, &name) else { return Ok(()) };
         let conversation = &mut self.conversation;
         let end = print(&busy, &mut generation, true, |piece| conversation.append(reply, piece));
-        self.conversation.end(reply, status(generation.finish()), Some(&generation.timings()));
+        self.conversation.end(reply, Status::of(generation.finish()), Some(&generation.timings()));
         if generation.finish() == Some(Finish::ContextFull) {
             print_error("the context is full, so the reply ends here; /undo takes turns back, and /clear starts again");
         }

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use lapidary_app::chats::{Id, Role};
+use lapidary_app::chats::{Id, Role, Status};
 use lapidary_app::endpoint::{
     Address, ChatRequest, Client, EndpointError, Keys, ReplyStream, STALL, ServerModel, enumerated, stop_when,
 };
 use lapidary_app::hub::Stop;
 use lapidary_engine::Sampling;
 
-use super::conversation::{Conversation, status};
+use super::conversation::Conversation;
 use super::print_line;
 use super::reply::Printer;
 use crate::cli::args;
@@ -180,7 +180,7 @@ impl ModelAtServer {
         printer.finish()?;
         match end {
             Ok(()) | Err(EndpointError::Stopped) => {
-                conversation.end(reply, status(stream.finish()), stream.timings().as_ref());
+                conversation.end(reply, Status::of(stream.finish()), stream.timings().as_ref());
                 Ok(())
             }
             Err(error) => {

@@ -9,7 +9,6 @@ use egui::{
 };
 
 use super::draw::Pen;
-use super::inline::floor_boundary;
 use super::text::{mark_found, select_and_paint, text_sense};
 use super::theme::{self, Class};
 use super::tree::{CODE_LINE_HEIGHT, Code};
@@ -37,7 +36,7 @@ pub(super) fn draw(ui: &mut Ui, code: &Code, pen: &mut Pen<'_>) {
     Frame::new().fill(pen.palette.code_bg).stroke(stroke).corner_radius(radius).show(ui, |ui| {
         ui.set_width(ui.available_width());
         // One choice for all parts of the code, and while it grows.
-        let beginning = floor_boundary(&code.text, code.text.len().min(64));
+        let beginning = code.text.floor_char_boundary(64);
         let wrap_id = egui::Id::unique(("wrap code", &code.text[..beginning]));
         if first {
             header(ui, code, wrap_id, pen);

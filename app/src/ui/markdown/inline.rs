@@ -138,7 +138,7 @@ impl Inline {
         let mut parts = Vec::new();
         let (mut start, mut run) = (0, 0);
         while self.text.len() - start > most {
-            let mut end = floor_boundary(&self.text, start + most);
+            let mut end = self.text.floor_char_boundary(start + most);
             if let Some(space) = self.text[start..end].rfind([' ', '\n']).filter(|space| *space > most / 2) {
                 end = start + space + 1;
             }
@@ -177,14 +177,6 @@ impl Inline {
         }
         *self = linked;
     }
-}
-
-/// The largest character boundary at or before a byte.
-pub(super) fn floor_boundary(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }
 
 /// The first web address in a text.

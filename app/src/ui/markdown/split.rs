@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::inline::{Inline, Style, floor_boundary};
+use super::inline::{Inline, Style};
 use super::tree::{Code, Extent, Item, Marker, Node, Table};
 
 /// The estimated height of a part in points, at the width that [`WIDTH`] names.
@@ -126,7 +126,7 @@ fn code_parts(text: &str) -> Vec<Range<usize>> {
             if start < at {
                 parts.push(start..at);
             }
-            at = floor_boundary(text, at + CODE_BYTES);
+            at = text.floor_char_boundary(at + CODE_BYTES);
             parts.push(parts.last().map_or(0, |last: &Range<usize>| last.end)..at);
             (start, lines) = (at, 0);
             continue;

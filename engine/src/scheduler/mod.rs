@@ -1,0 +1,427 @@
+//! Many requests on one model: continuous batching (Orca, Yu et al. 2022) over a paged cache (PagedAttention, Kwon et al. 2023).
+//!
+//! A decode step reads every weight once, whether it computes one token or one of each of many sequences, so sequences that
+//! decode together cost little more than one. They join and leave at every step. One prompt at a time, in the order of the
+//! requests, is computed in pieces between two decode steps, so that no reply waits long for it. A request that begins with the
+//! same tokens as another one, or as one that ended a while ago, shares the pages of its cache that hold them.
+//!
+//! What does not fit waits. If the cache fills up while replies grow, the newest of them gives its place back, waits in front of
+//! the queue, and is computed again from its tokens.
+
+mod choose;
+mod flight;
+mod job;
+mod likeness;
+mod request;
+mod scores;
+
+use std::collections::VecDeque;
+
+use self::flight::{Flight, Readbacks, Row};
+use self::job::Job;
+use self::likeness::{Likest, likest};
+use self::scores::Scores;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::gpu::{Plan, Step};
+use crate::model::Room;
+use crate::ops::PAGE;
+use crate::runner::{Chunk, Runner};
+use crate::sequence::{IN_FLIGHT, Sequence};
+
+pub use request::{Bias, Event, Request, RequestId, TokenLogprobs};
+
+/// How much a [`Scheduler`] does at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchedulerOptions {
+    /// The most sequences that are decoded together, from 1 to [`MAX_SEQUENCES`](crate::MAX_SEQUENCES).
+    pub sequences: usize,
+    /// Tokens that the KV cache holds for all sequences together.
+    pub cache_tokens: usize,
+}
+
+/// What a [`Scheduler`] is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Requests whose prompt is being computed or whose reply grows.
+    pub active: usize,
+    /// Tokens of the cache that no request has: free, or kept for requests that begin alike.
+    pub free_cache_tokens: usize,
+}
+
+/// Replies to many requests with one model.
+pub struct Scheduler {
+    runner: Runner,
+    waiting: VecDeque<Job>,
+    prompt: Option<Prompt>,
+    /// In the order in which they were admitted.
+    active: Vec<Active>,
+    /// Of requests that ended, the oldest first.
+    kept: VecDeque<Sequence>,
+    flights: VecDeque<Flight>,
+    readbacks: Readbacks,
+    scores: Option<Scores>,
+    requests: u64,
+    events: Vec<Event>,
+}
+
+/// A request whose prompt is being computed.
+struct Prompt {
+    job: Job,
+    sequence: Sequence,
+    /// The prompt; after a reply gave its place back, with what it had.
+    tokens: Vec<u32>,
+    /// The chunk under way, and the position after it.
+    chunk: Option<(Chunk, usize)>,
+}
+
+/// A request whose reply grows.
+struct Active {
+    job: Job,
+    sequence: Sequence,
+}
+
+impl Scheduler {
+    /// A scheduler without requests.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if an option is out of range; if there is no memory for its buffers.
+    pub async fn new(engine: &Engine, options: &SchedulerOptions) -> Result<Self> {
+        let room = Room {
+            slots: options.sequences,
+            context: engine.context().min(options.cache_tokens),
+            pages: options.cache_tokens.div_ceil(PAGE),
+        };
+        Ok(Self {
+            runner: Runner::with_room(engine, room).await?,
+            waiting: VecDeque::new(),
+            prompt: None,
+            active: Vec::new(),
+            kept: VecDeque::new(),
+            flights: VecDeque::new(),
+            readbacks: Readbacks::default(),
+            scores: None,
+            requests: 0,
+            events: Vec::new(),
+        })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.runner.engine
+    }
+
+    /// Queues a request.
+    ///
+    /// # Errors
+    /// [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`], [`Error::ContextFull`] if the prompt can never be computed, and
+    /// [`Error::Setting`] for sampling parameters out of range.
+    pub fn submit(&mut self, request: Request) -> Result<RequestId> {
+        let context = self.runner.slots.tables.context();
+        let engine = &self.runner.engine;
+        request.sampling.check()?;
+        engine.check_prompt(&request.prompt)?;
+        if request.prompt.len() > context {
+            return Err(Error::ContextFull { tokens: request.prompt.len(), context });
+        }
+        let id = RequestId(self.requests);
+        self.requests += 1;
+        self.waiting.push_back(Job::new(id, request, context));
+        Ok(id)
+    }
+
+    /// Ends a request: no event of it follows.
+    pub fn cancel(&mut self, id: RequestId) {
+        self.events.retain(|event| event.id() != id);
+        self.waiting.retain(|job| job.id != id);
+        if self.prompt.as_ref().is_some_and(|prompt| prompt.job.id == id) {
+            self.end_prompt();
+        }
+        if let Some(i) = self.active.iter().position(|active| active.job.id == id) {
+            self.end(i);
+        }
+    }
+
+    /// Whether there is no request.
+    pub fn is_idle(&self) -> bool {
+        self.load().waiting + self.load().active == 0 && self.events.is_empty()
+    }
+
+    /// What it is doing.
+    pub fn load(&self) -> Load {
+        let kept: usize = self.kept.iter().map(Sequence::own_pages).sum();
+        Load {
+            waiting: self.waiting.len(),
+            active: self.active.len() + usize::from(self.prompt.is_some()),
+            free_cache_tokens: (self.runner.free_pages() + kept) * PAGE,
+        }
+    }
+
+    /// Computes the next token of every reply and a piece of a prompt. Call it until the scheduler [is idle](Self::is_idle), and
+    /// let it finish: a step whose future is dropped is lost with its events.
+    ///
+    /// # Errors
+    /// If the device is lost or refuses a command. Errors of single requests are [events](Event::Failed).
+    pub async fn step(&mut self) -> Result<Vec<Event>> {
+        self.admit().await?;
+        let depth = if self.active.iter().any(|active| active.job.bias.is_some()) { 1 } else { IN_FLIGHT };
+        // Keep the device busy: the next step needs nothing from the host.
+        while self.flights.len() < depth && self.submit_step().await? {}
+        self.compute_piece().await?;
+        self.take_step().await?;
+        Ok(std::mem::take(&mut self.events))
+    }
+
+    /// Begins the next request if there is room for it.
+    async fn admit(&mut self) -> Result<()> {
+        let Some(job) = self.waiting.front().filter(|_| self.prompt.is_none()) else { return Ok(()) };
+        let tokens = job.tokens();
+        // The logits of each of its tokens need each to be computed.
+        let reusable = if job.prompt_logprobs.is_some() { 0 } else { tokens.len() - 1 };
+        let mut source = likest(&self.active, &self.kept, &tokens[..reusable]);
+        let needed = |source: &Option<Likest>| tokens.len().div_ceil(PAGE) - source.map_or(0, |s| s.len / PAGE);
+        let is_tight =
+            |runner: &Runner, source: &Option<Likest>| runner.free_slots() == 0 || runner.free_pages() < needed(source);
+        while is_tight(&self.runner, &source) {
+            // What is kept gives way, the source last.
+            let kept_source = source.and_then(|source| source.kept);
+            match (0..self.kept.len()).find(|i| Some(*i) != kept_source) {
+                Some(i) => {
+                    self.kept.remove(i);
+                    source = source.map(|source| source.after_removing(i));
+                }
+                None => break,
+            }
+        }
+        let sequence = match source {
+            // It is the only one left: it goes on itself.
+            Some(Likest { kept: Some(i), len, .. }) if is_tight(&self.runner, &source) => {
+                let Some(mut sequence) = self.kept.remove(i) else { return Ok(()) };
+                sequence.rewind(len);
+                sequence
+            }
+            _ if is_tight(&self.runner, &source) => return Ok(()),
+            Some(Likest { kept, active, len }) => {
+                let mut sequence = self.runner.sequence().await?;
+                let other = kept.map(|i| &self.kept[i]).or_else(|| active.map(|i| &self.active[i].sequence));
+                if let Some(other) = other {
+                    sequence.begin_as(other, len)?;
+                }
+                sequence
+            }
+            None => self.runner.sequence().await?,
+        };
+        let Some(mut job) = self.waiting.pop_front() else { return Ok(()) };
+        job.cached = job.cached.max(sequence.tokens().len());
+        if job.sampling.repetition_penalty != 1.0 {
+            sequence.set_seen(&tokens);
+        }
+        self.prompt = Some(Prompt { job, sequence, tokens, chunk: None });
+        Ok(())
+    }
+
+    /// Computes the next layers of the prompt under way. After its last token but one it joins the decode steps.
+    async fn compute_piece(&mut self) -> Result<()> {
+        if self.prompt.as_ref().is_some_and(|prompt| prompt.job.prompt_logprobs.is_some()) {
+            return self.score_piece().await;
+        }
+        let Some(prompt) = &mut self.prompt else { return Ok(()) };
+        let (start, last) = (prompt.sequence.tokens().len(), prompt.tokens.len() - 1);
+        if start < last {
+            if prompt.chunk.is_none() {
+                let end = last.min(start + self.runner.pace.chunk());
+                if let Err(error) = prompt.sequence.reserve(end) {
+                    return self.give_way(error);
+                }
+                let chunk = &prompt.tokens[start..end];
+                prompt.chunk = Some((self.runner.begin_chunk(chunk, start, prompt.sequence.slot()), end));
+            }
+            if let Some((chunk, end)) = &mut prompt.chunk {
+                self.runner.run_segments(chunk).await?;
+                if chunk.is_done() {
+                    prompt.sequence.extend(&prompt.tokens[start..*end]);
+                    prompt.job.computed += *end - start;
+                    prompt.chunk = None;
+                }
+            }
+        }
+        if prompt.sequence.tokens().len() == last {
+            self.activate();
+        }
+        Ok(())
+    }
+
+    /// Lets the request whose prompt is computed join the decode steps.
+    fn activate(&mut self) {
+        let Some(Prompt { mut job, mut sequence, tokens, .. }) = self.prompt.take() else { return };
+        job.computed += 1;
+        if job.most_steps == 0 {
+            self.events.push(job.finished(false));
+            self.kept.push_back(sequence);
+            return;
+        }
+        if let Some(&last) = tokens.last() {
+            sequence.set_token(last);
+            sequence.push(last);
+        }
+        self.active.push(Active { job, sequence });
+    }
+
+    /// There is no page for the prompt under way: what is kept gives way, or the prompt waits for replies to end.
+    fn give_way(&mut self, error: Error) -> Result<()> {
+        if self.kept.pop_front().is_some() {
+            return Ok(());
+        }
+        match self.prompt.take() {
+            Some(prompt) if !self.active.is_empty() => self.waiting.push_front(prompt.job.again()),
+            Some(prompt) => self.events.push(Event::Failed { id: prompt.job.id, error }),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Makes room for a page of a reply. The newest request gives way; `false` if there is only one.
+    fn make_room(&mut self) -> bool {
+        if self.kept.pop_front().is_some() {
+            return true;
+        }
+        if let Some(prompt) = self.prompt.take() {
+            self.waiting.push_front(prompt.job.again());
+            return true;
+        }
+        if self.active.len() < 2 {
+            return false;
+        }
+        if let Some(Active { job, .. }) = self.active.pop() {
+            self.flights.iter_mut().for_each(|flight| flight.forget(job.id));
+            self.waiting.push_front(job.again());
+        }
+        true
+    }
+
+    /// Submits a decode step of all replies that still grow; `false` if there is none.
+    async fn submit_step(&mut self) -> Result<bool> {
+        let mut i = 0;
+        while i < self.active.len() {
+            let Active { job, sequence } = &mut self.active[i];
+            let end = sequence.position() + usize::from(job.grows());
+            match sequence.reserve(end) {
+                Ok(()) => i += 1,
+                Err(_) if self.make_room() => {}
+                Err(error) => {
+                    let id = self.active[i].job.id;
+                    self.end(i);
+                    self.events.push(Event::Failed { id, error });
+                }
+            }
+        }
+        let mut rows: Vec<Row> = Vec::new();
+        let mut draws = Vec::new();
+        for Active { job, sequence } in self.active.iter_mut().filter(|active| active.job.grows()) {
+            let position = sequence.advance()?;
+            let draw = job.next_draw();
+            let step = Step { row: rows.len() as u32, ..draw.step(position, sequence.slot()) };
+            draws.push((self.runner.plans.choice(&job.sampling), step));
+            rows.push(Row { id: job.id, slot: sequence.slot(), draw: step.draw, reads_logits: job.reads_logits() });
+        }
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        // Of one sequence, its position and slot are in the step itself.
+        let mut step = Step { n_tokens: rows.len() as u32, ..draws[0].1 };
+        for (i, (_, draw)) in draws.iter().enumerate() {
+            step.set_place(i, draw.position, draw.slot);
+        }
+        let pass = self.runner.plans.decode(rows.len());
+        let body = [&pass.body, &pass.logits];
+        let choices: Vec<([&Plan; 1], Step)> = draws.iter().map(|(plan, step)| ([*plan], *step)).collect();
+        let mut steps: Vec<(&[&Plan], Step)> = vec![(&body, step)];
+        steps.extend(choices.iter().map(|(plan, step)| (&plan[..], *step)));
+        let (gpu, sink) = (&self.runner.engine.inner.gpu, &self.runner.slots.sink);
+        let mut flight = Flight::new(rows, self.runner.slots.sink.results.bytes(), self.runner.logits_row_bytes());
+        let readback = self.readbacks.of(gpu, flight.bytes()).await?;
+        let (results, logits) = (sink.results.memory(), self.runner.logits.buffer().memory());
+        let commands =
+            gpu.encode_steps(&mut self.runner.ring, &steps, |encoder| flight.copy(encoder, &readback, results, logits));
+        flight.departed(gpu.submit_commands([commands]), readback);
+        self.flights.push_back(flight);
+        Ok(true)
+    }
+
+    /// Waits for the oldest step in flight, and takes its tokens.
+    async fn take_step(&mut self) -> Result<()> {
+        let Some(flight) = self.flights.front_mut() else { return Ok(()) };
+        let landed = flight.land(&self.runner.engine.inner.gpu).await;
+        let Some(mut flight) = self.flights.pop_front() else { return Ok(()) };
+        self.readbacks.give_back(flight.take_readback());
+        let mut landed = landed?;
+        for (i, row) in flight.rows().iter().enumerate() {
+            let Some(at) = self.active.iter().position(|active| active.job.id == row.id) else { continue };
+            self.take_token(at, row, landed.word(row), landed.logits(i));
+        }
+        Ok(())
+    }
+
+    /// Takes the token of a row for the reply at this place of the list.
+    fn take_token(&mut self, at: usize, row: &Row, word: u32, logits: Option<&mut [f32]>) {
+        let engine = self.runner.engine.clone();
+        let Active { job, sequence } = &mut self.active[at];
+        let usable = engine.inner.usable_vocab;
+        let mut logits = logits.map(|logits| &mut logits[..usable]);
+        let mut token = engine.token_of(word);
+        if let (Some(bias), Some(logits)) = (&mut job.bias, logits.as_deref_mut()) {
+            bias(&job.reply, logits);
+            token = match choose::choose(&job.sampling, job.seed, row.draw, logits) {
+                Some(token) => Ok(token),
+                None => Err(Error::Setting {
+                    field: "bias of the logits",
+                    value: "minus infinity for every token".into(),
+                    expected: "a number for one token at least",
+                }),
+            };
+            if let Ok(token) = token {
+                sequence.set_token(token);
+                if job.sampling.repetition_penalty != 1.0 {
+                    sequence.set_seen(&[job.tokens(), vec![token]].concat());
+                }
+            }
+        }
+        let token = match token {
+            Ok(token) => token,
+            Err(error) => {
+                let id = job.id;
+                self.end(at);
+                self.events.push(Event::Failed { id, error });
+                return;
+            }
+        };
+        sequence.push(token);
+        let is_stop = job.sampling.stop_at_end && engine.inner.stop_ids.contains(&token);
+        job.take_time();
+        if !is_stop {
+            let logprobs = job.logprobs.zip(logits).map(|(top, logits)| TokenLogprobs::new(token, top, logits));
+            job.reply.push(token);
+            self.events.push(Event::Token { id: job.id, token, logprobs });
+        }
+        if is_stop || job.reply.len() == job.most_steps {
+            let finished = job.finished(is_stop);
+            self.end(at);
+            self.events.push(finished);
+        }
+    }
+
+    /// Ends the reply at this place of the list, and keeps its sequence.
+    fn end(&mut self, at: usize) {
+        let Active { job, mut sequence } = self.active.remove(at);
+        self.flights.iter_mut().for_each(|flight| flight.forget(job.id));
+        sequence.rewind(sequence.tokens().len());
+        self.kept.push_back(sequence);
+    }
+
+    /// Ends the request whose prompt is being computed, and keeps what is computed of it.
+    fn end_prompt(&mut self) {
+        self.kept.extend(self.prompt.take().map(|prompt| prompt.sequence));
+    }
+}
