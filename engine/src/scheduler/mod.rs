@@ -16,6 +16,9 @@ mod request;
 mod scores;
 
 use std::collections::VecDeque;
+use std::time::Duration;
+
+use web_time::Instant;
 
 use self::flight::{Flight, Readbacks, Row};
 use self::job::Job;
@@ -30,6 +33,9 @@ use crate::runner::{Chunk, Runner};
 use crate::sequence::{IN_FLIGHT, Sequence};
 
 pub use request::{Bias, Event, Request, RequestId, TokenLogprobs};
+
+/// The time that a piece of a prompt takes, apart from the end of its last submit: so long do replies wait for it.
+const PIECE: Duration = Duration::from_millis(80);
 
 /// How much a [`Scheduler`] does at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +245,10 @@ impl Scheduler {
                 prompt.chunk = Some((self.runner.begin_chunk(chunk, start, prompt.sequence.slot()), end));
             }
             if let Some((chunk, end)) = &mut prompt.chunk {
-                self.runner.run_segments(chunk).await?;
+                let started = Instant::now();
+                while !chunk.is_done() && started.elapsed() < PIECE {
+                    self.runner.run_segments(chunk).await?;
+                }
                 if chunk.is_done() {
                     prompt.sequence.extend(&prompt.tokens[start..*end]);
                     prompt.job.computed += *end - start;
