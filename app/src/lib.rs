@@ -5,6 +5,7 @@ pub mod chat_ability;
 pub mod chats;
 pub mod data_folder;
 pub mod desktop;
+pub mod endpoint;
 pub mod guide;
 pub mod handover;
 pub mod hub;

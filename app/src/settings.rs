@@ -5,6 +5,7 @@ use std::path::Path;
 use lapidary_engine::{Sampling, WeightFormat};
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::ServerModel;
 use crate::worker::Overflow;
 
 /// How the tokens of replies are chosen; see [`Sampling`].
@@ -61,6 +62,15 @@ pub struct Preset {
     pub model: Option<String>,
 }
 
+/// A model of a server that was used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedServer {
+    /// The server's address.
+    pub address: String,
+    /// The server's name for the model.
+    pub model: String,
+}
+
 /// Light or dark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -105,10 +115,14 @@ pub struct Settings {
     pub model_titles: bool,
     /// Files and folders of models that were used, the most recent first.
     pub models: Vec<String>,
+    /// Models of servers that were used, the most recent first. Their keys are kept elsewhere.
+    pub servers: Vec<SavedServer>,
 }
 
 /// The most entries of [`Settings::models`].
 const MAX_MODELS: usize = 24;
+/// The most entries of [`Settings::servers`].
+const MAX_SERVERS: usize = 8;
 
 /// The range of [`Settings::zoom`].
 pub const ZOOM_RANGE: std::ops::RangeInclusive<f32> = 0.5..=3.0;
@@ -129,6 +143,7 @@ impl Default for Settings {
             sidebar: true,
             model_titles: true,
             models: Vec::new(),
+            servers: Vec::new(),
         }
     }
 }
@@ -166,6 +181,14 @@ impl Settings {
         }
     }
 
+    /// Adds a model of a server to the recently used ones.
+    pub fn remember_server(&mut self, server: &ServerModel) {
+        let saved = SavedServer { address: server.address.to_string(), model: server.model.clone() };
+        self.servers.retain(|known| *known != saved);
+        self.servers.insert(0, saved);
+        self.servers.truncate(MAX_SERVERS);
+    }
+
     /// The weight format, if one is chosen.
     pub fn weight_format(&self) -> Option<WeightFormat> {
         self.weights.as_deref()?.parse().ok()
@@ -175,6 +198,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::Address;
 
     #[test]
     fn settings_survive_a_restart() {
@@ -197,6 +221,19 @@ mod tests {
         }
         assert_eq!(settings.models.len(), MAX_MODELS);
         assert_eq!(settings.models[..3], ["/30.gguf", "/39.gguf", "/38.gguf"]);
+    }
+
+    #[test]
+    fn recent_servers_are_listed_once_each_and_survive_a_restart() {
+        let mut settings = Settings::default();
+        for number in (0..20).chain([15]) {
+            let address = Address::parse(&format!("localhost:{}", 8000 + number)).unwrap();
+            settings.remember_server(&ServerModel { address, model: "m".into() });
+        }
+        assert_eq!(settings.servers.len(), MAX_SERVERS);
+        let addresses: Vec<&str> = settings.servers.iter().map(|saved| saved.address.as_str()).take(2).collect();
+        assert_eq!(addresses, ["http://localhost:8015/v1", "http://localhost:8019/v1"]);
+        assert_eq!(Settings::from_json(&settings.to_json()), settings);
     }
 
     #[test]

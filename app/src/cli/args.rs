@@ -175,6 +175,11 @@ impl SamplingFlags {
         self.or_default(if guide::is_guide(files.path()) { Sampling::greedy() } else { Sampling::default() })
     }
 
+    /// The parameters for a model of a server: the given options over Lapidary's defaults.
+    pub(crate) fn for_server(&self) -> Sampling {
+        self.or_default(Sampling::default())
+    }
+
     fn or_default(&self, default: Sampling) -> Sampling {
         Sampling {
             temperature: self.temperature.unwrap_or(default.temperature),
@@ -193,6 +198,10 @@ impl SamplingFlags {
 pub(crate) struct Chat {
     #[command(flatten)]
     pub(crate) model: Model,
+    /// Chat with a model of an OpenAI-compatible server, such as http://localhost:8080/v1, which gets all that you write; -m names
+    /// one of its models, and LAPIDARY_ENDPOINT_KEY holds its key
+    #[arg(long, value_name = "URL", conflicts_with_all = ["weights", "kv", "activations", "context", "device", "raw"])]
+    pub(crate) endpoint: Option<String>,
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
     /// The system prompt; with --raw the beginning of the text

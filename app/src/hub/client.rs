@@ -1,6 +1,7 @@
 //! Requests to the hub: the token for its host alone, bounded redirects and answers, and attempts after failures.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use ureq::http::{HeaderMap, StatusCode, header};
@@ -77,7 +78,7 @@ impl Client {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(proxy()?)
-            .tls_config(TlsConfig::builder().root_certs(root_certificates(&settings)?).build())
+            .tls_config(TlsConfig::builder().root_certs(root_certificates(settings.certificates.as_deref())?).build())
             .user_agent(concat!("lapidary/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
             .timeout_connect(Some(settings.stall))
@@ -300,7 +301,7 @@ fn is_this_machine(url: &Url) -> bool {
 }
 
 /// What went wrong on the way.
-pub(super) fn failure(host: &str, error: ureq::Error) -> HubError {
+pub(crate) fn failure(host: &str, error: ureq::Error) -> HubError {
     let host = host.to_owned();
     let network = |reason: String| HubError::Network { host: host.clone(), reason };
     match error {
@@ -323,7 +324,7 @@ fn is_about_certificates(error: &std::io::Error) -> bool {
 }
 
 /// The proxy of the environment. One that cannot be used is an error: going around it may be what its owner forbids.
-fn proxy() -> Result<Option<Proxy>> {
+pub(crate) fn proxy() -> Result<Option<Proxy>> {
     let names = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
     let set = names.into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     match (Proxy::try_from_env(), set) {
@@ -336,8 +337,8 @@ fn proxy() -> Result<Option<Proxy>> {
 }
 
 /// The certificates that are built in, or those of a file.
-fn root_certificates(settings: &HubSettings) -> Result<RootCerts> {
-    let Some(path) = &settings.certificates else {
+pub(crate) fn root_certificates(file: Option<&Path>) -> Result<RootCerts> {
+    let Some(path) = file else {
         return Ok(RootCerts::WebPki);
     };
     let bad = |reason: &str| HubError::Setting { setting: path.display().to_string(), reason: reason.to_owned() };

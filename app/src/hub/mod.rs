@@ -28,12 +28,14 @@ pub use cache::Cache;
 pub use catalogue::{Entry, Files, Kind, Source, catalogue, references};
 pub use choose::{Choice, choose};
 pub use client::Client;
+pub(crate) use client::{failure, proxy, root_certificates};
 pub use error::{HubError, Result, size};
 pub use fit::{Fit, FitRow, Verdict, measure_speed};
 pub use name::{Reference, RepoId};
 pub use progress::{Phase, Progress, duration};
 pub use pull::{Plan, find, find_named, plan_first};
 pub use settings::{DEFAULT_ENDPOINT, HubSettings, Token, cache_folder, save_token};
+pub(crate) use settings::{certificates_file, write_private};
 pub use stop::Stop;
 
 /// A host that the program may contact.
@@ -45,8 +47,9 @@ pub struct Host {
     pub when: &'static str,
 }
 
-/// Every host that the program may contact, and only after a person asked for it. `HF_ENDPOINT` puts another hub in place of the
-/// first, and a proxy of the environment sees the names of all.
+/// Every host that the program may contact, and only after a person asked for it, besides a server that a person connects to (see
+/// [`endpoint`](crate::endpoint)). `HF_ENDPOINT` puts another hub in place of the first, and a proxy of the environment sees the
+/// names of all.
 pub const HOSTS: [Host; 4] = [
     Host {
         name: "huggingface.co",

@@ -59,7 +59,7 @@ impl Token {
         Ok(Self { secret: secret.to_owned(), source: source.to_owned() })
     }
 
-    pub(super) fn secret(&self) -> &str {
+    pub(crate) fn secret(&self) -> &str {
         &self.secret
     }
 
@@ -90,7 +90,7 @@ impl HubSettings {
             cache,
             token: token()?,
             offline: is_on("HF_HUB_OFFLINE") || is_on("TRANSFORMERS_OFFLINE"),
-            certificates: path("SSL_CERT_FILE").or_else(|| path("REQUESTS_CA_BUNDLE")),
+            certificates: certificates_file(),
             stall: Duration::from_secs(30),
             first_wait: Duration::from_millis(500),
             attempts: 6,
@@ -140,7 +140,11 @@ pub fn save_token(token: &Token) -> Result<PathBuf> {
     Ok(file)
 }
 
-fn write_private(file: &Path, text: &str) -> io::Result<()> {
+/// Writes a file that only its owner can read, and creates its folder.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn write_private(file: &Path, text: &str) -> io::Result<()> {
     let folder = file.parent().ok_or(io::ErrorKind::NotFound)?;
     fs::create_dir_all(folder)?;
     // Temporary files are readable by their owner alone from the start.
@@ -148,6 +152,11 @@ fn write_private(file: &Path, text: &str) -> io::Result<()> {
     part.write_all(text.as_bytes())?;
     part.persist(file)?;
     Ok(())
+}
+
+/// The file with root certificates in place of the built-in ones, `SSL_CERT_FILE`.
+pub(crate) fn certificates_file() -> Option<PathBuf> {
+    path("SSL_CERT_FILE").or_else(|| path("REQUESTS_CA_BUNDLE"))
 }
 
 fn token() -> Result<Option<Token>> {

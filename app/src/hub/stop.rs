@@ -60,7 +60,7 @@ impl Stop {
     }
 
     /// Lets [`Stop::stop`] close the connections of an agent.
-    pub(super) fn attach(&self, agent: &Agent) {
+    pub(crate) fn attach(&self, agent: &Agent) {
         let mut state = self.state();
         if state.stopped {
             agent.clone().shutdown();

@@ -15,6 +15,7 @@ mod notices;
 mod options;
 mod queue;
 mod replies;
+mod servers;
 mod titles;
 mod tokens;
 
@@ -36,6 +37,7 @@ pub use find::{Found, MAX_FOUND, Search};
 pub use model_slot::{Model, needs_reload};
 pub use notices::Notice;
 pub use queue::Reply;
+pub use servers::ServerSearch;
 pub use tokens::Meter;
 
 /// How often a growing reply is saved. A crash loses at most this much of it.
@@ -74,6 +76,8 @@ pub struct State {
     slot: ModelSlot,
     /// Models on the hub.
     pub hub: Hub,
+    /// The search for the models of a server.
+    pub servers: ServerSearch,
     /// Messages that can be brought back, the last deleted last.
     deleted: Vec<Deleted>,
     counts: tokens::TokenCounts,
@@ -115,6 +119,7 @@ impl State {
             queue: Queue::default(),
             slot: ModelSlot::new(load),
             hub: Hub::default(),
+            servers: ServerSearch::default(),
             deleted: Vec::new(),
             counts: tokens::TokenCounts::default(),
             scroll_to: None,
@@ -286,6 +291,12 @@ impl State {
             Event::Inspected { chat, file } => self.on_inspected(chat, file),
             Event::Attached { chat, file } => self.on_attached(chat, file),
             Event::Checked(load, result) => self.on_checked(load, result),
+            Event::ServerFound { address, found } => self.on_server_found(&address, found),
+            Event::ServerForgotten(forgotten) => {
+                if let Err(reason) = forgotten {
+                    self.notify_error(&reason);
+                }
+            }
             Event::MemoryEstimated(load, estimate) => self.slot.estimated(&load, estimate),
         }
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::State;
-use crate::worker::{Command, Load, Loaded, MemoryEstimate, Problem, Remedy, short_name};
+use crate::worker::{Command, Load, Loaded, MemoryEstimate, Problem, Remedy};
 
 /// The most memory estimates that are kept.
 const MAX_ESTIMATES: usize = 512;
@@ -57,18 +57,19 @@ impl State {
         if self.chat_model().is_some_and(|own| own != model) {
             self.set_chat_model(Some(model.as_deref()));
         }
-        self.request_load(model);
+        self.request_load(self.load_of(model));
     }
 
-    /// Loads a model after its files were checked, if another one would be given up for it.
-    pub(super) fn request_load(&mut self, model: Option<PathBuf>) {
-        let load = self.load_of(model);
+    /// Loads a model after its files or its server were checked, if another one would be given up for it.
+    pub(super) fn request_load(&mut self, load: Load) {
         self.slot.checked = None;
         if self.loaded().is_some_and(|loaded| loaded.load == load) {
             return;
         }
         // A loaded model and its reply are not given up before the files of the new one are checked.
-        if load.model.is_some() && matches!(self.model, Model::Ready(_) | Model::Loading { .. }) {
+        if (load.model.is_some() || load.server.is_some())
+            && matches!(self.model, Model::Ready(_) | Model::Loading { .. })
+        {
             self.slot.checked = Some(load.clone());
             self.worker.send(Command::Check(load));
         } else {
@@ -76,11 +77,11 @@ impl State {
         }
     }
 
-    fn load_now(&mut self, load: Load) {
+    pub(super) fn load_now(&mut self, load: Load) {
         // Queued jobs stay for the new model.
         self.stop_reply();
         self.slot.load = load;
-        self.model = Model::Loading { name: short_name(self.slot.load.model.as_deref()), progress: 0.0 };
+        self.model = Model::Loading { name: self.slot.load.name(), progress: 0.0 };
         self.worker.send(Command::Load(self.slot.load.clone()));
     }
 
@@ -93,15 +94,18 @@ impl State {
             context: model.as_ref().and(settings.context),
             device: settings.device.clone(),
             model,
+            server: None,
         }
     }
 
     /// Loads the present model again with the present settings.
     pub fn reload(&mut self) {
-        self.request_load(self.slot.load.model.clone());
+        let requested = &self.slot.load;
+        let load = if requested.server.is_some() { requested.clone() } else { self.load_of(requested.model.clone()) };
+        self.request_load(load);
     }
 
-    /// The model that is loaded or was requested last; `None` for the guide.
+    /// The model of this machine that is loaded or was requested last; `None` for the guide or a server.
     pub fn requested_model(&self) -> Option<&PathBuf> {
         self.slot.load.model.as_ref()
     }
@@ -144,6 +148,9 @@ impl State {
             return;
         }
         self.counts.clear();
+        if let Some(server) = loaded.server() {
+            self.settings.remember_server(server);
+        }
         if let Some(path) = &loaded.load.model {
             self.settings.remember_model(path);
             // An earlier list may lack it.
@@ -166,7 +173,8 @@ impl State {
     fn cancel_jobs_for(&mut self, load: &Load) {
         let waiting: Vec<_> = self.queue.chats().into_iter().collect();
         for chat in waiting {
-            if self.model_of(chat).as_ref() == Some(&load.model) {
+            // A chat never has a server's model as its own.
+            if load.server.is_none() && self.model_of(chat).as_ref() == Some(&load.model) {
                 self.cancel_jobs(chat);
             }
         }

@@ -96,6 +96,6 @@ impl State {
     /// What has to be loaded before a chat can be answered, if another model is loaded than the chat's own.
     pub(super) fn load_before(&self, chat: Id) -> Option<Load> {
         let model = self.model_of(chat)?;
-        self.loaded().is_none_or(|loaded| loaded.load.model != model).then(|| self.load_of(model))
+        self.loaded().is_none_or(|loaded| !loaded.is_file(model.as_ref())).then(|| self.load_of(model))
     }
 }

@@ -175,7 +175,7 @@ impl State {
             if let Some(load) = self.load_before(chat) {
                 // A model whose files are being checked comes first.
                 if self.slot.checked.is_none() {
-                    self.request_load(load.model);
+                    self.request_load(load);
                 }
                 return;
             }

@@ -64,8 +64,12 @@ impl State {
     }
 
     /// Continues a reply that ended early, or generates it again if it is empty. If other messages follow it, a new branch
-    /// is made, because they answer its present text.
+    /// is made, because they answer its present text. A server cannot continue a text, so it generates another reply.
     pub fn continue_reply(&mut self, id: Id, overflow: Overflow) {
+        let has_text = self.tree().and_then(|tree| tree.get(id)).is_some_and(|message| !message.text.is_empty());
+        if has_text && self.loaded().is_some_and(|loaded| loaded.server().is_some()) {
+            return self.regenerate(id);
+        }
         // Queued messages that follow it are answered first.
         let followed = self.tree().is_some_and(|tree| tree.has_children(id));
         let Some(job) = self.continuation_job(id, overflow, followed) else { return };

@@ -55,7 +55,8 @@ impl State {
 
     /// Asks for the title that is wanted, if nobody waits for the engine.
     pub(super) fn ask_for_title(&mut self) {
-        let real = self.loaded().is_some_and(|loaded| !loaded.is_guide());
+        // A server may take money for what nobody asked for.
+        let real = self.loaded().is_some_and(|loaded| !loaded.is_guide() && loaded.server().is_none());
         if !self.settings.model_titles || !real || !self.queue.is_idle() || self.queue.titles.asked.is_some() {
             return;
         }

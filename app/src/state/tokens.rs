@@ -56,9 +56,9 @@ pub struct Meter {
 }
 
 impl State {
-    /// How much of the context the open chat and its draft take; `None` until a model is loaded. Requests stale counts.
+    /// How much of the context the open chat and its draft take; `None` until a model is loaded, and for one of a server. Requests stale counts.
     pub fn meter(&mut self) -> Option<Meter> {
-        let context = self.loaded()?.context;
+        let context = self.loaded().filter(|loaded| loaded.server().is_none())?.context;
         let (mut used, mut draft) = (1, 0);
         let mut stale = Vec::new();
         let chat = self.open()?;

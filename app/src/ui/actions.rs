@@ -70,6 +70,7 @@ impl App {
         let last = tree.leaf() == Some(id);
         // Not while a job for the message is queued, nor without a model, which would leave the old reply without a new one.
         let can_generate = !self.state.is_queued(id) && !matches!(self.state.model, Model::Failed(_));
+        let of_server = self.state.loaded().is_some_and(|loaded| loaded.server().is_some());
         let (index, count) = tree.sibling_position(id);
         let is_reply = message.role == Role::Model;
         let conversation = &self.conversation;
@@ -103,8 +104,11 @@ impl App {
                     if message.parent.is_some() {
                         action(ui, can_generate, icons::REFRESH_CW, "Regenerate", Choice::Regenerate);
                     }
-                    action(ui, can_generate, icons::PLAY, "Continue", Choice::Continue(overflow));
-                    if !message.text.is_empty() {
+                    // A server would answer a reply rather than continue it, and not all tell how likely words were.
+                    if !of_server || message.text.is_empty() {
+                        action(ui, can_generate, icons::PLAY, "Continue", Choice::Continue(overflow));
+                    }
+                    if !of_server && !message.text.is_empty() {
                         action(ui, true, icons::SPLIT, "Alternatives", Choice::Alternatives);
                     }
                 } else if last && !busy && message.status != Status::Queued {

@@ -66,7 +66,8 @@ impl App {
                 if ui.button(again).clicked() {
                     self.state.reload();
                 }
-                if self.state.requested_model().is_some() && ui.button("Use the guide").clicked() {
+                let other = self.state.requested_model().is_some() || self.state.requested_server().is_some();
+                if other && ui.button("Use the guide").clicked() {
                     self.state.load_model(None);
                 }
             });

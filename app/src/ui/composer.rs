@@ -75,8 +75,11 @@ impl App {
         });
     }
 
-    /// Where the model runs.
+    /// Where the model runs, and whether messages leave this machine.
     fn privacy_line(&self, ui: &mut Ui) {
+        if let Some(server) = self.state.loaded().and_then(|loaded| loaded.server()) {
+            return super::connect::warning(ui, &server.address);
+        }
         let text = match self.state.loaded() {
             Some(loaded) => format!("Runs on {} · nothing leaves this machine", loaded.adapter),
             None => "Nothing leaves this machine".to_owned(),
@@ -149,6 +152,8 @@ impl App {
         }
         let tokens = Tokens::of(ui.visuals());
         let mut removed = None;
+        // How many tokens they are, only the server knows.
+        let counted = self.state.loaded().is_none_or(|loaded| loaded.server().is_none());
         ui.horizontal_wrapped(|ui| {
             ui.add_space(6.0);
             for (index, attachment) in self.state.attachments().iter().enumerate() {
@@ -159,8 +164,11 @@ impl App {
                     kit::sign(ui, icons::FILE_TEXT, 15.0, tokens.mid);
                     ui.label(kit::medium(kit::shorten_middle(&attachment.name, 28), 12.5));
                     let count = self.state.attachment_tokens(attachment.id);
-                    let count =
-                        count.map_or_else(|| "…".to_owned(), |count| format!("{} tokens", kit::with_thousands(count)));
+                    let count = match count {
+                        Some(count) => format!("{} tokens", kit::with_thousands(count)),
+                        None if counted => "…".to_owned(),
+                        None => crate::hub::size(attachment.text.len() as u64),
+                    };
                     ui.label(RichText::new(count).size(12.0).color(tokens.weak));
                     let name = format!("Remove {}", attachment.name);
                     if kit::small_icon_button(ui, true, icons::X, &name).clicked() {
@@ -197,6 +205,7 @@ impl App {
         let most = ui.ctx().content_rect().height() * 0.4;
         let hint = match &self.state.model {
             Model::Ready(loaded) if loaded.is_guide() => "Ask the guide…",
+            Model::Ready(loaded) if loaded.server().is_some() => "Message the model of the server…",
             Model::Loading { .. } => "The model is loading; you can type already…",
             _ => "Message Gemma…",
         };

@@ -1,5 +1,7 @@
 //! The content of an empty chat.
 
+use std::borrow::Cow;
+
 use egui::{Align, Layout, RichText, Sense, Ui, UiBuilder, vec2};
 
 use super::tokens::Tokens;
@@ -26,17 +28,22 @@ impl App {
     pub(super) fn greeting(&mut self, ui: &mut Ui) {
         let loaded = self.state.loaded();
         let guide = loaded.is_some_and(|loaded| loaded.is_guide());
-        let (title, text): (String, &str) = match loaded {
+        let (title, text): (String, Cow<'_, str>) = match loaded {
             Some(_) if guide => (
                 "Gemma on your own GPU".into(),
                 "You talk to the built-in guide. It knows how to use Lapidary and how Gemma 2 works, and nothing else. For a real \
-                 conversation, open a Gemma 2 model.",
+                 conversation, open a Gemma 2 model."
+                    .into(),
             ),
-            Some(loaded) => (kit::shorten_middle(&loaded.name, 48), "Ask anything. Nothing leaves this machine."),
-            None if matches!(self.state.model, Model::Failed(_)) => {
-                ("No model".into(), "The model could not be loaded; the reason is shown above.")
+            Some(loaded) => {
+                let where_to = loaded.server().map(|server| server.address.warning());
+                let where_to = where_to.as_deref().unwrap_or("Nothing leaves this machine.");
+                (kit::shorten_middle(&loaded.name, 48), format!("Ask anything. {where_to}").into())
             }
-            None => ("One moment".into(), "The model is loading. You can type already."),
+            None if matches!(self.state.model, Model::Failed(_)) => {
+                ("No model".into(), "The model could not be loaded; the reason is shown above.".into())
+            }
+            None => ("One moment".into(), "The model is loading. You can type already.".into()),
         };
         let ready = loaded.is_some();
         let weak = Tokens::of(ui.visuals()).weak;

@@ -10,6 +10,7 @@ pub(crate) const CHEVRON_LEFT: char = '\u{e06e}';
 pub(crate) const CHEVRON_RIGHT: char = '\u{e06f}';
 pub(crate) const CHEVRON_UP: char = '\u{e070}';
 pub(crate) const CIRCLE_ALERT: char = '\u{e077}';
+pub(crate) const CLOUD: char = '\u{e088}';
 pub(crate) const COPY: char = '\u{e09e}';
 pub(crate) const CPU: char = '\u{e0a9}';
 pub(crate) const DOWNLOAD: char = '\u{e0b2}';

@@ -76,7 +76,7 @@ impl App {
         }
     }
 
-    /// The space above a message. A reply of another model than the one before names its model.
+    /// The space above a message. A reply names its model if the one before is of another, or if it is of a server.
     fn header(&mut self, ui: &mut Ui, id: Id) {
         let Some(tree) = self.state.tree() else { return };
         let Some(message) = tree.get(id) else { return };
@@ -90,13 +90,14 @@ impl App {
         let before =
             tree.branch().rev().skip_while(|other| other.id != id).skip(1).find(|other| other.role == Role::Model);
         let queued = self.state.is_queued(id);
-        let changed = before.is_some_and(|before| before.model != message.model);
-        if !(changed || queued) {
+        let of_server = message.model.as_deref().is_some_and(crate::endpoint::is_of_server);
+        let named = of_server || before.is_some_and(|before| before.model != message.model);
+        if !(named || queued) {
             return;
         }
         ui.horizontal(|ui| {
             let weak = Tokens::of(ui.visuals()).weak;
-            if let Some(model) = message.model.as_ref().filter(|_| changed) {
+            if let Some(model) = message.model.as_ref().filter(|_| named) {
                 ui.add(egui::Label::new(kit::medium(model, 12.5).color(weak)).truncate());
             }
             if queued {

@@ -5,6 +5,7 @@ mod alternatives;
 mod banners;
 mod closing;
 mod composer;
+mod connect;
 mod conversation;
 mod files;
 mod find;
@@ -57,6 +58,8 @@ pub enum Dialog {
     Trash,
     /// The palette of chats, models and commands.
     Palette,
+    /// Connecting to a server.
+    Connect,
 }
 
 /// The window's content: its state, and what only drawing needs.
@@ -75,6 +78,7 @@ pub struct App {
     composer: composer::Composer,
     find: find::Find,
     palette: palette::Palette,
+    connect: connect::ConnectForm,
     renaming: Option<(Id, String)>,
     files: files::Files,
     /// Whether the field to search all chats is shown, and whether it gets the focus.
@@ -107,6 +111,7 @@ impl App {
             composer: composer::Composer::default(),
             find: find::Find::default(),
             palette: palette::Palette::default(),
+            connect: connect::ConnectForm::default(),
             renaming: None,
             files: files::Files::default(),
             searching: false,
@@ -199,6 +204,7 @@ impl App {
             Some(Dialog::Settings(page)) => self.settings_dialog(ctx, page),
             Some(Dialog::Trash) => self.trash_dialog(ctx),
             Some(Dialog::Palette) => self.palette_dialog(ctx),
+            Some(Dialog::Connect) => self.connect_dialog(ctx),
             None => false,
         };
         if close {

@@ -2,6 +2,7 @@
 
 use egui::{Align, Layout, RichText, Sense, Ui, vec2};
 
+use super::connect::ServerChoice;
 use super::tokens::Tokens;
 use super::{App, Page, Purpose, icons, kit};
 use crate::hub::size;
@@ -14,13 +15,14 @@ impl App {
         if models.is_empty() {
             ui.spinner();
         }
-        let mut chosen = None;
+        let (mut chosen, mut server) = (None, None);
         egui::ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
             for model in models {
                 if self.model_row(ui, model) {
                     chosen = Some(model.path.clone());
                 }
             }
+            server = self.server_rows(ui);
         });
         ui.separator();
         if kit::menu_item(ui, icons::HARD_DRIVE, "All models…", "").clicked() {
@@ -28,6 +30,18 @@ impl App {
         }
         if kit::menu_item(ui, icons::FOLDER_OPEN, "Open a file…", "").clicked() {
             self.files.prompt_for(Purpose::OpenModel, String::new());
+        }
+        if kit::menu_item(ui, icons::CLOUD, "Connect to a server…", "").clicked() {
+            self.show_connect();
+        }
+        match server {
+            Some(ServerChoice::Use(server)) => {
+                self.state.use_server(server, false);
+                self.composer.focus = true;
+                ui.close();
+            }
+            Some(ServerChoice::Forget(server)) => self.state.forget_server(&server),
+            None => {}
         }
         if let Some(path) = chosen {
             self.state.load_model(path);
@@ -39,7 +53,7 @@ impl App {
     /// Draws a model. Returns whether it was chosen.
     fn model_row(&self, ui: &mut Ui, model: &FoundModel) -> bool {
         let tokens = Tokens::of(ui.visuals());
-        let used = self.state.loaded().is_some_and(|loaded| loaded.load.model == model.path);
+        let used = self.state.loaded().is_some_and(|loaded| loaded.is_file(model.path.as_ref()));
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 44.0), Sense::click());
         if response.hovered() || response.has_focus() {
             ui.painter().rect_filled(rect, super::style::RADIUS, tokens.hover);

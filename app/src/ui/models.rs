@@ -71,7 +71,7 @@ impl App {
 
     fn model_card(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {
         let tokens = Tokens::of(ui.visuals());
-        let loaded = self.state.loaded().is_some_and(|loaded| loaded.load.model == model.path);
+        let loaded = self.state.loaded().is_some_and(|loaded| loaded.is_file(model.path.as_ref()));
         let device_memory = self.device_memory();
         let load = self.state.load_of(model.path.clone());
         // Not for every value while a control is dragged.

@@ -30,6 +30,7 @@ enum Action {
     Rail,
     Sidebar,
     OpenFile,
+    Connect,
     Export { all: bool },
     Import,
     Trash,
@@ -151,6 +152,7 @@ impl App {
             Action::Rail => self.rail ^= true,
             Action::Sidebar => self.toggle_sidebar(ctx),
             Action::OpenFile => self.files.prompt_for(Purpose::OpenModel, String::new()),
+            Action::Connect => self.show_connect(),
             Action::Export { all } => self.prompt_export(all),
             Action::Import => self.files.prompt_for(Purpose::Import, String::new()),
             Action::Trash => self.dialog = Some(Dialog::Trash),
@@ -158,13 +160,14 @@ impl App {
     }
 }
 
-fn commands() -> [(char, &'static str, Action); 14] {
+fn commands() -> [(char, &'static str, Action); 15] {
     [
         (icons::SQUARE_PEN, "New chat", Action::NewChat),
         (icons::SEARCH, "Find in this chat", Action::Find),
         (icons::SLIDERS_HORIZONTAL, "Settings of this chat", Action::Rail),
         (icons::HARD_DRIVE, "Models", Action::Page(Page::Models)),
         (icons::FOLDER_OPEN, "Open a model file…", Action::OpenFile),
+        (icons::CLOUD, "Connect to a server…", Action::Connect),
         (icons::SETTINGS, "Settings", Action::Settings(SettingsPage::General)),
         (icons::PALETTE, "Theme and size", Action::Settings(SettingsPage::Appearance)),
         (icons::KEYBOARD, "Keyboard shortcuts", Action::Settings(SettingsPage::Keyboard)),

@@ -161,11 +161,18 @@ impl App {
         let stroke =
             if response.has_focus() { Stroke::new(2.0, tokens.accent_text) } else { Stroke::new(1.0, tokens.line) };
         painter.rect(rect, super::style::RADIUS, fill, stroke, egui::StrokeKind::Inside);
-        painter.circle_filled(pos2(rect.left() + 15.0, rect.center().y), 4.0, dot);
+        let mark = pos2(rect.left() + 15.0, rect.center().y);
+        let icons = |size| egui::FontId::new(size, super::fonts::icons());
+        if self.state.requested_server().is_some() {
+            painter.text(mark, Align2::CENTER_CENTER, icons::CLOUD, icons(14.0), dot);
+        } else {
+            painter.circle_filled(mark, 4.0, dot);
+        }
         let chevron = pos2(rect.right() - 16.0, rect.center().y);
-        let font = egui::FontId::new(16.0, super::fonts::icons());
-        painter.text(chevron, Align2::CENTER_CENTER, icons::CHEVRON_DOWN, font, tokens.mid);
-        let (short, in_name) = kit::split_format(&name);
+        painter.text(chevron, Align2::CENTER_CENTER, icons::CHEVRON_DOWN, icons(16.0), tokens.mid);
+        // Where it runs is said below the field for messages, and in the tooltip.
+        let title = self.state.loaded().and_then(|loaded| loaded.server()).map_or(&name, |server| &server.model);
+        let (short, in_name) = kit::split_format(title);
         let chosen = self.state.loaded().and_then(|loaded| loaded.load.weights).map(|format| format.name());
         let room = ((width - 58.0) / LETTER) as usize;
         let weights = chosen.or(in_name).filter(|weights| short.chars().count() + weights.len() < room);

@@ -10,6 +10,7 @@ use lapidary_engine::{Engine, Error, Result, Session, Timings};
 use super::event_sender::EventSender;
 use super::generate::{self, Prompt};
 use super::requirements::{adapter_names, device, estimate_memory, estimate_memory_of, load_options, open};
+use super::server;
 use super::shared::SharedTokenizer;
 use super::token::{Token, Tokens};
 use super::{
@@ -17,6 +18,7 @@ use super::{
     read_attachment, short_name,
 };
 use crate::chat_ability::chat_problem;
+use crate::endpoint::{Keys, ServerModel};
 use crate::{last_model, models};
 
 /// The error message for a file whose reader panics.
@@ -29,17 +31,29 @@ pub struct EngineWorker {
     sender: EventSender,
     events: Receiver<Event>,
     tokenizer: Arc<SharedTokenizer>,
+    keys: Keys,
     thread: Option<JoinHandle<()>>,
 }
 
 impl EngineWorker {
     /// Starts the thread. `wake` is called after each event is queued.
     pub fn start(wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self::with_keys(wake, Keys::of_this_user())
+    }
+
+    /// Starts the thread, with these keys for servers.
+    pub fn with_keys(wake: Arc<dyn Fn() + Send + Sync>, keys: Keys) -> Self {
         let (commands, inbox) = mpsc::channel();
         let (outbox, events) = mpsc::channel();
         let sender = EventSender { outbox, wake };
         let tokenizer = Arc::new(SharedTokenizer::default());
-        let mut engine_thread = EngineThread { sender: sender.clone(), tokenizer: tokenizer.clone(), ready: None };
+        let mut engine_thread = EngineThread {
+            sender: sender.clone(),
+            tokenizer: tokenizer.clone(),
+            ready: None,
+            server: None,
+            keys: keys.clone(),
+        };
         let work = move || {
             for (token, command) in inbox {
                 if let Some(event) = catch_panic(command, |command| engine_thread.run(command, &token)) {
@@ -51,7 +65,7 @@ impl EngineWorker {
             }
         };
         let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(work).ok();
-        Self { commands: Some(commands), tokens: Tokens::default(), sender, events, tokenizer, thread }
+        Self { commands: Some(commands), tokens: Tokens::default(), sender, events, tokenizer, keys, thread }
     }
 
     /// Runs `work`, which needs no device but may wait for a disk, on a new thread and sends the event it returns. The
@@ -103,9 +117,30 @@ impl Worker for EngineWorker {
             Command::Check(load) => {
                 let problem = Problem { sentence: UNREADABLE.into(), remedy: Remedy::OtherFile };
                 let failed = Event::Checked(load.clone(), Err(problem));
+                let keys = self.keys.clone();
                 self.spawn_io(failed, move || {
-                    let checked = estimate_memory(&load).map(|_| ()).map_err(|error| Problem::from(&error));
+                    let checked = match &load.server {
+                        Some(server) => server::check(&keys, server).map_err(|error| Problem::from(&error)),
+                        None => estimate_memory(&load).map(|_| ()).map_err(|error| Problem::from(&error)),
+                    };
                     Event::Checked(load, checked)
+                });
+            }
+            Command::FindServer { address, key } => {
+                let reason = "The server's answer cannot be read.".to_owned();
+                let failed = Event::ServerFound { address: address.clone(), found: Err(reason) };
+                let keys = self.keys.clone();
+                self.spawn_io(failed, move || {
+                    let found = server::list(&keys, &address, key).map_err(|error| Problem::from(&error).sentence);
+                    Event::ServerFound { address, found }
+                });
+            }
+            Command::ForgetServer(address) => {
+                let failed = Event::ServerForgotten(Err("The server's key could not be forgotten.".into()));
+                let keys = self.keys.clone();
+                self.spawn_io(failed, move || {
+                    let forgotten = keys.forget(&address).map_err(|error| Problem::from(&error).sentence);
+                    Event::ServerForgotten(forgotten)
                 });
             }
             Command::Load(_) | Command::Generate { .. } | Command::Alternatives { .. } | Command::Profile => {
@@ -168,6 +203,9 @@ struct EngineThread {
     sender: EventSender,
     tokenizer: Arc<SharedTokenizer>,
     ready: Option<Ready>,
+    /// The model of a server that answers in place of one that is ready.
+    server: Option<ServerModel>,
+    keys: Keys,
 }
 
 /// A model and the one session that all chats share. A prefix that two chats have in common is computed once.
@@ -183,6 +221,9 @@ impl EngineThread {
             Command::Generate { reply, turns, system, plain, sampling, overflow } => {
                 let prompt = Prompt { turns, system, plain };
                 let sender = self.sender.clone();
+                if let Some(server) = &self.server {
+                    return server::reply(&self.keys, server, token, &sender, reply, &prompt, &sampling);
+                }
                 let result = self
                     .session(token)
                     .and_then(|session| generate::reply(session, token, &sender, reply, &prompt, &sampling, overflow));
@@ -196,6 +237,12 @@ impl EngineThread {
                         self.sender.send(Event::Failed(reply, Problem::from(&error)));
                     }
                 }
+            }
+            Command::Alternatives { message, at, .. } if self.server.is_some() => {
+                self.sender.send(Event::Alternatives { message, at, list: Err(server::NOT_HERE.into()) });
+            }
+            Command::Profile if self.server.is_some() => {
+                self.sender.send(Event::Profile(Err(server::NOT_HERE.into())));
             }
             Command::Alternatives { message, at, turns, system, plain } => {
                 let list = self
@@ -220,6 +267,11 @@ impl EngineThread {
         // The old model is dropped first to free its memory for the new one.
         self.ready = None;
         self.tokenizer.set(None);
+        self.server.clone_from(&load.server);
+        if let Some(server) = &self.server {
+            self.sender.send(Event::Loaded(Box::new(server::loaded(server))));
+            return;
+        }
         let result = self.build(&load, token).and_then(|(engine, loaded)| {
             self.tokenizer.set(engine.tokenizer().ok().cloned());
             self.ready = Some(Ready { engine, session: None });

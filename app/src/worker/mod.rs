@@ -6,6 +6,7 @@ mod event_sender;
 mod generate;
 mod pdf;
 mod requirements;
+mod server;
 mod shared;
 mod token;
 
@@ -14,7 +15,9 @@ use std::path::{Path, PathBuf};
 use lapidary_engine::{Error, Finish, Sampling, Timings, WeightFormat};
 
 use crate::chats::{Attachment, Id, Role};
+use crate::endpoint::{Address, ServerModel};
 use crate::guide;
+use crate::hub::Token;
 
 pub use crate::models::FoundModel;
 pub use dropped_file::{DroppedFile, inspect, read_attachment};
@@ -28,7 +31,7 @@ pub trait Worker {
     fn event(&mut self) -> Option<Event>;
 }
 
-/// A model and how to load it.
+/// A model and how to load it. The fields are of a model on this machine, unless there is a server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Load {
     /// The file or folder; `None` for the built-in guide.
@@ -39,6 +42,15 @@ pub struct Load {
     pub context: Option<usize>,
     /// The adapter's name; `None` for the fastest.
     pub device: Option<String>,
+    /// The model of a server that answers instead; the other fields mean nothing then.
+    pub server: Option<ServerModel>,
+}
+
+impl Load {
+    /// The model's name in lists.
+    pub fn name(&self) -> String {
+        self.server.as_ref().map_or_else(|| short_name(self.model.as_deref()), ServerModel::author)
+    }
 }
 
 /// What to do when a chat no longer fits the context.
@@ -113,8 +125,17 @@ pub enum Command {
         /// The file.
         path: PathBuf,
     },
-    /// Check from the headers of a model's files whether they can be loaded.
+    /// Check from the headers of a model's files whether they can be loaded, or whether a server answers.
     Check(Load),
+    /// List the models of a server.
+    FindServer {
+        /// Its address as it was typed.
+        address: String,
+        /// A key that was typed, which is saved if the server accepts it; `None` for a saved key or none.
+        key: Option<Token>,
+    },
+    /// Forget the key of a server.
+    ForgetServer(Address),
 }
 
 /// A text whose tokens are counted.
@@ -194,6 +215,15 @@ pub enum Event {
     },
     /// The answer to [`Command::Check`].
     Checked(Load, Result<(), Problem>),
+    /// The answer to [`Command::FindServer`].
+    ServerFound {
+        /// The address as it was typed.
+        address: String,
+        /// The server's address and the names of its models, or why they cannot be listed, as a sentence.
+        found: Result<(Address, Vec<String>), String>,
+    },
+    /// The answer to [`Command::ForgetServer`]; the error is a sentence.
+    ServerForgotten(Result<(), String>),
 }
 
 /// A candidate for the next token of a reply.
@@ -234,7 +264,17 @@ pub struct Loaded {
 impl Loaded {
     /// Whether it is the built-in guide.
     pub fn is_guide(&self) -> bool {
-        self.load.model.is_none()
+        self.is_file(None)
+    }
+
+    /// Whether it is this model of this machine; `None` for the guide.
+    pub fn is_file(&self, model: Option<&PathBuf>) -> bool {
+        self.load.server.is_none() && self.load.model.as_ref() == model
+    }
+
+    /// The server that it runs on, if it does not run on this machine.
+    pub fn server(&self) -> Option<&ServerModel> {
+        self.load.server.as_ref()
     }
 }
 

@@ -2,7 +2,7 @@
 //! adapter.
 
 use egui::{Key, Modifiers};
-use lapidary_app::ui::SettingsPage;
+use lapidary_app::ui::{Dialog, SettingsPage};
 
 use crate::script::Window;
 
@@ -51,6 +51,10 @@ fn every_control_has_a_name() {
     window.key(Modifiers::COMMAND, Key::M);
     window.key(Modifiers::COMMAND, Key::O);
     check(&mut window, "a path");
+    window.key(Modifiers::NONE, Key::Escape);
+    window.harness.state_mut().dialog = Some(Dialog::Connect);
+    window.harness.state_mut().state.find_server("lab.example", "");
+    check(&mut window, "connecting to a server");
     window.key(Modifiers::NONE, Key::Escape);
     window.press("Alternatives");
     window.press("Drop");

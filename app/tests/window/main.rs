@@ -16,6 +16,7 @@ mod pictures;
 mod script;
 mod scrolling;
 mod searching;
+mod servers;
 mod talking;
 mod titles;
 mod waiting;

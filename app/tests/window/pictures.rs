@@ -11,6 +11,7 @@ use lapidary_app::ui::{Dialog, Page, SettingsPage};
 use lapidary_app::worker::{NextToken, Remedy};
 
 use crate::script::{Window, problem};
+use crate::servers::{connected, open_dialog};
 
 const REPLY: &str = "### Every second layer looks only near\n\nGemma 2 alternates two kinds of attention. A **local layer** sees the \
     last 4,096 tokens; a **global layer** sees all of them. Half the layers therefore keep a small cache.\n\n- **Speed:** work per \
@@ -136,6 +137,20 @@ fn pictures() {
     files.extend(draw(&mut window, &folder, "failed"));
     window.harness.state_mut().dialog = Some(Dialog::Trash);
     files.extend(draw(&mut window, &folder, "trash"));
+
+    let mut window = Window::new();
+    size(&mut window, 1280.0, 800.0);
+    open_dialog(&mut window);
+    window.write("Address of the server", "http://lab.example:8000");
+    window.press("Connect");
+    files.extend(draw(&mut window, &folder, "connect"));
+    let mut window = connected();
+    size(&mut window, 1280.0, 800.0);
+    files.extend(draw(&mut window, &folder, "server-new-chat"));
+    window.exchange("Show me what you can draw", RICH);
+    files.extend(draw(&mut window, &folder, "server-chat"));
+    window.press("Model: gemma-2-27b at lab.example:8000");
+    files.extend(draw(&mut window, &folder, "server-menu"));
     sheet(&files, &folder.join("sheet.png"));
 }
 

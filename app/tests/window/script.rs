@@ -9,6 +9,7 @@ use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::{Role, Store};
+use lapidary_app::endpoint::Address;
 use lapidary_app::state::{Model, State};
 use lapidary_app::ui::{App, apply_style};
 use lapidary_app::worker::{
@@ -32,6 +33,8 @@ pub(crate) struct Script {
     pub(crate) load_problem: Option<Problem>,
     /// The problem that the next reply ends with, after all of its text.
     pub(crate) reply_problem: Option<Problem>,
+    /// Why the next server cannot list its models.
+    pub(crate) server_problem: Option<String>,
     /// The alternative tokens that it returns.
     pub(crate) alternatives: Vec<Candidate>,
     pub(crate) events: VecDeque<Event>,
@@ -112,6 +115,14 @@ impl Worker for ScriptedWorker {
             Command::Attach { chat, path } => {
                 script.events.push_back(Event::Attached { chat, file: read_attachment(&path) });
             }
+            Command::FindServer { address, .. } => {
+                let found = match script.server_problem.take() {
+                    Some(reason) => Err(reason),
+                    None => Ok((Address::parse(&address).unwrap(), vec!["gemma-2-27b".into(), "other".into()])),
+                };
+                script.events.push_back(Event::ServerFound { address, found });
+            }
+            Command::ForgetServer(_) => script.events.push_back(Event::ServerForgotten(Ok(()))),
             Command::CancelLoad => {}
         }
     }
@@ -142,6 +153,9 @@ impl Worker for ScriptedWorker {
 }
 
 fn loaded(load: Load) -> Loaded {
+    if let Some(server) = &load.server {
+        return Loaded { name: server.author(), load, ..Loaded::default() };
+    }
     let name = load.model.as_ref().map_or("Guide".into(), |path| path.file_stem().unwrap().display().to_string());
     Loaded {
         name,

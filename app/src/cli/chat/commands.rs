@@ -8,7 +8,7 @@ use lapidary_app::{guide, models};
 
 use super::command::{self, Command};
 use super::model::LoadedModel;
-use super::{Session, print_line, saved_chats};
+use super::{Model, Session, print_line, saved_chats};
 use crate::cli::args;
 use crate::cli::chats::{Found, find, list_line};
 use crate::cli::failure::{Failure, print_error, sanitized};
@@ -38,10 +38,13 @@ impl Session {
     }
 
     fn list_models(&self) -> Result<(), Failure> {
+        let loaded = match &self.model {
+            Model::Here(model) => model,
+            Model::AtServer(model) => return model.list(),
+        };
         let mut out = io::stdout().lock();
         for (number, found) in (1..).zip(models::find(&[])) {
-            let mark =
-                if found.path.as_deref().unwrap_or(Path::new(guide::NAME)) == self.model.path { "*" } else { " " };
+            let mark = if found.path.as_deref().unwrap_or(Path::new(guide::NAME)) == loaded.path { "*" } else { " " };
             writeln!(out, "{mark}{number:>2}  {} ({})", sanitized(&found.name), found.note)?;
         }
         Ok(writeln!(out, "/model NUMBER or /model PATH loads another one.")?)

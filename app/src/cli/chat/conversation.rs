@@ -183,6 +183,14 @@ impl Conversation {
         self.save_chat();
     }
 
+    /// Marks a reply as ended by an error, with the reason.
+    pub(super) fn fail(&mut self, reply: Id, reason: &str) {
+        if let Some(message) = self.tree.get_mut(reply) {
+            message.note = Some(reason.to_owned());
+        }
+        self.end(reply, Status::Failed, None);
+    }
+
     fn touch(&mut self) {
         self.chat.updated = now();
         self.chat.leaf = self.tree.leaf();

@@ -7,6 +7,7 @@ mod editor;
 mod model;
 mod raw;
 mod reply;
+mod server;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -24,29 +25,45 @@ use conversation::Conversation;
 use editor::{Line, Prompt};
 use model::LoadedModel;
 use reply::Printer;
+use server::ModelAtServer;
 
 pub(super) use conversation::saved_chats;
 
+/// What answers.
+enum Model {
+    Here(Box<LoadedModel>),
+    AtServer(Box<ModelAtServer>),
+}
+
 /// A chat in progress.
 struct Session {
-    model: LoadedModel,
+    model: Model,
     conversation: Conversation,
 }
 
 pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
     // Without a terminal every input line is a turn, and only replies are printed.
     let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let model = LoadedModel::load(arguments.model.model.as_deref(), arguments)?;
-    if !arguments.raw {
-        model.warn_if_it_cannot_chat("lapidary chat --raw lets it continue what you write");
-    }
+    let model = match &arguments.endpoint {
+        Some(address) => Model::AtServer(Box::new(ModelAtServer::connect(address, arguments, interactive)?)),
+        None => {
+            let model = LoadedModel::load(arguments.model.model.as_deref(), arguments)?;
+            if !arguments.raw {
+                model.warn_if_it_cannot_chat("lapidary chat --raw lets it continue what you write");
+            }
+            Model::Here(Box::new(model))
+        }
+    };
     let mut prompt = Prompt::new(interactive)?;
-    if interactive {
-        greet(&model, arguments.raw)?;
+    match &model {
+        Model::AtServer(model) => model.warn()?,
+        Model::Here(model) if interactive => greet(model, arguments.raw)?,
+        Model::Here(_) => {}
     }
-    if arguments.raw {
-        return raw::complete(model, arguments, &mut prompt);
-    }
+    let model = match model {
+        Model::Here(model) if arguments.raw => return raw::complete(*model, arguments, &mut prompt),
+        model => model,
+    };
     let system = arguments.system.clone().unwrap_or_default();
     let mut session = Session { model, conversation: Conversation::new(system, interactive) };
     let mut leaving = Leaving::default();
@@ -55,9 +72,16 @@ pub(crate) fn chat(arguments: &args::Chat) -> Result<(), Failure> {
             Input::Nothing => {}
             Input::Command(Command::Quit, _) => return Ok(()),
             Input::Command(Command::Model, argument) if !argument.is_empty() => {
-                if let Some(path) = named_model(argument)? {
-                    session.model = change_model(session.model, &path, arguments)?;
-                }
+                session.model = match session.model {
+                    Model::AtServer(mut model) => {
+                        model.change(argument)?;
+                        Model::AtServer(model)
+                    }
+                    Model::Here(model) => Model::Here(match named_model(argument)? {
+                        Some(path) => Box::new(change_model(*model, &path, arguments)?),
+                        None => model,
+                    }),
+                };
             }
             Input::Command(command, argument) => session.run(command, argument)?,
             Input::Message(text) => session.ask(&text)?,
@@ -137,17 +161,21 @@ impl Session {
         turns: &[(Role, String)],
         begin: impl FnOnce(&mut Conversation, &str) -> Option<Id>,
     ) -> Result<(), Failure> {
+        let model = match &mut self.model {
+            Model::Here(model) => model,
+            Model::AtServer(model) => return model.reply(&mut self.conversation, turns, begin),
+        };
         let busy = Busy::new();
         // Another model may have turns, and /model loads it.
-        let ids = match self.model.prompt(self.conversation.system(), turns) {
+        let ids = match model.prompt(self.conversation.system(), turns) {
             Ok(ids) => ids,
             Err(failure) => {
                 print_error(&format!("{}; /model loads another model", failure.message()));
                 return Ok(());
             }
         };
-        let (sampling, name) = (self.model.sampling.clone(), self.model.name.clone());
-        let session = match self.model.session(&busy) {
+        let (sampling, name) = (model.sampling.clone(), model.name.clone());
+        let session = match model.session(&busy) {
             Err(Failure::Interrupted) => return Ok(()),
             session => session?,
         };

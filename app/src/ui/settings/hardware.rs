@@ -16,7 +16,9 @@ impl App {
     pub(super) fn hardware_page(&mut self, ui: &mut Ui) {
         kit::section(ui, "Graphics adapter");
         self.adapter(ui);
-        if let Some(loaded) = self.state.loaded() {
+        if let Some(server) = self.state.loaded().and_then(|loaded| loaded.server()) {
+            ui.label(format!("{} runs on a server, which has its own hardware.", server.author()));
+        } else if let Some(loaded) = self.state.loaded() {
             ui.label(format!("In use: {}", loaded.adapter));
             kit::hint(ui, loaded.driver.clone());
             memory_bar(ui, loaded.memory, loaded.memory.device_memory);
@@ -70,8 +72,8 @@ impl App {
                 ui.add(value.suffix(" tokens")).accessible_name("Tokens of context");
             }
         });
-        let changed =
-            self.state.loaded().is_some_and(|loaded| loaded.load != self.state.load_of(loaded.load.model.clone()));
+        let here = self.state.loaded().filter(|loaded| loaded.server().is_none());
+        let changed = here.is_some_and(|loaded| loaded.load != self.state.load_of(loaded.load.model.clone()));
         if changed {
             ui.horizontal(|ui| {
                 let warn = Tokens::of(ui.visuals()).warn;

@@ -7,7 +7,7 @@ use crate::ui::kit;
 /// Draws the page.
 pub(super) fn page(ui: &mut Ui) {
     ui.add_space(8.0);
-    ui.label("Everything runs on this machine: the model, the chats, the search.");
+    ui.label("Everything runs on this machine: the model, the chats, the search. Only if you connect to a server, its model answers.");
     kit::section(ui, "What goes over the network");
     ui.label(
         "Nothing, until you search for a model or download one on the page of models. Then these hosts are contacted:",
@@ -17,10 +17,18 @@ pub(super) fn page(ui: &mut Ui) {
         kit::hint(ui, host.when);
     }
     kit::hint(ui, "The variable HF_ENDPOINT puts another hub in place of the first.");
+    ui.label("A server that you connect to");
+    kit::hint(
+        ui,
+        "While a model of a server answers, the server gets the whole chat with every message: the system prompt, attachments and \
+         earlier replies too. It gets the key that you gave for it, which no other host gets, and redirects are not followed. Each \
+         of its replies is marked with the model and the host.",
+    );
     ui.label("Links in a reply open in your browser when you click them. Pictures in a reply are not loaded.");
     kit::section(ui, "What is kept");
     if let Some(folder) = crate::last_model::data_folder() {
         ui.label("Chats and settings, in a file of this folder:");
         ui.label(RichText::new(folder.display().to_string()).monospace());
+        ui.label("The keys of servers that you connected to, in another file there that only you can read.");
     }
 }

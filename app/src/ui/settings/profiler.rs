@@ -9,7 +9,8 @@ impl App {
     pub(super) fn profiler_page(&mut self, ui: &mut Ui) {
         kit::section(ui, "Kernels");
         kit::hint(ui, "Milliseconds that the device spends on one token, by kernel.");
-        let ready = self.state.loaded().is_some() && self.state.reply().is_none();
+        let here = self.state.loaded().is_some_and(|loaded| loaded.server().is_none());
+        let ready = here && self.state.reply().is_none();
         if kit::primary_if(ui, ready, "Measure a token").clicked() {
             self.state.measure();
         }

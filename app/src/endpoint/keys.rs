@@ -1,0 +1,190 @@
+//! The keys of servers: from variables, or from a file that only its owner can read.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::address::Address;
+use super::error::{EndpointError, Result};
+use crate::hub::{Token, write_private};
+
+/// The variable with the key for the server that the user names. It wins over a saved key.
+pub const KEY_VARIABLE: &str = "LAPIDARY_ENDPOINT_KEY";
+/// The variable that other programs read. It was not set for Lapidary, so it goes over no open connection.
+const SHARED_VARIABLE: &str = "OPENAI_API_KEY";
+/// The file in Lapidary's data folder: a JSON object of keys by origin.
+const FILE: &str = "endpoint-keys.json";
+/// The size of the largest file of keys, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Where keys come from.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    folder: Option<PathBuf>,
+    own: Option<String>,
+    shared: Option<String>,
+}
+
+impl Keys {
+    /// The keys of the environment and of Lapidary's data folder.
+    pub fn of_this_user() -> Self {
+        Self::new(crate::data_folder::data_folder(), |name| std::env::var(name).ok())
+    }
+
+    /// The keys of these variables and of a folder.
+    pub fn new(folder: Option<PathBuf>, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name| variable(name).filter(|value| !value.trim().is_empty());
+        Self { folder, own: set(KEY_VARIABLE), shared: set(SHARED_VARIABLE) }
+    }
+
+    /// Whether [`KEY_VARIABLE`] is set, so that no other key is used.
+    pub fn is_set_by_variable(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// The key for a server: that of `LAPIDARY_ENDPOINT_KEY`, else the one saved for it, else that of `OPENAI_API_KEY`, which only
+    /// goes over encrypted connections and to this machine.
+    ///
+    /// # Errors
+    /// [`EndpointError::Key`] and [`EndpointError::KeyFile`].
+    pub fn find(&self, address: &Address) -> Result<Option<Token>> {
+        if let Some(key) = &self.own {
+            return token(key, KEY_VARIABLE).map(Some);
+        }
+        if let Some(folder) = &self.folder
+            && let Some(key) = read(folder)?.get(&address.origin())
+        {
+            return token(key, &format!("the settings for {}", address.host())).map(Some);
+        }
+        match &self.shared {
+            Some(key) if !address.is_open() => token(key, SHARED_VARIABLE).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether there is a key that is not sent to this server because the connection is open.
+    pub(super) fn withholds(&self, address: &Address) -> bool {
+        self.shared.is_some() && address.is_open()
+    }
+
+    /// Checks a key that was typed.
+    ///
+    /// # Errors
+    /// [`EndpointError::Key`].
+    pub fn typed(key: &str) -> Result<Token> {
+        token(key, "the field for the key")
+    }
+
+    /// Saves the key of a server, readable by its owner alone.
+    ///
+    /// # Errors
+    /// [`EndpointError::KeyFile`].
+    pub fn save(&self, address: &Address, key: &Token) -> Result<()> {
+        self.change(|keys| {
+            keys.insert(address.origin(), key.secret().to_owned());
+        })
+    }
+
+    /// Forgets the key of a server, if one is saved.
+    ///
+    /// # Errors
+    /// [`EndpointError::KeyFile`].
+    pub fn forget(&self, address: &Address) -> Result<()> {
+        match &self.folder {
+            Some(folder) if read(folder)?.contains_key(&address.origin()) => self.change(|keys| {
+                keys.remove(&address.origin());
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, String>)) -> Result<()> {
+        let Some(folder) = &self.folder else {
+            return Err(failed(Path::new(FILE), io::Error::other("this machine has no folder for user data")));
+        };
+        let mut keys = read(folder)?;
+        change(&mut keys);
+        let path = folder.join(FILE);
+        let text = serde_json::to_string(&keys).map_err(|error| failed(&path, error.into()))?;
+        write_private(&path, &text).map_err(|error| failed(&path, error))
+    }
+}
+
+fn token(key: &str, source: &str) -> Result<Token> {
+    Token::new(key, source).map_err(|_| EndpointError::Key { source_name: source.to_owned() })
+}
+
+fn failed(path: &Path, source: io::Error) -> EndpointError {
+    EndpointError::KeyFile { path: path.to_owned(), source }
+}
+
+fn read(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let path = folder.join(FILE);
+    let mut text = String::new();
+    match File::open(&path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text)) {
+        Ok(_) => serde_json::from_str(&text).map_err(|error| failed(&path, error.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) => Err(failed(&path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(keys: &Keys, address: &str) -> Option<String> {
+        let key = keys.find(&Address::parse(address).unwrap()).unwrap();
+        key.map(|key| key.secret().to_owned())
+    }
+
+    #[test]
+    fn a_key_is_for_one_server_and_variables_are_asked_first_and_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = || Some(folder.path().to_owned());
+        let keys = Keys::new(here(), |_| None);
+        let server = Address::parse("https://a.example/v1").unwrap();
+        assert_eq!(secret(&keys, "https://a.example/v1"), None);
+        keys.save(&server, &Keys::typed(" saved\n").unwrap()).unwrap();
+        assert_eq!(secret(&keys, "https://a.example/other").as_deref(), Some("saved"));
+        for other in ["https://b.example", "https://a.example:444", "http://a.example", "https://x.a.example"] {
+            assert_eq!(secret(&keys, other), None, "{other}");
+        }
+        let both = Keys::new(here(), |name| Some(name.to_lowercase()));
+        assert_eq!(secret(&both, "https://a.example").as_deref(), Some("lapidary_endpoint_key"));
+        let shared = Keys::new(here(), |name| (name == SHARED_VARIABLE).then(|| "shared".into()));
+        assert_eq!(secret(&shared, "https://a.example").as_deref(), Some("saved"));
+        assert_eq!(secret(&shared, "https://b.example").as_deref(), Some("shared"));
+        assert_eq!(secret(&shared, "localhost:8080").as_deref(), Some("shared"));
+        assert_eq!(secret(&shared, "http://b.example"), None, "anybody on the way could read it");
+        keys.forget(&server).unwrap();
+        keys.forget(&server).unwrap();
+        assert_eq!(secret(&keys, "https://a.example"), None);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_without_showing_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Address::parse("localhost").unwrap();
+        let keys = Keys::new(None, |_| Some("two words".into()));
+        let message = keys.find(&server).unwrap_err().to_string();
+        assert!(message.contains(KEY_VARIABLE) && !message.contains("words"), "{message}");
+        std::fs::write(folder.path().join(FILE), "{").unwrap();
+        let keys = Keys::new(Some(folder.path().to_owned()), |_| None);
+        assert!(keys.find(&server).unwrap_err().to_string().contains(FILE));
+        assert!(Keys::new(None, |_| Some(" ".into())).find(&server).unwrap().is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn saved_keys_are_readable_by_their_owner_alone_and_not_printed() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::new(Some(folder.path().to_owned()), |_| None);
+        let key = Keys::typed("sk-secret").unwrap();
+        keys.save(&Address::parse("localhost").unwrap(), &key).unwrap();
+        let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(!format!("{key:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,92 @@
+//! A model of a server in place of one on this machine.
+
+use std::sync::Arc;
+
+use lapidary_engine::{Sampling, Timings};
+
+use super::event_sender::EventSender;
+use super::generate::Prompt;
+use super::token::Token;
+use super::{Event, Loaded, Problem, Remedy};
+use crate::chats::{Id, Role};
+use crate::endpoint::{Address, ChatRequest, Client, EndpointError, Keys, Result, STALL, ServerModel, stop_when};
+use crate::hub::{Stop, Token as Key};
+
+/// Why a server's model shows no kernels and no alternative tokens.
+pub(super) const NOT_HERE: &str = "This model runs on a server. Choose a model on this machine for this.";
+
+impl From<&EndpointError> for Problem {
+    fn from(error: &EndpointError) -> Self {
+        Self { sentence: super::to_sentence(&error.to_string()), remedy: Remedy::Retry }
+    }
+}
+
+/// Lists the models of the server at an address as it was typed. A key that was typed for it is saved once the server has
+/// accepted it.
+///
+/// # Errors
+/// All but those of replies.
+pub(super) fn list(keys: &Keys, address: &str, key: Option<Key>) -> Result<(Address, Vec<String>)> {
+    let address = Address::parse(address)?;
+    let stop = Stop::default();
+    let models = match key {
+        None => Client::new(&address, keys, &stop, STALL)?.models()?,
+        Some(key) => {
+            let models = Client::with_key(&address, Some(key.clone()), &stop, STALL)?.models()?;
+            keys.save(&address, &key)?;
+            models
+        }
+    };
+    Ok((address, models))
+}
+
+/// Checks that a server answers and accepts the key. Not every server lists its models.
+///
+/// # Errors
+/// All but those of replies.
+pub(super) fn check(keys: &Keys, server: &ServerModel) -> Result<()> {
+    match Client::new(&server.address, keys, &Stop::default(), STALL)?.models() {
+        Ok(_) | Err(EndpointError::NoApi { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the window knows of a server's model. How long a chat may be, only the server knows.
+pub(super) fn loaded(server: &ServerModel) -> Loaded {
+    let load = super::Load { server: Some(server.clone()), ..super::Load::default() };
+    Loaded { load, name: server.author(), ..Loaded::default() }
+}
+
+/// Gets a reply and sends its text as it grows, and how it ends.
+pub(super) fn reply(
+    keys: &Keys,
+    server: &ServerModel,
+    token: &Arc<Token>,
+    sender: &EventSender,
+    reply: Id,
+    prompt: &Prompt,
+    sampling: &Sampling,
+) {
+    let asked = stop_when(
+        || token.is_stopped(),
+        |stop| {
+            if prompt.plain {
+                return Err(EndpointError::Plain);
+            }
+            if matches!(prompt.turns.last(), Some((Role::Model, text)) if !text.is_empty()) {
+                return Err(EndpointError::Continued);
+            }
+            let request = ChatRequest { model: &server.model, system: &prompt.system, turns: &prompt.turns, sampling };
+            let mut stream = Client::new(&server.address, keys, stop, STALL)?.chat(&request)?;
+            while let Some(piece) = stream.next_piece()? {
+                sender.send(Event::ReplyText(reply, piece));
+            }
+            Ok((stream.finish(), stream.timings()))
+        },
+    );
+    sender.send(match asked {
+        Ok((finish, timings)) => Event::Ended { reply, finish, timings: timings.unwrap_or_default() },
+        Err(EndpointError::Stopped) => Event::Ended { reply, finish: None, timings: Timings::default() },
+        Err(error) => Event::Failed(reply, Problem::from(&error)),
+    });
+}

@@ -1,0 +1,12 @@
+//! Chats with a server, against a real HTTP server on this machine.
+
+mod failures;
+mod replies;
+mod server;
+#[cfg(unix)]
+mod terminal_chat;
+mod worker;
+
+#[cfg(unix)]
+#[path = "../cli/terminal.rs"]
+mod terminal;
