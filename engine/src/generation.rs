@@ -101,7 +101,8 @@ impl Decoding {
     /// ends.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the sequence or the runner is another, or the sequence has changed. Else if the device is lost or
+    /// [`Error::Setting`] if the sequence or the runner is another, or the sequence has changed; [`Error::ContextFull`] and
+    /// [`Error::CacheFull`] if the runner has no room for the prompt, or for the next token. Else if the device is lost or
     /// refuses a command, or all logits are NaN.
     pub async fn next(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<u32>> {
         if self.finish.is_some() || self.failed {
@@ -150,16 +151,26 @@ impl Decoding {
             if self.sampling.repetition_penalty != 1.0 {
                 sequence.set_seen(&self.prompt);
             }
+            // The runner may have room for shorter sequences than the engine's context.
+            let context = runner.slots.tables.context();
+            let Some(room) = (context + 1).checked_sub(self.prompt.len()).filter(|room| *room > 0) else {
+                return Err(Error::ContextFull { tokens: self.prompt.len(), context });
+            };
+            self.most_steps = self.most_steps.min(room);
             let prefilled = runner.prefill(sequence, &self.prompt).await?;
             self.timings.prefill_tokens = prefilled.computed;
             self.version = Some(sequence.version.clone());
-            let draw = self.next_draw();
-            runner.submit_first(sequence, &self.prompt, &prefilled, &draw)?;
+            runner.submit_first(sequence, &self.prompt, &prefilled, &self.next_draw())?;
+            self.submitted += 1;
         }
         // Keep the device busy: the next step needs nothing from the host.
         while sequence.in_flight() < IN_FLIGHT && self.submitted < self.most_steps {
-            let draw = self.next_draw();
-            runner.submit_next(sequence, &draw)?;
+            match runner.submit_next(sequence, &self.next_draw()) {
+                Ok(()) => self.submitted += 1,
+                // Tokens in flight come first.
+                Err(_) if sequence.in_flight() > 0 => break,
+                Err(error) => return Err(error),
+            }
         }
         let token = sequence.take_token().await?;
         self.taken += 1;
@@ -171,9 +182,8 @@ impl Decoding {
         Ok(Some(token))
     }
 
-    fn next_draw(&mut self) -> Draw {
-        self.submitted += 1;
-        Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.submitted - 1 }
+    fn next_draw(&self) -> Draw {
+        Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.submitted }
     }
 
     fn take_time(&mut self) {

@@ -76,7 +76,8 @@ pub(crate) fn prefill_chunk(
 pub struct MemoryEstimate {
     /// The weights, and the tables of rotary angles.
     pub weights: u64,
-    /// The buffers of each sequence, above all the keys and values of a full context.
+    /// The buffers of a session's sequence, above all the keys and values of a full context. A [`Scheduler`](crate::Scheduler) has a
+    /// cache of the size that it is given instead.
     pub sequence: u64,
     /// The activations, which all sequences of a runner share.
     pub activations: u64,

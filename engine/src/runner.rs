@@ -261,10 +261,11 @@ impl Runner {
     pub(crate) async fn run_segments(&mut self, chunk: &mut Chunk) -> Result<()> {
         let plan = self.plans.prefill(chunk.step.n_tokens as usize);
         let segments = self.pace.segments(chunk.next, chunk.all);
+        // First: where this future is dropped, the layers are submitted and must not run again.
+        chunk.next = segments.end;
         let started = Instant::now();
         self.engine.inner.gpu.run_segments(&mut self.ring, plan, segments.clone(), &chunk.step).await?;
         self.pace.learn(started.elapsed().as_secs_f64() * 1e3, &segments, chunk.all);
-        chunk.next = segments.end;
         if chunk.is_done() {
             self.pace.end_chunk(chunk.step.n_tokens as usize);
         }

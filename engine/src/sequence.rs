@@ -80,6 +80,12 @@ impl Sequence {
         self.pages.iter().filter(|page| Arc::strong_count(page) == 1).count()
     }
 
+    /// Pages that the sequence gives back or keeps for its own use when it is rewound to `len` tokens.
+    pub(crate) fn reusable_pages(&self, len: usize) -> usize {
+        let shared = self.pages[..len / PAGE].iter().filter(|page| Arc::strong_count(page) > 1).count();
+        self.own_pages() + shared
+    }
+
     /// Its number among the sequences of its runner.
     pub(crate) fn slot(&self) -> u32 {
         self.slot.number()
@@ -98,8 +104,10 @@ impl Sequence {
     /// Makes room in the cache for positions up to `end`, of which those from the sequence's length on can then be written to.
     ///
     /// # Errors
-    /// [`Error::CacheFull`] if the runner has no page left. What the sequence has stays right.
+    /// [`Error::ContextFull`] if a sequence of the runner has no such positions: shaders check no bounds. [`Error::CacheFull`] if the
+    /// runner has no page left. What the sequence has stays right.
     pub(crate) fn reserve(&mut self, end: usize) -> Result<()> {
+        self.check_fits(end)?;
         let first = self.computed / PAGE;
         let mut changed = self.pages.len();
         if let Some(page) = self.pages.get(first).filter(|page| Arc::strong_count(page) > 1) {
@@ -115,6 +123,11 @@ impl Sequence {
             self.slots.tables.write(&self.engine.inner.gpu, self.slot() as usize, changed, &numbers);
         }
         outcome
+    }
+
+    fn check_fits(&self, tokens: usize) -> Result<()> {
+        let context = self.slots.tables.context();
+        if tokens <= context { Ok(()) } else { Err(Error::ContextFull { tokens, context }) }
     }
 
     fn take_page(&self) -> Result<Arc<Lease>> {
@@ -140,9 +153,10 @@ impl Sequence {
     /// the same runner, and the rest is copied.
     ///
     /// # Errors
-    /// [`Error::CacheFull`].
+    /// [`Error::ContextFull`] and [`Error::CacheFull`], as for [`Sequence::reserve`].
     pub(crate) fn begin_as(&mut self, other: &Self, len: usize) -> Result<()> {
         let len = len.min(other.tokens().len());
+        self.check_fits(len)?;
         let numbers = |pages: &[Arc<Lease>]| pages.iter().map(|page| page.number()).collect::<Vec<_>>();
         if Arc::ptr_eq(&self.runner, &other.runner) {
             self.pages = other.pages[..len / PAGE].to_vec();

@@ -214,6 +214,35 @@ fn a_caller_may_give_up_waiting() {
     engine.gpu().check().unwrap();
 }
 
+/// A runner with room for shorter sequences than the engine's context: kernels check no bounds, so the host has to.
+#[test]
+fn a_runner_keeps_to_its_own_room() {
+    let engine = engine();
+    let room = Room { slots: 2, context: 100, pages: 3 };
+    block_on(async {
+        let mut runner = Runner::with_room(&engine, room).await.unwrap();
+        let mut sequence = runner.sequence().await.unwrap();
+        let full = |result: Result<Option<u32>, Error>| {
+            matches!(result, Err(Error::ContextFull { tokens: 101, context: 100 }))
+        };
+        let mut decoding = Decoding::new(&engine, &[2; 101], &tokens(1)).unwrap();
+        assert!(full(decoding.next(&mut runner, &mut sequence).await));
+        let mut decoding = Decoding::new(&engine, &[2; 98], &Sampling { max_tokens: None, ..tokens(0) }).unwrap();
+        let mut said = 0;
+        while decoding.next(&mut runner, &mut sequence).await.unwrap().is_some() {
+            said += 1;
+        }
+        assert_eq!((said, decoding.finish()), (3, Some(Finish::ContextFull)));
+        // One page is left for the other sequence.
+        let mut other = runner.sequence().await.unwrap();
+        let mut decoding = Decoding::new(&engine, &[2; 62], &tokens(9)).unwrap();
+        for _ in 0..3 {
+            assert!(decoding.next(&mut runner, &mut other).await.unwrap().is_some());
+        }
+        assert!(matches!(decoding.next(&mut runner, &mut other).await, Err(Error::CacheFull { tokens: 192 })));
+    });
+}
+
 /// Replies of several sequences take turns on one runner, in any order of steps. Each equals the reply of a sequence
 /// with its own runner: greedy, sampled, with a repetition penalty, and after prompts of several chunks.
 #[test]

@@ -83,7 +83,9 @@ pub struct CacheLayer {
 impl CacheLayer {
     /// Declares the cache of a layer.
     pub fn new(format: CacheFormat, kv_heads: usize, head_dim: usize, tables: &PageTables) -> Self {
-        let bytes = (tables.pages() * kv_heads * PAGE * head_dim * format.bytes()) as u64;
+        // A number of pages that no device has must not wrap.
+        let page = (kv_heads * PAGE * head_dim * format.bytes()) as u64;
+        let bytes = page.saturating_mul(tables.pages() as u64).min(u64::MAX - 16);
         let (keys, values) = (Buffer::new("keys", bytes), Buffer::new("values", bytes));
         Self { keys, values, format, tables: tables.clone() }
     }
@@ -98,7 +100,7 @@ impl CacheLayer {
             let reason = format!(
                 "a cache for {} tokens needs {bytes} bytes for the keys of a layer, but a binding holds {limit}; \
                  choose a shorter context or fewer tokens for all sequences together",
-                self.tables.pages() * PAGE
+                self.tables.pages().saturating_mul(PAGE)
             );
             return Err(Error::Adapter { adapter: gpu.info().name.clone(), reason });
         }

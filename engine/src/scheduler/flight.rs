@@ -47,10 +47,14 @@ impl Flight {
         Self { rows, result_bytes, logits_bytes, in_flight: None }
     }
 
-    /// Bytes that the host reads.
-    pub(super) fn bytes(&self) -> u64 {
-        let rows = self.rows.iter().filter(|row| row.reads_logits).count();
-        self.result_bytes + rows as u64 * self.logits_bytes
+    /// Bytes that the host reads of a step: all results, and the logits of the rows that say so.
+    pub(super) fn bytes_of(reads_logits: impl Iterator<Item = bool>, result_bytes: u64, logits_bytes: u64) -> u64 {
+        result_bytes + reads_logits.filter(|reads| *reads).count() as u64 * logits_bytes
+    }
+
+    fn bytes(&self) -> u64 {
+        let rows = self.rows.iter().map(|row| row.reads_logits);
+        Self::bytes_of(rows, self.result_bytes, self.logits_bytes)
     }
 
     /// Encodes the copies to the buffer that the host maps: all results, then the logits of the rows that need them.

@@ -58,7 +58,8 @@ impl Job {
         [&self.prompt[..], &self.reply].concat()
     }
 
-    /// The request, to be begun again after it gave its place back. It has the same reply, and draws the same tokens.
+    /// The request, to be begun again after it gave its place back. It keeps its reply, and goes on with the same
+    /// seed and number of the draw.
     pub(super) fn again(mut self) -> Self {
         self.submitted = self.reply.len();
         self

@@ -69,6 +69,10 @@ pub struct Scheduler {
     flights: VecDeque<Flight>,
     readbacks: Readbacks,
     scores: Option<Scores>,
+    /// Whether the last step computed a piece of a prompt.
+    was_piece: bool,
+    /// Whether a step failed. Its tokens are lost, so no reply can go on.
+    failed: bool,
     requests: u64,
     events: Vec<Event>,
 }
@@ -109,6 +113,8 @@ impl Scheduler {
             flights: VecDeque::new(),
             readbacks: Readbacks::default(),
             scores: None,
+            was_piece: false,
+            failed: false,
             requests: 0,
             events: Vec::new(),
         })
@@ -152,7 +158,7 @@ impl Scheduler {
 
     /// Whether there is no request.
     pub fn is_idle(&self) -> bool {
-        self.load().waiting + self.load().active == 0 && self.events.is_empty()
+        self.waiting.is_empty() && self.prompt.is_none() && self.active.is_empty() && self.events.is_empty()
     }
 
     /// What it is doing.
@@ -165,19 +171,40 @@ impl Scheduler {
         }
     }
 
-    /// Computes the next token of every reply and a piece of a prompt. Call it until the scheduler [is idle](Self::is_idle), and
-    /// let it finish: a step whose future is dropped is lost with its events.
+    /// Computes the next token of every reply or, in turn with that, a piece of a prompt. Call it until the scheduler
+    /// [is idle](Self::is_idle). A step whose future is dropped goes on in the next one.
     ///
     /// # Errors
-    /// If the device is lost or refuses a command. Errors of single requests are [events](Event::Failed).
+    /// If the device is lost or refuses a command; no reply can go on after that. Errors of single requests are
+    /// [events](Event::Failed).
     pub async fn step(&mut self) -> Result<Vec<Event>> {
-        self.admit().await?;
-        let depth = if self.active.iter().any(|active| active.job.bias.is_some()) { 1 } else { IN_FLIGHT };
-        // Keep the device busy: the next step needs nothing from the host.
-        while self.flights.len() < depth && self.submit_step().await? {}
-        self.compute_piece().await?;
-        self.take_step().await?;
+        if self.failed {
+            return Err(Error::Gpu {
+                reason: "an earlier step failed, so its tokens are missing; make a new scheduler".into(),
+            });
+        }
+        let outcome = self.advance().await;
+        self.failed = outcome.is_err();
+        outcome?;
         Ok(std::mem::take(&mut self.events))
+    }
+
+    async fn advance(&mut self) -> Result<()> {
+        self.admit().await?;
+        if self.prompt.is_some() && (self.active.is_empty() || !self.was_piece) {
+            // The piece's time, by which the next one is chosen, must be its own.
+            while !self.flights.is_empty() {
+                self.take_step().await?;
+            }
+            self.was_piece = true;
+            return self.compute_piece().await;
+        }
+        self.was_piece = false;
+        let is_alone = self.prompt.is_none() && self.active.iter().all(|active| active.job.bias.is_none());
+        // Keep the device busy: the next step needs nothing from the host, unless a piece or a bias comes between.
+        let depth = if is_alone { IN_FLIGHT } else { 1 };
+        while self.flights.len() < depth && self.submit_step().await? {}
+        self.take_step().await
     }
 
     /// Begins the next request if there is room for it.
@@ -187,7 +214,14 @@ impl Scheduler {
         // The logits of each of its tokens need each to be computed.
         let reusable = if job.prompt_logprobs.is_some() { 0 } else { tokens.len() - 1 };
         let mut source = likest(&self.active, &self.kept, &tokens[..reusable]);
-        let needed = |source: &Option<Likest>| tokens.len().div_ceil(PAGE) - source.map_or(0, |s| s.len / PAGE);
+        // With room to grow: one that gave its place back would give it back again at once.
+        let room = if job.reply.is_empty() { IN_FLIGHT } else { PAGE };
+        let pages = (tokens.len() + room).min(self.runner.slots.tables.context()).div_ceil(PAGE);
+        let needed = |source: &Option<Likest>| pages - source.map_or(0, |source| source.len / PAGE);
+        let kept_pages: usize = self.kept.iter().map(Sequence::own_pages).sum();
+        if !self.active.is_empty() && self.runner.free_pages() + kept_pages < needed(&source) {
+            return Ok(());
+        }
         let is_tight =
             |runner: &Runner, source: &Option<Likest>| runner.free_slots() == 0 || runner.free_pages() < needed(source);
         while is_tight(&self.runner, &source) {
@@ -203,7 +237,11 @@ impl Scheduler {
         }
         let sequence = match source {
             // It is the only one left: it goes on itself.
-            Some(Likest { kept: Some(i), len, .. }) if is_tight(&self.runner, &source) => {
+            Some(Likest { kept: Some(i), len, .. })
+                if is_tight(&self.runner, &source)
+                    && (self.active.is_empty()
+                        || self.runner.free_pages() + self.kept[i].reusable_pages(len) >= pages) =>
+            {
                 let Some(mut sequence) = self.kept.remove(i) else { return Ok(()) };
                 sequence.rewind(len);
                 sequence
@@ -220,7 +258,9 @@ impl Scheduler {
             None => self.runner.sequence().await?,
         };
         let Some(mut job) = self.waiting.pop_front() else { return Ok(()) };
-        job.cached = job.cached.max(sequence.tokens().len());
+        if job.reply.is_empty() {
+            job.cached = sequence.tokens().len();
+        }
         if job.sampling.repetition_penalty != 1.0 {
             sequence.set_seen(&tokens);
         }
@@ -328,6 +368,10 @@ impl Scheduler {
         }
         let mut rows: Vec<Row> = Vec::new();
         let mut draws = Vec::new();
+        let growing = self.active.iter().filter(|active| active.job.grows()).map(|active| active.job.reads_logits());
+        let bytes = Flight::bytes_of(growing, self.runner.slots.sink.results.bytes(), self.runner.logits_row_bytes());
+        // Nothing waits between here and the submit, so a step that is dropped has changed nothing or is in flight.
+        let readback = self.readbacks.of(&self.runner.engine.inner.gpu, bytes).await?;
         for Active { job, sequence } in self.active.iter_mut().filter(|active| active.job.grows()) {
             let position = sequence.advance()?;
             let draw = job.next_draw();
@@ -336,6 +380,7 @@ impl Scheduler {
             rows.push(Row { id: job.id, slot: sequence.slot(), draw: step.draw, reads_logits: job.reads_logits() });
         }
         if rows.is_empty() {
+            self.readbacks.give_back(Some(readback));
             return Ok(false);
         }
         // Of one sequence, its position and slot are in the step itself.
@@ -350,7 +395,6 @@ impl Scheduler {
         steps.extend(choices.iter().map(|(plan, step)| (&plan[..], *step)));
         let (gpu, sink) = (&self.runner.engine.inner.gpu, &self.runner.slots.sink);
         let mut flight = Flight::new(rows, self.runner.slots.sink.results.bytes(), self.runner.logits_row_bytes());
-        let readback = self.readbacks.of(gpu, flight.bytes()).await?;
         let (results, logits) = (sink.results.memory(), self.runner.logits.buffer().memory());
         let commands =
             gpu.encode_steps(&mut self.runner.ring, &steps, |encoder| flight.copy(encoder, &readback, results, logits));

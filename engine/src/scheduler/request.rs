@@ -4,15 +4,15 @@ use crate::error::Error;
 use crate::generation::{Finish, Timings};
 use crate::sampling::Sampling;
 
-/// Changes logits before a token is chosen from them: the first argument is the reply so far, the second the logits of the whole
-/// vocabulary, after soft-cap and repetition penalty. Minus infinity forbids a token.
+/// Changes logits before a token is chosen from them: the first argument is the reply so far, the second the logits of all tokens
+/// that the tokenizer knows, after soft-cap and repetition penalty. Minus infinity forbids a token.
 pub type Bias = Box<dyn FnMut(&[u32], &mut [f32]) + Send>;
 
 /// A request for a reply.
 pub struct Request {
     /// The whole sequence from `<bos>` on.
     pub prompt: Vec<u32>,
-    /// How tokens are chosen, and how many at most. With at most 0, only the prompt is computed.
+    /// How tokens are chosen, and how many at most. With at most 0, only the prompt is computed, except its last token.
     pub sampling: Sampling,
     /// The number of most likely tokens to list with each token of the reply and its log-probability; `None` for no
     /// log-probabilities.
@@ -61,7 +61,8 @@ pub enum Event {
         id: RequestId,
         /// Why it ended.
         finish: Finish,
-        /// How long it took. The time to the first token includes waiting.
+        /// How long it took. The time to the first token includes waiting. Tokens that were computed again, because the request gave
+        /// its place to an older one, count again.
         timings: Timings,
         /// Tokens of the prompt that were in the cache.
         cached: usize,

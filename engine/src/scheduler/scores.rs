@@ -2,7 +2,7 @@
 
 use super::Scheduler;
 use super::request::{Event, TokenLogprobs};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Plan, Readback, Recording, Step};
 use crate::model::{Activations, Body, Head, record_body, record_head};
 use crate::ops::Mode;
@@ -37,7 +37,17 @@ impl Scheduler {
     /// Computes a piece of the prompt under way, with the log-probabilities of its tokens.
     pub(super) async fn score_piece(&mut self) -> Result<()> {
         if self.scores.is_none() {
-            self.scores = Some(Scores::new(self).await?);
+            match Scores::new(self).await {
+                Ok(scores) => self.scores = Some(scores),
+                // The other requests need no such memory.
+                Err(error @ Error::OutOfMemory { .. }) => {
+                    if let Some(prompt) = self.prompt.take() {
+                        self.events.push(Event::Failed { id: prompt.job.id, error });
+                    }
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
         }
         let (Some(scores), Some(prompt)) = (&mut self.scores, &mut self.prompt) else { return Ok(()) };
         let inner = &self.runner.engine.inner;
