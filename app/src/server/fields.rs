@@ -25,10 +25,12 @@ impl Fields {
         }
     }
 
+    /// Those of an object that was parsed.
     pub(super) fn of(object: Map<String, Value>) -> Self {
         Self { object }
     }
 
+    /// The object that they are of.
     pub(super) fn into_object(self) -> Map<String, Value> {
         self.object
     }

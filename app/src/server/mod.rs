@@ -180,7 +180,7 @@ impl Server {
     }
 }
 
-/// How the engine's thread ended.
+/// Resolves when the engine's thread ends, with the error if it failed.
 type Ended = oneshot::Receiver<Result<(), Error>>;
 
 /// Starts the engine's thread, which ends once the queue is closed and empty, or abandoned.
