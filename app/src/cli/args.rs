@@ -1,5 +1,6 @@
 //! The command-line arguments and their help texts.
 
+mod batch;
 mod chats;
 mod serve;
 mod setup;
@@ -11,6 +12,7 @@ use lapidary_engine::{ActivationFormat, CacheFormat, ModelFiles, Sampling, Weigh
 
 use lapidary_app::guide;
 
+pub(crate) use batch::Batch;
 pub(crate) use chats::{Chats, ChatsCommand, ChatsExport, ChatsList, ChatsShow};
 pub(crate) use serve::Serve;
 pub(crate) use setup::{Completions, Desktop, DesktopCommand, Man};
@@ -44,6 +46,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Serve the model to other programs, with OpenAI's HTTP API
     Serve(Serve),
+    /// Answer all requests in a file, many at once
+    Batch(Batch),
     /// Show the tokens of a text
     Tokenize(Tokenize),
     /// Write the logits of every position to a file

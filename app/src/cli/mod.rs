@@ -1,6 +1,7 @@
 //! The command line.
 
 mod args;
+mod batch;
 mod bench;
 mod chat;
 mod chats;
@@ -61,6 +62,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Chat(chat)) => chat::chat(&chat),
         Some(Command::Run(run)) => run::run(&run),
         Some(Command::Serve(serve)) => serve::serve(&serve),
+        Some(Command::Batch(arguments)) => batch::batch(&arguments),
         Some(Command::Tokenize(tokenize)) => tokenize::tokenize(&tokenize),
         Some(Command::Logits(logits)) => logits::logits(&logits),
         Some(Command::Perplexity(perplexity)) => perplexity::perplexity(&perplexity),

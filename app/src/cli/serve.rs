@@ -52,7 +52,7 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
 }
 
 /// The name by which clients ask for a model: what the user called it, without folders and the ending of a file.
-fn model_id(named: Option<&Path>, files: &ModelFiles) -> String {
+pub(super) fn model_id(named: Option<&Path>, files: &ModelFiles) -> String {
     if guide::is_guide(files.path()) {
         return guide::NAME.to_owned();
     }

@@ -17,6 +17,12 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// A name that no other object has.
+pub(super) fn random_id(prefix: &str) -> String {
+    // A new hasher has random keys.
+    format!("{prefix}{:016x}", RandomState::new().build_hasher().finish())
+}
+
 /// What all parts of an answer have in common.
 pub(super) struct Answer {
     pub(super) kind: Kind,
@@ -39,8 +45,7 @@ impl Answer {
             choices: request.choices(),
             logprobs: request.logprobs.is_some(),
             prompt_tokens: request.prompts.iter().map(Vec::len).sum(),
-            // A new hasher has random keys.
-            id: format!("{prefix}-{:016x}", RandomState::new().build_hasher().finish()),
+            id: random_id(&format!("{prefix}-")),
             created: now(),
             offer,
         }

@@ -19,7 +19,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Api
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     // A client that asks first sends nothing after a refusal.
     if headers.contains_key(EXPECT) && length.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(too_large());
+        return Err(too_large("body"));
     }
     timeout(BODY_TIME, read_all(body)).await.unwrap_or_else(|_| {
         let message = format!("the body did not come within {} seconds", BODY_TIME.as_secs());
@@ -39,13 +39,14 @@ async fn read_all(mut body: Body) -> Result<Vec<u8>, ApiError> {
             // Many clients read the answer only after they have sent everything.
             bytes = Vec::new();
         } else {
-            return Err(too_large());
+            return Err(too_large("body"));
         }
     }
-    if size > MAX_BODY { Err(too_large()) } else { Ok(bytes) }
+    if size > MAX_BODY { Err(too_large("body")) } else { Ok(bytes) }
 }
 
-fn too_large() -> ApiError {
-    let message = format!("the body has more than {} MiB", MAX_BODY >> 20);
+/// The error for a body, or for the line of a batch that it is in, that is too large.
+pub(super) fn too_large(what: &str) -> ApiError {
+    let message = format!("the {what} has more than {} MiB", MAX_BODY >> 20);
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
 }

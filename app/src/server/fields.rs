@@ -25,6 +25,16 @@ impl Fields {
         }
     }
 
+    /// Those of an object that was parsed.
+    pub(super) fn of(object: Map<String, Value>) -> Self {
+        Self { object }
+    }
+
+    /// The object that they are of.
+    pub(super) fn into_object(self) -> Map<String, Value> {
+        self.object
+    }
+
     /// The names of the fields.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.object.keys().map(String::as_str)

@@ -4,6 +4,7 @@
 //! Connections are on an async runtime of one thread.
 
 mod answer;
+pub mod batch;
 mod bias;
 mod body;
 mod bounds;
@@ -33,7 +34,6 @@ use lapidary_engine::{Engine, Error, Sampling, Scheduler, SchedulerOptions};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use connections::Connections;
-use grammar::Grammars;
 use guard::Guard;
 use metrics::Metrics;
 use queue::Queue;
@@ -118,7 +118,6 @@ impl Server {
     /// [`ServeError::Listen`] if the address is not free or not of this machine, and [`ServeError::Engine`] if the model has no
     /// tokenizer or there is no memory for a session.
     pub fn bind(engine: &Engine, options: Options) -> Result<Self, ServeError> {
-        let tokenizer = engine.tokenizer()?.clone();
         let listen = |source| {
             let address = format!("{}:{}", options.host, options.port);
             ServeError::Listen { address, source }
@@ -127,20 +126,12 @@ impl Server {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let cache_tokens = options.cache_tokens.unwrap_or(engine.context());
+        let offer = Offer::new(engine, options.model, options.sampling, cache_tokens)?;
         let scheduler = SchedulerOptions { sequences: options.parallel, cache_tokens };
         let scheduler = pollster::block_on(Scheduler::new(engine, &scheduler))?;
         let loopback = address.ip().is_loopback();
         let mut hosts = options.allowed_hosts;
         hosts.push(options.host);
-        let offer = Offer {
-            engine: engine.clone(),
-            grammars: Grammars::new(tokenizer.clone(), engine.stop_ids()),
-            tokenizer,
-            id: options.model,
-            sampling: options.sampling,
-            context: engine.context().min(cache_tokens),
-            loaded: answer::now(),
-        };
         let app = App {
             offer: Arc::new(offer),
             queue: Arc::new(Queue::new(options.queue)),
@@ -178,12 +169,8 @@ impl Server {
         let Self { listener, engine, scheduler, parallel, app, stop, .. } = self;
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_io().enable_time().max_blocking_threads(READERS).build()?;
-        let (ended, engine_ended) = oneshot::channel();
-        let (queue, metrics) = (app.queue.clone(), app.metrics.clone());
-        let engine_thread = thread::Builder::new().name("lapidary-engine".into()).spawn(move || {
-            // The receiver is gone only if the runtime failed.
-            let _ = ended.send(Worker::new(engine, scheduler, parallel, &queue, &metrics).run());
-        })?;
+        let (engine_thread, engine_ended) =
+            start_engine(engine, scheduler, parallel, app.queue.clone(), app.metrics.clone())?;
         let queue = app.queue.clone();
         let result = runtime.block_on(accept_until_done(listener, app, stop, engine_ended));
         // Whatever happened, the thread ends, because the device must not be dropped while the program exits.
@@ -193,12 +180,36 @@ impl Server {
     }
 }
 
+/// Resolves when the engine's thread ends, with the error if it failed.
+type Ended = oneshot::Receiver<Result<(), Error>>;
+
+/// Starts the engine's thread, which ends once the queue is closed and empty, or abandoned.
+fn start_engine(
+    engine: Engine,
+    scheduler: Scheduler,
+    parallel: usize,
+    queue: Arc<Queue>,
+    metrics: Arc<Metrics>,
+) -> io::Result<(thread::JoinHandle<()>, Ended)> {
+    let (ended, engine_ended) = oneshot::channel();
+    let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(move || {
+        // The receiver is gone only if the runtime failed.
+        let _ = ended.send(Worker::new(engine, scheduler, parallel, &queue, &metrics).run());
+    })?;
+    Ok((thread, engine_ended))
+}
+
+/// What became of the engine's thread.
+fn end_of(ended: Result<Result<(), Error>, oneshot::error::RecvError>) -> Result<(), Error> {
+    ended.unwrap_or_else(|_| Err(Error::Gpu { reason: "the engine's thread panicked, which is a bug".into() }))
+}
+
 /// Accepts connections until the engine's thread ends, which it does after its last reply once the server is stopped.
 async fn accept_until_done(
     listener: TcpListener,
     app: Arc<App>,
     stop: Stop,
-    engine_ended: oneshot::Receiver<Result<(), Error>>,
+    engine_ended: Ended,
 ) -> Result<(), ServeError> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let queue = app.queue.clone();
@@ -219,9 +230,7 @@ async fn accept_until_done(
     let result = tokio::select! {
         () = connections.accept(&listener) => Ok(()),
         () = stopped => return Ok(()),
-        ended = engine_ended => {
-            ended.unwrap_or_else(|_| Err(Error::Gpu { reason: "the engine's thread panicked, which is a bug".into() }))
-        }
+        ended = engine_ended => end_of(ended),
     };
     drop(listener);
     connections.end().await;

@@ -8,6 +8,7 @@ use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{Engine, Error, Sampling};
 use serde_json::Value;
 
+use super::answer::now;
 use super::bias::Biases;
 use super::bounds::{MAX_CHOICES, MAX_LOGPROBS, MAX_N, MAX_SCORES, MAX_STOP_BYTES, MAX_STOPS};
 use super::error::ApiError;
@@ -74,6 +75,28 @@ impl Request {
 }
 
 impl Offer {
+    /// A model under a name, whose prompts and replies have at most this many tokens together.
+    ///
+    /// # Errors
+    /// If the model has no tokenizer.
+    pub(super) fn new(
+        engine: &Engine,
+        id: String,
+        sampling: Sampling,
+        cache_tokens: usize,
+    ) -> lapidary_engine::Result<Self> {
+        let tokenizer = engine.tokenizer()?.clone();
+        Ok(Self {
+            engine: engine.clone(),
+            grammars: Grammars::new(tokenizer.clone(), engine.stop_ids()),
+            tokenizer,
+            id,
+            sampling,
+            context: engine.context().min(cache_tokens),
+            loaded: now(),
+        })
+    }
+
     /// Checks that a request asks for this model, or for none.
     pub(super) fn check_model(&self, fields: &Fields) -> Result<(), ApiError> {
         match fields.string("model")? {
@@ -87,13 +110,17 @@ impl Offer {
 
     /// Reads a request for replies.
     pub(super) fn read(&self, kind: Kind, body: &[u8]) -> Result<Request, ApiError> {
-        let fields = Fields::parse(body)?;
-        self.check_model(&fields)?;
-        refuse_unsupported(kind, &fields)?;
+        self.read_fields(kind, &Fields::parse(body)?)
+    }
+
+    /// Reads the fields of a request for replies.
+    pub(super) fn read_fields(&self, kind: Kind, fields: &Fields) -> Result<Request, ApiError> {
+        self.check_model(fields)?;
+        refuse_unsupported(kind, fields)?;
         let echo = kind == Kind::Completion && fields.boolean("echo")?;
         let prompts = match kind {
-            Kind::Chat => vec![self.chat_prompt(&fields)?],
-            Kind::Completion => self.completion_prompts(&fields)?,
+            Kind::Chat => vec![self.chat_prompt(fields)?],
+            Kind::Completion => self.completion_prompts(fields)?,
         };
         let n = fields.integer("n", 1..=MAX_N)?.unwrap_or(1) as usize;
         if prompts.len() * n > MAX_CHOICES {
@@ -103,7 +130,7 @@ impl Offer {
             );
             return Err(ApiError::field("n", message));
         }
-        let logprobs = logprobs(kind, &fields)?;
+        let logprobs = logprobs(kind, fields)?;
         if logprobs.is_some_and(|count| (1 + count) * prompts.len() * n > MAX_SCORES) {
             let message =
                 format!("a request gets at most {MAX_SCORES} log-probabilities per position of all its replies");
@@ -112,15 +139,15 @@ impl Offer {
         let request = Request {
             kind,
             n,
-            sampling: self.sampling_of(kind, &fields, echo)?,
-            biases: Biases::read(&fields, self.engine.config().vocab_size)?,
-            grammar: self.grammars.read(&fields)?,
-            stops: stop_strings(&fields)?,
+            sampling: self.sampling_of(kind, fields, echo)?,
+            biases: Biases::read(fields, self.engine.config().vocab_size)?,
+            grammar: self.grammars.read(fields)?,
+            stops: stop_strings(fields)?,
             logprobs,
             echo: if echo { self.texts(&prompts)? } else { Vec::new() },
             prompts,
             stream: fields.boolean("stream")?,
-            include_usage: include_usage(&fields)?,
+            include_usage: include_usage(fields)?,
         };
         if request.grammar.is_some() && !request.sampling.stop_at_end {
             return Err(ApiError::unsupported("ignore_eos", "a reply of a given format ends where the format does"));
@@ -140,6 +167,7 @@ impl Offer {
         let least = u64::from(!echo);
         let limit = fields.integer("max_tokens", least..=u64::from(u32::MAX))?;
         let limit = fields.integer("max_completion_tokens", least..=u64::from(u32::MAX))?.or(limit);
+        let limit = limit.or(default.max_tokens.map(|limit| limit as u64));
         let limit = limit.or((kind == Kind::Completion).then_some(COMPLETION_TOKENS));
         let top_k = fields.integer("top_k", 0..=u64::from(u32::MAX))?.map(|top_k| top_k as u32);
         let sampling = Sampling {
@@ -150,7 +178,7 @@ impl Offer {
             repetition_penalty: fields
                 .number("repetition_penalty", 0.01..=100.0)?
                 .unwrap_or(default.repetition_penalty),
-            seed: fields.seed()?,
+            seed: fields.seed()?.or(default.seed),
             max_tokens: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
             stop_at_end: !fields.boolean("ignore_eos")?,
         };

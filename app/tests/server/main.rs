@@ -1,6 +1,8 @@
 //! `lapidary serve` from outside, with the guide as its model.
 
 mod access;
+#[cfg(unix)]
+mod batch;
 mod client;
 mod errors;
 mod formats;

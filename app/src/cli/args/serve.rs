@@ -43,7 +43,7 @@ fn origin(text: &str) -> Result<String, String> {
     }
 }
 
-fn parallel(text: &str) -> Result<usize, String> {
+pub(super) fn parallel(text: &str) -> Result<usize, String> {
     let range = 1..=MAX_SEQUENCES;
     text.parse()
         .ok()

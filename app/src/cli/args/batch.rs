@@ -1,0 +1,38 @@
+//! The arguments of `lapidary batch`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::serve::parallel;
+use super::{Model, SamplingFlags};
+
+/// Answer all requests in a file, many at once
+///
+/// The output gets a line per request, in the order in which they finish, in the form of OpenAI's batch results, with the number
+/// of the input's line. If the batch is stopped, even by a crash, the same command goes on with the requests that have no result.
+/// To begin anew, delete the output. The exit code is 0 if every request succeeded.
+#[derive(Args)]
+pub(crate) struct Batch {
+    /// The requests: lines of OpenAI's batch files, or bodies of requests, each a JSON object; in a file that does not begin with
+    /// {, each line is a question; - for standard input
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: PathBuf,
+    /// The file for the results
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) model: Model,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingFlags,
+    /// The most replies that are generated at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = parallel)]
+    pub(crate) parallel: usize,
+    /// The most tokens of all replies at once, with their prompts [default: the context length]
+    #[arg(long, value_name = "N")]
+    pub(crate) cache_tokens: Option<usize>,
+    /// Also write the log-probability of each token and of the K most probable ones, up to 20, where a request does not say
+    /// whether it wants them
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(..=20))]
+    pub(crate) top_logprobs: Option<u64>,
+}
