@@ -71,11 +71,12 @@ impl State {
         self.settings.servers.iter().filter_map(parsed).collect()
     }
 
-    /// Forgets a model of a server, and with the last one of a server its key.
+    /// Forgets a model of a server, and with the last one of its scheme, host and port the key.
     pub fn forget_server(&mut self, server: &ServerModel) {
         let address = server.address.as_str();
         self.settings.servers.retain(|saved| saved.address != address || saved.model != server.model);
-        if !self.settings.servers.iter().any(|saved| saved.address == address) {
+        let origin = server.address.origin();
+        if !self.used_servers().iter().any(|used| used.address.origin() == origin) {
             self.worker.send(Command::ForgetServer(server.address.clone()));
         }
     }
