@@ -111,9 +111,10 @@ async fn replies(State(app): State<Arc<App>>, kind: Kind, request: Request) -> A
     let answer = Answer::new(app.offer.clone(), &request);
     let stream_it = request.stream;
     let (events, receiver) = mpsc::channel(MAX_UNSENT);
-    app.queue.submit(Job { request, events, next: 0 })?;
+    let lost = Arc::default();
+    app.queue.submit(Job { request, events, next: 0, lost: Arc::clone(&lost) })?;
     if stream_it {
-        return Ok(stream(answer, receiver));
+        return Ok(stream(answer, receiver, lost));
     }
     Ok(to_json(&collect(&answer, receiver).await?))
 }
@@ -133,8 +134,8 @@ async fn read_body<T: Send + 'static>(
         drop(permit);
         result
     });
-    // The task panicked, which is a bug.
-    task.await.map_err(|_| ApiError::no_engine())?
+    // The task panicked.
+    task.await.map_err(|_| ApiError::unreadable())?
 }
 
 fn model_object(offer: &Offer) -> Value {
