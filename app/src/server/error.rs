@@ -53,10 +53,10 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "slow_client", message)
     }
 
-    /// A body could not be read into tokens, which is a bug.
-    pub(super) fn unreadable() -> Self {
-        let message = "the server failed to read this request, which is a bug; its output says where";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "reading_failed", message)
+    /// The work for a request panicked.
+    pub(super) fn bug() -> Self {
+        let message = "the server failed at this request, which is a bug; its output says where";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", message)
     }
 
     /// Tells the client when to try again.
