@@ -81,6 +81,15 @@ impl State {
         }
     }
 
+    /// Forgets the keys of servers of which no model is in the list, because nobody could forget them later.
+    pub(super) fn forget_keys(&mut self, dropped: &[SavedServer]) {
+        for address in dropped.iter().filter_map(|saved| Address::parse(&saved.address).ok()) {
+            if !self.used_servers().iter().any(|used| used.address.origin() == address.origin()) {
+                self.worker.send(Command::ForgetServer(address));
+            }
+        }
+    }
+
     /// The server's model that is loaded or was requested last.
     pub fn requested_server(&self) -> Option<&ServerModel> {
         self.slot.load.server.as_ref()
