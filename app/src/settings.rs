@@ -181,12 +181,12 @@ impl Settings {
         }
     }
 
-    /// Adds a model of a server to the recently used ones.
-    pub fn remember_server(&mut self, server: &ServerModel) {
+    /// Adds a model of a server to the recently used ones. Returns those that no longer have a place.
+    pub fn remember_server(&mut self, server: &ServerModel) -> Vec<SavedServer> {
         let saved = SavedServer { address: server.address.to_string(), model: server.model.clone() };
         self.servers.retain(|known| *known != saved);
         self.servers.insert(0, saved);
-        self.servers.truncate(MAX_SERVERS);
+        self.servers.split_off(MAX_SERVERS.min(self.servers.len()))
     }
 
     /// The weight format, if one is chosen.
@@ -226,10 +226,13 @@ mod tests {
     #[test]
     fn recent_servers_are_listed_once_each_and_survive_a_restart() {
         let mut settings = Settings::default();
+        let mut dropped = Vec::new();
         for number in (0..20).chain([15]) {
             let address = Address::parse(&format!("localhost:{}", 8000 + number)).unwrap();
-            settings.remember_server(&ServerModel { address, model: "m".into() });
+            dropped.extend(settings.remember_server(&ServerModel { address, model: "m".into() }));
         }
+        let first = (0..12).map(|number| format!("http://localhost:{}/v1", 8000 + number));
+        assert!(dropped.iter().map(|saved| saved.address.clone()).eq(first), "{dropped:?}");
         assert_eq!(settings.servers.len(), MAX_SERVERS);
         let addresses: Vec<&str> = settings.servers.iter().map(|saved| saved.address.as_str()).take(2).collect();
         assert_eq!(addresses, ["http://localhost:8015/v1", "http://localhost:8019/v1"]);

@@ -8,7 +8,7 @@ mod setup;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use lapidary_engine::{ActivationFormat, CacheFormat, ModelFiles, Sampling, WeightFormat};
+use lapidary_engine::{ActivationFormat, CacheFormat, MAX_SEQUENCES, ModelFiles, Sampling, WeightFormat};
 
 use lapidary_app::guide;
 
@@ -312,7 +312,7 @@ pub(crate) struct Bench {
     #[arg(short = 'n', value_name = "N", default_value_t = 128)]
     pub(crate) generate: usize,
     /// Measure several replies together instead, for each of these numbers of them
-    #[arg(long, value_name = "N,…", value_delimiter = ',', conflicts_with_all = ["depth", "sweep", "profile"])]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = streams, conflicts_with_all = ["depth", "sweep", "profile"])]
     pub(crate) streams: Vec<usize>,
     /// Also list the milliseconds per kernel of one token
     #[arg(long)]
@@ -365,6 +365,12 @@ impl std::str::FromStr for TokenList {
         let id = |item: &str| item.trim().parse().map_err(|_| format!("{:?} is not a token id", item.trim()));
         text.split(',').map(id).collect::<Result<_, _>>().map(Self)
     }
+}
+
+/// Reads how many replies to measure together.
+fn streams(text: &str) -> Result<usize, String> {
+    let usable = text.parse().ok().filter(|count| (1..=MAX_SEQUENCES).contains(count));
+    usable.ok_or_else(|| format!("it must be a number from 1 to {MAX_SEQUENCES}"))
 }
 
 #[cfg(test)]

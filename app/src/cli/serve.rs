@@ -1,5 +1,6 @@
 //! `lapidary serve`: the model for other programs.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -16,10 +17,7 @@ use super::load::{engine, open, require_tokenizer};
 const KEY_VARIABLE: &str = "LAPIDARY_API_KEY";
 
 pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
-    let api_key = arguments.api_key.clone().or_else(|| std::env::var(KEY_VARIABLE).ok());
-    if api_key.as_ref().is_some_and(|key| key.is_empty() || key.chars().any(char::is_control)) {
-        return Err(Failure::Usage(format!("the key of --api-key or {KEY_VARIABLE} must be a text in one line")));
-    }
+    let api_key = api_key(arguments.api_key.clone(), std::env::var_os(KEY_VARIABLE))?;
     let named = arguments.model.model.as_deref();
     let files = open(named)?;
     require_tokenizer(&files)?;
@@ -51,6 +49,21 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
     Ok(server.run()?)
 }
 
+/// The key that clients must have. A key that clients cannot send is refused: a server must not start without the one that it was
+/// given.
+fn api_key(given: Option<String>, variable: Option<OsString>) -> Result<Option<String>, Failure> {
+    let wrong = || {
+        let message = "must be a text in one line, without white space around it";
+        Failure::Usage(format!("the key of --api-key or {KEY_VARIABLE} {message}"))
+    };
+    let variable = || variable.map(OsString::into_string).transpose().map_err(|_| wrong());
+    let key = given.map_or_else(variable, |key| Ok(Some(key)))?;
+    match key {
+        Some(key) if key.is_empty() || key.trim() != key || key.chars().any(char::is_control) => Err(wrong()),
+        key => Ok(key),
+    }
+}
+
 /// The name by which clients ask for a model: what the user called it, without folders and the ending of a file.
 pub(super) fn model_id(named: Option<&Path>, files: &ModelFiles) -> String {
     if guide::is_guide(files.path()) {
@@ -71,6 +84,28 @@ impl From<ServeError> for Failure {
         match error {
             ServeError::Engine(error) => error.into(),
             error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_no_client_can_send_is_refused() {
+        let key = |given: Option<&str>, variable: Option<OsString>| api_key(given.map(str::to_owned), variable);
+        assert!(matches!(key(None, None), Ok(None)));
+        assert!(matches!(key(None, Some("a key".into())), Ok(Some(key)) if key == "a key"));
+        assert!(matches!(key(Some("given"), Some("other".into())), Ok(Some(key)) if key == "given"));
+        for wrong in ["", " ", "key\n", " key", "a\nb"] {
+            assert!(matches!(key(Some(wrong), None), Err(Failure::Usage(_))), "{wrong:?}");
+            assert!(matches!(key(None, Some(wrong.into())), Err(Failure::Usage(_))), "{wrong:?}");
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStringExt;
+            assert!(matches!(key(None, Some(OsString::from_vec(vec![b'k', 0xff]))), Err(Failure::Usage(_))));
         }
     }
 }

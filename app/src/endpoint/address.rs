@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::error::{EndpointError, Result};
+use crate::hub::is_this_machine;
 
 /// What stands between a model's name and its server in the name of a reply's author.
 const AT: &str = " at ";
@@ -64,7 +65,7 @@ impl Address {
     }
 
     /// Scheme, host and port, for which a key is kept.
-    pub(super) fn origin(&self) -> String {
+    pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
     }
 
@@ -123,15 +124,6 @@ pub fn is_of_server(author: &str) -> bool {
     author.rsplit_once(AT).is_some_and(|(_, host)| !host.is_empty() && !host.contains(' '))
 }
 
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 /// What was typed, for a message: without a user name and a password before the host, and without what follows the path.
 fn without_secrets(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
@@ -158,6 +150,8 @@ mod tests {
             ("https://api.example.com/v1/chat/completions", "https://api.example.com/v1"),
             ("https://example.com/openai/v1/models/", "https://example.com/openai/v1"),
             ("http://[::1]:9", "http://[::1]:9/v1"),
+            ("[::1]:8080", "http://[::1]:8080/v1"),
+            ("models.localhost:8080", "https://models.localhost:8080/v1"),
         ] {
             let parsed = Address::parse(typed).unwrap();
             assert_eq!(parsed.as_str(), address, "{typed:?}");
@@ -179,6 +173,7 @@ mod tests {
     fn open_connections_are_told_apart() {
         let open = |text| Address::parse(text).unwrap().is_open();
         assert!(open("http://192.168.1.5:8000"));
+        assert!(open("http://models.localhost:8000"), "names below localhost can lead to other machines");
         assert!(!open("https://192.168.1.5:8000") && !open("http://localhost:1") && !open("http://[::1]:1"));
         assert!(Address::parse("http://host.example").unwrap().warning().contains("without encryption"));
     }

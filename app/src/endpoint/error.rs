@@ -28,7 +28,7 @@ pub enum EndpointError {
     },
     /// The file of keys cannot be read or written.
     #[error(
-        "the file of keys {} cannot be used: {source}; delete it to type the keys again, or put the key into LAPIDARY_ENDPOINT_KEY",
+        "the file of keys {} cannot be used: {source}; delete it, and type the keys again",
         path.display()
     )]
     KeyFile {
@@ -81,7 +81,7 @@ pub enum EndpointError {
         host: String,
         /// Where the key that was sent comes from; `None` if none was sent.
         key: Option<String>,
-        /// Whether `OPENAI_API_KEY` is set but is not sent over an open connection.
+        /// Whether `OPENAI_API_KEY` is set but is not sent to this server.
         unsent: bool,
     },
     /// The server does not give access to what was asked for.
@@ -218,8 +218,8 @@ fn unauthorized(host: &str, key: Option<&str>, unsent: bool) -> String {
             format!("{host} does not accept the key from {key}; check the key and that it is for this server")
         }
         (None, true) => format!(
-            "{host} wants a key, and OPENAI_API_KEY is not sent without encryption; use an https address, or put a key for this \
-             server into LAPIDARY_ENDPOINT_KEY"
+            "{host} wants a key, and OPENAI_API_KEY is sent to https://api.openai.com alone; put a key for this server into \
+             LAPIDARY_ENDPOINT_KEY, or type it where you connect"
         ),
         (None, false) => format!("{host} wants a key; put it into LAPIDARY_ENDPOINT_KEY, or type it where you connect"),
     }

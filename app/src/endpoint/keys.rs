@@ -9,10 +9,12 @@ use super::address::Address;
 use super::error::{EndpointError, Result};
 use crate::hub::{Token, write_private};
 
-/// The variable with the key for the server that the user names. It wins over a saved key.
+/// The variable with the key for the servers that the user names. A key that is saved for a server wins over it.
 pub const KEY_VARIABLE: &str = "LAPIDARY_ENDPOINT_KEY";
-/// The variable that other programs read. It was not set for Lapidary, so it goes over no open connection.
+/// The variable that other programs read. It was not set for Lapidary, so it goes to [`SHARED_ORIGIN`] alone.
 const SHARED_VARIABLE: &str = "OPENAI_API_KEY";
+/// The only server that gets the key of [`SHARED_VARIABLE`].
+const SHARED_ORIGIN: &str = "https://api.openai.com";
 /// The file in Lapidary's data folder: a JSON object of keys by origin.
 const FILE: &str = "endpoint-keys.json";
 /// The size of the largest file of keys, in bytes.
@@ -38,34 +40,34 @@ impl Keys {
         Self { folder, own: set(KEY_VARIABLE), shared: set(SHARED_VARIABLE) }
     }
 
-    /// Whether [`KEY_VARIABLE`] is set, so that no other key is used.
+    /// Whether [`KEY_VARIABLE`] is set, so that servers without a saved key get that one.
     pub fn is_set_by_variable(&self) -> bool {
         self.own.is_some()
     }
 
-    /// The key for a server: that of `LAPIDARY_ENDPOINT_KEY`, else the one saved for it, else that of `OPENAI_API_KEY`, which only
-    /// goes over encrypted connections and to this machine.
+    /// The key for a server: the one saved for it, else that of `LAPIDARY_ENDPOINT_KEY`, else, for `https://api.openai.com` alone,
+    /// that of `OPENAI_API_KEY`.
     ///
     /// # Errors
     /// [`EndpointError::Key`] and [`EndpointError::KeyFile`].
     pub fn find(&self, address: &Address) -> Result<Option<Token>> {
-        if let Some(key) = &self.own {
-            return token(key, KEY_VARIABLE).map(Some);
-        }
         if let Some(folder) = &self.folder
             && let Some(key) = read(folder)?.get(&address.origin())
         {
             return token(key, &format!("the settings for {}", address.host())).map(Some);
         }
+        if let Some(key) = &self.own {
+            return token(key, KEY_VARIABLE).map(Some);
+        }
         match &self.shared {
-            Some(key) if !address.is_open() => token(key, SHARED_VARIABLE).map(Some),
+            Some(key) if address.origin() == SHARED_ORIGIN => token(key, SHARED_VARIABLE).map(Some),
             _ => Ok(None),
         }
     }
 
-    /// Whether there is a key that is not sent to this server because the connection is open.
+    /// Whether the key of `OPENAI_API_KEY` is there and not sent to this server.
     pub(super) fn withholds(&self, address: &Address) -> bool {
-        self.shared.is_some() && address.is_open()
+        self.shared.is_some() && address.origin() != SHARED_ORIGIN
     }
 
     /// Checks a key that was typed.
@@ -123,7 +125,10 @@ fn read(folder: &Path) -> Result<BTreeMap<String, String>> {
     let path = folder.join(FILE);
     let mut text = String::new();
     match File::open(&path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text)) {
-        Ok(_) => serde_json::from_str(&text).map_err(|error| failed(&path, error.into())),
+        Ok(_) => serde_json::from_str(&text).map_err(|_| {
+            // The parser's own words can hold a key.
+            failed(&path, io::Error::new(io::ErrorKind::InvalidData, "it is no JSON object of keys"))
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(failed(&path, error)),
     }
@@ -139,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_for_one_server_and_variables_are_asked_first_and_last() {
+    fn a_saved_key_is_for_one_server_and_wins_over_variables() {
         let folder = tempfile::tempdir().unwrap();
         let here = || Some(folder.path().to_owned());
         let keys = Keys::new(here(), |_| None);
@@ -151,12 +156,21 @@ mod tests {
             assert_eq!(secret(&keys, other), None, "{other}");
         }
         let both = Keys::new(here(), |name| Some(name.to_lowercase()));
-        assert_eq!(secret(&both, "https://a.example").as_deref(), Some("lapidary_endpoint_key"));
+        assert_eq!(secret(&both, "https://a.example").as_deref(), Some("saved"));
+        assert_eq!(secret(&both, "https://b.example").as_deref(), Some("lapidary_endpoint_key"));
+        assert_eq!(secret(&both, "https://api.openai.com").as_deref(), Some("lapidary_endpoint_key"));
         let shared = Keys::new(here(), |name| (name == SHARED_VARIABLE).then(|| "shared".into()));
         assert_eq!(secret(&shared, "https://a.example").as_deref(), Some("saved"));
-        assert_eq!(secret(&shared, "https://b.example").as_deref(), Some("shared"));
-        assert_eq!(secret(&shared, "localhost:8080").as_deref(), Some("shared"));
-        assert_eq!(secret(&shared, "http://b.example"), None, "anybody on the way could read it");
+        assert_eq!(secret(&shared, "https://api.openai.com/v1").as_deref(), Some("shared"));
+        for other in [
+            "https://b.example",
+            "localhost:8080",
+            "http://api.openai.com",
+            "https://api.openai.com:444",
+            "https://api.openai.com.b.example",
+        ] {
+            assert_eq!(secret(&shared, other), None, "{other}");
+        }
         keys.forget(&server).unwrap();
         keys.forget(&server).unwrap();
         assert_eq!(secret(&keys, "https://a.example"), None);
@@ -169,9 +183,12 @@ mod tests {
         let keys = Keys::new(None, |_| Some("two words".into()));
         let message = keys.find(&server).unwrap_err().to_string();
         assert!(message.contains(KEY_VARIABLE) && !message.contains("words"), "{message}");
-        std::fs::write(folder.path().join(FILE), "{").unwrap();
         let keys = Keys::new(Some(folder.path().to_owned()), |_| None);
-        assert!(keys.find(&server).unwrap_err().to_string().contains(FILE));
+        for text in ["{", "\"sk-secret\"", "[\"sk-secret\"]"] {
+            std::fs::write(folder.path().join(FILE), text).unwrap();
+            let message = keys.find(&server).unwrap_err().to_string();
+            assert!(message.contains(FILE) && !message.contains("secret"), "{message}");
+        }
         assert!(Keys::new(None, |_| Some(" ".into())).find(&server).unwrap().is_none());
     }
 

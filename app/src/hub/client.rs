@@ -290,8 +290,8 @@ fn host(url: &Url) -> String {
     }
 }
 
-/// Whether an address is of this machine, which is tested without encryption.
-fn is_this_machine(url: &Url) -> bool {
+/// Whether an address is of this machine, which needs no encryption.
+pub(crate) fn is_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

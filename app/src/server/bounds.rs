@@ -30,6 +30,8 @@ pub(super) const MAX_N: u64 = 16;
 pub(super) const MAX_LOGPROBS: u64 = 20;
 /// The most log-probabilities per position of all replies to a request.
 pub(super) const MAX_SCORES: usize = 256;
+/// The most log-probabilities of all positions of all replies to a request, prompts that are repeated included.
+pub(super) const MAX_TOTAL_SCORES: usize = 500_000;
 /// The most stop strings.
 pub(super) const MAX_STOPS: usize = 16;
 /// The most bytes of a stop string.

@@ -1,7 +1,7 @@
 //! Errors in the shape of OpenAI's API.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use lapidary_engine::Error;
 use serde_json::{Value, json};
@@ -47,6 +47,18 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "engine_failed", message)
     }
 
+    /// Pieces of the reply were dropped because the client did not read those before.
+    pub(super) fn slow_client() -> Self {
+        let message = "the client read too slowly, so the reply was given up; read it as it comes";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "slow_client", message)
+    }
+
+    /// The work for a request panicked.
+    pub(super) fn bug() -> Self {
+        let message = "the server failed at this request, which is a bug; its output says where";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", message)
+    }
+
     /// Tells the client when to try again.
     pub(super) fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
@@ -78,6 +90,9 @@ impl ApiError {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -64,7 +64,7 @@ impl Metrics {
             "Replies that are complete, and the tokens below are theirs.",
             count(counters.replies),
         );
-        let help = "Replies that ended because the client was gone.";
+        let help = "Replies that ended because the client was gone or read too slowly.";
         add("lapidary_replies_cancelled_total", "counter", help, count(counters.cancelled));
         add("lapidary_prompt_tokens_total", "counter", "Tokens of prompts.", count(counters.prompt_tokens));
         add("lapidary_reply_tokens_total", "counter", "Tokens of replies.", count(counters.reply_tokens));

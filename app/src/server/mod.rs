@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::{io, thread};
 
 use lapidary_engine::{Engine, Error, Sampling, Scheduler, SchedulerOptions};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use connections::Connections;
 use guard::Guard;
@@ -100,14 +100,14 @@ pub struct Server {
     stop: Stop,
 }
 
-/// Stops a server from any thread.
+/// Stops a server from any thread. Its permits count the calls that the server has not seen yet.
 #[derive(Clone)]
-pub struct Stop(Arc<Notify>);
+pub struct Stop(Arc<Semaphore>);
 
 impl Stop {
     /// Lets the server answer the requests that it has, refuse new ones, and end. The second time, it ends at once.
     pub fn stop(&self) {
-        self.0.notify_one();
+        self.0.add_permits(1);
     }
 }
 
@@ -119,7 +119,8 @@ impl Server {
     /// tokenizer or there is no memory for a session.
     pub fn bind(engine: &Engine, options: Options) -> Result<Self, ServeError> {
         let listen = |source| {
-            let address = format!("{}:{}", options.host, options.port);
+            let host = if options.host.contains(':') { format!("[{}]", options.host) } else { options.host.clone() };
+            let address = format!("{host}:{}", options.port);
             ServeError::Listen { address, source }
         };
         let listener = TcpListener::bind((options.host.as_str(), options.port)).map_err(listen)?;
@@ -146,7 +147,7 @@ impl Server {
             scheduler,
             parallel: options.parallel,
             app: Arc::new(app),
-            stop: Stop(Arc::new(Notify::new())),
+            stop: Stop(Arc::new(Semaphore::new(0))),
         })
     }
 
@@ -218,7 +219,7 @@ async fn accept_until_done(
         let mut terminations = Terminations::new();
         let mut next = async || {
             tokio::select! {
-                () = stop.0.notified() => {}
+                permit = stop.0.acquire() => permit.into_iter().for_each(SemaphorePermit::forget),
                 () = terminations.next() => {}
             }
         };

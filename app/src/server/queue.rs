@@ -1,6 +1,7 @@
 //! Requests that wait for the engine.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::Sender;
@@ -16,6 +17,15 @@ pub(super) struct Job {
     pub(super) events: Sender<Event>,
     /// The next reply to begin. Reply `i` belongs to prompt `i / n`.
     pub(super) next: usize,
+    /// Whether a piece of a reply could not be passed on, because the client does not read. The request is useless then.
+    pub(super) lost: Arc<AtomicBool>,
+}
+
+impl Job {
+    /// Whether the client is gone, or does not read.
+    fn is_gone(&self) -> bool {
+        self.lost.load(Ordering::Relaxed) || self.events.is_closed()
+    }
 }
 
 /// A part of a reply.
@@ -67,7 +77,7 @@ impl Queue {
             return Err(ApiError::stopping());
         }
         // Those of clients that are gone take no place.
-        state.jobs.retain(|job| !job.events.is_closed());
+        state.jobs.retain(|job| !job.is_gone());
         if state.jobs.len() >= self.most {
             let message = format!("{} requests are waiting already; try again later", state.jobs.len());
             let status = axum::http::StatusCode::TOO_MANY_REQUESTS;
@@ -126,7 +136,7 @@ impl Queue {
 
     /// Requests that wait.
     pub(super) fn len(&self) -> usize {
-        self.lock().jobs.iter().filter(|job| !job.events.is_closed()).count()
+        self.lock().jobs.iter().filter(|job| !job.is_gone()).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -138,7 +148,7 @@ impl State {
     /// The first request whose client is still there.
     fn next(&mut self) -> Option<Job> {
         while let Some(job) = self.jobs.pop_front() {
-            if !job.events.is_closed() {
+            if !job.is_gone() {
                 return Some(job);
             }
         }
@@ -153,7 +163,7 @@ mod tests {
 
     fn job() -> (Job, Receiver<Event>) {
         let (events, receiver) = channel(1);
-        (Job { request: Arc::default(), events, next: 0 }, receiver)
+        (Job { request: Arc::default(), events, next: 0, lost: Arc::default() }, receiver)
     }
 
     #[test]
@@ -168,6 +178,18 @@ mod tests {
         let (third, _kept) = job();
         assert!(queue.submit(third).is_ok());
         assert!(queue.take().is_some());
+        assert!(queue.try_take().is_none());
+    }
+
+    #[test]
+    fn a_request_that_lost_a_piece_is_not_continued() {
+        let queue = Queue::new(1);
+        let (job, _kept) = job();
+        let lost = job.lost.clone();
+        queue.put_back(job);
+        assert_eq!(queue.len(), 1);
+        lost.store(true, Ordering::Relaxed);
+        assert_eq!(queue.len(), 0);
         assert!(queue.try_take().is_none());
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use lapidary_engine::Result;
 use lapidary_engine::tokenizer::{TextStream, Tokenizer};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::error::ApiError;
 use super::grammar::Failure;
@@ -22,8 +24,8 @@ pub(super) struct Reply {
     events: Sender<Event>,
     /// What went wrong with the format that the reply must have.
     pub(super) failure: Failure,
-    /// Whether a piece could not be passed on, because the client does not read. The reply is useless then.
-    lost: bool,
+    /// [`Job::lost`], which all replies to a request share.
+    lost: Arc<AtomicBool>,
     text: TextStream,
     stops: StopStrings,
     /// Tokens so far, with one that ends the reply.
@@ -56,7 +58,7 @@ impl Reply {
             choice: job.next,
             events: job.events.clone(),
             failure: Failure::default(),
-            lost: false,
+            lost: job.lost.clone(),
             text: TextStream::new(tokenizer),
             stops: StopStrings::new(job.request.stops.clone()),
             tokens: 0,
@@ -75,7 +77,7 @@ impl Reply {
 
     /// Whether the client is gone, or does not read.
     pub(super) fn is_gone(&self) -> bool {
-        self.lost || self.events.is_closed()
+        self.lost.load(Ordering::Relaxed) || self.events.is_closed()
     }
 
     /// Tokens so far.
@@ -147,6 +149,14 @@ impl Reply {
     }
 
     fn pass(&mut self, event: Event) {
-        self.lost |= self.events.try_send(event).is_err();
+        // What follows a lost piece would look like a whole reply.
+        if self.lost.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(TrySendError::Full(_)) = self.events.try_send(event)
+            && !self.lost.swap(true, Ordering::Relaxed)
+        {
+            log::warn!("a request ends before its replies do, because its client reads too slowly");
+        }
     }
 }

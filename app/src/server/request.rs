@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::answer::now;
 use super::bias::Biases;
-use super::bounds::{MAX_CHOICES, MAX_LOGPROBS, MAX_N, MAX_SCORES, MAX_STOP_BYTES, MAX_STOPS};
+use super::bounds::{MAX_CHOICES, MAX_LOGPROBS, MAX_N, MAX_SCORES, MAX_STOP_BYTES, MAX_STOPS, MAX_TOTAL_SCORES};
 use super::error::ApiError;
 use super::fields::{Fields, token_ids};
 use super::grammar::{Grammar, Grammars};
@@ -149,10 +149,27 @@ impl Offer {
             stream: fields.boolean("stream")?,
             include_usage: include_usage(fields)?,
         };
+        if self.scores(&request) > MAX_TOTAL_SCORES {
+            let message = format!(
+                "a request gets at most {MAX_TOTAL_SCORES} log-probabilities in all; ask for fewer tokens, replies or alternatives"
+            );
+            return Err(ApiError::field("logprobs", message));
+        }
         if request.grammar.is_some() && !request.sampling.stop_at_end {
             return Err(ApiError::unsupported("ignore_eos", "a reply of a given format ends where the format does"));
         }
         Ok(request)
+    }
+
+    /// The most log-probabilities that the answer to a request can hold.
+    fn scores(&self, request: &Request) -> usize {
+        let Some(top) = request.logprobs else { return 0 };
+        let positions = request.prompts.iter().map(|prompt| {
+            let room = self.context.saturating_sub(prompt.len());
+            let reply = request.sampling.max_tokens.unwrap_or(room).min(room);
+            reply + if request.echo.is_empty() { 0 } else { prompt.len() }
+        });
+        (1 + top) * request.n * positions.sum::<usize>()
     }
 
     /// The texts of prompts as they were written: without the `<bos>` that was put before them.

@@ -111,11 +111,14 @@ async fn replies(State(app): State<Arc<App>>, kind: Kind, request: Request) -> A
     let answer = Answer::new(app.offer.clone(), &request);
     let stream_it = request.stream;
     let (events, receiver) = mpsc::channel(MAX_UNSENT);
-    app.queue.submit(Job { request, events, next: 0 })?;
+    let lost = Arc::default();
+    app.queue.submit(Job { request, events, next: 0, lost: Arc::clone(&lost) })?;
     if stream_it {
-        return Ok(stream(answer, receiver));
+        return Ok(stream(answer, receiver, lost));
     }
-    Ok(to_json(&collect(&answer, receiver).await?))
+    let object = collect(&answer, receiver).await?;
+    // Long lists of log-probabilities take a while to write, and other streams must not wait for that.
+    tokio::task::spawn_blocking(move || to_json(&object)).await.map_err(|_| ApiError::bug())
 }
 
 /// Reads a body and passes it to `read` on another thread, because tokenizing a long text takes a while.
@@ -133,8 +136,8 @@ async fn read_body<T: Send + 'static>(
         drop(permit);
         result
     });
-    // The task panicked, which is a bug.
-    task.await.map_err(|_| ApiError::no_engine())?
+    // The task panicked.
+    task.await.map_err(|_| ApiError::bug())?
 }
 
 fn model_object(offer: &Offer) -> Value {
@@ -170,9 +173,10 @@ async fn tokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
             (None, Some(messages)) => offer.chat_ids(messages)?,
             _ => return Err(ApiError::field("prompt", "give either prompt, a text, or messages")),
         };
-        Ok(json!({"tokens": ids, "count": ids.len(), "max_model_len": offer.context}))
+        // Written here, because a long list keeps a thread busy.
+        Ok(to_json(&json!({"tokens": ids, "count": ids.len(), "max_model_len": offer.context})))
     };
-    Ok(to_json(&read_body(&app, request, read).await?))
+    read_body(&app, request, read).await
 }
 
 async fn detokenize(State(app): State<Arc<App>>, request: Request) -> Answered {

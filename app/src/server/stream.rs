@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -11,6 +14,7 @@ use axum::http::{HeaderValue, Response};
 use futures_core::Stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::answer::Answer;
 use super::error::ApiError;
@@ -18,10 +22,17 @@ use super::logprobs::TokenLogprob;
 use super::queue::Event;
 use super::request::Kind;
 
+/// After this long without a token, the client gets a comment, which programs that give up on silent servers count as a sign of
+/// life.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// The answer as a stream. Dropping it, as happens when the client goes away, closes `events`.
-pub(super) fn stream(answer: Answer, events: Receiver<Event>) -> Response<Body> {
-    let offsets = vec![None; answer.choices];
-    let pieces = Pieces { answer, events, offsets, ended: 0, tokens: 0, ready: VecDeque::new() };
+/// `lost` says whether a piece had no place in `events`.
+pub(super) fn stream(answer: Answer, events: Receiver<Event>, lost: Arc<AtomicBool>) -> Response<Body> {
+    let offsets = vec![0; answer.choices];
+    let silence = Box::pin(sleep(SILENCE));
+    let mut pieces = Pieces { answer, events, lost, offsets, ended: 0, tokens: 0, ready: VecDeque::new(), silence };
+    pieces.begin();
     let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -32,12 +43,15 @@ pub(super) fn stream(answer: Answer, events: Receiver<Event>) -> Response<Body> 
 struct Pieces {
     answer: Answer,
     events: Receiver<Event>,
-    /// Per reply, the characters of its tokens so far; `None` before it has sent anything.
-    offsets: Vec<Option<usize>>,
+    lost: Arc<AtomicBool>,
+    /// Per reply, the characters of its tokens so far.
+    offsets: Vec<usize>,
     ended: usize,
     /// Tokens of the replies that have ended.
     tokens: usize,
     ready: VecDeque<Bytes>,
+    /// Ends when the client has waited for long.
+    silence: Pin<Box<Sleep>>,
 }
 
 impl Stream for Pieces {
@@ -51,13 +65,29 @@ impl Stream for Pieces {
             if self.ended == self.answer.choices {
                 return Poll::Ready(None);
             }
-            let event = ready!(self.events.poll_recv(context));
-            self.take(event);
+            match self.events.poll_recv(context) {
+                Poll::Ready(event) => self.take(event),
+                Poll::Pending => {
+                    ready!(self.silence.as_mut().poll(context));
+                    self.ready.push_back(Bytes::from_static(b": waiting\n\n"));
+                }
+            }
+            self.silence.as_mut().reset(Instant::now() + SILENCE);
         }
     }
 }
 
 impl Pieces {
+    /// Says at once whose messages follow, because the first token can take long.
+    fn begin(&mut self) {
+        if self.answer.kind == Kind::Chat {
+            for choice in 0..self.answer.choices {
+                let delta = json!({"role": "assistant", "content": ""});
+                self.choice(json!({"index": choice, "delta": delta, "logprobs": null, "finish_reason": null}));
+            }
+        }
+    }
+
     fn take(&mut self, event: Option<Event>) {
         match event {
             Some(Event::Piece { choice, text, logprobs }) => self.piece(choice, &text, &logprobs, None),
@@ -70,17 +100,14 @@ impl Pieces {
                 }
             }
             Some(Event::Failed(error)) => self.fail(&error),
+            None if self.lost.load(Ordering::Relaxed) => self.fail(&ApiError::slow_client()),
             None => self.fail(&ApiError::no_engine()),
         }
     }
 
     fn piece(&mut self, choice: usize, text: &str, logprobs: &[TokenLogprob], finish: Option<&str>) {
         let is_chat = self.answer.kind == Kind::Chat;
-        if is_chat && self.offsets[choice].is_none() {
-            let delta = json!({"role": "assistant", "content": ""});
-            self.choice(json!({"index": choice, "delta": delta, "logprobs": null, "finish_reason": null}));
-        }
-        let offset = self.offsets[choice].get_or_insert(0);
+        let offset = &mut self.offsets[choice];
         let logprobs = if finish.is_none() { self.answer.logprobs(logprobs, offset) } else { Value::Null };
         self.choice(if is_chat {
             let delta = if finish.is_some() { json!({}) } else { json!({"content": text}) };

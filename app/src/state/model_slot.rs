@@ -149,7 +149,8 @@ impl State {
         }
         self.counts.clear();
         if let Some(server) = loaded.server() {
-            self.settings.remember_server(server);
+            let dropped = self.settings.remember_server(server);
+            self.forget_keys(&dropped);
         }
         if let Some(path) = &loaded.load.model {
             self.settings.remember_model(path);

@@ -71,12 +71,22 @@ impl State {
         self.settings.servers.iter().filter_map(parsed).collect()
     }
 
-    /// Forgets a model of a server, and with the last one of a server its key.
+    /// Forgets a model of a server, and with the last one of its scheme, host and port the key.
     pub fn forget_server(&mut self, server: &ServerModel) {
         let address = server.address.as_str();
         self.settings.servers.retain(|saved| saved.address != address || saved.model != server.model);
-        if !self.settings.servers.iter().any(|saved| saved.address == address) {
+        let origin = server.address.origin();
+        if !self.used_servers().iter().any(|used| used.address.origin() == origin) {
             self.worker.send(Command::ForgetServer(server.address.clone()));
+        }
+    }
+
+    /// Forgets the keys of servers of which no model is in the list, because nobody could forget them later.
+    pub(super) fn forget_keys(&mut self, dropped: &[SavedServer]) {
+        for address in dropped.iter().filter_map(|saved| Address::parse(&saved.address).ok()) {
+            if !self.used_servers().iter().any(|used| used.address.origin() == address.origin()) {
+                self.worker.send(Command::ForgetServer(address));
+            }
         }
     }
 

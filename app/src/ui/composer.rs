@@ -77,7 +77,9 @@ impl App {
 
     /// Where the model runs, and whether messages leave this machine.
     fn privacy_line(&self, ui: &mut Ui) {
-        if let Some(server) = self.state.loaded().and_then(|loaded| loaded.server()) {
+        // Also while the server's model is loading, because what is typed meanwhile goes there.
+        let used = self.state.loaded().and_then(|loaded| loaded.server());
+        if let Some(server) = self.state.requested_server().or(used) {
             return super::connect::warning(ui, &server.address);
         }
         let text = match self.state.loaded() {

@@ -15,7 +15,7 @@ const LIST_HEIGHT: f32 = 220.0;
 pub(super) struct ConnectForm {
     address: String,
     key: String,
-    /// Whether the key is in a variable, so that none is typed.
+    /// Whether a variable holds a key for servers that have none of their own.
     key_in_variable: bool,
     /// Whether the field of the address gets the focus.
     focus: bool,
@@ -83,16 +83,15 @@ impl App {
         }
         ui.label(kit::medium("Key", 13.5));
         let mut entered = address.lost_focus();
+        let key = field(&mut form.key, "Only if the server wants one").password(true);
+        entered |= ui.add(key).accessible_name("Key of the server").lost_focus();
+        kit::hint(
+            ui,
+            "It is sent to this server and to no other host. If the server accepts it, it is kept in a file that only you can \
+             read; an empty field uses the key that was kept.",
+        );
         if form.key_in_variable {
-            kit::hint(ui, format!("The key in {KEY_VARIABLE} is sent to this server, and to no other host."));
-        } else {
-            let key = field(&mut form.key, "Only if the server wants one").password(true);
-            entered |= ui.add(key).accessible_name("Key of the server").lost_focus();
-            kit::hint(
-                ui,
-                "It is sent to this server and to no other host. If the server accepts it, it is kept in a file that only you \
-                 can read; an empty field uses the key that was kept.",
-            );
+            kit::hint(ui, format!("If you type none and none was kept, the server gets the key in {KEY_VARIABLE}."));
         }
         let asking = matches!(self.state.servers, ServerSearch::Asking(_));
         let ready = !asking && !self.connect.address.trim().is_empty();

@@ -29,7 +29,8 @@ impl Answer {
     /// The objects of a stream, whose last line must be `[DONE]`.
     pub(crate) fn events(&self) -> Vec<Value> {
         assert_eq!(self.header("content-type"), Some("text/event-stream"), "{self:?}");
-        let mut lines: Vec<&str> = self.body.split("\n\n").filter(|line| !line.is_empty()).collect();
+        let mut lines: Vec<&str> =
+            self.body.split("\n\n").filter(|line| !line.is_empty() && !line.starts_with(':')).collect();
         assert_eq!(lines.pop(), Some("data: [DONE]"), "{self:?}");
         lines.iter().map(|line| serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap()).collect()
     }

@@ -141,11 +141,13 @@ fn heads_and_bodies_that_do_not_come_end_the_connection() {
 
 #[test]
 fn a_server_that_stops_finishes_its_replies_and_takes_no_others() {
-    let server = Running::new();
-    let mut body = endless();
-    body["max_tokens"] = json!(200);
-    let mut running = server.begin(&body);
+    let server = Running::with(Options { parallel: 1, ..options() });
+    let running = server.begin(&endless());
     server.wait_for(RUNNING, 1);
+    let mut last = endless();
+    last["max_tokens"] = json!(20);
+    let mut last = server.begin(&last);
+    server.wait_for(WAITING, 1);
     server.stop.stop();
     let deadline = Instant::now() + Duration::from_secs(60);
     while server.get("/health").status == 200 {
@@ -153,6 +155,7 @@ fn a_server_that_stops_finishes_its_replies_and_takes_no_others() {
     }
     server.get("/health").is_error(503, "stopping");
     server.post("/v1/chat/completions", &question("Hello")).is_error(503, "stopping");
-    let events = read(&mut running).events();
+    drop(running);
+    let events = read(&mut last).events();
     assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "length");
 }

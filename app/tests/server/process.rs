@@ -29,8 +29,17 @@ pub(crate) fn start(arguments: &[&str]) -> Process {
     let mut command = lapidary();
     command.args(["serve", "-m", "guide", "--port", "0"]).args(arguments);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let (sender, first) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let _ = sender.send(output.read_line(&mut line).map(|_| line));
+    });
+    let line = first.recv_timeout(Duration::from_secs(120));
+    if line.is_err() {
+        let _ = child.kill();
+    }
+    let line = line.expect("it prints its address in time").unwrap();
     let address = line.trim().strip_prefix("guide is served at http://").and_then(|rest| rest.strip_suffix("/v1"));
     let address = address.unwrap_or_else(|| panic!("it printed {line:?}")).parse().unwrap();
     Process { child, address }
