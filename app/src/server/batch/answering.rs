@@ -80,7 +80,7 @@ impl Answering {
     fn submit(&self, request: Request) -> Result<(Answer, Receiver<Event>), ApiError> {
         let answer = Answer::new(self.offer.clone(), &request);
         let (events, receiver) = mpsc::channel(MAX_UNSENT);
-        self.queue.submit(Job { request: Arc::new(request), events, next: 0 })?;
+        self.queue.submit(Job { request: Arc::new(request), events, next: 0, lost: Arc::default() })?;
         Ok((answer, receiver))
     }
 }
