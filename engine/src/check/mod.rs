@@ -221,7 +221,7 @@ impl Subject<'_> {
                 ..Step::default()
             };
             for i in 0..n_tokens {
-                uniform.set_place(i, (position - i) as u32, (i % 2) as u32);
+                uniform.set_place(i, (KEYS + 4 - i % KEYS) as u32, (i % 2) as u32);
             }
             let tokens = if matches!(body, Body::Newest(_)) { &slots.sink.tokens } else { &activations.tokens };
             CheckedStep { name, recording: r.one_per_segment(), uniform, tokens: tokens.clone() }
@@ -237,7 +237,7 @@ impl Subject<'_> {
             step("a small batch", Body::Prompt(Mode::SmallBatch), Head::Greedy, BATCH, KEYS - 1),
             step("a decoded token", Body::Newest(Mode::Decode), Head::Greedy, 1, KEYS + 1),
             step("a drawn token", Body::Newest(Mode::Decode), Head::Sample, 1, KEYS + 2),
-            step("a token of each of two sequences", Body::Newest(Mode::SmallBatch), Head::AllLogits, BATCH, KEYS + 4),
+            step("a token of each of two sequences", Body::Newest(Mode::SmallBatch), Head::AllLogits, BATCH, KEYS - 1),
         ])
     }
 
