@@ -360,12 +360,12 @@ impl Engine {
             .map_err(|(path, reason)| Error::Tokenizer { path: path.clone(), reason: reason.clone() })
     }
 
-    /// Checks that a sequence can begin with these tokens.
+    /// Checks that a sequence of up to `context` tokens can begin with these.
     ///
     /// # Errors
     /// [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`], [`Error::ContextFull`].
-    pub(crate) fn check_prompt(&self, tokens: &[u32]) -> Result<()> {
-        let (vocab_size, context) = (self.inner.config.vocab_size, self.inner.context);
+    pub(crate) fn check_prompt(&self, tokens: &[u32], context: usize) -> Result<()> {
+        let vocab_size = self.inner.config.vocab_size;
         if tokens.is_empty() {
             return Err(Error::EmptyPrompt);
         }

@@ -23,6 +23,11 @@ pub enum Finish {
 }
 
 impl Finish {
+    /// Why a reply of `most_steps` tokens ends where no stop token came.
+    pub(crate) fn at_limit(sampling: &Sampling, most_steps: usize) -> Self {
+        if sampling.max_tokens == Some(most_steps) { Self::MaxTokens } else { Self::ContextFull }
+    }
+
     /// `stop`, `max_tokens` or `context_full`.
     pub fn name(self) -> &'static str {
         match self {
@@ -65,9 +70,7 @@ pub struct Decoding {
     finish: Option<Finish>,
     /// Whether a step failed. No token is returned after that, because the steps in flight follow the missing token.
     failed: bool,
-    timings: Timings,
-    started: Instant,
-    first: Option<Instant>,
+    clock: Clock,
 }
 
 impl Decoding {
@@ -77,12 +80,11 @@ impl Decoding {
     /// The errors of [`Session::generate`](crate::Session::generate).
     pub fn new(engine: &Engine, prompt: &[u32], sampling: &Sampling) -> Result<Self> {
         sampling.check()?;
-        engine.check_prompt(prompt)?;
-        let room = (engine.inner.context + 1).saturating_sub(prompt.len());
+        engine.check_prompt(prompt, engine.context())?;
         Ok(Self {
             engine: engine.clone(),
             version: None,
-            most_steps: sampling.max_tokens.map_or(room, |max| max.min(room)),
+            most_steps: sampling.most_tokens(engine.context() + 1 - prompt.len()),
             seed: sampling.seed_or_random(),
             prompt: prompt.to_vec(),
             sampling: sampling.clone(),
@@ -90,9 +92,7 @@ impl Decoding {
             taken: 0,
             finish: None,
             failed: false,
-            timings: Timings::default(),
-            started: Instant::now(),
-            first: None,
+            clock: Clock::start(),
         })
     }
 
@@ -120,7 +120,7 @@ impl Decoding {
 
     /// How long the generation has taken so far.
     pub fn timings(&self) -> Timings {
-        self.timings
+        self.clock.timings
     }
 
     /// Fails if the next step would not continue this generation's sequence. Kernels check no bounds, so a position has to
@@ -141,24 +141,21 @@ impl Decoding {
     async fn advance(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<u32>> {
         self.check(runner, sequence)?;
         if self.taken == self.most_steps {
-            let by_caller = self.sampling.max_tokens == Some(self.most_steps);
-            self.finish = Some(if by_caller { Finish::MaxTokens } else { Finish::ContextFull });
+            self.finish = Some(Finish::at_limit(&self.sampling, self.most_steps));
             return Ok(None);
         }
         if self.submitted == 0 {
-            self.started = Instant::now();
+            self.clock = Clock::start();
             sequence.drain().await?;
             if self.sampling.repetition_penalty != 1.0 {
                 sequence.set_seen(&self.prompt);
             }
             // The runner may have room for shorter sequences than the engine's context.
             let context = runner.slots.tables.context();
-            let Some(room) = (context + 1).checked_sub(self.prompt.len()).filter(|room| *room > 0) else {
-                return Err(Error::ContextFull { tokens: self.prompt.len(), context });
-            };
-            self.most_steps = self.most_steps.min(room);
+            self.engine.check_prompt(&self.prompt, context)?;
+            self.most_steps = self.sampling.most_tokens(context + 1 - self.prompt.len());
             let prefilled = runner.prefill(sequence, &self.prompt).await?;
-            self.timings.prefill_tokens = prefilled.computed;
+            self.clock.timings.prefill_tokens = prefilled.computed;
             self.version = Some(sequence.version.clone());
             runner.submit_first(sequence, &self.prompt, &prefilled, &self.next_draw())?;
             self.submitted += 1;
@@ -174,7 +171,7 @@ impl Decoding {
         }
         let token = sequence.take_token().await?;
         self.taken += 1;
-        self.take_time();
+        self.clock.take_token();
         if self.sampling.stop_at_end && runner.engine.inner.stop_ids.contains(&token) {
             self.finish = Some(Finish::Stop);
             return Ok(None);
@@ -185,8 +182,23 @@ impl Decoding {
     fn next_draw(&self) -> Draw {
         Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.submitted }
     }
+}
 
-    fn take_time(&mut self) {
+/// Takes the times of a reply.
+pub(crate) struct Clock {
+    pub(crate) timings: Timings,
+    started: Instant,
+    first: Option<Instant>,
+}
+
+impl Clock {
+    /// The reply begins.
+    pub(crate) fn start() -> Self {
+        Self { timings: Timings::default(), started: Instant::now(), first: None }
+    }
+
+    /// A token is there.
+    pub(crate) fn take_token(&mut self) {
         let now = Instant::now();
         match self.first {
             None => {

@@ -30,6 +30,7 @@ mod leases;
 mod measure;
 mod options;
 mod pace;
+mod prompt_logits;
 mod runner;
 mod sampling;
 pub mod scheduler;

@@ -7,7 +7,7 @@ use web_time::Instant;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::gpu::{Plan, Recording, Step, StepRing, Tensor};
+use crate::gpu::{Plan, Recording, Step, StepRing};
 use crate::leases::Leases;
 use crate::model::{Activations, Body, Head, Room, Slots, record_body, record_choice, record_logits};
 use crate::ops::{MAX_SMALL_BATCH, Mode};
@@ -24,11 +24,9 @@ pub struct Runner {
     pub(crate) engine: Engine,
     /// Which runner it is: its sequences and generations hold the same.
     pub(crate) id: Arc<()>,
-    /// Of a chunk of a prompt.
+    /// Of a chunk of a prompt. Its logits are those that every token is chosen from.
     pub(crate) activations: Activations,
-    /// The rows of logits that tokens are chosen from.
-    pub(crate) logits: Tensor,
-    pub(crate) slots: Slots,
+    pub(crate) slots: Arc<Slots>,
     free_slots: Leases,
     free_pages: Leases,
     pub(crate) plans: Plans,
@@ -142,7 +140,7 @@ impl Runner {
         check((1..=MAX_SEQUENCES).contains(&room.slots), "sequences of a runner", room.slots, "from 1 to 64")?;
         check(room.context <= inner.context, "tokens of a sequence", room.context, "at most the engine's context")?;
         check(room.context > 0 && room.pages > 0, "pages of the cache", room.pages, "at least 1")?;
-        let slots = Slots::new(&inner.config, inner.cache_format, room);
+        let slots = Arc::new(Slots::new(&inner.config, inner.cache_format, room));
         slots.check_size(&inner.gpu)?;
         slots.allocate(&inner.gpu).await?;
         let capabilities = inner.gpu.capabilities();
@@ -160,8 +158,7 @@ impl Runner {
         let pace = Pace::new(inner.prefill_chunk, capabilities.discrete);
         let (free_slots, free_pages) = (Leases::new(room.slots), Leases::new(room.pages));
         let (engine, id) = (engine.clone(), Arc::new(()));
-        let logits = activations.logits.clone();
-        Ok(Self { engine, id, activations, logits, slots, free_slots, free_pages, plans, ring, pace })
+        Ok(Self { engine, id, activations, slots, free_slots, free_pages, plans, ring, pace })
     }
 
     /// The engine.
@@ -201,11 +198,6 @@ impl Runner {
         Ok(fork)
     }
 
-    /// Bytes of a row of logits.
-    pub(crate) fn logits_row_bytes(&self) -> u64 {
-        4 * self.logits.stride() as u64
-    }
-
     /// Sequences that there is still room for.
     pub(crate) fn free_slots(&self) -> usize {
         self.free_slots.free()
@@ -242,18 +234,16 @@ impl Runner {
 
     /// Runs all layers on a chunk of a prompt, in submits whose length [`Pace`] chooses.
     async fn run_chunk(&mut self, chunk: &[u32], position: usize, slot: u32) -> Result<()> {
-        let mut segment = self.begin_chunk(chunk, position, slot);
-        while !segment.is_done() {
-            self.run_segments(&mut segment).await?;
+        let mut chunk = self.begin_chunk(chunk, position, slot);
+        while !chunk.is_done() {
+            self.run_segments(&mut chunk).await?;
         }
         Ok(())
     }
 
     /// Begins a chunk of a prompt, whose positions are reserved.
     pub(crate) fn begin_chunk(&self, chunk: &[u32], position: usize, slot: u32) -> Chunk {
-        self.engine.inner.gpu.write(&self.activations.tokens, 0, bytemuck::cast_slice(chunk));
-        // Contexts are far shorter than 2^32.
-        let step = Step { n_tokens: chunk.len() as u32, position: position as u32, slot, ..Step::default() };
+        let step = self.activations.begin(&self.engine.inner.gpu, chunk, position, slot);
         Chunk { step, next: 0, all: self.plans.prefill(chunk.len()).segments() }
     }
 

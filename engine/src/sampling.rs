@@ -72,6 +72,11 @@ impl Sampling {
         check((0.01..=100.0).contains(&penalty), "repetition penalty", penalty, "from 0.01 to 100")
     }
 
+    /// The most tokens of a reply for which there is so much room.
+    pub(crate) fn most_tokens(&self, room: usize) -> usize {
+        self.max_tokens.map_or(room, |max| max.min(room))
+    }
+
     pub(crate) fn seed_or_random(&self) -> u64 {
         self.seed.unwrap_or_else(|| {
             let mut hasher = RandomState::new().build_hasher();

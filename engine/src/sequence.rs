@@ -25,7 +25,7 @@ pub struct Sequence {
     ids: Vec<u32>,
     /// Positions whose keys and values are in the cache once all submitted steps are done.
     computed: usize,
-    slots: Slots,
+    slots: Arc<Slots>,
     slot: Lease,
     /// The pages of its cache. A page of another sequence's as well is not written to.
     pages: Vec<Arc<Lease>>,
@@ -47,7 +47,7 @@ impl Sequence {
     pub(crate) async fn new(
         engine: &Engine,
         runner: &Arc<()>,
-        slots: &Slots,
+        slots: &Arc<Slots>,
         slot: Lease,
         free_pages: &Leases,
     ) -> Result<Self> {

@@ -3,9 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::generation::{Decoding, Finish, Timings};
-use crate::gpu::{Readback, Recording, Step};
-use crate::model::{Activations, Body, Head, record_body, record_head};
-use crate::ops::Mode;
+use crate::prompt_logits::PromptLogits;
 use crate::runner::Runner;
 use crate::sampling::Sampling;
 use crate::sequence::Sequence;
@@ -137,49 +135,29 @@ impl Session {
         mut sink: impl FnMut(usize, &[f32]) -> bool,
     ) -> Result<()> {
         let engine = self.engine().clone();
-        engine.check_prompt(tokens)?;
+        engine.check_prompt(tokens, engine.context())?;
         self.sequence.drain().await?;
         self.sequence.rewind(0);
-        let inner = &engine.inner;
-        let gpu = &inner.gpu;
-        let most = Activations::most_tokens(&inner.config, gpu.capabilities(), true);
-        let rows = LOGIT_ROWS.min(inner.prefill_chunk).min(most);
-        let activations = Activations::new(&inner.config, gpu.capabilities(), rows, rows);
-        let slots = &self.runner.slots;
-        let mut r = Recording::new(gpu.capabilities());
-        record_body(&mut r, Body::Prompt(Mode::Prefill), inner.model(), slots, &activations);
-        record_head(&mut r, Head::AllLogits, inner.model(), slots, &activations, inner.usable_vocab);
-        let ring = &mut self.runner.ring;
-        let plan = r.finish(gpu, ring).await?;
-        let stride = activations.logits.stride();
-        let readback = Readback::new(gpu, 4 * (rows * stride) as u64).await?;
-        for (i, chunk) in tokens.chunks(rows).enumerate() {
-            gpu.write(&activations.tokens, 0, bytemuck::cast_slice(chunk));
-            let position = i * rows;
+        let gpu = &engine.inner.gpu;
+        let logits = PromptLogits::new(&self.runner, LOGIT_ROWS).await?;
+        for (i, chunk) in tokens.chunks(logits.most_tokens()).enumerate() {
+            let position = i * logits.most_tokens();
             self.sequence.reserve(position + chunk.len())?;
-            let slot = self.sequence.slot();
-            let step = Step { n_tokens: chunk.len() as u32, position: position as u32, slot, ..Step::default() };
+            let step = logits.activations.begin(gpu, chunk, position, self.sequence.slot());
             // The last segment is the head, which positions before `first` do not need.
             let wanted = position + chunk.len() > first;
-            for segment in 0..plan.segments() - usize::from(!wanted) {
-                gpu.run_segments(ring, &plan, segment..segment + 1, &step).await?;
+            for segment in 0..logits.plan.segments() - usize::from(!wanted) {
+                gpu.run_segments(&mut self.runner.ring, &logits.plan, segment..segment + 1, &step).await?;
             }
             self.sequence.extend(chunk);
             if !wanted {
                 continue;
             }
-            let bytes = 4 * (chunk.len() * stride) as u64;
-            let go_on = readback
-                .read(gpu, activations.logits.buffer().memory(), bytes, |bytes| {
-                    let padded: &[f32] = bytemuck::cast_slice(bytes);
-                    padded
-                        .chunks_exact(stride)
-                        .enumerate()
-                        .skip(first.saturating_sub(position))
-                        .all(|(row, logits)| sink(position + row, &logits[..inner.config.vocab_size]))
-                })
-                .await?;
-            if !go_on {
+            let of_rows = |rows: &mut dyn Iterator<Item = &[f32]>| {
+                let mut rows = rows.enumerate().skip(first.saturating_sub(position));
+                rows.all(|(row, logits)| sink(position + row, logits))
+            };
+            if !logits.read(gpu, chunk.len(), of_rows).await? {
                 return Err(Error::Cancelled);
             }
         }

@@ -82,6 +82,10 @@ fn submit(scheduler: &mut Scheduler, prompt: &[u32], sampling: Sampling) -> Requ
     scheduler.submit(Request::new(prompt.to_vec(), sampling)).unwrap()
 }
 
+fn submit_all(scheduler: &mut Scheduler, cases: &[(Vec<u32>, Sampling)]) -> Vec<RequestId> {
+    cases.iter().map(|(prompt, sampling)| submit(scheduler, prompt, sampling.clone())).collect()
+}
+
 /// Prompts of one token to several chunks, with replies of different lengths, greedy and drawn.
 fn cases() -> Vec<(Vec<u32>, Sampling)> {
     (0..14u32)
@@ -129,8 +133,7 @@ fn a_full_cache_makes_requests_wait_and_loses_none() {
     let alone = alone(&engine, &cases);
     // The longest request fills it: 92 tokens and the reply are two pages.
     let mut scheduler = scheduler(&engine, 14, 128);
-    let ids: Vec<RequestId> =
-        cases.iter().map(|(prompt, sampling)| submit(&mut scheduler, prompt, sampling.clone())).collect();
+    let ids = submit_all(&mut scheduler, &cases);
     let outcomes = Outcomes::default().run(&mut scheduler);
     for (id, expected) in ids.iter().zip(&alone) {
         assert_eq!(&outcomes.0[id].tokens, expected);
@@ -146,8 +149,7 @@ fn replies_that_outgrow_the_cache_are_computed_again() {
         (0..3u32).map(|i| (vec![2, 40 + i], if i == 1 { drawn(5, 100) } else { tokens(100) })).collect();
     let alone = alone(&engine, &cases);
     let mut scheduler = scheduler(&engine, 3, 4 * 64);
-    let ids: Vec<RequestId> =
-        cases.iter().map(|(prompt, sampling)| submit(&mut scheduler, prompt, sampling.clone())).collect();
+    let ids = submit_all(&mut scheduler, &cases);
     let outcomes = Outcomes::default().run(&mut scheduler);
     for (id, expected) in ids.iter().zip(&alone) {
         assert_eq!(&outcomes.0[id].tokens, expected);
@@ -164,8 +166,7 @@ fn a_shared_beginning_is_computed_once() {
     let cases: Vec<_> = (0..4).map(|i| (prompt(600 + i), tokens(80))).collect();
     let alone = alone(&engine, &cases);
     let mut scheduler = scheduler(&engine, 4, 4096);
-    let ids: Vec<RequestId> =
-        cases.iter().map(|(prompt, sampling)| submit(&mut scheduler, prompt, sampling.clone())).collect();
+    let ids = submit_all(&mut scheduler, &cases);
     let outcomes = Outcomes::default().run(&mut scheduler);
     for (i, (id, expected)) in ids.iter().zip(&alone).enumerate() {
         let outcome = &outcomes.0[id];
@@ -208,8 +209,7 @@ fn a_cancelled_request_gives_its_place_back_and_disturbs_no_other() {
     let cases = cases();
     let alone = alone(&engine, &cases);
     let mut scheduler = scheduler(&engine, 2, 256);
-    let ids: Vec<RequestId> =
-        cases.iter().map(|(prompt, sampling)| submit(&mut scheduler, prompt, sampling.clone())).collect();
+    let ids = submit_all(&mut scheduler, &cases);
     let (mut outcomes, mut cancelled) = (Outcomes::default(), Vec::new());
     for step in 0.. {
         if scheduler.is_idle() {

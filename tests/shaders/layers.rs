@@ -18,7 +18,7 @@ const ENGINE_LAYERS: &[&[&str]] = &[
     &["engine"],
     &["sequence"],
     &["runner"],
-    &["generation"],
+    &["generation", "prompt_logits"],
     &["scheduler", "session"],
     &["check", "export", "measure", "text"],
     &["chat"],

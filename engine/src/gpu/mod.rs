@@ -34,5 +34,5 @@ pub use readback::Readback;
 pub(crate) use recording::Constants;
 pub use recording::{Dispatch, Recording};
 pub use step::{Step, StepRing};
-pub(crate) use tensor::ROW_ALIGN;
 pub use tensor::Tensor;
+pub(crate) use tensor::{ROW_ALIGN, stride_of};

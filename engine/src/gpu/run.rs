@@ -7,21 +7,33 @@ use super::plan::Plan;
 use super::step::{Step, StepRing};
 use crate::error::Result;
 
+/// Segments of a plan for a step whose uniform is in `slot`.
+#[derive(Clone)]
+struct Part<'p> {
+    plan: &'p Plan,
+    segments: Range<usize>,
+    n_tokens: u32,
+    slot: u32,
+}
+
+impl<'p> Part<'p> {
+    fn whole(plan: &'p Plan, step: &Step, slot: u32) -> Self {
+        Self { plan, segments: 0..plan.segments(), n_tokens: step.n_tokens, slot }
+    }
+}
+
 impl Gpu {
-    /// Encodes ranges of segments of plans for one step, whose uniform is in `slot`, in one pass. `after` can add
-    /// copies. Nothing runs before the commands are submitted.
-    fn encode(
+    /// Encodes parts of plans in one pass. `after` can add copies. Nothing runs before the commands are submitted.
+    fn encode<'p>(
         &self,
-        plans: &[(&Plan, Range<usize>)],
-        n_tokens: u32,
-        slot: u32,
+        parts: impl IntoIterator<Item = Part<'p>>,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> wgpu::CommandBuffer {
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for (plan, segments) in plans {
-                plan.encode(segments.clone(), &mut pass, n_tokens, slot);
+            for Part { plan, segments, n_tokens, slot } in parts {
+                plan.encode(segments, &mut pass, n_tokens, slot);
             }
         }
         after(&mut encoder);
@@ -39,30 +51,19 @@ impl Gpu {
         after: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> wgpu::CommandBuffer {
         let slot = ring.write_ahead(self, step, later);
-        let plans: Vec<_> = plans.iter().map(|plan| (*plan, 0..plan.segments())).collect();
-        self.encode(&plans, step.n_tokens, slot, after)
+        self.encode(plans.iter().map(|plan| Part::whole(plan, step, slot)), after)
     }
 
-    /// Encodes whole plans in one pass, each for a step of its own. `after` can add copies.
+    /// Encodes whole plans in one pass, each for its own step. `after` can add copies.
     pub(crate) fn encode_steps(
         &self,
         ring: &mut StepRing,
-        steps: &[(&[&Plan], Step)],
+        steps: &[(&Plan, Step)],
         after: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> wgpu::CommandBuffer {
         let uniforms: Vec<Step> = steps.iter().map(|(_, step)| *step).collect();
         let slots = ring.write_all(self, &uniforms);
-        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for ((plans, step), slot) in steps.iter().zip(slots) {
-                for plan in *plans {
-                    plan.encode(0..plan.segments(), &mut pass, step.n_tokens, slot);
-                }
-            }
-        }
-        after(&mut encoder);
-        encoder.finish()
+        self.encode(steps.iter().zip(slots).map(|((plan, step), slot)| Part::whole(plan, step, slot)), after)
     }
 
     /// Submits segments of a plan and waits for them. For callers that record their own plans; a session checks its
@@ -111,7 +112,8 @@ impl Gpu {
         times: usize,
     ) -> Result<()> {
         let slot = ring.write(self, step);
-        let commands = self.encode(&vec![(plan, segments); times], step.n_tokens, slot, |_| {});
+        let part = Part { plan, segments, n_tokens: step.n_tokens, slot };
+        let commands = self.encode(std::iter::repeat_n(part, times), |_| {});
         let submission = self.submit_commands([commands]);
         self.finish(submission).await
     }

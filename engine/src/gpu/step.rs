@@ -20,7 +20,7 @@ pub struct StepRing {
 }
 
 impl StepRing {
-    /// Enough for a decode step of all sequences, each of which draws with a uniform of its own.
+    /// Enough for a decode step of all sequences, each of which draws with its own uniform.
     const SLOTS: usize = 128;
     /// Bytes from one step to the next.
     const STRIDE: usize = Step::BYTES.next_multiple_of(UNIFORM_ALIGN as usize);
@@ -43,9 +43,7 @@ impl StepRing {
 
     /// Writes a uniform for the next submit. Returns the slot's offset.
     pub(super) fn write(&mut self, gpu: &Gpu, step: &Step) -> u32 {
-        self.ahead.clear();
-        self.write_slots(gpu, &[*step]);
-        self.take_slot()
+        self.write_all(gpu, &[*step])[0]
     }
 
     /// Writes the uniforms of one submit. Returns their offsets.

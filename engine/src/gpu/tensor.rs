@@ -7,6 +7,11 @@ use crate::error::Result;
 /// Rows are padded with zeros to a multiple of this many columns, so that kernels read whole groups of 32.
 pub(crate) const ROW_ALIGN: usize = 32;
 
+/// Values from one row of so many columns to the next.
+pub(crate) fn stride_of(cols: usize) -> usize {
+    cols.next_multiple_of(ROW_ALIGN)
+}
+
 /// A matrix of f32, `[rows, cols]`, each row padded with zeros to [`Tensor::stride`] values.
 /// Kernels never write anything but zero into the padding.
 #[derive(Clone, Debug)]
@@ -19,7 +24,7 @@ pub struct Tensor {
 impl Tensor {
     /// Declares a tensor; its memory will be zeros.
     pub fn new(label: &str, rows: usize, cols: usize) -> Self {
-        let bytes = 4 * rows as u64 * cols.next_multiple_of(ROW_ALIGN) as u64;
+        let bytes = 4 * rows as u64 * stride_of(cols) as u64;
         Self { buffer: Buffer::new(label, bytes), rows, cols }
     }
 
@@ -57,7 +62,7 @@ impl Tensor {
 
     /// Values from one row to the next.
     pub fn stride(&self) -> usize {
-        self.cols.next_multiple_of(ROW_ALIGN)
+        stride_of(self.cols)
     }
 
     /// Its buffer.

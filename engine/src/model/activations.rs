@@ -1,7 +1,7 @@
 //! The activations of a forward pass.
 
 use crate::config::Config;
-use crate::gpu::{Buffer, Capabilities, Tensor};
+use crate::gpu::{Buffer, Capabilities, Gpu, Step, Tensor};
 use crate::ops::{Int8Tensor, Partials, Shortlist, argmax_candidates, attention_splits, gate_up_cols, token_ids};
 
 /// The buffers of a forward pass of up to `T` tokens, which every layer reuses. Letters as in
@@ -86,6 +86,13 @@ impl Activations {
         let widest = buffers.chain(all_logits.then(|| logits.buffer())).map(Buffer::bytes).max().unwrap_or(1);
         let limit = capabilities.max_binding_bytes.min(capabilities.max_buffer_bytes);
         (limit / widest).clamp(1, GRID) as usize
+    }
+
+    /// Sets the ids of a step of a prompt, and returns the step: neighbouring tokens from `position` on of the sequence in a slot.
+    pub(crate) fn begin(&self, gpu: &Gpu, ids: &[u32], position: usize, slot: u32) -> Step {
+        gpu.write(&self.tokens, 0, bytemuck::cast_slice(ids));
+        // Contexts are far shorter than 2^32.
+        Step { n_tokens: ids.len() as u32, position: position as u32, slot, ..Step::default() }
     }
 
     /// Bytes on the device.

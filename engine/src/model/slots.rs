@@ -24,8 +24,8 @@ impl Room {
 }
 
 /// The buffers of sequences: everything that a forward pass writes and a later one reads. Each sequence has a slot, and pages of
-/// the cache as it grows. Clones are the same buffers.
-#[derive(Clone, Debug)]
+/// the cache as it grows.
+#[derive(Debug)]
 pub struct Slots {
     /// Keys and values of each layer. The sequence counts the filled positions, so rewinding costs nothing.
     pub cache: Vec<CacheLayer>,

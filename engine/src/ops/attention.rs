@@ -4,7 +4,7 @@ use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
 use lapidary_shaders::kernels::attention_merge::MAX_SPLITS;
 
 use super::{CacheLayer, Operand, Rope, assert_cols, u32_of};
-use crate::gpu::{Buffer, Count, Grid, ROW_ALIGN, Recording, Slice, Tensor};
+use crate::gpu::{Buffer, Count, Grid, Recording, Slice, Tensor, stride_of};
 
 /// The shape of an [`attention`].
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +132,7 @@ pub fn attention_split(
         _ => (8, "rows_8"),
     };
     let params = Params {
-        out_stride4: u32_of((heads * head_dim).next_multiple_of(ROW_ALIGN) / 4),
+        out_stride4: u32_of(stride_of(heads * head_dim) / 4),
         splits: u32_of(split_count),
         rounded: u32::from(rounded),
         query_scale: rope.query_scale,

@@ -3,7 +3,7 @@
 use lapidary_shaders::kernels::attention_merge::{Bindings, KERNEL, MAX_SPLITS, Params, WIDTH};
 
 use super::{Attention, Operand, Partials, u32_of};
-use crate::gpu::{Capabilities, Count, Grid, ROW_ALIGN, Recording};
+use crate::gpu::{Capabilities, Count, Grid, Recording, stride_of};
 
 /// The number of workgroups to split the keys of each KV head over in decode: enough to keep a device busy, and few
 /// enough to merge quickly. 1 if one workgroup per KV head suffices.
@@ -27,7 +27,7 @@ pub fn attention_merge(r: &mut Recording, attention: Attention, partials: &Parti
         head_dim4: u32_of(head_dim / 4),
         splits: u32_of(partials.splits()),
         window: attention.window_or_all(),
-        out_stride4: u32_of((heads * head_dim).next_multiple_of(ROW_ALIGN) / 4),
+        out_stride4: u32_of(stride_of(heads * head_dim) / 4),
     };
     assert!(params.head_dim4 <= WIDTH, "a head of {head_dim} values");
     let rounds = matches!(out, Operand::Int8(_));

@@ -1,7 +1,7 @@
 //! A decode step in flight: submitted, and not yet read by the host.
 
 use super::request::RequestId;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{Gpu, Mapping, Readback};
 use crate::ops::TokenSink;
 
@@ -29,35 +29,29 @@ impl Readbacks {
         }
     }
 
+    /// Takes a buffer back, if it is free again.
     pub(super) fn give_back(&mut self, readback: Option<Readback>) {
         self.free.extend(readback);
     }
 }
 
-pub(super) struct Flight {
-    rows: Vec<Row>,
-    result_bytes: u64,
-    logits_bytes: u64,
-    in_flight: Option<(wgpu::SubmissionIndex, Mapping, Readback)>,
+/// The rows of a step, and what the host reads of it: all results, then the logits of the rows that need them.
+pub(super) struct Rows {
+    pub(super) rows: Vec<Row>,
+    /// Of all sequences.
+    pub(super) result_bytes: u64,
+    /// Of a row.
+    pub(super) logits_bytes: u64,
 }
 
-impl Flight {
-    /// A step of these rows; all results take so many bytes, and the logits of a row so many.
-    pub(super) fn new(rows: Vec<Row>, result_bytes: u64, logits_bytes: u64) -> Self {
-        Self { rows, result_bytes, logits_bytes, in_flight: None }
+impl Rows {
+    /// Bytes that the host reads.
+    pub(super) fn bytes(&self) -> u64 {
+        let reads = self.rows.iter().filter(|row| row.reads_logits).count();
+        self.result_bytes + reads as u64 * self.logits_bytes
     }
 
-    /// Bytes that the host reads of a step: all results, and the logits of the rows that say so.
-    pub(super) fn bytes_of(reads_logits: impl Iterator<Item = bool>, result_bytes: u64, logits_bytes: u64) -> u64 {
-        result_bytes + reads_logits.filter(|reads| *reads).count() as u64 * logits_bytes
-    }
-
-    fn bytes(&self) -> u64 {
-        let rows = self.rows.iter().map(|row| row.reads_logits);
-        Self::bytes_of(rows, self.result_bytes, self.logits_bytes)
-    }
-
-    /// Encodes the copies to the buffer that the host maps: all results, then the logits of the rows that need them.
+    /// Encodes the copies to the buffer that the host maps.
     pub(super) fn copy(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -72,40 +66,43 @@ impl Flight {
             to += self.logits_bytes;
         }
     }
+}
 
-    /// Notes the submission.
-    pub(super) fn departed(&mut self, submission: wgpu::SubmissionIndex, readback: Readback) {
-        let mapping = readback.request(self.bytes());
-        self.in_flight = Some((submission, mapping, readback));
+pub(super) struct Flight {
+    rows: Rows,
+    submission: wgpu::SubmissionIndex,
+    mapping: Mapping,
+    readback: Readback,
+}
+
+impl Flight {
+    /// A submitted step, whose [copies](Rows::copy) go to `readback`.
+    pub(super) fn new(rows: Rows, submission: wgpu::SubmissionIndex, readback: Readback) -> Self {
+        let mapping = readback.request(rows.bytes());
+        Self { rows, submission, mapping, readback }
     }
 
     /// The request ended, and the token of its row is not needed.
     pub(super) fn forget(&mut self, id: RequestId) {
-        self.rows.iter_mut().filter(|row| row.id == id).for_each(|row| row.id = RequestId(u64::MAX));
-    }
-
-    pub(super) fn rows(&self) -> &[Row] {
-        &self.rows
+        self.rows.rows.iter_mut().filter(|row| row.id == id).for_each(|row| row.id = RequestId(u64::MAX));
     }
 
     /// Waits for the step.
     pub(super) async fn land(&mut self, gpu: &Gpu) -> Result<Landed> {
-        let Some((submission, mapping, readback)) = &mut self.in_flight else {
-            return Err(Error::Gpu { reason: "a step was never submitted".into() });
-        };
+        let Self { rows, submission, mapping, readback } = self;
         let words = readback.take(gpu, submission.clone(), mapping, bytemuck::pod_collect_to_vec).await?;
-        let mut at = self.result_bytes as usize / 4;
-        let mut starts = Vec::with_capacity(self.rows.len());
-        for row in &self.rows {
+        let mut at = rows.result_bytes as usize / 4;
+        let mut starts = Vec::with_capacity(rows.rows.len());
+        for row in &rows.rows {
             starts.push(row.reads_logits.then_some(at));
-            at += if row.reads_logits { self.logits_bytes as usize / 4 } else { 0 };
+            at += if row.reads_logits { rows.logits_bytes as usize / 4 } else { 0 };
         }
-        Ok(Landed { words, starts, logits: self.logits_bytes as usize / 4 })
+        Ok(Landed { words, starts, logits: rows.logits_bytes as usize / 4 })
     }
 
-    /// The buffer, after the step has landed.
-    pub(super) fn take_readback(&mut self) -> Option<Readback> {
-        self.in_flight.take().filter(|(_, mapping, _)| mapping.is_over()).map(|(_, _, readback)| readback)
+    /// The rows, and the buffer if it is free again.
+    pub(super) fn into_parts(self) -> (Vec<Row>, Option<Readback>) {
+        (self.rows.rows, self.mapping.is_over().then_some(self.readback))
     }
 }
 

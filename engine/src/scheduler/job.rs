@@ -1,10 +1,8 @@
 //! A request, with what has come of it.
 
-use web_time::Instant;
-
 use super::request::{Bias, Event, Request, RequestId};
-use crate::generation::{Finish, Timings};
-use crate::runner::Draw;
+use crate::generation::{Clock, Finish};
+use crate::gpu::Step;
 use crate::sampling::Sampling;
 
 pub(super) struct Job {
@@ -21,23 +19,19 @@ pub(super) struct Job {
     submitted: usize,
     /// The most steps, limited by the caller and by the context. The keys and values of the last token are never read.
     pub(super) most_steps: usize,
-    /// Tokens of the prompt that were computed, and that were in the cache.
-    pub(super) computed: usize,
+    /// Tokens of the prompt that were in the cache.
     pub(super) cached: usize,
-    timings: Timings,
-    started: Instant,
-    first: Option<Instant>,
+    pub(super) clock: Clock,
 }
 
 impl Job {
     /// A request for a context of so many tokens, which its prompt fits.
     pub(super) fn new(id: RequestId, request: Request, context: usize) -> Self {
         let Request { prompt, sampling, logprobs, prompt_logprobs, bias } = request;
-        let room = context + 1 - prompt.len();
         Self {
             id,
             seed: sampling.seed_or_random(),
-            most_steps: sampling.max_tokens.map_or(room, |max| max.min(room)),
+            most_steps: sampling.most_tokens(context + 1 - prompt.len()),
             prompt,
             reply: Vec::new(),
             sampling,
@@ -45,11 +39,8 @@ impl Job {
             prompt_logprobs,
             bias,
             submitted: 0,
-            computed: 0,
             cached: 0,
-            timings: Timings::default(),
-            started: Instant::now(),
-            first: None,
+            clock: Clock::start(),
         }
     }
 
@@ -75,34 +66,19 @@ impl Job {
         self.logprobs.is_some() || self.bias.is_some()
     }
 
-    pub(super) fn next_draw(&mut self) -> Draw {
-        self.submitted += 1;
-        Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.submitted - 1 }
+    /// The step that draws the next token, at a position of the sequence in a slot.
+    pub(super) fn step(&self, position: usize, slot: u32) -> Step {
+        Step { slot, ..self.sampling.step(self.seed, position, self.submitted) }
     }
 
-    /// Notes the time of a token.
-    pub(super) fn take_time(&mut self) {
-        let now = Instant::now();
-        match self.first {
-            None => {
-                self.first = Some(now);
-                self.timings.prefill_ms = (now - self.started).as_secs_f64() * 1e3;
-            }
-            Some(first) => {
-                self.timings.decode_tokens += 1;
-                self.timings.decode_ms = (now - first).as_secs_f64() * 1e3;
-            }
-        }
+    /// That step is submitted.
+    pub(super) fn submitted(&mut self) {
+        self.submitted += 1;
     }
 
     /// Its last event.
     pub(super) fn finished(&self, by_stop_token: bool) -> Event {
-        let finish = match by_stop_token {
-            true => Finish::Stop,
-            false if self.sampling.max_tokens == Some(self.most_steps) => Finish::MaxTokens,
-            false => Finish::ContextFull,
-        };
-        let timings = Timings { prefill_tokens: self.computed, ..self.timings };
-        Event::Finished { id: self.id, finish, timings, cached: self.cached }
+        let finish = if by_stop_token { Finish::Stop } else { Finish::at_limit(&self.sampling, self.most_steps) };
+        Event::Finished { id: self.id, finish, timings: self.clock.timings, cached: self.cached }
     }
 }

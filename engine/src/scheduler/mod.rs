@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use web_time::Instant;
 
-use self::flight::{Flight, Readbacks, Row};
+use self::flight::{Flight, Readbacks, Row, Rows};
 use self::job::Job;
-use self::likeness::{Likest, likest};
+use self::likeness::{Likest, Which, likest};
 use self::scores::Scores;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::gpu::{Plan, Step};
+use crate::gpu::Step;
 use crate::model::Room;
 use crate::ops::PAGE;
 use crate::runner::{Chunk, Runner};
@@ -134,10 +134,7 @@ impl Scheduler {
         let context = self.runner.slots.tables.context();
         let engine = &self.runner.engine;
         request.sampling.check()?;
-        engine.check_prompt(&request.prompt)?;
-        if request.prompt.len() > context {
-            return Err(Error::ContextFull { tokens: request.prompt.len(), context });
-        }
+        engine.check_prompt(&request.prompt, context)?;
         let id = RequestId(self.requests);
         self.requests += 1;
         self.waiting.push_back(Job::new(id, request, context));
@@ -213,49 +210,46 @@ impl Scheduler {
         let tokens = job.tokens();
         // The logits of each of its tokens need each to be computed.
         let reusable = if job.prompt_logprobs.is_some() { 0 } else { tokens.len() - 1 };
-        let mut source = likest(&self.active, &self.kept, &tokens[..reusable]);
+        let source = likest(&self.active, &self.kept, &tokens[..reusable]);
         // With room to grow: one that gave its place back would give it back again at once.
         let room = if job.reply.is_empty() { IN_FLIGHT } else { PAGE };
         let pages = (tokens.len() + room).min(self.runner.slots.tables.context()).div_ceil(PAGE);
-        let needed = |source: &Option<Likest>| pages - source.map_or(0, |source| source.len / PAGE);
+        let needed = pages - source.map_or(0, |source| source.len / PAGE);
         let kept_pages: usize = self.kept.iter().map(Sequence::own_pages).sum();
-        if !self.active.is_empty() && self.runner.free_pages() + kept_pages < needed(&source) {
+        if !self.active.is_empty() && self.runner.free_pages() + kept_pages < needed {
             return Ok(());
         }
-        let is_tight =
-            |runner: &Runner, source: &Option<Likest>| runner.free_slots() == 0 || runner.free_pages() < needed(source);
-        while is_tight(&self.runner, &source) {
-            // What is kept gives way, the source last.
-            let kept_source = source.and_then(|source| source.kept);
-            match (0..self.kept.len()).find(|i| Some(*i) != kept_source) {
-                Some(i) => {
-                    self.kept.remove(i);
-                    source = source.map(|source| source.after_removing(i));
+        // What is kept gives way, the source last.
+        let kept_source = match source {
+            Some(Likest { which: Which::Kept(i), .. }) => self.kept.remove(i),
+            _ => None,
+        };
+        let is_tight = |runner: &Runner| runner.free_slots() == 0 || runner.free_pages() < needed;
+        while is_tight(&self.runner) && self.kept.pop_front().is_some() {}
+        let len = source.map_or(0, |source| source.len);
+        let sequence = match (kept_source, source) {
+            // There is no other place: it goes on itself.
+            (Some(mut kept), _) if is_tight(&self.runner) => {
+                if !self.active.is_empty() && self.runner.free_pages() + kept.reusable_pages(len) < pages {
+                    self.kept.push_back(kept);
+                    return Ok(());
                 }
-                None => break,
+                kept.rewind(len);
+                kept
             }
-        }
-        let sequence = match source {
-            // It is the only one left: it goes on itself.
-            Some(Likest { kept: Some(i), len, .. })
-                if is_tight(&self.runner, &source)
-                    && (self.active.is_empty()
-                        || self.runner.free_pages() + self.kept[i].reusable_pages(len) >= pages) =>
-            {
-                let Some(mut sequence) = self.kept.remove(i) else { return Ok(()) };
-                sequence.rewind(len);
-                sequence
-            }
-            _ if is_tight(&self.runner, &source) => return Ok(()),
-            Some(Likest { kept, active, len }) => {
+            _ if is_tight(&self.runner) => return Ok(()),
+            (Some(kept), _) => {
                 let mut sequence = self.runner.sequence().await?;
-                let other = kept.map(|i| &self.kept[i]).or_else(|| active.map(|i| &self.active[i].sequence));
-                if let Some(other) = other {
-                    sequence.begin_as(other, len)?;
-                }
+                sequence.begin_as(&kept, len)?;
+                self.kept.push_back(kept);
                 sequence
             }
-            None => self.runner.sequence().await?,
+            (None, Some(Likest { which: Which::Active(i), .. })) => {
+                let mut sequence = self.runner.sequence().await?;
+                sequence.begin_as(&self.active[i].sequence, len)?;
+                sequence
+            }
+            (None, _) => self.runner.sequence().await?,
         };
         let Some(mut job) = self.waiting.pop_front() else { return Ok(()) };
         if job.reply.is_empty() {
@@ -279,7 +273,8 @@ impl Scheduler {
             if prompt.chunk.is_none() {
                 let end = last.min(start + self.runner.pace.chunk());
                 if let Err(error) = prompt.sequence.reserve(end) {
-                    return self.give_way(error);
+                    self.give_way(error);
+                    return Ok(());
                 }
                 let chunk = &prompt.tokens[start..end];
                 prompt.chunk = Some((self.runner.begin_chunk(chunk, start, prompt.sequence.slot()), end));
@@ -291,7 +286,7 @@ impl Scheduler {
                 }
                 if chunk.is_done() {
                     prompt.sequence.extend(&prompt.tokens[start..*end]);
-                    prompt.job.computed += *end - start;
+                    prompt.job.clock.timings.prefill_tokens += *end - start;
                     prompt.chunk = None;
                 }
             }
@@ -305,7 +300,7 @@ impl Scheduler {
     /// Lets the request whose prompt is computed join the decode steps.
     fn activate(&mut self) {
         let Some(Prompt { mut job, mut sequence, tokens, .. }) = self.prompt.take() else { return };
-        job.computed += 1;
+        job.clock.timings.prefill_tokens += 1;
         if job.most_steps == 0 {
             self.events.push(job.finished(false));
             self.kept.push_back(sequence);
@@ -319,16 +314,15 @@ impl Scheduler {
     }
 
     /// There is no page for the prompt under way: what is kept gives way, or the prompt waits for replies to end.
-    fn give_way(&mut self, error: Error) -> Result<()> {
+    fn give_way(&mut self, error: Error) {
         if self.kept.pop_front().is_some() {
-            return Ok(());
+            return;
         }
         match self.prompt.take() {
             Some(prompt) if !self.active.is_empty() => self.waiting.push_front(prompt.job.again()),
             Some(prompt) => self.events.push(Event::Failed { id: prompt.job.id, error }),
             None => {}
         }
-        Ok(())
     }
 
     /// Makes room for a page of a reply. The newest request gives way; `false` if there is only one.
@@ -366,40 +360,42 @@ impl Scheduler {
                 }
             }
         }
-        let mut rows: Vec<Row> = Vec::new();
-        let mut draws = Vec::new();
-        let growing = self.active.iter().filter(|active| active.job.grows()).map(|active| active.job.reads_logits());
-        let bytes = Flight::bytes_of(growing, self.runner.slots.sink.results.bytes(), self.runner.logits_row_bytes());
-        // Nothing waits between here and the submit, so a step that is dropped has changed nothing or is in flight.
-        let readback = self.readbacks.of(&self.runner.engine.inner.gpu, bytes).await?;
-        for Active { job, sequence } in self.active.iter_mut().filter(|active| active.job.grows()) {
-            let position = sequence.advance()?;
-            let draw = job.next_draw();
-            let step = Step { row: rows.len() as u32, ..draw.step(position, sequence.slot()) };
-            draws.push((self.runner.plans.choice(&job.sampling), step));
-            rows.push(Row { id: job.id, slot: sequence.slot(), draw: step.draw, reads_logits: job.reads_logits() });
-        }
-        if rows.is_empty() {
-            self.readbacks.give_back(Some(readback));
-            return Ok(false);
-        }
+        let growing = || self.active.iter().filter(|active| active.job.grows());
+        let draws: Vec<Step> = growing()
+            .zip(0..)
+            .map(|(Active { job, sequence }, row)| Step { row, ..job.step(sequence.position(), sequence.slot()) })
+            .collect();
+        let Some(first) = draws.first() else { return Ok(false) };
         // Of one sequence, its position and slot are in the step itself.
-        let mut step = Step { n_tokens: rows.len() as u32, ..draws[0].1 };
-        for (i, (_, draw)) in draws.iter().enumerate() {
+        let mut step = Step { n_tokens: draws.len() as u32, ..*first };
+        for (i, draw) in draws.iter().enumerate() {
             step.set_place(i, draw.position, draw.slot);
         }
-        let pass = self.runner.plans.decode(rows.len());
-        let body = [&pass.body, &pass.logits];
-        let choices: Vec<([&Plan; 1], Step)> = draws.iter().map(|(plan, step)| ([*plan], *step)).collect();
-        let mut steps: Vec<(&[&Plan], Step)> = vec![(&body, step)];
-        steps.extend(choices.iter().map(|(plan, step)| (&plan[..], *step)));
-        let (gpu, sink) = (&self.runner.engine.inner.gpu, &self.runner.slots.sink);
-        let mut flight = Flight::new(rows, self.runner.slots.sink.results.bytes(), self.runner.logits_row_bytes());
-        let (results, logits) = (sink.results.memory(), self.runner.logits.buffer().memory());
-        let commands =
-            gpu.encode_steps(&mut self.runner.ring, &steps, |encoder| flight.copy(encoder, &readback, results, logits));
-        flight.departed(gpu.submit_commands([commands]), readback);
-        self.flights.push_back(flight);
+        let Runner { engine, plans, slots, activations, ring, .. } = &mut self.runner;
+        let (gpu, results, logits) = (&engine.inner.gpu, &slots.sink.results, &activations.logits);
+        let pass = plans.decode(draws.len());
+        let mut steps = vec![(&pass.body, step), (&pass.logits, step)];
+        steps.extend(growing().zip(&draws).map(|(active, draw)| (plans.choice(&active.job.sampling), *draw)));
+        let row = |(Active { job, .. }, draw): (&Active, &Step)| Row {
+            id: job.id,
+            slot: draw.slot,
+            draw: draw.draw,
+            reads_logits: job.reads_logits(),
+        };
+        let rows = Rows {
+            rows: growing().zip(&draws).map(row).collect(),
+            result_bytes: results.bytes(),
+            logits_bytes: 4 * logits.stride() as u64,
+        };
+        // Nothing waits after this, so a step that is dropped has changed nothing or is in flight.
+        let readback = self.readbacks.of(gpu, rows.bytes()).await?;
+        let (results, logits) = (results.memory(), logits.buffer().memory());
+        let commands = gpu.encode_steps(ring, &steps, |encoder| rows.copy(encoder, &readback, results, logits));
+        self.flights.push_back(Flight::new(rows, gpu.submit_commands([commands]), readback));
+        for Active { job, sequence } in self.active.iter_mut().filter(|active| active.job.grows()) {
+            sequence.advance()?;
+            job.submitted();
+        }
         Ok(true)
     }
 
@@ -407,10 +403,11 @@ impl Scheduler {
     async fn take_step(&mut self) -> Result<()> {
         let Some(flight) = self.flights.front_mut() else { return Ok(()) };
         let landed = flight.land(&self.runner.engine.inner.gpu).await;
-        let Some(mut flight) = self.flights.pop_front() else { return Ok(()) };
-        self.readbacks.give_back(flight.take_readback());
+        let Some(flight) = self.flights.pop_front() else { return Ok(()) };
+        let (rows, readback) = flight.into_parts();
+        self.readbacks.give_back(readback);
         let mut landed = landed?;
-        for (i, row) in flight.rows().iter().enumerate() {
+        for (i, row) in rows.iter().enumerate() {
             let Some(at) = self.active.iter().position(|active| active.job.id == row.id) else { continue };
             self.take_token(at, row, landed.word(row), landed.logits(i));
         }
@@ -419,28 +416,20 @@ impl Scheduler {
 
     /// Takes the token of a row for the reply at this place of the list.
     fn take_token(&mut self, at: usize, row: &Row, word: u32, logits: Option<&mut [f32]>) {
-        let engine = self.runner.engine.clone();
+        let engine = &self.runner.engine;
         let Active { job, sequence } = &mut self.active[at];
-        let usable = engine.inner.usable_vocab;
-        let mut logits = logits.map(|logits| &mut logits[..usable]);
-        let mut token = engine.token_of(word);
-        if let (Some(bias), Some(logits)) = (&mut job.bias, logits.as_deref_mut()) {
-            bias(&job.reply, logits);
-            token = match choose::choose(&job.sampling, job.seed, row.draw, logits) {
-                Some(token) => Ok(token),
-                None => Err(Error::Setting {
+        let mut logits = logits.map(|logits| &mut logits[..engine.inner.usable_vocab]);
+        let token = match (&mut job.bias, logits.as_deref_mut()) {
+            (Some(bias), Some(logits)) => {
+                bias(&job.reply, logits);
+                choose::choose(&job.sampling, job.seed, row.draw, logits).ok_or_else(|| Error::Setting {
                     field: "bias of the logits",
                     value: "minus infinity for every token".into(),
                     expected: "a number for one token at least",
-                }),
-            };
-            if let Ok(token) = token {
-                sequence.set_token(token);
-                if job.sampling.repetition_penalty != 1.0 {
-                    sequence.set_seen(&[job.tokens(), vec![token]].concat());
-                }
+                })
             }
-        }
+            _ => engine.token_of(word),
+        };
         let token = match token {
             Ok(token) => token,
             Err(error) => {
@@ -450,9 +439,16 @@ impl Scheduler {
                 return;
             }
         };
+        if job.bias.is_some() {
+            // In place of what the device has chosen without the bias.
+            sequence.set_token(token);
+            if job.sampling.repetition_penalty != 1.0 {
+                sequence.set_seen(&[job.tokens(), vec![token]].concat());
+            }
+        }
         sequence.push(token);
         let is_stop = job.sampling.stop_at_end && engine.inner.stop_ids.contains(&token);
-        job.take_time();
+        job.clock.take_token();
         if !is_stop {
             let logprobs = job.logprobs.zip(logits).map(|(top, logits)| TokenLogprobs::new(token, top, logits));
             job.reply.push(token);
