@@ -85,6 +85,7 @@ impl Keys {
     pub fn save(&self, address: &Address, key: &Token) -> Result<()> {
         self.change(|keys| {
             keys.insert(address.origin(), key.secret().to_owned());
+            true
         })
     }
 
@@ -93,20 +94,21 @@ impl Keys {
     /// # Errors
     /// [`EndpointError::KeyFile`].
     pub fn forget(&self, address: &Address) -> Result<()> {
-        match &self.folder {
-            Some(folder) if read(folder)?.contains_key(&address.origin()) => self.change(|keys| {
-                keys.remove(&address.origin());
-            }),
-            _ => Ok(()),
+        if self.folder.is_none() {
+            return Ok(());
         }
+        self.change(|keys| keys.remove(&address.origin()).is_some())
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, String>)) -> Result<()> {
+    /// Changes the saved keys. They are written if `change` returns that they are others now.
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, String>) -> bool) -> Result<()> {
         let Some(folder) = &self.folder else {
             return Err(failed(Path::new(FILE), io::Error::other("this machine has no folder for user data")));
         };
         let mut keys = read(folder)?;
-        change(&mut keys);
+        if !change(&mut keys) {
+            return Ok(());
+        }
         let path = folder.join(FILE);
         let text = serde_json::to_string(&keys).map_err(|error| failed(&path, error.into()))?;
         write_private(&path, &text).map_err(|error| failed(&path, error))
