@@ -142,7 +142,7 @@ impl App {
         let mut choice = None;
         for server in self.state.used_servers() {
             let author = server.author();
-            let used = self.state.loaded().and_then(|loaded| loaded.server()) == Some(&server);
+            let used = self.state.used_server() == Some(&server);
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 2.0;
                 let forget = format!("Forget {author}");
