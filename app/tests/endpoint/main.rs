@@ -1,6 +1,8 @@
 //! Chats with a server, against a real HTTP server on this machine.
 
 mod failures;
+#[path = "../shared/http.rs"]
+mod http;
 mod replies;
 mod server;
 #[cfg(unix)]
