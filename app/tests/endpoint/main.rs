@@ -3,6 +3,9 @@
 mod failures;
 #[path = "../shared/http.rs"]
 mod http;
+#[cfg(unix)]
+#[path = "../shared/piped.rs"]
+mod piped;
 mod replies;
 mod server;
 #[cfg(unix)]
