@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::chats::{Reader, change_value};
 pub use crate::data_folder::data_folder;
 use crate::data_folder::database;
+use crate::settings::put_first;
 
 /// The name of the value: a JSON array of paths, the latest first, where the guide is `null`.
 const NAME: &str = "recent_models";
@@ -35,9 +36,7 @@ impl RecentModels {
     }
 
     fn put_first(&mut self, model: Option<PathBuf>) {
-        self.entries.retain(|known| *known != model);
-        self.entries.insert(0, model);
-        self.entries.truncate(MAX);
+        put_first(&mut self.entries, model, MAX);
     }
 
     fn from_json(text: &str) -> Self {

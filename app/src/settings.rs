@@ -71,6 +71,12 @@ pub struct SavedServer {
     pub model: String,
 }
 
+impl From<&ServerModel> for SavedServer {
+    fn from(server: &ServerModel) -> Self {
+        Self { address: server.address.to_string(), model: server.model.clone() }
+    }
+}
+
 /// Light or dark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -175,24 +181,26 @@ impl Settings {
     /// Adds a model to the recently used ones, unless its path is not Unicode.
     pub fn remember_model(&mut self, path: &Path) {
         if let Some(path) = path.to_str() {
-            self.models.retain(|known| known != path);
-            self.models.insert(0, path.to_owned());
-            self.models.truncate(MAX_MODELS);
+            put_first(&mut self.models, path.to_owned(), MAX_MODELS);
         }
     }
 
     /// Adds a model of a server to the recently used ones. Returns those that no longer have a place.
     pub fn remember_server(&mut self, server: &ServerModel) -> Vec<SavedServer> {
-        let saved = SavedServer { address: server.address.to_string(), model: server.model.clone() };
-        self.servers.retain(|known| *known != saved);
-        self.servers.insert(0, saved);
-        self.servers.split_off(MAX_SERVERS.min(self.servers.len()))
+        put_first(&mut self.servers, server.into(), MAX_SERVERS)
     }
 
     /// The weight format, if one is chosen.
     pub fn weight_format(&self) -> Option<WeightFormat> {
         self.weights.as_deref()?.parse().ok()
     }
+}
+
+/// Puts an entry first in a list that holds at most `most`, each once. Returns those that no longer have a place.
+pub(crate) fn put_first<T: PartialEq>(recent: &mut Vec<T>, entry: T, most: usize) -> Vec<T> {
+    recent.retain(|known| *known != entry);
+    recent.insert(0, entry);
+    recent.split_off(most.min(recent.len()))
 }
 
 #[cfg(test)]

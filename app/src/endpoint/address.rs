@@ -5,7 +5,7 @@ use std::fmt;
 use url::Url;
 
 use super::error::{EndpointError, Result};
-use crate::hub::is_this_machine;
+use crate::hub::{below, host, is_this_machine};
 
 /// What stands between a model's name and its server in the name of a reply's author.
 const AT: &str = " at ";
@@ -55,8 +55,7 @@ impl Address {
 
     /// The host, with the port unless it is the scheme's own.
     pub fn host(&self) -> String {
-        let host = self.url.host_str().unwrap_or_default();
-        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        host(&self.url)
     }
 
     /// The address as text, which [`Address::parse`] reads.
@@ -89,11 +88,7 @@ impl Address {
 
     /// The address of a function of the API.
     pub(super) fn function(&self, path: &[&str]) -> Url {
-        let mut url = self.url.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        url
+        below(&self.url, path)
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::Value;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
-use ureq::tls::TlsConfig;
 use ureq::{Agent, Body};
 use url::Url;
 
@@ -15,7 +14,7 @@ use super::keys::Keys;
 use super::request::{ChatRequest, Shape};
 use super::stream::ReplyStream;
 use super::words;
-use crate::hub::{HubError, Stop, Token, certificates_file, proxy, root_certificates};
+use crate::hub::{HubError, Stop, Token, agent, certificates_file, header_text, proxy};
 
 /// A server from which nothing comes for this long is given up.
 pub const STALL: Duration = Duration::from_secs(60);
@@ -55,30 +54,10 @@ impl Client {
     /// # Errors
     /// [`EndpointError::Setting`].
     pub fn with_key(address: &Address, key: Option<Token>, stop: &Stop, stall: Duration) -> Result<Self> {
-        let certificates = root_certificates(certificates_file().as_deref())?;
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // A proxy does not reach this machine.
-            .proxy(if address.is_this_machine() { None } else { proxy()? })
-            .tls_config(TlsConfig::builder().root_certs(certificates).build())
-            .user_agent(concat!("lapidary/", env!("CARGO_PKG_VERSION")))
-            .accept_encoding("identity")
-            .timeout_connect(Some(CONNECT.min(stall)))
-            .timeout_resolve(Some(CONNECT.min(stall)))
-            .timeout_recv_response(Some(stall))
-            .timeout_per_read(Some(stall))
-            .timeout_per_write(Some(stall))
-            .build();
-        let agent = Agent::new_with_config(config);
-        stop.attach(&agent);
+        // A proxy does not reach this machine.
+        let proxy = if address.is_this_machine() { None } else { proxy()? };
+        let agent = agent(certificates_file().as_deref(), proxy, CONNECT.min(stall), stall, stop)?;
         Ok(Self { agent, address: address.clone(), key, withheld: false, stop: stop.clone(), stall })
-    }
-
-    /// The server.
-    pub fn address(&self) -> &Address {
-        &self.address
     }
 
     /// The names of the server's models, sorted. Names that are very long or hold control characters are left out.
@@ -125,8 +104,8 @@ impl Client {
                 None => break response?,
             }
         };
-        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if !kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream") {
+        let kind = header_text(response.headers(), header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        if !kind.to_ascii_lowercase().starts_with("text/event-stream") {
             let reason = "it answers with something else than a stream of events";
             return Err(EndpointError::Protocol { host: self.address.host(), reason });
         }
@@ -184,7 +163,7 @@ impl Client {
             }
             429 => {
                 let seconds =
-                    headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+                    header_text(headers, header::RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
                 EndpointError::TooManyRequests { host, seconds, words }
             }
             status @ 400..500 => EndpointError::Refused { host, status, words },

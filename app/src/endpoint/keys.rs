@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::address::Address;
 use super::error::{EndpointError, Result};
@@ -20,12 +21,13 @@ const FILE: &str = "endpoint-keys.json";
 /// The size of the largest file of keys, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Where keys come from.
+/// Where keys come from. Clones wait for each other where they change the saved keys.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     folder: Option<PathBuf>,
     own: Option<String>,
     shared: Option<String>,
+    changing: Arc<Mutex<()>>,
 }
 
 impl Keys {
@@ -37,7 +39,7 @@ impl Keys {
     /// The keys of these variables and of a folder.
     pub fn new(folder: Option<PathBuf>, variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name| variable(name).filter(|value| !value.trim().is_empty());
-        Self { folder, own: set(KEY_VARIABLE), shared: set(SHARED_VARIABLE) }
+        Self { folder, own: set(KEY_VARIABLE), shared: set(SHARED_VARIABLE), changing: Arc::default() }
     }
 
     /// Whether [`KEY_VARIABLE`] is set, so that servers without a saved key get that one.
@@ -85,6 +87,7 @@ impl Keys {
     pub fn save(&self, address: &Address, key: &Token) -> Result<()> {
         self.change(|keys| {
             keys.insert(address.origin(), key.secret().to_owned());
+            true
         })
     }
 
@@ -93,20 +96,23 @@ impl Keys {
     /// # Errors
     /// [`EndpointError::KeyFile`].
     pub fn forget(&self, address: &Address) -> Result<()> {
-        match &self.folder {
-            Some(folder) if read(folder)?.contains_key(&address.origin()) => self.change(|keys| {
-                keys.remove(&address.origin());
-            }),
-            _ => Ok(()),
+        if self.folder.is_none() {
+            return Ok(());
         }
+        self.change(|keys| keys.remove(&address.origin()).is_some())
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, String>)) -> Result<()> {
+    /// Changes the saved keys. They are written if `change` returns that they are others now.
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, String>) -> bool) -> Result<()> {
         let Some(folder) = &self.folder else {
             return Err(failed(Path::new(FILE), io::Error::other("this machine has no folder for user data")));
         };
+        // Otherwise what another thread writes between the reading and the writing would be lost. A panic leaves nothing half done.
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut keys = read(folder)?;
-        change(&mut keys);
+        if !change(&mut keys) {
+            return Ok(());
+        }
         let path = folder.join(FILE);
         let text = serde_json::to_string(&keys).map_err(|error| failed(&path, error.into()))?;
         write_private(&path, &text).map_err(|error| failed(&path, error))
@@ -174,6 +180,32 @@ mod tests {
         keys.forget(&server).unwrap();
         keys.forget(&server).unwrap();
         assert_eq!(secret(&keys, "https://a.example"), None);
+    }
+
+    #[test]
+    fn keys_that_are_changed_at_once_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::new(Some(folder.path().to_owned()), |_| None);
+        let address =
+            |thread: u16, number: u16| Address::parse(&format!("localhost:{}", 100 * thread + number)).unwrap();
+        let key = Keys::typed("sk").unwrap();
+        std::thread::scope(|scope| {
+            for thread in 1..=4 {
+                let (keys, key) = (keys.clone(), key.clone());
+                scope.spawn(move || {
+                    for number in 0..25 {
+                        keys.save(&address(thread, number), &key).unwrap();
+                        if number % 5 == 4 {
+                            keys.forget(&address(thread, number)).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        for (thread, number) in (1..=4).flat_map(|thread| (0..25).map(move |number| (thread, number))) {
+            let kept = keys.find(&address(thread, number)).unwrap().is_some();
+            assert_eq!(kept, number % 5 != 4, "{thread} {number}");
+        }
     }
 
     #[test]

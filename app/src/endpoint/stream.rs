@@ -49,11 +49,8 @@ enum Part {
 
 #[derive(Deserialize)]
 struct Chunk {
-    #[serde(default)]
     choices: Option<Vec<Choice>>,
-    #[serde(default)]
     usage: Option<Value>,
-    #[serde(default)]
     error: Option<Value>,
 }
 
@@ -61,18 +58,14 @@ struct Chunk {
 struct Choice {
     #[serde(default)]
     index: u64,
-    #[serde(default)]
     delta: Option<Delta>,
-    #[serde(default)]
     finish_reason: Option<String>,
 }
 
 /// What a reply grows by. What reasoning models think before they reply is no part of it.
 #[derive(Default, Deserialize)]
 struct Delta {
-    #[serde(default)]
     content: Option<Value>,
-    #[serde(default)]
     refusal: Option<String>,
 }
 

@@ -23,7 +23,7 @@ pub(super) fn is_error(body: &[u8]) -> bool {
 }
 
 /// One line without control characters; `None` if nothing is left.
-pub(super) fn clean(text: &str) -> Option<String> {
+fn clean(text: &str) -> Option<String> {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
     let line = line.trim_end_matches('.').to_owned();

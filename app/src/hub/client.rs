@@ -72,23 +72,8 @@ impl Client {
     /// # Errors
     /// [`HubError::Setting`] where a variable for a proxy or for certificates makes no sense.
     pub fn new(settings: HubSettings, stop: Stop) -> Result<Self> {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            // They are followed here, because each one decides whether the token goes along.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(proxy()?)
-            .tls_config(TlsConfig::builder().root_certs(root_certificates(settings.certificates.as_deref())?).build())
-            .user_agent(concat!("lapidary/", env!("CARGO_PKG_VERSION")))
-            .accept_encoding("identity")
-            .timeout_connect(Some(settings.stall))
-            .timeout_resolve(Some(settings.stall))
-            .timeout_recv_response(Some(settings.stall))
-            .timeout_per_read(Some(settings.stall))
-            .timeout_per_write(Some(settings.stall))
-            .build();
-        let agent = Agent::new_with_config(config);
-        stop.attach(&agent);
+        // Redirects are followed here, because each one decides whether the token goes along.
+        let agent = agent(settings.certificates.as_deref(), proxy()?, settings.stall, settings.stall, &stop)?;
         Ok(Self { agent, settings, stop })
     }
 
@@ -104,11 +89,7 @@ impl Client {
 
     /// An address of the hub, from plain path segments.
     pub(super) fn url(&self, segments: &[&str]) -> Url {
-        let mut url = self.settings.endpoint.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
+        below(&self.settings.endpoint, segments)
     }
 
     /// Tries again after transient failures, with growing waits.
@@ -226,7 +207,7 @@ impl Client {
         refusal: &dyn Fn(&Refusal) -> HubError,
     ) -> HubError {
         let with_token = trusted && self.settings.token.is_some();
-        let words = |name: &str| text(headers, name);
+        let words = |name: &str| header_text(headers, name);
         let refused = Refusal {
             status: status.as_u16(),
             host: host.to_owned(),
@@ -264,7 +245,7 @@ pub(super) struct Refusal {
 }
 
 /// A header's text, without what a terminal would obey.
-pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(crate) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
     (!text.is_empty()).then_some(text)
@@ -282,7 +263,17 @@ fn target(url: &Url, headers: &HeaderMap, host: &str) -> Result<Url> {
     }
 }
 
-fn host(url: &Url) -> String {
+/// An address below another one, from plain path segments.
+pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+/// The host, with the port unless it is the scheme's own.
+pub(crate) fn host(url: &Url) -> String {
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (Some(host), None) => host.to_owned(),
@@ -323,6 +314,37 @@ fn is_about_certificates(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::InvalidData && error.to_string().contains("certificate")
 }
 
+/// Connections that follow no redirect and that `stop` closes. A connection that does not open for `connect` is given up, and one
+/// on which nothing comes or goes for `stall`.
+///
+/// # Errors
+/// [`HubError::Setting`] and [`HubError::Io`] where the file of certificates cannot be used.
+pub(crate) fn agent(
+    certificates: Option<&Path>,
+    proxy: Option<Proxy>,
+    connect: Duration,
+    stall: Duration,
+    stop: &Stop,
+) -> Result<Agent> {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(proxy)
+        .tls_config(TlsConfig::builder().root_certs(root_certificates(certificates)?).build())
+        .user_agent(concat!("lapidary/", env!("CARGO_PKG_VERSION")))
+        .accept_encoding("identity")
+        .timeout_connect(Some(connect))
+        .timeout_resolve(Some(connect))
+        .timeout_recv_response(Some(stall))
+        .timeout_per_read(Some(stall))
+        .timeout_per_write(Some(stall))
+        .build();
+    let agent = Agent::new_with_config(config);
+    stop.attach(&agent);
+    Ok(agent)
+}
+
 /// The proxy of the environment. One that cannot be used is an error: going around it may be what its owner forbids.
 pub(crate) fn proxy() -> Result<Option<Proxy>> {
     let names = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
@@ -337,7 +359,7 @@ pub(crate) fn proxy() -> Result<Option<Proxy>> {
 }
 
 /// The certificates that are built in, or those of a file.
-pub(crate) fn root_certificates(file: Option<&Path>) -> Result<RootCerts> {
+fn root_certificates(file: Option<&Path>) -> Result<RootCerts> {
     let Some(path) = file else {
         return Ok(RootCerts::WebPki);
     };

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::api::{Hash, RemoteFile};
 use super::cache::{Cache, make_parent};
-use super::client::{Answer, Client, text};
+use super::client::{Answer, Client, header_text};
 use super::error::{HubError, Result};
 use super::hash::Hasher;
 use super::name::{Reference, RepoId, is_hex};
@@ -242,7 +242,7 @@ impl Download<'_> {
 
     /// Fails where the hub names another hash than its list of files did.
     fn check_hash(&self, answer: &Answer) -> Result<()> {
-        let Some(etag) = text(&answer.first, "x-linked-etag") else { return Ok(()) };
+        let Some(etag) = header_text(&answer.first, "x-linked-etag") else { return Ok(()) };
         let etag = etag.trim_start_matches("W/").trim_matches('"');
         match &self.file.hash {
             Hash::Sha256(digits) if is_hex(etag, 64) && etag != digits => Err(HubError::Checksum {
@@ -282,11 +282,11 @@ pub(super) fn extent(answer: &Answer) -> (Option<u64>, Option<u64>) {
     let number = |text: &str| text.trim().parse::<u64>().ok();
     if answer.status == StatusCode::PARTIAL_CONTENT {
         // bytes 100-199/200
-        let range = text(&answer.headers, header::CONTENT_RANGE.as_str()).unwrap_or_default();
+        let range = header_text(&answer.headers, header::CONTENT_RANGE.as_str()).unwrap_or_default();
         let range = range.strip_prefix("bytes").unwrap_or_default();
         let (range, size) = range.split_once('/').unwrap_or((range, ""));
         (range.split_once('-').and_then(|(start, _)| number(start)), number(size))
     } else {
-        (Some(0), text(&answer.headers, header::CONTENT_LENGTH.as_str()).and_then(|length| number(&length)))
+        (Some(0), header_text(&answer.headers, header::CONTENT_LENGTH.as_str()).and_then(|length| number(&length)))
     }
 }

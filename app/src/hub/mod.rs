@@ -28,7 +28,7 @@ pub use cache::Cache;
 pub use catalogue::{Entry, Files, Kind, Source, catalogue, references};
 pub use choose::{Choice, choose};
 pub use client::Client;
-pub(crate) use client::{failure, is_this_machine, proxy, root_certificates};
+pub(crate) use client::{agent, below, failure, header_text, host, is_this_machine, proxy};
 pub use error::{HubError, Result, size};
 pub use fit::{Fit, FitRow, Verdict, measure_speed};
 pub use name::{Reference, RepoId};

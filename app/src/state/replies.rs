@@ -67,7 +67,7 @@ impl State {
     /// is made, because they answer its present text. A server cannot continue a text, so it generates another reply.
     pub fn continue_reply(&mut self, id: Id, overflow: Overflow) {
         let has_text = self.tree().and_then(|tree| tree.get(id)).is_some_and(|message| !message.text.is_empty());
-        if has_text && self.loaded().is_some_and(|loaded| loaded.server().is_some()) {
+        if has_text && self.used_server().is_some() {
             return self.regenerate(id);
         }
         // Queued messages that follow it are answered first.

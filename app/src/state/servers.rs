@@ -3,7 +3,7 @@
 use super::State;
 use crate::endpoint::{Address, Keys, ServerModel};
 use crate::settings::SavedServer;
-use crate::worker::{Command, Load, Problem};
+use crate::worker::{Command, Load, Loaded, Problem};
 
 /// The search for the models of a server.
 #[derive(Clone, Debug, Default)]
@@ -73,12 +73,9 @@ impl State {
 
     /// Forgets a model of a server, and with the last one of its scheme, host and port the key.
     pub fn forget_server(&mut self, server: &ServerModel) {
-        let address = server.address.as_str();
-        self.settings.servers.retain(|saved| saved.address != address || saved.model != server.model);
-        let origin = server.address.origin();
-        if !self.used_servers().iter().any(|used| used.address.origin() == origin) {
-            self.worker.send(Command::ForgetServer(server.address.clone()));
-        }
+        let forgotten = SavedServer::from(server);
+        self.settings.servers.retain(|saved| *saved != forgotten);
+        self.forget_keys(&[forgotten]);
     }
 
     /// Forgets the keys of servers of which no model is in the list, because nobody could forget them later.
@@ -88,6 +85,11 @@ impl State {
                 self.worker.send(Command::ForgetServer(address));
             }
         }
+    }
+
+    /// The server's model that is loaded.
+    pub fn used_server(&self) -> Option<&ServerModel> {
+        self.loaded().and_then(Loaded::server)
     }
 
     /// The server's model that is loaded or was requested last.

@@ -70,7 +70,7 @@ impl App {
         let last = tree.leaf() == Some(id);
         // Not while a job for the message is queued, nor without a model, which would leave the old reply without a new one.
         let can_generate = !self.state.is_queued(id) && !matches!(self.state.model, Model::Failed(_));
-        let of_server = self.state.loaded().is_some_and(|loaded| loaded.server().is_some());
+        let of_server = self.state.used_server().is_some();
         let (index, count) = tree.sibling_position(id);
         let is_reply = message.role == Role::Model;
         let conversation = &self.conversation;

@@ -78,8 +78,7 @@ impl App {
     /// Where the model runs, and whether messages leave this machine.
     fn privacy_line(&self, ui: &mut Ui) {
         // Also while the server's model is loading, because what is typed meanwhile goes there.
-        let used = self.state.loaded().and_then(|loaded| loaded.server());
-        if let Some(server) = self.state.requested_server().or(used) {
+        if let Some(server) = self.state.requested_server() {
             return super::connect::warning(ui, &server.address);
         }
         let text = match self.state.loaded() {
@@ -155,7 +154,7 @@ impl App {
         let tokens = Tokens::of(ui.visuals());
         let mut removed = None;
         // How many tokens they are, only the server knows.
-        let counted = self.state.loaded().is_none_or(|loaded| loaded.server().is_none());
+        let counted = self.state.used_server().is_none();
         ui.horizontal_wrapped(|ui| {
             ui.add_space(6.0);
             for (index, attachment) in self.state.attachments().iter().enumerate() {

@@ -41,7 +41,7 @@ impl App {
     /// Draws the dialog. Returns whether it should be closed.
     pub(super) fn connect_dialog(&mut self, ctx: &Context) -> bool {
         let (mut ask, mut chosen) = (false, None);
-        let close = kit::dialog(ctx, "Connect to a server", 480.0, |ui| {
+        let mut close = kit::dialog(ctx, "Connect to a server", 480.0, |ui| {
             kit::hint(
                 ui,
                 "A model of an OpenAI-compatible server, such as llama-server, vLLM or lapidary serve, answers in place of one on \
@@ -56,10 +56,9 @@ impl App {
             self.state.find_server(&self.connect.address, &self.connect.key);
         }
         if let Some(server) = chosen {
-            self.connect = ConnectForm::default();
             self.state.use_server(server, true);
             self.show_page(Page::Chat);
-            return true;
+            close = true;
         }
         if close {
             // The key is not kept longer than needed, and an answer is of no more use.
@@ -142,7 +141,7 @@ impl App {
         let mut choice = None;
         for server in self.state.used_servers() {
             let author = server.author();
-            let used = self.state.loaded().and_then(|loaded| loaded.server()) == Some(&server);
+            let used = self.state.used_server() == Some(&server);
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 2.0;
                 let forget = format!("Forget {author}");

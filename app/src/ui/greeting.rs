@@ -1,7 +1,5 @@
 //! The content of an empty chat.
 
-use std::borrow::Cow;
-
 use egui::{Align, Layout, RichText, Sense, Ui, UiBuilder, vec2};
 
 use super::tokens::Tokens;
@@ -28,7 +26,7 @@ impl App {
     pub(super) fn greeting(&mut self, ui: &mut Ui) {
         let loaded = self.state.loaded();
         let guide = loaded.is_some_and(|loaded| loaded.is_guide());
-        let (title, text): (String, Cow<'_, str>) = match loaded {
+        let (title, text): (String, String) = match loaded {
             Some(_) if guide => (
                 "Gemma on your own GPU".into(),
                 "You talk to the built-in guide. It knows how to use Lapidary and how Gemma 2 works, and nothing else. For a real \
@@ -38,7 +36,7 @@ impl App {
             Some(loaded) => {
                 let where_to = loaded.server().map(|server| server.address.warning());
                 let where_to = where_to.as_deref().unwrap_or("Nothing leaves this machine.");
-                (kit::shorten_middle(&loaded.name, 48), format!("Ask anything. {where_to}").into())
+                (kit::shorten_middle(&loaded.name, 48), format!("Ask anything. {where_to}"))
             }
             None if matches!(self.state.model, Model::Failed(_)) => {
                 ("No model".into(), "The model could not be loaded; the reason is shown above.".into())

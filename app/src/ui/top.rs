@@ -171,7 +171,7 @@ impl App {
         let chevron = pos2(rect.right() - 16.0, rect.center().y);
         painter.text(chevron, Align2::CENTER_CENTER, icons::CHEVRON_DOWN, icons(16.0), tokens.mid);
         // Where it runs is said below the field for messages, and in the tooltip.
-        let title = self.state.loaded().and_then(|loaded| loaded.server()).map_or(&name, |server| &server.model);
+        let title = self.state.used_server().map_or(&name, |server| &server.model);
         let (short, in_name) = kit::split_format(title);
         let chosen = self.state.loaded().and_then(|loaded| loaded.load.weights).map(|format| format.name());
         let room = ((width - 58.0) / LETTER) as usize;

@@ -238,11 +238,11 @@ impl EngineThread {
                     }
                 }
             }
-            Command::Alternatives { message, at, .. } if self.server.is_some() => {
-                self.sender.send(Event::Alternatives { message, at, list: Err(server::NOT_HERE.into()) });
-            }
-            Command::Profile if self.server.is_some() => {
-                self.sender.send(Event::Profile(Err(server::NOT_HERE.into())));
+            Command::Alternatives { .. } | Command::Profile if self.server.is_some() => {
+                let problem = Problem { sentence: server::NOT_HERE.into(), remedy: Remedy::OtherFile };
+                if let Some(event) = failure_event(&command, problem) {
+                    self.sender.send(event);
+                }
             }
             Command::Alternatives { message, at, turns, system, plain } => {
                 let list = self

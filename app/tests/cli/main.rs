@@ -8,6 +8,8 @@ mod commands;
 #[path = "../shared/display.rs"]
 mod display;
 mod models;
+#[path = "../shared/piped.rs"]
+mod piped;
 #[cfg(target_os = "linux")]
 mod second_start;
 mod setup;

@@ -1,10 +1,9 @@
 //! Which model a command takes, and what it says about models that cannot chat.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Output, Stdio};
 
+use crate::piped::piped;
 use crate::{default_model, guide, lapidary, refuses, tiny};
 
 #[test]
@@ -50,16 +49,7 @@ fn a_model_that_was_used_stays_in_the_list() {
 
 /// What is answered to lines on standard input.
 fn answer(arguments: &[&str], home: &Path, lines: &str) -> (Option<i32>, String, String) {
-    let mut child = lapidary(arguments)
-        .env("XDG_DATA_HOME", home)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    piped(lapidary(arguments).env("XDG_DATA_HOME", home), lines)
 }
 
 #[test]

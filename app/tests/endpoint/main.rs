@@ -1,6 +1,11 @@
 //! Chats with a server, against a real HTTP server on this machine.
 
 mod failures;
+#[path = "../shared/http.rs"]
+mod http;
+#[cfg(unix)]
+#[path = "../shared/piped.rs"]
+mod piped;
 mod replies;
 mod server;
 #[cfg(unix)]

@@ -1,8 +1,7 @@
 //! A server that answers as a test says, one connection per request.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +13,8 @@ use lapidary_app::endpoint::{Address, ChatRequest, Client, EndpointError, Keys, 
 use lapidary_app::hub::Stop;
 use lapidary_engine::Sampling;
 
+use crate::http::{self, Head, Listener};
+
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
@@ -22,43 +23,29 @@ pub(crate) struct Seen {
     pub(crate) body: Value,
 }
 
-type Answer = dyn Fn(&Seen, &mut TcpStream) -> std::io::Result<()> + Send + Sync;
-
 /// The running server. It stops when it is dropped.
 pub(crate) struct Server {
     pub(crate) address: Address,
     seen: Arc<Mutex<Vec<Seen>>>,
     /// How many answers ended because the client had gone.
     gone: Arc<Mutex<usize>>,
-    stopped: Arc<AtomicBool>,
+    _listener: Listener,
 }
 
 impl Server {
-    pub(crate) fn new(answer: impl Fn(&Seen, &mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = Address::parse(&listener.local_addr().unwrap().to_string()).unwrap();
-        let server = Self { address, seen: Arc::default(), gone: Arc::default(), stopped: Arc::default() };
-        let answer: Arc<Answer> = Arc::new(answer);
-        let (seen, gone, stopped) = (server.seen.clone(), server.gone.clone(), server.stopped.clone());
-        thread::spawn(move || {
-            while !stopped.load(Ordering::SeqCst) {
-                let Ok((mut stream, _)) = listener.accept() else {
-                    thread::sleep(Duration::from_millis(2));
-                    continue;
-                };
-                stream.set_nonblocking(false).unwrap();
-                let (answer, seen, gone) = (answer.clone(), seen.clone(), gone.clone());
-                thread::spawn(move || {
-                    let Some(request) = read(&mut stream) else { return };
-                    seen.lock().unwrap().push(request.clone());
-                    if answer(&request, &mut stream).is_err() {
-                        *gone.lock().unwrap() += 1;
-                    }
-                });
+    pub(crate) fn new(answer: impl Fn(&Seen, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let gone = Arc::new(Mutex::new(0));
+        let (all, count) = (seen.clone(), gone.clone());
+        let listener = Listener::start(move |mut stream| {
+            let Some(request) = read(&mut stream) else { return };
+            all.lock().unwrap().push(request.clone());
+            if answer(&request, &mut stream).is_err() {
+                *count.lock().unwrap() += 1;
             }
         });
-        server
+        let address = Address::parse(&listener.address.to_string()).unwrap();
+        Self { address, seen, gone, _listener: listener }
     }
 
     /// A server of one model that sends these bytes as the body of every reply.
@@ -98,43 +85,22 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::SeqCst);
-    }
-}
-
 fn read(stream: &mut TcpStream) -> Option<Seen> {
-    let mut reader = BufReader::new(stream);
-    let (mut path, mut key, mut length) = (None, None, 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        let line = line.trim_end();
-        match line.split_once(": ") {
-            _ if line.is_empty() => break,
-            _ if path.is_none() => path = line.split(' ').nth(1).map(str::to_owned),
-            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => key = Some(value.to_owned()),
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().ok()?,
-            _ => {}
-        }
-    }
+    let head = Head::read(stream)?;
+    let length = head.header("content-length").map_or(Some(0), |length| length.parse().ok())?;
     let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some(Seen { path: path?, key, body: serde_json::from_slice(&body).unwrap_or_default() })
+    stream.read_exact(&mut body).ok()?;
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    Some(Seen { path: head.path()?, key: head.header("authorization"), body })
 }
 
-/// Sends an answer with a body.
-pub(crate) fn respond(stream: &mut TcpStream, status: &str, headers: &str, body: &str) -> std::io::Result<()> {
-    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n", body.len());
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body.as_bytes())
+/// Sends an answer with a body, and says that the connection ends.
+pub(crate) fn respond(stream: &mut TcpStream, status: &str, headers: &str, body: &str) -> io::Result<()> {
+    http::respond(stream, status, &format!("Connection: close\r\n{headers}"), body.as_bytes())
 }
 
 /// Sends the head of a reply, whose body ends with the connection.
-pub(crate) fn begin(stream: &mut TcpStream) -> std::io::Result<()> {
+pub(crate) fn begin(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nConnection: close\r\n\r\n")
 }
 

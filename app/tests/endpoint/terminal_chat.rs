@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::piped::piped;
 use crate::server::{Server, begin, end, list, piece, respond};
 use crate::terminal::Terminal;
 
@@ -43,15 +44,6 @@ fn lapidary(home: &Path, arguments: &[&str]) -> Command {
     command.args(arguments).env("XDG_DATA_HOME", home).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
     command.env_remove("LAPIDARY_ENDPOINT_KEY").env_remove("OPENAI_API_KEY");
     command
-}
-
-/// Runs the program with these lines as its input: its exit code, output and errors.
-fn piped(command: &mut Command, lines: &str) -> (Option<i32>, String, String) {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A program that refuses its arguments may end before it reads anything.
-    let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
 #[test]

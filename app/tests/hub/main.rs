@@ -6,6 +6,7 @@ mod commands;
 #[cfg(unix)]
 mod ctrl_c;
 mod files;
+#[path = "../shared/http.rs"]
 mod http;
 mod interruptions;
 mod memory;

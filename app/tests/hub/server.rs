@@ -2,8 +2,7 @@
 //! hub does with large files. What it should do wrong is set while it runs.
 
 use std::collections::BTreeMap;
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -15,10 +14,18 @@ use lapidary_app::hub::{Cache, Client, HubSettings, Stop, Token};
 pub(crate) use crate::files::noise;
 
 use crate::files::File;
-use crate::http::{Seen, Stream, read_request, respond};
+use crate::http::{self, Head, Listener, Stream};
 
 pub(crate) const COMMIT: &str = "00112233445566778899aabbccddeeff00112233";
 pub(crate) const TOKEN: &str = "hf_right";
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) token: Option<String>,
+    pub(crate) range: Option<String>,
+}
 
 /// A repository.
 #[derive(Clone, Default)]
@@ -70,7 +77,7 @@ pub(crate) struct State {
 pub(crate) struct Server {
     pub(crate) state: Arc<Mutex<State>>,
     pub(crate) address: String,
-    stopped: Arc<AtomicBool>,
+    _listeners: [Listener; 2],
 }
 
 /// Turns a TCP connection into what requests are read from and answers are written to.
@@ -83,14 +90,9 @@ impl Server {
 
     pub(crate) fn with(scheme: &str, accept: Accept) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        let stopped = Arc::new(AtomicBool::new(false));
-        let storage = TcpListener::bind("127.0.0.1:0").unwrap();
-        let storage_address = format!("{scheme}://{}", storage.local_addr().unwrap());
-        let hub = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("{scheme}://{}", hub.local_addr().unwrap());
-        serve(storage, accept.clone(), state.clone(), stopped.clone(), None);
-        serve(hub, accept, state.clone(), stopped.clone(), Some(storage_address));
-        Self { state, address, stopped }
+        let storage = serve(accept.clone(), state.clone(), None);
+        let hub = serve(accept, state.clone(), Some(format!("{scheme}://{}", storage.address)));
+        Self { state, address: format!("{scheme}://{}", hub.address), _listeners: [storage, hub] }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -130,35 +132,24 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::SeqCst);
-    }
+/// Serves the hub itself if it has an address of its storage, and the storage otherwise.
+fn serve(accept: Accept, state: Arc<Mutex<State>>, storage: Option<String>) -> Listener {
+    Listener::start(move |stream| {
+        if let Some(mut stream) = accept(stream) {
+            answer_all(&mut *stream, &state, storage.as_deref());
+        }
+    })
 }
 
-fn serve(
-    listener: TcpListener,
-    accept: Accept,
-    state: Arc<Mutex<State>>,
-    stopped: Arc<AtomicBool>,
-    storage: Option<String>,
-) {
-    listener.set_nonblocking(true).unwrap();
-    thread::spawn(move || {
-        while !stopped.load(Ordering::SeqCst) {
-            let Ok((stream, _)) = listener.accept() else {
-                thread::sleep(Duration::from_millis(2));
-                continue;
-            };
-            stream.set_nonblocking(false).unwrap();
-            let (accept, state, storage) = (accept.clone(), state.clone(), storage.clone());
-            thread::spawn(move || {
-                if let Some(mut stream) = accept(stream) {
-                    answer_all(&mut *stream, &state, storage.as_deref());
-                }
-            });
-        }
-    });
+/// Reads a request without a body; `None` if the connection is over.
+fn read_request(stream: &mut dyn Stream) -> Option<Seen> {
+    let head = Head::read(stream)?;
+    Some(Seen { path: head.path()?, token: head.header("authorization"), range: head.header("range") })
+}
+
+/// Sends an answer; `None` if the connection is over.
+fn respond(stream: &mut dyn Stream, status: u16, headers: &str, body: &[u8]) -> Option<()> {
+    http::respond(stream, &format!("{status} Status"), headers, body).ok()
 }
 
 fn answer_all(stream: &mut dyn Stream, state: &Mutex<State>, storage: Option<&str>) {

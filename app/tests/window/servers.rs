@@ -17,13 +17,25 @@ pub(crate) fn connected() -> Window {
     window.write("Key of the server", "sk-secret");
     window.press("Connect");
     window.press("gemma-2-27b");
-    window.until("it is connected", |app| app.state.loaded().is_some_and(|loaded| loaded.server().is_some()));
+    wait_connected(&mut window);
     window
 }
 
 pub(crate) fn open_dialog(window: &mut Window) {
     window.press("Model: Guide (built in)");
     window.press("Connect to a server…");
+}
+
+#[track_caller]
+fn wait_connected(window: &mut Window) {
+    window.until("it is connected", |app| app.state.used_server().is_some());
+}
+
+#[track_caller]
+fn back_to_guide(window: &mut Window) {
+    window.press(&format!("Model: {AUTHOR}"));
+    window.press("Use Lapidary's guide");
+    window.until("the guide is back", |app| app.state.loaded().is_some_and(|loaded| loaded.is_guide()));
 }
 
 #[test]
@@ -99,9 +111,7 @@ fn a_server_that_cannot_be_used_changes_nothing() {
 #[test]
 fn servers_are_remembered_checked_and_forgotten() {
     let mut window = connected();
-    window.press(&format!("Model: {AUTHOR}"));
-    window.press("Use Lapidary's guide");
-    window.until("the guide is back", |app| app.state.loaded().is_some_and(|loaded| loaded.is_guide()));
+    back_to_guide(&mut window);
     // A server that does not answer does not take the place of the model that is loaded.
     window.script().check_problem = Some(problem("Cannot reach lab.example.", Remedy::Retry));
     window.press("Model: Guide (built in)");
@@ -110,10 +120,8 @@ fn servers_are_remembered_checked_and_forgotten() {
     assert!(window.harness.state().state.loaded().unwrap().is_guide());
     window.press("Model: Guide (built in)");
     window.press(&format!("Use {AUTHOR}"));
-    window.until("it is connected", |app| app.state.loaded().is_some_and(|loaded| loaded.server().is_some()));
-    window.press(&format!("Model: {AUTHOR}"));
-    window.press("Use Lapidary's guide");
-    window.until("the guide is back", |app| app.state.loaded().is_some_and(|loaded| loaded.is_guide()));
+    wait_connected(&mut window);
+    back_to_guide(&mut window);
     window.press("Model: Guide (built in)");
     window.press(&format!("Forget {AUTHOR}"));
     assert!(window.harness.state().state.settings.servers.is_empty());

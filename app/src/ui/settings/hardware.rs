@@ -16,7 +16,7 @@ impl App {
     pub(super) fn hardware_page(&mut self, ui: &mut Ui) {
         kit::section(ui, "Graphics adapter");
         self.adapter(ui);
-        if let Some(server) = self.state.loaded().and_then(|loaded| loaded.server()) {
+        if let Some(server) = self.state.used_server() {
             ui.label(format!("{} runs on a server, which has its own hardware.", server.author()));
         } else if let Some(loaded) = self.state.loaded() {
             ui.label(format!("In use: {}", loaded.adapter));
