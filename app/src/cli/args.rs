@@ -2,6 +2,7 @@
 
 mod batch;
 mod chats;
+mod concurrency;
 mod serve;
 mod setup;
 
@@ -14,6 +15,7 @@ use lapidary_app::guide;
 
 pub(crate) use batch::Batch;
 pub(crate) use chats::{Chats, ChatsCommand, ChatsExport, ChatsList, ChatsShow};
+use concurrency::{Concurrency, up_to};
 pub(crate) use serve::Serve;
 pub(crate) use setup::{Completions, Desktop, DesktopCommand, Man};
 
@@ -312,7 +314,8 @@ pub(crate) struct Bench {
     #[arg(short = 'n', value_name = "N", default_value_t = 128)]
     pub(crate) generate: usize,
     /// Measure several replies together instead, for each of these numbers of them
-    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = streams, conflicts_with_all = ["depth", "sweep", "profile"])]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = up_to(MAX_SEQUENCES, "it must be a number"))]
+    #[arg(conflicts_with_all = ["depth", "sweep", "profile"])]
     pub(crate) streams: Vec<usize>,
     /// Also list the milliseconds per kernel of one token
     #[arg(long)]
@@ -365,12 +368,6 @@ impl std::str::FromStr for TokenList {
         let id = |item: &str| item.trim().parse().map_err(|_| format!("{:?} is not a token id", item.trim()));
         text.split(',').map(id).collect::<Result<_, _>>().map(Self)
     }
-}
-
-/// Reads how many replies to measure together.
-fn streams(text: &str) -> Result<usize, String> {
-    let usable = text.parse().ok().filter(|count| (1..=MAX_SEQUENCES).contains(count));
-    usable.ok_or_else(|| format!("it must be a number from 1 to {MAX_SEQUENCES}"))
 }
 
 #[cfg(test)]

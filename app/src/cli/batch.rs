@@ -21,8 +21,8 @@ pub(crate) fn batch(arguments: &args::Batch) -> Result<(), Failure> {
     let options = Options {
         model: model_id(named, &files),
         sampling: arguments.sampling.to_engine(&files),
-        parallel: arguments.parallel,
-        cache_tokens: arguments.cache_tokens,
+        parallel: arguments.concurrency.parallel,
+        cache_tokens: arguments.concurrency.cache_tokens,
         top_logprobs: arguments.top_logprobs,
     };
     options.sampling.check()?;

@@ -153,13 +153,12 @@ impl Measurement {
     }
 
     fn json(&self) -> Value {
-        let spread = |spread: &Spread| json!({"median": spread.median, "min": spread.min, "max": spread.max});
         let kernel = |kernel: &Kernel| json!({"kernel": kernel.name, "dispatches": kernel.dispatches, "ms": kernel.ms});
         json!({
             "depth": self.depth,
-            "prefill": {"tokens": self.prompt, "tokens_per_s": spread(&self.prefill)},
-            "decode": {"tokens": self.generate, "tokens_per_s": spread(&self.decode)},
-            "first_token_ms": spread(&self.first_ms),
+            "prefill": {"tokens": self.prompt, "tokens_per_s": self.prefill.json()},
+            "decode": {"tokens": self.generate, "tokens_per_s": self.decode.json()},
+            "first_token_ms": self.first_ms.json(),
             "host_us_per_token": self.host_us.median,
             "bytes_per_token": self.bytes_per_token,
             "bandwidth_share": self.bandwidth_share,

@@ -29,8 +29,8 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
         api_key,
         allowed_origins: arguments.allow_origin.clone(),
         allowed_hosts: arguments.allow_host.clone(),
-        parallel: arguments.parallel,
-        cache_tokens: arguments.cache_tokens,
+        parallel: arguments.concurrency.parallel,
+        cache_tokens: arguments.concurrency.cache_tokens,
         queue: arguments.queue,
     };
     let (model, has_key) = (options.model.clone(), options.api_key.is_some());

@@ -1,5 +1,7 @@
 //! The statistics of repeated measurements.
 
+use serde_json::{Value, json};
+
 /// The median and the range of repeated measurements.
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -14,6 +16,10 @@ impl Spread {
         let middle = values.len() / 2;
         let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
         Self { median, min: values[0], max: values[values.len() - 1] }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({"median": self.median, "min": self.min, "max": self.max})
     }
 }
 

@@ -46,8 +46,7 @@ impl Streams {
     }
 
     pub(crate) fn json(&self) -> Value {
-        let Spread { median, min, max } = self.speed;
-        json!({"streams": self.replies, "tokens_per_s": {"median": median, "min": min, "max": max}})
+        json!({"streams": self.replies, "tokens_per_s": self.speed.json()})
     }
 
     /// Prints the speeds, each beside that of the first.

@@ -2,19 +2,21 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{Receiver, channel};
 
+use super::bounds::MAX_UNSENT;
 use super::error::ApiError;
 use super::logprobs::{TokenLogprob, chat_json, completion_json};
-use super::queue::{End, Event};
+use super::queue::{End, Event, Job, Queue};
 use super::request::{Kind, Offer, Request};
+use crate::chats;
 
 /// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+pub(super) fn now() -> i64 {
+    chats::now() / 1000
 }
 
 /// A name that no other object has.
@@ -32,12 +34,28 @@ pub(super) struct Answer {
     logprobs: bool,
     prompt_tokens: usize,
     id: String,
-    created: u64,
+    created: i64,
     offer: Arc<Offer>,
 }
 
 impl Answer {
-    pub(super) fn new(offer: Arc<Offer>, request: &Request) -> Self {
+    /// Passes a request to the engine. Returns its answer, what comes of its replies, and [`Job::lost`].
+    ///
+    /// # Errors
+    /// Those of [`Queue::submit`].
+    pub(super) fn begin(
+        offer: &Arc<Offer>,
+        queue: &Queue,
+        request: Request,
+    ) -> Result<(Self, Receiver<Event>, Arc<AtomicBool>), ApiError> {
+        let answer = Self::new(offer.clone(), &request);
+        let (events, receiver) = channel(MAX_UNSENT);
+        let lost = Arc::new(AtomicBool::new(false));
+        queue.submit(Job { request: Arc::new(request), events, next: 0, lost: lost.clone() })?;
+        Ok((answer, receiver, lost))
+    }
+
+    fn new(offer: Arc<Offer>, request: &Request) -> Self {
         let prefix = if request.kind == Kind::Chat { "chatcmpl" } else { "cmpl" };
         Self {
             kind: request.kind,
@@ -74,49 +92,56 @@ impl Answer {
         }
     }
 
-    fn full_choice(&self, index: usize, choice: &Collected, end: End) -> Value {
-        let logprobs = self.logprobs(&choice.logprobs, &mut 0);
+    /// The whole answer, of all replies in their order.
+    pub(super) fn whole(&self, replies: Vec<Collected>) -> Value {
+        let name = if self.kind == Kind::Chat { "chat.completion" } else { "text_completion" };
+        let tokens = replies.iter().map(|reply| reply.end.tokens).sum();
+        let choices = replies.into_iter().enumerate().map(|(index, reply)| self.choice(index, &reply));
+        let mut object = self.object(name, choices.collect());
+        object["usage"] = self.usage(tokens);
+        object
+    }
+
+    fn choice(&self, index: usize, reply: &Collected) -> Value {
+        let Collected { text, logprobs, end: End { finish, .. } } = reply;
+        let logprobs = self.logprobs(logprobs, &mut 0);
         if self.kind == Kind::Chat {
-            let message = json!({"role": "assistant", "content": choice.text, "refusal": null});
-            json!({"index": index, "message": message, "logprobs": logprobs, "finish_reason": end.finish})
+            let message = json!({"role": "assistant", "content": text, "refusal": null});
+            json!({"index": index, "message": message, "logprobs": logprobs, "finish_reason": finish})
         } else {
-            json!({"index": index, "text": choice.text, "logprobs": logprobs, "finish_reason": end.finish})
+            json!({"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish})
         }
     }
 }
 
-/// What came of a reply so far.
+/// What came of a reply.
 #[derive(Default)]
-struct Collected {
+pub(super) struct Collected {
     text: String,
     logprobs: Vec<TokenLogprob>,
+    end: End,
 }
 
-/// Waits for all replies of a request and returns them as one object.
+/// Waits for so many replies, all those of a request, and returns them in their order.
 ///
 /// # Errors
 /// That of the engine, or 500 if it ends before the replies.
-pub(super) async fn collect(answer: &Answer, mut events: Receiver<Event>) -> Result<Value, ApiError> {
-    let mut replies: Vec<Collected> = (0..answer.choices).map(|_| Collected::default()).collect();
-    let mut choices = vec![Value::Null; answer.choices];
-    let (mut ended, mut tokens) = (0, 0);
-    while ended < answer.choices {
+pub(super) async fn collect(count: usize, mut events: Receiver<Event>) -> Result<Vec<Collected>, ApiError> {
+    let mut replies: Vec<Collected> = (0..count).map(|_| Collected::default()).collect();
+    let mut ended = 0;
+    while ended < count {
         match events.recv().await {
             Some(Event::Piece { choice, text, logprobs }) => {
                 replies[choice].text.push_str(&text);
                 replies[choice].logprobs.extend(logprobs);
             }
             Some(Event::Ended { choice, end }) => {
-                choices[choice] = answer.full_choice(choice, &std::mem::take(&mut replies[choice]), end);
-                tokens += end.tokens;
+                replies[choice].end = end;
                 ended += 1;
             }
             Some(Event::Failed(error)) => return Err(error),
             None => return Err(ApiError::no_engine()),
         }
     }
-    let name = if answer.kind == Kind::Chat { "chat.completion" } else { "text_completion" };
-    let mut object = answer.object(name, choices);
-    object["usage"] = answer.usage(tokens);
-    Ok(object)
+    Ok(replies)
 }

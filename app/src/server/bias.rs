@@ -34,8 +34,8 @@ impl Biases {
         *self == Self::default()
     }
 
-    /// Adds to the logits of the token after `reply`.
-    pub(super) fn add(&self, reply: &[u32], logits: &mut [f32]) {
+    /// Adds to the logits of the token after `reply`, whose beginning `counts` may have read.
+    pub(super) fn add(&self, reply: &[u32], counts: &mut Counts, logits: &mut [f32]) {
         let mut add = |id: u32, value: f32| {
             // Rows of the embedding without a token have no logit.
             if let Some(logit) = logits.get_mut(id as usize) {
@@ -44,10 +44,26 @@ impl Biases {
         };
         self.fixed.iter().for_each(|(id, value)| add(*id, *value));
         if self.presence != 0.0 || self.frequency != 0.0 {
-            let mut counts: HashMap<u32, f32> = HashMap::new();
-            reply.iter().for_each(|id| *counts.entry(*id).or_default() += 1.0);
-            counts.iter().for_each(|(id, count)| add(*id, -(self.presence + count * self.frequency)));
+            counts.read_on(reply);
+            counts.by_token.iter().for_each(|(id, count)| add(*id, -(self.presence + count * self.frequency)));
         }
+    }
+}
+
+/// How often each token is in one reply.
+#[derive(Default)]
+pub(super) struct Counts {
+    by_token: HashMap<u32, f32>,
+    /// Tokens of the reply that it has read.
+    read: usize,
+}
+
+impl Counts {
+    /// Counts what a reply has grown by.
+    fn read_on(&mut self, reply: &[u32]) {
+        let new = &reply[self.read.min(reply.len())..];
+        new.iter().for_each(|id| *self.by_token.entry(*id).or_default() += 1.0);
+        self.read = reply.len();
     }
 }
 
@@ -84,10 +100,18 @@ mod tests {
         let body = json!({"logit_bias": {"1": -100, "2": 5.5}, "presence_penalty": 0.5, "frequency_penalty": 0.25});
         let biases = read(body).unwrap();
         let mut logits = [1.0; 6];
-        biases.add(&[], &mut logits);
+        biases.add(&[], &mut Counts::default(), &mut logits);
         assert_eq!(logits, [1.0, f32::NEG_INFINITY, 6.5, 1.0, 1.0, 1.0]);
         let mut logits = [1.0; 6];
-        biases.add(&[2, 3, 3, 7], &mut logits);
+        biases.add(&[2, 3, 3, 7], &mut Counts::default(), &mut logits);
+        assert_eq!(logits, [1.0, f32::NEG_INFINITY, 5.75, 0.0, 1.0, 1.0]);
+        // The same when the reply is read as it grows.
+        let mut counts = Counts::default();
+        for len in 0..4 {
+            biases.add(&[2, 3, 3, 7][..len], &mut counts, &mut [1.0; 6]);
+        }
+        let mut logits = [1.0; 6];
+        biases.add(&[2, 3, 3, 7], &mut counts, &mut logits);
         assert_eq!(logits, [1.0, f32::NEG_INFINITY, 5.75, 0.0, 1.0, 1.0]);
         assert!(read(json!({"logit_bias": {}, "presence_penalty": 0})).unwrap().is_empty());
     }

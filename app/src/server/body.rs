@@ -1,11 +1,12 @@
-//! Reads the body of a request.
+//! Reads the bodies of requests, and writes those of answers.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::{CONTENT_LENGTH, EXPECT};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::bounds::{BODY_TIME, MAX_BODY, MAX_DISCARDED};
@@ -49,4 +50,11 @@ async fn read_all(mut body: Body) -> Result<Vec<u8>, ApiError> {
 pub(super) fn too_large(what: &str) -> ApiError {
     let message = format!("the {what} has more than {} MiB", MAX_BODY >> 20);
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+}
+
+/// An answer whose body is this value.
+pub(super) fn json_response(value: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(value.to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }

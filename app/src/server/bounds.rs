@@ -27,7 +27,7 @@ pub(super) const MAX_CHOICES: usize = 128;
 /// The largest `n`.
 pub(super) const MAX_N: u64 = 16;
 /// The most alternatives per position.
-pub(super) const MAX_LOGPROBS: u64 = 20;
+pub const MAX_LOGPROBS: u64 = 20;
 /// The most log-probabilities per position of all replies to a request.
 pub(super) const MAX_SCORES: usize = 256;
 /// The most log-probabilities of all positions of all replies to a request, prompts that are repeated included.

@@ -1,10 +1,13 @@
 //! Errors in the shape of OpenAI's API.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse;
 use lapidary_engine::Error;
 use serde_json::{Value, json};
+
+use super::body::json_response;
 
 /// A refusal or a failure, as `{"error": {"message", "type", "param", "code"}}`.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,14 +17,14 @@ pub(super) struct ApiError {
     /// The field of the request that is at fault.
     param: Option<String>,
     /// A word that programs compare.
-    code: Option<&'static str>,
+    code: &'static str,
     /// Seconds after which to try again.
     retry_after: Option<u64>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), param: None, code: Some(code), retry_after: None }
+        Self { status, message: message.into(), param: None, code, retry_after: None }
     }
 
     /// A field of the request has a wrong value.
@@ -32,7 +35,21 @@ impl ApiError {
 
     /// The request asks for something that this server cannot do.
     pub(super) fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: Some("unsupported_parameter"), ..Self::field(param, message) }
+        Self { code: "unsupported_parameter", ..Self::field(param, message) }
+    }
+
+    /// An error of the engine. What a request causes is the client's fault, and the rest the server's.
+    pub(super) fn of(error: &Error) -> Self {
+        let message = error.to_string();
+        let (status, code) = match error {
+            Error::ContextFull { .. } => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
+            Error::EmptyPrompt | Error::TokenOutOfRange { .. } | Error::Setting { .. } => {
+                (StatusCode::BAD_REQUEST, "invalid_value")
+            }
+            Error::Unsupported { .. } => (StatusCode::BAD_REQUEST, "unsupported_model"),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "engine_failed"),
+        };
+        Self::new(status, code, message)
     }
 
     /// The server is about to stop.
@@ -84,12 +101,13 @@ impl ApiError {
         };
         json!({"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}})
     }
+}
 
-    pub(super) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.to_json().to_string()));
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response<Body> {
+        let mut response = json_response(&self.to_json());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -103,21 +121,5 @@ impl ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         Self::of(&error)
-    }
-}
-
-impl ApiError {
-    /// An error of the engine. What a request causes is the client's fault, and the rest the server's.
-    pub(super) fn of(error: &Error) -> Self {
-        let message = error.to_string();
-        let (status, code) = match error {
-            Error::ContextFull { .. } => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
-            Error::EmptyPrompt | Error::TokenOutOfRange { .. } | Error::Setting { .. } => {
-                (StatusCode::BAD_REQUEST, "invalid_value")
-            }
-            Error::Unsupported { .. } => (StatusCode::BAD_REQUEST, "unsupported_model"),
-            _ => (StatusCode::INTERNAL_SERVER_ERROR, "engine_failed"),
-        };
-        Self::new(status, code, message)
     }
 }

@@ -25,13 +25,16 @@ const WHITE_SPACE: &str = r"\x20|\x0A\x20{0,16}";
 pub(super) struct Grammars {
     tokenizer: Arc<Tokenizer>,
     /// Ids that end a reply.
-    end_ids: Vec<u32>,
+    end_ids: Arc<[u32]>,
     /// Made when the first grammar is needed.
     factory: OnceLock<Result<ParserFactory, String>>,
 }
 
 /// A compiled grammar.
-pub(super) struct Grammar(Matcher);
+pub(super) struct Grammar {
+    matcher: Matcher,
+    end_ids: Arc<[u32]>,
+}
 
 impl fmt::Debug for Grammar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,7 +85,7 @@ impl Grammars {
         })?;
         let matcher = Matcher::new(factory.create_parser(TopLevelGrammar::from_json_schema(schema)));
         match matcher.get_error() {
-            None => Ok(Grammar(matcher)),
+            None => Ok(Grammar { matcher, end_ids: self.end_ids.clone() }),
             Some(error) => {
                 let line = error.lines().next().unwrap_or_default();
                 Err(ApiError::field(PARAM, format!("the schema cannot be used: {line}")))
@@ -138,7 +141,7 @@ pub(super) struct Constraint {
     matcher: Matcher,
     /// Tokens of the reply that it has read.
     read: usize,
-    end_ids: Vec<u32>,
+    end_ids: Arc<[u32]>,
     failure: Failure,
 }
 
@@ -163,8 +166,8 @@ impl Failure {
 
 impl Grammar {
     /// The grammar for one reply. `failure` learns what goes wrong.
-    pub(super) fn constraint(&self, end_ids: &[u32], failure: Failure) -> Constraint {
-        Constraint { matcher: self.0.deep_clone(), read: 0, end_ids: end_ids.to_vec(), failure }
+    pub(super) fn constraint(&self, failure: Failure) -> Constraint {
+        Constraint { matcher: self.matcher.deep_clone(), read: 0, end_ids: self.end_ids.clone(), failure }
     }
 }
 

@@ -144,6 +144,7 @@ fn host(headers: &HeaderMap) -> Result<Authority, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::response::IntoResponse;
 
     fn check(guard: &Guard, headers: &[(&str, &str)]) -> u16 {
         let mut map = HeaderMap::new();

@@ -8,22 +8,14 @@ use serde_json::{Map, Value, json};
 pub(super) struct TokenLogprob {
     pub(super) id: u32,
     /// `None` for the first token of a prompt, which nothing predicts.
-    pub(super) logprob: Option<f64>,
-    /// Ids and log-probabilities, the most probable first.
-    pub(super) top: Vec<(u32, f64)>,
+    pub(super) scored: Option<TokenLogprobs>,
 }
 
 impl TokenLogprob {
-    /// A token that the engine has scored.
-    pub(super) fn of(id: u32, scored: &TokenLogprobs) -> Self {
-        let top = scored.top.iter().map(|(id, logprob)| (*id, f64::from(*logprob))).collect();
-        Self { id, logprob: Some(f64::from(scored.logprob)), top }
-    }
-
     /// The tokens of a prompt, of which all but the first are scored.
-    pub(super) fn of_prompt(prompt: &[u32], scored: &[TokenLogprobs]) -> Vec<Self> {
-        let first = prompt.iter().take(1).map(|id| Self { id: *id, logprob: None, top: Vec::new() });
-        first.chain(prompt.iter().skip(1).zip(scored).map(|(id, scored)| Self::of(*id, scored))).collect()
+    pub(super) fn of_prompt(prompt: &[u32], scored: Vec<TokenLogprobs>) -> Vec<Self> {
+        let scored = std::iter::once(None).chain(scored.into_iter().map(Some));
+        prompt.iter().zip(scored).map(|(id, scored)| Self { id: *id, scored }).collect()
     }
 }
 
@@ -42,20 +34,21 @@ pub(super) fn text_of(tokenizer: &Tokenizer, id: u32) -> (String, Option<Vec<u8>
     (text, Some(bytes))
 }
 
-/// JSON has no infinities.
-fn finite(logprob: f64) -> f64 {
-    logprob.max(-9999.0)
+/// A number of JSON, which has no infinities.
+fn finite(logprob: f32) -> f64 {
+    f64::from(logprob).max(-9999.0)
 }
 
 /// The `logprobs` of a chat's choice.
 pub(super) fn chat_json(tokenizer: &Tokenizer, tokens: &[TokenLogprob]) -> Value {
-    let entry = |id: u32, logprob: f64| {
+    let entry = |id: u32, logprob: f32| {
         let (token, bytes) = text_of(tokenizer, id);
         json!({"token": token, "logprob": finite(logprob), "bytes": bytes})
     };
     let content = tokens.iter().map(|token| {
-        let mut object = entry(token.id, token.logprob.unwrap_or(0.0));
-        object["top_logprobs"] = token.top.iter().map(|(id, logprob)| entry(*id, *logprob)).collect();
+        let mut object = entry(token.id, token.scored.as_ref().map_or(0.0, |scored| scored.logprob));
+        let top = token.scored.iter().flat_map(|scored| &scored.top);
+        object["top_logprobs"] = top.map(|(id, logprob)| entry(*id, *logprob)).collect();
         object
     });
     json!({"content": content.collect::<Vec<_>>(), "refusal": null})
@@ -69,14 +62,14 @@ pub(super) fn completion_json(tokenizer: &Tokenizer, tokens: &[TokenLogprob], of
         offsets.push(*offset);
         // The text of a prompt does not show its <bos>.
         *offset += if token.id == tokenizer.bos_id() { 0 } else { text.chars().count() };
-        logprobs.push(token.logprob.map(finite));
-        tops.push(token.logprob.map(|logprob| {
+        logprobs.push(token.scored.as_ref().map(|scored| finite(scored.logprob)));
+        tops.push(token.scored.as_ref().map(|scored| {
             // Tokens with the same text are one key; the most probable one counts. The token itself is always there.
             let mut map = Map::new();
-            for (id, logprob) in &token.top {
+            for (id, logprob) in &scored.top {
                 map.entry(text_of(tokenizer, *id).0).or_insert_with(|| json!(finite(*logprob)));
             }
-            map.entry(text.clone()).or_insert_with(|| json!(finite(logprob)));
+            map.entry(text.clone()).or_insert_with(|| json!(finite(scored.logprob)));
             map
         }));
         texts.push(text);

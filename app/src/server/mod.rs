@@ -9,6 +9,7 @@ mod bias;
 mod body;
 mod bounds;
 mod connections;
+mod engine_thread;
 mod error;
 mod fields;
 mod grammar;
@@ -26,20 +27,20 @@ mod stream;
 mod supported;
 mod worker;
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::{io, thread};
 
-use lapidary_engine::{Engine, Error, Sampling, Scheduler, SchedulerOptions};
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use lapidary_engine::{Engine, Error, Sampling, Scheduler};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+pub use bounds::MAX_LOGPROBS;
 use connections::Connections;
+use engine_thread::{Ended, EngineThread, end_of, prepare};
 use guard::Guard;
 use metrics::Metrics;
 use queue::Queue;
-use request::Offer;
 use routes::{App, router};
-use worker::Worker;
 
 /// Bodies that are read into tokens at the same time.
 const READERS: usize = 2;
@@ -93,7 +94,6 @@ pub enum ServeError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    engine: Engine,
     scheduler: Scheduler,
     parallel: usize,
     app: Arc<App>,
@@ -126,15 +126,13 @@ impl Server {
         let listener = TcpListener::bind((options.host.as_str(), options.port)).map_err(listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let cache_tokens = options.cache_tokens.unwrap_or(engine.context());
-        let offer = Offer::new(engine, options.model, options.sampling, cache_tokens)?;
-        let scheduler = SchedulerOptions { sequences: options.parallel, cache_tokens };
-        let scheduler = pollster::block_on(Scheduler::new(engine, &scheduler))?;
+        let (offer, scheduler) =
+            prepare(engine, options.model, options.sampling, options.parallel, options.cache_tokens)?;
         let loopback = address.ip().is_loopback();
         let mut hosts = options.allowed_hosts;
         hosts.push(options.host);
         let app = App {
-            offer: Arc::new(offer),
+            offer,
             queue: Arc::new(Queue::new(options.queue)),
             metrics: Arc::new(Metrics::default()),
             guard: Guard::new(loopback, hosts, options.allowed_origins, options.api_key.as_deref()),
@@ -143,7 +141,6 @@ impl Server {
         Ok(Self {
             listener,
             address,
-            engine: engine.clone(),
             scheduler,
             parallel: options.parallel,
             app: Arc::new(app),
@@ -167,42 +164,12 @@ impl Server {
     /// # Errors
     /// [`ServeError::Engine`] if the device fails, and [`ServeError::System`].
     pub fn run(self) -> Result<(), ServeError> {
-        let Self { listener, engine, scheduler, parallel, app, stop, .. } = self;
+        let Self { listener, scheduler, parallel, app, stop, .. } = self;
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_io().enable_time().max_blocking_threads(READERS).build()?;
-        let (engine_thread, engine_ended) =
-            start_engine(engine, scheduler, parallel, app.queue.clone(), app.metrics.clone())?;
-        let queue = app.queue.clone();
-        let result = runtime.block_on(accept_until_done(listener, app, stop, engine_ended));
-        // Whatever happened, the thread ends, because the device must not be dropped while the program exits.
-        queue.abandon();
-        let _ = engine_thread.join();
-        result
+        let (_thread, engine_ended) = EngineThread::start(scheduler, parallel, &app.queue, app.metrics.clone())?;
+        runtime.block_on(accept_until_done(listener, app, stop, engine_ended))
     }
-}
-
-/// Resolves when the engine's thread ends, with the error if it failed.
-type Ended = oneshot::Receiver<Result<(), Error>>;
-
-/// Starts the engine's thread, which ends once the queue is closed and empty, or abandoned.
-fn start_engine(
-    engine: Engine,
-    scheduler: Scheduler,
-    parallel: usize,
-    queue: Arc<Queue>,
-    metrics: Arc<Metrics>,
-) -> io::Result<(thread::JoinHandle<()>, Ended)> {
-    let (ended, engine_ended) = oneshot::channel();
-    let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(move || {
-        // The receiver is gone only if the runtime failed.
-        let _ = ended.send(Worker::new(engine, scheduler, parallel, &queue, &metrics).run());
-    })?;
-    Ok((thread, engine_ended))
-}
-
-/// What became of the engine's thread.
-fn end_of(ended: Result<Result<(), Error>, oneshot::error::RecvError>) -> Result<(), Error> {
-    ended.unwrap_or_else(|_| Err(Error::Gpu { reason: "the engine's thread panicked, which is a bug".into() }))
 }
 
 /// Accepts connections until the engine's thread ends, which it does after its last reply once the server is stopped.

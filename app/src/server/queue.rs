@@ -39,7 +39,7 @@ pub(super) enum Event {
 }
 
 /// How a reply ended.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct End {
     /// `stop` or `length`.
     pub(super) finish: &'static str,
@@ -159,6 +159,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::response::IntoResponse;
     use tokio::sync::mpsc::{Receiver, channel};
 
     fn job() -> (Job, Receiver<Event>) {

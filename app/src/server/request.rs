@@ -33,7 +33,7 @@ pub(super) struct Offer {
     /// The most tokens of a prompt and its reply together.
     pub(super) context: usize,
     /// Seconds since 1970.
-    pub(super) loaded: u64,
+    pub(super) loaded: i64,
 }
 
 /// Which API a request is of.
@@ -99,13 +99,16 @@ impl Offer {
 
     /// Checks that a request asks for this model, or for none.
     pub(super) fn check_model(&self, fields: &Fields) -> Result<(), ApiError> {
-        match fields.string("model")? {
-            Some(name) if name != self.id && name != self.engine.name() => {
-                let message = format!("the model {name:?} is not loaded; this server has {:?}", self.id);
-                Err(ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message).at("model"))
-            }
-            _ => Ok(()),
+        fields.string("model")?.map_or(Ok(()), |name| self.check_name(name))
+    }
+
+    /// Checks that a name is this model's.
+    pub(super) fn check_name(&self, name: &str) -> Result<(), ApiError> {
+        if name == self.id || name == self.engine.name() {
+            return Ok(());
         }
+        let message = format!("the model {name:?} is not loaded; this server has {:?}", self.id);
+        Err(ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message).at("model"))
     }
 
     /// Reads a request for replies.
@@ -293,11 +296,10 @@ fn logprobs(kind: Kind, fields: &Fields) -> Result<Option<usize>, ApiError> {
 fn include_usage(fields: &Fields) -> Result<bool, ApiError> {
     match fields.get("stream_options") {
         None => Ok(false),
-        Some(Value::Object(options)) => match options.get("include_usage") {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(include)) => Ok(*include),
-            Some(_) => Err(ApiError::field("stream_options.include_usage", "include_usage must be true or false")),
-        },
+        Some(Value::Object(options)) => {
+            let include = Fields::of(options.clone()).boolean("include_usage");
+            include.map_err(|error| error.at("stream_options.include_usage"))
+        }
         Some(_) => Err(ApiError::field("stream_options", "stream_options must be an object")),
     }
 }

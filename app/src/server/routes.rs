@@ -11,16 +11,15 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use super::answer::{Answer, collect};
-use super::body;
-use super::bounds::MAX_UNSENT;
+use super::body::{self, json_response};
 use super::error::ApiError;
 use super::fields::{Fields, token_ids};
 use super::guard::Guard;
 use super::metrics::Metrics;
-use super::queue::{Job, Queue};
+use super::queue::Queue;
 use super::request::{Kind, Offer};
 use super::stream::stream;
 
@@ -35,12 +34,6 @@ pub(super) struct App {
 }
 
 type Answered = Result<Response<Body>, ApiError>;
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response<Body> {
-        Self::into_response(self)
-    }
-}
 
 /// The router.
 pub(super) fn router(app: Arc<App>) -> Router {
@@ -96,29 +89,20 @@ fn known_path(path: &str) -> &'static str {
     }
 }
 
-fn to_json(value: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(value.to_string()));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
 async fn replies(State(app): State<Arc<App>>, kind: Kind, request: Request) -> Answered {
     if app.queue.is_closed() {
         return Err(ApiError::stopping());
     }
     let offer = app.offer.clone();
-    let request = Arc::new(read_body(&app, request, move |body| offer.read(kind, body)).await?);
-    let answer = Answer::new(app.offer.clone(), &request);
-    let stream_it = request.stream;
-    let (events, receiver) = mpsc::channel(MAX_UNSENT);
-    let lost = Arc::default();
-    app.queue.submit(Job { request, events, next: 0, lost: Arc::clone(&lost) })?;
-    if stream_it {
-        return Ok(stream(answer, receiver, lost));
+    let request = read_body(&app, request, move |body| offer.read(kind, body)).await?;
+    let is_stream = request.stream;
+    let (answer, events, lost) = Answer::begin(&app.offer, &app.queue, request)?;
+    if is_stream {
+        return Ok(stream(answer, events, lost));
     }
-    let object = collect(&answer, receiver).await?;
+    let replies = collect(answer.choices, events).await?;
     // Long lists of log-probabilities take a while to write, and other streams must not wait for that.
-    tokio::task::spawn_blocking(move || to_json(&object)).await.map_err(|_| ApiError::bug())
+    tokio::task::spawn_blocking(move || json_response(&answer.whole(replies))).await.map_err(|_| ApiError::bug())
 }
 
 /// Reads a body and passes it to `read` on another thread, because tokenizing a long text takes a while.
@@ -151,15 +135,12 @@ fn model_object(offer: &Offer) -> Value {
 }
 
 async fn models(State(app): State<Arc<App>>) -> Response<Body> {
-    to_json(&json!({"object": "list", "data": [model_object(&app.offer)]}))
+    json_response(&json!({"object": "list", "data": [model_object(&app.offer)]}))
 }
 
 async fn model(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answered {
-    if id != app.offer.id && id != app.offer.engine.name() {
-        let message = format!("the model {id:?} is not loaded; this server has {:?}", app.offer.id);
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message).at("model"));
-    }
-    Ok(to_json(&model_object(&app.offer)))
+    app.offer.check_name(&id)?;
+    Ok(json_response(&model_object(&app.offer)))
 }
 
 async fn tokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
@@ -174,7 +155,7 @@ async fn tokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
             _ => return Err(ApiError::field("prompt", "give either prompt, a text, or messages")),
         };
         // Written here, because a long list keeps a thread busy.
-        Ok(to_json(&json!({"tokens": ids, "count": ids.len(), "max_model_len": offer.context})))
+        Ok(json_response(&json!({"tokens": ids, "count": ids.len(), "max_model_len": offer.context})))
     };
     read_body(&app, request, read).await
 }
@@ -189,14 +170,14 @@ async fn detokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
         let text = offer.tokenizer.decode(&ids).map_err(|error| ApiError::of(&error).at("tokens"))?;
         Ok(json!({"prompt": text}))
     };
-    Ok(to_json(&read_body(&app, request, read).await?))
+    Ok(json_response(&read_body(&app, request, read).await?))
 }
 
 /// The names of special tokens, as vLLM has them. Evaluation programs look here whether the server has a tokenizer.
 async fn tokenizer_info(State(app): State<Arc<App>>) -> Response<Body> {
     let tokenizer = &app.offer.tokenizer;
     let piece = |id: Option<u32>| id.and_then(|id| tokenizer.piece(id));
-    to_json(&json!({
+    json_response(&json!({
         "tokenizer_class": "GemmaTokenizer",
         "bos_token": piece(Some(tokenizer.bos_id())),
         "eos_token": piece(tokenizer.eos_id()),
@@ -207,7 +188,7 @@ async fn tokenizer_info(State(app): State<Arc<App>>) -> Response<Body> {
 }
 
 async fn health(State(app): State<Arc<App>>) -> Answered {
-    if app.queue.is_closed() { Err(ApiError::stopping()) } else { Ok(to_json(&json!({"status": "ok"}))) }
+    if app.queue.is_closed() { Err(ApiError::stopping()) } else { Ok(json_response(&json!({"status": "ok"}))) }
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use lapidary_engine::scheduler::{Bias, Event as Step, Request, RequestId};
-use lapidary_engine::{Engine, Error, Finish, Result, Scheduler};
+use lapidary_engine::{Error, Finish, Result, Scheduler};
 
+use super::bias::Counts;
 use super::error::ApiError;
 use super::logprobs::TokenLogprob;
 use super::metrics::Metrics;
@@ -14,7 +15,6 @@ use super::reply::{Ending, Reply};
 
 /// What the engine's thread has in hand.
 pub(super) struct Worker<'a> {
-    engine: Engine,
     scheduler: Scheduler,
     /// The most replies at once.
     sequences: usize,
@@ -24,14 +24,8 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(
-        engine: Engine,
-        scheduler: Scheduler,
-        sequences: usize,
-        queue: &'a Queue,
-        metrics: &'a Metrics,
-    ) -> Self {
-        Self { engine, scheduler, sequences, queue, metrics, replies: HashMap::new() }
+    pub(super) fn new(scheduler: Scheduler, sequences: usize, queue: &'a Queue, metrics: &'a Metrics) -> Self {
+        Self { scheduler, sequences, queue, metrics, replies: HashMap::new() }
     }
 
     /// Answers requests until the queue is closed and empty, or abandoned.
@@ -80,7 +74,7 @@ impl<'a> Worker<'a> {
 
     /// Begins the next reply of a request. One with more to come goes behind the others, so that it does not keep them waiting.
     fn begin(&mut self, mut job: Job) {
-        match self.engine.tokenizer() {
+        match self.scheduler.engine().tokenizer() {
             Ok(tokenizer) => self.submit(Reply::new(&job, tokenizer.clone())),
             // A server does not start without one.
             Err(error) => drop(job.events.try_send(Event::Failed(ApiError::of(&error)))),
@@ -103,7 +97,7 @@ impl<'a> Worker<'a> {
         if prompt_logprobs.is_none() {
             reply.send_prompt(Vec::new());
         }
-        let bias = bias(&reply, self.engine.stop_ids());
+        let bias = bias(&reply);
         let request = Request { prompt: reply.prompt().to_vec(), sampling, logprobs, prompt_logprobs, bias };
         match self.scheduler.submit(request) {
             Ok(id) => drop(self.replies.insert(id, reply)),
@@ -125,14 +119,14 @@ impl<'a> Worker<'a> {
         match step {
             Step::Prompt { id, logprobs } => {
                 if let Some(reply) = self.replies.get_mut(&id) {
-                    let list = TokenLogprob::of_prompt(reply.prompt(), &logprobs);
+                    let list = TokenLogprob::of_prompt(reply.prompt(), logprobs);
                     reply.send_prompt(list);
                 }
             }
             Step::Token { id, token, logprobs } => {
                 let Some(reply) = self.replies.get_mut(&id) else { return Ok(()) };
-                let logprob = logprobs.map(|logprobs| TokenLogprob::of(token, &logprobs));
-                if let Some(ending) = reply.push(token, logprob, self.engine.stop_ids())?
+                let logprob = logprobs.map(|scored| TokenLogprob { id: token, scored: Some(scored) });
+                if let Some(ending) = reply.push(token, logprob, self.scheduler.engine().stop_ids())?
                     && let Some(reply) = self.replies.remove(&id)
                 {
                     self.scheduler.cancel(id);
@@ -174,15 +168,15 @@ impl<'a> Worker<'a> {
 }
 
 /// What a request changes in the logits.
-fn bias(reply: &Reply, end_ids: &[u32]) -> Option<Bias> {
-    let biases = reply.request.biases.clone();
-    let grammar = reply.request.grammar.as_ref();
-    let mut constraint = grammar.map(|grammar| grammar.constraint(end_ids, reply.failure.clone()));
-    if biases.is_empty() && constraint.is_none() {
+fn bias(reply: &Reply) -> Option<Bias> {
+    let request = reply.request.clone();
+    let mut constraint = request.grammar.as_ref().map(|grammar| grammar.constraint(reply.failure.clone()));
+    if request.biases.is_empty() && constraint.is_none() {
         return None;
     }
+    let mut counts = Counts::default();
     Some(Box::new(move |reply, logits| {
-        biases.add(reply, logits);
+        request.biases.add(reply, &mut counts, logits);
         if let Some(constraint) = &mut constraint {
             constraint.exclude(reply, logits);
         }

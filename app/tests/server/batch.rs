@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::lapidary;
-use crate::{Running, question};
+use crate::process::{lapidary, signal, wait};
+use crate::replies::expected;
+use crate::{Running, question, with};
 
 const QUESTIONS: [&str; 12] = [
     "How do I open a model?",
@@ -89,24 +90,10 @@ impl Files {
 
 /// Waits for a process, which prints little.
 fn finish(mut child: Child) -> (Option<i32>, String) {
-    let status = wait(&mut child);
+    let status = wait(&mut child, Duration::from_secs(120));
     let output = child.wait_with_output().unwrap();
     let printed = [output.stdout, output.stderr].concat();
     (status.code(), String::from_utf8(printed).unwrap())
-}
-
-fn wait(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if Instant::now() > deadline {
-            child.kill().unwrap();
-            panic!("it does not end");
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn content(result: &Value) -> &Value {
@@ -121,9 +108,7 @@ fn texts(results: &BTreeMap<String, Value>) -> BTreeMap<&String, &Value> {
 /// Lines of OpenAI's batch files with replies of this many tokens.
 fn openai_lines(tokens: usize) -> String {
     let line = |(index, text): (usize, &&str)| {
-        let mut body = question(text);
-        body["max_tokens"] = json!(tokens);
-        body["ignore_eos"] = json!(true);
+        let body = with(question(text), json!({"max_tokens": tokens, "ignore_eos": true}));
         let id = format!("request {index}");
         format!("{}\n", json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}))
     };
@@ -160,26 +145,20 @@ fn a_line_that_is_refused_gets_the_servers_error_and_the_others_are_answered() {
         json!({"custom_id": id, "method": "POST", "url": url, "body": body}).to_string().into_bytes()
     };
     let (chat, completion) = ("/v1/chat/completions", "/v1/completions");
-    let with = |name: &str, value: Value| {
-        let mut body = question("Hello");
-        body[name] = value;
-        body
-    };
-    let mut too_long = question(&"x".repeat(3 << 20)).to_string().into_bytes();
-    too_long.retain(|byte| *byte != b'\n');
+    let changed = |fields: Value| with(question("Hello"), fields);
     let lines = [
         line("good", chat, question("What is RoPE?")),
-        line("hot", chat, with("temperature", json!(99))),
-        line("tools", chat, with("tools", json!([{"type": "function"}]))),
-        line("stream", chat, with("stream", json!(true))),
-        line("model", chat, with("model", json!("gpt-4"))),
+        line("hot", chat, changed(json!({"temperature": 99}))),
+        line("tools", chat, changed(json!({"tools": [{"type": "function"}]}))),
+        line("stream", chat, changed(json!({"stream": true}))),
+        line("model", chat, changed(json!({"model": "gpt-4"}))),
         line("path", "/v1/embeddings", question("Hello")),
         line("text", completion, json!({"prompt": "Lapidary", "max_tokens": 3})),
         b"{\"custom_id\": \"broken\"".to_vec(),
         b"{\"messages\": \"\xff\"}".to_vec(),
         json!({"custom_id": "extra", "url": chat, "body": question("Hello"), "priority": 1}).to_string().into_bytes(),
         json!({"custom_id": 7, "url": chat, "body": question("Hello")}).to_string().into_bytes(),
-        too_long,
+        question(&"x".repeat(3 << 20)).to_string().into_bytes(),
         b"[1]".to_vec(),
         json!({"prompt": "Lapidary", "max_tokens": 2}).to_string().into_bytes(),
         question("What is Gemma 2?").to_string().into_bytes(),
@@ -208,8 +187,8 @@ fn a_line_that_is_refused_gets_the_servers_error_and_the_others_are_answered() {
         assert_eq!(response["status_code"], status, "{id}: {response}");
         assert_eq!(response["body"]["error"]["code"], code, "{id}: {response}");
     }
-    assert_eq!(content(&results["good"]), &expected("What is RoPE?"));
-    assert_eq!(content(&results["15"]), &expected("What is Gemma 2?"));
+    assert_eq!(content(&results["good"]), &expected("What is RoPE?").1);
+    assert_eq!(content(&results["15"]), &expected("What is Gemma 2?").1);
     for (id, tokens) in [("text", 3), ("14", 2)] {
         assert_eq!(results[id]["response"]["body"]["object"], "text_completion");
         assert_eq!(results[id]["response"]["body"]["usage"]["completion_tokens"], tokens);
@@ -218,10 +197,6 @@ fn a_line_that_is_refused_gets_the_servers_error_and_the_others_are_answered() {
     let (code, printed) = files.run(&[]);
     assert_eq!(code, Some(1), "{printed}");
     assert!(printed.contains("11 of 15 requests failed"), "{printed}");
-}
-
-fn expected(text: &str) -> Value {
-    Running::new().post("/v1/chat/completions", &question(text)).json()["choices"][0]["message"]["content"].clone()
 }
 
 #[test]
@@ -305,14 +280,14 @@ fn standard_input_may_hold_lines_that_are_no_text() {
     let results = files.results();
     assert_eq!(results.keys().collect::<Vec<_>>(), ["1", "3", "4"]);
     assert_eq!(results["3"]["response"]["body"]["error"]["code"], "invalid_text");
-    assert_eq!(content(&results["1"]), &expected("What is RoPE?"));
+    assert_eq!(content(&results["1"]), &expected("What is RoPE?").1);
 }
 
 #[test]
 fn ctrl_c_keeps_what_is_done_and_says_how_to_go_on() {
     let files = Files::new(openai_lines(40));
     let child = files.start_and_wait_for_a_result(&["--parallel", "2"]);
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    signal(&child, "-INT");
     let (code, printed) = finish(child);
     assert_eq!(code, Some(130), "{printed}");
     assert!(printed.contains("of 12 requests have a result; the same command goes on"), "{printed}");
@@ -325,8 +300,7 @@ fn ctrl_c_keeps_what_is_done_and_says_how_to_go_on() {
 
 #[test]
 fn log_probabilities_are_added_where_a_request_does_not_say() {
-    let mut without = question("Hello");
-    without["logprobs"] = json!(false);
+    let without = with(question("Hello"), json!({"logprobs": false}));
     let lines = [question("Hello"), json!({"prompt": "Lapidary"}), without, json!({"prompt": "A", "logprobs": 1})];
     let files = Files::new(lines.map(|line| line.to_string()).join("\n"));
     let (code, printed) = files.run(&["--top-logprobs", "3", "--max-tokens", "4"]);

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -81,6 +81,19 @@ pub(crate) fn begin(address: SocketAddr, path: &str, headers: &[(&str, &str)], b
         assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
     }
     stream
+}
+
+/// Waits until a server refuses new requests.
+pub(crate) fn wait_until_closed(address: SocketAddr) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = send(address, "GET", "/health", &[], b"");
+        if answer.status != 200 {
+            answer.is_error(503, "stopping");
+            return;
+        }
+        assert!(Instant::now() < deadline, "it takes requests");
+    }
 }
 
 /// Reads an answer up to the end of the connection.

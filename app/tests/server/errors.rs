@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::send;
-use crate::{Running, engine, question};
+use crate::{Running, engine, question, with};
 
 const CHAT: &str = "/v1/chat/completions";
 const COMPLETION: &str = "/v1/completions";
@@ -11,16 +11,9 @@ const COMPLETION: &str = "/v1/completions";
 #[test]
 fn wrong_values_name_their_field() {
     let server = Running::new();
-    let chat = |name: &str, value: Value| {
-        let mut body = question("Hello");
-        body[name] = value;
-        (CHAT, name.to_owned(), body)
-    };
-    let completion = |name: &str, value: Value| {
-        let mut body = json!({"prompt": "Hello"});
-        body[name] = value;
-        (COMPLETION, name.to_owned(), body)
-    };
+    let chat = |name: &'static str, value: Value| (CHAT, name, with(question("Hello"), json!({name: value})));
+    let completion =
+        |name: &'static str, value: Value| (COMPLETION, name, with(json!({"prompt": "Hello"}), json!({name: value})));
     let cases = [
         chat("messages", json!("Hello")),
         chat("messages", json!([])),
@@ -75,20 +68,15 @@ fn what_is_not_supported_is_refused_and_not_ignored() {
         ("max_token", json!(5)),
         ("prompt", json!("Hello")),
     ] {
-        let mut body = question("Hello");
-        body[name] = value;
+        let body = with(question("Hello"), json!({name: value}));
         assert_eq!(server.post(CHAT, &body).is_error(400, "unsupported_parameter")["param"], name);
     }
     let image = json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]});
     let error = server.post(CHAT, &image).is_error(400, "unsupported_parameter");
     assert_eq!(error["param"], "messages[0].content");
     // The values that change nothing are sent by many clients.
-    let mut body = question("Hello");
-    body["tools"] = json!([]);
-    body["response_format"] = json!({"type": "text"});
-    body["user"] = json!("somebody");
-    body["max_tokens"] = json!(1);
-    assert_eq!(server.post(CHAT, &body).status, 200);
+    let neutral = json!({"tools": [], "response_format": {"type": "text"}, "user": "somebody", "max_tokens": 1});
+    assert_eq!(server.post(CHAT, &with(question("Hello"), neutral)).status, 200);
 }
 
 #[test]
@@ -104,8 +92,7 @@ fn bodies_that_are_no_request_are_refused() {
 #[test]
 fn unknown_models_and_paths_are_not_found() {
     let server = Running::new();
-    let mut body = question("Hello");
-    body["model"] = json!("gpt-4");
+    let body = with(question("Hello"), json!({"model": "gpt-4"}));
     assert_eq!(server.post(CHAT, &body).is_error(404, "model_not_found")["param"], "model");
     server.get("/v1/models/gpt-4").is_error(404, "model_not_found");
     server.get("/v1/nothing").is_error(404, "unknown_path");

@@ -4,15 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{Running, question};
+use crate::{Running, question, with};
 
 const CHAT: &str = "/v1/chat/completions";
 
 fn with_schema(schema: Value) -> Value {
-    let mut body = question("How do I open a model?");
-    body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
-    body["max_tokens"] = json!(400);
-    body
+    let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
+    with(question("How do I open a model?"), json!({"response_format": format, "max_tokens": 400}))
 }
 
 #[test]
@@ -31,9 +29,7 @@ fn a_reply_obeys_its_schema() {
         "$defs": {"tag": {"type": "string", "pattern": "^[a-f]{4}$"}},
     });
     for sampling in [json!({}), json!({"temperature": 1.5, "top_k": 0, "top_p": 1.0, "seed": 5, "n": 2})] {
-        let mut body = with_schema(schema.clone());
-        body.as_object_mut().unwrap().extend(sampling.as_object().unwrap().clone());
-        let reply = server.post(CHAT, &body).json();
+        let reply = server.post(CHAT, &with(with_schema(schema.clone()), sampling)).json();
         for choice in reply["choices"].as_array().unwrap() {
             assert_eq!(choice["finish_reason"], "stop", "{reply}");
             let content: Value = serde_json::from_str(choice["message"]["content"].as_str().unwrap()).unwrap();
@@ -51,9 +47,10 @@ fn a_reply_obeys_its_schema() {
 #[test]
 fn a_json_object_begins_as_one() {
     let server = Running::new();
-    let mut body = question("How do I open a model?");
-    body["response_format"] = json!({"type": "json_object"});
-    body["max_tokens"] = json!(300);
+    let body = with(
+        question("How do I open a model?"),
+        json!({"response_format": {"type": "json_object"}, "max_tokens": 300}),
+    );
     let reply = server.post(CHAT, &body).json();
     let (choice, text) = (&reply["choices"][0], reply["choices"][0]["message"]["content"].as_str().unwrap());
     assert!(text.trim_start().starts_with('{'), "{reply}");
@@ -90,9 +87,7 @@ fn bad_schemas_are_refused_in_time_and_the_server_goes_on() {
     for bomb in bombs {
         let shown: String = bomb.to_string().chars().take(80).collect();
         let started = Instant::now();
-        let mut body = with_schema(bomb);
-        body["max_tokens"] = json!(4);
-        let answer = server.post(CHAT, &body);
+        let answer = server.post(CHAT, &with(with_schema(bomb), json!({"max_tokens": 4})));
         println!("{shown}: {} in {:?}", answer.status, started.elapsed());
         assert!(started.elapsed() < Duration::from_secs(10), "{shown}");
         if answer.status != 200 {
@@ -105,8 +100,7 @@ fn bad_schemas_are_refused_in_time_and_the_server_goes_on() {
             "response_format.json_schema.schema"
         );
     }
-    let mut body = question("Hello");
-    body["response_format"] = json!({"type": "xml"});
+    let body = with(question("Hello"), json!({"response_format": {"type": "xml"}}));
     assert_eq!(server.post(CHAT, &body).is_error(400, "invalid_value")["param"], "response_format");
     assert_eq!(server.post(CHAT, &question("Hello")).status, 200);
 }

@@ -2,13 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lapidary_app::server::Options;
 use serde_json::json;
 
-use crate::client::{connect, read, request, send};
-use crate::{Running, endless, options, question};
+use crate::client::{begin, connect, read, send, wait_until_closed};
+use crate::{Running, endless, options, question, with};
 
 const RUNNING: &str = "lapidary_replies_running";
 const WAITING: &str = "lapidary_requests_waiting";
@@ -23,10 +23,8 @@ fn a_client_that_goes_away_frees_the_engine() {
     server.wait_for(CANCELLED, 1);
     server.wait_for(RUNNING, 0);
     // The same without a stream, where the client has read nothing yet.
-    let mut body = endless();
-    body["stream"] = json!(false);
-    let mut stream = connect(server.address);
-    stream.write_all(&request("POST", "/v1/completions", &[], body.to_string().as_bytes())).unwrap();
+    let body = with(endless(), json!({"stream": false})).to_string();
+    let stream = begin(server.address, "/v1/completions", &[], body.as_bytes(), false);
     server.wait_for(RUNNING, 1);
     drop(stream);
     server.wait_for(CANCELLED, 2);
@@ -38,9 +36,8 @@ fn a_full_queue_says_when_to_try_again() {
     let server = Running::with(Options { parallel: 1, queue: 1, ..options() });
     let running = server.begin(&endless());
     server.wait_for(RUNNING, 1);
-    let mut waiting = connect(server.address);
     let body = question("Hello").to_string();
-    waiting.write_all(&request("POST", "/v1/chat/completions", &[], body.as_bytes())).unwrap();
+    let mut waiting = begin(server.address, "/v1/chat/completions", &[], body.as_bytes(), false);
     server.wait_for(WAITING, 1);
     let refused = server.post("/v1/chat/completions", &question("Hello"));
     let error = refused.is_error(429, "queue_full");
@@ -67,10 +64,7 @@ fn a_client_that_goes_away_frees_its_place_in_the_queue() {
 #[test]
 fn a_request_with_many_replies_does_not_keep_others_waiting() {
     let server = Running::new();
-    let mut many = endless();
-    many["n"] = json!(16);
-    many["max_tokens"] = json!(64);
-    let mut many = server.begin(&many);
+    let mut many = server.begin(&with(endless(), json!({"n": 16, "max_tokens": 64})));
     server.wait_for(RUNNING, 4);
     assert_eq!(server.post("/v1/chat/completions", &question("Hello")).status, 200);
     assert!(server.metric("lapidary_replies_total") < 16, "the other request has replies to come");
@@ -144,16 +138,10 @@ fn a_server_that_stops_finishes_its_replies_and_takes_no_others() {
     let server = Running::with(Options { parallel: 1, ..options() });
     let running = server.begin(&endless());
     server.wait_for(RUNNING, 1);
-    let mut last = endless();
-    last["max_tokens"] = json!(20);
-    let mut last = server.begin(&last);
+    let mut last = server.begin(&with(endless(), json!({"max_tokens": 20})));
     server.wait_for(WAITING, 1);
     server.stop.stop();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while server.get("/health").status == 200 {
-        assert!(Instant::now() < deadline, "it takes requests");
-    }
-    server.get("/health").is_error(503, "stopping");
+    wait_until_closed(server.address);
     server.post("/v1/chat/completions", &question("Hello")).is_error(503, "stopping");
     drop(running);
     let events = read(&mut last).events();

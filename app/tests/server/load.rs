@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::client::{begin, send};
-use crate::process::{Process, start};
+use crate::process::{KEY, Process, start};
 
 /// Seconds of the load, in place of [`SECONDS`].
 const VARIABLE: &str = "LAPIDARY_LOAD_SECONDS";
 const SECONDS: u64 = 10;
 const CLIENTS: u64 = 12;
-const KEY: (&str, &str) = ("Authorization", "Bearer secret");
 
 /// How requests ended.
 #[derive(Default)]

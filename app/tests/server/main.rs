@@ -116,6 +116,14 @@ fn question(text: &str) -> Value {
     json!({"model": "guide", "messages": [{"role": "user", "content": text}]})
 }
 
+/// A body with these fields too.
+fn with(mut body: Value, fields: Value) -> Value {
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
 /// A completion that fills the context, which takes seconds.
 fn endless() -> Value {
     json!({"prompt": "Lapidary", "max_tokens": 100_000, "ignore_eos": true, "stream": true})

@@ -1,6 +1,6 @@
 //! The command itself.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::{connect, read, request, send};
-use crate::endless;
+use crate::client::{begin, read, send, wait_until_closed};
+use crate::{endless, with};
+
+/// The key of servers that are started with `--api-key secret`.
+pub(crate) const KEY: (&str, &str) = ("Authorization", "Bearer secret");
 
 /// A server in a process of its own, which ends with the test.
 pub(crate) struct Process {
@@ -45,29 +48,32 @@ pub(crate) fn start(arguments: &[&str]) -> Process {
     Process { child, address }
 }
 
+pub(crate) fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Waits until a process has ended. One that does not end in this time is killed.
+pub(crate) fn wait(child: &mut Child, most: Duration) -> ExitStatus {
+    let deadline = Instant::now() + most;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 impl Process {
     fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
+        signal(&self.child, name);
     }
 
-    /// Waits until it refuses new requests.
-    fn wait_until_closed(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while send(self.address, "GET", "/health", &[], b"").status != 503 {
-            assert!(Instant::now() < deadline, "it takes requests");
-        }
-    }
-
-    /// Waits until it has ended.
     fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            thread::sleep(Duration::from_millis(20));
-        }
+        wait(&mut self.child, Duration::from_secs(60))
     }
 }
 
@@ -78,18 +84,13 @@ impl Drop for Process {
     }
 }
 
-const KEY: (&str, &str) = ("Authorization", "Bearer secret");
-
 #[test]
 fn signals_let_the_running_reply_finish() {
     for name in ["-TERM", "-INT"] {
         let mut server = start(&["--api-key", "secret"]);
         assert_eq!(send(server.address, "GET", "/v1/models", &[KEY], b"").status, 200);
-        let mut body = endless();
-        body["max_tokens"] = json!(200);
-        let mut stream = connect(server.address);
-        stream.write_all(&request("POST", "/v1/completions", &[KEY], body.to_string().as_bytes())).unwrap();
-        stream.peek(&mut [0]).unwrap();
+        let body = with(endless(), json!({"max_tokens": 200})).to_string();
+        let mut stream = begin(server.address, "/v1/completions", &[KEY], body.as_bytes(), true);
         server.signal(name);
         let events = read(&mut stream).events();
         assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "length", "{name}");
@@ -101,11 +102,10 @@ fn signals_let_the_running_reply_finish() {
 fn a_second_signal_stops_at_once() {
     for (name, code) in [("-TERM", 0), ("-INT", 130)] {
         let mut server = start(&["--api-key", "secret"]);
-        let mut stream = connect(server.address);
-        stream.write_all(&request("POST", "/v1/completions", &[KEY], endless().to_string().as_bytes())).unwrap();
-        stream.peek(&mut [0]).unwrap();
+        let body = endless().to_string();
+        let mut stream = begin(server.address, "/v1/completions", &[KEY], body.as_bytes(), true);
         server.signal(name);
-        server.wait_until_closed();
+        wait_until_closed(server.address);
         server.signal(name);
         assert_eq!(server.wait().code(), Some(code), "{name}");
         let mut rest = Vec::new();

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use lapidary_app::chat_ability::completion_ids;
 use lapidary_engine::Sampling;
 use lapidary_engine::template::{Role, Turn, render};
 use serde_json::{Value, json};
 
-use crate::{Running, engine, question};
+use crate::{Running, engine, question, with};
 
 const QUESTION: &str = "How do I open a model?";
 
 /// The prompt's tokens and the reply that the engine gives without a server.
-fn expected(text: &str) -> (Vec<u32>, String) {
+pub(crate) fn expected(text: &str) -> (Vec<u32>, String) {
     let turns = [Turn { role: Role::User, text: text.into() }];
     let prompt = render(engine().tokenizer().unwrap(), None, &turns).unwrap();
     let mut chat = engine().chat();
@@ -21,14 +22,6 @@ fn expected(text: &str) -> (Vec<u32>, String) {
         all += &piece;
     }
     (prompt, all)
-}
-
-/// A body with these fields too.
-fn with(mut body: Value, fields: Value) -> Value {
-    for (name, value) in fields.as_object().unwrap() {
-        body[name] = value.clone();
-    }
-    body
 }
 
 /// Asserts that two values are equal, but for numbers, which differ where one was computed with more of the prompt in the cache.
@@ -156,8 +149,7 @@ fn an_echo_has_the_log_probabilities_of_the_prompt() {
     let choice = &reply["choices"][0];
     assert!(choice["text"].as_str().unwrap().starts_with(prompt), "{choice}");
     let numbers = choice["logprobs"]["token_logprobs"].as_array().unwrap();
-    let tokenizer = engine().tokenizer().unwrap();
-    let ids = [vec![tokenizer.bos_id()], tokenizer.encode(prompt).unwrap()].concat();
+    let ids = completion_ids(engine().tokenizer().unwrap(), prompt).unwrap();
     assert_eq!(numbers.len(), ids.len() + 1);
     assert!(numbers[0].is_null() && choice["logprobs"]["top_logprobs"][0].is_null());
     let mut session = engine().session_blocking().unwrap();
@@ -187,8 +179,7 @@ fn an_echo_has_the_log_probabilities_of_the_prompt() {
 #[test]
 fn ends_of_texts_are_scored_in_batches() {
     let server = Running::new();
-    let tokenizer = engine().tokenizer().unwrap();
-    let ids = |text: &str| [vec![tokenizer.bos_id()], tokenizer.encode(text).unwrap()].concat();
+    let ids = |text: &str| completion_ids(engine().tokenizer().unwrap(), text).unwrap();
     let texts = [("Gemma 2 has", " 42 layers"), ("To open a model,", " drop it on the window.")];
     let prompts: Vec<Vec<u32>> = texts.iter().map(|(start, end)| ids(&format!("{start}{end}"))).collect();
     let body = json!({"model": "guide", "prompt": prompts, "temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234,

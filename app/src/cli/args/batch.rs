@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lapidary_app::server::MAX_LOGPROBS;
 
-use super::serve::parallel;
-use super::{Model, SamplingFlags};
+use super::{Concurrency, Model, SamplingFlags};
 
 /// Answer all requests in a file, many at once
 ///
@@ -25,14 +25,10 @@ pub(crate) struct Batch {
     pub(crate) model: Model,
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
-    /// The most replies that are generated at once
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = parallel)]
-    pub(crate) parallel: usize,
-    /// The most tokens of all replies at once, with their prompts [default: the context length]
-    #[arg(long, value_name = "N")]
-    pub(crate) cache_tokens: Option<usize>,
+    #[command(flatten)]
+    pub(crate) concurrency: Concurrency,
     /// Also write the log-probability of each token and of the K most probable ones, up to 20, where a request does not say
     /// whether it wants them
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(..=20))]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(..=MAX_LOGPROBS))]
     pub(crate) top_logprobs: Option<u64>,
 }

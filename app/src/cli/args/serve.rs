@@ -1,9 +1,8 @@
 //! The arguments of `lapidary serve`.
 
 use clap::Args;
-use lapidary_engine::MAX_SEQUENCES;
 
-use super::Model;
+use super::{Concurrency, Model, up_to};
 
 #[derive(Args)]
 pub(crate) struct Serve {
@@ -24,14 +23,10 @@ pub(crate) struct Serve {
     /// A name of this machine by which clients address it, such as box.lan; can be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_host: Vec<String>,
-    /// The most replies that are generated at once
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = parallel)]
-    pub(crate) parallel: usize,
-    /// The most tokens of all replies at once, with their prompts [default: the context length]
-    #[arg(long, value_name = "N")]
-    pub(crate) cache_tokens: Option<usize>,
+    #[command(flatten)]
+    pub(crate) concurrency: Concurrency,
     /// The most requests that wait for the model; further ones are told to try again
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = queue)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = up_to(10_000, "must be"))]
     pub(crate) queue: usize,
 }
 
@@ -41,16 +36,4 @@ fn origin(text: &str) -> Result<String, String> {
         Some(origin) if origin.eq_ignore_ascii_case(text.trim_end_matches('/')) => Ok(origin),
         _ => Err("must be an origin such as https://app.example or http://localhost:3000".into()),
     }
-}
-
-pub(super) fn parallel(text: &str) -> Result<usize, String> {
-    let range = 1..=MAX_SEQUENCES;
-    text.parse()
-        .ok()
-        .filter(|parallel| range.contains(parallel))
-        .ok_or_else(|| format!("must be from 1 to {MAX_SEQUENCES}"))
-}
-
-fn queue(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|queue| (1..=10_000).contains(queue)).ok_or_else(|| "must be from 1 to 10000".into())
 }

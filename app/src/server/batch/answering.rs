@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lapidary_engine::Error;
 use serde_json::Value;
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinError, JoinSet};
 
 use super::entry::Place;
@@ -13,11 +13,10 @@ use super::reader::Entry;
 use super::writer::Writer;
 use super::{BatchError, Progress};
 use crate::server::answer::{Answer, collect};
-use crate::server::bounds::MAX_UNSENT;
+use crate::server::engine_thread::{Ended, end_of};
 use crate::server::error::ApiError;
-use crate::server::queue::{Event, Job, Queue};
-use crate::server::request::{Offer, Request};
-use crate::server::{Ended, end_of};
+use crate::server::queue::Queue;
+use crate::server::request::Offer;
 
 type Reply = (Place, Result<Value, ApiError>);
 
@@ -27,21 +26,21 @@ pub(super) struct Answering {
     pub(super) queue: Arc<Queue>,
     /// The most requests at once. The queue holds as many.
     pub(super) most: usize,
-    pub(super) replies: JoinSet<Reply>,
 }
 
 impl Answering {
     /// Answers all requests, or those that are complete when it is stopped.
     pub(super) async fn run(
-        mut self,
+        self,
         mut requests: Receiver<Result<Entry, BatchError>>,
         stopped: impl Future<Output = ()>,
         mut engine_ended: Ended,
         writer: &mut Writer<impl FnMut(&Progress)>,
     ) -> Result<(), BatchError> {
+        let mut replies: JoinSet<Reply> = JoinSet::new();
         let (mut stopped, mut was_stopped, mut more) = (pin!(stopped), false, true);
         let ended = loop {
-            if !more && self.replies.is_empty() {
+            if !more && replies.is_empty() {
                 self.queue.close();
                 break engine_ended.await;
             }
@@ -54,13 +53,14 @@ impl Answering {
                     break engine_ended.await;
                 }
                 ended = &mut engine_ended => break ended,
-                Some(reply) = self.replies.join_next() => take(reply, writer)?,
-                entry = requests.recv(), if more && self.replies.len() < self.most => match entry {
+                Some(reply) = replies.join_next() => take(reply, writer)?,
+                entry = requests.recv(), if more && replies.len() < self.most => match entry {
                     Some(entry) => {
                         let (place, request) = entry?;
-                        match request.and_then(|request| self.submit(request)) {
-                            Ok((answer, events)) => drop(self.replies.spawn(async move {
-                                (place, collect(&answer, events).await)
+                        match request.and_then(|request| Answer::begin(&self.offer, &self.queue, request)) {
+                            Ok((answer, events, _)) => drop(replies.spawn(async move {
+                                let replies = collect(answer.choices, events).await;
+                                (place, replies.map(|replies| answer.whole(replies)))
                             })),
                             Err(error) => writer.take(place, Err(error))?,
                         }
@@ -69,19 +69,12 @@ impl Answering {
                 },
             }
         };
-        while let Some(reply) = self.replies.join_next().await {
+        while let Some(reply) = replies.join_next().await {
             take(reply, writer)?;
         }
         end_of(ended)?;
         // After a stop, replies that are not complete have failed too.
         if was_stopped { Ok(()) } else { writer.add_doubtful() }
-    }
-
-    fn submit(&self, request: Request) -> Result<(Answer, Receiver<Event>), ApiError> {
-        let answer = Answer::new(self.offer.clone(), &request);
-        let (events, receiver) = mpsc::channel(MAX_UNSENT);
-        self.queue.submit(Job { request: Arc::new(request), events, next: 0, lost: Arc::default() })?;
-        Ok((answer, receiver))
     }
 }
 

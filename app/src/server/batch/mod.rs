@@ -16,13 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapidary_engine::{Engine, Error, Sampling, Scheduler, SchedulerOptions};
-use tokio::task::JoinSet;
+use lapidary_engine::{Engine, Error, Sampling};
 
+use super::engine_thread::{EngineThread, prepare};
 use super::metrics::Metrics;
 use super::queue::Queue;
-use super::request::Offer;
-use super::start_engine;
 use answering::Answering;
 use lines::Lines;
 use reader::Reader;
@@ -40,7 +38,8 @@ pub struct Options {
     pub parallel: usize,
     /// Tokens of all replies at once, with their prompts; `None` for as many as the model's context holds.
     pub cache_tokens: Option<usize>,
-    /// The number of alternatives to list per token, from 0 to 20, in replies to requests that say nothing about log-probabilities.
+    /// The number of alternatives to list per token, from 0 to [`MAX_LOGPROBS`](super::MAX_LOGPROBS), in replies to requests that
+    /// say nothing about log-probabilities.
     pub top_logprobs: Option<u64>,
 }
 
@@ -150,7 +149,8 @@ impl Batch {
 
     /// Whether every request has a result.
     pub fn is_done(&self) -> bool {
-        self.earlier.lines.len() as u64 == self.total
+        let Progress { total, done, .. } = self.progress();
+        done == total
     }
 
     /// How far earlier runs came.
@@ -177,10 +177,8 @@ impl Batch {
         stopped: impl Future<Output = ()>,
         on_progress: impl FnMut(&Progress),
     ) -> Result<Progress, BatchError> {
-        let cache_tokens = options.cache_tokens.unwrap_or(engine.context());
-        let offer = Arc::new(Offer::new(engine, options.model, options.sampling, cache_tokens)?);
-        let scheduler = SchedulerOptions { sequences: options.parallel, cache_tokens };
-        let scheduler = pollster::block_on(Scheduler::new(engine, &scheduler))?;
+        let (offer, scheduler) =
+            prepare(engine, options.model, options.sampling, options.parallel, options.cache_tokens)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(BatchError::System)?;
         let progress = self.progress();
         let mut writer = Writer::new(self.results, progress, on_progress)?;
@@ -195,16 +193,11 @@ impl Batch {
         // While replies are generated, as many requests wait, so that no place stays free.
         let most = 2 * options.parallel;
         let queue = Arc::new(Queue::new(most));
-        let metrics = Arc::new(Metrics::default());
-        let (engine_thread, engine_ended) =
-            start_engine(engine.clone(), scheduler, options.parallel, queue.clone(), metrics)
+        let (_thread, engine_ended) =
+            EngineThread::start(scheduler, options.parallel, &queue, Arc::new(Metrics::default()))
                 .map_err(BatchError::System)?;
-        let answering = Answering { offer, queue: queue.clone(), most, replies: JoinSet::new() };
-        let result = runtime.block_on(answering.run(requests, stopped, engine_ended, &mut writer));
-        // Whatever happened, the thread ends, because the device must not be dropped while the program exits.
-        queue.abandon();
-        let _ = engine_thread.join();
-        result?;
+        let answering = Answering { offer, queue, most };
+        runtime.block_on(answering.run(requests, stopped, engine_ended, &mut writer))?;
         writer.finish()
     }
 }
