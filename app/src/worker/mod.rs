@@ -1,18 +1,23 @@
 //! The engine as the window uses it: commands in, events out, without blocking.
 
+pub(crate) mod commands;
 mod dropped_file;
+#[cfg(not(target_arch = "wasm32"))]
 mod engine;
-mod event_sender;
+pub(crate) mod event_sender;
 mod generate;
 mod pdf;
+#[cfg(not(target_arch = "wasm32"))]
 mod requirements;
+#[cfg(not(target_arch = "wasm32"))]
 mod server;
-mod shared;
-mod token;
+pub(crate) mod shared;
+pub(crate) mod token;
 
 use std::path::{Path, PathBuf};
 
 use lapidary_engine::{Error, Finish, Sampling, Timings, WeightFormat};
+use serde::{Deserialize, Serialize};
 
 use crate::chats::{Attachment, Id, Role};
 use crate::endpoint::{Address, ServerModel};
@@ -20,10 +25,14 @@ use crate::guide;
 use crate::hub::Token;
 
 pub use crate::models::FoundModel;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use dropped_file::{attachment, ending, most_bytes};
 pub use dropped_file::{DroppedFile, inspect, read_attachment};
+#[cfg(not(target_arch = "wasm32"))]
 pub use engine::EngineWorker;
 
-/// Runs commands and reports events. [`EngineWorker`] is the real engine; tests use a scripted one.
+/// Runs commands and reports events. `EngineWorker` is the engine on a thread, and a page has it in a worker of the browser,
+/// which gets and sends the same commands and events as JSON. Tests use a scripted one.
 pub trait Worker {
     /// Queues a command and returns without waiting.
     fn send(&mut self, command: Command);
@@ -32,7 +41,7 @@ pub trait Worker {
 }
 
 /// A model and how to load it. The fields are of a model on this machine, unless there is a server.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Load {
     /// The file or folder; `None` for the built-in guide.
     pub model: Option<PathBuf>,
@@ -43,6 +52,7 @@ pub struct Load {
     /// The adapter's name; `None` for the fastest.
     pub device: Option<String>,
     /// The model of a server that answers instead; the other fields mean nothing then.
+    #[serde(skip)]
     pub server: Option<ServerModel>,
 }
 
@@ -54,7 +64,7 @@ impl Load {
 }
 
 /// What to do when a chat no longer fits the context.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
     /// Report it and let the user choose.
@@ -64,8 +74,8 @@ pub enum Overflow {
     DropOldest,
 }
 
-/// A command to the engine.
-#[derive(Clone, Debug)]
+/// A command to the engine. Those that the window of a page carries out itself have no JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Load a model in place of the present one.
     Load(Load),
@@ -104,14 +114,17 @@ pub enum Command {
     /// Measure the kernels of one token.
     Profile,
     /// List the adapters of this machine.
+    #[serde(skip)]
     FindDevices,
     /// List the models on this machine. The argument holds the paths of models used before.
+    #[serde(skip)]
     FindModels(Vec<PathBuf>),
     /// Estimate the device memory that a model takes.
     EstimateMemory(Load),
     /// Count the tokens of texts.
     CountTokens(Vec<(CountedText, String)>),
     /// Find out what a dropped or chosen file is.
+    #[serde(skip)]
     Inspect {
         /// The chat that was open.
         chat: Id,
@@ -119,6 +132,7 @@ pub enum Command {
         path: PathBuf,
     },
     /// Read a file as text, to attach it to a chat's draft.
+    #[serde(skip)]
     Attach {
         /// The chat.
         chat: Id,
@@ -128,6 +142,7 @@ pub enum Command {
     /// Check from the headers of a model's files whether they can be loaded, or whether a server answers.
     Check(Load),
     /// List the models of a server.
+    #[serde(skip)]
     FindServer {
         /// Its address as it was typed.
         address: String,
@@ -135,11 +150,12 @@ pub enum Command {
         key: Option<Token>,
     },
     /// Forget the key of a server.
+    #[serde(skip)]
     ForgetServer(Address),
 }
 
 /// A text whose tokens are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CountedText {
     /// A message.
     Message(Id),
@@ -151,8 +167,8 @@ pub enum CountedText {
     Attachment(Id),
 }
 
-/// An event from the engine.
-#[derive(Clone, Debug)]
+/// An event from the engine. Those that the window of a page makes itself have no JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// A model is loading.
     Loading {
@@ -190,16 +206,19 @@ pub enum Event {
         list: Result<Vec<Candidate>, String>,
     },
     /// Per kernel: its name, dispatches and milliseconds, the slowest first.
-    Profile(Result<Vec<(&'static str, usize, f64)>, String>),
+    Profile(Result<Vec<(String, usize, f64)>, String>),
     /// The names of the adapters, the fastest first.
+    #[serde(skip)]
     Devices(Vec<String>),
     /// The models on this machine.
+    #[serde(skip)]
     Models(Vec<FoundModel>),
     /// The answer to [`Command::EstimateMemory`].
     MemoryEstimated(Load, Result<MemoryEstimate, String>),
     /// Per text: which one, its bytes and its tokens. Empty without a tokenizer.
     TokensCounted(Vec<(CountedText, usize, usize)>),
     /// The answer to [`Command::Inspect`].
+    #[serde(skip)]
     Inspected {
         /// The chat that was open.
         chat: Id,
@@ -207,6 +226,7 @@ pub enum Event {
         file: DroppedFile,
     },
     /// The answer to [`Command::Attach`].
+    #[serde(skip)]
     Attached {
         /// The chat.
         chat: Id,
@@ -216,6 +236,7 @@ pub enum Event {
     /// The answer to [`Command::Check`].
     Checked(Load, Result<(), Problem>),
     /// The answer to [`Command::FindServer`].
+    #[serde(skip)]
     ServerFound {
         /// The address as it was typed.
         address: String,
@@ -223,11 +244,12 @@ pub enum Event {
         found: Result<(Address, Vec<String>), String>,
     },
     /// The answer to [`Command::ForgetServer`]; the error is a sentence.
+    #[serde(skip)]
     ServerForgotten(Result<(), String>),
 }
 
 /// A candidate for the next token of a reply.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NextToken {
     /// A token that stands for text.
     Text(String),
@@ -241,7 +263,7 @@ pub enum NextToken {
 pub type Candidate = (NextToken, f32);
 
 /// The loaded model.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Loaded {
     /// The request that loaded it.
     pub load: Load,
@@ -279,7 +301,7 @@ impl Loaded {
 }
 
 /// Device memory of a model, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryEstimate {
     /// The weights.
     pub weights: u64,
@@ -304,7 +326,7 @@ impl From<lapidary_engine::MemoryEstimate> for MemoryEstimate {
 }
 
 /// An error as the window shows it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
     /// What went wrong, as a sentence.
     pub sentence: String,
@@ -313,7 +335,7 @@ pub struct Problem {
 }
 
 /// What the user can do about a problem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Remedy {
     /// Try again.
     Retry,
@@ -352,7 +374,7 @@ impl From<&Error> for Problem {
 }
 
 /// Turns an error message of the engine into a sentence.
-fn to_sentence(message: &str) -> String {
+pub(crate) fn to_sentence(message: &str) -> String {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut chars = message.chars();
     // A path keeps its case.

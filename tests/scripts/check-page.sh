@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Builds the page, prints its sizes, and drives Chromium over it: see check-page.mjs. It needs npm, Chromium and Rust's target for
+# browsers; on Debian it installs the first two and can build the last. Elsewhere it says that it skips the check.
+#   check-page.sh [FOLDER]    leaves pictures of the page in FOLDER
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+root=$(cd "$here/../.." && pwd -P)
+# shellcheck source=tests/scripts/setup.sh
+. "$here/setup.sh"
+need_npm
+need_cargo
+need_vulkan
+cd "$root"
+
+# The program, whose answers those of the page must equal.
+program=$(cargo build --locked --release --workspace --bins --message-format json-render-diagnostics </dev/null |
+    sed -n 's/.*"executable":"\([^"]*\/lapidary\)".*/\1/p')
+site=$(app/web/build.sh) || exit
+"$here/page-sizes.sh" "$site"
+
+chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+if [ -z "$chromium" ] && is_debian; then
+    apt_install "a test drives the page in it" chromium && chromium=$(command -v chromium)
+fi
+if [ -z "$chromium" ]; then
+    say "SKIPPED: the test of the page, which needs Chromium"
+    exit 0
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"; [ -z "${server:-}" ] || kill "$server"' EXIT
+out=${1:-$work/out}
+mkdir -p "$out"
+"$program" run -m guide --temperature 0 "What is Lapidary?" >"$out/answer.txt"
+"$program" quantize guide --weights q8_0 -o "$out/model.gguf" >&2
+# The server prints its address.
+mkfifo "$work/address"
+"${site%/site}-tool/release/lapidary-page-tool" serve "$site" 0 >"$work/address" &
+server=$!
+read -r url <"$work/address"
+
+cp "$here/check-page.mjs" "$work"
+cd "$work"
+PUPPETEER_SKIP_DOWNLOAD=1 npm install --silent --no-fund --no-audit puppeteer-core@24.15.0 >&2
+timeout 300 node check-page.mjs "$out" "$url" "$chromium"
