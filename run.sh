@@ -34,7 +34,7 @@ case ${1:-} in
     site=$("$root/app/web/build.sh")
     [[ $site = /* ]] || site=$root/$site
     say "the page is served until you press Ctrl+C; open it in a browser that has WebGPU"
-    exec "${site%/site}-tool/release/lapidary-page-tool" serve "$site" "${2:-8088}"
+    exec "$site-tool/release/lapidary-page-tool" serve "$site" "${2:-8088}"
     ;;
 --install-desktop) set -- desktop install "${@:2}" ;;
 --uninstall-desktop) set -- desktop uninstall "${@:2}" ;;

@@ -35,7 +35,7 @@ mkdir -p "$out"
 "$program" quantize guide --weights q8_0 -o "$out/model.gguf" >&2
 # The server prints its address.
 mkfifo "$work/address"
-"${site%/site}-tool/release/lapidary-page-tool" serve "$site" 0 >"$work/address" &
+"$site-tool/release/lapidary-page-tool" serve "$site" 0 >"$work/address" &
 server=$!
 read -r url <"$work/address"
 

@@ -6,6 +6,7 @@ mod dropped_file;
 mod engine;
 pub(crate) mod event_sender;
 mod generate;
+#[cfg_attr(target_arch = "wasm32", path = "../page/pdf.rs")]
 mod pdf;
 #[cfg(not(target_arch = "wasm32"))]
 mod requirements;
