@@ -25,10 +25,5 @@ pub struct FoundModel {
 
 /// The list entry of the built-in guide.
 pub fn guide(note: &'static str) -> FoundModel {
-    FoundModel {
-        name: "Lapidary's guide".into(),
-        path: None,
-        note,
-        bytes: guide::BYTES,
-    }
+    FoundModel { name: "Lapidary's guide".into(), path: None, note, bytes: guide::BYTES }
 }

@@ -15,7 +15,7 @@ cd "$root"
 # The program, whose answers those of the page must equal.
 program=$(cargo build --locked --release --workspace --bins --message-format json-render-diagnostics </dev/null |
     sed -n 's/.*"executable":"\([^"]*\/lapidary\)".*/\1/p')
-site=$(app/web/build.sh) || exit
+site=$root/$(app/web/build.sh) || exit
 "$here/page-sizes.sh" "$site"
 
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
@@ -28,18 +28,15 @@ if [ -z "$chromium" ]; then
 fi
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"; [ -z "${server:-}" ] || kill "$server"' EXIT
+trap 'rm -rf "$work"' EXIT
 out=${1:-$work/out}
 mkdir -p "$out"
+out=$(cd "$out" && pwd -P)
+rm -rf "$out/profile"
 "$program" run -m guide --temperature 0 "What is Lapidary?" >"$out/answer.txt"
 "$program" quantize guide --weights q8_0 -o "$out/model.gguf" >&2
-# The server prints its address.
-mkfifo "$work/address"
-"$site-tool/release/lapidary-page-tool" serve "$site" 0 >"$work/address" &
-server=$!
-read -r url <"$work/address"
 
 cp "$here/check-page.mjs" "$work"
 cd "$work"
 PUPPETEER_SKIP_DOWNLOAD=1 npm install --silent --no-fund --no-audit puppeteer-core@24.15.0 >&2
-timeout 300 node check-page.mjs "$out" "$url" "$chromium"
+timeout 300 node check-page.mjs "$site" "$site-tool/release/lapidary-page-tool" "$chromium" "$out"

@@ -91,12 +91,14 @@ impl Engine {
             Command::CancelLoad => self.tokens.borrow().stop_load(),
             Command::CountTokens(texts) => self.sender.send(Event::TokensCounted(self.tokenizer.count_tokens(texts))),
             Command::EstimateMemory(load) => spawn_local(async move {
-                let estimate = self.open(load.model.as_deref()).await.and_then(|files| estimate_memory_of(&files, &load));
+                let estimate =
+                    self.open(load.model.as_deref()).await.and_then(|files| estimate_memory_of(&files, &load));
                 let estimate = estimate.map_err(|error| Problem::from(&error).sentence);
                 self.sender.send(Event::MemoryEstimated(load, estimate));
             }),
             Command::Check(load) => spawn_local(async move {
-                let checked = self.open(load.model.as_deref()).await.and_then(|files| estimate_memory_of(&files, &load));
+                let checked =
+                    self.open(load.model.as_deref()).await.and_then(|files| estimate_memory_of(&files, &load));
                 let checked = checked.map(|_| ()).map_err(|error| Problem::from(&error));
                 self.sender.send(Event::Checked(load, checked));
             }),
@@ -154,7 +156,8 @@ impl Engine {
                 let mut contents = Vec::new();
                 for name in guide::FILES {
                     let path = format!("{GUIDE}/{name}");
-                    let failed = |reason| Error::Io { path: path.clone().into(), source: std::io::Error::other(reason) };
+                    let failed =
+                        |reason| Error::Io { path: path.clone().into(), source: std::io::Error::other(reason) };
                     contents.push(Bytes::from(fetch(&path).await.map_err(failed)?));
                 }
                 self.guide.borrow_mut().insert(contents).clone()

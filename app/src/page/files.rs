@@ -77,7 +77,8 @@ pub(crate) async fn inspect(path: PathBuf) -> DroppedFile {
         "gguf" => return DroppedFile::Model(path),
         "safetensors" => {
             let name = path.display();
-            let reason = format!("{name} cannot be opened on a page: it opens models of one file, which ends in .gguf.");
+            let reason =
+                format!("{name} cannot be opened on a page: it opens models of one file, which ends in .gguf.");
             return DroppedFile::Unusable(reason);
         }
         "json" => {
@@ -140,7 +141,8 @@ impl Source for FileSource {
     fn read(&self, range: Range<u64>) -> ReadFuture<'_> {
         Box::pin(async move {
             let bytes = read(&self.0, range).await;
-            let failed = |reason| io::Error::other(format!("{reason}; if the file was changed or moved, choose it again"));
+            let failed =
+                |reason| io::Error::other(format!("{reason}; if the file was changed or moved, choose it again"));
             bytes.map(Bytes::from).map_err(failed)
         })
     }

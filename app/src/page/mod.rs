@@ -63,7 +63,7 @@ fn wake(ctx: &egui::Context) {
 }
 
 /// What the window shows, as JSON, for programs that test the page: the status of the model, the messages of the open chat, and
-/// the titles of all chats.
+/// the titles of all chats, and the rest that decides what a key does.
 pub fn state() -> String {
     let app = APP.with_borrow(Clone::clone);
     let Some(app) = app.as_ref().and_then(|app| app.try_borrow().ok()) else { return "null".into() };
@@ -87,6 +87,7 @@ pub fn state() -> String {
         "replying": state.reply().is_some(),
         "messages": messages,
         "draft": state.draft(),
+        "dialog": app.dialog.is_some(),
         "chats": chats,
         "saved": matches!(state.opened, Some(Ok(()))) && state.unsaved_reason().is_none(),
         "notices": notices,

@@ -9,7 +9,9 @@ pub(super) fn page(ui: &mut Ui) {
     ui.add_space(8.0);
     ui.label("Everything runs in this browser: the model, the chats, the search.");
     kit::section(ui, "What goes over the network");
-    ui.label("Nothing but this page itself and the guide, which come from where the page is. No message is sent anywhere.");
+    ui.label(
+        "Nothing but this page itself and the guide, which come from where the page is. No message is sent anywhere.",
+    );
     ui.label("Links in a reply open in another tab when you click them. Pictures in a reply are not loaded.");
     kit::section(ui, "What is kept");
     ui.label(

@@ -324,7 +324,10 @@ impl Shared {
             Request::Import(path) => match import(database, &path).await {
                 Ok(archive) => {
                     let left_out = archive.left_out;
-                    StoreEvent::Imported { chats: archive.chats.into_iter().map(|entry| entry.chat).collect(), left_out }
+                    StoreEvent::Imported {
+                        chats: archive.chats.into_iter().map(|entry| entry.chat).collect(),
+                        left_out,
+                    }
                 }
                 Err(reason) => StoreEvent::FileError(format!("{} cannot be imported: {reason}.", path.display())),
             },
@@ -363,7 +366,8 @@ impl Shared {
 
 /// Downloads chats. Returns their number.
 async fn export(database: &JsValue, ids: &[Id], path: &Path) -> Result<usize, String> {
-    let mut known: HashMap<Id, Chat> = chats(&tables(database).await?).into_iter().map(|chat| (chat.id, chat)).collect();
+    let mut known: HashMap<Id, Chat> =
+        chats(&tables(database).await?).into_iter().map(|chat| (chat.id, chat)).collect();
     let mut archive = Archive::default();
     for id in ids {
         if let Some(chat) = known.remove(id) {

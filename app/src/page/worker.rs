@@ -47,12 +47,8 @@ struct Engine {
 impl PageWorker {
     /// Starts nothing yet: the first command starts the worker. `wake` is called after each event.
     pub(super) fn start(wake: Arc<dyn Fn() + Send + Sync>) -> Self {
-        let shared = Shared {
-            events: RefCell::default(),
-            wake,
-            unanswered: RefCell::default(),
-            failed: RefCell::new(false),
-        };
+        let shared =
+            Shared { events: RefCell::default(), wake, unanswered: RefCell::default(), failed: RefCell::new(false) };
         Self { shared: Rc::new(shared), engine: None }
     }
 
@@ -113,7 +109,8 @@ impl Engine {
         });
         worker.set_onmessage(Some(receive.as_ref().unchecked_ref()));
         let window = shared.clone();
-        let failed = Closure::new(move |_| window.fail("The browser cannot start the engine: a file of the page is missing."));
+        let failed =
+            Closure::new(move |_| window.fail("The browser cannot start the engine: a file of the page is missing."));
         worker.set_onerror(Some(failed.as_ref().unchecked_ref()));
         Ok(Self { worker, _receive: receive, _failed: failed, files: Vec::new() })
     }
@@ -156,7 +153,9 @@ impl Shared {
 fn answers(event: &Event, command: &Command) -> bool {
     match (event, command) {
         (Event::Loaded(_) | Event::NotLoaded(_), Command::Load(_)) => true,
-        (Event::Ended { reply: ended, .. } | Event::Failed(ended, _), Command::Generate { reply, .. }) => ended == reply,
+        (Event::Ended { reply: ended, .. } | Event::Failed(ended, _), Command::Generate { reply, .. }) => {
+            ended == reply
+        }
         (Event::Alternatives { .. }, Command::Alternatives { .. }) | (Event::Profile(_), Command::Profile) => true,
         (Event::TokensCounted(_), Command::CountTokens(_)) => true,
         (Event::Checked(checked, _), Command::Check(load)) => checked == load,

@@ -102,7 +102,8 @@ impl App {
     fn hub_search(&mut self, ui: &mut Ui) {
         ui.horizontal(|ui| {
             let width = ui.available_width() - 100.0;
-            let field = egui::TextEdit::singleline(&mut self.get_models.words).desired_width(width).margin(vec2(10.0, 8.0));
+            let field =
+                egui::TextEdit::singleline(&mut self.get_models.words).desired_width(width).margin(vec2(10.0, 8.0));
             let field = field.hint_text("Search the hub, or paste org/repo, org/repo:file or an address");
             let field = ui.add(field).accessible_name("Search the hub");
             let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));

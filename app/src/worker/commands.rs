@@ -56,9 +56,7 @@ impl Commands {
                 let prompt = Prompt { turns, system, plain };
                 let sender = self.sender.clone();
                 let result = match self.session(token).await {
-                    Ok(session) => {
-                        generate::reply(session, token, &sender, reply, &prompt, &sampling, overflow).await
-                    }
+                    Ok(session) => generate::reply(session, token, &sender, reply, &prompt, &sampling, overflow).await,
                     Err(error) => Err(error),
                 };
                 match result {

@@ -26,9 +26,9 @@ use crate::guide;
 use crate::hub::Token;
 
 pub use crate::models::FoundModel;
+pub use dropped_file::{DroppedFile, inspect, read_attachment};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use dropped_file::{attachment, ending, most_bytes};
-pub use dropped_file::{DroppedFile, inspect, read_attachment};
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::EngineWorker;
 

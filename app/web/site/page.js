@@ -43,6 +43,8 @@ try {
         await Promise.all([init({ module_or_path: 'lapidary_bg.wasm' }), onlyTab()]);
         await open_window(document.querySelector('#window'));
         message.hidden = true;
+        // Asks the browser not to delete the chats when the disk fills up.
+        navigator.storage?.persist?.();
         // Keeps the page for times without a network. Without it the page works as well.
         navigator.serviceWorker?.register('offline.js').catch((error) => console.warn(error));
         // For programs that test the page, which cannot read a canvas.

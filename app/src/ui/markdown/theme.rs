@@ -10,6 +10,7 @@ pub(super) use scopes::{class_of, classes};
 
 /// What a part of code is, as far as colours differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the page does not colour code"))]
 pub(super) enum Class {
     Plain,
     Comment,
@@ -23,6 +24,7 @@ pub(super) enum Class {
     Deleted,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 const CLASSES: [Class; 10] = [
     Class::Plain,
     Class::Comment,
