@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # app/web/build.sh [FOLDER]: builds the page and prints the folder that holds it, by default target/page. Any server of files can
-# serve that folder; no special headers are needed.
+# serve that folder; no special headers are needed. Exits with 3 where this machine's Rust cannot compile for browsers.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 # shellcheck source=tests/scripts/setup.sh
@@ -16,8 +16,9 @@ cd "$root"
 target=${CARGO_TARGET_DIR:-target}
 wasm_cargo build --locked --release -p lapidary-page --config 'profile.release.opt-level="s"' \
     --config 'profile.release.package.lapidary-engine.opt-level=3' >&2 || {
-    [ $? -ne 3 ] || say "the page needs Rust's target for browsers. Install it with: rustup target add $wasm_target"
-    exit 1
+    status=$?
+    [ $status -ne 3 ] || say "the page needs Rust's target for browsers. Install it with: rustup target add $wasm_target"
+    exit $status
 }
 tool=$(cargo build --locked --release --manifest-path app/web/tool/Cargo.toml --target-dir "$target/page-tool" \
     --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')

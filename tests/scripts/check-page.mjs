@@ -168,6 +168,17 @@ async function modelFromDisk() {
     log(`a model from the disk, ${now.model.name}, answers: ${text.slice(0, 60)}…`);
 }
 
+async function exportChat() {
+    const session = await page.createCDPSession();
+    await session.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: folder });
+    await chord('Control', 'e');
+    await untilState('the name of the export is asked for', (now) => now.dialog);
+    await page.keyboard.press('Enter');
+    const file = path.join(folder, 'What is Lapidary.md');
+    await until('the export is downloaded', () => fs.existsSync(file) && fs.readFileSync(file, 'utf8').includes(answer));
+    log('an export is downloaded');
+}
+
 async function withoutNetwork() {
     await until('the page is kept', () => page.evaluate(async () => (await navigator.serviceWorker.ready).active.state === 'activated'));
     server.kill();
@@ -204,6 +215,7 @@ try {
     await withoutWebGpu();
     await chats();
     await modelFromDisk();
+    await exportChat();
     await withoutNetwork();
     await pictures();
 } catch (error) {

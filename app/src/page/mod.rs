@@ -87,7 +87,7 @@ pub fn state() -> String {
         "replying": state.reply().is_some(),
         "messages": messages,
         "draft": state.draft(),
-        "dialog": app.dialog.is_some(),
+        "dialog": app.has_dialog(),
         "chats": chats,
         "saved": matches!(state.opened, Some(Ok(()))) && state.unsaved_reason().is_none(),
         "notices": notices,

@@ -3,21 +3,24 @@
 //! Writes wait in a queue until the database has taken them, even when the browser has no room. Those that wait form one
 //! transaction, which reaches the disk before the next starts. A tab that is closed loses only what was still in the queue.
 
+#[path = "store_rows.rs"]
+mod rows;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::exchange::{self, Archive};
 use super::search::{excerpt, grouped, words};
 use super::store_event::{Hit, StoreEvent};
-use super::{Attachment, Chat, Id, Message, find_ignoring_case};
+use super::{Chat, Id, Message, find_ignoring_case};
 use crate::page::{files, reason};
+use rows::{MessageRow, Tables, Write, attachments_row, chat_row, chats, message_row, parse};
 
 pub use super::search::MAX_HITS;
 
@@ -37,53 +40,6 @@ extern "C" {
     #[wasm_bindgen(js_name = messages, catch)]
     async fn read_messages(database: &JsValue, chat: f64) -> Result<JsValue, JsValue>;
     async fn sleep(milliseconds: u32);
-}
-
-/// A row of a table, and what is done with it. Long texts and numbers that JavaScript would round are JSON inside the row.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
-enum Write {
-    Chat { id: Id, json: String },
-    Message(MessageRow),
-    Append { id: Id, text: String },
-    Attachments { chat: Id, json: String },
-    Value { name: String, json: String },
-    ForgetMessage { id: Id },
-    Forget { id: Id },
-}
-
-#[derive(Serialize, Deserialize)]
-struct MessageRow {
-    id: Id,
-    chat: Id,
-    text: String,
-    /// The message without its text.
-    json: String,
-}
-
-/// The content of the tables that are read at the start.
-#[derive(Deserialize)]
-struct Tables {
-    chats: Vec<ChatRow>,
-    attachments: Vec<AttachmentsRow>,
-    values: Vec<ValueRow>,
-}
-
-#[derive(Deserialize)]
-struct ChatRow {
-    json: String,
-}
-
-#[derive(Deserialize)]
-struct AttachmentsRow {
-    chat: Id,
-    json: String,
-}
-
-#[derive(Deserialize)]
-struct ValueRow {
-    name: String,
-    json: String,
 }
 
 enum Request {
@@ -399,48 +355,10 @@ async fn tables(database: &JsValue) -> Result<Tables, String> {
     serde_json::from_str(&json.as_string().unwrap_or_default()).map_err(|error| error.to_string())
 }
 
-/// All chats with the attachments of their drafts, the latest first. One that cannot be read is left out, and stays.
-fn chats(tables: &Tables) -> Vec<Chat> {
-    let mut chats: Vec<Chat> = tables.chats.iter().filter_map(|row| parse(&row.json)).collect();
-    chats.iter_mut().for_each(|chat| chat.options.drop_invalid());
-    for row in &tables.attachments {
-        if let Some(chat) = chats.iter_mut().find(|chat| chat.id == row.chat) {
-            chat.attachments = parse::<Vec<Attachment>>(&row.json).unwrap_or_default();
-        }
-    }
-    chats.sort_by_key(|chat| std::cmp::Reverse(chat.updated));
-    chats
-}
-
 async fn messages(database: &JsValue, chat: Id) -> Result<Vec<Message>, String> {
     // Exact: ids have at most 53 bits.
     let json = read_messages(database, chat as f64).await.map_err(|error| reason(&error))?;
     let rows: Vec<MessageRow> =
         serde_json::from_str(&json.as_string().unwrap_or_default()).map_err(|error| error.to_string())?;
     Ok(rows.into_iter().filter_map(|row| Some(Message { text: row.text, ..parse(&row.json)? })).collect())
-}
-
-fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
-    serde_json::from_str(json).map_err(|error| log::warn!("a row of the chats cannot be read: {error}")).ok()
-}
-
-fn chat_row(chat: &Chat) -> Write {
-    Write::Chat { id: chat.id, json: json(&Chat { attachments: Vec::new(), ..chat.clone() }) }
-}
-
-fn message_row(chat: Id, message: &Message) -> Write {
-    let rest = Message { text: String::new(), ..message.clone() };
-    Write::Message(MessageRow { id: message.id, chat, text: message.text.clone(), json: json(&rest) })
-}
-
-fn attachments_row(chat: &Chat) -> Write {
-    Write::Attachments { chat: chat.id, json: json(&chat.attachments) }
-}
-
-fn json<T: Serialize>(value: &T) -> String {
-    // These types have nothing that JSON cannot hold.
-    serde_json::to_string(value).unwrap_or_else(|error| {
-        log::error!("a row of the chats has no JSON: {error}");
-        "null".into()
-    })
 }

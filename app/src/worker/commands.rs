@@ -173,7 +173,8 @@ impl Commands {
             name,
             context: engine.context(),
             longest_context,
-            adapter: info.name.clone(),
+            // Browsers do not tell the name.
+            adapter: if info.name.is_empty() { "the browser's adapter".to_owned() } else { info.name.clone() },
             driver: driver.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "),
             memory: MemoryEstimate { device_memory: engine.gpu().memory_bytes(), ..estimate },
             chat_problem: chat_problem(&engine),

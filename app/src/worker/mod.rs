@@ -8,6 +8,7 @@ pub(crate) mod event_sender;
 mod generate;
 #[cfg_attr(target_arch = "wasm32", path = "../page/pdf.rs")]
 mod pdf;
+mod problem;
 #[cfg(not(target_arch = "wasm32"))]
 mod requirements;
 #[cfg(not(target_arch = "wasm32"))]
@@ -17,7 +18,7 @@ pub(crate) mod token;
 
 use std::path::{Path, PathBuf};
 
-use lapidary_engine::{Error, Finish, Sampling, Timings, WeightFormat};
+use lapidary_engine::{Finish, Sampling, Timings, WeightFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::chats::{Attachment, Id, Role};
@@ -31,6 +32,8 @@ pub use dropped_file::{DroppedFile, inspect, read_attachment};
 pub(crate) use dropped_file::{attachment, ending, most_bytes};
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::EngineWorker;
+pub(crate) use problem::to_sentence;
+pub use problem::{Problem, Remedy};
 
 /// Runs commands and reports events. `EngineWorker` is the engine on a thread, and a page has it in a worker of the browser,
 /// which gets and sends the same commands and events as JSON. Tests use a scripted one.
@@ -326,70 +329,6 @@ impl From<lapidary_engine::MemoryEstimate> for MemoryEstimate {
     }
 }
 
-/// An error as the window shows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Problem {
-    /// What went wrong, as a sentence.
-    pub sentence: String,
-    /// What the user can do about it.
-    pub remedy: Remedy,
-}
-
-/// What the user can do about a problem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Remedy {
-    /// Try again.
-    Retry,
-    /// Install a graphics driver or choose another adapter.
-    Driver,
-    /// Choose a smaller model, a smaller weight format or a shorter context.
-    ReduceMemory,
-    /// Choose another file.
-    OtherFile,
-    /// Load the model again and continue the reply.
-    Reload,
-    /// Drop messages or start a new chat from a summary, because the context is full.
-    MakeRoom,
-    /// Load the model after all, because the user cancelled loading.
-    Resume,
-}
-
-impl From<&Error> for Problem {
-    fn from(error: &Error) -> Self {
-        let remedy = match error {
-            Error::NoAdapter { .. } | Error::Adapter { .. } => Remedy::Driver,
-            Error::OutOfMemory { .. } => Remedy::ReduceMemory,
-            Error::Io { .. }
-            | Error::BadFile { .. }
-            | Error::Config { .. }
-            | Error::MissingTensor { .. }
-            | Error::TensorShape { .. }
-            | Error::Unsupported { .. }
-            | Error::Tokenizer { .. } => Remedy::OtherFile,
-            Error::DeviceLost { .. } | Error::Gpu { .. } => Remedy::Reload,
-            Error::ContextFull { .. } => Remedy::MakeRoom,
-            _ => Remedy::Retry,
-        };
-        Self { sentence: to_sentence(&error.to_string()), remedy }
-    }
-}
-
-/// Turns an error message of the engine into a sentence.
-pub(crate) fn to_sentence(message: &str) -> String {
-    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut chars = message.chars();
-    // A path keeps its case.
-    let first = message.split(' ').next().unwrap_or_default();
-    let mut text = match chars.next() {
-        Some(c) if !first.contains(['/', '\\', '.']) => c.to_uppercase().chain(chars).collect(),
-        _ => message.clone(),
-    };
-    if !text.ends_with(['.', '!', '?', ')']) {
-        text.push('.');
-    }
-    text
-}
-
 /// Tokens that the chat template adds per turn.
 pub const TURN_TOKENS: usize = 5;
 
@@ -398,24 +337,5 @@ pub fn short_name(path: Option<&Path>) -> String {
     match path {
         None => guide::NAME.to_owned(),
         Some(path) => path.file_name().map_or(path.display().to_string(), |name| name.to_string_lossy().into_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_become_sentences() {
-        assert_eq!(to_sentence("no graphics adapter is there"), "No graphics adapter is there.");
-        assert_eq!(to_sentence("/a/b.gguf: it is\n damaged"), "/a/b.gguf: it is damaged.");
-    }
-
-    #[test]
-    fn each_error_has_a_remedy() {
-        let lost = Error::DeviceLost { reason: "reset".into() };
-        assert_eq!(Problem::from(&lost).remedy, Remedy::Reload);
-        let full = Error::OutOfMemory { what: "weights".into() };
-        assert_eq!(Problem::from(&full).remedy, Remedy::ReduceMemory);
     }
 }

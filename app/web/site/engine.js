@@ -11,7 +11,9 @@ addEventListener('unhandledrejection', fail);
 // Messages that come before the engine is there wait for it.
 let early = [];
 onmessage = (event) => early.push(event.data);
-await init({ module_or_path: 'lapidary_bg.wasm' });
+const { memory } = await init({ module_or_path: 'lapidary_bg.wasm' });
+// For programs that test the page.
+globalThis.memory = memory;
 start_engine();
 early.forEach((data) => tell_engine(data));
 onmessage = (event) => tell_engine(event.data);
