@@ -149,6 +149,8 @@ async function chats() {
     await openPage();
     await says('open in another tab');
     await first.close();
+    // Closing a tab can bring another one to the front, and a page behind it draws no frames.
+    await page.bringToFront();
     await ready();
     now = await openChat(QUESTION, 6);
     const { text, status } = now.messages[5];

@@ -7,9 +7,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(cd "$here/../.." && pwd -P)
 # shellcheck source=tests/scripts/setup.sh
 . "$here/setup.sh"
+set_up
 need_npm
-need_cargo
-need_vulkan
 cd "$root"
 
 # The program, whose answers those of the page must equal.
@@ -38,9 +37,9 @@ trap 'rm -rf "$work"' EXIT
 out=${1:-$work/out}
 mkdir -p "$out"
 out=$(cd "$out" && pwd -P)
-rm -rf "$out/profile"
+rm -rf "$out/profile" "$out"/*.md
 "$program" run -m guide --temperature 0 "What is Lapidary?" >"$out/answer.txt"
-"$program" quantize guide --weights q8_0 -o "$out/model.gguf" >&2
+"$program" quantize guide --weights q8_0 --force -o "$out/model.gguf" >&2
 
 cp "$here/check-page.mjs" "$work"
 cd "$work"
