@@ -153,17 +153,19 @@ pub(super) fn attention(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (tokens, stride) = (inputs.tokens(), 4 * inputs.param("q_stride4")?);
     let soft_cap = Some(inputs.float_param("soft_cap")?).filter(|cap| *cap > 0.0);
     let shape = reference::Attention { heads, kv_heads, head_dim: d, window: Some(inputs.param("window")?), soft_cap };
-    let (tolerance, out_stride) = (keys.tolerance(), 4 * inputs.param("out_stride4")?);
-    let floats = |t: usize, out: &[f32]| Output::new("out", t * out_stride, Expected::Floats(out.to_vec(), tolerance));
+    let tolerance = keys.tolerance();
+    let floats = |t: usize, out: &[f32]| -> Result<Output> {
+        let out_stride = 4 * inputs.param("out_stride4")?;
+        Ok(Output::new("out", t * out_stride, Expected::Floats(out.to_vec(), tolerance)))
+    };
     if !inputs.has("split") {
         let queries = inputs.rows("q", tokens, stride, heads * d)?;
         let (position, slot) = (inputs.step.position as usize, inputs.step.slot as usize);
         let by_position = |cache: &Cache| cache.by_position(position + tokens, slot);
         let out = reference::attention(shape, &queries, &by_position(&keys), &by_position(&values), position);
-        return Ok(out.chunks_exact(heads * d).enumerate().map(|(t, out)| floats(t, out)).collect());
+        return out.chunks_exact(heads * d).enumerate().map(|(t, out)| floats(t, out)).collect();
     }
-    let (splits, qk_norm, rounded) =
-        (inputs.param("splits")?, inputs.param("qk_norm")? == 1, inputs.param("rounded")? == 1);
+    let (splits, qk_norm) = (inputs.param("splits")?, inputs.param("qk_norm")? == 1);
     let mut outputs = Vec::new();
     let mut rows = Vec::new();
     for t in 0..tokens {
@@ -178,13 +180,13 @@ pub(super) fn attention(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
             let words = heads * splits * (d + 4);
             let judge = move |found: &[u32]| judge_partials(found, splits, used, d, &out, tolerance);
             outputs.push(Output::new("out", t * words, Expected::Judged(words, Box::new(judge))));
-        } else if rounded {
+        } else if inputs.param("rounded")? == 1 {
             rows.extend(out);
         } else {
-            outputs.push(floats(t, &out));
+            outputs.push(floats(t, &out)?);
         }
     }
-    if rounded {
+    if !rows.is_empty() {
         // The rounding of the result comes on top of that of the step's own key and value.
         outputs.push(Output::new("out", 0, Expected::Int8(rows, INT8 + tolerance)));
     }

@@ -355,7 +355,7 @@ fn reference(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
         "geglu" => norms::geglu(inputs),
         "quantize" => norms::quantize(inputs),
         "rope" => attention::rope(inputs),
-        "attention" => attention::attention(inputs),
+        "attention" | "attention_decode" => attention::attention(inputs),
         "attention_merge" => attention::attention_merge(inputs),
         "logits" => tokens::logits(inputs),
         "argmax" => tokens::argmax(inputs),

@@ -65,6 +65,11 @@ impl Capabilities {
         }
     }
 
+    /// Whether kernels broadcast within subgroups rather than load: a subgroup of a software adapter is a vector of the CPU.
+    pub fn broadcasts(&self) -> bool {
+        self.subgroups && self.narrow_subgroups && self.software
+    }
+
     /// The `@if` flags of the shaders that these capabilities turn on.
     pub fn shader_features(&self) -> Vec<&'static str> {
         let mut features = Vec::new();
@@ -76,8 +81,7 @@ impl Capabilities {
             Some(_) => features.push("coop_8"),
             None => {}
         }
-        // A subgroup of a software adapter is a vector of the CPU.
-        if self.subgroups && self.narrow_subgroups && self.software {
+        if self.broadcasts() {
             features.push("broadcast");
         }
         features

@@ -1,6 +1,7 @@
-//! `wgsl/attention.wesl`
+//! `wgsl/attention.wesl` and `wgsl/attention_decode.wesl`
 
 use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::attention_decode;
 use lapidary_shaders::kernels::attention_merge::MAX_SPLITS;
 
 use super::{CacheLayer, Operand, Rope, assert_cols, u32_of};
@@ -86,8 +87,8 @@ impl Partials {
 /// How [`attention_split`] splits the keys of a KV head over workgroups.
 #[derive(Clone, Copy, Debug)]
 pub enum KeySplits<'a> {
-    /// No split. One workgroup takes all keys and writes the result, `[T, heads · head_dim]`; as integers only if
-    /// `head_dim` is a multiple of 32.
+    /// No split, only where subgroups [broadcast](crate::gpu::Capabilities::broadcasts). One workgroup takes all keys and writes the
+    /// result, `[T, heads · head_dim]`; as integers only if `head_dim` is a multiple of 32.
     One(Operand<'a>),
     /// Each workgroup writes a partial result; [`attention_merge`](super::attention_merge) merges them.
     Many(&'a Partials),
@@ -124,11 +125,15 @@ pub fn attention_split(
         }
     };
     let group = u32_of(heads / kv_heads);
+    // Only software adapters have a kernel that needs no merge.
+    let on_gpu = !r.capabilities().broadcasts();
+    assert!(!on_gpu || split_count > 1, "a GPU splits the keys");
     // The number of query heads that share a load of keys and values.
     let (rows, feature) = match group {
         1 => (1, "rows_1"),
         2 => (2, "rows_2"),
         3 | 4 => (4, "rows_4"),
+        _ if on_gpu => (4, "rows_4"),
         _ => (8, "rows_8"),
     };
     let params = Params {
@@ -152,7 +157,34 @@ pub fn attention_split(
     let features = [cache.features(), &["split", feature]].concat();
     let blocks = Count::Tokens { per_token: group.div_ceil(rows) * params.splits, per_group: 1 };
     let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
-    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
+    if on_gpu {
+        let (params, slots) = for_gpu(&params, bindings);
+        r.dispatch(&attention_decode::KERNEL, &features, params, slots, grid);
+    } else {
+        r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
+    }
+}
+
+/// The same for `attention_decode.wesl`, which always splits.
+fn for_gpu(params: &Params, bindings: Bindings<Slice>) -> (Vec<u32>, Vec<(u32, Slice)>) {
+    let Params { heads, kv_heads, head_dim4, q_stride4, table_len, window, soft_cap, splits, .. } = *params;
+    let Params { query_scale, qk_norm, eps, .. } = *params;
+    let params = attention_decode::Params {
+        heads,
+        kv_heads,
+        head_dim4,
+        q_stride4,
+        table_len,
+        window,
+        soft_cap,
+        splits,
+        query_scale,
+        qk_norm,
+        eps,
+    };
+    let Bindings { q, k_cache, v_cache, pages, out, cos_sin, qk_weight } = bindings;
+    let bindings = attention_decode::Bindings { q, k_cache, v_cache, pages, out, cos_sin, qk_weight };
+    (params.words(), bindings.slots())
 }
 
 impl Attention {
