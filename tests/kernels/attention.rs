@@ -1,5 +1,5 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, Attention, CacheFormat, Int8Tensor, KeySplits, Operand, Partials, Rope};
+use lapidary_engine::ops::{self, Attention, CacheFormat, Int8Tensor, KeySplits, Operand, Partials, Rope, Rounding};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -63,6 +63,14 @@ fn attention_at_the_edge_of_the_window() {
     }
 }
 
+#[test]
+fn attention_on_cooperative_matrices_is_tested_where_it_must_be() {
+    if std::env::var("LAPIDARY_REQUIRE_COOP").is_ok_and(|value| value == "1") {
+        let shape = Attention { heads: 2, kv_heads: 1, head_dim: 32, window: None, soft_cap: None };
+        assert!(devices().iter().any(|(_, gpu)| shape.fits_matrices(CacheFormat::F16, gpu.capabilities())));
+    }
+}
+
 fn check(case: &Case) {
     let Case { group, kv_heads, head_dim, tokens, position, window, soft_cap, seed } = *case;
     let heads = group * kv_heads;
@@ -81,12 +89,15 @@ fn check(case: &Case) {
             // Rows of q continue with keys and values, which attention must ignore.
             let qkv = side_by_side(&[&q, &vec![f32::NAN; tokens * 2 * kv_heads * head_dim]], tokens);
             let q = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &qkv);
-            let out = dirty(gpu, tokens, heads * head_dim);
             let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap };
-            run(gpu, step(tokens, position), |r| {
-                ops::attention(r, numbers, &q, &cache.layer, &out);
-            });
-            assert_close(&format!("{name}, {format:?}, {case:?}"), &read(gpu, &out, tokens), &expected, tolerance);
+            for rounding in [Rounding::None, Rounding::F16] {
+                let out = dirty(gpu, tokens, heads * head_dim);
+                run(gpu, step(tokens, position), |r| {
+                    ops::attention(r, numbers, &q, &cache.layer, &out, rounding);
+                });
+                let what = format!("{name}, {format:?}, {rounding:?}, {case:?}");
+                assert_close(&what, &read(gpu, &out, tokens), &expected, tolerance);
+            }
         }
     }
 }

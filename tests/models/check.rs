@@ -37,7 +37,17 @@ fn every_kernel_of_the_device_is_right() {
     assert!(report.fault.is_none(), "{}", report.fault.unwrap());
     let checked = |prefix: &str| report.variants.iter().any(|variant| variant.starts_with(prefix));
     let missing: BTreeSet<&str> = kernels::ALL.iter().map(|kernel| kernel.name).filter(|name| !checked(name)).collect();
-    let expected = if gpu.capabilities().cooperative_size.is_some() { vec![] } else { vec!["matmul_coop"] };
+    let device = gpu.capabilities();
+    let mut expected = Vec::new();
+    if device.cooperative_size.is_none() || device.software {
+        expected.push("attention_coop");
+    }
+    if device.broadcasts() {
+        expected.push("attention_decode");
+    }
+    if device.cooperative_size.is_none() {
+        expected.push("matmul_coop");
+    }
     assert_eq!(missing.into_iter().collect::<Vec<_>>(), expected);
     for format in WeightFormat::ALL {
         assert!(checked(&format!("matvec.{format}")) && checked(&format!("embed.{format}")), "{format}");

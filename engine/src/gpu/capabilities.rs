@@ -17,6 +17,10 @@ pub struct Capabilities {
     /// Subgroups have at most 16 lanes. Kernels that broadcast within a subgroup rely on it: `attention.wesl` gives 16 or 32
     /// consecutive invocations the same keys.
     pub narrow_subgroups: bool,
+    /// Subgroups have at least 32 lanes.
+    pub wide_subgroups: bool,
+    /// Bytes of workgroup memory that a kernel may have.
+    pub max_workgroup_bytes: u32,
     /// Bytes that one storage binding may span; larger matrices are split by rows.
     pub max_binding_bytes: u64,
     /// Bytes of the largest buffer.
@@ -42,6 +46,8 @@ impl Capabilities {
                 None
             },
             narrow_subgroups: device.adapter_info().subgroup_max_size <= 16,
+            wide_subgroups: device.adapter_info().subgroup_min_size >= 32,
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
             discrete: device.adapter_info().device_type == wgpu::DeviceType::DiscreteGpu,
@@ -60,6 +66,8 @@ impl Capabilities {
             discrete: false,
             cores: 1,
             narrow_subgroups: false,
+            wide_subgroups: false,
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
         }
