@@ -1,5 +1,5 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, Rounding, Way};
+use lapidary_engine::ops::{self, F16Tensor, Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, Rounding, Way};
 use lapidary_engine::quant::WeightFormat;
 use lapidary_shaders::reference;
 use lapidary_tests::*;
@@ -113,10 +113,10 @@ fn check(way: &Way, case: Case) {
         let rounded = if way.quantizes_activations() { reference::quantize(&x, cols) } else { x.clone() };
         let expected = reference::matmul(&held, &rounded[(tokens - out_rows) * cols..], cols);
         let float = tensor(gpu, cols, &x);
-        let int8 = Int8Tensor::new("test", tokens, cols);
+        let (int8, f16) = (Int8Tensor::new("test", tokens, cols), F16Tensor::new("test", tokens, cols));
         let out = dirty(gpu, out_rows, rows);
         run(gpu, step(tokens, 0), |r| {
-            let operand = operand(r, way, &float, &int8);
+            let operand = way.round(r, &float, &int8, &f16);
             ops::product(r, way, &weights, operand, &out, 0);
         });
         // The magnitude of a sum of `cols` products is about the square root of `cols`, even if the terms cancel.
@@ -125,20 +125,6 @@ fn check(way: &Way, case: Case) {
         let what = format!("{name}, {format}, {way:?}, {tokens} tokens of {rows} x {cols}");
         assert_close_for(&what, &read(gpu, &out, out_rows), &expected, largest, tolerance);
     }
-}
-
-/// The activations in the format that a way takes.
-fn operand<'a>(
-    r: &mut lapidary_engine::gpu::Recording,
-    way: &Way,
-    float: &'a lapidary_engine::gpu::Tensor,
-    int8: &'a Int8Tensor,
-) -> Operand<'a> {
-    if !way.quantizes_activations() {
-        return Operand::Float(float);
-    }
-    ops::quantize(r, float, int8);
-    Operand::Int8(int8)
 }
 
 proptest! {
@@ -157,11 +143,11 @@ proptest! {
                 let both = reference::matvec(&held, &rounded);
                 let expected = reference::geglu(&both[..inner], &both[inner..]);
                 let float = tensor(gpu, cols, &x);
-                let int8 = Int8Tensor::new("test", tokens, cols);
+                let (int8, f16) = (Int8Tensor::new("test", tokens, cols), F16Tensor::new("test", tokens, cols));
                 let (out, out_int8) = (dirty(gpu, 1, inner), Int8Tensor::new("out", 1, inner));
                 let out_operand = if way.quantizes_activations() { Operand::Int8(&out_int8) } else { Operand::Float(&out) };
                 run(gpu, step(tokens, 0), |r| {
-                    let operand = operand(r, way, &float, &int8);
+                    let operand = way.round(r, &float, &int8, &f16);
                     ops::product_geglu(r, way, &weights, operand, out_operand);
                 });
                 let what = format!("{name}, {format}, {way:?}");

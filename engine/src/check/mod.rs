@@ -354,6 +354,7 @@ fn reference(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
         "gate_up" | "gate_up_int8" => products::gate_up(inputs),
         "geglu" => norms::geglu(inputs),
         "quantize" => norms::quantize(inputs),
+        "to_f16" => norms::to_f16(inputs),
         "rope" => attention::rope(inputs),
         "attention" => attention::attention(inputs),
         "attention_coop" => attention::attention_coop(inputs),
