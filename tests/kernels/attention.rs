@@ -91,12 +91,21 @@ fn check(case: &Case) {
             let q = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &qkv);
             let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap };
             for rounding in [Rounding::None, Rounding::F16] {
-                let out = dirty(gpu, tokens, heads * head_dim);
-                run(gpu, step(tokens, position), |r| {
-                    ops::attention(r, numbers, &q, &cache.layer, &out, rounding);
-                });
-                let what = format!("{name}, {format:?}, {rounding:?}, {case:?}");
-                assert_close(&what, &read(gpu, &out, tokens), &expected, tolerance);
+                // Also as on a GPU whose wide subgroups are fewer than a head's columns of matrices.
+                for max_subgroups in [None, Some(3)] {
+                    let mut capabilities = gpu.capabilities().clone();
+                    let on_matrices = rounding == Rounding::F16 && numbers.fits_matrices(format, &capabilities);
+                    if max_subgroups.is_some() && !on_matrices {
+                        continue;
+                    }
+                    capabilities.max_subgroups = max_subgroups;
+                    let out = dirty(gpu, tokens, heads * head_dim);
+                    run_as(gpu, &capabilities, step(tokens, position), |r| {
+                        ops::attention(r, numbers, &q, &cache.layer, &out, rounding);
+                    });
+                    let what = format!("{name}, {format:?}, {rounding:?}, {max_subgroups:?}, {case:?}");
+                    assert_close(&what, &read(gpu, &out, tokens), &expected, tolerance);
+                }
             }
         }
     }

@@ -41,7 +41,7 @@ fn product_of_whole_and_broken_tiles() {
         let tokens = match mode {
             Mode::Decode => 1,
             Mode::SmallBatch => MAX_SMALL_BATCH - 1,
-            Mode::Prefill => 64,
+            Mode::Prefill => 128,
         };
         for way in Way::all(mode) {
             for [rows, cols, tokens] in [[128, 256, tokens], [129, 257, tokens + 1]] {
@@ -57,6 +57,21 @@ fn product_of_whole_and_broken_tiles() {
 fn product_takes_the_last_token() {
     for way in Way::all(Mode::Decode) {
         check(way, Case { rows: 40, cols: 100, shard_rows: 40, tokens: 5, size: 1.0, seed: 8 });
+    }
+}
+
+/// On cooperative matrices, also as on a GPU whose wide subgroups are fewer than the blocks of a tile.
+#[test]
+fn cooperative_products_of_whole_and_broken_tiles() {
+    let way = Way::named(Mode::Prefill, "cooperative").unwrap();
+    let devices = || supported(way).filter(|(format, ..)| *format == WeightFormat::Q4_0);
+    for max_subgroups in [None, Some(3)] {
+        for [rows, cols, tokens] in [[64, 96, 128], [129, 257, 129]] {
+            let case = Case { rows, cols, shard_rows: rows, tokens, size: 1.0, seed: 10 };
+            for (format, name, gpu) in devices() {
+                check_on(way, &case, format, (name, gpu), max_subgroups);
+            }
+        }
     }
 }
 
@@ -102,29 +117,35 @@ fn supported(way: &Way) -> impl Iterator<Item = (WeightFormat, &'static str, &'s
 }
 
 fn check(way: &Way, case: Case) {
-    let Case { rows, cols, shard_rows, tokens, size, seed } = case;
+    for (format, name, gpu) in supported(way) {
+        check_on(way, &case, format, (name, gpu), None);
+    }
+}
+
+fn check_on(way: &Way, case: &Case, format: WeightFormat, (name, gpu): (&str, &Gpu), max_subgroups: Option<u32>) {
+    let Case { rows, cols, shard_rows, tokens, size, seed } = *case;
     let values = gaussian(seed, rows * cols);
     let x: Vec<f32> = gaussian(seed ^ 1, tokens * cols).iter().map(|value| size * value).collect();
     let out_rows = if way.mode == Mode::Decode { 1 } else { tokens };
-    for (format, name, gpu) in supported(way) {
-        let shard_bytes = shard_rows as u64 * format.gpu_row(cols).quant_bytes();
-        let (weights, held) = matrix(gpu, format, cols, &values, shard_bytes);
-        // Products of integers are exact, so the tolerance of f32 is enough.
-        let rounded = if way.quantizes_activations() { reference::quantize(&x, cols) } else { x.clone() };
-        let expected = reference::matmul(&held, &rounded[(tokens - out_rows) * cols..], cols);
-        let float = tensor(gpu, cols, &x);
-        let (int8, f16) = (Int8Tensor::new("test", tokens, cols), F16Tensor::new("test", tokens, cols));
-        let out = dirty(gpu, out_rows, rows);
-        run(gpu, step(tokens, 0), |r| {
-            let operand = way.round(r, &float, &int8, &f16);
-            ops::product(r, way, &weights, operand, &out, 0);
-        });
-        // The magnitude of a sum of `cols` products is about the square root of `cols`, even if the terms cancel.
-        let largest = largest(&expected).max(f64::from(size) * (cols as f64).sqrt());
-        let tolerance = if way.rounding == Rounding::F16 { F16 } else { F32 };
-        let what = format!("{name}, {format}, {way:?}, {tokens} tokens of {rows} x {cols}");
-        assert_close_for(&what, &read(gpu, &out, out_rows), &expected, largest, tolerance);
-    }
+    let shard_bytes = shard_rows as u64 * format.gpu_row(cols).quant_bytes();
+    let (weights, held) = matrix(gpu, format, cols, &values, shard_bytes);
+    // Products of integers are exact, so the tolerance of f32 is enough.
+    let rounded = if way.quantizes_activations() { reference::quantize(&x, cols) } else { x.clone() };
+    let expected = reference::matmul(&held, &rounded[(tokens - out_rows) * cols..], cols);
+    let float = tensor(gpu, cols, &x);
+    let (int8, f16) = (Int8Tensor::new("test", tokens, cols), F16Tensor::new("test", tokens, cols));
+    let out = dirty(gpu, out_rows, rows);
+    let mut capabilities = gpu.capabilities().clone();
+    capabilities.max_subgroups = max_subgroups;
+    run_as(gpu, &capabilities, step(tokens, 0), |r| {
+        let operand = way.round(r, &float, &int8, &f16);
+        ops::product(r, way, &weights, operand, &out, 0);
+    });
+    // The magnitude of a sum of `cols` products is about the square root of `cols`, even if the terms cancel.
+    let largest = largest(&expected).max(f64::from(size) * (cols as f64).sqrt());
+    let tolerance = if way.rounding == Rounding::F16 { F16 } else { F32 };
+    let what = format!("{name}, {format}, {way:?}, {tokens} tokens of {rows} x {cols}");
+    assert_close_for(&what, &read(gpu, &out, out_rows), &expected, largest, tolerance);
 }
 
 proptest! {

@@ -46,7 +46,7 @@ fn every_kernel_of_the_device_is_right() {
         expected.push("attention_decode");
     }
     if device.cooperative_size.is_none() {
-        expected.push("matmul_coop");
+        expected.extend(["matmul_coop", "to_f16"]);
     }
     assert_eq!(missing.into_iter().collect::<Vec<_>>(), expected);
     for format in WeightFormat::ALL {

@@ -81,7 +81,8 @@ fn attention_on_matrices(r: &mut Recording, attention: Attention, q: &Tensor, ca
     let rows = 2 * r.capabilities().cooperative_size.unwrap_or(8);
     let blocks = Count::Tokens { per_token: u32_of(heads / kv_heads), per_group: rows };
     let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
-    r.dispatch(&attention_coop::KERNEL, &[], params.words(), bindings.slots(), grid);
+    let constants = r.capabilities().coop_constants();
+    r.dispatch_with(&attention_coop::KERNEL, &[], &constants, params.words(), bindings.slots(), grid);
 }
 
 /// The partial results of each split of the keys: `[T, heads, splits, head_dim + 4]`.

@@ -346,7 +346,11 @@ pub fn product(r: &mut Recording, way: &Way, weights: &Matrix, x: Operand<'_>, o
         };
         let features = [&[weights.format.name()], way.flags].concat();
         let bindings = bindings(shard, x, out.slice());
-        r.dispatch_with(way.kernel, &features, way.constants, params.words(), bindings.slots(), grid);
+        let constants = match way.rounding {
+            Rounding::F16 => [way.constants, &r.capabilities().coop_constants()].concat(),
+            _ => way.constants.to_vec(),
+        };
+        r.dispatch_with(way.kernel, &features, &constants, params.words(), bindings.slots(), grid);
     }
 }
 
