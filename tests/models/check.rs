@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use lapidary_engine::check::{check_device, check_model};
+use lapidary_engine::ops::{Attention, CacheFormat};
 use lapidary_engine::{Gpu, ModelFiles, WeightFormat};
 use lapidary_shaders::kernels;
 use lapidary_tests::block_on;
@@ -39,7 +40,8 @@ fn every_kernel_of_the_device_is_right() {
     let missing: BTreeSet<&str> = kernels::ALL.iter().map(|kernel| kernel.name).filter(|name| !checked(name)).collect();
     let device = gpu.capabilities();
     let mut expected = Vec::new();
-    if device.cooperative_size.is_none() || device.software {
+    let shape = Attention { heads: 2, kv_heads: 1, head_dim: 32, window: None, soft_cap: None };
+    if !shape.fits_matrices(CacheFormat::F16, device) {
         expected.push("attention_coop");
     }
     if device.broadcasts() {

@@ -17,7 +17,7 @@ pub struct Capabilities {
     /// Subgroups have at most 16 lanes. Kernels that broadcast within a subgroup rely on it: `attention.wesl` gives 16 or 32
     /// consecutive invocations the same keys.
     pub narrow_subgroups: bool,
-    /// Subgroups have at least 32 lanes.
+    /// Subgroups have at least 32 lanes. Kernels on matrices of 16 rely on it: they have workgroup memory for eight subgroups.
     pub wide_subgroups: bool,
     /// The most subgroups of a workgroup that multiply on cooperative matrices; `None` for all. Tests set it, because software adapters
     /// have no subgroups so wide that a workgroup has few.

@@ -67,7 +67,8 @@ impl Activations {
             gate_up: tensor("gate_up", gate_up_cols(config.intermediate_size)),
             ffn_inner: tensor("ffn_inner", config.intermediate_size),
             int8: Int8Tensor::new("int8", max_tokens, widest),
-            f16: F16Tensor::new("f16", max_tokens, widest),
+            // Only products on cooperative matrices use it.
+            f16: F16Tensor::new("f16", if capabilities.cooperative_size.is_some() { max_tokens } else { 1 }, widest),
             ffn_inner_int8: Int8Tensor::new("ffn_inner_int8", 1, config.intermediate_size),
             logits: Tensor::new("logits", logit_rows, config.vocab_size),
             best: argmax_candidates(),

@@ -81,7 +81,7 @@ pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, slots: &Slot
             }
         } else {
             rope(r, rotation, &a.qkv, table, qk_norm, cache);
-            attention(r, shape, &a.qkv, cache, &a.heads, kernels.way(mode).rounding);
+            attention(r, shape, &a.qkv, cache, &a.heads, products.way(r, &layer.output).rounding);
         }
         products.record(r, x, &output, &a.block);
 

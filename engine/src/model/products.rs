@@ -84,7 +84,8 @@ impl<'a> Products<'a> {
             let operand = match (known, x) {
                 (Some((_, operand)), _) => *operand,
                 (None, Operand::Float(x)) => way.round(r, x, self.int8, self.f16),
-                (None, rounded) => rounded,
+                // The kernel before has rounded it.
+                (None, x) => x,
             };
             rounded.push((way.rounding, operand));
             product(r, way, weights, operand, out, first_out);

@@ -25,8 +25,8 @@ pub struct Attention {
 /// Causal attention of rotated, scaled queries of one sequence over the cache, which already holds the step's keys and values.
 ///
 /// `q`: `[T, heads · head_dim]` or wider, the queries first; `out`: `[T, heads · head_dim]`. `rounding`: that of the products
-/// with weights. If they round, queries and the weights of keys may be rounded to f16, less than either way to round does, and
-/// cooperative matrices multiply them where [they can](Attention::fits_matrices).
+/// with weights. With [`Rounding::F16`], queries and the weights of keys are rounded to f16 too, and cooperative matrices multiply them
+/// where [they can](Attention::fits_matrices).
 pub fn attention(
     r: &mut Recording,
     attention: Attention,
@@ -37,7 +37,7 @@ pub fn attention(
 ) {
     assert_cols("out", out, attention.heads * attention.head_dim);
     assert!(q.cols() >= attention.heads * attention.head_dim, "q has {} columns, too few", q.cols());
-    if rounding != Rounding::None && attention.fits_matrices(cache.format(), r.capabilities()) {
+    if rounding == Rounding::F16 && attention.fits_matrices(cache.format(), r.capabilities()) {
         return attention_on_matrices(r, attention, q, cache, out);
     }
     let params = Params { out_stride4: u32_of(out.stride() / 4), splits: 1, ..attention.params(q, cache) };
@@ -164,16 +164,16 @@ pub fn attention_split(
         }
     };
     let group = u32_of(heads / kv_heads);
-    // Only software adapters have a kernel that needs no merge.
-    let on_gpu = !r.capabilities().broadcasts();
-    assert!(!on_gpu || split_count > 1, "a GPU splits the keys");
+    // Only the kernel that broadcasts needs no merge.
+    let broadcasts = r.capabilities().broadcasts();
+    assert!(broadcasts || split_count > 1, "the device's kernel always splits the keys");
     // The number of query heads that share a load of keys and values.
     let (rows, feature) = match group {
         1 => (1, "rows_1"),
         2 => (2, "rows_2"),
         3 | 4 => (4, "rows_4"),
-        _ if on_gpu => (4, "rows_4"),
-        _ => (8, "rows_8"),
+        _ if broadcasts => (8, "rows_8"),
+        _ => (4, "rows_4"),
     };
     let params = Params {
         out_stride4: u32_of(stride_of(heads * head_dim) / 4),
@@ -196,16 +196,16 @@ pub fn attention_split(
     let features = [cache.features(), &["split", feature]].concat();
     let blocks = Count::Tokens { per_token: group.div_ceil(rows) * params.splits, per_group: 1 };
     let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
-    if on_gpu {
-        let (params, slots) = for_gpu(&params, bindings);
-        r.dispatch(&attention_decode::KERNEL, &features, params, slots, grid);
-    } else {
+    if broadcasts {
         r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
+    } else {
+        let (params, slots) = always_split(&params, bindings);
+        r.dispatch(&attention_decode::KERNEL, &features, params, slots, grid);
     }
 }
 
 /// The same for `attention_decode.wesl`, which always splits.
-fn for_gpu(params: &Params, bindings: Bindings<Slice>) -> (Vec<u32>, Vec<(u32, Slice)>) {
+fn always_split(params: &Params, bindings: Bindings<Slice>) -> (Vec<u32>, Vec<(u32, Slice)>) {
     let Params { heads, kv_heads, head_dim4, q_stride4, table_len, window, soft_cap, splits, .. } = *params;
     let Params { query_scale, qk_norm, eps, .. } = *params;
     let params = attention_decode::Params {
@@ -231,12 +231,16 @@ impl Attention {
     /// than its vectors: with them, lavapipe of Mesa 26 takes twice as long for a prompt of 512 tokens of the 270M.
     pub fn fits_matrices(self, cache: CacheFormat, device: &Capabilities) -> bool {
         let variant = attention_coop::KERNEL.variant(&device.shader_features());
-        // Each subgroup has room for a matrix in workgroup memory: with matrices of 16, eight subgroups have.
-        let has_room = device.cooperative_size == Some(8) || device.wide_subgroups;
+        // Each subgroup needs room for a matrix in workgroup memory.
+        let has_room = match device.cooperative_size {
+            Some(8) => device.subgroups,
+            Some(_) => device.wide_subgroups,
+            None => false,
+        };
         !device.software
             && cache == CacheFormat::F16
             && self.head_dim.is_multiple_of(16)
-            && device.cooperative_size.is_some()
+            && self.head_dim <= 256
             && has_room
             && variant.is_some_and(|variant| variant.workgroup_bytes <= device.max_workgroup_bytes)
     }

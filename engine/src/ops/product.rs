@@ -141,8 +141,11 @@ const MATMUL: Way = Way {
     ..MATVEC
 };
 
-/// Bytes of workgroup memory of `wgsl/matmul_coop.wesl`, which every device with cooperative matrices has.
-const COOP_BYTES: u32 = 32 << 10;
+/// Bytes of workgroup memory of `wgsl/matmul_coop.wesl`. They do not depend on the weight format.
+fn matmul_coop_bytes(capabilities: &Capabilities) -> u32 {
+    let features = [&[WeightFormat::Q4_0.name()][..], &capabilities.shader_features()].concat();
+    matmul_coop::KERNEL.variant(&features).map_or(u32::MAX, |variant| variant.workgroup_bytes)
+}
 
 /// Every way to multiply, the basic float kernel of each mode first.
 pub static WAYS: &[Way] = &[
@@ -216,7 +219,7 @@ pub static WAYS: &[Way] = &[
         supports: |format, capabilities| {
             format != WeightFormat::F32
                 && capabilities.cooperative_size.is_some()
-                && capabilities.max_workgroup_bytes >= COOP_BYTES
+                && matmul_coop_bytes(capabilities) <= capabilities.max_workgroup_bytes
         },
         ..MATMUL
     },

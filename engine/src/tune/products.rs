@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
 use crate::load::NoiseRows;
 use crate::model::{Kernels, Products};
-use crate::ops::{F16Tensor, Int8Tensor, MAX_SMALL_BATCH, Mode, product};
+use crate::ops::{F16Tensor, Int8Tensor, MAX_SMALL_BATCH, Mode, Rounding, product};
 use crate::pace::default_prefill_chunk;
 use crate::quant::{Matrix, WeightFormat};
 
@@ -121,7 +121,12 @@ impl ProductBench {
         for layer in 0..layers {
             for (bench, (way, operand)) in self.products.iter().zip(&operands) {
                 r.begin_segment();
-                product(&mut r, way, &bench.weights[layer], *operand, &bench.out, 0);
+                // A model rounds to f16 before each product, and to integers within the kernel before.
+                let operand = match way.rounding {
+                    Rounding::F16 => way.round(&mut r, &bench.x, &bench.int8, &bench.f16),
+                    _ => *operand,
+                };
+                product(&mut r, way, &bench.weights[layer], operand, &bench.out, 0);
             }
         }
         r.finish(gpu, ring).await
