@@ -3,6 +3,7 @@
 #   ./run.sh                  opens the window
 #   ./run.sh chat -m MODEL    chats in the terminal
 #   ./run.sh --help           lists the other commands
+#   ./run.sh --web [PORT]     builds the page, and serves it to browsers on this machine at port 8088 or the given one
 #   ./run.sh --install-desktop      adds Lapidary to the menu of the desktop; --uninstall-desktop removes it
 set -euo pipefail
 root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -29,6 +30,12 @@ build() {
 }
 
 case ${1:-} in
+--web)
+    site=$("$root/app/web/build.sh")
+    [[ $site = /* ]] || site=$root/$site
+    say "the page is served until you press Ctrl+C; open it in a browser that has WebGPU"
+    exec "$site-tool/release/lapidary-page-tool" serve "$site" "${2:-8088}"
+    ;;
 --install-desktop) set -- desktop install "${@:2}" ;;
 --uninstall-desktop) set -- desktop uninstall "${@:2}" ;;
 esac

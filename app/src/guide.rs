@@ -1,10 +1,11 @@
-//! The guide: a small Gemma-2 model built into the program, so that it answers at the first start.
+//! The guide: a small Gemma-2 model built into the program, and beside the page, so that it answers at the first start.
 //!
 //! `app/guide` holds the model, its training text and the training script.
 
 use std::path::Path;
 
-use lapidary_engine::{ModelFiles, Result};
+#[cfg(not(target_arch = "wasm32"))]
+pub use built_in::files;
 
 /// Its name for `-m`. A folder of this name is reached as `./guide`.
 pub const NAME: &str = "guide";
@@ -14,14 +15,28 @@ pub fn is_guide(path: &Path) -> bool {
     path == Path::new(NAME)
 }
 
-/// Opens the guide's files.
-pub fn files() -> Result<ModelFiles> {
-    let files = [
-        ("config.json", include_bytes!("../guide/model/config.json").as_slice()),
-        ("generation_config.json", include_bytes!("../guide/model/generation_config.json")),
-        ("tokenizer_config.json", include_bytes!("../guide/model/tokenizer_config.json")),
-        ("tokenizer.json", include_bytes!("../guide/model/tokenizer.json")),
-        ("model.safetensors", include_bytes!("../guide/model/model.safetensors")),
+/// The bytes of its weights.
+pub const BYTES: u64 = include_bytes!("../guide/model/model.safetensors").len() as u64;
+
+/// Its files.
+pub const FILES: [&str; 5] =
+    ["config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors"];
+
+#[cfg(not(target_arch = "wasm32"))]
+mod built_in {
+    use lapidary_engine::{ModelFiles, Result};
+
+    const CONTENTS: [&[u8]; 5] = [
+        include_bytes!("../guide/model/config.json"),
+        include_bytes!("../guide/model/generation_config.json"),
+        include_bytes!("../guide/model/tokenizer_config.json"),
+        include_bytes!("../guide/model/tokenizer.json"),
+        include_bytes!("../guide/model/model.safetensors"),
     ];
-    ModelFiles::from_bytes(NAME, files.map(|(name, bytes)| (name, bytes.into())))
+
+    /// Opens the guide's files.
+    pub fn files() -> Result<ModelFiles> {
+        let files = super::FILES.into_iter().zip(CONTENTS);
+        ModelFiles::from_bytes(super::NAME, files.map(|(name, bytes)| (name, bytes.into())))
+    }
 }

@@ -1,21 +1,44 @@
 //! The window of Lapidary as a library. State and drawing are separate, and the engine is behind the trait
-//! [`worker::Worker`]. The program `lapidary` adds the command line.
+//! [`worker::Worker`]. The program `lapidary` adds the command line, and
+//! `page` is the same window in a browser.
 
 pub mod chat_ability;
 pub mod chats;
-pub mod data_folder;
-pub mod desktop;
-pub mod endpoint;
 pub mod guide;
-pub mod handover;
-pub mod hub;
-mod icon;
-pub mod last_model;
 pub mod models;
-pub mod server;
 pub mod settings;
+pub mod size;
 pub mod state;
 pub mod ui;
-pub mod wait;
-pub mod window;
 pub mod worker;
+
+// What only the program has: files, sockets, threads and a window of the system.
+#[cfg(not(target_arch = "wasm32"))]
+pub mod data_folder;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod desktop;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod endpoint;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod handover;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod hub;
+#[cfg(not(target_arch = "wasm32"))]
+mod icon;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod last_model;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod server;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod wait;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod window;
+
+// What only the page in a browser has.
+#[cfg(target_arch = "wasm32")]
+pub mod page;
+#[cfg(target_arch = "wasm32")]
+use page::{endpoint, hub};
+
+/// Whether this is the page in a browser, which downloads no models and connects to no servers.
+pub const IS_PAGE: bool = cfg!(target_arch = "wasm32");

@@ -1,11 +1,14 @@
-//! Finds the models on this machine: the guide, those used before, and those in the Hugging Face cache.
+//! The models on this machine, as lists show them.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[cfg(not(target_arch = "wasm32"))]
+mod find;
 
-use lapidary_engine::ModelFiles;
+use std::path::PathBuf;
 
-use crate::{hub, last_model};
+use crate::guide;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use find::find;
 
 /// A model on this machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,97 +25,5 @@ pub struct FoundModel {
 
 /// The list entry of the built-in guide.
 pub fn guide(note: &'static str) -> FoundModel {
-    FoundModel {
-        name: "Lapidary's guide".into(),
-        path: None,
-        note,
-        bytes: include_bytes!("../guide/model/model.safetensors").len() as u64,
-    }
-}
-
-/// The models that Lapidary can open, the guide first, then those used before. `used` holds more paths of such models;
-/// of all of them those that still open are listed. Reads the headers of all files, so it may take a moment.
-pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
-    let recent = last_model::recent_models();
-    let mut found = vec![guide(if recent.last().is_none() { "built in, the default" } else { "built in" })];
-    let noted = |path: &Path| {
-        let note = if recent.last() == Some(path) { "the last one used, the default" } else { "used before" };
-        (path.to_owned(), note)
-    };
-    let before = recent.paths().chain(used.iter().map(PathBuf::as_path)).map(noted);
-    let cached = hub::cache_folder().map(|folder| cached(&folder)).unwrap_or_default();
-    for (path, note) in before.chain(cached.into_iter().map(|path| (path, "in the Hugging Face cache"))) {
-        // Skips models that the engine does not support.
-        if found.iter().all(|known| known.path.as_ref() != Some(&path))
-            && let Ok(files) = ModelFiles::open(&path)
-        {
-            let name = repository(&path).unwrap_or_else(|| files.name());
-            let bytes = bytes(&path);
-            found.push(FoundModel { name, path: Some(path), note, bytes });
-        }
-    }
-    found
-}
-
-/// The size of a file, or of the files in a folder, in bytes.
-fn bytes(path: &Path) -> u64 {
-    let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-    if path.is_dir() { entries(path).iter().map(|file| size(file)).sum() } else { size(path) }
-}
-
-/// The snapshot folders of all models and the GGUF files in them, sorted.
-fn cached(cache: &Path) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    for model in entries(cache) {
-        if !model.file_name().is_some_and(|name| name.to_string_lossy().starts_with("models--")) {
-            continue;
-        }
-        for snapshot in entries(&model.join("snapshots")) {
-            let ggufs = entries(&snapshot).into_iter().filter(|path| path.extension().is_some_and(|end| end == "gguf"));
-            paths.extend(ggufs);
-            if ["model.safetensors", "model.safetensors.index.json"].iter().any(|file| snapshot.join(file).exists()) {
-                paths.push(snapshot);
-            }
-        }
-    }
-    paths.sort();
-    paths
-}
-
-/// The entries of a folder; empty if it cannot be read.
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).map(|list| list.filter_map(|entry| Some(entry.ok()?.path())).collect()).unwrap_or_default()
-}
-
-/// The repository name of a path in the cache: `google/gemma-2-2b-it` for
-/// `…/models--google--gemma-2-2b-it/snapshots/…`. A file's name is appended.
-fn repository(path: &Path) -> Option<String> {
-    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-    let at = parts.iter().rposition(|part| part.starts_with("models--"))?;
-    let name = parts[at].strip_prefix("models--")?.replacen("--", "/", 1);
-    Some(match parts.get(at + 3) {
-        Some(file) => format!("{name}, {file}"),
-        None => name,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cache_is_listed_by_snapshot_and_file() {
-        let cache = tempfile::tempdir().unwrap();
-        let snapshot = cache.path().join("models--google--gemma-2-2b-it/snapshots/abc");
-        fs::create_dir_all(&snapshot).unwrap();
-        fs::create_dir_all(cache.path().join("datasets--a--b/snapshots/abc")).unwrap();
-        assert!(cached(cache.path()).is_empty());
-        fs::write(snapshot.join("model.safetensors"), "").unwrap();
-        fs::write(snapshot.join("small.gguf"), "").unwrap();
-        let found = cached(cache.path());
-        assert_eq!(found, [snapshot.clone(), snapshot.join("small.gguf")]);
-        assert_eq!(repository(&found[0]).as_deref(), Some("google/gemma-2-2b-it"));
-        assert_eq!(repository(&found[1]).as_deref(), Some("google/gemma-2-2b-it, small.gguf"));
-        assert!(cached(&cache.path().join("nothing")).is_empty());
-    }
+    FoundModel { name: "Lapidary's guide".into(), path: None, note, bytes: guide::BYTES }
 }

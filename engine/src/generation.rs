@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use web_time::Instant;
 
 use crate::engine::Engine;
@@ -11,7 +12,7 @@ use crate::sampling::Sampling;
 use crate::sequence::{IN_FLIGHT, Sequence};
 
 /// Why a generation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Finish {
     /// The model produced a stop token.
@@ -39,7 +40,7 @@ impl Finish {
 }
 
 /// How long a generation took.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// Tokens of the prompt that were computed; the others were in the cache.
     pub prefill_tokens: usize,

@@ -2,12 +2,14 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::gpu::Step;
 
 /// How a token is chosen from the logits, in this order: repetition penalty, temperature, top-k, top-p, min-p.
 /// The kernel `sample` documents each step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// 0 takes the most likely token; 1 samples from the model's distribution; above 1 flattens it.
     pub temperature: f32,

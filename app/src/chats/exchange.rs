@@ -64,12 +64,7 @@ impl Archive {
 /// The reason, without the path.
 pub fn write(archive: &Archive, path: &Path, overwrite: bool) -> Result<PathBuf, String> {
     let path = if overwrite { path.to_owned() } else { unused_path(path) };
-    let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let text = match end.as_str() {
-        "md" => markdown::document(&archive.chats),
-        "html" | "htm" => html::page(&archive.chats),
-        _ => serde_json::to_string_pretty(archive).map_err(|error| error.to_string())? + "\n",
-    };
+    let text = text(archive, &path)?;
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     match fs::write(&part, text).and_then(|()| fs::rename(&part, &path)) {
@@ -80,6 +75,19 @@ pub fn write(archive: &Archive, path: &Path, overwrite: bool) -> Result<PathBuf,
             Err(error.to_string())
         }
     }
+}
+
+/// The content of a file with chats, in the format that its name asks for; see [`write`].
+///
+/// # Errors
+/// The reason, without the path.
+pub fn text(archive: &Archive, path: &Path) -> Result<String, String> {
+    let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
+    Ok(match end.as_str() {
+        "md" => markdown::document(&archive.chats),
+        "html" | "htm" => html::page(&archive.chats),
+        _ => serde_json::to_string_pretty(archive).map_err(|error| error.to_string())? + "\n",
+    })
 }
 
 /// The first of `name.md`, `name (2).md`, … that does not exist.
@@ -114,16 +122,24 @@ pub fn read(path: &Path) -> Result<Archive, String> {
         return Err(failed(&"it is larger than 1 GiB"));
     }
     let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+    parse(&text).map_err(|reason| failed(&reason))
+}
+
+/// Reads chats from the content of a file; see [`read`].
+///
+/// # Errors
+/// The reason, without the path.
+pub fn parse(text: &str) -> Result<Archive, String> {
     let mut archive = if text.trim_start().starts_with('[') {
-        foreign::read(&text).map_err(|reason| failed(&reason))?
+        foreign::read(text)?
     } else {
-        let archive: Archive = serde_json::from_str(&text)
-            .map_err(|error| failed(&format!("it is not a JSON export of Lapidary ({error})")))?;
+        let archive: Archive =
+            serde_json::from_str(text).map_err(|error| format!("it is not a JSON export of Lapidary ({error})"))?;
         if archive.format != FORMAT {
-            return Err(failed(&"it is not a JSON export of Lapidary"));
+            return Err("it is not a JSON export of Lapidary".to_owned());
         }
         if archive.version > VERSION {
-            return Err(failed(&"it was written by a newer Lapidary; use that one"));
+            return Err("it was written by a newer Lapidary; use that one".to_owned());
         }
         archive
     };

@@ -1,13 +1,16 @@
 //! Chats: trees of messages, and their storage.
 
 mod attachment;
+#[cfg(not(target_arch = "wasm32"))]
 mod database;
 pub mod exchange;
 mod find;
 mod groups;
 mod options;
+#[cfg(not(target_arch = "wasm32"))]
 mod reader;
 mod search;
+#[cfg_attr(target_arch = "wasm32", path = "../page/store.rs")]
 pub mod store;
 mod store_event;
 pub mod tree;
@@ -21,6 +24,7 @@ pub use attachment::{Attachment, with_attachments};
 pub use find::find_ignoring_case;
 pub use groups::{Group, group_by_date};
 pub use options::ChatOptions;
+#[cfg(not(target_arch = "wasm32"))]
 pub use reader::{Reader, change_value};
 pub use search::MAX_HITS;
 pub use store::Store;
@@ -41,7 +45,7 @@ pub fn new_id() -> Id {
 
 /// Milliseconds since 1970.
 pub fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = web_time::SystemTime::now().duration_since(web_time::UNIX_EPOCH).unwrap_or_default();
     since.as_millis() as i64
 }
 

@@ -24,6 +24,7 @@ pub struct ChatOptions {
 
 impl ChatOptions {
     /// Reads saved options. Invalid ones become defaults, because a value of another version must not hide the chat.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn from_json(text: &str) -> Self {
         let mut options: Self = serde_json::from_str(text).unwrap_or_else(|error| {
             log::warn!("the options of a chat cannot be read and are reset: {error}");

@@ -4,11 +4,9 @@ use std::fmt;
 
 use url::Url;
 
+use super::author;
 use super::error::{EndpointError, Result};
 use crate::hub::{below, host, is_this_machine};
-
-/// What stands between a model's name and its server in the name of a reply's author.
-const AT: &str = " at ";
 
 /// The base address of a server's API, such as `http://localhost:8080/v1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,13 +108,8 @@ pub struct ServerModel {
 impl ServerModel {
     /// The name that replies are marked with: which model wrote them, and where.
     pub fn author(&self) -> String {
-        format!("{}{AT}{}", self.model, self.address.host())
+        author::of(&self.model, &self.address.host())
     }
-}
-
-/// Whether a reply's author is the model of a server, by [`ServerModel::author`].
-pub fn is_of_server(author: &str) -> bool {
-    author.rsplit_once(AT).is_some_and(|(_, host)| !host.is_empty() && !host.contains(' '))
 }
 
 /// What was typed, for a message: without a user name and a password before the host, and without what follows the path.
@@ -134,6 +127,7 @@ fn without_secrets(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::is_of_server;
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 //! Nothing here opens a connection before a person names a server, and then only to that server: redirects are not followed.
 
 mod address;
+mod author;
 mod client;
 mod error;
 mod keys;
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 use crate::hub::Stop;
 
-pub use address::{Address, ServerModel, is_of_server};
+pub use address::{Address, ServerModel};
+pub use author::is_of_server;
 pub use client::{Client, STALL};
 pub use error::{EndpointError, Result, enumerated};
 pub use keys::{KEY_VARIABLE, Keys};

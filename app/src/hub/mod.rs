@@ -29,7 +29,7 @@ pub use catalogue::{Entry, Files, Kind, Source, catalogue, references};
 pub use choose::{Choice, choose};
 pub use client::Client;
 pub(crate) use client::{agent, below, failure, header_text, host, is_this_machine, proxy};
-pub use error::{HubError, Result, size};
+pub use error::{HubError, Result};
 pub use fit::{Fit, FitRow, Verdict, measure_speed};
 pub use name::{Reference, RepoId};
 pub use progress::{Phase, Progress, duration};
@@ -37,6 +37,8 @@ pub use pull::{Plan, find, find_named, plan_first};
 pub use settings::{DEFAULT_ENDPOINT, HubSettings, Token, cache_folder, save_token};
 pub(crate) use settings::{certificates_file, write_private};
 pub use stop::Stop;
+
+pub use crate::size::size;
 
 /// A host that the program may contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

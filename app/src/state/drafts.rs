@@ -1,7 +1,9 @@
 //! Text that is typed and not sent yet: drafts, and edits of messages.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::State;
 use crate::chats::{Id, Role};

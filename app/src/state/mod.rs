@@ -4,6 +4,7 @@
 //! them blocks.
 
 mod attachments;
+#[cfg_attr(target_arch = "wasm32", path = "../page/downloads.rs")]
 mod downloads;
 mod drafts;
 mod files;
@@ -32,7 +33,7 @@ use model_slot::ModelSlot;
 use queue::{Job, Queue, SummarySource};
 
 pub use attachments::{LONG_PASTE, MAX_ATTACHED_BYTES, MAX_ATTACHMENTS};
-pub use downloads::{Download, Hub, HubSearch, PlanResult};
+pub use downloads::*;
 pub use find::{Found, MAX_FOUND, Search};
 pub use model_slot::{Model, needs_reload};
 pub use notices::Notice;
@@ -55,7 +56,7 @@ pub struct Alternatives {
 }
 
 /// Per kernel: its name, dispatches and milliseconds; or an error message.
-pub type Profile = Result<Vec<(&'static str, usize, f64)>, String>;
+pub type Profile = Result<Vec<(String, usize, f64)>, String>;
 
 /// The state of the window.
 pub struct State {

@@ -1,6 +1,8 @@
 //! Notices: sentences that are shown for a while.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::State;
 use crate::chats::Id;

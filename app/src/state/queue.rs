@@ -1,9 +1,9 @@
 //! The reply being generated, and the jobs that wait for it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
 use super::titles::Titles;
 use super::{Model, State};

@@ -168,7 +168,7 @@ impl App {
                     let count = match count {
                         Some(count) => format!("{} tokens", kit::with_thousands(count)),
                         None if counted => "…".to_owned(),
-                        None => crate::hub::size(attachment.text.len() as u64),
+                        None => crate::size::size(attachment.text.len() as u64),
                     };
                     ui.label(RichText::new(count).size(12.0).color(tokens.weak));
                     let name = format!("Remove {}", attachment.name);

@@ -1,12 +1,17 @@
 //! Choosing files and folders: in a system dialog, by typing a path, or by dropping them on the window.
 
+#[cfg_attr(target_arch = "wasm32", path = "../page/prompt.rs")]
+mod prompt;
+
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use egui::Context;
 
-use super::{App, kit};
+use super::App;
 use crate::chats::{Chat, Id};
+
+pub(super) use prompt::has_file_dialog;
 
 /// What a path is chosen for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +80,9 @@ pub(super) struct Files {
     /// The path that a system dialog returned after it asked whether to overwrite an existing file.
     overwrite_agreed: Option<PathBuf>,
     picked: (Sender<Picked>, Receiver<Picked>),
+    /// What the file that the browser's dialog returns is for.
+    #[cfg(target_arch = "wasm32")]
+    chosen_for: Option<Purpose>,
 }
 
 impl Default for Files {
@@ -87,6 +95,8 @@ impl Default for Files {
             wants_dialog: false,
             overwrite_agreed: None,
             picked: mpsc::channel(),
+            #[cfg(target_arch = "wasm32")]
+            chosen_for: None,
         }
     }
 }
@@ -109,54 +119,6 @@ impl Files {
     pub(super) fn close(&mut self) -> bool {
         self.prompt.take().is_some()
     }
-
-    /// Opens a system dialog, waiting for it on its own thread.
-    fn browse(&self, ctx: &Context, purpose: Purpose, folder: bool) {
-        let dialog = rfd::AsyncFileDialog::new().set_title(purpose.title());
-        let (answer, ctx, number) = (self.picked.0.clone(), ctx.clone(), self.number);
-        let wait = |future: std::pin::Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>>| {
-            let work = move || {
-                if let Some(file) = pollster::block_on(future) {
-                    // Sending fails after the window is closed, when the result no longer matters.
-                    let _ = answer.send((number, file.path().to_owned()));
-                    ctx.request_repaint();
-                }
-            };
-            if let Err(error) = std::thread::Builder::new().name("lapidary-dialog".into()).spawn(work) {
-                log::error!("cannot start a thread: {error}");
-            }
-        };
-        match purpose {
-            Purpose::OpenModel if folder => wait(Box::pin(dialog.pick_folder())),
-            Purpose::OpenModel => wait(Box::pin(dialog.add_filter("Models", &["gguf", "safetensors"]).pick_file())),
-            Purpose::Import => wait(Box::pin(dialog.add_filter("Chats", &["json"]).pick_file())),
-            Purpose::Attach => wait(Box::pin(dialog.pick_file())),
-            Purpose::Export { .. } => {
-                let name = self
-                    .prompt
-                    .as_ref()
-                    .and_then(|(_, path)| Some(std::path::Path::new(path).file_name()?.to_string_lossy().into_owned()));
-                wait(Box::pin(dialog.set_file_name(name.unwrap_or_default()).save_file()));
-            }
-        }
-    }
-}
-
-/// Whether the system can show a file dialog. On Linux that needs a desktop portal or the program zenity.
-pub(super) fn has_file_dialog() -> bool {
-    if !cfg!(all(unix, not(target_os = "macos"))) {
-        return true;
-    }
-    let in_path = |name: &str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
-    };
-    // The portal is started by the session bus when it is first asked.
-    let data = std::env::var_os("XDG_DATA_DIRS").unwrap_or_else(|| "/usr/local/share:/usr/share".into());
-    let service = "dbus-1/services/org.freedesktop.portal.Desktop.service";
-    let portal = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some()
-        && std::env::split_paths(&data).any(|folder| folder.join(service).is_file());
-    portal || in_path("zenity")
 }
 
 impl App {
@@ -189,7 +151,7 @@ impl App {
     pub(super) fn handle_dropped_files(&mut self, ctx: &Context) {
         let dropped = ctx.input_mut(|input| std::mem::take(&mut input.raw.dropped_files));
         for file in dropped {
-            self.state.open_dropped_file(file.path().to_owned());
+            self.state.open_dropped_file(prompt::path_of(&*file));
             self.composer.focus = true;
         }
         if ctx.input(|input| !input.raw.hovered_files.is_empty()) {
@@ -206,96 +168,17 @@ impl App {
         }
     }
 
-    /// Draws the prompt for a path, and acts on the path when it is confirmed.
-    pub(super) fn file_prompt(&mut self, ctx: &Context) {
-        let mut picked = false;
-        while let Ok((number, path)) = self.files.picked.1.try_recv() {
-            if let Some((_, text)) = &mut self.files.prompt
-                && self.files.number == number
-            {
-                *text = path.display().to_string();
-                self.files.overwrite_agreed = Some(path);
-                // The system's dialog has asked all that there is to ask.
-                picked = true;
+    /// Does what a file was chosen for.
+    fn use_file(&mut self, purpose: Purpose, path: PathBuf) {
+        match purpose {
+            Purpose::OpenModel => self.state.load_model(Some(path)),
+            Purpose::Export { .. } => {
+                let overwrite = self.files.overwrite_agreed.as_ref() == Some(&path);
+                self.state.export_chats(std::mem::take(&mut self.files.exported), path, overwrite);
             }
+            Purpose::Import => self.state.import(path),
+            Purpose::Attach => self.state.attach(path),
         }
-        if let Some((purpose, _)) = &self.files.prompt
-            && std::mem::take(&mut self.files.wants_dialog)
-        {
-            self.files.browse(ctx, *purpose, false);
-        }
-        let Some((purpose, mut path)) = self.files.prompt.take() else { return };
-        let (mut done, mut browse) = (picked, None);
-        let no_dialog = !self.files.system_dialogs;
-        let close = kit::dialog(ctx, purpose.title(), 520.0, |ui| {
-            kit::hint(ui, purpose.hint());
-            let field = egui::TextEdit::singleline(&mut path).hint_text("Path").desired_width(f32::INFINITY);
-            let field = field.margin(10.0);
-            let field = ui.add(field).accessible_name("Path");
-            done |= field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-            if !done && !ui.ctx().memory(|memory| memory.focused().is_some()) {
-                field.request_focus();
-            }
-            ui.add_space(6.0);
-            ui.horizontal(|ui| {
-                let enabled = !path.trim().is_empty();
-                done |= kit::primary_if(ui, enabled, purpose.verb()).clicked();
-                if !no_dialog && ui.button("Browse…").clicked() {
-                    browse = Some(false);
-                }
-                if !no_dialog && purpose == Purpose::OpenModel && ui.button("Browse folders…").clicked() {
-                    browse = Some(true);
-                }
-            });
-            if no_dialog {
-                kit::hint(ui, "This system has no file dialog: it needs a desktop portal, or the program zenity.");
-            }
-        });
-        if done && !path.trim().is_empty() {
-            let path = parse_path(path.trim());
-            match purpose {
-                Purpose::OpenModel => self.state.load_model(Some(path)),
-                Purpose::Export { .. } => {
-                    let overwrite = self.files.overwrite_agreed.as_ref() == Some(&path);
-                    self.state.export_chats(std::mem::take(&mut self.files.exported), path, overwrite);
-                }
-                Purpose::Import => self.state.import(path),
-                Purpose::Attach => self.state.attach(path),
-            }
-            self.composer.focus = true;
-            return;
-        }
-        if close {
-            self.composer.focus = true;
-            return;
-        }
-        self.files.prompt = Some((purpose, path));
-        if let Some(folder) = browse {
-            self.files.browse(ctx, purpose, folder);
-        }
-    }
-}
-
-/// Parses a typed path. `~` is the home folder, and some file managers copy paths in quotes.
-fn parse_path(text: &str) -> PathBuf {
-    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    match (text.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(text),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::parse_path;
-
-    #[test]
-    fn typed_paths_are_parsed() {
-        assert_eq!(parse_path("/a b.gguf"), PathBuf::from("/a b.gguf"));
-        assert_eq!(parse_path("\"C:\\a b.gguf\""), PathBuf::from("C:\\a b.gguf"));
-        assert_eq!(parse_path("~/a.gguf"), std::env::home_dir().unwrap().join("a.gguf"));
-        assert_eq!(parse_path("\""), PathBuf::from("\""));
+        self.composer.focus = true;
     }
 }

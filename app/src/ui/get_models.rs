@@ -8,7 +8,7 @@ use lapidary_engine::{LoadOptions, Recipe};
 
 use super::models::memory_bar;
 use super::tokens::Tokens;
-use super::{App, icons, kit};
+use super::{App, Page, icons, kit};
 use crate::hub::{Entry, Kind, Phase, Verdict, catalogue, duration, size, terms};
 use crate::state::Download;
 use crate::worker::MemoryEstimate;
@@ -17,6 +17,15 @@ use crate::worker::MemoryEstimate;
 const PROPOSED: Recipe = Recipe::Q4KM;
 /// The context that a proposal must leave room for, in tokens.
 const CONTEXT: usize = 8192;
+
+/// What the part of the page keeps.
+#[derive(Default)]
+pub(super) struct GetModels {
+    /// The text of the field that searches the hub.
+    words: String,
+    /// Whether the page of models shows those that can be downloaded.
+    shown: bool,
+}
 
 /// What a model of the catalogue takes, in the proposed format.
 struct Priced {
@@ -49,7 +58,27 @@ fn recommended(memory: Option<u64>) -> Option<&'static Priced> {
 }
 
 impl App {
-    pub(super) fn get_models(&mut self, ui: &mut Ui) {
+    /// Draws the choice between the models here and those of the hub, and the latter if they are chosen. Returns whether they
+    /// are.
+    pub(super) fn get_models(&mut self, ui: &mut Ui) -> bool {
+        let choices = [(false, "On this machine"), (true, "Get models")];
+        kit::segmented(ui, &mut self.get_models.shown, &choices);
+        ui.add_space(4.0);
+        if self.get_models.shown {
+            self.hub_models(ui);
+        }
+        self.get_models.shown
+    }
+
+    /// The way from the guide to a model.
+    pub(super) fn offer_models(&mut self, ui: &mut Ui) {
+        if kit::primary(ui, "Get a model").clicked() {
+            self.get_models.shown = true;
+            self.show_page(Page::Models);
+        }
+    }
+
+    fn hub_models(&mut self, ui: &mut Ui) {
         self.hub_search(ui);
         if self.state.hub.search.words.is_empty() {
             let memory = self.device_memory();
@@ -73,13 +102,14 @@ impl App {
     fn hub_search(&mut self, ui: &mut Ui) {
         ui.horizontal(|ui| {
             let width = ui.available_width() - 100.0;
-            let field = egui::TextEdit::singleline(&mut self.hub_words).desired_width(width).margin(vec2(10.0, 8.0));
+            let field =
+                egui::TextEdit::singleline(&mut self.get_models.words).desired_width(width).margin(vec2(10.0, 8.0));
             let field = field.hint_text("Search the hub, or paste org/repo, org/repo:file or an address");
             let field = ui.add(field).accessible_name("Search the hub");
             let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             let search = kit::primary(ui, "Search").accessible_name("Start the search of the hub");
             if search.clicked() || entered {
-                let words = self.hub_words.trim().to_owned();
+                let words = self.get_models.words.trim().to_owned();
                 if words.is_empty() {
                     self.state.hub.search.words.clear();
                 } else {
@@ -97,7 +127,7 @@ impl App {
         let words = self.state.hub.search.words.clone();
         if kit::ghost(ui, "Back to the catalogue").clicked() {
             self.state.hub.search.words.clear();
-            self.hub_words.clear();
+            self.get_models.words.clear();
             return;
         }
         if words.contains('/') {

@@ -3,7 +3,7 @@
 use egui::{Align, Layout, RichText, Sense, Ui, UiBuilder, vec2};
 
 use super::tokens::Tokens;
-use super::{App, Page, icons, kit};
+use super::{App, icons, kit};
 use crate::state::Model;
 
 /// The questions that the guide is offered.
@@ -59,10 +59,7 @@ impl App {
             }
             if guide {
                 ui.add_space(12.0);
-                if kit::primary(ui, "Get a model").clicked() {
-                    self.getting_models = true;
-                    self.show_page(Page::Models);
-                }
+                self.offer_models(ui);
             }
         });
     }

@@ -77,7 +77,7 @@ impl App {
     }
 
     /// Whether a dialog is open, which owns the keyboard.
-    fn has_dialog(&self) -> bool {
+    pub(crate) fn has_dialog(&self) -> bool {
         self.dialog.is_some()
             || self.renaming.is_some()
             || self.files.is_open()

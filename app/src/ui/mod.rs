@@ -10,6 +10,7 @@ mod conversation;
 mod files;
 mod find;
 mod fonts;
+#[cfg_attr(target_arch = "wasm32", path = "../page/get_models.rs")]
 mod get_models;
 mod greeting;
 mod icons;
@@ -88,10 +89,8 @@ pub struct App {
     sidebar_overlay: bool,
     applied_style: style::AppliedStyle,
     new_preset: String,
-    /// The text of the field that searches the hub.
-    hub_words: String,
-    /// Whether the page of models shows those that can be downloaded.
-    getting_models: bool,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the page keeps nothing for it"))]
+    get_models: get_models::GetModels,
     closing: closing::Closing,
     /// Whether emptying the trash is being confirmed.
     emptying: bool,
@@ -119,8 +118,7 @@ impl App {
             sidebar_overlay: false,
             applied_style: style::AppliedStyle::default(),
             new_preset: String::new(),
-            hub_words: String::new(),
-            getting_models: false,
+            get_models: get_models::GetModels::default(),
             closing: closing::Closing::default(),
             emptying: false,
         }

@@ -5,7 +5,8 @@ use egui::{Align, Layout, RichText, Sense, Ui, vec2};
 use super::connect::ServerChoice;
 use super::tokens::Tokens;
 use super::{App, Page, Purpose, icons, kit};
-use crate::hub::size;
+use crate::IS_PAGE;
+use crate::size::size;
 use crate::worker::FoundModel;
 
 impl App {
@@ -31,7 +32,7 @@ impl App {
         if kit::menu_item(ui, icons::FOLDER_OPEN, "Open a file…", "").clicked() {
             self.files.prompt_for(Purpose::OpenModel, String::new());
         }
-        if kit::menu_item(ui, icons::CLOUD, "Connect to a server…", "").clicked() {
+        if !IS_PAGE && kit::menu_item(ui, icons::CLOUD, "Connect to a server…", "").clicked() {
             self.show_connect();
         }
         match server {

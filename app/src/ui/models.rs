@@ -6,7 +6,7 @@ use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, Page, Purpose, icons, kit};
-use crate::hub::size;
+use crate::size::size;
 use crate::worker::{FoundModel, MemoryEstimate};
 
 /// The width of the page in points.
@@ -44,12 +44,7 @@ impl App {
             });
         });
         ui.add_space(8.0);
-        let choices = [(false, "On this machine"), (true, "Get models")];
-        kit::segmented(ui, &mut self.getting_models, &choices);
-        ui.add_space(4.0);
-        if self.getting_models {
-            self.get_models(ui);
-        } else {
+        if !self.get_models(ui) {
             self.models_here(ui, open);
         }
         ui.add_space(24.0);

@@ -6,6 +6,7 @@ use egui::{Context, Key, Modifiers, Sense, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, Dialog, Page, Purpose, SettingsPage, icons, kit};
+use crate::IS_PAGE;
 use crate::chats::Id;
 
 /// The most entries shown at once.
@@ -127,7 +128,7 @@ impl App {
             entries.push(Entry { icon: icons::HARD_DRIVE, name, kind: "model", action });
         }
         for (icon, name, action) in commands() {
-            if fits(name) {
+            if fits(name) && !(IS_PAGE && action == Action::Connect) {
                 entries.push(Entry { icon, name: name.to_owned(), kind: "", action });
             }
         }

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::pdf::pdf_text;
+use super::short_name;
 use crate::chats::{Attachment, exchange};
 
 /// The longest text that can be attached to a message, in bytes.
@@ -54,17 +55,28 @@ pub fn inspect(path: &Path) -> DroppedFile {
 /// # Errors
 /// Why the file cannot be attached, as a sentence that names it.
 pub fn read_attachment(path: &Path) -> Result<Attachment, String> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let is_pdf = ending(path) == "pdf";
-    let most = if is_pdf { MAX_PDF_BYTES } else { MAX_TEXT_BYTES };
+    let name = short_name(Some(path));
     if path.is_dir() {
         return Err(format!("{name} is a folder; attach the files in it."));
     }
     let mut bytes = Vec::new();
     // Not the size in the folder's entry, which some files do not have.
     File::open(path)
-        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(most_bytes(path) + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("{name} cannot be read: {error}."))?;
+    attachment(path, bytes)
+}
+
+/// The most bytes of a file that can be attached.
+pub(crate) fn most_bytes(path: &Path) -> u64 {
+    if ending(path) == "pdf" { MAX_PDF_BYTES } else { MAX_TEXT_BYTES }
+}
+
+/// The attachment of a file with this content; see [`read_attachment`]. The content may be cut after one byte more than
+/// [`most_bytes`].
+pub(crate) fn attachment(path: &Path, bytes: Vec<u8>) -> Result<Attachment, String> {
+    let name = short_name(Some(path));
+    let (is_pdf, most) = (ending(path) == "pdf", most_bytes(path));
     if bytes.len() as u64 > most {
         return Err(format!("{name} is larger than {} MiB; attach a shorter text.", most >> 20));
     }
@@ -86,7 +98,7 @@ pub fn read_attachment(path: &Path) -> Result<Attachment, String> {
 }
 
 /// The ending of a file's name, in lower case.
-fn ending(path: &Path) -> String {
+pub(crate) fn ending(path: &Path) -> String {
     path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 

@@ -5,20 +5,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::thread::{self, JoinHandle};
 
-use lapidary_engine::{Engine, Error, Result, Session, Timings};
-
+use super::commands::{Commands, FAILED, Place, failure_event};
 use super::event_sender::EventSender;
-use super::generate::{self, Prompt};
-use super::requirements::{adapter_names, device, estimate_memory, estimate_memory_of, load_options, open};
+use super::generate::Prompt;
+use super::requirements::{adapter_names, device, estimate_memory, open};
 use super::server;
 use super::shared::SharedTokenizer;
 use super::token::{Token, Tokens};
 use super::{
-    Command, CountedText, DroppedFile, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, inspect,
-    read_attachment, short_name,
+    Command, CountedText, DroppedFile, Event, Load, Problem, Remedy, Worker, inspect, read_attachment, short_name,
 };
-use crate::chat_ability::chat_problem;
 use crate::endpoint::{Keys, ServerModel};
+use crate::wait::block_on;
 use crate::{last_model, models};
 
 /// The error message for a file whose reader panics.
@@ -45,12 +43,15 @@ impl EngineWorker {
     pub fn with_keys(wake: Arc<dyn Fn() + Send + Sync>, keys: Keys) -> Self {
         let (commands, inbox) = mpsc::channel();
         let (outbox, events) = mpsc::channel();
-        let sender = EventSender { outbox, wake };
+        let sender = EventSender::new(move |event| {
+            // Sending fails after the window is closed, when events no longer matter.
+            let _ = outbox.send(event);
+            wake();
+        });
         let tokenizer = Arc::new(SharedTokenizer::default());
         let mut engine_thread = EngineThread {
             sender: sender.clone(),
-            tokenizer: tokenizer.clone(),
-            ready: None,
+            commands: Commands::new(sender.clone(), tokenizer.clone()),
             server: None,
             keys: keys.clone(),
         };
@@ -58,8 +59,7 @@ impl EngineWorker {
             for (token, command) in inbox {
                 if let Some(event) = catch_panic(command, |command| engine_thread.run(command, &token)) {
                     // After a panic the model may be inconsistent. Dropping it may panic again.
-                    let ready = engine_thread.ready.take();
-                    let _ = catch_unwind(AssertUnwindSafe(|| drop(ready)));
+                    let _ = catch_unwind(AssertUnwindSafe(|| engine_thread.commands.unload()));
                     engine_thread.sender.send(event);
                 }
             }
@@ -180,185 +180,64 @@ impl Drop for EngineWorker {
 /// Runs a command and returns a failure event if it panics. Without one the window would wait for ever.
 fn catch_panic(command: Command, run: impl FnOnce(Command)) -> Option<Event> {
     let remedy = if matches!(command, Command::Load(_)) { Remedy::Retry } else { Remedy::Reload };
-    let sentence = "The engine failed because of an internal error, and the model was unloaded. No messages are lost.";
-    let event = failure_event(&command, Problem { sentence: sentence.into(), remedy });
+    let event = failure_event(&command, Problem { sentence: FAILED.into(), remedy });
     catch_unwind(AssertUnwindSafe(|| run(command))).err().and(event)
-}
-
-/// The event that reports the failure of a command, if the command has one.
-fn failure_event(command: &Command, problem: Problem) -> Option<Event> {
-    match command {
-        Command::Load(_) => Some(Event::NotLoaded(problem)),
-        Command::Generate { reply, .. } => Some(Event::Failed(*reply, problem)),
-        Command::Alternatives { message, at, .. } => {
-            Some(Event::Alternatives { message: *message, at: *at, list: Err(problem.sentence) })
-        }
-        Command::Profile => Some(Event::Profile(Err(problem.sentence))),
-        _ => None,
-    }
 }
 
 /// The state that belongs to the engine's thread.
 struct EngineThread {
     sender: EventSender,
-    tokenizer: Arc<SharedTokenizer>,
-    ready: Option<Ready>,
+    commands: Commands,
     /// The model of a server that answers in place of one that is ready.
     server: Option<ServerModel>,
     keys: Keys,
-}
-
-/// A model and the one session that all chats share. A prefix that two chats have in common is computed once.
-struct Ready {
-    engine: Engine,
-    session: Option<Session>,
 }
 
 impl EngineThread {
     fn run(&mut self, command: Command, token: &Arc<Token>) {
         match command {
             Command::Load(load) => self.load(load, token),
-            Command::Generate { reply, turns, system, plain, sampling, overflow } => {
+            command => match self.server.clone() {
+                Some(server) => self.ask(&server, command, token),
+                None => block_on(self.commands.run(command, token)),
+            },
+        }
+    }
+
+    /// Runs a command that a server's model answers.
+    fn ask(&self, server: &ServerModel, command: Command, token: &Arc<Token>) {
+        match command {
+            Command::Generate { reply, turns, system, plain, sampling, .. } => {
                 let prompt = Prompt { turns, system, plain };
-                let sender = self.sender.clone();
-                if let Some(server) = &self.server {
-                    return server::reply(&self.keys, server, token, &sender, reply, &prompt, &sampling);
-                }
-                let result = self
-                    .session(token)
-                    .and_then(|session| generate::reply(session, token, &sender, reply, &prompt, &sampling, overflow));
-                match result {
-                    Ok(()) => {}
-                    Err(Error::Cancelled) => {
-                        self.sender.send(Event::Ended { reply, finish: None, timings: Timings::default() });
-                    }
-                    Err(error) => {
-                        self.unload_if_lost(&error);
-                        self.sender.send(Event::Failed(reply, Problem::from(&error)));
-                    }
-                }
+                server::reply(&self.keys, server, token, &self.sender, reply, &prompt, &sampling);
             }
-            Command::Alternatives { .. } | Command::Profile if self.server.is_some() => {
+            command => {
                 let problem = Problem { sentence: server::NOT_HERE.into(), remedy: Remedy::OtherFile };
                 if let Some(event) = failure_event(&command, problem) {
                     self.sender.send(event);
                 }
             }
-            Command::Alternatives { message, at, turns, system, plain } => {
-                let list = self
-                    .session(token)
-                    .and_then(|session| generate::alternatives(session, token, &Prompt { turns, system, plain }))
-                    .map_err(|error| Problem::from(&error).sentence);
-                self.sender.send(Event::Alternatives { message, at, list });
-            }
-            Command::Profile => {
-                let profile = self
-                    .session(token)
-                    .and_then(|session| generate::profile(session, token))
-                    .map_err(|error| Problem::from(&error).sentence);
-                self.sender.send(Event::Profile(profile));
-            }
-            _ => {}
         }
     }
 
     /// Loads a model and reports the result, unless a newer load was sent.
     fn load(&mut self, load: Load, token: &Arc<Token>) {
-        // The old model is dropped first to free its memory for the new one.
-        self.ready = None;
-        self.tokenizer.set(None);
         self.server.clone_from(&load.server);
         if let Some(server) = &self.server {
+            self.commands.unload();
             self.sender.send(Event::Loaded(Box::new(server::loaded(server))));
             return;
         }
-        let result = self.build(&load, token).and_then(|(engine, loaded)| {
-            self.tokenizer.set(engine.tokenizer().ok().cloned());
-            self.ready = Some(Ready { engine, session: None });
-            // Creates the session's buffers and pipelines before the first prompt needs them.
-            self.session(token)?;
-            Ok(loaded)
-        });
-        if result.is_err() {
-            self.ready = None;
-        }
-        // The window has asked for another model since.
-        if token.is_superseded() {
-            return;
-        }
-        match result {
-            Ok(loaded) => {
-                match &load.model {
-                    Some(path) => last_model::remember(path),
-                    None => last_model::forget(),
-                }
-                self.sender.send(Event::Loaded(Box::new(loaded)));
+        let place = Place { device: device(&load), tuning_folder: last_model::data_folder() };
+        let files = async { open(load.model.as_deref()) };
+        let Some(event) = block_on(self.commands.load(&load, files, place, token)) else { return };
+        if matches!(event, Event::Loaded(_)) {
+            match &load.model {
+                Some(path) => last_model::remember(path),
+                None => last_model::forget(),
             }
-            Err(Error::Cancelled) => {
-                let sentence = "Loading was cancelled. No model is loaded.".into();
-                self.sender.send(Event::NotLoaded(Problem { sentence, remedy: Remedy::Resume }));
-            }
-            Err(error) => self.sender.send(Event::NotLoaded(Problem::from(&error))),
         }
-    }
-
-    /// Opens the files and builds the engine, reporting progress.
-    fn build(&self, load: &Load, token: &Arc<Token>) -> Result<(Engine, Loaded)> {
-        let files = open(load.model.as_deref())?;
-        let name = if load.model.is_none() { "Guide".to_owned() } else { files.name() };
-        let estimate = estimate_memory_of(&files, load)?;
-        let longest_context = files.config().context_length;
-        let options = load_options(load, &files);
-        self.sender.send(Event::Loading { name: name.clone(), progress: 0.0 });
-        let (sender, stop, title) = (self.sender.clone(), token.clone(), name.clone());
-        let mut last = 0;
-        let mut builder =
-            Engine::from_files(files).device(device(load)).options(options).on_progress(move |progress| {
-                let percent = progress.done.saturating_mul(100) / progress.total.max(1);
-                if percent != last {
-                    last = percent;
-                    sender.send(Event::Loading { name: title.clone(), progress: percent as f32 / 100.0 });
-                }
-                !stop.is_stopped()
-            });
-        if let Some(folder) = last_model::data_folder() {
-            builder = builder.tuning_folder(folder);
-        }
-        let engine = token.wait(builder.build())?;
-        // Reports a damaged tokenizer now rather than at the first prompt.
-        engine.tokenizer()?;
-        let info = engine.gpu().info();
-        let driver = format!("{} {}", info.driver, info.driver_info);
-        let loaded = Loaded {
-            load: load.clone(),
-            name,
-            context: engine.context(),
-            longest_context,
-            adapter: info.name.clone(),
-            driver: format!("{}, {}", driver.trim(), info.backend.to_str()),
-            memory: MemoryEstimate { device_memory: engine.gpu().memory_bytes(), ..estimate },
-            chat_problem: chat_problem(&engine),
-        };
-        Ok((engine, loaded))
-    }
-
-    /// The session of the loaded model, created at its first use.
-    fn session(&mut self, token: &Token) -> Result<&mut Session> {
-        let Some(ready) = &mut self.ready else {
-            return Err(Error::DeviceLost { reason: "no model is loaded".into() });
-        };
-        let session = match ready.session.take() {
-            Some(session) => session,
-            None => token.wait(ready.engine.session())?,
-        };
-        Ok(ready.session.insert(session))
-    }
-
-    /// Drops the model if its device is lost. It has to be loaded again.
-    fn unload_if_lost(&mut self, error: &Error) {
-        if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }) {
-            self.ready = None;
-        }
+        self.sender.send(event);
     }
 }
 

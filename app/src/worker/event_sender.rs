@@ -1,22 +1,21 @@
 //! Sends events from the engine to the window.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 use super::Event;
 
-/// Queues events and wakes the window.
+/// Sends events to the window and wakes it, from any thread.
 #[derive(Clone)]
-pub(super) struct EventSender {
-    pub(super) outbox: Sender<Event>,
-    pub(super) wake: Arc<dyn Fn() + Send + Sync>,
-}
+pub(crate) struct EventSender(Arc<dyn Fn(Event) + Send + Sync>);
 
 impl EventSender {
-    /// Queues an event and wakes the window.
-    pub(super) fn send(&self, event: Event) {
-        // Sending fails after the window is closed, when events no longer matter.
-        let _ = self.outbox.send(event);
-        (self.wake)();
+    /// Sends events with this function.
+    pub(crate) fn new(send: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(send))
+    }
+
+    /// Sends an event and wakes the window.
+    pub(crate) fn send(&self, event: Event) {
+        (self.0)(event);
     }
 }

@@ -77,7 +77,7 @@ impl Prompt {
 }
 
 /// Generates a reply and sends its text as it grows.
-pub(super) fn reply(
+pub(super) async fn reply(
     session: &mut Session,
     token: &Token,
     sender: &EventSender,
@@ -101,7 +101,7 @@ pub(super) fn reply(
     }
     let mut generation = session.generate_text(&ids, sampling)?;
     let end = loop {
-        match token.wait(generation.next()) {
+        match token.wait(generation.next()).await {
             Ok(Some(piece)) => sender.send(Event::ReplyText(reply, piece)),
             Ok(None) | Err(Error::Cancelled) => break Ok(()),
             Err(error) => break Err(error),
@@ -117,11 +117,11 @@ pub(super) fn reply(
 }
 
 /// The most probable next tokens after a prompt, with their probabilities at temperature 1.
-pub(super) fn alternatives(session: &mut Session, token: &Token, prompt: &Prompt) -> Result<Vec<Candidate>> {
+pub(super) async fn alternatives(session: &mut Session, token: &Token, prompt: &Prompt) -> Result<Vec<Candidate>> {
     let engine = session.engine().clone();
     let tokenizer = engine.tokenizer()?;
     let ids = prompt.ids(tokenizer)?;
-    let logits = token.wait(session.next_logits(&ids))?;
+    let logits = token.wait(session.next_logits(&ids)).await?;
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
     let mut by_logit: Vec<usize> = (0..logits.len()).collect();
@@ -152,14 +152,14 @@ fn is_byte(piece: &str) -> bool {
 }
 
 /// Per kernel: its name, and its dispatches and milliseconds per token, the slowest first.
-pub(super) fn profile(session: &mut Session, token: &Token) -> Result<Vec<(&'static str, usize, f64)>> {
+pub(super) async fn profile(session: &mut Session, token: &Token) -> Result<Vec<(String, usize, f64)>> {
     let mut kernels: HashMap<&'static str, (usize, f64)> = HashMap::new();
-    for (kernel, ms) in token.wait(session.profile())? {
+    for (kernel, ms) in token.wait(session.profile()).await? {
         let entry = kernels.entry(kernel).or_default();
         entry.0 += 1;
         entry.1 += ms;
     }
-    let mut list: Vec<_> = kernels.into_iter().map(|(kernel, (count, ms))| (kernel, count, ms)).collect();
+    let mut list: Vec<_> = kernels.into_iter().map(|(kernel, (count, ms))| (kernel.to_owned(), count, ms)).collect();
     list.sort_by(|a, b| b.2.total_cmp(&a.2));
     Ok(list)
 }

@@ -1,18 +1,25 @@
 //! The engine as the window uses it: commands in, events out, without blocking.
 
+pub(crate) mod commands;
 mod dropped_file;
+#[cfg(not(target_arch = "wasm32"))]
 mod engine;
-mod event_sender;
+pub(crate) mod event_sender;
 mod generate;
+#[cfg_attr(target_arch = "wasm32", path = "../page/pdf.rs")]
 mod pdf;
+mod problem;
+#[cfg(not(target_arch = "wasm32"))]
 mod requirements;
+#[cfg(not(target_arch = "wasm32"))]
 mod server;
-mod shared;
-mod token;
+pub(crate) mod shared;
+pub(crate) mod token;
 
 use std::path::{Path, PathBuf};
 
-use lapidary_engine::{Error, Finish, Sampling, Timings, WeightFormat};
+use lapidary_engine::{Finish, Sampling, Timings, WeightFormat};
+use serde::{Deserialize, Serialize};
 
 use crate::chats::{Attachment, Id, Role};
 use crate::endpoint::{Address, ServerModel};
@@ -21,9 +28,15 @@ use crate::hub::Token;
 
 pub use crate::models::FoundModel;
 pub use dropped_file::{DroppedFile, inspect, read_attachment};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use dropped_file::{attachment, ending, most_bytes};
+#[cfg(not(target_arch = "wasm32"))]
 pub use engine::EngineWorker;
+pub(crate) use problem::to_sentence;
+pub use problem::{Problem, Remedy};
 
-/// Runs commands and reports events. [`EngineWorker`] is the real engine; tests use a scripted one.
+/// Runs commands and reports events. `EngineWorker` is the engine on a thread, and a page has it in a worker of the browser,
+/// which gets and sends the same commands and events as JSON. Tests use a scripted one.
 pub trait Worker {
     /// Queues a command and returns without waiting.
     fn send(&mut self, command: Command);
@@ -32,7 +45,7 @@ pub trait Worker {
 }
 
 /// A model and how to load it. The fields are of a model on this machine, unless there is a server.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Load {
     /// The file or folder; `None` for the built-in guide.
     pub model: Option<PathBuf>,
@@ -43,6 +56,7 @@ pub struct Load {
     /// The adapter's name; `None` for the fastest.
     pub device: Option<String>,
     /// The model of a server that answers instead; the other fields mean nothing then.
+    #[serde(skip)]
     pub server: Option<ServerModel>,
 }
 
@@ -54,7 +68,7 @@ impl Load {
 }
 
 /// What to do when a chat no longer fits the context.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
     /// Report it and let the user choose.
@@ -64,8 +78,8 @@ pub enum Overflow {
     DropOldest,
 }
 
-/// A command to the engine.
-#[derive(Clone, Debug)]
+/// A command to the engine. Those that the window of a page carries out itself have no JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Load a model in place of the present one.
     Load(Load),
@@ -104,14 +118,17 @@ pub enum Command {
     /// Measure the kernels of one token.
     Profile,
     /// List the adapters of this machine.
+    #[serde(skip)]
     FindDevices,
     /// List the models on this machine. The argument holds the paths of models used before.
+    #[serde(skip)]
     FindModels(Vec<PathBuf>),
     /// Estimate the device memory that a model takes.
     EstimateMemory(Load),
     /// Count the tokens of texts.
     CountTokens(Vec<(CountedText, String)>),
     /// Find out what a dropped or chosen file is.
+    #[serde(skip)]
     Inspect {
         /// The chat that was open.
         chat: Id,
@@ -119,6 +136,7 @@ pub enum Command {
         path: PathBuf,
     },
     /// Read a file as text, to attach it to a chat's draft.
+    #[serde(skip)]
     Attach {
         /// The chat.
         chat: Id,
@@ -128,6 +146,7 @@ pub enum Command {
     /// Check from the headers of a model's files whether they can be loaded, or whether a server answers.
     Check(Load),
     /// List the models of a server.
+    #[serde(skip)]
     FindServer {
         /// Its address as it was typed.
         address: String,
@@ -135,11 +154,12 @@ pub enum Command {
         key: Option<Token>,
     },
     /// Forget the key of a server.
+    #[serde(skip)]
     ForgetServer(Address),
 }
 
 /// A text whose tokens are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CountedText {
     /// A message.
     Message(Id),
@@ -151,8 +171,8 @@ pub enum CountedText {
     Attachment(Id),
 }
 
-/// An event from the engine.
-#[derive(Clone, Debug)]
+/// An event from the engine. Those that the window of a page makes itself have no JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// A model is loading.
     Loading {
@@ -190,16 +210,19 @@ pub enum Event {
         list: Result<Vec<Candidate>, String>,
     },
     /// Per kernel: its name, dispatches and milliseconds, the slowest first.
-    Profile(Result<Vec<(&'static str, usize, f64)>, String>),
+    Profile(Result<Vec<(String, usize, f64)>, String>),
     /// The names of the adapters, the fastest first.
+    #[serde(skip)]
     Devices(Vec<String>),
     /// The models on this machine.
+    #[serde(skip)]
     Models(Vec<FoundModel>),
     /// The answer to [`Command::EstimateMemory`].
     MemoryEstimated(Load, Result<MemoryEstimate, String>),
     /// Per text: which one, its bytes and its tokens. Empty without a tokenizer.
     TokensCounted(Vec<(CountedText, usize, usize)>),
     /// The answer to [`Command::Inspect`].
+    #[serde(skip)]
     Inspected {
         /// The chat that was open.
         chat: Id,
@@ -207,6 +230,7 @@ pub enum Event {
         file: DroppedFile,
     },
     /// The answer to [`Command::Attach`].
+    #[serde(skip)]
     Attached {
         /// The chat.
         chat: Id,
@@ -216,6 +240,7 @@ pub enum Event {
     /// The answer to [`Command::Check`].
     Checked(Load, Result<(), Problem>),
     /// The answer to [`Command::FindServer`].
+    #[serde(skip)]
     ServerFound {
         /// The address as it was typed.
         address: String,
@@ -223,11 +248,12 @@ pub enum Event {
         found: Result<(Address, Vec<String>), String>,
     },
     /// The answer to [`Command::ForgetServer`]; the error is a sentence.
+    #[serde(skip)]
     ServerForgotten(Result<(), String>),
 }
 
 /// A candidate for the next token of a reply.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NextToken {
     /// A token that stands for text.
     Text(String),
@@ -241,7 +267,7 @@ pub enum NextToken {
 pub type Candidate = (NextToken, f32);
 
 /// The loaded model.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Loaded {
     /// The request that loaded it.
     pub load: Load,
@@ -279,7 +305,7 @@ impl Loaded {
 }
 
 /// Device memory of a model, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryEstimate {
     /// The weights.
     pub weights: u64,
@@ -303,70 +329,6 @@ impl From<lapidary_engine::MemoryEstimate> for MemoryEstimate {
     }
 }
 
-/// An error as the window shows it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
-    /// What went wrong, as a sentence.
-    pub sentence: String,
-    /// What the user can do about it.
-    pub remedy: Remedy,
-}
-
-/// What the user can do about a problem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// Try again.
-    Retry,
-    /// Install a graphics driver or choose another adapter.
-    Driver,
-    /// Choose a smaller model, a smaller weight format or a shorter context.
-    ReduceMemory,
-    /// Choose another file.
-    OtherFile,
-    /// Load the model again and continue the reply.
-    Reload,
-    /// Drop messages or start a new chat from a summary, because the context is full.
-    MakeRoom,
-    /// Load the model after all, because the user cancelled loading.
-    Resume,
-}
-
-impl From<&Error> for Problem {
-    fn from(error: &Error) -> Self {
-        let remedy = match error {
-            Error::NoAdapter { .. } | Error::Adapter { .. } => Remedy::Driver,
-            Error::OutOfMemory { .. } => Remedy::ReduceMemory,
-            Error::Io { .. }
-            | Error::BadFile { .. }
-            | Error::Config { .. }
-            | Error::MissingTensor { .. }
-            | Error::TensorShape { .. }
-            | Error::Unsupported { .. }
-            | Error::Tokenizer { .. } => Remedy::OtherFile,
-            Error::DeviceLost { .. } | Error::Gpu { .. } => Remedy::Reload,
-            Error::ContextFull { .. } => Remedy::MakeRoom,
-            _ => Remedy::Retry,
-        };
-        Self { sentence: to_sentence(&error.to_string()), remedy }
-    }
-}
-
-/// Turns an error message of the engine into a sentence.
-fn to_sentence(message: &str) -> String {
-    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut chars = message.chars();
-    // A path keeps its case.
-    let first = message.split(' ').next().unwrap_or_default();
-    let mut text = match chars.next() {
-        Some(c) if !first.contains(['/', '\\', '.']) => c.to_uppercase().chain(chars).collect(),
-        _ => message.clone(),
-    };
-    if !text.ends_with(['.', '!', '?', ')']) {
-        text.push('.');
-    }
-    text
-}
-
 /// Tokens that the chat template adds per turn.
 pub const TURN_TOKENS: usize = 5;
 
@@ -375,24 +337,5 @@ pub fn short_name(path: Option<&Path>) -> String {
     match path {
         None => guide::NAME.to_owned(),
         Some(path) => path.file_name().map_or(path.display().to_string(), |name| name.to_string_lossy().into_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_become_sentences() {
-        assert_eq!(to_sentence("no graphics adapter is there"), "No graphics adapter is there.");
-        assert_eq!(to_sentence("/a/b.gguf: it is\n damaged"), "/a/b.gguf: it is damaged.");
-    }
-
-    #[test]
-    fn each_error_has_a_remedy() {
-        let lost = Error::DeviceLost { reason: "reset".into() };
-        assert_eq!(Problem::from(&lost).remedy, Remedy::Reload);
-        let full = Error::OutOfMemory { what: "weights".into() };
-        assert_eq!(Problem::from(&full).remedy, Remedy::ReduceMemory);
     }
 }

@@ -2,10 +2,11 @@
 //! library's own extraction follows no nested drawings, in which a file could recurse without end.
 
 use std::io::Read;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flate2::read::ZlibDecoder;
 use lopdf::{Document, Object};
+use web_time::Instant;
 
 /// The most bytes that the streams of a file may unpack to.
 const MAX_UNPACKED: u64 = 256 << 20;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use lapidary_engine::gpu::{AdapterChoice, Capabilities, adapters_blocking};
-use lapidary_engine::{DeviceOptions, LoadOptions, ModelFiles, Result};
+use lapidary_engine::gpu::{AdapterChoice, adapters_blocking};
+use lapidary_engine::{DeviceOptions, ModelFiles, Result};
 
+use super::commands::estimate_memory_of;
 use super::{Load, MemoryEstimate};
 use crate::guide;
 
@@ -42,20 +43,9 @@ fn distinct_names(names: Vec<String>) -> Vec<String> {
     (0..names.len()).map(name).collect()
 }
 
-/// Estimates the device memory of a model. `device_memory` stays `None`, because no device is open yet.
+/// Estimates the device memory of a model, as [`estimate_memory_of`] does.
 pub(super) fn estimate_memory(load: &Load) -> Result<MemoryEstimate> {
     estimate_memory_of(&open(load.model.as_deref())?, load)
-}
-
-pub(super) fn estimate_memory_of(files: &ModelFiles, load: &Load) -> Result<MemoryEstimate> {
-    // How matrices are split to fit bindings makes no difference worth opening a device for.
-    Ok(files.memory(&load_options(load, files), &Capabilities::webgpu())?.into())
-}
-
-/// What a request chooses, with a context that the model has.
-pub(super) fn load_options(load: &Load, files: &ModelFiles) -> LoadOptions {
-    let context = load.context.map(|context| context.clamp(1, files.config().context_length));
-    LoadOptions { weights: load.weights, context, ..LoadOptions::default() }
 }
 
 #[cfg(test)]

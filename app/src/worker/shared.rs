@@ -8,7 +8,7 @@ use super::CountedText;
 
 /// The tokenizer of the loaded model, if one is loaded.
 #[derive(Default)]
-pub(super) struct SharedTokenizer(Mutex<Option<Arc<Tokenizer>>>);
+pub(crate) struct SharedTokenizer(Mutex<Option<Arc<Tokenizer>>>);
 
 impl SharedTokenizer {
     /// Replaces the tokenizer.
@@ -17,7 +17,7 @@ impl SharedTokenizer {
     }
 
     /// Counts the bytes and tokens of texts. Empty without a tokenizer.
-    pub(super) fn count_tokens(&self, texts: Vec<(CountedText, String)>) -> Vec<(CountedText, usize, usize)> {
+    pub(crate) fn count_tokens(&self, texts: Vec<(CountedText, String)>) -> Vec<(CountedText, usize, usize)> {
         let tokenizer = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(tokenizer) = tokenizer else { return Vec::new() };
         let count =

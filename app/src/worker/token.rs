@@ -1,15 +1,16 @@
 //! Stops commands that are queued or running.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use lapidary_engine::{Error, Result};
 
-use crate::wait::wait_unless;
-
 /// Tells a command whether it is to be stopped. The queue carries it with the command.
 #[derive(Default)]
-pub(super) struct Token {
+pub(crate) struct Token {
     stopped: AtomicBool,
     superseded: AtomicBool,
 }
@@ -32,22 +33,28 @@ impl Token {
     }
 
     /// Whether a newer command takes its place.
-    pub(super) fn is_superseded(&self) -> bool {
+    pub(crate) fn is_superseded(&self) -> bool {
         self.superseded.load(Ordering::SeqCst)
     }
 
-    /// Waits for a future of the engine until the command is stopped. Dropping the future cancels it.
+    /// Waits for a future of the engine until the command is stopped. Dropping the future cancels it. A stop wakes nobody, so
+    /// it takes effect when the wait is polled next.
     ///
     /// # Errors
     /// Those of the future, and [`Error::Cancelled`] after a stop.
-    pub(super) fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
-        wait_unless(|| self.is_stopped(), future).unwrap_or(Err(Error::Cancelled))
+    pub(super) async fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut future = pin!(future);
+        poll_fn(|context| match self.is_stopped() {
+            true => Poll::Ready(Err(Error::Cancelled)),
+            false => future.as_mut().poll(context),
+        })
+        .await
     }
 }
 
 /// The tokens of the commands sent last.
 #[derive(Default)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     /// That of all commands since the last stop, except loads.
     work: Arc<Token>,
     /// That of the last load.
@@ -56,24 +63,24 @@ pub(super) struct Tokens {
 
 impl Tokens {
     /// The token for a new command that is no load.
-    pub(super) fn for_work(&self) -> Arc<Token> {
+    pub(crate) fn for_work(&self) -> Arc<Token> {
         self.work.clone()
     }
 
     /// The token for a new load, which stops everything before it.
-    pub(super) fn for_load(&mut self) -> Arc<Token> {
+    pub(crate) fn for_load(&mut self) -> Arc<Token> {
         self.stop_work();
         std::mem::take(&mut self.load).supersede();
         self.load.clone()
     }
 
     /// Stops all commands so far except loads.
-    pub(super) fn stop_work(&mut self) {
+    pub(crate) fn stop_work(&mut self) {
         std::mem::take(&mut self.work).stop();
     }
 
     /// Stops the last load.
-    pub(super) fn stop_load(&self) {
+    pub(crate) fn stop_load(&self) {
         self.load.stop();
     }
 }

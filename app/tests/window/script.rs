@@ -84,7 +84,9 @@ impl Worker for ScriptedWorker {
                 script.events.push_back(Event::Alternatives { message, at, list });
             }
             Command::Profile => {
-                script.events.push_back(Event::Profile(Ok(vec![("matvec", 182, 8.25), ("attention", 26, 1.5)])));
+                script
+                    .events
+                    .push_back(Event::Profile(Ok(vec![("matvec".into(), 182, 8.25), ("attention".into(), 26, 1.5)])));
             }
             Command::FindDevices => script.events.push_back(Event::Devices(vec!["Card".into(), "Other card".into()])),
             Command::FindModels(_) => {

@@ -67,7 +67,7 @@ impl ModelFiles {
 
 /// Rows of evenly spread numbers, `spread` to both sides of `mean`.
 fn noise_rows(format: WeightFormat, rows: usize, cols: usize, mean: f32, spread: f32, seed: usize) -> Vec<u8> {
-    let mut noise = Noise((cols + (seed << 32)) as u64);
+    let mut noise = Noise(cols as u64 + ((seed as u64) << 32));
     let mut bytes = Vec::new();
     for _ in 0..rows {
         let row: Vec<f32> = (0..cols).map(|_| mean + spread * noise.next()).collect();

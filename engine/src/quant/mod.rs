@@ -55,6 +55,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::one_of;
 use crate::error::Error;
 
@@ -65,7 +67,7 @@ pub(crate) use matrix::Shard;
 
 /// The format of a matrix of weights.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WeightFormat {
     /// 32-bit floats.
     F32,

@@ -8,6 +8,7 @@ mod code;
 mod document;
 mod draw;
 mod formulas;
+#[cfg_attr(target_arch = "wasm32", path = "../../page/highlight.rs")]
 mod highlight;
 mod html;
 mod inline;

@@ -1,12 +1,16 @@
 //! The colours of code in the dark and the light theme.
 
-use std::str::FromStr;
+#[cfg(not(target_arch = "wasm32"))]
+mod scopes;
 
 use egui::Color32;
-use syntect::highlighting::{Color, ScopeSelectors, Style, StyleModifier, Theme, ThemeItem, ThemeSettings};
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) use scopes::{class_of, classes};
 
 /// What a part of code is, as far as colours differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the page does not colour code"))]
 pub(super) enum Class {
     Plain,
     Comment,
@@ -20,6 +24,7 @@ pub(super) enum Class {
     Deleted,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 const CLASSES: [Class; 10] = [
     Class::Plain,
     Class::Comment,
@@ -32,60 +37,6 @@ const CLASSES: [Class; 10] = [
     Class::Inserted,
     Class::Deleted,
 ];
-
-/// The scopes of grammars that belong to each class.
-const SCOPES: [(&str, Class); 9] = [
-    ("comment, punctuation.definition.comment, markup.quote, meta.diff.header", Class::Comment),
-    (
-        "keyword, storage, keyword.operator.word, variable.language, entity.name.tag, punctuation.definition.tag, \
-         markup.heading, constant.language, support.constant.boolean, meta.preprocessor keyword",
-        Class::Keyword,
-    ),
-    (
-        "string, punctuation.definition.string, markup.raw, constant.character, markup.underline.link, string.regexp",
-        Class::String,
-    ),
-    ("constant.numeric, constant.other, keyword.other.unit, constant.character.escape", Class::Number),
-    (
-        "entity.name.function, support.function, support.macro, entity.name.macro, variable.function, meta.function-call.identifier",
-        Class::Function,
-    ),
-    (
-        "entity.name.type, entity.name.class, entity.name.struct, entity.name.enum, entity.name.trait, entity.name.namespace, \
-         support.type, support.class, storage.type.primitive, entity.other.inherited-class",
-        Class::Type,
-    ),
-    (
-        "entity.other.attribute-name, meta.annotation, variable.annotation, meta.mapping.key string, \
-         entity.name.tag.yaml, entity.name.tag.toml, support.type.property-name, variable.other.readwrite.shell, \
-         variable.parameter.option",
-        Class::Attribute,
-    ),
-    ("markup.inserted", Class::Inserted),
-    ("markup.deleted", Class::Deleted),
-];
-
-/// A theme whose red component is the class.
-pub(super) fn classes() -> Theme {
-    let colour = |class: Class| Some(Color { r: class as u8, g: 0, b: 0, a: 255 });
-    let mut items: Vec<(&str, Class)> = SCOPES.to_vec();
-    // Operators are the plain text of code, although they are a kind of keyword.
-    items.push(("keyword.operator, punctuation, meta.brace", Class::Plain));
-    let item = |(scopes, class): (&str, Class)| ThemeItem {
-        scope: ScopeSelectors::from_str(scopes).unwrap_or_default(),
-        style: StyleModifier { foreground: colour(class), ..StyleModifier::default() },
-    };
-    Theme {
-        settings: ThemeSettings { foreground: colour(Class::Plain), ..ThemeSettings::default() },
-        scopes: items.into_iter().map(item).collect(),
-        ..Theme::default()
-    }
-}
-
-/// The class in a style of [`classes`].
-pub(super) fn class_of(style: Style) -> Class {
-    CLASSES.get(usize::from(style.foreground.r)).copied().unwrap_or(Class::Plain)
-}
 
 /// The colour of a class.
 pub(super) fn colour(class: Class, dark: bool) -> Color32 {
@@ -118,16 +69,6 @@ mod tests {
                 let contrast = contrast(colour(class, dark), background);
                 assert!(contrast >= 4.5, "{class:?}, dark {dark}: {contrast:.2}");
             }
-        }
-    }
-
-    #[test]
-    fn every_scope_selector_is_valid() {
-        for (scopes, _) in SCOPES {
-            assert!(ScopeSelectors::from_str(scopes).is_ok(), "{scopes}");
-        }
-        for (index, class) in CLASSES.into_iter().enumerate() {
-            assert_eq!(class as usize, index);
         }
     }
 }

@@ -28,7 +28,7 @@ impl App {
     }
 }
 
-fn chart(ui: &mut Ui, kernels: &[(&'static str, usize, f64)]) {
+fn chart(ui: &mut Ui, kernels: &[(String, usize, f64)]) {
     let accent = Tokens::of(ui.visuals()).accent_text;
     let total: f64 = kernels.iter().map(|(_, _, ms)| ms).sum();
     let longest = kernels.first().map_or(1.0, |(_, _, ms)| *ms).max(1e-9);

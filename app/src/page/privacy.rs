@@ -1,0 +1,22 @@
+//! In place of `ui::settings::privacy`: what a page keeps, and what leaves it.
+
+use egui::Ui;
+
+use crate::ui::kit;
+
+/// Draws the page.
+pub(super) fn page(ui: &mut Ui) {
+    ui.add_space(8.0);
+    ui.label("Everything runs in this browser: the model, the chats, the search.");
+    kit::section(ui, "What goes over the network");
+    ui.label(
+        "Nothing but this page itself and the guide, which come from where the page is. No message is sent anywhere.",
+    );
+    ui.label("Links in a reply open in another tab when you click them. Pictures in a reply are not loaded.");
+    kit::section(ui, "What is kept");
+    ui.label(
+        "Chats and settings, in the browser's own database for this address. They are gone if you delete the browser's data of \
+         this address, so export what you want to keep.",
+    );
+    ui.label("Models are read from your disk and not copied.");
+}

@@ -1,0 +1,84 @@
+// The chats of a page in IndexedDB. Rows hold JSON as text, except what is searched for by the database or grows.
+
+const done = (request) =>
+    new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+    });
+
+// Opens the database.
+export function open() {
+    const request = indexedDB.open('lapidary', 1);
+    request.onupgradeneeded = () => {
+        const database = request.result;
+        database.createObjectStore('chats', { keyPath: 'id' });
+        database.createObjectStore('messages', { keyPath: 'id' }).createIndex('chat', 'chat');
+        database.createObjectStore('attachments', { keyPath: 'chat' });
+        database.createObjectStore('values', { keyPath: 'name' });
+    };
+    return done(request);
+}
+
+// Applies writes in one transaction. They are JSON: a list of objects with the field `op`.
+export async function write(database, json) {
+    const names = ['chats', 'messages', 'attachments', 'values'];
+    const transaction = database.transaction(names, 'readwrite', { durability: 'strict' });
+    const end = new Promise((resolve, reject) => {
+        transaction.oncomplete = resolve;
+        transaction.onabort = () => reject(transaction.error ?? new Error('the browser gave up writing'));
+    });
+    const [chats, messages, attachments, values] = names.map((name) => transaction.objectStore(name));
+    try {
+        for (const { op, ...row } of JSON.parse(json)) {
+            switch (op) {
+                case 'chat':
+                    chats.put(row);
+                    break;
+                case 'message':
+                    messages.put(row);
+                    break;
+                case 'append': {
+                    const message = await done(messages.get(row.id));
+                    if (message) messages.put({ ...message, text: message.text + row.text });
+                    break;
+                }
+                case 'attachments':
+                    attachments.put(row);
+                    break;
+                case 'value':
+                    values.put(row);
+                    break;
+                case 'forget_message':
+                    messages.delete(row.id);
+                    break;
+                case 'forget':
+                    for (const key of await done(messages.index('chat').getAllKeys(row.id))) messages.delete(key);
+                    attachments.delete(row.id);
+                    chats.delete(row.id);
+                    break;
+            }
+        }
+    } catch (error) {
+        end.catch(() => {});
+        transaction.abort();
+        throw error;
+    }
+    await end;
+}
+
+// All chats, the attachments of their drafts, and all values, as JSON.
+export async function all(database) {
+    const transaction = database.transaction(['chats', 'attachments', 'values']);
+    const rows = (name) => done(transaction.objectStore(name).getAll());
+    const [chats, attachments, values] = await Promise.all([rows('chats'), rows('attachments'), rows('values')]);
+    return JSON.stringify({ chats, attachments, values });
+}
+
+// The messages of a chat, as JSON.
+export async function messages(database, chat) {
+    const index = database.transaction('messages').objectStore('messages').index('chat');
+    return JSON.stringify(await done(index.getAll(chat)));
+}
+
+// Resolves after some milliseconds.
+export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

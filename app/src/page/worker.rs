@@ -1,0 +1,207 @@
+//! The window's handle to the engine, which is in a worker of the browser.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use js_sys::Array;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{MessageEvent, WorkerOptions, WorkerType};
+
+use super::{endpoint, files};
+use crate::models;
+use crate::worker::commands::{FAILED, failure_event};
+use crate::worker::{Command, Event, FoundModel, Load, Problem, Remedy, Worker, to_sentence};
+
+/// The script of the worker, beside the page.
+const SCRIPT: &str = "engine.js";
+
+/// Sends commands to the engine as JSON, and gets its events so. Commands that need no engine are carried out here.
+pub(super) struct PageWorker {
+    shared: Rc<Shared>,
+    engine: Option<Engine>,
+}
+
+/// What the functions that the browser calls share with the window.
+struct Shared {
+    events: RefCell<VecDeque<Event>>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    /// The commands that the engine has not answered: if it fails, they are reported as failed.
+    unanswered: RefCell<Vec<Command>>,
+    /// Whether the engine ended after an internal error.
+    failed: RefCell<bool>,
+}
+
+/// The browser's worker, and the function that gets its messages.
+struct Engine {
+    worker: web_sys::Worker,
+    _receive: Closure<dyn FnMut(MessageEvent)>,
+    _failed: Closure<dyn FnMut(JsValue)>,
+    /// The files that it has.
+    files: Vec<PathBuf>,
+}
+
+impl PageWorker {
+    /// Starts nothing yet: the first command starts the worker. `wake` is called after each event.
+    pub(super) fn start(wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        let shared =
+            Shared { events: RefCell::default(), wake, unanswered: RefCell::default(), failed: RefCell::new(false) };
+        Self { shared: Rc::new(shared), engine: None }
+    }
+
+    /// The worker, started if there is none or the last one failed.
+    fn engine(&mut self) -> Result<&mut Engine, JsValue> {
+        if self.shared.failed.replace(false) {
+            self.engine = None;
+        }
+        let engine = match self.engine.take() {
+            Some(engine) => engine,
+            None => Engine::start(&self.shared)?,
+        };
+        Ok(self.engine.insert(engine))
+    }
+
+    /// Sends a command to the engine, and before it the file that it needs.
+    fn ask(&mut self, command: Command) {
+        let load = match &command {
+            Command::Load(load) | Command::Check(load) | Command::EstimateMemory(load) => load.model.clone(),
+            _ => None,
+        };
+        if matches!(command, Command::Load(_)) {
+            self.shared.unanswered.borrow_mut().retain(|known| !matches!(known, Command::Load(_)));
+        }
+        self.shared.unanswered.borrow_mut().push(command.clone());
+        let sent = serde_json::to_string(&command).map_err(|error| JsValue::from(error.to_string()));
+        let sent = sent.and_then(|json| {
+            let engine = self.engine()?;
+            if let Some(path) = load
+                && !engine.files.contains(&path)
+                && let Some(file) = files::get(&path)
+            {
+                let name = JsValue::from(path.to_string_lossy().as_ref());
+                engine.worker.post_message(&Array::of2(&name, &file))?;
+                engine.files.push(path);
+            }
+            engine.worker.post_message(&json.into())
+        });
+        if let Err(error) = sent {
+            self.shared.fail(&to_sentence(&format!("the browser cannot run the engine: {}", super::reason(&error))));
+        }
+    }
+}
+
+impl Engine {
+    fn start(shared: &Rc<Shared>) -> Result<Self, JsValue> {
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let worker = web_sys::Worker::new_with_options(SCRIPT, &options)?;
+        let window = shared.clone();
+        // Anything but text says that the engine failed.
+        let receive = Closure::new(move |message: MessageEvent| match message.data().as_string() {
+            Some(json) => match serde_json::from_str(&json) {
+                Ok(event) => window.receive(event),
+                Err(error) => log::error!("the engine sent what is no event: {error}"),
+            },
+            None => window.fail(FAILED),
+        });
+        worker.set_onmessage(Some(receive.as_ref().unchecked_ref()));
+        let window = shared.clone();
+        let failed =
+            Closure::new(move |_| window.fail("The browser cannot start the engine: a file of the page is missing."));
+        worker.set_onerror(Some(failed.as_ref().unchecked_ref()));
+        Ok(Self { worker, _receive: receive, _failed: failed, files: Vec::new() })
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.worker.terminate();
+    }
+}
+
+impl Shared {
+    fn receive(&self, event: Event) {
+        self.unanswered.borrow_mut().retain(|command| !answers(&event, command));
+        self.push(event);
+    }
+
+    fn push(&self, event: Event) {
+        self.events.borrow_mut().push_back(event);
+        (self.wake)();
+    }
+
+    /// Reports every command as failed that the engine has not answered, and the model as gone.
+    fn fail(&self, sentence: &str) {
+        self.failed.replace(true);
+        let problem = Problem { sentence: sentence.to_owned(), remedy: Remedy::Reload };
+        let unanswered = std::mem::take(&mut *self.unanswered.borrow_mut());
+        for command in &unanswered {
+            if let Some(event) = failure_event(command, problem.clone()) {
+                self.push(event);
+            }
+        }
+        if !unanswered.iter().any(|command| matches!(command, Command::Load(_))) {
+            self.push(Event::NotLoaded(problem));
+        }
+    }
+}
+
+/// Whether an event ends the work of a command.
+fn answers(event: &Event, command: &Command) -> bool {
+    match (event, command) {
+        (Event::Loaded(_) | Event::NotLoaded(_), Command::Load(_)) => true,
+        (Event::Ended { reply: ended, .. } | Event::Failed(ended, _), Command::Generate { reply, .. }) => {
+            ended == reply
+        }
+        (Event::Alternatives { .. }, Command::Alternatives { .. }) | (Event::Profile(_), Command::Profile) => true,
+        (Event::TokensCounted(_), Command::CountTokens(_)) => true,
+        (Event::Checked(checked, _), Command::Check(load)) => checked == load,
+        (Event::MemoryEstimated(estimated, _), Command::EstimateMemory(load)) => estimated == load,
+        // Nothing answers these.
+        (_, Command::Stop | Command::CancelLoad) => true,
+        _ => false,
+    }
+}
+
+impl Worker for PageWorker {
+    fn send(&mut self, command: Command) {
+        let shared = self.shared.clone();
+        match command {
+            // Browsers choose the adapter.
+            Command::FindDevices => shared.push(Event::Devices(Vec::new())),
+            Command::FindModels(_) => shared.push(Event::Models(found_models())),
+            Command::Inspect { chat, path } => spawn_local(async move {
+                let file = files::inspect(path).await;
+                shared.push(Event::Inspected { chat, file });
+            }),
+            Command::Attach { chat, path } => spawn_local(async move {
+                let file = files::read_attachment(&path).await;
+                shared.push(Event::Attached { chat, file });
+            }),
+            Command::FindServer { address, .. } => {
+                let found = Err(Problem::from(&endpoint::EndpointError).sentence);
+                shared.push(Event::ServerFound { address, found });
+            }
+            Command::ForgetServer(address) => match address {},
+            command => self.ask(command),
+        }
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        self.shared.events.borrow_mut().pop_front()
+    }
+}
+
+/// The guide, and the models that were chosen since the page was opened.
+fn found_models() -> Vec<FoundModel> {
+    let chosen = files::models().into_iter().map(|(path, bytes)| FoundModel {
+        name: Load { model: Some(path.clone()), ..Load::default() }.name(),
+        path: Some(path),
+        note: "chosen since the page was opened",
+        bytes,
+    });
+    std::iter::once(models::guide("comes with the page")).chain(chosen).collect()
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# app/web/build.sh [FOLDER]: builds the page and prints the folder that holds it, by default target/page. Any server of files can
+# serve that folder; no special headers are needed. Exits with 3 where this machine's Rust cannot compile for browsers.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+# shellcheck source=tests/scripts/setup.sh
+. "$root/tests/scripts/setup.sh"
+# shellcheck source=tests/scripts/wasm-target.sh
+. "$root/tests/scripts/wasm-target.sh"
+need_cargo
+need_c_compiler
+cd "$root"
+
+# The page is downloaded, so its size counts, except that of the engine, which converts weights while it loads them. This is no
+# profile of its own, because Cargo would build all build scripts and macros once more for it.
+target=${CARGO_TARGET_DIR:-target}
+wasm_cargo build --locked --release -p lapidary-page --config 'profile.release.opt-level="s"' \
+    --config 'profile.release.package.lapidary-engine.opt-level=3' >&2 || {
+    status=$?
+    [ $status -ne 3 ] || say "the page needs Rust's target for browsers. Install it with: rustup target add $wasm_target"
+    exit $status
+}
+tool=$(cargo build --locked --release --manifest-path app/web/tool/Cargo.toml --target-dir "$target/page-tool" \
+    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
+site=${1:-$target/page}
+rm -rf "$site"
+mkdir -p "$site/guide"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_page.wasm" "$site"
+cp app/web/site/* "$site"
+cp app/guide/model/{config,generation_config,tokenizer_config,tokenizer}.json app/guide/model/model.safetensors "$site/guide"
+
+# The list of files for the service worker, and a version that changes with any of them.
+files=$(cd "$site" && find . -type f ! -name offline.js | LC_ALL=C sort | sed "s/.*/'&'/" | paste -sd ,)
+version=lapidary-$(cd "$site" && find . -type f | LC_ALL=C sort | xargs cksum | cksum | cut -d ' ' -f 1)
+sed -i.part -e "s|'VERSION'|'$version'|" -e "s|'FILES'|'./',$files|" "$site/offline.js"
+rm "$site/offline.js.part"
+printf '%s\n' "$site"

@@ -1,0 +1,17 @@
+// The service worker of the page: keeps the page's files, so that it opens without a network. The build fills in the two lines.
+const VERSION = 'VERSION';
+const FILES = ['FILES'];
+
+// A new version is fetched beside the one in use, and takes its place when no tab shows the old one any more, so that the files of
+// two versions never meet.
+addEventListener('install', (event) => event.waitUntil(caches.open(VERSION).then((cache) => cache.addAll(FILES))));
+
+addEventListener('activate', (event) => {
+    const others = (names) => names.filter((name) => name.startsWith('lapidary-') && name !== VERSION);
+    event.waitUntil(caches.keys().then((names) => Promise.all(others(names).map((name) => caches.delete(name)))));
+});
+
+addEventListener('fetch', (event) => {
+    const kept = caches.open(VERSION).then((cache) => cache.match(event.request, { ignoreSearch: true }));
+    event.respondWith(kept.then((response) => response ?? fetch(event.request)));
+});

@@ -1,0 +1,60 @@
+// Starts the window of the page, or says in a sentence why it cannot.
+import init, { open_window, window_state } from './lapidary.js';
+
+const message = document.querySelector('#message');
+const say = (text) => {
+    message.textContent = text;
+    message.hidden = false;
+};
+
+// Why the page cannot run in this browser; nothing if it can.
+async function problem() {
+    if (!navigator.gpu) {
+        return window.isSecureContext
+            ? 'Lapidary needs WebGPU, which this browser does not have or does not turn on. Current versions of Chrome, Edge, Safari and Firefox have it.'
+            : 'Browsers offer WebGPU only to pages that came over https or from this machine. Open this page with https.';
+    }
+    if (!(await navigator.gpu.requestAdapter())) {
+        return 'The browser has WebGPU but offers no graphics adapter. Update the graphics driver, or see whether the browser has hardware acceleration turned off.';
+    }
+}
+
+// Waits until no other tab has the chats open: two windows on one database would overwrite each other's drafts.
+function onlyTab() {
+    return new Promise((resolve) => {
+        const hold = () => {
+            resolve();
+            // Held until the tab is closed.
+            return new Promise(() => {});
+        };
+        navigator.locks.request('lapidary', { ifAvailable: true }, (lock) => {
+            if (lock) return hold();
+            say('Lapidary is open in another tab. Close it there, and this one goes on.');
+            navigator.locks.request('lapidary', hold);
+        });
+    });
+}
+
+try {
+    const reason = await problem();
+    if (reason) {
+        say(reason);
+    } else {
+        await Promise.all([init({ module_or_path: 'lapidary_bg.wasm' }), onlyTab()]);
+        await open_window(document.querySelector('#window'));
+        message.hidden = true;
+        // Asks the browser not to delete the chats when the disk fills up.
+        navigator.storage?.persist?.();
+        // Keeps the page for times without a network. Without it the page works as well.
+        navigator.serviceWorker?.register('offline.js').catch((error) => console.warn(error));
+        // For programs that test the page, which cannot read a canvas.
+        window.lapidary = {
+            get state() {
+                return JSON.parse(window_state());
+            },
+        };
+    }
+} catch (error) {
+    console.error(error);
+    say(`Lapidary cannot start: ${error?.message ?? error}. Reload the page to try again.`);
+}

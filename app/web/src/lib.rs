@@ -1,0 +1,32 @@
+//! What the scripts of the page call. Elsewhere this crate is empty.
+#![cfg(target_arch = "wasm32")]
+
+use lapidary_app::page;
+use wasm_bindgen::prelude::*;
+
+/// Draws the window into a canvas from now on.
+///
+/// # Errors
+/// The reason why the browser cannot draw, as it gives it.
+#[wasm_bindgen]
+pub async fn open_window(canvas: web_sys::HtmlCanvasElement) -> Result<(), JsValue> {
+    page::open(canvas).await
+}
+
+/// What the window shows, as JSON.
+#[wasm_bindgen]
+pub fn window_state() -> String {
+    page::state()
+}
+
+/// Starts the engine, in a worker.
+#[wasm_bindgen]
+pub fn start_engine() {
+    page::engine::start();
+}
+
+/// Gives the engine a message of the page.
+#[wasm_bindgen]
+pub fn tell_engine(message: &JsValue) {
+    page::engine::receive(message);
+}

@@ -1,0 +1,228 @@
+// check-page.mjs SITE SERVER CHROMIUM FOLDER: serves the built page in SITE by the program SERVER and drives Chromium over it, with
+// real key presses. FOLDER holds what the program answers to the question below, `answer.txt`, and the model `model.gguf`; pictures
+// of the page go there. tests/scripts/check-page.sh makes all that, and installs the npm package `puppeteer-core`.
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import readline from 'node:readline';
+import puppeteer from 'puppeteer-core';
+
+const [site, serverProgram, executablePath, folder] = process.argv.slice(2);
+const QUESTION = 'What is Lapidary?';
+const LONG_QUESTION = 'How does attention work in Gemma 2?';
+const answer = fs.readFileSync(path.join(folder, 'answer.txt'), 'utf8').trim();
+
+const started = Date.now();
+const log = (text) => console.log(`${((Date.now() - started) / 1000).toFixed(1).padStart(6)} s: ${text}`);
+
+function expect(condition, what) {
+    if (!condition) throw new Error(`not so: ${what}`);
+}
+
+// SwiftShader is Chromium's software adapter. Chromium's sandbox does not run as root.
+const COMPUTES = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--no-sandbox', '--disable-gpu-sandbox'];
+// With these Chromium shows what the page draws, and has no time left for the engine.
+const DRAWS = ['--enable-features=Vulkan', '--use-vulkan=swiftshader', '--use-angle=swiftshader'];
+
+let [server, url, browser, page] = [];
+
+async function serve() {
+    server = spawn(serverProgram, ['serve', site, url ? new URL(url).port : '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    for await (const line of readline.createInterface({ input: server.stdout })) {
+        url = line;
+        return;
+    }
+    throw new Error('the server ended');
+}
+
+async function startBrowser(args) {
+    await browser?.close();
+    browser = await puppeteer.launch({
+        executablePath,
+        args,
+        headless: true,
+        defaultViewport: { width: 1080, height: 760 },
+        // Chats stay from one browser to the next.
+        userDataDir: path.join(folder, 'profile'),
+    });
+}
+
+async function openPage(prepare = async () => {}) {
+    page = await browser.newPage();
+    page.on('console', (message) => message.type() === 'error' && log(`the page says: ${message.text()}`));
+    page.on('pageerror', (error) => log(`the page fails: ${error.message}`));
+    await prepare();
+    await page.goto(url);
+}
+
+const state = () => page.evaluate(() => globalThis.lapidary?.state ?? null);
+
+// Waits until a condition holds, and returns what it gives.
+async function until(what, condition, seconds = 60) {
+    const end = Date.now() + 1000 * seconds;
+    for (;;) {
+        const found = await condition();
+        if (found) return found;
+        if (Date.now() > end) throw new Error(`after ${seconds} s still not: ${what}; the page is at ${JSON.stringify(await state())}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+}
+
+// Waits until the state of the page satisfies a condition, and returns it.
+async function untilState(what, condition, seconds) {
+    const test = async () => {
+        const now = await state();
+        return now && condition(now) ? now : null;
+    };
+    return until(what, test, seconds);
+}
+
+const ready = () => untilState('a model is ready', (now) => now.model.status === 'ready' && now.saved, 120);
+const finished = ({ replying, messages }) => !replying && messages.length > 0 && messages.at(-1).status !== 'writing';
+const idle = () => untilState('the reply ends', finished, 120);
+const says = (sentence) => until(sentence, () => page.evaluate((text) => document.querySelector('#message').textContent.includes(text), sentence));
+const texts = (now) => JSON.stringify(now.messages.map(({ text }) => text));
+
+async function chord(modifier, key) {
+    await page.keyboard.down(modifier);
+    await page.keyboard.press(key);
+    await page.keyboard.up(modifier);
+}
+
+async function send(text) {
+    await page.keyboard.type(text);
+    await untilState('the text is in the field', (now) => now.draft === text);
+    await page.keyboard.press('Enter');
+    await untilState('the message is sent', (now) => now.draft === '');
+}
+
+// Opens a chat by its title, in the palette.
+async function openChat(title, messages) {
+    await chord('Control', 'k');
+    await untilState('the palette is open', (now) => now.dialog);
+    await page.keyboard.type(title);
+    await page.keyboard.press('Enter');
+    return untilState('the chat is open', (now) => !now.dialog && now.messages.length === messages);
+}
+
+// Takes a picture, which must show more than one colour.
+async function picture(name) {
+    const image = await page.screenshot({ path: path.join(folder, `${name}.png`) });
+    expect(image.length > 10_000, `the page draws something: the picture ${name} has ${image.length} bytes`);
+}
+
+async function chats() {
+    await openPage();
+    await ready();
+    log('the guide is ready in the page');
+
+    // The field has the focus from the start.
+    await send(QUESTION);
+    let now = await idle();
+    const reply = now.messages[1];
+    expect(now.messages.length === 2 && reply.status === 'done', `there is one reply: ${texts(now)}`);
+    expect(reply.text.trim() === answer, `the page answers as the program does: ${reply.text}`);
+    log(`the guide answers as it does in the program: ${reply.speed.tokens} tokens, ${reply.speed.tokens_per_s.toFixed(1)} tokens/s`);
+
+    await send(LONG_QUESTION);
+    await untilState('a reply grows', (now) => now.messages[3]?.text.length > 20);
+    await page.keyboard.press('Escape');
+    now = await idle();
+    expect(now.messages[3].status === 'stopped', `the reply is stopped: ${now.messages[3].status}`);
+    log('a reply was stopped');
+
+    const before = texts(now);
+    await page.reload();
+    await ready();
+    now = await openChat(QUESTION, 4);
+    expect(texts(now) === before, `the chat is as it was: ${texts(now)}`);
+    log('the chat is there after a reload');
+
+    await send(LONG_QUESTION);
+    now = await untilState('a reply grows', (now) => now.messages[5]?.text.length > 20);
+    // What was there a second ago is saved.
+    const written = now.messages[5].text;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    now = await state();
+    expect(now.replying, 'the reply is still being written');
+    const first = page;
+    await openPage();
+    await says('open in another tab');
+    await first.close();
+    await ready();
+    now = await openChat(QUESTION, 6);
+    const { text, status } = now.messages[5];
+    expect(text.startsWith(written) && status === 'stopped', `the reply is there as far as it came (${written}): ${text}, ${status}`);
+    log('a reply survives the end of its tab, and only one tab at a time has the chats');
+}
+
+async function modelFromDisk() {
+    const [chooser] = await Promise.all([page.waitForFileChooser({ timeout: 20_000 }), chord('Control', 'o')]);
+    await chooser.accept([path.join(folder, 'model.gguf')]);
+    const other = ({ model }) => model.status === 'ready' && model.name !== 'Guide';
+    let now = await untilState('the model from the disk is ready', other, 120);
+    await send(QUESTION);
+    now = await idle();
+    const { text, status } = now.messages.at(-1);
+    expect(now.messages.length === 8 && status === 'done' && text.length > 20, `the model answers: ${texts(now)}`);
+    log(`a model from the disk, ${now.model.name}, answers: ${text.slice(0, 60)}…`);
+}
+
+async function exportChat() {
+    const session = await page.createCDPSession();
+    await session.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: folder });
+    await chord('Control', 'e');
+    await untilState('the name of the export is asked for', (now) => now.dialog);
+    await page.keyboard.press('Enter');
+    const file = path.join(folder, 'What is Lapidary.md');
+    await until('the export is downloaded', () => fs.existsSync(file) && fs.readFileSync(file, 'utf8').includes(answer));
+    log('an export is downloaded');
+}
+
+async function withoutNetwork() {
+    await until('the page is kept', () => page.evaluate(async () => (await navigator.serviceWorker.ready).active.state === 'activated'));
+    server.kill();
+    await page.reload();
+    await ready();
+    log('the page opens while its server is gone');
+    await serve();
+}
+
+async function withoutWebGpu() {
+    await openPage(() => page.evaluateOnNewDocument(() => Object.defineProperty(navigator, 'gpu', { value: undefined })));
+    await says('needs WebGPU');
+    await page.close();
+    log('a browser without WebGPU is told so');
+}
+
+async function pictures() {
+    await startBrowser([...COMPUTES, ...DRAWS]);
+    await openPage();
+    await ready();
+    await picture('first');
+    await openChat(QUESTION, 8);
+    await picture('chat');
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+    await chord('Control', 'm');
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await picture('models-dark');
+    log(`the page draws; pictures are in ${folder}`);
+}
+
+try {
+    await serve();
+    await startBrowser(COMPUTES);
+    await withoutWebGpu();
+    await chats();
+    await modelFromDisk();
+    await exportChat();
+    await withoutNetwork();
+    await pictures();
+} catch (error) {
+    await page?.screenshot({ path: path.join(folder, 'failed.png') }).catch(() => {});
+    console.error(error);
+    process.exitCode = 1;
+} finally {
+    await browser?.close();
+    server?.kill();
+}

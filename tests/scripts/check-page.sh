@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Builds the page, prints its sizes, and drives Chromium over it: see check-page.mjs. It needs npm, Chromium and Rust's target for
+# browsers; on Debian it installs the first two and can build the last. Elsewhere it says that it skips the check.
+#   check-page.sh [FOLDER]    leaves pictures of the page in FOLDER
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+root=$(cd "$here/../.." && pwd -P)
+# shellcheck source=tests/scripts/setup.sh
+. "$here/setup.sh"
+need_npm
+need_cargo
+need_vulkan
+cd "$root"
+
+# The program, whose answers those of the page must equal.
+program=$(cargo build --locked --release --workspace --bins --message-format json-render-diagnostics </dev/null |
+    sed -n 's/.*"executable":"\([^"]*\/lapidary\)".*/\1/p')
+site=$(app/web/build.sh) || {
+    status=$?
+    [ $status -eq 3 ] || exit $status
+    say "SKIPPED: the test of the page"
+    exit 0
+}
+[[ $site = /* ]] || site=$root/$site
+"$here/page-sizes.sh" "$site"
+
+chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+if [ -z "$chromium" ] && is_debian; then
+    apt_install "a test drives the page in it" chromium && chromium=$(command -v chromium)
+fi
+if [ -z "$chromium" ]; then
+    say "SKIPPED: the test of the page, which needs Chromium"
+    exit 0
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+out=${1:-$work/out}
+mkdir -p "$out"
+out=$(cd "$out" && pwd -P)
+rm -rf "$out/profile"
+"$program" run -m guide --temperature 0 "What is Lapidary?" >"$out/answer.txt"
+"$program" quantize guide --weights q8_0 -o "$out/model.gguf" >&2
+
+cp "$here/check-page.mjs" "$work"
+cd "$work"
+PUPPETEER_SKIP_DOWNLOAD=1 npm install --silent --no-fund --no-audit puppeteer-core@24.15.0 >&2
+timeout 300 node check-page.mjs "$site" "$site-tool/release/lapidary-page-tool" "$chromium" "$out"
