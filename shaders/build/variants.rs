@@ -14,9 +14,14 @@ pub(crate) const FLAGS: &[&str] =
 pub(crate) const EXCLUDES: &[(&str, &str)] = &[("subgroups", "row_per_lane")];
 
 /// Flags that are only asked for together with another: subgroups must be known to be narrow before they can be relied on to
-/// broadcast, and only attention of one token has fewer rows than eight.
-pub(crate) const IMPLIES: &[(&str, &str)] =
-    &[("broadcast", "subgroups"), ("rows_1", "split"), ("rows_2", "split"), ("rows_4", "split")];
+/// broadcast, GPUs have a kernel of their own for attention of one token, and the other has fewer rows than eight only there.
+pub(crate) const IMPLIES: &[(&str, &str)] = &[
+    ("broadcast", "subgroups"),
+    ("split", "broadcast"),
+    ("rows_1", "split"),
+    ("rows_2", "split"),
+    ("rows_4", "split"),
+];
 
 /// Flags of variants that round weights to f16. Nobody asks for that with f32 weights.
 const ROUNDS: &[&str] = &["coop_8", "coop_16"];
@@ -47,7 +52,7 @@ pub(crate) fn of(kernel: &str, sources: &Sources, formats: &Formats) -> Vec<Vec<
         list = product(&list, &formats.all.iter().map(|format| Some(format.as_str())).collect::<Vec<_>>());
     }
     for choice in CHOICES.iter().filter(|choice| choice.iter().any(|flag| known(flag))) {
-        list = product(&list, &choice.iter().map(|flag| Some(*flag)).collect::<Vec<_>>());
+        list = product(&list, &choice.iter().filter(|flag| known(flag)).map(|flag| Some(*flag)).collect::<Vec<_>>());
     }
     for flag in FLAGS.iter().filter(|flag| known(flag)) {
         list = product(&list, &[None, Some(flag)]);

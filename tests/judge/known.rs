@@ -12,20 +12,7 @@ pub(crate) struct Known {
 }
 
 /// The known ones.
-const KNOWN: &[Known] = &[
-    Known {
-        gpu: "ampere",
-        variant: "attention.rows_8.kv_f16.split.subgroups",
-        spills: 131,
-        reason: "only for more than four query heads per KV head, which no published Gemma has; fewer rows would do",
-    },
-    Known {
-        gpu: "ampere",
-        variant: "attention.rows_8.split.subgroups",
-        spills: 133,
-        reason: "the same with keys and values in f32",
-    },
-];
+const KNOWN: &[Known] = &[];
 
 /// The entry of a variant on a GPU.
 pub(crate) fn known(gpu: &str, variant: &str) -> Option<&'static Known> {

@@ -1,5 +1,5 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, Attention, CacheFormat, Int8Tensor, KeySplits, Operand, Partials, Rope};
+use lapidary_engine::ops::{self, Attention, CacheFormat, Int8Tensor, KeySplits, Operand, Partials, Rope, Rounding};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ prop_compose! {
     fn case()(
         group in 1usize..6,
         kv_heads in 1usize..4,
-        head_dim in prop::sample::select(vec![8usize, 24, 32, 128, 256]),
+        head_dim in prop::sample::select(vec![8usize, 24, 32, 80, 128, 208, 256]),
         tokens in prop_oneof![Just(1usize), 2usize..40],
         position in prop_oneof![Just(0usize), 1usize..200],
         window in prop::option::of(1usize..150),
@@ -63,6 +63,14 @@ fn attention_at_the_edge_of_the_window() {
     }
 }
 
+#[test]
+fn attention_on_cooperative_matrices_is_tested_where_it_must_be() {
+    if std::env::var("LAPIDARY_REQUIRE_COOP").is_ok_and(|value| value == "1") {
+        let shape = Attention { heads: 2, kv_heads: 1, head_dim: 32, window: None, soft_cap: None };
+        assert!(devices().iter().any(|(_, gpu)| shape.fits_matrices(CacheFormat::F16, gpu.capabilities())));
+    }
+}
+
 fn check(case: &Case) {
     let Case { group, kv_heads, head_dim, tokens, position, window, soft_cap, seed } = *case;
     let heads = group * kv_heads;
@@ -77,16 +85,32 @@ fn check(case: &Case) {
     for (name, gpu) in devices() {
         for (format, tolerance) in [(CacheFormat::F32, 3.0 * F32), (CacheFormat::F16, 4.0 * F16_CACHE)] {
             let cache = Cache::new(gpu, format, kv_heads, head_dim, 2, positions + 3);
+            // What other sequences left in the pages must not matter: the largest numbers of f16.
+            for buffer in cache.layer.buffers() {
+                fill(gpu, buffer, &vec![0x7bff_7bffu32; buffer.bytes() as usize / 4]);
+            }
             fill_cache(gpu, &cache, SLOT, kv_heads, head_dim, &k, &v);
             // Rows of q continue with keys and values, which attention must ignore.
             let qkv = side_by_side(&[&q, &vec![f32::NAN; tokens * 2 * kv_heads * head_dim]], tokens);
             let q = tensor(gpu, (heads + 2 * kv_heads) * head_dim, &qkv);
-            let out = dirty(gpu, tokens, heads * head_dim);
             let numbers = Attention { heads, kv_heads, head_dim, window, soft_cap };
-            run(gpu, step(tokens, position), |r| {
-                ops::attention(r, numbers, &q, &cache.layer, &out);
-            });
-            assert_close(&format!("{name}, {format:?}, {case:?}"), &read(gpu, &out, tokens), &expected, tolerance);
+            for rounding in [Rounding::None, Rounding::F16] {
+                // Also as on a GPU whose wide subgroups are fewer than a head's columns of matrices.
+                for max_subgroups in [None, Some(3)] {
+                    let mut capabilities = gpu.capabilities().clone();
+                    let on_matrices = rounding == Rounding::F16 && numbers.fits_matrices(format, &capabilities);
+                    if max_subgroups.is_some() && !on_matrices {
+                        continue;
+                    }
+                    capabilities.max_subgroups = max_subgroups;
+                    let out = dirty(gpu, tokens, heads * head_dim);
+                    run_as(gpu, &capabilities, step(tokens, position), |r| {
+                        ops::attention(r, numbers, &q, &cache.layer, &out, rounding);
+                    });
+                    let what = format!("{name}, {format:?}, {rounding:?}, {max_subgroups:?}, {case:?}");
+                    assert_close(&what, &read(gpu, &out, tokens), &expected, tolerance);
+                }
+            }
         }
     }
 }
@@ -218,6 +242,8 @@ fn check_split(case: &Split) {
         step.set_place(i, before.position as u32, before.slot as u32);
     }
     for (name, gpu) in devices() {
+        // Other kernels always split.
+        let splits = if gpu.capabilities().broadcasts() { splits } else { splits.max(2) };
         for (format, tolerance) in [(CacheFormat::F32, 5.0 * F32), (CacheFormat::F16, 4.0 * F16_CACHE)] {
             let what = format!("{name}, {format:?}, {case:?}");
             let cache = Cache::new(gpu, format, kv_heads, head_dim, sequences, context);

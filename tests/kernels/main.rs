@@ -16,6 +16,7 @@ mod rms_norm;
 mod rope;
 mod sample;
 mod shortlist;
+mod to_f16;
 
 use proptest::test_runner::Config;
 

@@ -1,5 +1,5 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, Rounding, Way};
+use lapidary_engine::ops::{self, F16Tensor, Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, Rounding, Way};
 use lapidary_engine::quant::WeightFormat;
 use lapidary_shaders::reference;
 use lapidary_tests::*;
@@ -34,7 +34,7 @@ fn product_of_many_rows() {
     }
 }
 
-/// Shapes that fill the tiles of every way, and shapes of one more in each direction.
+/// Shapes that fill the tiles of every way but the cooperative one, and shapes of one more in each direction.
 #[test]
 fn product_of_whole_and_broken_tiles() {
     for mode in [Mode::Decode, Mode::SmallBatch, Mode::Prefill] {
@@ -57,6 +57,21 @@ fn product_of_whole_and_broken_tiles() {
 fn product_takes_the_last_token() {
     for way in Way::all(Mode::Decode) {
         check(way, Case { rows: 40, cols: 100, shard_rows: 40, tokens: 5, size: 1.0, seed: 8 });
+    }
+}
+
+/// On cooperative matrices, also as on a GPU whose wide subgroups are fewer than the blocks of a tile.
+#[test]
+fn cooperative_products_of_whole_and_broken_tiles() {
+    let way = Way::named(Mode::Prefill, "cooperative").unwrap();
+    let devices = || supported(way).filter(|(format, ..)| *format == WeightFormat::Q4_0);
+    for max_subgroups in [None, Some(3)] {
+        for [rows, cols, tokens, shard_rows] in [[64, 96, 128, 64], [129, 257, 129, 129], [128, 64, 256, 64]] {
+            let case = Case { rows, cols, shard_rows, tokens, size: 1.0, seed: 10 };
+            for (format, name, gpu) in devices() {
+                check_on(way, &case, format, (name, gpu), max_subgroups);
+            }
+        }
     }
 }
 
@@ -102,43 +117,35 @@ fn supported(way: &Way) -> impl Iterator<Item = (WeightFormat, &'static str, &'s
 }
 
 fn check(way: &Way, case: Case) {
-    let Case { rows, cols, shard_rows, tokens, size, seed } = case;
-    let values = gaussian(seed, rows * cols);
-    let x: Vec<f32> = gaussian(seed ^ 1, tokens * cols).iter().map(|value| size * value).collect();
-    let out_rows = if way.mode == Mode::Decode { 1 } else { tokens };
     for (format, name, gpu) in supported(way) {
-        let shard_bytes = shard_rows as u64 * format.gpu_row(cols).quant_bytes();
-        let (weights, held) = matrix(gpu, format, cols, &values, shard_bytes);
-        // Products of integers are exact, so the tolerance of f32 is enough.
-        let rounded = if way.quantizes_activations() { reference::quantize(&x, cols) } else { x.clone() };
-        let expected = reference::matmul(&held, &rounded[(tokens - out_rows) * cols..], cols);
-        let float = tensor(gpu, cols, &x);
-        let int8 = Int8Tensor::new("test", tokens, cols);
-        let out = dirty(gpu, out_rows, rows);
-        run(gpu, step(tokens, 0), |r| {
-            let operand = operand(r, way, &float, &int8);
-            ops::product(r, way, &weights, operand, &out, 0);
-        });
-        // The magnitude of a sum of `cols` products is about the square root of `cols`, even if the terms cancel.
-        let largest = largest(&expected).max(f64::from(size) * (cols as f64).sqrt());
-        let tolerance = if way.rounding == Rounding::F16 { F16 } else { F32 };
-        let what = format!("{name}, {format}, {way:?}, {tokens} tokens of {rows} x {cols}");
-        assert_close_for(&what, &read(gpu, &out, out_rows), &expected, largest, tolerance);
+        check_on(way, &case, format, (name, gpu), None);
     }
 }
 
-/// The activations in the format that a way takes.
-fn operand<'a>(
-    r: &mut lapidary_engine::gpu::Recording,
-    way: &Way,
-    float: &'a lapidary_engine::gpu::Tensor,
-    int8: &'a Int8Tensor,
-) -> Operand<'a> {
-    if !way.quantizes_activations() {
-        return Operand::Float(float);
-    }
-    ops::quantize(r, float, int8);
-    Operand::Int8(int8)
+fn check_on(way: &Way, case: &Case, format: WeightFormat, (name, gpu): (&str, &Gpu), max_subgroups: Option<u32>) {
+    let Case { rows, cols, shard_rows, tokens, size, seed } = *case;
+    let values = gaussian(seed, rows * cols);
+    let x: Vec<f32> = gaussian(seed ^ 1, tokens * cols).iter().map(|value| size * value).collect();
+    let out_rows = if way.mode == Mode::Decode { 1 } else { tokens };
+    let shard_bytes = shard_rows as u64 * format.gpu_row(cols).quant_bytes();
+    let (weights, held) = matrix(gpu, format, cols, &values, shard_bytes);
+    // Products of integers are exact, so the tolerance of f32 is enough.
+    let rounded = if way.quantizes_activations() { reference::quantize(&x, cols) } else { x.clone() };
+    let expected = reference::matmul(&held, &rounded[(tokens - out_rows) * cols..], cols);
+    let float = tensor(gpu, cols, &x);
+    let (int8, f16) = (Int8Tensor::new("test", tokens, cols), F16Tensor::new("test", tokens, cols));
+    let out = dirty(gpu, out_rows, rows);
+    let mut capabilities = gpu.capabilities().clone();
+    capabilities.max_subgroups = max_subgroups;
+    run_as(gpu, &capabilities, step(tokens, 0), |r| {
+        let operand = way.round(r, &float, &int8, &f16);
+        ops::product(r, way, &weights, operand, &out, 0);
+    });
+    // The magnitude of a sum of `cols` products is about the square root of `cols`, even if the terms cancel.
+    let largest = largest(&expected).max(f64::from(size) * (cols as f64).sqrt());
+    let tolerance = if way.rounding == Rounding::F16 { F16 } else { F32 };
+    let what = format!("{name}, {format}, {way:?}, {tokens} tokens of {rows} x {cols}");
+    assert_close_for(&what, &read(gpu, &out, out_rows), &expected, largest, tolerance);
 }
 
 proptest! {
@@ -157,11 +164,11 @@ proptest! {
                 let both = reference::matvec(&held, &rounded);
                 let expected = reference::geglu(&both[..inner], &both[inner..]);
                 let float = tensor(gpu, cols, &x);
-                let int8 = Int8Tensor::new("test", tokens, cols);
+                let (int8, f16) = (Int8Tensor::new("test", tokens, cols), F16Tensor::new("test", tokens, cols));
                 let (out, out_int8) = (dirty(gpu, 1, inner), Int8Tensor::new("out", 1, inner));
                 let out_operand = if way.quantizes_activations() { Operand::Int8(&out_int8) } else { Operand::Float(&out) };
                 run(gpu, step(tokens, 0), |r| {
-                    let operand = operand(r, way, &float, &int8);
+                    let operand = way.round(r, &float, &int8, &f16);
                     ops::product_geglu(r, way, &weights, operand, out_operand);
                 });
                 let what = format!("{name}, {format}, {way:?}");

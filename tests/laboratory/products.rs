@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lapidary_engine::gpu::{DeviceOptions, Recording, Step, StepRing, Tensor};
 use lapidary_engine::load::NoiseRows;
-use lapidary_engine::ops::{Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, Way, product, quantize};
+use lapidary_engine::ops::{F16Tensor, Int8Tensor, MAX_SMALL_BATCH, Mode, Way, product};
 use lapidary_engine::quant::Matrix;
 use lapidary_engine::{Gpu, Result, WeightFormat};
 use pollster::block_on;
@@ -138,6 +138,7 @@ impl<'a> Bench<'a> {
         let gpu = self.gpu;
         let x = Tensor::from_rows(gpu, "x", self.cols, &vec![0.5; tokens * self.cols]).await?;
         let int8 = Int8Tensor::new("int8", tokens, self.cols);
+        let f16 = F16Tensor::new("f16", tokens, self.cols);
         let out = Tensor::new("out", tokens, self.rows);
         let mut ring = StepRing::new(gpu).await?;
         let step = Step { n_tokens: tokens as u32, ..Step::default() };
@@ -146,11 +147,7 @@ impl<'a> Bench<'a> {
         // The first run compiles the kernel, the next finds out how many products take long enough.
         for run in 0..RUNS + 3 {
             let mut r = Recording::new(gpu.capabilities());
-            let mut operand = Operand::Float(&x);
-            if way.quantizes_activations() {
-                quantize(&mut r, &x, &int8);
-                operand = Operand::Int8(&int8);
-            }
+            let operand = way.round(&mut r, &x, &int8, &f16);
             for matrix in self.matrices.iter().cycle().take(products) {
                 product(&mut r, way, matrix, operand, &out, 0);
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use lapidary_engine::check::{check_device, check_model};
+use lapidary_engine::ops::{Attention, CacheFormat};
 use lapidary_engine::{Gpu, ModelFiles, WeightFormat};
 use lapidary_shaders::kernels;
 use lapidary_tests::block_on;
@@ -37,7 +38,18 @@ fn every_kernel_of_the_device_is_right() {
     assert!(report.fault.is_none(), "{}", report.fault.unwrap());
     let checked = |prefix: &str| report.variants.iter().any(|variant| variant.starts_with(prefix));
     let missing: BTreeSet<&str> = kernels::ALL.iter().map(|kernel| kernel.name).filter(|name| !checked(name)).collect();
-    let expected = if gpu.capabilities().cooperative_size.is_some() { vec![] } else { vec!["matmul_coop"] };
+    let device = gpu.capabilities();
+    let mut expected = Vec::new();
+    let shape = Attention { heads: 2, kv_heads: 1, head_dim: 32, window: None, soft_cap: None };
+    if !shape.fits_matrices(CacheFormat::F16, device) {
+        expected.push("attention_coop");
+    }
+    if device.broadcasts() {
+        expected.push("attention_decode");
+    }
+    if device.cooperative_size.is_none() {
+        expected.extend(["matmul_coop", "to_f16"]);
+    }
     assert_eq!(missing.into_iter().collect::<Vec<_>>(), expected);
     for format in WeightFormat::ALL {
         assert!(checked(&format!("matvec.{format}")) && checked(&format!("embed.{format}")), "{format}");

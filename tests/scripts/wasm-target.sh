@@ -19,8 +19,9 @@ standard_library_source() {
     is_debian || return
     version=$(rustc --version | cut -d ' ' -f 2)
     mirror=$(apt-get indextargets --format "\$(REPO_URI)" 'Label: Debian' 'Component: main' | sed -n 1p)
+    [ -n "$mirror" ] || return
     mkdir -p "$1"/{lists,archives}/partial
-    printf 'deb %s trixie-backports main\n' "${mirror:-http://deb.debian.org/debian}" >"$1/sources.list"
+    printf 'deb %s trixie-backports main\n' "$mirror" >"$1/sources.list"
     apt=(-qq -o "Dir::Etc::SourceList=$1/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$1/lists"
         -o "Dir::Cache=$1" -o APT::Sandbox::User=)
     apt-get "${apt[@]}" update >&2 || return

@@ -22,8 +22,9 @@ const CHUNK: usize = 256;
 /// A typical GPU, with the kernels that tuning would probably choose.
 fn hardware() -> (Capabilities, Kernels) {
     let mut capabilities = Capabilities::webgpu();
-    capabilities.subgroups = true;
+    (capabilities.subgroups, capabilities.wide_subgroups) = (true, true);
     capabilities.cooperative_size = Some(16);
+    capabilities.max_workgroup_bytes = 48 << 10;
     capabilities.max_binding_bytes = 2 << 30;
     capabilities.max_buffer_bytes = 4 << 30;
     let way = |mode, name| Way::named(mode, name).unwrap();

@@ -27,6 +27,7 @@ fn devices() -> Vec<Capabilities> {
             let mut device = Capabilities::webgpu();
             (device.subgroups, device.narrow_subgroups, device.software) = (kind & 1 > 0, kind & 2 > 0, kind & 4 > 0);
             device.cooperative_size = cooperative_size;
+            (device.wide_subgroups, device.max_workgroup_bytes) = (!device.narrow_subgroups, 32 << 10);
             // On a software adapter, the cores decide whether keys are split.
             device.cores = if cooperative_size.is_none() { 1 } else { 16 };
             devices.push(device);

@@ -4,7 +4,7 @@ mod recorded;
 
 use std::sync::OnceLock;
 
-use lapidary_engine::gpu::{Buffer, DeviceOptions, Recording, Step, StepRing, Tensor};
+use lapidary_engine::gpu::{Buffer, Capabilities, DeviceOptions, Recording, Step, StepRing, Tensor};
 use lapidary_engine::load::{Bytes, TensorView, Uploader};
 use lapidary_engine::ops::{Int8Tensor, TokenSink};
 use lapidary_engine::quant::{Matrix, WeightFormat};
@@ -47,9 +47,14 @@ pub fn device() -> &'static Gpu {
 
 /// Records with `record`, runs it for one step and checks the device's health.
 pub fn run(gpu: &Gpu, step: Step, record: impl FnOnce(&mut Recording)) {
+    run_as(gpu, gpu.capabilities(), step, record);
+}
+
+/// The same with kernels for these capabilities, which the device has.
+pub fn run_as(gpu: &Gpu, capabilities: &Capabilities, step: Step, record: impl FnOnce(&mut Recording)) {
     block_on(async {
         let mut ring = StepRing::new(gpu).await.expect("a ring");
-        let mut recording = Recording::new(gpu.capabilities());
+        let mut recording = Recording::new(capabilities);
         record(&mut recording);
         let plan = recording.finish(gpu, &ring).await.expect("kernels that the device accepts");
         // SAFETY: tests give every operation the shapes that it requires. A wrong shape would give a result unlike the

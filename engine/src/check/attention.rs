@@ -20,7 +20,8 @@ struct Cache {
 
 impl Cache {
     fn read(inputs: &Inputs<'_>, name: &'static str, kv_heads: usize, head_dim: usize) -> Result<Self> {
-        let half = inputs.has("kv_f16");
+        // A kernel without the flag reads f16 only.
+        let half = inputs.has("kv_f16") || !inputs.knows("kv_f16");
         let values = if half { half_values(inputs.words(name)?) } else { inputs.floats(name)?.to_vec() };
         let (tables, table_len) = (inputs.words("pages")?.to_vec(), inputs.param("table_len")?);
         Ok(Self { values, half, tables, table_len, kv_heads, head_dim })
@@ -146,47 +147,70 @@ pub(super) fn rope(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     Ok(outputs)
 }
 
-pub(super) fn attention(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
-    let (heads, kv_heads, d) = (inputs.param("heads")?, inputs.param("kv_heads")?, 4 * inputs.param("head_dim4")?);
-    let heads_of = Heads { heads, kv_heads, head_dim: d };
-    let [mut keys, mut values] = heads_of.caches(inputs)?;
-    let (tokens, stride) = (inputs.tokens(), 4 * inputs.param("q_stride4")?);
+/// The shape of a kernel that attends.
+fn shape(inputs: &Inputs<'_>, head_dim: usize) -> Result<(Heads, reference::Attention)> {
+    let (heads, kv_heads) = (inputs.param("heads")?, inputs.param("kv_heads")?);
     let soft_cap = Some(inputs.float_param("soft_cap")?).filter(|cap| *cap > 0.0);
-    let shape = reference::Attention { heads, kv_heads, head_dim: d, window: Some(inputs.param("window")?), soft_cap };
-    let (tolerance, out_stride) = (keys.tolerance(), 4 * inputs.param("out_stride4")?);
-    let floats = |t: usize, out: &[f32]| Output::new("out", t * out_stride, Expected::Floats(out.to_vec(), tolerance));
-    if !inputs.has("split") {
-        let queries = inputs.rows("q", tokens, stride, heads * d)?;
-        let (position, slot) = (inputs.step.position as usize, inputs.step.slot as usize);
-        let by_position = |cache: &Cache| cache.by_position(position + tokens, slot);
-        let out = reference::attention(shape, &queries, &by_position(&keys), &by_position(&values), position);
-        return Ok(out.chunks_exact(heads * d).enumerate().map(|(t, out)| floats(t, out)).collect());
+    let shape = reference::Attention { heads, kv_heads, head_dim, window: Some(inputs.param("window")?), soft_cap };
+    Ok((Heads { heads, kv_heads, head_dim }, shape))
+}
+
+pub(super) fn attention(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    if inputs.has("split") {
+        return attention_decode(inputs);
     }
-    let (splits, qk_norm, rounded) =
-        (inputs.param("splits")?, inputs.param("qk_norm")? == 1, inputs.param("rounded")? == 1);
+    of_chunk(inputs, 4 * inputs.param("head_dim4")?, 4 * inputs.param("out_stride4")?)
+}
+
+pub(super) fn attention_coop(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    of_chunk(inputs, inputs.param("head_dim")?, inputs.param("out_stride")?)
+}
+
+fn of_chunk(inputs: &Inputs<'_>, d: usize, out_stride: usize) -> Result<Vec<Output>> {
+    let (heads, shape) = shape(inputs, d)?;
+    let [keys, values] = heads.caches(inputs)?;
+    let (tokens, width) = (inputs.tokens(), heads.heads * d);
+    let queries = inputs.rows("q", tokens, 4 * inputs.param("q_stride4")?, width)?;
+    let (position, slot) = (inputs.step.position as usize, inputs.step.slot as usize);
+    let by_position = |cache: &Cache| cache.by_position(position + tokens, slot);
+    let out = reference::attention(shape, &queries, &by_position(&keys), &by_position(&values), position);
+    let rows = out.chunks_exact(width).enumerate();
+    let row = |(t, row): (usize, &[f32])| {
+        Output::new("out", t * out_stride, Expected::Floats(row.to_vec(), keys.tolerance()))
+    };
+    Ok(rows.map(row).collect())
+}
+
+pub(super) fn attention_decode(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let (heads, shape) = shape(inputs, 4 * inputs.param("head_dim4")?)?;
+    let [mut keys, mut values] = heads.caches(inputs)?;
+    let (width, d, tolerance) = (heads.heads * heads.head_dim, heads.head_dim, keys.tolerance());
+    let (splits, stride) = (inputs.param("splits")?, 4 * inputs.param("q_stride4")?);
+    let qk_norm = inputs.param("qk_norm")? == 1;
     let mut outputs = Vec::new();
-    let mut rows = Vec::new();
-    for t in 0..tokens {
+    let mut rounded = Vec::new();
+    for t in 0..inputs.tokens() {
         let row = &inputs.floats("q")?[t * stride..][..stride];
         let place = Place::of(inputs, t);
-        let (queries, writes) = heads_of.rotate_token(inputs, row, place, qk_norm, [&mut keys, &mut values])?;
+        let (queries, writes) = heads.rotate_token(inputs, row, place, qk_norm, [&mut keys, &mut values])?;
         outputs.extend(writes);
         let by_position = |cache: &Cache| cache.by_position(place.position + 1, place.slot);
         let out = reference::attention(shape, &queries, &by_position(&keys), &by_position(&values), place.position);
         if splits > 1 {
             let used = splits_with_keys(inputs, splits, place.position)?;
-            let words = heads * splits * (d + 4);
+            let words = splits * (width + 4 * heads.heads);
             let judge = move |found: &[u32]| judge_partials(found, splits, used, d, &out, tolerance);
             outputs.push(Output::new("out", t * words, Expected::Judged(words, Box::new(judge))));
-        } else if rounded {
-            rows.extend(out);
+        } else if inputs.param("rounded")? == 1 {
+            rounded.extend(out);
         } else {
-            outputs.push(floats(t, &out));
+            let at = t * 4 * inputs.param("out_stride4")?;
+            outputs.push(Output::new("out", at, Expected::Floats(out, tolerance)));
         }
     }
-    if rounded {
+    if !rounded.is_empty() {
         // The rounding of the result comes on top of that of the step's own key and value.
-        outputs.push(Output::new("out", 0, Expected::Int8(rows, INT8 + tolerance)));
+        outputs.push(Output::new("out", 0, Expected::Int8(rounded, INT8 + tolerance)));
     }
     Ok(outputs)
 }

@@ -98,6 +98,11 @@ impl<'a> Inputs<'a> {
         self.dispatch.variant().is_some_and(|variant| variant.features.contains(&flag))
     }
 
+    /// Whether the kernel has variants with this flag.
+    pub(super) fn knows(&self, flag: &str) -> bool {
+        self.dispatch.kernel.flags.contains(&flag)
+    }
+
     /// A parameter of the kernel.
     pub(super) fn param(&self, name: &'static str) -> Result<usize> {
         self.param_word(name).map(|word| word as usize)

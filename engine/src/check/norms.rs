@@ -3,8 +3,9 @@
 use lapidary_shaders::reference;
 
 use super::inputs::Inputs;
-use super::outputs::{Expected, F32, INT8, Output};
+use super::outputs::{Expected, F16, F32, INT8, Output};
 use crate::error::Result;
+use crate::ops::F16_SCALE;
 
 /// Rows of values as the kernel writes them: floats with the padding of rows, which is zero, or groups of integers.
 pub(super) fn rows(inputs: &Inputs<'_>, values: &[f32], cols: usize) -> Expected {
@@ -48,6 +49,11 @@ pub(super) fn geglu(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let gates_ups = inputs.floats("gate_up")?.chunks_exact(2 * cols).take(inputs.tokens());
     let out: Vec<f32> = gates_ups.flat_map(|row| reference::geglu(&row[..cols], &row[cols..])).collect();
     Ok(vec![Output::new("out", 0, rows(inputs, &out, cols))])
+}
+
+pub(super) fn to_f16(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
+    let x = &inputs.floats("x")?[..inputs.tokens() * 8 * inputs.param("eights")?];
+    Ok(vec![Output::new("out", 0, Expected::Halves(reference::to_f16(x, F16_SCALE), F16))])
 }
 
 pub(super) fn quantize(inputs: &Inputs<'_>) -> Result<Vec<Output>> {

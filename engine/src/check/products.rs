@@ -2,11 +2,12 @@
 
 use lapidary_shaders::reference;
 
-use super::inputs::{INT8_GROUP_WORDS, Inputs, int8_values};
+use super::inputs::{INT8_GROUP_WORDS, Inputs, half_values, int8_values};
 use super::norms::residual_norm;
 use super::outputs::{Expected, F16, F32, INT8, INT8_TWICE, Output};
 use crate::error::Result;
 use crate::load::threads;
+use crate::ops::F16_SCALE;
 
 pub(super) fn embed(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (weights, first_row) = (inputs.weights()?, inputs.param("first_row")?);
@@ -30,6 +31,11 @@ pub(super) fn embed(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
 fn activations(inputs: &Inputs<'_>, cols: usize) -> Result<Vec<f32>> {
     let stride = 32 * inputs.param("groups")?;
     let int8 = inputs.has("int8") || inputs.dispatch.kernel.name.ends_with("_int8");
+    if inputs.dispatch.kernel.name == "matmul_coop" {
+        let halves = half_values(&inputs.words("x")?[..inputs.tokens() * stride / 2]);
+        let rows = halves.chunks_exact(stride);
+        return Ok(rows.flat_map(|row| &row[..cols]).map(|v| F16_SCALE * v).collect());
+    }
     if !int8 {
         return inputs.rows("x", inputs.tokens(), stride, cols);
     }

@@ -17,6 +17,13 @@ pub struct Capabilities {
     /// Subgroups have at most 16 lanes. Kernels that broadcast within a subgroup rely on it: `attention.wesl` gives 16 or 32
     /// consecutive invocations the same keys.
     pub narrow_subgroups: bool,
+    /// Subgroups have at least 32 lanes. Kernels on matrices of 16 rely on it: they have workgroup memory for eight subgroups.
+    pub wide_subgroups: bool,
+    /// The most subgroups of a workgroup that multiply on cooperative matrices; `None` for all. Tests set it, because software adapters
+    /// have no subgroups so wide that a workgroup has few.
+    pub max_subgroups: Option<u32>,
+    /// Bytes of workgroup memory that a kernel may have.
+    pub max_workgroup_bytes: u32,
     /// Bytes that one storage binding may span; larger matrices are split by rows.
     pub max_binding_bytes: u64,
     /// Bytes of the largest buffer.
@@ -42,6 +49,9 @@ impl Capabilities {
                 None
             },
             narrow_subgroups: device.adapter_info().subgroup_max_size <= 16,
+            wide_subgroups: device.adapter_info().subgroup_min_size >= 32,
+            max_subgroups: None,
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
             discrete: device.adapter_info().device_type == wgpu::DeviceType::DiscreteGpu,
@@ -60,9 +70,22 @@ impl Capabilities {
             discrete: false,
             cores: 1,
             narrow_subgroups: false,
+            wide_subgroups: false,
+            max_subgroups: None,
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
         }
+    }
+
+    /// Whether kernels broadcast within subgroups rather than load: a subgroup of a software adapter is a vector of the CPU.
+    pub fn broadcasts(&self) -> bool {
+        self.subgroups && self.narrow_subgroups && self.software
+    }
+
+    /// The constants of kernels on cooperative matrices.
+    pub(crate) fn coop_constants(&self) -> Vec<(&'static str, u32)> {
+        self.max_subgroups.map(|most| ("max_subgroups", most)).into_iter().collect()
     }
 
     /// The `@if` flags of the shaders that these capabilities turn on.
@@ -76,8 +99,7 @@ impl Capabilities {
             Some(_) => features.push("coop_8"),
             None => {}
         }
-        // A subgroup of a software adapter is a vector of the CPU.
-        if self.subgroups && self.narrow_subgroups && self.software {
+        if self.broadcasts() {
             features.push("broadcast");
         }
         features

@@ -81,6 +81,7 @@ impl Gpu {
         if !options.webgpu_limits {
             limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
             limits.max_buffer_size = offered.max_buffer_size;
+            limits.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
             features = Capabilities::wanted(adapter.features());
         }
         let descriptor = wgpu::DeviceDescriptor {

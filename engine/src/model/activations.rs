@@ -2,7 +2,9 @@
 
 use crate::config::Config;
 use crate::gpu::{Buffer, Capabilities, Gpu, Step, Tensor};
-use crate::ops::{Int8Tensor, Partials, Shortlist, argmax_candidates, attention_splits, gate_up_cols, token_ids};
+use crate::ops::{
+    F16Tensor, Int8Tensor, Partials, Shortlist, argmax_candidates, attention_splits, gate_up_cols, token_ids,
+};
 
 /// The buffers of a forward pass of up to `T` tokens, which every layer reuses. Letters as in
 /// [`Weights`](super::Weights).
@@ -30,6 +32,8 @@ pub struct Activations {
     pub ffn_inner: Tensor,
     /// The next product's operand as integers, as wide as the widest.
     pub int8: Int8Tensor,
+    /// The same as f16.
+    pub f16: F16Tensor,
     /// `[1, F]`: `ffn_inner` as integers, if one dispatch computes it from `int8` or from the residual stream.
     pub ffn_inner_int8: Int8Tensor,
     /// `[L, vocab]`: logits of the last token (L = 1), or of all tokens of a step.
@@ -63,6 +67,8 @@ impl Activations {
             gate_up: tensor("gate_up", gate_up_cols(config.intermediate_size)),
             ffn_inner: tensor("ffn_inner", config.intermediate_size),
             int8: Int8Tensor::new("int8", max_tokens, widest),
+            // Only products on cooperative matrices use it.
+            f16: F16Tensor::new("f16", if capabilities.cooperative_size.is_some() { max_tokens } else { 1 }, widest),
             ffn_inner_int8: Int8Tensor::new("ffn_inner_int8", 1, config.intermediate_size),
             logits: Tensor::new("logits", logit_rows, config.vocab_size),
             best: argmax_candidates(),
@@ -81,8 +87,9 @@ impl Activations {
         /// The most workgroups in a dimension of a grid.
         const GRID: u64 = 65_535;
         let one = Self::new(config, capabilities, 1, 1);
-        let Self { residual, qkv, heads, gate_up, int8, logits, .. } = &one;
-        let buffers = [residual, qkv, heads, gate_up].map(Tensor::buffer).into_iter().chain([int8.buffer()]);
+        let Self { residual, qkv, heads, gate_up, int8, f16, logits, .. } = &one;
+        let buffers =
+            [residual, qkv, heads, gate_up].map(Tensor::buffer).into_iter().chain([int8.buffer(), f16.buffer()]);
         let widest = buffers.chain(all_logits.then(|| logits.buffer())).map(Buffer::bytes).max().unwrap_or(1);
         let limit = capabilities.max_binding_bytes.min(capabilities.max_buffer_bytes);
         (limit / widest).clamp(1, GRID) as usize
@@ -113,7 +120,7 @@ impl Activations {
             &self.ffn_inner,
             &self.logits,
         ];
-        let others = [&self.tokens, &self.best, self.int8.buffer(), self.ffn_inner_int8.buffer()];
+        let others = [&self.tokens, &self.best, self.int8.buffer(), self.f16.buffer(), self.ffn_inner_int8.buffer()];
         let partials = self.partials.as_ref().map(Partials::buffer);
         tensors.map(Tensor::buffer).into_iter().chain(others).chain(self.shortlist.buffers()).chain(partials)
     }

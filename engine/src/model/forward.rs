@@ -47,7 +47,7 @@ pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, slots: &Slot
         Body::Prompt(mode) => (mode, TokenIds::Chunk(&a.tokens)),
         Body::Newest(mode) => (mode, TokenIds::Newest(&slots.sink)),
     };
-    let products = Products { mode, kernels, int8: &a.int8 };
+    let products = Products { mode, kernels, int8: &a.int8, f16: &a.f16 };
     r.begin_segment();
     embed(r, &w.embedding, ids, c.embedding_scale, &a.residual);
     // The input of the layer's first product.
@@ -81,7 +81,7 @@ pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, slots: &Slot
             }
         } else {
             rope(r, rotation, &a.qkv, table, qk_norm, cache);
-            attention(r, shape, &a.qkv, cache, &a.heads);
+            attention(r, shape, &a.qkv, cache, &a.heads, products.way(r, &layer.output).rounding);
         }
         products.record(r, x, &output, &a.block);
 
@@ -140,7 +140,7 @@ pub fn record_head(
 /// Records the product of the final norm with the embedding, `[T, vocab]`; with [`Mode::Decode`] `[1, vocab]`, of the last token.
 pub fn record_logits(r: &mut Recording, mode: Mode, model: Model<'_>, a: &Activations) {
     r.begin_segment();
-    let products = Products { mode, kernels: model.kernels, int8: &a.int8 };
+    let products = Products { mode, kernels: model.kernels, int8: &a.int8, f16: &a.f16 };
     products.record(r, Operand::Float(&a.normed), &[(&model.weights.embedding, 0)], &a.logits);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::{Recording, Tensor};
-use crate::ops::{Int8Tensor, Mode, Operand, Way, product, quantize};
+use crate::ops::{F16Tensor, Int8Tensor, Mode, Operand, Rounding, Way, product};
 use crate::quant::Matrix;
 
 /// The way to multiply in each mode.
@@ -58,6 +58,8 @@ pub(crate) struct Products<'a> {
     pub(crate) kernels: Kernels,
     /// A buffer for the widest activations as integers.
     pub(crate) int8: &'a Int8Tensor,
+    /// The same as f16.
+    pub(crate) f16: &'a F16Tensor,
 }
 
 impl<'a> Products<'a> {
@@ -75,18 +77,18 @@ impl<'a> Products<'a> {
 
     /// `out[.., first_out..] = weights · x` for each `(weights, first_out)`. In decode only the step's last token counts.
     pub(crate) fn record(&self, r: &mut Recording, x: Operand<'a>, matrices: &[(&Matrix, usize)], out: &Tensor) {
-        let takes_int8 = |r: &Recording, weights| self.way(r, weights).quantizes_activations();
-        let mut int8 = x;
-        if let Operand::Float(x) = x
-            && matrices.iter().any(|(weights, _)| takes_int8(r, weights))
-        {
-            quantize(r, x, self.int8);
-            int8 = Operand::Int8(self.int8);
-        }
+        let mut rounded: Vec<(Rounding, Operand<'a>)> = Vec::new();
         for &(weights, first_out) in matrices {
             let way = self.way(r, weights);
-            let x = if way.quantizes_activations() { int8 } else { x };
-            product(r, way, weights, x, out, first_out);
+            let known = rounded.iter().find(|(rounding, _)| *rounding == way.rounding);
+            let operand = match (known, x) {
+                (Some((_, operand)), _) => *operand,
+                (None, Operand::Float(x)) => way.round(r, x, self.int8, self.f16),
+                // The kernel before has rounded it.
+                (None, x) => x,
+            };
+            rounded.push((way.rounding, operand));
+            product(r, way, weights, operand, out, first_out);
         }
     }
 }

@@ -1,10 +1,11 @@
-//! `wgsl/attention.wesl`
+//! `wgsl/attention.wesl`, `wgsl/attention_coop.wesl` and `wgsl/attention_decode.wesl`
 
 use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
 use lapidary_shaders::kernels::attention_merge::MAX_SPLITS;
+use lapidary_shaders::kernels::{attention_coop, attention_decode};
 
-use super::{CacheLayer, Operand, Rope, assert_cols, u32_of};
-use crate::gpu::{Buffer, Count, Grid, Recording, Slice, Tensor, stride_of};
+use super::{CacheFormat, CacheLayer, Operand, Rope, Rounding, assert_cols, u32_of};
+use crate::gpu::{Buffer, Capabilities, Count, Grid, Recording, Slice, Tensor, stride_of};
 
 /// The shape of an [`attention`].
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +24,22 @@ pub struct Attention {
 
 /// Causal attention of rotated, scaled queries of one sequence over the cache, which already holds the step's keys and values.
 ///
-/// `q`: `[T, heads · head_dim]` or wider, the queries first; `out`: `[T, heads · head_dim]`.
-pub fn attention(r: &mut Recording, attention: Attention, q: &Tensor, cache: &CacheLayer, out: &Tensor) {
+/// `q`: `[T, heads · head_dim]` or wider, the queries first; `out`: `[T, heads · head_dim]`. `rounding`: that of the products
+/// with weights. With [`Rounding::F16`], queries and the weights of keys are rounded to f16 too, and cooperative matrices multiply them
+/// where [they can](Attention::fits_matrices).
+pub fn attention(
+    r: &mut Recording,
+    attention: Attention,
+    q: &Tensor,
+    cache: &CacheLayer,
+    out: &Tensor,
+    rounding: Rounding,
+) {
     assert_cols("out", out, attention.heads * attention.head_dim);
     assert!(q.cols() >= attention.heads * attention.head_dim, "q has {} columns, too few", q.cols());
+    if rounding == Rounding::F16 && attention.fits_matrices(cache.format(), r.capabilities()) {
+        return attention_on_matrices(r, attention, q, cache, out);
+    }
     let params = Params { out_stride4: u32_of(out.stride() / 4), splits: 1, ..attention.params(q, cache) };
     let group = u32_of(attention.heads / attention.kv_heads);
     let blocks = Count::Tokens { per_token: group, per_group: 8 };
@@ -43,6 +56,33 @@ pub fn attention(r: &mut Recording, attention: Attention, q: &Tensor, cache: &Ca
     let features = [cache.features(), &["rows_8"]].concat();
     let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
     r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
+}
+
+fn attention_on_matrices(r: &mut Recording, attention: Attention, q: &Tensor, cache: &CacheLayer, out: &Tensor) {
+    let Attention { heads, kv_heads, head_dim, soft_cap, .. } = attention;
+    let params = attention_coop::Params {
+        heads: u32_of(heads),
+        kv_heads: u32_of(kv_heads),
+        head_dim: u32_of(head_dim),
+        q_stride4: u32_of(q.stride() / 4),
+        out_stride: u32_of(out.stride()),
+        table_len: cache.table_len(),
+        window: attention.window_or_all(),
+        soft_cap: soft_cap.unwrap_or(0.0),
+    };
+    let bindings = attention_coop::Bindings {
+        q: q.slice(),
+        k_cache: cache.keys(),
+        v_cache: cache.values(),
+        pages: cache.pages(),
+        out: out.slice(),
+    };
+    // Rows of two matrices.
+    let rows = 2 * r.capabilities().cooperative_size.unwrap_or(8);
+    let blocks = Count::Tokens { per_token: u32_of(heads / kv_heads), per_group: rows };
+    let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
+    let constants = r.capabilities().coop_constants();
+    r.dispatch_with(&attention_coop::KERNEL, &[], &constants, params.words(), bindings.slots(), grid);
 }
 
 /// The partial results of each split of the keys: `[T, heads, splits, head_dim + 4]`.
@@ -86,8 +126,8 @@ impl Partials {
 /// How [`attention_split`] splits the keys of a KV head over workgroups.
 #[derive(Clone, Copy, Debug)]
 pub enum KeySplits<'a> {
-    /// No split. One workgroup takes all keys and writes the result, `[T, heads · head_dim]`; as integers only if
-    /// `head_dim` is a multiple of 32.
+    /// No split, only where subgroups [broadcast](crate::gpu::Capabilities::broadcasts). One workgroup takes all keys and writes the
+    /// result, `[T, heads · head_dim]`; as integers only if `head_dim` is a multiple of 32.
     One(Operand<'a>),
     /// Each workgroup writes a partial result; [`attention_merge`](super::attention_merge) merges them.
     Many(&'a Partials),
@@ -124,12 +164,16 @@ pub fn attention_split(
         }
     };
     let group = u32_of(heads / kv_heads);
+    // Only the kernel that broadcasts needs no merge.
+    let broadcasts = r.capabilities().broadcasts();
+    assert!(broadcasts || split_count > 1, "the device's kernel always splits the keys");
     // The number of query heads that share a load of keys and values.
     let (rows, feature) = match group {
         1 => (1, "rows_1"),
         2 => (2, "rows_2"),
         3 | 4 => (4, "rows_4"),
-        _ => (8, "rows_8"),
+        _ if broadcasts => (8, "rows_8"),
+        _ => (4, "rows_4"),
     };
     let params = Params {
         out_stride4: u32_of(stride_of(heads * head_dim) / 4),
@@ -152,10 +196,55 @@ pub fn attention_split(
     let features = [cache.features(), &["split", feature]].concat();
     let blocks = Count::Tokens { per_token: group.div_ceil(rows) * params.splits, per_group: 1 };
     let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
-    r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
+    if broadcasts {
+        r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
+    } else {
+        let (params, slots) = always_split(&params, bindings);
+        r.dispatch(&attention_decode::KERNEL, &features, params, slots, grid);
+    }
+}
+
+/// The same for `attention_decode.wesl`, which always splits.
+fn always_split(params: &Params, bindings: Bindings<Slice>) -> (Vec<u32>, Vec<(u32, Slice)>) {
+    let Params { heads, kv_heads, head_dim4, q_stride4, table_len, window, soft_cap, splits, .. } = *params;
+    let Params { query_scale, qk_norm, eps, .. } = *params;
+    let params = attention_decode::Params {
+        heads,
+        kv_heads,
+        head_dim4,
+        q_stride4,
+        table_len,
+        window,
+        soft_cap,
+        splits,
+        query_scale,
+        qk_norm,
+        eps,
+    };
+    let Bindings { q, k_cache, v_cache, pages, out, cos_sin, qk_weight } = bindings;
+    let bindings = attention_decode::Bindings { q, k_cache, v_cache, pages, out, cos_sin, qk_weight };
+    (params.words(), bindings.slots())
 }
 
 impl Attention {
+    /// Whether cooperative matrices can compute it on a device, over a cache of this format. Those of a software adapter are slower
+    /// than its vectors: with them, lavapipe of Mesa 26 takes twice as long for a prompt of 512 tokens of the 270M.
+    pub fn fits_matrices(self, cache: CacheFormat, device: &Capabilities) -> bool {
+        let variant = attention_coop::KERNEL.variant(&device.shader_features());
+        // Each subgroup needs room for a matrix in workgroup memory.
+        let has_room = match device.cooperative_size {
+            Some(8) => device.subgroups,
+            Some(_) => device.wide_subgroups,
+            None => false,
+        };
+        !device.software
+            && cache == CacheFormat::F16
+            && self.head_dim.is_multiple_of(16)
+            && self.head_dim <= 256
+            && has_room
+            && variant.is_some_and(|variant| variant.workgroup_bytes <= device.max_workgroup_bytes)
+    }
+
     /// The window, or without one a number above any position, to which kernels can still add a position.
     pub(super) fn window_or_all(self) -> u32 {
         const ALL: u32 = 1 << 30;

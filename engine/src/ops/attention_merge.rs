@@ -10,7 +10,7 @@ use crate::gpu::{Capabilities, Count, Grid, Recording, stride_of};
 pub fn attention_splits(capabilities: &Capabilities, kv_heads: usize) -> usize {
     match capabilities.software {
         false => MAX_SPLITS as usize,
-        true if kv_heads >= capabilities.cores => 1,
+        true if kv_heads >= capabilities.cores && capabilities.broadcasts() => 1,
         true => 8,
     }
 }

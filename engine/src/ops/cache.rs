@@ -133,6 +133,11 @@ impl CacheLayer {
         (&self.tables.buffer).into()
     }
 
+    /// The format of the numbers.
+    pub(crate) fn format(&self) -> CacheFormat {
+        self.format
+    }
+
     /// The shader flags of the format.
     pub(crate) fn features(&self) -> &'static [&'static str] {
         match self.format {

@@ -17,6 +17,7 @@ pub fn geglu(r: &mut Recording, gate_up: &Tensor, out: Operand<'_>) {
     let bindings = Bindings { gate_up: gate_up.slice(), out: out.slice() };
     let grid = Grid::Flat(match out {
         Operand::Float(_) => Count::Tokens { per_token: stride4, per_group: FLOAT_VEC4S_PER_WORKGROUP },
+        Operand::F16(_) => panic!("only to_f16 writes f16"),
         Operand::Int8(_) => Count::Tokens { per_token: stride4 / 8, per_group: INT8_GROUPS_PER_WORKGROUP },
     });
     r.dispatch(&KERNEL, out.flags(), Params { stride4 }.words(), bindings.slots(), grid);

@@ -20,6 +20,7 @@ mod rms_norm;
 mod rope;
 mod sample;
 mod shortlist;
+mod to_f16;
 mod token_sink;
 
 pub use add_rms_norm::{ResidualNorm, add_rms_norm};
@@ -38,6 +39,7 @@ pub use rms_norm::rms_norm;
 pub use rope::{Rope, cos_sin, rope, rope_table};
 pub use sample::sample;
 pub use shortlist::{LISTS, Shortlist, shortlist};
+pub use to_f16::{F16_SCALE, F16Tensor, to_f16};
 pub use token_sink::{NO_TOKEN, TokenSink, token_ids};
 
 use self::rms_norm::norm_width;

@@ -11,7 +11,7 @@ use lapidary_shaders::kernels::{
     gate_up, gate_up_int8, matmul, matmul_coop, matmul_int8, matmul_small, matvec, matvec_int8, product,
 };
 
-use super::{Operand, WORKGROUP_BYTES, assert_cols, u32_of};
+use super::{F16Tensor, Int8Tensor, Operand, WORKGROUP_BYTES, assert_cols, quantize, to_f16, u32_of};
 use crate::gpu::{Capabilities, Constants, Count, Grid, Recording, Slice, Tensor};
 use crate::quant::{Matrix, Shard, WeightFormat};
 
@@ -141,6 +141,12 @@ const MATMUL: Way = Way {
     ..MATVEC
 };
 
+/// Bytes of workgroup memory of `wgsl/matmul_coop.wesl`. They do not depend on the weight format.
+fn matmul_coop_bytes(capabilities: &Capabilities) -> u32 {
+    let features = [&[WeightFormat::Q4_0.name()][..], &capabilities.shader_features()].concat();
+    matmul_coop::KERNEL.variant(&features).map_or(u32::MAX, |variant| variant.workgroup_bytes)
+}
+
 /// Every way to multiply, the basic float kernel of each mode first.
 pub static WAYS: &[Way] = &[
     MATVEC,
@@ -210,7 +216,11 @@ pub static WAYS: &[Way] = &[
         kernel: &matmul_coop::KERNEL,
         rows: matmul_coop::TILE_ROWS,
         tokens: matmul_coop::TILE_TOKENS,
-        supports: |format, capabilities| format != WeightFormat::F32 && capabilities.cooperative_size.is_some(),
+        supports: |format, capabilities| {
+            format != WeightFormat::F32
+                && capabilities.cooperative_size.is_some()
+                && matmul_coop_bytes(capabilities) <= capabilities.max_workgroup_bytes
+        },
         ..MATMUL
     },
 ];
@@ -272,9 +282,28 @@ impl Way {
         self.fused.as_ref().unwrap_or_else(|| panic!("{self:?} has no kernel that fuses norms"))
     }
 
+    /// The activations as this way takes them: `x`, or `x` rounded to one of these buffers.
+    pub fn round<'a>(&self, r: &mut Recording, x: &'a Tensor, int8: &'a Int8Tensor, f16: &'a F16Tensor) -> Operand<'a> {
+        match self.rounding {
+            Rounding::None => Operand::Float(x),
+            Rounding::Int8 => {
+                quantize(r, x, int8);
+                Operand::Int8(int8)
+            }
+            Rounding::F16 => {
+                to_f16(r, x, f16);
+                Operand::F16(f16)
+            }
+        }
+    }
+
     fn assert_operand(&self, x: Operand<'_>, cols: usize) {
-        let int8 = matches!(x, Operand::Int8(_));
-        assert!(int8 == self.quantizes_activations(), "{self:?} is given {x:?}");
+        let fits = match x {
+            Operand::Float(_) => self.rounding == Rounding::None,
+            Operand::Int8(_) => self.rounding == Rounding::Int8,
+            Operand::F16(_) => self.rounding == Rounding::F16,
+        };
+        assert!(fits, "{self:?} is given {x:?}");
         x.assert_cols("x", cols);
     }
 }
@@ -301,8 +330,8 @@ impl fmt::Debug for Way {
 
 /// `out[t, first_out..] = weights · x[t]`, one dispatch per shard; in decode `out[0, first_out..] = weights · x[last token]`.
 ///
-/// `weights`: `[m, n]`, in a format that `way` [supports](Way::supports); `x`: `[T, n]`, as integers if `way`
-/// [quantizes activations](Way::quantizes_activations); `out`: `[T, first_out + m]` or wider, in decode one row.
+/// `weights`: `[m, n]`, in a format that `way` [supports](Way::supports); `x`: `[T, n]`, as `way` [rounds](Way::round) it;
+/// `out`: `[T, first_out + m]` or wider, in decode one row.
 pub fn product(r: &mut Recording, way: &Way, weights: &Matrix, x: Operand<'_>, out: &Tensor, first_out: usize) {
     way.assert_operand(x, weights.cols);
     assert!(first_out + weights.rows <= out.cols(), "out has {} columns, too few", out.cols());
@@ -320,7 +349,11 @@ pub fn product(r: &mut Recording, way: &Way, weights: &Matrix, x: Operand<'_>, o
         };
         let features = [&[weights.format.name()], way.flags].concat();
         let bindings = bindings(shard, x, out.slice());
-        r.dispatch_with(way.kernel, &features, way.constants, params.words(), bindings.slots(), grid);
+        let constants = match way.rounding {
+            Rounding::F16 => [way.constants, &r.capabilities().coop_constants()].concat(),
+            _ => way.constants.to_vec(),
+        };
+        r.dispatch_with(way.kernel, &features, &constants, params.words(), bindings.slots(), grid);
     }
 }
 
@@ -346,6 +379,7 @@ pub(super) fn gate_up_shard<'m>(way: &Way, gate_up: &'m Matrix, out: Operand<'_>
     match out {
         Operand::Float(out) => assert_cols("out", out, n),
         Operand::Int8(_) => assert!(n.is_multiple_of(32), "{n} outputs do not fill groups of 32"),
+        Operand::F16(_) => panic!("{way:?} writes no f16"),
     }
     assert!(matches!(out, Operand::Int8(_)) == way.quantizes_activations(), "{way:?} writes to {out:?}");
     shard

@@ -2,7 +2,7 @@
 
 use lapidary_shaders::kernels::quantize::{Bindings, GROUP_BYTES, GROUPS_PER_WORKGROUP, KERNEL, Params};
 
-use super::u32_of;
+use super::{F16Tensor, u32_of};
 use crate::gpu::{Buffer, Count, Grid, Recording, Slice, Tensor};
 
 /// A buffer for activations as 8-bit integers, with a scale per group of 32. The activations quantized last define its
@@ -38,6 +38,8 @@ pub enum Operand<'a> {
     Float(&'a Tensor),
     /// `[T, n]` as 8-bit integers, as by [`quantize`].
     Int8(&'a Int8Tensor),
+    /// `[T, n]` as f16, as by [`to_f16`](super::to_f16()). Only products take it.
+    F16(&'a F16Tensor),
 }
 
 impl<'a> Operand<'a> {
@@ -45,6 +47,7 @@ impl<'a> Operand<'a> {
         match self {
             Self::Float(tensor) => tensor.slice(),
             Self::Int8(tensor) => tensor.slice(),
+            Self::F16(tensor) => tensor.slice(),
         }
     }
 
@@ -53,6 +56,7 @@ impl<'a> Operand<'a> {
         match self {
             Self::Float(_) => &[],
             Self::Int8(_) => &["int8_out"],
+            Self::F16(_) => panic!("only to_f16 writes f16"),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
 use crate::load::NoiseRows;
 use crate::model::{FeedForward, FfnInner, Kernels, Products, record_ffn_inner};
-use crate::ops::{Int8Tensor, Mode, ResidualNorm};
+use crate::ops::{F16Tensor, Int8Tensor, Mode, ResidualNorm};
 use crate::quant::{Matrix, WeightFormat};
 
 /// Frequencies of the sines that fill rows.
@@ -28,6 +28,7 @@ pub(super) struct NormBench {
     gates_ups: Tensor,
     ffn_inner: Tensor,
     int8: Int8Tensor,
+    f16: F16Tensor,
     ffn_inner_int8: Int8Tensor,
     out: Tensor,
     /// The first block's output by float kernels, then the residual stream.
@@ -54,6 +55,7 @@ impl NormBench {
             gates_ups: Tensor::new("gates_ups", 1, 2 * Self::FFN_INNER),
             ffn_inner: Tensor::new("ffn_inner", 1, Self::FFN_INNER),
             int8: Int8Tensor::new("int8", 1, Self::COLS),
+            f16: F16Tensor::new("f16", 1, Self::COLS),
             ffn_inner_int8: Int8Tensor::new("ffn_inner_int8", 1, Self::FFN_INNER),
             out: Tensor::new("out", 1, Self::COLS),
             expected: Vec::new(),
@@ -93,7 +95,7 @@ impl NormBench {
     }
 
     fn products(&self, kernels: Kernels) -> Products<'_> {
-        Products { mode: Mode::Decode, kernels, int8: &self.int8 }
+        Products { mode: Mode::Decode, kernels, int8: &self.int8, f16: &self.f16 }
     }
 
     /// The first block's output, then the residual stream.

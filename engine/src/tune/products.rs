@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
 use crate::load::NoiseRows;
 use crate::model::{Kernels, Products};
-use crate::ops::{Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, quantize};
+use crate::ops::{F16Tensor, Int8Tensor, MAX_SMALL_BATCH, Mode, Rounding, product};
 use crate::pace::default_prefill_chunk;
 use crate::quant::{Matrix, WeightFormat};
 
@@ -22,6 +22,7 @@ struct Product {
     weights: Vec<Matrix>,
     x: Tensor,
     int8: Int8Tensor,
+    f16: F16Tensor,
     out: Tensor,
     /// The first matrix's product by the float kernel.
     expected: Vec<f32>,
@@ -58,6 +59,7 @@ impl ProductBench {
                 weights: vec![weights.matrix(gpu, rows).await?],
                 x: Tensor::from_rows(gpu, "x", cols, &x).await?,
                 int8: Int8Tensor::new("int8", tokens, cols),
+                f16: F16Tensor::new("f16", tokens, cols),
                 out: Tensor::new("out", tokens, rows),
                 expected: Vec::new(),
             });
@@ -110,19 +112,21 @@ impl ProductBench {
         let operands: Vec<_> = self
             .products
             .iter()
-            .map(|Product { weights, x, int8, .. }| {
-                let products = Products { mode: self.mode, kernels, int8 };
-                let operand = products.operand(&r, &[(&weights[0], 0)], x);
-                if let Operand::Int8(int8) = operand {
-                    quantize(&mut r, x, int8);
-                }
-                (products, operand)
+            .map(|Product { weights, x, int8, f16, .. }| {
+                let products = Products { mode: self.mode, kernels, int8, f16 };
+                let way = products.way(&r, &weights[0]);
+                (way, way.round(&mut r, x, int8, f16))
             })
             .collect();
         for layer in 0..layers {
-            for (product, (products, operand)) in self.products.iter().zip(&operands) {
+            for (bench, (way, operand)) in self.products.iter().zip(&operands) {
                 r.begin_segment();
-                products.record(&mut r, *operand, &[(&product.weights[layer], 0)], &product.out);
+                // A model rounds to f16 before each product, and to integers within the kernel before.
+                let operand = match way.rounding {
+                    Rounding::F16 => way.round(&mut r, &bench.x, &bench.int8, &bench.f16),
+                    _ => *operand,
+                };
+                product(&mut r, way, &bench.weights[layer], operand, &bench.out, 0);
             }
         }
         r.finish(gpu, ring).await
@@ -138,9 +142,10 @@ impl ProductBench {
                 return Ok(None);
             }
         }
-        for Product { int8, out, .. } in &self.products {
+        for Product { int8, f16, out, .. } in &self.products {
             fill_with_nan(gpu, out.buffer()).await?;
             fill_with_nan(gpu, int8.buffer()).await?;
+            fill_with_nan(gpu, f16.buffer()).await?;
         }
         run_each(gpu, ring, &first, &self.step()).await?;
         for Product { out, expected, .. } in &self.products {

@@ -20,6 +20,7 @@ mod rms_norm;
 mod rope;
 mod sample;
 mod shortlist;
+mod to_f16;
 
 pub use add_rms_norm::add_rms_norm;
 pub use argmax::argmax;
@@ -37,6 +38,7 @@ pub use rms_norm::rms_norm;
 pub use rope::{Rope, rope};
 pub use sample::{Sample, probabilities, random, sample};
 pub use shortlist::shortlist;
+pub use to_f16::to_f16;
 
 /// Dot product, accumulated in `f64`.
 fn dot(a: &[f32], b: &[f32]) -> f64 {
