@@ -7,6 +7,11 @@ has_wasm_target() {
     [ -d "$(rustc --print target-libdir --target $wasm_target)" ]
 }
 
+# The mirror that this system's packages come from; nothing before apt has lists.
+debian_mirror() {
+    apt-get indextargets --format "\$(REPO_URI)" 'Label: Debian' 'Component: main' | sed -n 1p
+}
+
 # Prints the folder of the standard library's source: the toolchain's, or what Debian has for this version of Rust, which is
 # unpacked into the folder $1. Nothing is installed, so the system's own Rust stays as it is.
 standard_library_source() {
@@ -18,7 +23,11 @@ standard_library_source() {
     fi
     is_debian || return
     version=$(rustc --version | cut -d ' ' -f 2)
-    mirror=$(apt-get indextargets --format "\$(REPO_URI)" 'Label: Debian' 'Component: main' | sed -n 1p)
+    mirror=$(debian_mirror)
+    if [ -z "$mirror" ]; then
+        apt_get update >&2 || return
+        mirror=$(debian_mirror)
+    fi
     [ -n "$mirror" ] || return
     mkdir -p "$1"/{lists,archives}/partial
     printf 'deb %s trixie-backports main\n' "$mirror" >"$1/sources.list"
