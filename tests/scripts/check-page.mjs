@@ -158,9 +158,23 @@ async function chats() {
     log('a reply survives the end of its tab, and only one tab at a time has the chats');
 }
 
+// Chooses a file in the browser's dialog. On a busy machine the key press that opens it was sometimes lost, for a reason that is not
+// known, so it is repeated and the loss is told.
+async function chooseFile(file) {
+    for (let left = 3; ; left--) {
+        try {
+            const [chooser] = await Promise.all([page.waitForFileChooser({ timeout: 7000 }), chord('Control', 'o')]);
+            await chooser.accept([file]);
+            return;
+        } catch (error) {
+            if (left === 1) throw error;
+            log(`no dialog opened; the page is at ${JSON.stringify(await state())}`);
+        }
+    }
+}
+
 async function modelFromDisk() {
-    const [chooser] = await Promise.all([page.waitForFileChooser({ timeout: 20_000 }), chord('Control', 'o')]);
-    await chooser.accept([path.join(folder, 'model.gguf')]);
+    await chooseFile(path.join(folder, 'model.gguf'));
     const other = ({ model }) => model.status === 'ready' && model.name !== 'Guide';
     let now = await untilState('the model from the disk is ready', other, 120);
     await send(QUESTION);
