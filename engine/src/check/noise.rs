@@ -9,23 +9,27 @@ use crate::model::{Kernels, Model, RopeTables, Weights};
 use crate::ops::{CacheFormat, Mode, Way};
 use crate::quant::WeightFormat;
 
-/// How often each dispatch runs; a missing barrier shows when it gives other bits.
-const REPEATS: usize = 20;
+/// How often `lapidary check` runs each dispatch; a missing barrier shows when it gives other bits.
+pub const REPEATS: usize = 20;
 /// Tokens of the chunk of a prompt: tiles of tokens, the last one not full.
 const CHUNK: usize = 35;
 /// Small shards, so that even small matrices have several.
 const SHARD_BYTES: u64 = 20_000;
 
 /// Checks every kernel that the device can be given, on models of noise: in every weight format, at shapes that fill no tile,
-/// each dispatch twenty times. `progress` gets the models that are done and how many there are, and returns whether to go on.
+/// each dispatch `repeats` times, which must give the same bits. `progress` gets the models that are done and how many there are, and returns whether to go on.
 ///
 /// # Errors
 /// [`Error::Cancelled`]; if the device is lost or out of memory.
-pub async fn check_device(gpu: &Gpu, progress: &mut (dyn FnMut(usize, usize) -> bool + Send)) -> Result<Report> {
+pub async fn check_device(
+    gpu: &Gpu,
+    repeats: usize,
+    progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
+) -> Result<Report> {
     let cases = cases(gpu.capabilities());
     let mut report = Report::default();
     for (i, case) in cases.iter().enumerate() {
-        case.check(gpu, &mut report).await?;
+        case.check(gpu, repeats, &mut report).await?;
         if report.fault.is_some() {
             break;
         }
@@ -93,7 +97,7 @@ impl Case {
         Ok(config)
     }
 
-    async fn check(&self, gpu: &Gpu, report: &mut Report) -> Result<()> {
+    async fn check(&self, gpu: &Gpu, repeats: usize, report: &mut Report) -> Result<()> {
         let config = self.config()?;
         let files = ModelFiles::synthetic(config.clone(), WeightFormat::F32, "noise");
         let weights = Weights::new(&files, Some(self.format), self.shard_bytes, gpu.capabilities())?;
@@ -108,7 +112,7 @@ impl Case {
         let usable_vocab = config.vocab_size - 2;
         let (files, cache_format) = (&files, self.cache_format);
         let subject = Subject { gpu, files, model, chunk: CHUNK, cache_format, usable_vocab, name: &name };
-        subject.check(REPEATS, true, report, &mut |_, _| true).await
+        subject.check(repeats, true, report, &mut |_, _| true).await
     }
 }
 
