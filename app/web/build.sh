@@ -2,6 +2,7 @@
 # app/web/build.sh [FOLDER]: builds the page and prints the folder that holds it, by default target/page. Any server of files can
 # serve that folder; no special headers are needed. Exits with 3 where this machine's Rust cannot compile for browsers.
 set -euo pipefail
+site=${1:+$(realpath -m -- "$1")}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 # shellcheck source=tests/scripts/setup.sh
 . "$root/tests/scripts/setup.sh"
@@ -22,7 +23,12 @@ wasm_cargo build --locked --release -p lapidary-page --config 'profile.release.o
 }
 tool=$(cargo build --locked --release --manifest-path app/web/tool/Cargo.toml --target-dir "$target/page-tool" \
     --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
-site=${1:-$target/page}
+site=${site:-$target/page}
+# Only what an earlier build made is replaced.
+if [ -e "$site" ] && [ ! -e "$site/offline.js" ] && [ -n "$(ls -A "$site")" ]; then
+    say "$site has other files; name an empty folder for the page"
+    exit 1
+fi
 rm -rf "$site"
 mkdir -p "$site/guide"
 "$tool" bindgen "$target/$wasm_target/release/lapidary_page.wasm" "$site"

@@ -62,6 +62,15 @@ fn wake(ctx: &egui::Context) {
     }
 }
 
+/// Saves what waits for a pause in typing or for the next second of a reply. To be called when the page is hidden or left. Returns why
+/// something cannot be saved, if that is so.
+pub fn leave() -> Option<String> {
+    let app = APP.with_borrow(Clone::clone)?;
+    let mut app = app.try_borrow_mut().ok()?;
+    app.state.save_now();
+    app.state.unsaved_reason()
+}
+
 /// What the window shows, as JSON, for programs that test the page: the status of the model, the messages of the open chat, and
 /// the titles of all chats, and the rest that decides what a key does.
 pub fn state() -> String {

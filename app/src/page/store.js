@@ -60,7 +60,12 @@ export async function write(database, json) {
         }
     } catch (error) {
         end.catch(() => {});
-        transaction.abort();
+        try {
+            transaction.abort();
+        } catch {
+            // The browser gave up before, and says why.
+            throw transaction.error ?? error;
+        }
         throw error;
     }
     await end;

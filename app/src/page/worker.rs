@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -40,8 +39,6 @@ struct Engine {
     worker: web_sys::Worker,
     _receive: Closure<dyn FnMut(MessageEvent)>,
     _failed: Closure<dyn FnMut(JsValue)>,
-    /// The files that it has.
-    files: Vec<PathBuf>,
 }
 
 impl PageWorker {
@@ -78,12 +75,11 @@ impl PageWorker {
         let sent = sent.and_then(|json| {
             let engine = self.engine()?;
             if let Some(path) = load
-                && !engine.files.contains(&path)
                 && let Some(file) = files::get(&path)
             {
                 let name = JsValue::from(path.to_string_lossy().as_ref());
+                // Each time, because a file that was chosen again is another one under the same name.
                 engine.worker.post_message(&Array::of2(&name, &file))?;
-                engine.files.push(path);
             }
             engine.worker.post_message(&json.into())
         });
@@ -112,7 +108,7 @@ impl Engine {
         let failed =
             Closure::new(move |_| window.fail("The browser cannot start the engine: a file of the page is missing."));
         worker.set_onerror(Some(failed.as_ref().unchecked_ref()));
-        Ok(Self { worker, _receive: receive, _failed: failed, files: Vec::new() })
+        Ok(Self { worker, _receive: receive, _failed: failed })
     }
 }
 

@@ -95,6 +95,12 @@ impl State {
         self.drafts.touch();
     }
 
+    /// Saves drafts, edits and the reply without a wait, because the window may be gone in a moment.
+    pub fn save_now(&mut self) {
+        self.save_draft();
+        self.save_reply();
+    }
+
     /// Saves drafts and edits a second after they changed.
     pub(super) fn save_draft_in_time(&mut self) {
         if self.drafts.changed.is_some_and(|since| since.elapsed() >= Duration::from_secs(1)) {

@@ -2,6 +2,8 @@
 import init, { start_engine, tell_engine } from './lapidary.js';
 
 const fail = (event) => {
+    // Otherwise the page would be told a second time, of a worker that did not start.
+    event.preventDefault();
     console.error(event.reason ?? event.error ?? event);
     postMessage(null);
 };

@@ -1,5 +1,5 @@
 // Starts the window of the page, or says in a sentence why it cannot.
-import init, { open_window, window_state } from './lapidary.js';
+import init, { leave_page, open_window, window_state } from './lapidary.js';
 
 const message = document.querySelector('#message');
 const say = (text) => {
@@ -43,6 +43,14 @@ try {
         await Promise.all([init({ module_or_path: 'lapidary_bg.wasm' }), onlyTab()]);
         await open_window(document.querySelector('#window'));
         message.hidden = true;
+        // A hidden page has no frames and may never be shown again.
+        document.addEventListener('visibilitychange', () => document.hidden && leave_page());
+        addEventListener('pagehide', () => leave_page());
+        addEventListener('beforeunload', (event) => leave_page() && event.preventDefault());
+        // The window does not draw after an internal error.
+        addEventListener('error', ({ error }) => {
+            if (error instanceof WebAssembly.RuntimeError) say('Lapidary stopped after an internal error. Reload the page to go on.');
+        });
         // Asks the browser not to delete the chats when the disk fills up.
         navigator.storage?.persist?.();
         // Keeps the page for times without a network. Without it the page works as well.

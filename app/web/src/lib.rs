@@ -19,6 +19,12 @@ pub fn window_state() -> String {
     page::state()
 }
 
+/// Saves what is not saved yet. Returns why something cannot be saved, if that is so.
+#[wasm_bindgen]
+pub fn leave_page() -> Option<String> {
+    page::leave()
+}
+
 /// Starts the engine, in a worker.
 #[wasm_bindgen]
 pub fn start_engine() {
