@@ -132,11 +132,17 @@ async function chats() {
     log('a reply was stopped');
 
     const before = texts(now);
+    await page.keyboard.type('later');
+    await untilState('the text is in the field', (now) => now.draft === 'later');
     await page.reload();
     await ready();
     now = await openChat(QUESTION, 4);
     expect(texts(now) === before, `the chat is as it was: ${texts(now)}`);
-    log('the chat is there after a reload');
+    expect(now.draft === 'later', `what was typed last is there: ${now.draft}`);
+    await chord('Control', 'a');
+    await page.keyboard.press('Backspace');
+    await untilState('the field is empty', (now) => now.draft === '');
+    log('the chat is there after a reload, with what was typed last');
 
     await send(LONG_QUESTION);
     now = await untilState('a reply grows', (now) => now.messages[5]?.text.length > 20);
