@@ -12,8 +12,8 @@ need_cargo
 need_c_compiler
 cd "$root"
 
-# The page is downloaded, so its size counts, except that of the engine, which converts weights while it loads them. This is no
-# profile of its own, because Cargo would build all build scripts and macros once more for it.
+# The page is downloaded, so its size counts, except that of the engine, which converts weights while it loads them. These are not a
+# separate profile, because Cargo would build all build scripts and macros once more for it.
 target=${CARGO_TARGET_DIR:-target}
 wasm_cargo build --locked --release -p lapidary-page --config 'profile.release.opt-level="s"' \
     --config 'profile.release.package.lapidary-engine.opt-level=3' >&2 || {

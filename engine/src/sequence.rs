@@ -104,8 +104,8 @@ impl Sequence {
     /// Makes room in the cache for positions up to `end`, of which those from the sequence's length on can then be written to.
     ///
     /// # Errors
-    /// [`Error::ContextFull`] if a sequence of the runner has no such positions: shaders check no bounds. [`Error::CacheFull`] if the
-    /// runner has no page left. What the sequence has stays right.
+    /// [`Error::ContextFull`] if a sequence of the runner has no such positions: shaders check no bounds. [`Error::CacheFull`] if
+    /// the runner has no page left. What the sequence has stays right.
     pub(crate) fn reserve(&mut self, end: usize) -> Result<()> {
         self.check_fits(end)?;
         let first = self.computed / PAGE;

@@ -4,8 +4,7 @@
 //!
 //! It asks the Vulkan driver, whose GPU need not be there: `tests/scripts/with-fake-gpu.sh` runs it on drivers of several.
 //! The engine says which pipelines it would make for the driver's capabilities. Each is compiled as the engine compiles it.
-//! A kernel that the driver refuses, that spills registers, or that needs scratch memory is a problem, unless
-//! `known.rs` lists it.
+//! A kernel that the driver refuses, that spills registers, or that needs scratch memory is a problem.
 //!
 //! The figures of the hot kernels go to standard output, as one section of `tests/KERNELS.md`. Problems go to standard error,
 //! and then the exit status is 1. `--all` adds the pipelines for a browser, without subgroups and matrices. `--only` limits
@@ -14,7 +13,6 @@
 
 mod driver;
 mod figures;
-mod known;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -127,7 +125,7 @@ fn run(options: &Options) -> Result<Vec<String>, String> {
     let judged = compile(&pipelines, options)?;
     println!("| kernel | registers | waves | instructions | cycles | spills | scratch | operations |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |");
-    let (mut problems, mut seen) = (Vec::new(), Vec::new());
+    let mut problems = Vec::new();
     for ((key, dispatch), result) in pipelines.iter().zip(&judged) {
         let figures = match result {
             Ok(figures) => figures,
@@ -139,29 +137,15 @@ fn run(options: &Options) -> Result<Vec<String>, String> {
         if options.only.is_some() || is_in_table(key, dispatch) {
             println!("{}", row(key, figures));
         }
-        if figures.spills == 0 && figures.scratch == 0 {
-            continue;
-        }
-        let known = known::known(&options.gpu, key.0);
-        if let Some(known) = known {
-            seen.push(known);
-        }
-        if known.is_none_or(|known| figures.spills > known.spills) {
+        if figures.spills > 0 || figures.scratch > 0 {
             problems.push(format!(
-                "{} on {}: {} spills, {} bytes of scratch{}",
+                "{} on {}: {} spills, {} bytes of scratch",
                 name(key),
                 options.gpu,
                 figures.spills,
-                figures.scratch,
-                known.map_or(String::new(), |known| format!(
-                    "; at most {} spills are known: {}",
-                    known.spills, known.reason
-                )),
+                figures.scratch
             ));
         }
-    }
-    if options.only.is_none() {
-        problems.extend(known::mended(&options.gpu, &seen));
     }
     eprintln!("{}: {} pipelines, {} problems", options.gpu, judged.len(), problems.len());
     Ok(problems)

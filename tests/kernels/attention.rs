@@ -65,7 +65,7 @@ fn attention_at_the_edge_of_the_window() {
 
 #[test]
 fn attention_on_cooperative_matrices_is_tested_where_it_must_be() {
-    if std::env::var("LAPIDARY_REQUIRE_COOP").is_ok_and(|value| value == "1") {
+    if requires_matrices() {
         let shape = Attention { heads: 2, kv_heads: 1, head_dim: 32, window: None, soft_cap: None };
         assert!(devices().iter().any(|(_, gpu)| shape.fits_matrices(CacheFormat::F16, gpu.capabilities())));
     }

@@ -57,7 +57,9 @@ impl Cache {
         let bytes = block_on(gpu.read(buffer, buffer.bytes())).unwrap();
         let numbers: Vec<f32> = match self.format {
             CacheFormat::F32 => bytemuck::pod_collect_to_vec(&bytes),
-            CacheFormat::F16 => bytes.chunks_exact(2).map(|b| half(u16::from_le_bytes([b[0], b[1]]))).collect(),
+            CacheFormat::F16 => {
+                bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+            }
         };
         let mut rows = Vec::new();
         for position in 0..self.layer.tables().table_len() * PAGE {
@@ -77,14 +79,4 @@ impl Cache {
         }
         rows
     }
-}
-
-/// An f16 as f32.
-fn half(bits: u16) -> f32 {
-    let (sign, exponent, fraction) = (bits >> 15, (bits >> 10) & 31, f32::from(bits & 1023) / 1024.0);
-    let magnitude = match exponent {
-        0 => fraction * 2f32.powi(-14),
-        _ => (1.0 + fraction) * 2f32.powi(i32::from(exponent) - 15),
-    };
-    if sign == 1 { -magnitude } else { magnitude }
 }

@@ -78,7 +78,7 @@ fn cooperative_products_of_whole_and_broken_tiles() {
 /// A run that requires cooperative matrices must not pass without them.
 #[test]
 fn cooperative_matrices_are_there_where_they_must_be() {
-    if std::env::var("LAPIDARY_REQUIRE_COOP").is_ok_and(|value| value == "1") {
+    if requires_matrices() {
         assert!(device().capabilities().cooperative_size.is_some(), "{:?}", device().capabilities());
     }
 }

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # judge-kernels.sh [--check] [--all] [GPU...]
 # Compiles the kernels with Mesa's compilers for GPUs that need not be there, and writes what they made of the hot kernels to
-# tests/KERNELS.md. It fails if a compiler refuses a kernel, spills registers or needs scratch memory, except for the kernels that
-# tests/judge/known.rs lists.
+# tests/KERNELS.md. It fails if a compiler refuses a kernel, spills registers or needs scratch memory.
 #
 # --check   writes nothing, and fails if the figures are not those in tests/KERNELS.md. Figures of another version of Mesa are
 #           not compared; spills are still looked for.

@@ -45,6 +45,11 @@ pub fn device() -> &'static Gpu {
     &devices()[0].1
 }
 
+/// Whether a run must not pass without cooperative matrices.
+pub fn requires_matrices() -> bool {
+    std::env::var("LAPIDARY_REQUIRE_COOP").is_ok_and(|value| value == "1")
+}
+
 /// Records with `record`, runs it for one step and checks the device's health.
 pub fn run(gpu: &Gpu, step: Step, record: impl FnOnce(&mut Recording)) {
     run_as(gpu, gpu.capabilities(), step, record);

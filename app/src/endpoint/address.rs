@@ -1,10 +1,9 @@
-//! Where a server is, and which of its models answers.
+//! Where a server is.
 
 use std::fmt;
 
 use url::Url;
 
-use super::author;
 use super::error::{EndpointError, Result};
 use crate::hub::{below, host, is_this_machine};
 
@@ -96,22 +95,6 @@ impl fmt::Display for Address {
     }
 }
 
-/// A model of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerModel {
-    /// The server.
-    pub address: Address,
-    /// The server's name for the model.
-    pub model: String,
-}
-
-impl ServerModel {
-    /// The name that replies are marked with: which model wrote them, and where.
-    pub fn author(&self) -> String {
-        author::of(&self.model, &self.address.host())
-    }
-}
-
 /// What was typed, for a message: without a user name and a password before the host, and without what follows the path.
 fn without_secrets(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
@@ -127,7 +110,6 @@ fn without_secrets(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::is_of_server;
     use super::*;
 
     #[test]
@@ -165,12 +147,5 @@ mod tests {
         assert!(open("http://models.localhost:8000"), "names below localhost can lead to other machines");
         assert!(!open("https://192.168.1.5:8000") && !open("http://localhost:1") && !open("http://[::1]:1"));
         assert!(Address::parse("http://host.example").unwrap().warning().contains("without encryption"));
-    }
-
-    #[test]
-    fn replies_are_marked_with_their_server() {
-        let model = ServerModel { address: Address::parse("localhost:8080").unwrap(), model: "gemma-2-9b-it".into() };
-        assert_eq!(model.author(), "gemma-2-9b-it at localhost:8080");
-        assert!(is_of_server(&model.author()) && !is_of_server("gemma-2-9b-it") && !is_of_server("look at my model"));
     }
 }

@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod keys;
 mod request;
+mod server_model;
 mod sse;
 mod stream;
 mod words;
@@ -18,12 +19,13 @@ use std::time::Duration;
 
 use crate::hub::Stop;
 
-pub use address::{Address, ServerModel};
+pub use address::Address;
 pub use author::is_of_server;
 pub use client::{Client, STALL};
 pub use error::{EndpointError, Result, enumerated};
 pub use keys::{KEY_VARIABLE, Keys};
 pub use request::ChatRequest;
+pub use server_model::ServerModel;
 pub use stream::ReplyStream;
 
 /// How often work that waits for a server looks whether it was stopped.

@@ -7,8 +7,11 @@ use crate::worker::{Problem, Remedy};
 
 #[path = "../endpoint/author.rs"]
 mod author;
+#[path = "../endpoint/server_model.rs"]
+mod server_model;
 
 pub use author::is_of_server;
+pub use server_model::ServerModel;
 
 /// The program's variable for a key, which a page does not have.
 pub const KEY_VARIABLE: &str = "LAPIDARY_ENDPOINT_KEY";
@@ -45,22 +48,6 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {}
-    }
-}
-
-/// A model of a server. There is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerModel {
-    /// The server.
-    pub address: Address,
-    /// The server's name for the model.
-    pub model: String,
-}
-
-impl ServerModel {
-    /// The name that replies are marked with.
-    pub fn author(&self) -> String {
-        author::of(&self.model, &self.address.host())
     }
 }
 

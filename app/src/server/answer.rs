@@ -122,7 +122,7 @@ pub(super) struct Collected {
     end: End,
 }
 
-/// Waits for so many replies, all those of a request, and returns them in their order.
+/// Waits for all `count` replies of a request, and returns them in their order.
 ///
 /// # Errors
 /// That of the engine, or 500 if it ends before the replies.

@@ -97,8 +97,8 @@ impl State {
 
     /// Saves drafts, edits and the reply without a wait, because the window may be gone in a moment.
     pub fn save_now(&mut self) {
-        self.save_draft();
         self.save_reply();
+        self.save_draft();
     }
 
     /// Saves drafts and edits a second after they changed.

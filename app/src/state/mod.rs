@@ -372,7 +372,6 @@ impl State {
 /// Saves everything unsaved. Dropping the store then waits for the disk.
 impl Drop for State {
     fn drop(&mut self) {
-        self.save_reply();
-        self.save_draft();
+        self.save_now();
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Answers each connection on a thread of its own.
+    /// Answers each connection on a new thread.
     pub(crate) fn start(answer: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -66,8 +66,8 @@ impl fmt::Display for Fault {
 }
 
 /// Runs five steps of a model on its device (a chunk of a prompt, a small batch, a decoded token, a drawn token, a token of each of
-/// two sequences) over a cache of noise, and compares every dispatch with the reference. `files` are those that the engine was loaded from. `progress` gets
-/// the number of dispatches that are done and of all, and returns whether to go on.
+/// two sequences) over a cache of noise, and compares every dispatch with the reference. `files` are those that the engine was
+/// loaded from. `progress` gets the number of dispatches that are done and of all, and returns whether to go on.
 ///
 /// # Errors
 /// [`Error::Setting`] if the files are of another model; [`Error::Cancelled`]; if the device is lost or out of memory.

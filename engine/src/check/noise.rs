@@ -17,7 +17,8 @@ const CHUNK: usize = 35;
 const SHARD_BYTES: u64 = 20_000;
 
 /// Checks every kernel that the device can be given, on models of noise: in every weight format, at shapes that fill no tile,
-/// each dispatch `repeats` times, which must give the same bits. `progress` gets the models that are done and how many there are, and returns whether to go on.
+/// each dispatch `repeats` times, which must give the same bits. `progress` gets the models that are done and how many there are,
+/// and returns whether to go on.
 ///
 /// # Errors
 /// [`Error::Cancelled`]; if the device is lost or out of memory.

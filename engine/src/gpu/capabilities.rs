@@ -19,8 +19,8 @@ pub struct Capabilities {
     pub narrow_subgroups: bool,
     /// Subgroups have at least 32 lanes. Kernels on matrices of 16 rely on it: they have workgroup memory for eight subgroups.
     pub wide_subgroups: bool,
-    /// The most subgroups of a workgroup that multiply on cooperative matrices; `None` for all. Tests set it, because software adapters
-    /// have no subgroups so wide that a workgroup has few.
+    /// The most subgroups of a workgroup that multiply on cooperative matrices; `None` for all. Tests set it, because software
+    /// adapters have no subgroups so wide that a workgroup has few.
     pub max_subgroups: Option<u32>,
     /// Bytes of workgroup memory that a kernel may have.
     pub max_workgroup_bytes: u32,

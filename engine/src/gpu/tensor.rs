@@ -7,7 +7,7 @@ use crate::error::Result;
 /// Rows are padded with zeros to a multiple of this many columns, so that kernels read whole groups of 32.
 pub(crate) const ROW_ALIGN: usize = 32;
 
-/// Values from one row of so many columns to the next.
+/// Values from the start of a row of `cols` columns to the start of the next.
 pub(crate) fn stride_of(cols: usize) -> usize {
     cols.next_multiple_of(ROW_ALIGN)
 }

@@ -25,8 +25,8 @@ pub struct Attention {
 /// Causal attention of rotated, scaled queries of one sequence over the cache, which already holds the step's keys and values.
 ///
 /// `q`: `[T, heads · head_dim]` or wider, the queries first; `out`: `[T, heads · head_dim]`. `rounding`: that of the products
-/// with weights. With [`Rounding::F16`], queries and the weights of keys are rounded to f16 too, and cooperative matrices multiply them
-/// where [they can](Attention::fits_matrices).
+/// with weights. With [`Rounding::F16`], queries and the weights of keys are rounded to f16 too, and cooperative matrices
+/// multiply them where [they can](Attention::fits_matrices).
 pub fn attention(
     r: &mut Recording,
     attention: Attention,
@@ -108,8 +108,8 @@ impl Partials {
         self.splits
     }
 
-    /// Its buffer: per token, head and split `head_dim` sums, their maximum score, their total weight, and two words of padding, all
-    /// f32.
+    /// Its buffer: per token, head and split `head_dim` sums, their maximum score, their total weight, and two words of padding,
+    /// all f32.
     pub fn buffer(&self) -> &Buffer {
         &self.buffer
     }
@@ -126,8 +126,8 @@ impl Partials {
 /// How [`attention_split`] splits the keys of a KV head over workgroups.
 #[derive(Clone, Copy, Debug)]
 pub enum KeySplits<'a> {
-    /// No split, only where subgroups [broadcast](crate::gpu::Capabilities::broadcasts). One workgroup takes all keys and writes the
-    /// result, `[T, heads · head_dim]`; as integers only if `head_dim` is a multiple of 32.
+    /// No split, only where subgroups [broadcast](crate::gpu::Capabilities::broadcasts). One workgroup takes all keys and writes
+    /// the result, `[T, heads · head_dim]`; as integers only if `head_dim` is a multiple of 32.
     One(Operand<'a>),
     /// Each workgroup writes a partial result; [`attention_merge`](super::attention_merge) merges them.
     Many(&'a Partials),
