@@ -205,7 +205,7 @@ impl EngineBuilder {
         let tables = RopeTables::new(&config, context);
         let prefill_chunk = prefill_chunk(self.prefill_chunk, context, &config, gpu.capabilities());
         if let Some(limit) = memory_limit.or_else(|| gpu.memory_bytes()) {
-            let activations = Activations::new(&config, gpu.capabilities(), prefill_chunk, 1);
+            let activations = Activations::of_one_sequence(&config, gpu.capabilities(), prefill_chunk);
             let needed = weights.bytes() + tables.bytes() + sequence.bytes() + activations.bytes();
             if needed > limit {
                 return Err(too_large(&files, &options, gpu.capabilities(), needed, limit));

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::runner::{Draw, Runner};
 use crate::sampling::Sampling;
 use crate::sequence::{IN_FLIGHT, Sequence};
+use crate::speculation::{Guesses, Plan};
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,12 @@ pub struct Timings {
     pub decode_tokens: usize,
     /// Milliseconds from the first token to the last.
     pub decode_ms: f64,
+    /// Tokens that were [guessed](crate::Speculation) and computed.
+    #[serde(default)]
+    pub guessed_tokens: usize,
+    /// Those of them that were right.
+    #[serde(default)]
+    pub right_guesses: usize,
 }
 
 /// The state of a generation, without the [runner](Runner) and the [sequence](Sequence) that it works on. Generations
@@ -61,7 +68,9 @@ pub struct Decoding {
     prompt: Vec<u32>,
     sampling: Sampling,
     seed: u64,
-    /// Steps submitted; each produces one token.
+    /// The number of the first token's draw.
+    first_draw: usize,
+    /// Tokens that the submitted steps draw.
     submitted: usize,
     /// Tokens that the host has read, including the stop token.
     taken: usize,
@@ -71,6 +80,7 @@ pub struct Decoding {
     finish: Option<Finish>,
     /// Whether a step failed. No token is returned after that, because the steps in flight follow the missing token.
     failed: bool,
+    guesses: Guesses,
     clock: Clock,
 }
 
@@ -89,12 +99,19 @@ impl Decoding {
             seed: sampling.seed_or_random(),
             prompt: prompt.to_vec(),
             sampling: sampling.clone(),
+            first_draw: 0,
             submitted: 0,
             taken: 0,
             finish: None,
             failed: false,
+            guesses: Guesses::default(),
             clock: Clock::start(),
         })
+    }
+
+    /// With the seed and the numbers of these draws.
+    pub(crate) fn as_draws_of(self, draw: &Draw) -> Self {
+        Self { seed: draw.seed, first_draw: draw.number, ..self }
     }
 
     /// The next token, or `None` at the end; a stop token ends the generation and is not returned. Every call must pass
@@ -161,17 +178,21 @@ impl Decoding {
             runner.submit_first(sequence, &self.prompt, &prefilled, &self.next_draw())?;
             self.submitted += 1;
         }
-        // Keep the device busy: the next step needs nothing from the host.
-        while sequence.in_flight() < IN_FLIGHT && self.submitted < self.most_steps {
-            match runner.submit_next(sequence, &self.next_draw()) {
-                Ok(()) => self.submitted += 1,
-                // Tokens in flight come first.
-                Err(_) if sequence.in_flight() > 0 => break,
-                Err(error) => return Err(error),
-            }
+        if !sequence.is_guessing() {
+            self.submit(runner, sequence).await?;
         }
         let token = sequence.take_token().await?;
+        let checked = sequence.checked.take();
         self.taken += 1;
+        if let Some((guessed, right)) = checked {
+            self.submitted -= guessed - right;
+            self.clock.timings.guessed_tokens += guessed;
+            self.clock.timings.right_guesses += right;
+        }
+        self.guesses.take(&mut runner.speculation, token, checked);
+        if sequence.has_landed() {
+            self.guesses.skip_time();
+        }
         self.clock.take_token();
         if self.sampling.stop_at_end && runner.engine.inner.stop_ids.contains(&token) {
             self.finish = Some(Finish::Stop);
@@ -180,8 +201,45 @@ impl Decoding {
         Ok(Some(token))
     }
 
+    /// Submits the next steps.
+    async fn submit(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<()> {
+        // A step with a guess draws one token more than it guesses.
+        let left = self.most_steps - self.submitted;
+        let most = if self.taken == 0 { 0 } else { left.saturating_sub(1) };
+        let plan = self.guesses.plan(runner, &self.sampling, sequence.taken(), most);
+        if !matches!(plan, Plan::Plain) {
+            // A guess follows the newest token, and the steps in flight come before.
+            if !sequence.is_settled() {
+                return Ok(());
+            }
+            let draw = self.next_draw();
+            let guess = match plan {
+                Plan::Text(guess) => guess,
+                Plan::Model(tokens) => {
+                    Guesses::ask_model(&mut runner.speculation, sequence.taken(), tokens, &draw).await?
+                }
+                Plan::Plain => return Ok(()),
+            };
+            if !guess.tokens.is_empty() && runner.submit_guess(sequence, &guess.tokens, &draw).is_ok() {
+                self.submitted += 1 + guess.tokens.len();
+                self.guesses.submitted(&guess);
+                return Ok(());
+            }
+        }
+        // Keep the device busy: the next step needs nothing from the host.
+        while sequence.in_flight() < IN_FLIGHT && self.submitted < self.most_steps {
+            match runner.submit_next(sequence, &self.next_draw()) {
+                Ok(()) => self.submitted += 1,
+                // Tokens in flight come first.
+                Err(_) if !sequence.is_settled() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     fn next_draw(&self) -> Draw {
-        Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.submitted }
+        Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.first_draw + self.submitted }
     }
 }
 

@@ -36,6 +36,7 @@ mod sampling;
 pub mod scheduler;
 mod sequence;
 mod session;
+mod speculation;
 mod text;
 mod tune;
 
@@ -55,6 +56,7 @@ pub use sampling::Sampling;
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use sequence::Sequence;
 pub use session::{Generation, Session};
+pub use speculation::Speculation;
 pub use text::TextGeneration;
 pub use tune::{ActivationFormat, Choice, Tuning};
 pub use wgpu;

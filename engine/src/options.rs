@@ -102,7 +102,7 @@ impl ModelFiles {
         let weights = Weights::new(self, options.weights, u64::MAX, capabilities)?;
         let sequence = Slots::new(config, options.kv_format_of(self)?, Room::for_one(context));
         let chunk = prefill_chunk(None, context, config, capabilities);
-        let activations = Activations::new(config, capabilities, chunk, 1);
+        let activations = Activations::of_one_sequence(config, capabilities, chunk);
         Ok(MemoryEstimate {
             weights: weights.bytes() + RopeTables::new(config, context).bytes(),
             sequence: sequence.bytes(),

@@ -14,6 +14,7 @@ use crate::ops::{MAX_SMALL_BATCH, Mode};
 use crate::pace::Pace;
 use crate::sampling::Sampling;
 use crate::sequence::Sequence;
+use crate::speculation::Speculation;
 
 /// The most sequences of a runner: a step's uniform has a place for each.
 pub const MAX_SEQUENCES: usize = 2 * Step::PLACE_PAIRS;
@@ -32,6 +33,7 @@ pub struct Runner {
     pub(crate) plans: Plans,
     pub(crate) ring: StepRing,
     pub(crate) pace: Pace,
+    pub(crate) speculation: Speculation,
 }
 
 /// What a runner's steps submit.
@@ -41,6 +43,9 @@ pub(crate) struct Plans {
     pub(crate) small_batch: Option<Plan>,
     /// The logits of the last token of a prompt's chunk.
     prompt_logits: Plan,
+    /// The logits of each token of a small batch of prompt tokens, by which guessed tokens are checked. `None` where the small
+    /// batch is computed less exactly than one token, or more exactly: replies would depend on what was guessed.
+    small_batch_logits: Option<Plan>,
     /// For the newest token of one sequence.
     pub(crate) decode: Pass,
     /// For those of a small batch of sequences; `None` without kernels for that, or for one sequence.
@@ -85,11 +90,13 @@ impl Plans {
         let pass = async |mode| {
             Ok::<_, Error>(Pass { body: body(Body::Newest(mode), decode).await?, logits: logits(mode, decode).await? })
         };
-        let (small, several) = (inner.kernels.small_batch.is_some(), decode.logits.rows() > 1);
+        let (small, several) = (inner.kernels.small_batch.is_some(), !std::ptr::eq(prompt, decode));
+        let alike = inner.kernels.way(Mode::SmallBatch).rounding == inner.kernels.decode.rounding;
         Ok(Self {
             prefill: body(Body::Prompt(Mode::Prefill), prompt).await?,
             small_batch: if small { Some(body(Body::Prompt(Mode::SmallBatch), prompt).await?) } else { None },
             prompt_logits: logits(Mode::Decode, prompt).await?,
+            small_batch_logits: if alike { Some(logits(Mode::SmallBatch, prompt).await?) } else { None },
             decode: pass(Mode::Decode).await?,
             decode_small_batch: if small && several { Some(pass(Mode::SmallBatch).await?) } else { None },
             decode_batch: if several { Some(pass(Mode::Prefill).await?) } else { None },
@@ -144,21 +151,23 @@ impl Runner {
         slots.check_size(&inner.gpu)?;
         slots.allocate(&inner.gpu).await?;
         let capabilities = inner.gpu.capabilities();
-        let mut activations = Activations::new(&inner.config, capabilities, inner.prefill_chunk, 1);
         let ring = StepRing::new(&inner.gpu).await?;
-        let plans = if room.slots == 1 {
-            Plans::new(engine, &ring, &slots, &activations, &activations).await?
+        let (activations, plans);
+        if room.slots == 1 {
+            activations = Activations::of_one_sequence(&inner.config, capabilities, inner.prefill_chunk);
+            plans = Plans::new(engine, &ring, &slots, &activations, &activations).await?;
         } else {
             // Buffers of their own, so that a decode step can come between two layers of a prompt.
             let decode = Activations::new(&inner.config, capabilities, room.slots, room.slots);
-            activations.share_logits(&decode);
-            Plans::new(engine, &ring, &slots, &activations, &decode).await?
-        };
+            activations = Activations::new(&inner.config, capabilities, inner.prefill_chunk, 1).sharing_logits(&decode);
+            plans = Plans::new(engine, &ring, &slots, &activations, &decode).await?;
+        }
         inner.gpu.check()?;
         let pace = Pace::new(inner.prefill_chunk, capabilities.discrete);
         let (free_slots, free_pages) = (Leases::new(room.slots), Leases::new(room.pages));
         let (engine, id) = (engine.clone(), Arc::new(()));
-        Ok(Self { engine, id, activations, slots, free_slots, free_pages, plans, ring, pace })
+        let speculation = Speculation::off();
+        Ok(Self { engine, id, activations, slots, free_slots, free_pages, plans, ring, pace, speculation })
     }
 
     /// The engine.
@@ -287,8 +296,45 @@ impl Runner {
     /// # Errors
     /// [`Error::CacheFull`].
     pub(crate) fn submit_next(&mut self, sequence: &mut Sequence, draw: &Draw) -> Result<()> {
-        let step = draw.step(sequence.advance()?, sequence.slot());
+        let step = draw.step(sequence.advance(1)?, sequence.slot());
         self.submit(sequence, step, true, draw);
+        Ok(())
+    }
+
+    /// The most tokens that a step can guess; 0 if this device cannot check guesses.
+    pub(crate) fn most_guesses(&self) -> usize {
+        let rows = self.activations.logits.rows().min(self.activations.residual.rows()).min(MAX_SMALL_BATCH);
+        if self.plans.small_batch_logits.is_some() { rows - 1 } else { 0 }
+    }
+
+    /// Submits the step that takes the sequence's newest token and a guess of the tokens after it as inputs, at most
+    /// [`Runner::most_guesses`], and draws the token after each. The host has read the newest token.
+    ///
+    /// # Errors
+    /// [`Error::CacheFull`].
+    pub(crate) fn submit_guess(&mut self, sequence: &mut Sequence, guess: &[u32], draw: &Draw) -> Result<()> {
+        let Some(logits) = &self.plans.small_batch_logits else { return Ok(()) };
+        let ids: Vec<u32> = sequence.taken().last().into_iter().chain(guess).copied().collect();
+        let position = sequence.advance(ids.len())?;
+        let gpu = &self.engine.inner.gpu;
+        let step = self.activations.begin(gpu, &ids, position, sequence.slot());
+        let (body, choice) = (self.plans.prefill(ids.len()), self.plans.choice(&draw.sampling));
+        let draw = draw.step(position, sequence.slot());
+        // One token after the other: each is drawn with its own number.
+        let rows = (0..step.n_tokens).map(|row| (choice, Step { row, draw: draw.draw + row, ..draw }));
+        let steps: Vec<_> = [(body, step), (logits, step)].into_iter().chain(rows).collect();
+        let ring = &mut self.ring;
+        sequence.submitted(&draw, guess, |copy| gpu.submit_commands([gpu.encode_steps(ring, &steps, copy)]));
+        Ok(())
+    }
+
+    /// Sets how tokens of replies are guessed ahead from now on.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if another model is to guess tokens whose vocabulary is not the engine's.
+    pub fn speculate(&mut self, speculation: Speculation) -> Result<()> {
+        speculation.check(self.engine.inner.config.vocab_size)?;
+        self.speculation = speculation;
         Ok(())
     }
 
@@ -297,7 +343,7 @@ impl Runner {
         let Plans { prompt_logits, decode, .. } = &self.plans;
         let choice = self.plans.choice(&draw.sampling);
         let ring = &mut self.ring;
-        sequence.submitted(&step, |copy| {
+        sequence.submitted(&step, &[], |copy| {
             let plans: &[_] =
                 if with_body { &[&decode.body, &decode.logits, choice] } else { &[prompt_logits, choice] };
             let last = step.position + step.n_tokens - 1;

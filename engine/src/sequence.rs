@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Mapping, Readback, Step};
 use crate::leases::{Lease, Leases};
 use crate::model::Slots;
-use crate::ops::{NO_TOKEN, PAGE, TokenSink};
+use crate::ops::{MAX_SMALL_BATCH, NO_TOKEN, PAGE, TokenSink};
 
 /// The most steps of a sequence in flight: submitted, and their tokens not yet read by the host.
 pub(crate) const IN_FLIGHT: usize = 2;
@@ -33,13 +33,19 @@ pub struct Sequence {
     /// One per step in flight.
     readbacks: Vec<Readback>,
     in_flight: VecDeque<InFlight>,
+    /// Words that the host has read, of tokens that nobody has taken.
+    landed: VecDeque<u32>,
+    /// Of the newest step with a guess that has landed: the number of tokens guessed, and of those that were right.
+    pub(crate) checked: Option<(usize, usize)>,
 }
 
-/// A submitted step whose token the host has not read yet.
+/// A submitted step whose tokens the host has not read yet.
 struct InFlight {
     submission: wgpu::SubmissionIndex,
     readback: usize,
     mapping: Mapping,
+    /// The tokens after the newest one that the step has computed too, because they were guessed.
+    guess: Vec<u32>,
 }
 
 impl Sequence {
@@ -53,7 +59,7 @@ impl Sequence {
     ) -> Result<Self> {
         let mut readbacks = Vec::new();
         for _ in 0..IN_FLIGHT {
-            readbacks.push(Readback::new(&engine.inner.gpu, 4).await?);
+            readbacks.push(Readback::new(&engine.inner.gpu, 4 * MAX_SMALL_BATCH as u64).await?);
         }
         Ok(Self {
             engine: engine.clone(),
@@ -67,6 +73,8 @@ impl Sequence {
             free_pages: free_pages.clone(),
             readbacks,
             in_flight: VecDeque::new(),
+            landed: VecDeque::new(),
+            checked: None,
         })
     }
 
@@ -97,6 +105,10 @@ impl Sequence {
         self.version = Arc::new(());
         self.computed = len.min(self.tokens().len());
         self.ids.truncate(self.computed);
+        self.landed.clear();
+        self.checked = None;
+        // What they guessed no longer matters.
+        self.in_flight.iter_mut().for_each(|step| step.guess.clear());
         // Steps in flight may still write to these pages. Who takes them writes later, because the queue keeps its order.
         self.pages.truncate(self.computed.div_ceil(PAGE));
     }
@@ -204,65 +216,101 @@ impl Sequence {
         self.in_flight.len()
     }
 
+    /// Whether a step with a guess is in flight.
+    pub(crate) fn is_guessing(&self) -> bool {
+        self.in_flight.iter().any(|step| !step.guess.is_empty())
+    }
+
+    /// Whether the host has read tokens that nobody has taken.
+    pub(crate) fn has_landed(&self) -> bool {
+        !self.landed.is_empty()
+    }
+
+    /// Whether the host has every token that was computed, and somebody has taken it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.in_flight.is_empty() && self.landed.is_empty()
+    }
+
+    /// All tokens that were taken: those [with keys and values](Self::tokens), and the newest one without.
+    pub(crate) fn taken(&self) -> &[u32] {
+        &self.ids
+    }
+
     /// The position of the next decode step's input token.
     pub(crate) fn position(&self) -> usize {
         self.computed
     }
 
-    /// Reserves the position of the next decode step's input token, and returns it.
+    /// Reserves the positions of the next decode step's `tokens` input tokens, and returns the first.
     ///
     /// # Errors
     /// [`Error::CacheFull`].
-    pub(crate) fn advance(&mut self) -> Result<usize> {
-        self.reserve(self.computed + 1)?;
-        self.computed += 1;
-        Ok(self.computed - 1)
+    pub(crate) fn advance(&mut self, tokens: usize) -> Result<usize> {
+        let first = self.computed;
+        self.reserve(first + tokens)?;
+        self.computed += tokens;
+        Ok(first)
     }
 
-    /// Records a step in flight. `submit` gets a function that encodes the copy of the step's token to a readback buffer.
+    /// Records a step in flight, which draws a token after its newest token and one after each token of `guess`. `submit` gets a
+    /// function that encodes the copy of these tokens to a readback buffer.
     pub(crate) fn submitted(
         &mut self,
         step: &Step,
+        guess: &[u32],
         submit: impl FnOnce(&dyn Fn(&mut wgpu::CommandEncoder)) -> wgpu::SubmissionIndex,
     ) {
-        let readback = step.draw as usize % IN_FLIGHT;
+        // There are at most as many steps in flight as buffers, and they end in order.
+        let readback = self.in_flight.back().map_or(0, |step| (step.readback + 1) % IN_FLIGHT);
         let results = self.slots.sink.results.memory();
-        let offset = 4 * TokenSink::result_word(step.slot as usize, step.draw) as u64;
+        let words = 1 + guess.len() as u32;
         let copy = |encoder: &mut wgpu::CommandEncoder| {
-            self.readbacks[readback].copy(encoder, results, offset, 4);
+            for i in 0..words {
+                let from = 4 * TokenSink::result_word(step.slot as usize, step.draw + i) as u64;
+                self.readbacks[readback].copy_to(encoder, results, from, 4 * u64::from(i), 4);
+            }
         };
         let submission = submit(&copy);
-        let mapping = self.readbacks[readback].request(4);
-        self.in_flight.push_back(InFlight { submission, readback, mapping });
+        let mapping = self.readbacks[readback].request(4 * u64::from(words));
+        self.in_flight.push_back(InFlight { submission, readback, mapping, guess: guess.to_vec() });
     }
 
-    /// Waits for the token of the oldest step in flight, and appends it to the sequence.
+    /// The next token: waits for the oldest step in flight, unless an earlier one has drawn several, and appends it to the sequence.
     pub(crate) async fn take_token(&mut self) -> Result<u32> {
-        let word = self.take_result().await?;
+        if self.landed.is_empty() {
+            self.land().await?;
+        }
+        let Some(word) = self.landed.pop_front() else {
+            return Err(Error::Gpu { reason: "no step is in flight".into() });
+        };
         let token = self.engine.token_of(word)?;
         self.ids.push(token);
         Ok(token)
     }
 
-    /// Waits for the token of the oldest step in flight. A step leaves the queue only when its readback is free again,
-    /// so dropping the future is safe at any time.
-    async fn take_result(&mut self) -> Result<u32> {
-        let Some(step) = self.in_flight.front_mut() else {
-            return Err(Error::Gpu { reason: "no step is in flight".into() });
-        };
-        let token = self.readbacks[step.readback]
-            .take(
-                &self.engine.inner.gpu,
-                step.submission.clone(),
-                &mut step.mapping,
-                bytemuck::pod_read_unaligned::<u32>,
-            )
+    /// Waits for the oldest step in flight. A step leaves the queue only when its readback is free again, so dropping the
+    /// future is safe at any time.
+    async fn land(&mut self) -> Result<()> {
+        let Some(step) = self.in_flight.front_mut() else { return Ok(()) };
+        let words = self.readbacks[step.readback]
+            .take(&self.engine.inner.gpu, step.submission.clone(), &mut step.mapping, bytemuck::pod_collect_to_vec)
             .await;
         // A buffer cannot be mapped again before its mapping is over.
-        if step.mapping.is_over() {
-            self.in_flight.pop_front();
+        let over = if step.mapping.is_over() { self.in_flight.pop_front() } else { None };
+        let (words, guess): (Vec<u32>, _) = (words?, over.map_or_else(Vec::new, |step| step.guess));
+        let right = guess.iter().zip(&words).take_while(|(guess, word)| guess == word).count();
+        self.landed.extend(&words[..=right]);
+        if !guess.is_empty() {
+            self.checked = Some((guess.len(), right));
         }
-        token
+        if right < guess.len() {
+            // The tokens after a wrong one are of another text. The next step's input is the token in place of the wrong one.
+            self.computed -= guess.len() - right;
+            if let Ok(token) = self.engine.token_of(words[right]) {
+                self.set_token(token);
+            }
+        }
+        Ok(())
     }
 
     /// Waits for the steps in flight of an earlier reply, and discards their tokens.
@@ -270,7 +318,7 @@ impl Sequence {
         // First, so that the earlier reply cannot go on without these tokens where this future is dropped.
         self.version = Arc::new(());
         while !self.in_flight.is_empty() {
-            self.take_result().await?;
+            self.land().await?;
         }
         self.rewind(self.ids.len());
         Ok(())

@@ -7,6 +7,7 @@ use crate::prompt_logits::PromptLogits;
 use crate::runner::Runner;
 use crate::sampling::Sampling;
 use crate::sequence::Sequence;
+use crate::speculation::Speculation;
 
 /// Rows of logits per step of [`Session::logits`].
 const LOGIT_ROWS: usize = 32;
@@ -83,6 +84,14 @@ impl Session {
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.runner.engine
+    }
+
+    /// Sets how tokens of replies are guessed ahead from now on.
+    ///
+    /// # Errors
+    /// As for [`Runner::speculate`].
+    pub fn speculate(&mut self, speculation: Speculation) -> Result<()> {
+        self.runner.speculate(speculation)
     }
 
     /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the

@@ -10,6 +10,7 @@ mod loading;
 mod real;
 mod scheduler;
 mod sessions;
+mod speculation;
 mod steady;
 
 use std::path::PathBuf;

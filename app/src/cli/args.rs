@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use lapidary_engine::{ActivationFormat, CacheFormat, MAX_SEQUENCES, ModelFiles, Sampling, WeightFormat};
 
+use super::speculate::Speculate;
 use lapidary_app::guide;
 
 pub(crate) use batch::Batch;
@@ -206,10 +207,12 @@ pub(crate) struct Chat {
     pub(crate) model: Model,
     /// Chat with a model of an OpenAI-compatible server, such as http://localhost:8080/v1, which gets all that you write; -m names
     /// one of its models, and LAPIDARY_ENDPOINT_KEY holds its key
-    #[arg(long, value_name = "URL", conflicts_with_all = ["weights", "kv", "activations", "context", "device", "raw"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["weights", "kv", "activations", "context", "device", "raw", "speculate"])]
     pub(crate) endpoint: Option<String>,
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
+    #[command(flatten)]
+    pub(crate) speculate: Speculate,
     /// The system prompt; with --raw the beginning of the text
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
@@ -225,6 +228,8 @@ pub(crate) struct Run {
     pub(crate) model: Model,
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
+    #[command(flatten)]
+    pub(crate) speculate: Speculate,
     /// Complete the prompt without the chat template, for 512 tokens unless --max-tokens is given; control tokens such as
     /// <start_of_turn> are recognized, and <bos> is added
     #[arg(long)]

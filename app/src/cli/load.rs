@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lapidary_engine::load::TokenizerSource;
 use lapidary_engine::tokenizer::Tokenizer;
-use lapidary_engine::{DeviceOptions, Engine, LoadOptions, ModelFiles};
+use lapidary_engine::{DeviceOptions, Engine, EngineBuilder, LoadOptions, ModelFiles, Progress};
 
 use super::args::Model;
 use super::failure::{Failure, sanitized};
@@ -70,7 +70,6 @@ pub(crate) fn device_options(device: Option<&str>) -> DeviceOptions {
 /// allocated.
 pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, busy: &Busy) -> Result<Engine, Failure> {
     let path = files.path().to_owned();
-    let mut bar = ProgressBar::new(format!("Loading {}", sanitized(&files.name())));
     let tokens = tokens.map(|tokens| tokens.clamp(1, files.config().context_length));
     let options = LoadOptions {
         weights: model.weights.chosen(),
@@ -78,30 +77,46 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
         context: model.context.or(tokens),
         activations: model.activations.chosen(),
     };
-    let mut builder = Engine::from_files(files).device(device_options(model.device.as_deref())).options(options);
-    if let Some(folder) = last_model::data_folder() {
-        builder = builder.tuning_folder(folder);
-    }
-    let result = busy.wait(
-        builder
-            .on_progress(move |progress| {
-                if progress.done < progress.total {
-                    bar.set(progress.done, progress.total);
-                } else {
-                    // At the first start with a format this takes a while.
-                    bar.say("choosing the fastest kernels …");
-                }
-                !interrupt::interrupted()
-            })
-            .build(),
-    );
-    let engine = result?;
+    let engine = load(files, options, |builder| builder.device(device_options(model.device.as_deref())), busy)?;
     if guide::is_guide(&path) {
         last_model::forget();
     } else {
         last_model::remember(&path);
     }
     Ok(engine)
+}
+
+/// Loads a second model on an engine's device, with its context and as many of the options as are not about a file's format.
+pub(crate) fn beside(engine: &Engine, files: ModelFiles, model: &Model, busy: &Busy) -> Result<Engine, Failure> {
+    let options = LoadOptions {
+        context: Some(engine.context().min(files.config().context_length)),
+        activations: model.activations.chosen(),
+        ..LoadOptions::default()
+    };
+    load(files, options, |builder| builder.gpu(engine.gpu().clone()), busy)
+}
+
+fn load(
+    files: ModelFiles,
+    options: LoadOptions,
+    device: impl FnOnce(EngineBuilder) -> EngineBuilder,
+    busy: &Busy,
+) -> Result<Engine, Failure> {
+    let mut bar = ProgressBar::new(format!("Loading {}", sanitized(&files.name())));
+    let mut builder = device(Engine::from_files(files)).options(options);
+    if let Some(folder) = last_model::data_folder() {
+        builder = builder.tuning_folder(folder);
+    }
+    let report = move |progress: Progress| {
+        if progress.done < progress.total {
+            bar.set(progress.done, progress.total);
+        } else {
+            // At the first start with a format this takes a while.
+            bar.say("choosing the fastest kernels …");
+        }
+        !interrupt::interrupted()
+    };
+    busy.wait(builder.on_progress(report).build())
 }
 
 /// A text argument, where `-` means standard input.

@@ -21,6 +21,7 @@ mod pull;
 mod quantize;
 mod run;
 mod serve;
+mod speculate;
 mod spread;
 mod streams;
 mod terminal;

@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         (Some(tokens), _) => tokens.0.clone(),
         (None, text) => prompt_ids(engine.tokenizer()?, text.as_deref().unwrap_or_default(), arguments.raw)?,
     };
-    let mut session = busy.wait(engine.session())?;
+    let mut session = arguments.speculate.session(&engine, &arguments.model, &busy)?;
     let mut generation = session.generate_text(&prompt, &sampling)?;
     let mut text = String::new();
     let mut out = io::stdout().lock();
@@ -69,6 +69,8 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
             "finish_reason": generation.finish().map_or("cancelled", Finish::name),
             "prefill_ms": timings.prefill_ms,
             "decode_ms": timings.decode_ms,
+            "guessed_tokens": timings.guessed_tokens,
+            "right_guesses": timings.right_guesses,
         });
         writeln!(out, "{object}")?;
     }

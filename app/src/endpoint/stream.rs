@@ -160,6 +160,7 @@ impl ReplyStream {
             prefill_ms: ms(first - self.asked),
             decode_tokens: tokens.saturating_sub(1),
             decode_ms: ms(last - first),
+            ..Timings::default()
         })
     }
 

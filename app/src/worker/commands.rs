@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lapidary_engine::gpu::Capabilities;
-use lapidary_engine::{DeviceOptions, Engine, Error, LoadOptions, ModelFiles, Result, Session, Timings};
+use lapidary_engine::{DeviceOptions, Engine, Error, LoadOptions, ModelFiles, Result, Session, Speculation, Timings};
 
 use super::event_sender::EventSender;
 use super::generate::{self, Prompt};
@@ -189,7 +189,11 @@ impl Commands {
         };
         let session = match ready.session.take() {
             Some(session) => session,
-            None => token.wait(ready.engine.session()).await?,
+            None => {
+                let mut session = token.wait(ready.engine.session()).await?;
+                session.speculate(Speculation::from_text())?;
+                session
+            }
         };
         Ok(ready.session.insert(session))
     }

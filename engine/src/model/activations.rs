@@ -3,7 +3,8 @@
 use crate::config::Config;
 use crate::gpu::{Buffer, Capabilities, Gpu, Step, Tensor};
 use crate::ops::{
-    F16Tensor, Int8Tensor, Partials, Shortlist, argmax_candidates, attention_splits, gate_up_cols, token_ids,
+    F16Tensor, Int8Tensor, MAX_SMALL_BATCH, Partials, Shortlist, argmax_candidates, attention_splits, gate_up_cols,
+    token_ids,
 };
 
 /// The buffers of a forward pass of up to `T` tokens, which every layer reuses. Letters as in
@@ -76,9 +77,17 @@ impl Activations {
         }
     }
 
-    /// Uses the logits and what chooses a token from them of others with at least as many rows, in place of its own.
-    pub(crate) fn share_logits(&mut self, other: &Self) {
-        (self.logits, self.best, self.shortlist) = (other.logits.clone(), other.best.clone(), other.shortlist.clone());
+    /// Those of a runner of one sequence: of chunks of up to `chunk` tokens, and of decode steps with guessed tokens, which need a
+    /// row of logits for each.
+    pub fn of_one_sequence(config: &Config, capabilities: &Capabilities, chunk: usize) -> Self {
+        let logits = Tensor::new("logits", chunk.min(MAX_SMALL_BATCH), config.vocab_size);
+        Self { logits, ..Self::new(config, capabilities, chunk, 1) }
+    }
+
+    /// With the logits of others, and what chooses a token from them, in place of its own.
+    pub(crate) fn sharing_logits(self, other: &Self) -> Self {
+        let Self { logits, best, shortlist, .. } = other;
+        Self { logits: logits.clone(), best: best.clone(), shortlist: shortlist.clone(), ..self }
     }
 
     /// The most tokens per step whose buffers a device can bind, and at least 1. `all_logits`: there is a row of logits per

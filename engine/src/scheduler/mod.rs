@@ -393,7 +393,7 @@ impl Scheduler {
         let commands = gpu.encode_steps(ring, &steps, |encoder| rows.copy(encoder, &readback, results, logits));
         self.flights.push_back(Flight::new(rows, gpu.submit_commands([commands]), readback));
         for Active { job, sequence } in self.active.iter_mut().filter(|active| active.job.grows()) {
-            sequence.advance()?;
+            sequence.advance(1)?;
             job.submitted();
         }
         Ok(true)

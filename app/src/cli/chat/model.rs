@@ -12,6 +12,7 @@ use crate::cli::args;
 use crate::cli::failure::{Failure, print_error};
 use crate::cli::interrupt::Busy;
 use crate::cli::load::{engine, open, require_tokenizer};
+use crate::cli::speculate::Speculate;
 
 /// A model that is loaded.
 pub(super) struct LoadedModel {
@@ -22,6 +23,8 @@ pub(super) struct LoadedModel {
     /// The file or folder, to load it again.
     pub(super) path: PathBuf,
     pub(super) sampling: Sampling,
+    speculate: Speculate,
+    options: args::Model,
     /// Made at the first reply, because its cache takes memory.
     session: Option<Session>,
 }
@@ -43,7 +46,8 @@ impl LoadedModel {
         // A Ctrl-C that came during loading still counts.
         busy.wait(async { Ok(()) })?;
         let name = if is_guide { "Guide".to_owned() } else { engine.name().to_owned() };
-        Ok(Self { engine, is_guide, name, path, sampling, session: None })
+        let (speculate, options) = (arguments.speculate.clone(), arguments.model.clone());
+        Ok(Self { engine, is_guide, name, path, sampling, speculate, options, session: None })
     }
 
     /// Says on standard error that the model was not trained on chats, if that is so, and what to do.
@@ -81,7 +85,7 @@ impl LoadedModel {
     pub(super) fn session(&mut self, busy: &Busy) -> Result<&mut Session, Failure> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => busy.wait(self.engine.session())?,
+            None => self.speculate.session(&self.engine, &self.options, busy)?,
         };
         Ok(self.session.insert(session))
     }
