@@ -110,7 +110,7 @@ impl Decoding {
     }
 
     /// With the seed and the numbers of these draws.
-    pub(crate) fn as_draws_of(self, draw: &Draw) -> Self {
+    pub(crate) fn with_draws_of(self, draw: &Draw) -> Self {
         Self { seed: draw.seed, first_draw: draw.number, ..self }
     }
 

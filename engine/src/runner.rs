@@ -7,7 +7,7 @@ use web_time::Instant;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::gpu::{Plan, Recording, Step, StepRing};
+use crate::gpu::{Gpu, Plan, Recording, Step, StepRing};
 use crate::leases::Leases;
 use crate::model::{Activations, Body, Head, Room, Slots, record_body, record_choice, record_logits};
 use crate::ops::{MAX_SMALL_BATCH, Mode};
@@ -113,6 +113,24 @@ impl Plans {
     /// The plan of a prefill step of this many tokens.
     pub(crate) fn prefill(&self, tokens: usize) -> &Plan {
         self.small_batch.as_ref().filter(|_| tokens <= MAX_SMALL_BATCH).unwrap_or(&self.prefill)
+    }
+
+    /// What computes the newest token of a sequence and a guess of those after it, and draws the token after each, the first as
+    /// `draw` says. Sets the ids of these tokens.
+    pub(crate) fn checking<'p>(
+        &'p self,
+        gpu: &Gpu,
+        activations: &Activations,
+        ids: &[u32],
+        draw: &Step,
+        sampling: &Sampling,
+    ) -> Vec<(&'p Plan, Step)> {
+        let step = activations.begin(gpu, ids, draw.position as usize, draw.slot);
+        let choice = self.choice(sampling);
+        // One after the other, each with a number of its own.
+        let draws = (0..step.n_tokens).map(|row| (choice, Step { row, draw: draw.draw + row, ..*draw }));
+        let logits = self.small_batch_logits.iter().map(|logits| (logits, step));
+        std::iter::once((self.prefill(ids.len()), step)).chain(logits).chain(draws).collect()
     }
 
     /// The plans of a decode step of this many sequences.
@@ -313,18 +331,12 @@ impl Runner {
     /// # Errors
     /// [`Error::CacheFull`].
     pub(crate) fn submit_guess(&mut self, sequence: &mut Sequence, guess: &[u32], draw: &Draw) -> Result<()> {
-        let Some(logits) = &self.plans.small_batch_logits else { return Ok(()) };
         let ids: Vec<u32> = sequence.taken().last().into_iter().chain(guess).copied().collect();
-        let position = sequence.advance(ids.len())?;
-        let gpu = &self.engine.inner.gpu;
-        let step = self.activations.begin(gpu, &ids, position, sequence.slot());
-        let (body, choice) = (self.plans.prefill(ids.len()), self.plans.choice(&draw.sampling));
-        let draw = draw.step(position, sequence.slot());
-        // One token after the other: each is drawn with its own number.
-        let rows = (0..step.n_tokens).map(|row| (choice, Step { row, draw: draw.draw + row, ..draw }));
-        let steps: Vec<_> = [(body, step), (logits, step)].into_iter().chain(rows).collect();
-        let ring = &mut self.ring;
-        sequence.submitted(&draw, guess, |copy| gpu.submit_commands([gpu.encode_steps(ring, &steps, copy)]));
+        let draw_step = draw.step(sequence.advance(ids.len())?, sequence.slot());
+        let Self { engine, plans, activations, ring, .. } = self;
+        let gpu = &engine.inner.gpu;
+        let steps = plans.checking(gpu, activations, &ids, &draw_step, &draw.sampling);
+        sequence.submitted(&draw_step, guess, |copy| gpu.submit_commands([gpu.encode_steps(ring, &steps, copy)]));
         Ok(())
     }
 

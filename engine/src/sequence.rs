@@ -304,13 +304,18 @@ impl Sequence {
             self.checked = Some((guess.len(), right));
         }
         if right < guess.len() {
-            // The tokens after a wrong one are of another text. The next step's input is the token in place of the wrong one.
-            self.computed -= guess.len() - right;
-            if let Ok(token) = self.engine.token_of(words[right]) {
-                self.set_token(token);
-            }
+            self.take_back(guess.len() - right, words[right]);
         }
         Ok(())
+    }
+
+    /// Takes back the last tokens that were computed, because they were guessed wrong. The next step's input is what was drawn in
+    /// place of the first.
+    pub(crate) fn take_back(&mut self, tokens: usize, drawn: u32) {
+        self.computed -= tokens;
+        if let Ok(token) = self.engine.token_of(drawn) {
+            self.set_token(token);
+        }
     }
 
     /// Waits for the steps in flight of an earlier reply, and discards their tokens.

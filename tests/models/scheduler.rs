@@ -1,9 +1,12 @@
 //! Tests the scheduler: many requests get the replies that each would get alone, in whatever order they come and go.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use lapidary_engine::scheduler::{Event, Load, Request, RequestId, TokenLogprobs};
-use lapidary_engine::{Engine, Error, Finish, Sampling, Scheduler, SchedulerOptions};
+use lapidary_engine::{Engine, Error, Finish, Sampling, Scheduler, SchedulerOptions, Speculation};
 use lapidary_tests::{block_on, reply};
 
 use crate::golden::builder;
@@ -39,6 +42,7 @@ struct Outcome {
     finish: Option<Finish>,
     computed: usize,
     cached: usize,
+    guessed: usize,
     error: Option<Error>,
 }
 
@@ -58,7 +62,7 @@ impl Outcomes {
                 Event::Prompt { logprobs, .. } => outcome.prompt = Some(logprobs),
                 Event::Finished { finish, timings, cached, .. } => {
                     (outcome.finish, outcome.computed) = (Some(finish), timings.prefill_tokens);
-                    outcome.cached = cached;
+                    (outcome.cached, outcome.guessed) = (cached, timings.guessed_tokens);
                 }
                 Event::Failed { error, .. } => outcome.error = Some(error),
                 other => panic!("{other:?}"),
@@ -180,6 +184,51 @@ fn a_shared_beginning_is_computed_once() {
     assert_eq!(later.0[&id].tokens, reply(&mut engine.session_blocking().unwrap(), &turn, &tokens(4)));
     // The last token of the reply was never an input.
     assert_eq!((later.0[&id].cached, later.0[&id].computed), (turn.len() - 3, 3));
+}
+
+/// A reply that is alone is guessed ahead, and others come and go meanwhile.
+#[test]
+fn guesses_change_no_reply() {
+    let engine = engine();
+    let repetitive = |i: u32| std::iter::once(2).chain((0..40 + i).map(|j| 100 + i + j % 7)).collect();
+    let cases: Vec<(Vec<u32>, Sampling)> = (0..6)
+        .map(|i| {
+            let seeded = Sampling { repetition_penalty: 1.0, temperature: 0.7, ..drawn(u64::from(i), 25) };
+            (repetitive(i), if i % 2 == 0 { tokens(25) } else { seeded })
+        })
+        .collect();
+    let alone = alone(&engine, &cases);
+    let model =
+        || Speculation::from_model(builder("tiny-random-gemma3").build_blocking().unwrap().session_blocking().unwrap());
+    for (what, speculation) in [("text", Speculation::from_text().always(7)), ("another model", model().always(3))] {
+        // Room for three of six, two of which grow until one has to give way.
+        let mut scheduler = scheduler(&engine, 8, 3 * 64);
+        scheduler.speculate(speculation).unwrap();
+        let (mut ids, mut outcomes, mut guessed) = (Vec::new(), Outcomes::default(), 0);
+        for (prompt, sampling) in &cases {
+            ids.push(submit(&mut scheduler, prompt, sampling.clone()));
+            let cancelled = submit(&mut scheduler, prompt, sampling.clone());
+            for step in 0..9 {
+                if step == 7 {
+                    scheduler.cancel(cancelled);
+                }
+                // A caller can give up waiting for a step, which goes on in the next.
+                let polled = pin!(scheduler.step()).poll(&mut Context::from_waker(Waker::noop()));
+                let events = match polled {
+                    Poll::Ready(events) => events.unwrap(),
+                    Poll::Pending => block_on(scheduler.step()).unwrap(),
+                };
+                outcomes.add(events.into_iter().filter(|event| event.id() != cancelled).collect());
+            }
+        }
+        let outcomes = outcomes.run(&mut scheduler);
+        for (id, expected) in ids.iter().zip(&alone) {
+            assert_eq!(&outcomes.0[id].tokens, expected, "{what}");
+            guessed += outcomes.0[id].guessed;
+        }
+        assert!(guessed > 0, "{what}");
+        assert_eq!(scheduler.load().free_cache_tokens, 3 * 64);
+    }
 }
 
 /// The only page that is left is kept for requests that begin like the one that waits.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::{io, thread};
 
-use lapidary_engine::{Engine, Error, Result, Sampling, Scheduler, SchedulerOptions};
+use lapidary_engine::{Engine, Error, Result, Sampling, Scheduler, SchedulerOptions, Speculation};
 use tokio::sync::oneshot;
 
 use super::metrics::Metrics;
@@ -26,7 +26,9 @@ pub(super) fn prepare(
     let cache_tokens = cache_tokens.unwrap_or(engine.context());
     let offer = Offer::new(engine, model, sampling, cache_tokens)?;
     let options = SchedulerOptions { sequences: parallel, cache_tokens };
-    Ok((Arc::new(offer), pollster::block_on(Scheduler::new(engine, &options))?))
+    let mut scheduler = pollster::block_on(Scheduler::new(engine, &options))?;
+    scheduler.speculate(Speculation::from_text())?;
+    Ok((Arc::new(offer), scheduler))
 }
 
 /// Resolves when the engine's thread ends, with the error if it failed.

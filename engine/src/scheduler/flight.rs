@@ -70,6 +70,8 @@ impl Rows {
 
 pub(super) struct Flight {
     rows: Rows,
+    /// The tokens after the newest one of the only sequence, as they were guessed: a row for each.
+    guess: Vec<u32>,
     submission: wgpu::SubmissionIndex,
     mapping: Mapping,
     readback: Readback,
@@ -79,7 +81,17 @@ impl Flight {
     /// A submitted step, whose [copies](Rows::copy) go to `readback`.
     pub(super) fn new(rows: Rows, submission: wgpu::SubmissionIndex, readback: Readback) -> Self {
         let mapping = readback.request(rows.bytes());
-        Self { rows, submission, mapping, readback }
+        Self { rows, guess: Vec::new(), submission, mapping, readback }
+    }
+
+    /// The same of one sequence, whose tokens after the newest one were guessed.
+    pub(super) fn with_guess(self, guess: Vec<u32>) -> Self {
+        Self { guess, ..self }
+    }
+
+    /// Whether it has a guess.
+    pub(super) fn is_guessing(&self) -> bool {
+        !self.guess.is_empty()
     }
 
     /// The request ended, and the token of its row is not needed.
@@ -89,7 +101,7 @@ impl Flight {
 
     /// Waits for the step.
     pub(super) async fn land(&mut self, gpu: &Gpu) -> Result<Landed> {
-        let Self { rows, submission, mapping, readback } = self;
+        let Self { rows, submission, mapping, readback, .. } = self;
         let words = readback.take(gpu, submission.clone(), mapping, bytemuck::pod_collect_to_vec).await?;
         let mut at = rows.result_bytes as usize / 4;
         let mut starts = Vec::with_capacity(rows.rows.len());
@@ -100,9 +112,9 @@ impl Flight {
         Ok(Landed { words, starts, logits: rows.logits_bytes as usize / 4 })
     }
 
-    /// The rows, and the buffer if it is free again.
-    pub(super) fn into_parts(self) -> (Vec<Row>, Option<Readback>) {
-        (self.rows.rows, self.mapping.is_over().then_some(self.readback))
+    /// The rows, the guess, and the buffer if it is free again.
+    pub(super) fn into_parts(self) -> (Vec<Row>, Vec<u32>, Option<Readback>) {
+        (self.rows.rows, self.guess, self.mapping.is_over().then_some(self.readback))
     }
 }
 

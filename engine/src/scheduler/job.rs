@@ -3,6 +3,7 @@
 use super::request::{Bias, Event, Request, RequestId};
 use crate::generation::{Clock, Finish};
 use crate::gpu::Step;
+use crate::runner::Draw;
 use crate::sampling::Sampling;
 
 pub(super) struct Job {
@@ -15,7 +16,7 @@ pub(super) struct Job {
     pub(super) logprobs: Option<usize>,
     pub(super) prompt_logprobs: Option<usize>,
     pub(super) bias: Option<Bias>,
-    /// Steps submitted; each produces one token.
+    /// Tokens that the submitted steps draw.
     submitted: usize,
     /// The most steps, limited by the caller and by the context. The keys and values of the last token are never read.
     pub(super) most_steps: usize,
@@ -71,9 +72,26 @@ impl Job {
         Step { slot, ..self.sampling.step(self.seed, position, self.submitted) }
     }
 
-    /// That step is submitted.
-    pub(super) fn submitted(&mut self) {
-        self.submitted += 1;
+    /// The same, for another model that guesses.
+    pub(super) fn next_draw(&self) -> Draw {
+        Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.submitted }
+    }
+
+    /// Steps that its reply can still have.
+    pub(super) fn steps_left(&self) -> usize {
+        self.most_steps - self.submitted
+    }
+
+    /// A step that draws so many tokens is submitted.
+    pub(super) fn submitted(&mut self, tokens: usize) {
+        self.submitted += tokens;
+    }
+
+    /// A step with guesses has ended: those after the right ones draw no tokens of the reply.
+    pub(super) fn checked(&mut self, guessed: usize, right: usize) {
+        self.submitted -= guessed - right;
+        self.clock.timings.guessed_tokens += guessed;
+        self.clock.timings.right_guesses += right;
     }
 
     /// Its last event.

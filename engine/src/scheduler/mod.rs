@@ -10,6 +10,7 @@
 
 mod choose;
 mod flight;
+mod guess;
 mod job;
 mod likeness;
 mod request;
@@ -31,6 +32,7 @@ use crate::model::Room;
 use crate::ops::PAGE;
 use crate::runner::{Chunk, Runner};
 use crate::sequence::{IN_FLIGHT, Sequence};
+use crate::speculation::{Guesses, Speculation};
 
 pub use request::{Bias, Event, Request, RequestId, TokenLogprobs};
 
@@ -91,6 +93,7 @@ struct Prompt {
 struct Active {
     job: Job,
     sequence: Sequence,
+    guesses: Guesses,
 }
 
 impl Scheduler {
@@ -123,6 +126,14 @@ impl Scheduler {
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.runner.engine
+    }
+
+    /// Sets how the tokens of a reply are guessed ahead while it is the only one. Several replies keep the device busy without.
+    ///
+    /// # Errors
+    /// As for [`Runner::speculate`].
+    pub fn speculate(&mut self, speculation: Speculation) -> Result<()> {
+        self.runner.speculate(speculation)
     }
 
     /// Queues a request.
@@ -198,6 +209,9 @@ impl Scheduler {
         }
         self.was_piece = false;
         let is_alone = self.prompt.is_none() && self.active.iter().all(|active| active.job.bias.is_none());
+        if is_alone && self.guess().await? {
+            return self.take_step().await;
+        }
         // Keep the device busy: the next step needs nothing from the host, unless a piece or a bias comes between.
         let depth = if is_alone { IN_FLIGHT } else { 1 };
         while self.flights.len() < depth && self.submit_step().await? {}
@@ -310,7 +324,7 @@ impl Scheduler {
             sequence.set_token(last);
             sequence.push(last);
         }
-        self.active.push(Active { job, sequence });
+        self.active.push(Active { job, sequence, guesses: Guesses::default() });
     }
 
     /// There is no page for the prompt under way: what is kept gives way, or the prompt waits for replies to end.
@@ -348,7 +362,7 @@ impl Scheduler {
     async fn submit_step(&mut self) -> Result<bool> {
         let mut i = 0;
         while i < self.active.len() {
-            let Active { job, sequence } = &mut self.active[i];
+            let Active { job, sequence, .. } = &mut self.active[i];
             let end = sequence.position() + usize::from(job.grows());
             match sequence.reserve(end) {
                 Ok(()) => i += 1,
@@ -363,7 +377,7 @@ impl Scheduler {
         let growing = || self.active.iter().filter(|active| active.job.grows());
         let draws: Vec<Step> = growing()
             .zip(0..)
-            .map(|(Active { job, sequence }, row)| Step { row, ..job.step(sequence.position(), sequence.slot()) })
+            .map(|(Active { job, sequence, .. }, row)| Step { row, ..job.step(sequence.position(), sequence.slot()) })
             .collect();
         let Some(first) = draws.first() else { return Ok(false) };
         // Of one sequence, its position and slot are in the step itself.
@@ -392,9 +406,9 @@ impl Scheduler {
         let (results, logits) = (results.memory(), logits.buffer().memory());
         let commands = gpu.encode_steps(ring, &steps, |encoder| rows.copy(encoder, &readback, results, logits));
         self.flights.push_back(Flight::new(rows, gpu.submit_commands([commands]), readback));
-        for Active { job, sequence } in self.active.iter_mut().filter(|active| active.job.grows()) {
+        for Active { job, sequence, .. } in self.active.iter_mut().filter(|active| active.job.grows()) {
             sequence.advance(1)?;
-            job.submitted();
+            job.submitted(1);
         }
         Ok(true)
     }
@@ -404,9 +418,14 @@ impl Scheduler {
         let Some(flight) = self.flights.front_mut() else { return Ok(()) };
         let landed = flight.land(&self.runner.engine.inner.gpu).await;
         let Some(flight) = self.flights.pop_front() else { return Ok(()) };
-        let (rows, readback) = flight.into_parts();
+        let (mut rows, guess, readback) = flight.into_parts();
         self.readbacks.give_back(readback);
         let mut landed = landed?;
+        if guess.is_empty() {
+            self.learn_time(&rows, &landed);
+        } else {
+            self.check(&mut rows, &guess, &landed);
+        }
         for (i, row) in rows.iter().enumerate() {
             let Some(at) = self.active.iter().position(|active| active.job.id == row.id) else { continue };
             self.take_token(at, row, landed.word(row), landed.logits(i));
@@ -417,7 +436,7 @@ impl Scheduler {
     /// Takes the token of a row for the reply at this place of the list.
     fn take_token(&mut self, at: usize, row: &Row, word: u32, logits: Option<&mut [f32]>) {
         let engine = &self.runner.engine;
-        let Active { job, sequence } = &mut self.active[at];
+        let Active { job, sequence, .. } = &mut self.active[at];
         let mut logits = logits.map(|logits| &mut logits[..engine.inner.usable_vocab]);
         let token = match (&mut job.bias, logits.as_deref_mut()) {
             (Some(bias), Some(logits)) => {
@@ -463,7 +482,7 @@ impl Scheduler {
 
     /// Ends the reply at this place of the list, and keeps its sequence.
     fn end(&mut self, at: usize) {
-        let Active { job, mut sequence } = self.active.remove(at);
+        let Active { job, mut sequence, .. } = self.active.remove(at);
         self.flights.iter_mut().for_each(|flight| flight.forget(job.id));
         sequence.rewind(sequence.tokens().len());
         self.kept.push_back(sequence);

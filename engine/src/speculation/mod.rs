@@ -172,7 +172,7 @@ impl Guesses {
         let sampling = Sampling { max_tokens: Some(tokens), stop_at_end: false, ..draw.sampling.clone() };
         let Session { runner, sequence } = &mut **session;
         let Ok(decoding) = Decoding::new(&runner.engine, taken, &sampling) else { return Ok(guess) };
-        let mut decoding = decoding.as_draws_of(draw);
+        let mut decoding = decoding.with_draws_of(draw);
         let started = Instant::now();
         // Its own runner guesses nothing, but for the compiler this is a recursion.
         while let Some(token) = Box::pin(decoding.next(runner, sequence)).await? {
