@@ -34,6 +34,7 @@ pub struct Runner {
     pub(crate) ring: StepRing,
     pub(crate) pace: Pace,
     pub(crate) speculation: Speculation,
+    bytes: u64,
 }
 
 /// What a runner's steps submit.
@@ -170,22 +171,25 @@ impl Runner {
         slots.allocate(&inner.gpu).await?;
         let capabilities = inner.gpu.capabilities();
         let ring = StepRing::new(&inner.gpu).await?;
-        let (activations, plans);
+        let (activations, plans, decode_bytes);
         if room.slots == 1 {
             activations = Activations::of_one_sequence(&inner.config, capabilities, inner.prefill_chunk);
             plans = Plans::new(engine, &ring, &slots, &activations, &activations).await?;
+            decode_bytes = 0;
         } else {
             // Buffers of their own, so that a decode step can come between two layers of a prompt.
             let decode = Activations::new(&inner.config, capabilities, room.slots, room.slots);
             activations = Activations::new(&inner.config, capabilities, inner.prefill_chunk, 1).sharing_logits(&decode);
             plans = Plans::new(engine, &ring, &slots, &activations, &decode).await?;
+            decode_bytes = decode.bytes();
         }
+        let bytes = slots.bytes() + activations.bytes() + decode_bytes;
         inner.gpu.check()?;
         let pace = Pace::new(inner.prefill_chunk, capabilities.discrete);
         let (free_slots, free_pages) = (Leases::new(room.slots), Leases::new(room.pages));
         let (engine, id) = (engine.clone(), Arc::new(()));
         let speculation = Speculation::off();
-        Ok(Self { engine, id, activations, slots, free_slots, free_pages, plans, ring, pace, speculation })
+        Ok(Self { engine, id, activations, slots, free_slots, free_pages, plans, ring, pace, speculation, bytes })
     }
 
     /// The engine.
@@ -223,6 +227,11 @@ impl Runner {
         let mut fork = self.sequence().await?;
         fork.begin_as(sequence, sequence.tokens().len())?;
         Ok(fork)
+    }
+
+    /// Bytes of its buffers on the device. The weights are the engine's.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Sequences that there is still room for.

@@ -64,6 +64,16 @@ pub(crate) fn device_options(device: Option<&str>) -> DeviceOptions {
     options
 }
 
+/// The options of loading that the arguments choose.
+pub(crate) fn load_options(model: &Model) -> LoadOptions {
+    LoadOptions {
+        weights: model.weights.chosen(),
+        kv_format: model.kv.chosen(),
+        context: model.context,
+        activations: model.activations.chosen(),
+    }
+}
+
 /// Loads a model, showing the progress on a terminal, and remembers it as the last one used.
 ///
 /// `tokens` is the context length that the command needs, if known. Unless the user chose a context, no more is
@@ -71,12 +81,7 @@ pub(crate) fn device_options(device: Option<&str>) -> DeviceOptions {
 pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, busy: &Busy) -> Result<Engine, Failure> {
     let path = files.path().to_owned();
     let tokens = tokens.map(|tokens| tokens.clamp(1, files.config().context_length));
-    let options = LoadOptions {
-        weights: model.weights.chosen(),
-        kv_format: model.kv.chosen(),
-        context: model.context.or(tokens),
-        activations: model.activations.chosen(),
-    };
+    let options = LoadOptions { context: model.context.or(tokens), ..load_options(model) };
     let engine = load(files, options, |builder| builder.device(device_options(model.device.as_deref())), busy)?;
     if guide::is_guide(&path) {
         last_model::forget();

@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
-use lapidary_app::guide;
 use lapidary_app::server::{Options, ServeError, Server};
+use lapidary_app::{guide, last_model};
 use lapidary_engine::ModelFiles;
 
 use super::args::{self, SamplingFlags};
 use super::failure::{Failure, print_error};
 use super::interrupt::{Busy, on_interrupt};
-use super::load::{engine, open, require_tokenizer};
+use super::load::{engine, load_options, open, require_tokenizer};
 
 /// The variable with the key.
 const KEY_VARIABLE: &str = "LAPIDARY_API_KEY";
@@ -25,6 +25,10 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
         host: arguments.host.clone(),
         port: arguments.port,
         model: model_id(named, &files),
+        path: (!guide::is_guide(files.path())).then(|| files.path().to_owned()),
+        load: load_options(&arguments.model),
+        tuning_folder: last_model::data_folder(),
+        models: arguments.models,
         sampling: SamplingFlags::default().to_engine(&files),
         api_key,
         allowed_origins: arguments.allow_origin.clone(),
@@ -37,6 +41,8 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
     let busy = Busy::new();
     let engine = engine(files, &arguments.model, None, &busy)?;
     let server = Server::bind(&engine, options)?;
+    // The server can unload the model.
+    drop(engine);
     let stop = server.stop_handle();
     on_interrupt(move || stop.stop());
     let address = server.address();

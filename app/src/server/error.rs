@@ -52,6 +52,12 @@ impl ApiError {
         Self::new(status, code, message)
     }
 
+    /// The request names another model than the only one.
+    pub(super) fn not_loaded(name: &str, loaded: &str) -> Self {
+        let message = format!("the model {name:?} is not loaded; there is {loaded:?}");
+        Self::new(StatusCode::NOT_FOUND, "model_not_found", message).at("model")
+    }
+
     /// The server is about to stop.
     pub(super) fn stopping() -> Self {
         let message = "the server is stopping and takes no new requests";

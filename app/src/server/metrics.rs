@@ -22,7 +22,6 @@ struct Counters {
     reply_tokens: u64,
     first_token_seconds: f64,
     further_seconds: f64,
-    running: usize,
 }
 
 impl Metrics {
@@ -45,12 +44,8 @@ impl Metrics {
         self.lock().cancelled += 1;
     }
 
-    pub(super) fn set_running(&self, running: usize) {
-        self.lock().running = running;
-    }
-
-    /// All values in Prometheus' text format, `waiting` requests included.
-    pub(super) fn text(&self, waiting: usize) -> String {
+    /// All values in Prometheus' text format, with the requests that wait and the replies that grow now.
+    pub(super) fn text(&self, (waiting, running): (usize, usize)) -> String {
         let counters = self.lock();
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -72,7 +67,7 @@ impl Metrics {
         add("lapidary_first_token_seconds_total", "counter", help, counters.first_token_seconds);
         let help = "Time from the first token of replies to their last.";
         add("lapidary_further_tokens_seconds_total", "counter", help, counters.further_seconds);
-        add("lapidary_replies_running", "gauge", "Replies being generated.", counters.running as f64);
+        add("lapidary_replies_running", "gauge", "Replies being generated.", running as f64);
         add("lapidary_requests_waiting", "gauge", "Requests that wait for the engine.", waiting as f64);
         let name = "lapidary_http_requests_total";
         let _ = writeln!(text, "# HELP {name} Requests by path and status.\n# TYPE {name} counter");

@@ -1,6 +1,6 @@
 //! `lapidary serve`: a model for other programs, with OpenAI's HTTP API.
 //!
-//! One thread owns the engine's scheduler and generates many replies at once; further requests wait in a bounded queue.
+//! Per model, one thread owns the engine's scheduler and generates many replies at once; further requests wait in a bounded queue.
 //! Connections are on an async runtime of one thread.
 
 mod answer;
@@ -14,9 +14,11 @@ mod error;
 mod fields;
 mod grammar;
 mod guard;
+mod library;
 mod logprobs;
 mod messages;
 mod metrics;
+mod models;
 mod queue;
 mod reply;
 mod request;
@@ -29,17 +31,18 @@ mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use lapidary_engine::{Engine, Error, Sampling, Scheduler};
+use lapidary_engine::{Engine, Error, LoadOptions, Sampling};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use bounds::MAX_LOGPROBS;
 use connections::Connections;
-use engine_thread::{Ended, EngineThread, end_of, prepare};
 use guard::Guard;
-use metrics::Metrics;
-use queue::Queue;
+use library::{Entry, Library};
+use models::{Limits, Models, Prepared};
 use routes::{App, router};
 
 /// Bodies that are read into tokens at the same time.
@@ -54,6 +57,14 @@ pub struct Options {
     pub port: u16,
     /// The name by which clients ask for the model.
     pub model: String,
+    /// The model's file or folder; `None` for the guide.
+    pub path: Option<PathBuf>,
+    /// How it was loaded, and further ones are.
+    pub load: LoadOptions,
+    /// Where it is remembered which kernels are fastest.
+    pub tuning_folder: Option<PathBuf>,
+    /// The most models that are loaded at once, at least 1. With more, requests load those of this machine by their names.
+    pub models: usize,
     /// The sampling of requests that set none.
     pub sampling: Sampling,
     /// The key that each request must have; `None` for no key.
@@ -94,9 +105,9 @@ pub enum ServeError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    scheduler: Scheduler,
-    parallel: usize,
+    first: Prepared,
     app: Arc<App>,
+    ended: UnboundedReceiver<lapidary_engine::Result<()>>,
     stop: Stop,
 }
 
@@ -126,26 +137,28 @@ impl Server {
         let listener = TcpListener::bind((options.host.as_str(), options.port)).map_err(listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let (offer, scheduler) =
-            prepare(engine, options.model, options.sampling, options.parallel, options.cache_tokens)?;
+        engine.tokenizer()?;
         let loopback = address.ip().is_loopback();
         let mut hosts = options.allowed_hosts;
         hosts.push(options.host);
+        let library =
+            Library { gpu: engine.gpu().clone(), options: options.load, tuning_folder: options.tuning_folder };
+        let limits = Limits {
+            parallel: options.parallel,
+            cache_tokens: options.cache_tokens,
+            queue: options.queue,
+            models: options.models,
+        };
+        let first = Entry { id: options.model, path: options.path };
+        let (models, ended) = Models::new(library, limits, first);
+        let started = models.prepare_first(engine, options.sampling)?;
         let app = App {
-            offer,
-            queue: Arc::new(Queue::new(options.queue)),
-            metrics: Arc::new(Metrics::default()),
+            models: Arc::new(models),
             guard: Guard::new(loopback, hosts, options.allowed_origins, options.api_key.as_deref()),
             readers: Arc::new(Semaphore::new(READERS)),
         };
-        Ok(Self {
-            listener,
-            address,
-            scheduler,
-            parallel: options.parallel,
-            app: Arc::new(app),
-            stop: Stop(Arc::new(Semaphore::new(0))),
-        })
+        let stop = Stop(Arc::new(Semaphore::new(0)));
+        Ok(Self { listener, address, first: started, app: Arc::new(app), ended, stop })
     }
 
     /// The address that it listens at.
@@ -164,23 +177,26 @@ impl Server {
     /// # Errors
     /// [`ServeError::Engine`] if the device fails, and [`ServeError::System`].
     pub fn run(self) -> Result<(), ServeError> {
-        let Self { listener, scheduler, parallel, app, stop, .. } = self;
+        let Self { listener, first, app, ended, stop, .. } = self;
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_io().enable_time().max_blocking_threads(READERS).build()?;
-        let (_thread, engine_ended) = EngineThread::start(scheduler, parallel, &app.queue, app.metrics.clone())?;
-        runtime.block_on(accept_until_done(listener, app, stop, engine_ended))
+        // One thread loads models.
+        let runtime = runtime.enable_io().enable_time().max_blocking_threads(READERS + 1).build()?;
+        runtime.block_on(async {
+            app.models.start(first)?;
+            accept_until_done(listener, app, stop, ended).await
+        })
     }
 }
 
-/// Accepts connections until the engine's thread ends, which it does after its last reply once the server is stopped.
+/// Accepts connections until the engine's threads end, which they do after their last reply once the server is stopped.
 async fn accept_until_done(
     listener: TcpListener,
     app: Arc<App>,
     stop: Stop,
-    engine_ended: Ended,
+    mut ended: UnboundedReceiver<lapidary_engine::Result<()>>,
 ) -> Result<(), ServeError> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let queue = app.queue.clone();
+    let models = app.models.clone();
     let mut connections = Connections::new(router(app));
     let stopped = async {
         let mut terminations = Terminations::new();
@@ -191,16 +207,26 @@ async fn accept_until_done(
             }
         };
         next().await;
-        queue.close();
+        models.close();
         next().await;
-        queue.abandon();
+        models.abandon();
+    };
+    let done = async {
+        // A thread that fails takes the device with it, and so the others.
+        while let Some(end) = ended.recv().await {
+            if models.thread_ended() || end.is_err() {
+                return end;
+            }
+        }
+        Ok(())
     };
     let result = tokio::select! {
         () = connections.accept(&listener) => Ok(()),
         () = stopped => return Ok(()),
-        ended = engine_ended => end_of(ended),
+        end = done => end,
     };
     drop(listener);
+    models.abandon();
     connections.end().await;
     Ok(result?)
 }

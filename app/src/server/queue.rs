@@ -57,6 +57,8 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
+    /// Replies that the engine's thread has in hand, and requests that it has just taken.
+    running: usize,
     closed: bool,
     abandoned: bool,
 }
@@ -126,12 +128,25 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
     pub(super) fn is_abandoned(&self) -> bool {
         self.lock().abandoned
+    }
+
+    /// The engine's thread has so many replies in hand.
+    pub(super) fn set_running(&self, running: usize) {
+        self.lock().running = running;
+    }
+
+    /// Replies that are generated.
+    pub(super) fn running(&self) -> usize {
+        self.lock().running
+    }
+
+    /// Whether nothing waits or is generated.
+    pub(super) fn is_idle(&self) -> bool {
+        let mut state = self.lock();
+        state.jobs.retain(|job| !job.is_gone());
+        state.jobs.is_empty() && state.running == 0
     }
 
     /// Requests that wait.
@@ -149,6 +164,7 @@ impl State {
     fn next(&mut self) -> Option<Job> {
         while let Some(job) = self.jobs.pop_front() {
             if !job.is_gone() {
+                self.running += 1;
                 return Some(job);
             }
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use lapidary_engine::template::render;
 use lapidary_engine::tokenizer::Tokenizer;
 use lapidary_engine::{Engine, Error, Sampling};
@@ -97,28 +96,13 @@ impl Offer {
         })
     }
 
-    /// Checks that a request asks for this model, or for none.
-    pub(super) fn check_model(&self, fields: &Fields) -> Result<(), ApiError> {
-        fields.string("model")?.map_or(Ok(()), |name| self.check_name(name))
+    /// Whether a name is this model's.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        name == self.id || name == self.engine.name()
     }
 
-    /// Checks that a name is this model's.
-    pub(super) fn check_name(&self, name: &str) -> Result<(), ApiError> {
-        if name == self.id || name == self.engine.name() {
-            return Ok(());
-        }
-        let message = format!("the model {name:?} is not loaded; this server has {:?}", self.id);
-        Err(ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message).at("model"))
-    }
-
-    /// Reads a request for replies.
-    pub(super) fn read(&self, kind: Kind, body: &[u8]) -> Result<Request, ApiError> {
-        self.read_fields(kind, &Fields::parse(body)?)
-    }
-
-    /// Reads the fields of a request for replies.
+    /// Reads the fields of a request for replies, whatever model it names.
     pub(super) fn read_fields(&self, kind: Kind, fields: &Fields) -> Result<Request, ApiError> {
-        self.check_model(fields)?;
         refuse_unsupported(kind, fields)?;
         let echo = kind == Kind::Completion && fields.boolean("echo")?;
         let prompts = match kind {

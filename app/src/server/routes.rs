@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::answer::{Answer, collect};
@@ -18,16 +18,13 @@ use super::body::{self, json_response};
 use super::error::ApiError;
 use super::fields::{Fields, token_ids};
 use super::guard::Guard;
-use super::metrics::Metrics;
-use super::queue::Queue;
-use super::request::{Kind, Offer};
+use super::models::{Models, Served};
+use super::request::Kind;
 use super::stream::stream;
 
 /// What all requests share.
 pub(super) struct App {
-    pub(super) offer: Arc<Offer>,
-    pub(super) queue: Arc<Queue>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) models: Arc<Models>,
     pub(super) guard: Guard,
     /// Bodies that are read into tokens at the same time.
     pub(super) readers: Arc<Semaphore>,
@@ -67,7 +64,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         },
     };
     app.guard.add_cors(origin.as_ref(), &mut response);
-    app.metrics.count_answer(path, response.status().as_u16());
+    app.models.metrics().count_answer(path, response.status().as_u16());
     response
 }
 
@@ -90,13 +87,12 @@ fn known_path(path: &str) -> &'static str {
 }
 
 async fn replies(State(app): State<Arc<App>>, kind: Kind, request: Request) -> Answered {
-    if app.queue.is_closed() {
-        return Err(ApiError::stopping());
-    }
-    let offer = app.offer.clone();
-    let request = read_body(&app, request, move |body| offer.read(kind, body)).await?;
+    let (fields, served) = read_fields(&app, request).await?;
+    let offer = served.offer.clone();
+    let request = on_reader(&app, move || offer.read_fields(kind, &fields)).await?;
     let is_stream = request.stream;
-    let (answer, events, lost) = Answer::begin(&app.offer, &app.queue, request)?;
+    let (answer, events, lost) = Answer::begin(&served.offer, &served.queue, request)?;
+    drop(served);
     if is_stream {
         return Ok(stream(answer, events, lost));
     }
@@ -105,18 +101,27 @@ async fn replies(State(app): State<Arc<App>>, kind: Kind, request: Request) -> A
     tokio::task::spawn_blocking(move || json_response(&answer.whole(replies))).await.map_err(|_| ApiError::bug())
 }
 
-/// Reads a body and passes it to `read` on another thread, because tokenizing a long text takes a while.
-async fn read_body<T: Send + 'static>(
-    app: &App,
-    request: Request,
-    read: impl FnOnce(&[u8]) -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
+/// Reads the fields of a body, and finds the model that they name.
+async fn read_fields(app: &App, request: Request) -> Result<(Fields, Arc<Served>), ApiError> {
+    if app.models.is_closed() {
+        return Err(ApiError::stopping());
+    }
     let (head, body) = request.into_parts();
     let bytes = body::read(&head.headers, body).await?;
+    let fields = on_reader(app, move || Fields::parse(&bytes)).await?;
+    let served = app.models.get(fields.string("model")?).await?;
+    Ok((fields, served))
+}
+
+/// Calls `read` on another thread, because tokenizing a long text takes a while.
+async fn on_reader<T: Send + 'static>(
+    app: &App,
+    read: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     // It is never closed.
     let permit = app.readers.clone().acquire_owned().await.map_err(|_| ApiError::stopping())?;
     let task = tokio::task::spawn_blocking(move || {
-        let result = read(&bytes);
+        let result = read();
         drop(permit);
         result
     });
@@ -124,30 +129,18 @@ async fn read_body<T: Send + 'static>(
     task.await.map_err(|_| ApiError::bug())?
 }
 
-fn model_object(offer: &Offer) -> Value {
-    json!({
-        "id": offer.id,
-        "object": "model",
-        "created": offer.loaded,
-        "owned_by": "lapidary",
-        "max_model_len": offer.context,
-    })
-}
-
 async fn models(State(app): State<Arc<App>>) -> Response<Body> {
-    json_response(&json!({"object": "list", "data": [model_object(&app.offer)]}))
+    json_response(&json!({"object": "list", "data": app.models.list().await}))
 }
 
 async fn model(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answered {
-    app.offer.check_name(&id)?;
-    Ok(json_response(&model_object(&app.offer)))
+    Ok(json_response(&app.models.describe(&id).await?))
 }
 
 async fn tokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
-    let offer = app.offer.clone();
-    let read = move |body: &[u8]| {
-        let fields = Fields::parse(body)?;
-        offer.check_model(&fields)?;
+    let (fields, served) = read_fields(&app, request).await?;
+    let read = move || {
+        let offer = &served.offer;
         let bos = fields.get("add_special_tokens").is_none() || fields.boolean("add_special_tokens")?;
         let ids = match (fields.string("prompt")?, fields.get("messages")) {
             (Some(text), None) => offer.completion_ids(text, bos)?,
@@ -157,42 +150,42 @@ async fn tokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
         // Written here, because a long list keeps a thread busy.
         Ok(json_response(&json!({"tokens": ids, "count": ids.len(), "max_model_len": offer.context})))
     };
-    read_body(&app, request, read).await
+    on_reader(&app, read).await
 }
 
 async fn detokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
-    let offer = app.offer.clone();
-    let read = move |body: &[u8]| {
-        let fields = Fields::parse(body)?;
-        offer.check_model(&fields)?;
+    let (fields, served) = read_fields(&app, request).await?;
+    let read = move || {
         let ids = fields.get("tokens").and_then(token_ids);
         let ids = ids.ok_or_else(|| ApiError::field("tokens", "tokens must be an array of token ids"))?;
-        let text = offer.tokenizer.decode(&ids).map_err(|error| ApiError::of(&error).at("tokens"))?;
+        let text = served.offer.tokenizer.decode(&ids).map_err(|error| ApiError::of(&error).at("tokens"))?;
         Ok(json!({"prompt": text}))
     };
-    Ok(json_response(&read_body(&app, request, read).await?))
+    Ok(json_response(&on_reader(&app, read).await?))
 }
 
-/// The names of special tokens, as vLLM has them. Evaluation programs look here whether the server has a tokenizer.
-async fn tokenizer_info(State(app): State<Arc<App>>) -> Response<Body> {
-    let tokenizer = &app.offer.tokenizer;
+/// The names of special tokens of the first model, as vLLM has them. Evaluation programs look here whether the server has a
+/// tokenizer.
+async fn tokenizer_info(State(app): State<Arc<App>>) -> Answered {
+    let served = app.models.get(None).await?;
+    let tokenizer = &served.offer.tokenizer;
     let piece = |id: Option<u32>| id.and_then(|id| tokenizer.piece(id));
-    json_response(&json!({
+    Ok(json_response(&json!({
         "tokenizer_class": "GemmaTokenizer",
         "bos_token": piece(Some(tokenizer.bos_id())),
         "eos_token": piece(tokenizer.eos_id()),
         "pad_token": piece(tokenizer.pad_id()),
         "unk_token": piece(tokenizer.unk_id()),
-        "model_max_length": app.offer.context,
-    }))
+        "model_max_length": served.offer.context,
+    })))
 }
 
 async fn health(State(app): State<Arc<App>>) -> Answered {
-    if app.queue.is_closed() { Err(ApiError::stopping()) } else { Ok(json_response(&json!({"status": "ok"}))) }
+    if app.models.is_closed() { Err(ApiError::stopping()) } else { Ok(json_response(&json!({"status": "ok"}))) }
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
-    let mut response = Response::new(Body::from(app.metrics.text(app.queue.len())));
+    let mut response = Response::new(Body::from(app.models.metrics().text(app.models.load_of_all())));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response

@@ -44,7 +44,7 @@ impl<'a> Worker<'a> {
             self.replies.values().for_each(|reply| reply.fail(ApiError::of(error)));
         }
         self.queue.abandon();
-        self.metrics.set_running(0);
+        self.queue.set_running(0);
         result
     }
 
@@ -59,7 +59,7 @@ impl<'a> Worker<'a> {
         {
             self.begin(job);
         }
-        self.metrics.set_running(self.replies.len());
+        self.queue.set_running(self.replies.len());
         if self.replies.is_empty() {
             let next = self.queue.take();
             let goes_on = next.is_some();

@@ -12,6 +12,8 @@ mod llm;
 #[cfg(unix)]
 mod load;
 #[cfg(unix)]
+mod models;
+#[cfg(unix)]
 mod openai;
 #[cfg(unix)]
 #[path = "../hub/pip.rs"]
@@ -26,7 +28,7 @@ use std::thread::JoinHandle;
 
 use lapidary_app::guide;
 use lapidary_app::server::{Options, ServeError, Server, Stop};
-use lapidary_engine::{Engine, Sampling};
+use lapidary_engine::{Engine, LoadOptions, Sampling};
 use serde_json::{Value, json};
 
 use client::{Answer, begin, send};
@@ -42,6 +44,10 @@ fn options() -> Options {
         host: "127.0.0.1".into(),
         port: 0,
         model: guide::NAME.into(),
+        path: None,
+        load: LoadOptions::default(),
+        tuning_folder: None,
+        models: 1,
         sampling: Sampling::greedy(),
         api_key: None,
         allowed_origins: Vec::new(),

@@ -29,7 +29,11 @@ pub(crate) fn lapidary() -> Command {
 
 /// Starts `lapidary serve` with the guide and waits for the address that it prints.
 pub(crate) fn start(arguments: &[&str]) -> Process {
-    let mut command = lapidary();
+    start_as(lapidary(), arguments)
+}
+
+/// The same with an environment.
+pub(crate) fn start_as(mut command: Command, arguments: &[&str]) -> Process {
     command.args(["serve", "-m", "guide", "--port", "0"]).args(arguments);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());

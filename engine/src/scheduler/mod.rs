@@ -128,6 +128,11 @@ impl Scheduler {
         &self.runner.engine
     }
 
+    /// Bytes of its buffers on the device. The weights are the engine's.
+    pub fn bytes(&self) -> u64 {
+        self.runner.bytes()
+    }
+
     /// Sets how the tokens of a reply are guessed ahead while it is the only one. Several replies keep the device busy without.
     ///
     /// # Errors

@@ -23,6 +23,10 @@ pub(crate) struct Serve {
     /// A name of this machine by which clients address it, such as box.lan; can be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_host: Vec<String>,
+    /// The most models that are loaded at once. Requests load those of lapidary models by their names, and where there is no room, the
+    /// one that was used longest ago is unloaded; 1 for the model of -m alone
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = up_to(64, "must be"))]
+    pub(crate) models: usize,
     #[command(flatten)]
     pub(crate) concurrency: Concurrency,
     /// The most requests that wait for the model; further ones are told to try again

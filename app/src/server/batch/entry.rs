@@ -32,7 +32,11 @@ pub(super) fn read(offer: &Offer, line: &Line, top_logprobs: Option<u64>) -> (Pl
         if let Some(count) = top_logprobs {
             ask_for_logprobs(kind, &mut body, count);
         }
-        let request = offer.read_fields(kind, &Fields::of(body))?;
+        let fields = Fields::of(body);
+        if let Some(name) = fields.string("model")?.filter(|name| !offer.is_named(name)) {
+            return Err(ApiError::not_loaded(name, &offer.id));
+        }
+        let request = offer.read_fields(kind, &fields)?;
         if request.stream {
             return Err(ApiError::unsupported("stream", "a batch has no streams; leave stream out"));
         }

@@ -1,0 +1,309 @@
+//! The models of a server: those that are loaded, and those that are loaded when they are asked for.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::StatusCode;
+use lapidary_engine::{Engine, Error, Result, Sampling, Scheduler};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::task::spawn_blocking;
+
+use super::engine_thread::{EngineThread, end_of, prepare};
+use super::error::ApiError;
+use super::library::{Entry, Library};
+use super::metrics::Metrics;
+use super::queue::Queue;
+use super::request::Offer;
+
+/// Seconds after which a client may ask again for a model for which there is no room.
+const RETRY_SECONDS: u64 = 5;
+
+/// How much a server does at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Replies of a model at once.
+    pub(super) parallel: usize,
+    /// Tokens of all replies of a model; `None` for as many as its context holds.
+    pub(super) cache_tokens: Option<usize>,
+    /// Requests that wait for a model.
+    pub(super) queue: usize,
+    /// Models that are loaded at once.
+    pub(super) models: usize,
+}
+
+/// The models of a server.
+pub(super) struct Models {
+    library: Library,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    /// Held while a model is loaded: one at a time.
+    loading: Arc<AsyncMutex<()>>,
+    loaded: Mutex<Loaded>,
+    /// How the engine's threads end.
+    ended: UnboundedSender<Result<()>>,
+}
+
+struct Loaded {
+    /// In the order of their last use, the newest last.
+    models: Vec<Arc<Served>>,
+    /// The model of requests that name none.
+    first: Entry,
+    /// Engine threads that have not ended.
+    threads: usize,
+    closed: bool,
+}
+
+/// A model that is loaded, with the requests that wait for it.
+pub(super) struct Served {
+    pub(super) offer: Arc<Offer>,
+    pub(super) queue: Arc<Queue>,
+    path: Option<PathBuf>,
+    bytes: u64,
+    /// Ends when this is dropped.
+    _thread: EngineThread,
+}
+
+/// What serves a model, before it does.
+pub(super) struct Prepared {
+    offer: Arc<Offer>,
+    scheduler: Scheduler,
+    path: Option<PathBuf>,
+    bytes: u64,
+}
+
+impl Served {
+    /// Whether nobody waits for it or is about to.
+    fn is_idle(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1 && self.queue.is_idle()
+    }
+
+    /// As OpenAI's API lists it.
+    pub(super) fn object(&self) -> Value {
+        let offer = &self.offer;
+        let mut object = object(&offer.id, offer.loaded, true);
+        object["max_model_len"] = json!(offer.context);
+        object
+    }
+}
+
+fn object(id: &str, created: i64, is_loaded: bool) -> Value {
+    json!({"id": id, "object": "model", "created": created, "owned_by": "lapidary", "loaded": is_loaded})
+}
+
+impl Models {
+    /// No model is loaded yet. Returns also how the engine's threads end, one after the other.
+    pub(super) fn new(library: Library, limits: Limits, first: Entry) -> (Self, UnboundedReceiver<Result<()>>) {
+        let (ended, receiver) = unbounded_channel();
+        let loaded = Mutex::new(Loaded { models: Vec::new(), first, threads: 0, closed: false });
+        let (metrics, loading) = (Arc::default(), Arc::default());
+        (Self { library, limits, metrics, loading, loaded, ended }, receiver)
+    }
+
+    /// Prepares the model of requests that name none, which is loaded.
+    ///
+    /// # Errors
+    /// As for [`Models::prepare`].
+    pub(super) fn prepare_first(&self, engine: &Engine, sampling: Sampling) -> Result<Prepared> {
+        let first = self.lock().first.clone();
+        self.prepare(engine, sampling, first)
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The model that a request names, or the first one if it names none. Loads it if it is not loaded, and unloads those that were
+    /// used longest ago where there is no room.
+    ///
+    /// # Errors
+    /// 404 if there is no such model, 503 if there is no room or the server stops, and those of loading.
+    pub(super) async fn get(self: &Arc<Self>, name: Option<&str>) -> Result<Arc<Served>, ApiError> {
+        if let Some(served) =
+            self.find(|served| name.is_some_and(|name| served.offer.is_named(name)), name.is_none())?
+        {
+            return Ok(served);
+        }
+        let (models, name) = (self.clone(), name.map(str::to_owned));
+        let turn = self.loading.clone().lock_owned().await;
+        // On its own, so that a client that goes away leaves no model half loaded.
+        spawn_blocking(move || models.load(name.as_deref(), &turn)).await.map_err(|_| ApiError::bug())?
+    }
+
+    /// All models: those that are loaded, and those that would be.
+    pub(super) async fn list(self: &Arc<Self>) -> Vec<Value> {
+        let entries =
+            if self.loads_more() { spawn_blocking(Library::entries).await.unwrap_or_default() } else { Vec::new() };
+        let loaded = self.lock();
+        let others = entries.iter().filter(|entry| loaded.models.iter().all(|served| served.path != entry.path));
+        let others = others.map(|entry| object(&entry.id, entry.created(), false));
+        loaded.models.iter().rev().map(|served| served.object()).chain(others).collect()
+    }
+
+    /// One of them by its name.
+    ///
+    /// # Errors
+    /// 404.
+    pub(super) async fn describe(self: &Arc<Self>, name: &str) -> Result<Value, ApiError> {
+        let all = self.list().await;
+        all.into_iter().find(|object| object["id"] == name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// Refuses further requests. Those that wait are still answered.
+    pub(super) fn close(&self) {
+        let mut loaded = self.lock();
+        loaded.closed = true;
+        loaded.models.iter().for_each(|served| served.queue.close());
+    }
+
+    /// Drops all requests and refuses further ones.
+    pub(super) fn abandon(&self) {
+        let mut loaded = self.lock();
+        loaded.closed = true;
+        loaded.models.iter().for_each(|served| served.queue.abandon());
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Takes note that an engine thread has ended. Returns whether the server is done: it was closed, and no thread is left.
+    pub(super) fn thread_ended(&self) -> bool {
+        let mut loaded = self.lock();
+        loaded.threads -= 1;
+        loaded.closed && loaded.threads == 0
+    }
+
+    /// Requests that wait, and replies that grow.
+    pub(super) fn load_of_all(&self) -> (usize, usize) {
+        let loaded = self.lock();
+        let sum = |of: fn(&Queue) -> usize| loaded.models.iter().map(|served| of(&served.queue)).sum();
+        (sum(Queue::len), sum(Queue::running))
+    }
+
+    fn loads_more(&self) -> bool {
+        self.limits.models > 1
+    }
+
+    /// The loaded model that `is_it`, or the first one; it counts as used.
+    fn find(&self, is_it: impl Fn(&Served) -> bool, first: bool) -> Result<Option<Arc<Served>>, ApiError> {
+        let mut loaded = self.lock();
+        if loaded.closed {
+            return Err(ApiError::stopping());
+        }
+        let path = first.then(|| loaded.first.path.clone());
+        let at = loaded.models.iter().position(|served| is_it(served) || path.as_ref() == Some(&served.path));
+        Ok(at.map(|at| {
+            let served = loaded.models.remove(at);
+            loaded.models.push(served.clone());
+            served
+        }))
+    }
+
+    /// Loads a model, unless it was loaded meanwhile.
+    fn load(self: &Arc<Self>, name: Option<&str>, _turn: &OwnedMutexGuard<()>) -> Result<Arc<Served>, ApiError> {
+        let entry = match name {
+            None => self.lock().first.clone(),
+            Some(name) if self.lock().first.id == name => self.lock().first.clone(),
+            Some(name) if !self.loads_more() => return Err(self.unknown(name)),
+            Some(name) => Library::find(name).ok_or_else(|| self.unknown(name))?,
+        };
+        if let Some(served) = self.find(|served| served.path == entry.path, false)? {
+            return Ok(served);
+        }
+        loop {
+            let full = self.lock().models.len() >= self.limits.models;
+            let taken = self.lock().models.iter().map(|served| served.bytes).sum();
+            let loading = self.clone();
+            let outcome =
+                if full { None } else { Some(self.library.load(&entry, taken, move || !loading.is_closed())) };
+            let started = outcome.map(|loaded| {
+                let (engine, sampling) = loaded?;
+                self.start(self.prepare(&engine, sampling, entry.clone())?)
+            });
+            match started {
+                Some(Ok(served)) => return Ok(served),
+                Some(Err(Error::OutOfMemory { what })) if !self.unload_one() => {
+                    let error = Error::OutOfMemory { what };
+                    let has_others = !self.lock().models.is_empty();
+                    return Err(if has_others {
+                        self.no_room(&entry, &error.to_string())
+                    } else {
+                        ApiError::of(&error)
+                    });
+                }
+                None if !self.unload_one() => {
+                    let reason = format!("all {} models that may be loaded are in use", self.limits.models);
+                    return Err(self.no_room(&entry, &reason));
+                }
+                None | Some(Err(Error::OutOfMemory { .. })) => {}
+                Some(Err(_)) if self.is_closed() => return Err(ApiError::stopping()),
+                Some(Err(error)) => return Err(ApiError::of(&error).at("model")),
+            }
+        }
+    }
+
+    /// Makes what serves a model that was loaded.
+    ///
+    /// # Errors
+    /// If it has no tokenizer, or there is no memory for its replies.
+    fn prepare(&self, engine: &Engine, sampling: Sampling, entry: Entry) -> Result<Prepared> {
+        let Limits { parallel, cache_tokens, .. } = self.limits;
+        let (offer, scheduler) = prepare(engine, entry.id, sampling, parallel, cache_tokens)?;
+        let bytes = engine.model_weights().bytes() + scheduler.bytes();
+        Ok(Prepared { offer, scheduler, path: entry.path, bytes })
+    }
+
+    /// Serves a model.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the server stops, and [`Error::Gpu`] if the system refuses a thread.
+    pub(super) fn start(&self, model: Prepared) -> Result<Arc<Served>> {
+        let Prepared { offer, scheduler, path, bytes } = model;
+        let mut loaded = self.lock();
+        if loaded.closed {
+            return Err(Error::Cancelled);
+        }
+        let queue = Arc::new(Queue::new(self.limits.queue));
+        let (thread, engine_ended) = EngineThread::start(scheduler, self.limits.parallel, &queue, self.metrics.clone())
+            .map_err(|error| Error::Gpu { reason: format!("the system refused a thread: {error}") })?;
+        let served = Arc::new(Served { offer, queue, path, bytes, _thread: thread });
+        loaded.threads += 1;
+        loaded.models.push(served.clone());
+        let ended = self.ended.clone();
+        // The receiver is gone only if the server is.
+        tokio::spawn(async move { drop(ended.send(end_of(engine_ended.await))) });
+        Ok(served)
+    }
+
+    /// Unloads the model that was used longest ago and is not in use; `false` if there is none.
+    fn unload_one(&self) -> bool {
+        let mut loaded = self.lock();
+        let Some(at) = loaded.models.iter().position(Served::is_idle) else { return false };
+        let served = loaded.models.remove(at);
+        drop(loaded);
+        log::info!("unloading {}", served.offer.id);
+        // Waits for its thread.
+        drop(served);
+        true
+    }
+
+    fn unknown(&self, name: &str) -> ApiError {
+        if !self.loads_more() {
+            return ApiError::not_loaded(name, &self.lock().first.id);
+        }
+        let message = format!("there is no model {name:?} on this machine; /v1/models lists those that there are");
+        ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message).at("model")
+    }
+
+    fn no_room(&self, entry: &Entry, reason: &str) -> ApiError {
+        let message =
+            format!("there is no room for {:?} beside the models in use: {reason}; try again later", entry.id);
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_room", message).retry_after(RETRY_SECONDS)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
