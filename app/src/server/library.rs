@@ -82,7 +82,7 @@ impl Library {
         let longest = files.config().context_length;
         let context = self.options.context.map(|context| context.min(longest));
         let mut builder = Engine::from_files(files)
-            .options(LoadOptions { context, ..self.options.clone() })
+            .options(LoadOptions { context, ..self.options })
             .gpu(self.gpu.clone())
             .on_progress(move |_| goes_on());
         // Of a software adapter, what is still free is known.

@@ -144,7 +144,13 @@ impl Worker for ScriptedWorker {
             if let Some(problem) = script.reply_problem.take() {
                 return Some(Event::Failed(reply, problem));
             }
-            let timings = Timings { prefill_tokens: 9, prefill_ms: 250.0, decode_tokens: 40, decode_ms: 1000.0 };
+            let timings = Timings {
+                prefill_tokens: 9,
+                prefill_ms: 250.0,
+                decode_tokens: 40,
+                decode_ms: 1000.0,
+                ..Timings::default()
+            };
             return Some(Event::Ended { reply, finish: Some(Finish::Stop), timings });
         }
         let end = (bytes_per_event..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
