@@ -3,6 +3,7 @@
 mod actions;
 mod alternatives;
 mod banners;
+mod bidi;
 mod closing;
 mod composer;
 mod connect;
