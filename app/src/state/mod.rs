@@ -14,6 +14,7 @@ mod messages;
 mod model_slot;
 mod notices;
 mod options;
+mod prompts;
 mod queue;
 mod replies;
 mod servers;

@@ -95,6 +95,7 @@ impl App {
         self.composer.field = Some(id);
         self.take_typed_text(ui, id);
         let focused = ui.ctx().memory(|memory| memory.has_focus(id));
+        self.prompt_keys(ui, id, focused);
         let mut send = false;
         if focused && self.composer.enter_sends {
             send = consume_enter(ui);
@@ -112,7 +113,7 @@ impl App {
             .stroke(Stroke::new(1.0, line))
             .corner_radius(LARGE_RADIUS)
             .inner_margin(Margin { left: 8, right: 8, top: 8, bottom: 6 });
-        frame.show(ui, |ui| {
+        let card = frame.show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 4.0;
             self.attachment_chips(ui);
             self.field(ui, id);
@@ -126,6 +127,7 @@ impl App {
                 });
             });
         });
+        self.prompt_list(ui, card.response.rect, id);
         if send {
             self.state.send();
             self.follow();
@@ -220,6 +222,7 @@ impl App {
                     .hint_text(RichText::new(hint).size(15.0))
                     .frame(egui::Frame::NONE.inner_margin(Margin::symmetric(10, 6)))
                     .desired_rows(1)
+                    .lock_focus(self.prompts.is_open())
                     .desired_width(f32::INFINITY)
                     .return_key(KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter));
                 ui.add(edit)

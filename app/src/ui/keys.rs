@@ -80,6 +80,7 @@ impl App {
     pub(crate) fn has_dialog(&self) -> bool {
         self.dialog.is_some()
             || self.renaming.is_some()
+            || self.prompts.is_saving()
             || self.files.is_open()
             || self.state.hub.asks_terms.is_some()
             || self.closing == closing::Closing::Asked
@@ -126,9 +127,11 @@ impl App {
         self.composer.focus = true;
         let closed = std::mem::take(&mut self.closing) == closing::Closing::Asked
             || self.renaming.take().is_some()
+            || self.prompts.close_dialog()
             || self.files.close()
             || self.state.hub.asks_terms.take().is_some()
             || self.dialog.take().is_some()
+            || self.close_prompts()
             || self.state.alternatives.take().is_some()
             || std::mem::take(&mut self.sidebar_overlay)
             || self.find.close()

@@ -23,6 +23,7 @@ mod model_menu;
 mod models;
 mod notices;
 mod palette;
+mod prompts;
 mod rail;
 mod settings;
 mod sidebar;
@@ -90,6 +91,7 @@ pub struct App {
     sidebar_overlay: bool,
     applied_style: style::AppliedStyle,
     new_preset: String,
+    prompts: prompts::Prompts,
     #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the page keeps nothing for it"))]
     get_models: get_models::GetModels,
     closing: closing::Closing,
@@ -119,6 +121,7 @@ impl App {
             sidebar_overlay: false,
             applied_style: style::AppliedStyle::default(),
             new_preset: String::new(),
+            prompts: prompts::Prompts::default(),
             get_models: get_models::GetModels::default(),
             closing: closing::Closing::default(),
             emptying: false,
@@ -176,6 +179,7 @@ impl App {
         self.alternatives_window(&ctx);
         self.file_prompt(&ctx);
         self.rename_prompt(&ctx);
+        self.save_prompt_dialog(&ctx);
         self.terms_dialog(&ctx);
         self.closing_prompt(&ctx);
         ctx.request_repaint_after(self.state.idle());

@@ -161,7 +161,7 @@ impl App {
     }
 }
 
-fn commands() -> [(char, &'static str, Action); 15] {
+fn commands() -> [(char, &'static str, Action); 16] {
     [
         (icons::SQUARE_PEN, "New chat", Action::NewChat),
         (icons::SEARCH, "Find in this chat", Action::Find),
@@ -171,6 +171,7 @@ fn commands() -> [(char, &'static str, Action); 15] {
         (icons::CLOUD, "Connect to a server…", Action::Connect),
         (icons::SETTINGS, "Settings", Action::Settings(SettingsPage::General)),
         (icons::PALETTE, "Theme and size", Action::Settings(SettingsPage::Appearance)),
+        (icons::BOOK_OPEN, "Prompts", Action::Settings(SettingsPage::Prompts)),
         (icons::KEYBOARD, "Keyboard shortcuts", Action::Settings(SettingsPage::Keyboard)),
         (icons::GAUGE, "Profiler", Action::Settings(SettingsPage::Developer)),
         (icons::UPLOAD, "Export this chat…", Action::Export { all: false }),

@@ -13,6 +13,7 @@ mod looks;
 mod markdown;
 mod messages;
 mod pictures;
+mod prompts;
 mod script;
 mod scrolling;
 mod searching;

@@ -11,6 +11,7 @@ const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("Enter", "Send a message or an edited one"),
             ("Shift+Enter", "New line"),
+            ("/", "Find a saved prompt, if the draft is empty"),
             ("Up", "Edit the last message, if the draft is empty"),
             ("Ctrl+Enter", "Save an edited reply"),
             ("Esc", "Stop the reply, or close what is open"),
