@@ -4,12 +4,14 @@ mod actions;
 mod alternatives;
 mod banners;
 mod bidi;
+mod chat_list;
 mod closing;
 mod composer;
 mod connect;
 mod conversation;
 mod files;
 mod find;
+mod folders;
 mod fonts;
 #[cfg_attr(target_arch = "wasm32", path = "../page/get_models.rs")]
 mod get_models;
@@ -25,6 +27,7 @@ mod notices;
 mod palette;
 mod prompts;
 mod rail;
+mod selection;
 mod settings;
 mod sidebar;
 mod style;
@@ -82,7 +85,11 @@ pub struct App {
     find: find::Find,
     palette: palette::Palette,
     connect: connect::ConnectForm,
+    /// The chat or folder that is being renamed, and its new name.
     renaming: Option<(Id, String)>,
+    /// The chats that are being moved to a folder.
+    moving: Option<folders::Moving>,
+    selection: selection::Selection,
     files: files::Files,
     /// Whether the field to search all chats is shown, and whether it gets the focus.
     searching: bool,
@@ -115,6 +122,8 @@ impl App {
             palette: palette::Palette::default(),
             connect: connect::ConnectForm::default(),
             renaming: None,
+            moving: None,
+            selection: selection::Selection::default(),
             files: files::Files::default(),
             searching: false,
             focus_search: false,
@@ -180,6 +189,7 @@ impl App {
         self.file_prompt(&ctx);
         self.rename_prompt(&ctx);
         self.save_prompt_dialog(&ctx);
+        self.folder_dialog(&ctx);
         self.terms_dialog(&ctx);
         self.closing_prompt(&ctx);
         ctx.request_repaint_after(self.state.idle());

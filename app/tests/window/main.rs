@@ -8,6 +8,7 @@ mod display;
 mod end_to_end;
 mod failures;
 mod files;
+mod folders;
 mod frames;
 mod looks;
 mod markdown;

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use egui::text::LayoutJob;
-use egui::{Align, Galley, Ui};
+use egui::{Align, Color32, FontId, Galley, Ui};
 
 use pieces::is_right_to_left_letter;
 
@@ -34,6 +34,32 @@ pub(super) fn layout(ui: &Ui, mut job: LayoutJob, isolates: &[Range<usize>]) -> 
         job.halign = Align::RIGHT;
     }
     rows::galley(ui, job, &levels)
+}
+
+/// Lays out a title on one line, of which the end is left out if it is wider than `most` points. `None` for a title without
+/// right-to-left letters, which egui lays out.
+pub(super) fn title(ui: &Ui, text: &str, font: &FontId, colour: Color32, most: f32) -> Option<Arc<Galley>> {
+    /// No window shows more characters of a title.
+    const LONGEST: usize = 300;
+    let short: String = text.chars().take(LONGEST).map(|letter| if letter == '\n' { ' ' } else { letter }).collect();
+    if !short.chars().any(is_right_to_left_letter) {
+        return None;
+    }
+    let line = |text: String| layout(ui, LayoutJob::simple_singleline(text, font.clone(), colour), &[]);
+    let whole = line(short.clone());
+    let (width, count) = (whole.size().x, short.chars().count());
+    if width <= most {
+        return Some(whole);
+    }
+    let mut kept = (count as f32 * most.max(0.0) / width) as usize;
+    loop {
+        let cut: String = short.chars().take(kept).collect();
+        let galley = line(cut.trim_end().to_owned() + "…");
+        if galley.size().x <= most || kept == 0 {
+            return Some(galley);
+        }
+        kept -= 1;
+    }
 }
 
 #[cfg(test)]

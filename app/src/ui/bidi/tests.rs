@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egui::text::{LayoutJob, LayoutSection, TextFormat};
 use egui::{Align, Context, FontId, Galley, Stroke};
 
-use super::layout;
+use super::{layout, title};
 
 /// Lays out parts of a text, each in its format, at a width.
 fn galley(parts: &[(&str, TextFormat)], width: f32, align: Align) -> Arc<Galley> {
@@ -86,6 +86,23 @@ fn lines_and_grounds_follow_their_letters() {
     let most = visuals.mesh.vertices.len() as u32;
     assert!(visuals.mesh.indices.iter().all(|index| *index < most));
     assert!(row.glyphs.iter().all(|glyph| glyph.first_vertex as usize <= visuals.glyph_vertex_range.end));
+}
+
+#[test]
+fn the_end_of_a_long_title_is_left_out() {
+    let ctx = Context::default();
+    super::super::fonts::install(&ctx);
+    let output = ctx.run_ui(egui::RawInput::default(), |ui| {
+        let (font, colour) = (FontId::proportional(14.0), egui::Color32::WHITE);
+        let long = "אבגדהוזח ".repeat(40);
+        let galley = title(ui, &long, &font, colour, 120.0).unwrap();
+        assert!(galley.size().x <= 120.0 && galley.rows.len() == 1);
+        assert!(galley.text().starts_with("אבגדהוזח") && galley.text().ends_with('…'), "{}", galley.text());
+        assert_eq!(title(ui, "אב גד", &font, colour, 400.0).unwrap().text(), "אב גד");
+        assert_eq!(title(ui, "אב", &font, colour, 0.0).unwrap().text(), "…");
+        assert!(title(ui, "Recipe", &font, colour, 400.0).is_none());
+    });
+    output.drop_without_applying_deltas();
 }
 
 #[test]

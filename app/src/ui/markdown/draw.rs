@@ -1,6 +1,6 @@
 //! Draws blocks and the blocks in them.
 
-use egui::{CornerRadius, Rect, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Align, CornerRadius, Rect, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::document::Block;
 use super::inline::{Inline, Style};
@@ -145,7 +145,7 @@ fn details(ui: &mut Ui, summary: &Inline, children: &[Node], pen: &mut Pen<'_>) 
 }
 
 /// A short text in the look of weak body text.
-pub(super) fn label(ui: &mut Ui, text: &str, pen: &mut Pen<'_>) {
-    let look = Look { color: pen.palette.weak, ..Look::body(pen.palette) };
+pub(super) fn label(ui: &mut Ui, text: &str, align: Align, pen: &mut Pen<'_>) {
+    let look = Look { color: pen.palette.weak, align, ..Look::body(pen.palette) };
     paragraph(ui, &Inline::styled(text, Style::PLAIN), &look, pen);
 }

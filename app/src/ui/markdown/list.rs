@@ -1,6 +1,6 @@
 //! Lists and footnotes.
 
-use egui::{CornerRadius, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Align, CornerRadius, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::draw::{Pen, indented, label, nodes};
 use super::tree::{Item, LINE_HEIGHT, Marker, Node, is_rtl};
@@ -41,9 +41,8 @@ fn entry(ui: &mut Ui, item: &Item, indent: f32, pen: &mut Pen<'_>) {
             ui.painter().circle_filled(pos2(left(7.0, 0.0), middle), 3.0, pen.palette.weak);
         }
         Marker::Number(number) => {
-            let (text, width) = (number_label(number, rtl), width(item.marker) - 12.0);
-            let row = if rtl { row.with_min_x(left(0.0, width)) } else { row };
-            beside(ui, row, indent, |ui| label(ui, &text, pen));
+            let (row, align) = if rtl { (row.with_min_x(left(0.0, indent)), Align::RIGHT) } else { (row, Align::LEFT) };
+            beside(ui, row, indent, |ui| label(ui, &number_label(number, rtl), align, pen));
         }
         Marker::Task(done) => task(ui, pos2(left(1.0, BOX_SIDE), middle - 0.5 * BOX_SIDE), done, pen),
         Marker::Continued => {}
@@ -92,6 +91,6 @@ fn task(ui: &mut Ui, corner: egui::Pos2, done: bool, pen: &Pen<'_>) {
 pub(super) fn footnote(ui: &mut Ui, name: &str, children: &[Node], pen: &mut Pen<'_>) {
     let row = ui.available_rect_before_wrap();
     let indent = (name.chars().count() as f32 * DIGIT_WIDTH + 12.0).clamp(INDENT, 120.0);
-    beside(ui, row, indent, |ui| label(ui, &format!("{name}."), pen));
+    beside(ui, row, indent, |ui| label(ui, &format!("{name}."), Align::LEFT, pen));
     indented(ui, indent, false, |ui| nodes(ui, children, pen));
 }

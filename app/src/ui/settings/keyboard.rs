@@ -29,7 +29,11 @@ const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
             ("Ctrl+Shift+F", "Search all chats"),
             ("Ctrl+E", "Export this chat"),
             ("Ctrl+B", "Show or hide the list of chats"),
-            ("F2", "Rename the chat that has the focus"),
+            ("F2  Delete", "Rename the chat that has the focus, delete it"),
+            (
+                "Ctrl+click  Shift+click",
+                "Select chats; Enter with the same keys does it for the one that has the focus",
+            ),
         ],
     ),
     (
