@@ -130,6 +130,8 @@ pub struct Settings {
     pub sidebar: bool,
     /// Whether the model writes the titles of chats. The guide never does.
     pub model_titles: bool,
+    /// Whether the end of a reply is told while the window is in the background.
+    pub notify_replies: bool,
     /// Files and folders of models that were used, the most recent first.
     pub models: Vec<String>,
     /// Models of servers that were used, the most recent first. Their keys are kept elsewhere.
@@ -160,6 +162,7 @@ impl Default for Settings {
             reduced_motion: false,
             sidebar: true,
             model_titles: true,
+            notify_replies: true,
             models: Vec::new(),
             servers: Vec::new(),
         }

@@ -335,6 +335,12 @@ impl State {
         }
     }
 
+    /// Whether a message of a chat in memory ended with an error.
+    pub fn has_failed(&self, message: Id) -> bool {
+        let found = self.library.trees.values().find_map(|tree| tree.get(message));
+        found.is_some_and(|message| message.status == Status::Failed)
+    }
+
     /// Profiles the kernels of one token.
     pub fn measure(&mut self) {
         self.profile = Some(None);

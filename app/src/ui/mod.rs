@@ -68,6 +68,9 @@ pub enum Dialog {
     Connect,
 }
 
+/// Shows a note of the desktop with a title and a sentence.
+type DesktopNote = Box<dyn Fn(&str, &str)>;
+
 /// The window's content: its state, and what only drawing needs.
 pub struct App {
     /// The state that is drawn.
@@ -104,6 +107,8 @@ pub struct App {
     closing: closing::Closing,
     /// Whether emptying the trash is being confirmed.
     emptying: bool,
+    /// Shows a note of the desktop with a title and a sentence, where there are notes.
+    desktop_note: Option<DesktopNote>,
 }
 
 impl App {
@@ -134,6 +139,7 @@ impl App {
             get_models: get_models::GetModels::default(),
             closing: closing::Closing::default(),
             emptying: false,
+            desktop_note: None,
         }
     }
 
@@ -144,13 +150,31 @@ impl App {
 
     /// Handles events. Must be called before every frame, also while the window is not drawn.
     pub fn tick(&mut self, ctx: &Context) {
-        let replied = self.state.reply().is_some();
+        let before = self.state.reply().map(|reply| (reply.chat, reply.message));
         self.state.tick();
-        // Whoever works in another window meanwhile wants to know that the reply is there.
-        if replied && self.state.reply().is_none() && !ctx.input(|input| input.focused) {
-            ctx.send_viewport_cmd(egui::ViewportCommand::RequestUserAttention(egui::UserAttentionType::Informational));
+        let goes_on = |message| self.state.reply().is_some_and(|reply| reply.message == message);
+        if let Some((chat, message)) = before.filter(|(_, message)| !goes_on(*message))
+            && !ctx.input(|input| input.focused)
+        {
+            self.tell_of_reply(ctx, chat, message);
         }
         self.confirm_close(ctx);
+    }
+
+    /// Lets the end of a reply be shown as a note of the desktop while the window is in the background. The function gets
+    /// the title of the chat and a sentence.
+    pub fn show_desktop_notes(&mut self, show: impl Fn(&str, &str) + 'static) {
+        self.desktop_note = Some(Box::new(show));
+    }
+
+    /// Tells whoever works in another window that a reply has ended.
+    fn tell_of_reply(&self, ctx: &Context, chat: Id, message: Id) {
+        let Some(chat) = self.state.chat(chat).filter(|_| self.state.settings.notify_replies) else { return };
+        ctx.send_viewport_cmd(egui::ViewportCommand::RequestUserAttention(egui::UserAttentionType::Informational));
+        if let Some(show) = &self.desktop_note {
+            let failed = self.state.has_failed(message);
+            show(chat.shown_title(), if failed { "The reply failed." } else { "The reply is complete." });
+        }
     }
 
     /// Whether code that was drawn gets its colours in later frames.

@@ -1,6 +1,7 @@
 //! Tests of the window with a scripted engine, driven by accessibility labels.
 
 mod attachments;
+mod background;
 mod chat_options;
 mod crash;
 #[path = "../shared/display.rs"]

@@ -18,6 +18,15 @@ impl App {
         kit::setting(ui, "Titles of chats", "Until then, and with the guide, the first line is the title.", |ui| {
             ui.checkbox(&mut self.state.settings.model_titles, "Let the model write them");
         });
+        kit::section(ui, "In the background");
+        let explanation = if self.desktop_note.is_some() {
+            "A note of the desktop names the chat."
+        } else {
+            "The window asks for attention."
+        };
+        kit::setting(ui, "Replies that end meanwhile", explanation, |ui| {
+            ui.checkbox(&mut self.state.settings.notify_replies, "Tell me");
+        });
         kit::section(ui, "When a chat outgrows the context");
         let overflow = &mut self.state.settings.overflow;
         ui.radio_value(overflow, Overflow::Ask, "Stop, and ask me");
