@@ -133,7 +133,7 @@ impl App {
             || self.files.close()
             || self.state.hub.asks_terms.take().is_some()
             || self.dialog.take().is_some()
-            || self.close_prompts()
+            || self.prompts.suggested
             || self.selection.clear()
             || self.state.alternatives.take().is_some()
             || std::mem::take(&mut self.sidebar_overlay)

@@ -1,35 +1,22 @@
-//! The library of prompts above the field for messages, opened by `/`, and its page in the settings.
+//! The library of prompts: suggested in the field for messages after `/`, and its page in the settings.
 
-use egui::{Align, Context, Key, Layout, Modifiers, Rect, Sense, Ui, vec2};
+use egui::{Context, Key, Suggestion, Ui, vec2};
 
-use super::tokens::Tokens;
 use super::{App, icons, kit};
 use crate::chats::title_of;
 use crate::settings::SavedPrompt;
+use crate::state::State;
 
-/// The most prompts shown at once. More words find the others.
-const MOST: usize = 8;
-/// The height of a row in points.
-const ROW: f32 = 36.0;
-
-/// The list of prompts above the field, and the prompt that is being saved.
+/// The suggestions in the field, and the prompt that is being saved.
 #[derive(Default)]
 pub(super) struct Prompts {
-    chosen: usize,
-    /// The prompts that the list shows, by their positions; empty while it is closed.
-    shown: Vec<usize>,
-    /// The draft at which the list was closed by Escape.
-    closed_at: Option<String>,
+    /// Whether prompts are suggested. The list then owns the arrows, Enter, Tab and Escape.
+    pub(super) suggested: bool,
     /// The name of the prompt that is being saved from the draft.
     saving: Option<String>,
 }
 
 impl Prompts {
-    /// Whether the list is open, which owns the arrows, Enter and Tab.
-    pub(super) fn is_open(&self) -> bool {
-        !self.shown.is_empty()
-    }
-
     /// Whether the dialog for a name is open.
     pub(super) fn is_saving(&self) -> bool {
         self.saving.is_some()
@@ -41,89 +28,28 @@ impl Prompts {
     }
 }
 
+/// The prompts that a draft asks for: their names, with the start of their texts behind them.
+pub(super) fn suggestions(state: &State, draft: &str) -> Vec<Suggestion> {
+    let prompts = state.wanted_prompts(draft).into_iter();
+    let suggestion = |prompt: &SavedPrompt| {
+        let start = title_of(&prompt.text);
+        let name = if prompt.name.trim().is_empty() { &start } else { &prompt.name };
+        let suggestion = Suggestion::new(&prompt.text).content(kit::medium(kit::shorten_middle(name, 36), 13.5));
+        suggestion.description(egui::RichText::new(kit::shorten_middle(&start, 40)).size(12.5))
+    };
+    prompts.map(suggestion).collect()
+}
+
 impl App {
-    /// Finds the prompts that the draft asks for, and handles the keys of their list. To be called before the field is drawn.
-    pub(super) fn prompt_keys(&mut self, ui: &Ui, field: egui::Id, focused: bool) {
-        let draft = self.state.draft();
-        if self.prompts.closed_at.as_deref().is_some_and(|at| !draft.starts_with(at)) {
-            self.prompts.closed_at = None;
-        }
-        let wanted = self.state.wanted_prompts().filter(|_| focused && self.prompts.closed_at.is_none());
-        let mut shown = wanted.unwrap_or_default();
-        shown.truncate(MOST);
-        let prompts = &mut self.prompts;
-        if shown != prompts.shown {
-            prompts.chosen = 0;
-            prompts.shown = shown;
-        }
-        let count = prompts.shown.len();
-        if count == 0 || !self.composer.enter_sends {
-            return;
-        }
-        let pressed = |key: Key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
-        if pressed(Key::ArrowDown) {
-            prompts.chosen = (prompts.chosen + 1) % count;
-        }
-        if pressed(Key::ArrowUp) {
-            prompts.chosen = (prompts.chosen + count - 1) % count;
-        }
-        let chosen = super::composer::consume_enter(ui) | pressed(Key::Tab);
-        if chosen && let Some(index) = prompts.shown.get(prompts.chosen).copied() {
-            self.use_prompt(ui.ctx(), index, field);
-        }
-    }
-
-    /// Closes the list of prompts until the draft begins anew. Returns whether it was open.
-    pub(super) fn close_prompts(&mut self) -> bool {
-        let open = self.prompts.is_open();
-        if open {
-            self.prompts.closed_at = Some(self.state.draft().to_owned());
-            self.prompts.shown.clear();
-        }
-        open
-    }
-
-    fn use_prompt(&mut self, ctx: &Context, index: usize, field: egui::Id) {
-        self.state.insert_prompt(index);
-        // A prompt may begin with a slash itself.
-        self.prompts.closed_at = Some(self.state.draft().to_owned());
-        self.prompts.shown.clear();
-        self.composer.focus = true;
-        let mut edit = egui::TextEdit::load_state(ctx, field).unwrap_or_default();
-        let end = egui::text::CCursor::new(self.state.draft().chars().count());
-        edit.cursor.set_char_range(Some(egui::text::CCursorRange::one(end)));
-        edit.store(ctx, field);
-    }
-
-    /// Draws the list above the field, or how to fill an empty library.
-    pub(super) fn prompt_list(&mut self, ui: &Ui, card: Rect, field: egui::Id) {
-        let empty = self.state.settings.prompts.is_empty() && self.state.draft() == "/";
-        let focused = ui.ctx().memory(|memory| memory.has_focus(field));
-        if !(self.prompts.is_open() || (empty && focused)) {
-            return;
-        }
-        let mut used = None;
-        let width = (card.width() - 16.0).min(480.0);
-        let area = egui::Area::new(ui.scope_id().with("prompts")).order(egui::Order::Foreground);
-        let area = area.pivot(egui::Align2::LEFT_BOTTOM).fixed_pos(card.left_top() - vec2(0.0, 6.0));
-        area.show(ui.ctx(), |ui| {
-            egui::Frame::popup(ui.style()).show(ui, |ui| {
-                ui.set_width(width);
-                ui.spacing_mut().item_spacing.y = 2.0;
-                if empty {
-                    kit::hint(ui, "You have no prompts yet. Write one, then choose “Save as a prompt…” in the menu below; or add one in Settings, Prompts.");
-                }
-                for (row, index) in self.prompts.shown.iter().enumerate() {
-                    if let Some(prompt) = self.state.settings.prompts.get(*index)
-                        && prompt_row(ui, prompt, row == self.prompts.chosen)
-                    {
-                        used = Some(*index);
-                    }
-                }
+    /// Says how to fill an empty library, once it is asked for.
+    pub(super) fn empty_library_hint(&self, ui: &mut Ui) {
+        if self.state.draft() == "/" && self.state.settings.prompts.is_empty() {
+            let how =
+                "You have no prompts yet. To keep one, write it and choose “Save as a prompt…” in the menu below.";
+            ui.horizontal(|ui| {
+                ui.add_space(10.0);
+                kit::hint(ui, how);
             });
-        });
-        if let Some(index) = used {
-            self.use_prompt(ui.ctx(), index, field);
         }
     }
 
@@ -196,25 +122,4 @@ pub(super) fn name_field(ui: &mut Ui, name: &mut String, label: &str) -> bool {
         field.request_focus();
     }
     done
-}
-
-/// Draws a prompt's name, and the start of its text behind it. Returns whether it was clicked.
-fn prompt_row(ui: &mut Ui, prompt: &SavedPrompt, chosen: bool) -> bool {
-    let tokens = Tokens::of(ui.visuals());
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::click());
-    if chosen || response.hovered() {
-        let ground = if chosen { tokens.selected } else { tokens.hover };
-        ui.painter().rect_filled(rect, super::style::RADIUS, ground);
-    }
-    let start = title_of(&prompt.text);
-    let name = if prompt.name.trim().is_empty() { &start } else { &prompt.name };
-    let mut row = ui.new_child(egui::UiBuilder::new().max_rect(rect.shrink2(vec2(10.0, 0.0))));
-    row.with_layout(Layout::left_to_right(Align::Center), |ui| {
-        let text = kit::medium(kit::shorten_middle(name, 36), 13.5).color(tokens.text);
-        ui.add(egui::Label::new(text).selectable(false));
-        let text = egui::RichText::new(&start).size(12.5).color(tokens.weak);
-        ui.add(egui::Label::new(text).truncate().selectable(false));
-    });
-    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, chosen, format!("Prompt {name}")));
-    response.clicked()
 }
