@@ -17,6 +17,8 @@ pub mod worker;
 pub mod data_folder;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod desktop;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod desktop_note;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod endpoint;
 #[cfg(not(target_arch = "wasm32"))]

@@ -62,6 +62,15 @@ pub struct Preset {
     pub model: Option<String>,
 }
 
+/// A text that is kept to be sent again and again. Typing `/` finds it by its name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedPrompt {
+    /// The name that the user gave it.
+    pub name: String,
+    /// The text.
+    pub text: String,
+}
+
 /// A model of a server that was used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedServer {
@@ -101,6 +110,8 @@ pub struct Settings {
     pub system: String,
     /// Named sets of sampling parameters and a system prompt.
     pub presets: Vec<Preset>,
+    /// Texts that are kept to be sent again.
+    pub prompts: Vec<SavedPrompt>,
     /// The name of the weight format; `None` for the format in the file.
     pub weights: Option<String>,
     /// Context length in tokens; `None` for the model's own.
@@ -119,6 +130,8 @@ pub struct Settings {
     pub sidebar: bool,
     /// Whether the model writes the titles of chats. The guide never does.
     pub model_titles: bool,
+    /// Whether the end of a reply is told while the window is in the background.
+    pub notify_replies: bool,
     /// Files and folders of models that were used, the most recent first.
     pub models: Vec<String>,
     /// Models of servers that were used, the most recent first. Their keys are kept elsewhere.
@@ -139,6 +152,7 @@ impl Default for Settings {
             sampling: SamplingParams::default(),
             system: String::new(),
             presets: Vec::new(),
+            prompts: Vec::new(),
             weights: None,
             context: None,
             device: None,
@@ -148,6 +162,7 @@ impl Default for Settings {
             reduced_motion: false,
             sidebar: true,
             model_titles: true,
+            notify_replies: true,
             models: Vec::new(),
             servers: Vec::new(),
         }
@@ -218,6 +233,7 @@ mod tests {
             system: "Be calm.".into(),
             model: Some("/calm.gguf".into()),
         });
+        settings.prompts.push(SavedPrompt { name: "shorter".into(), text: "Say it in one sentence.".into() });
         assert_eq!(Settings::from_json(&settings.to_json()), settings);
     }
 

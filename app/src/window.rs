@@ -9,6 +9,8 @@ use egui::{UserAttentionType, ViewportBuilder, ViewportCommand};
 
 use crate::chats::Store;
 use crate::data_folder::{Lock, NotLocked, data_folder, database};
+#[cfg(all(unix, not(target_os = "macos")))]
+use crate::desktop_note::DesktopNotes;
 use crate::handover::{self, HandedOver, NotHandedOver};
 use crate::hub::worker::Downloads;
 use crate::icon::icon;
@@ -97,6 +99,10 @@ pub fn open(model: Option<PathBuf>) -> Result<(), NoWindow> {
             state.set_downloads(downloads);
             let mut app = App::new(state);
             app.use_system_dialogs();
+            #[cfg(all(unix, not(target_os = "macos")))]
+            if let Some(notes) = DesktopNotes::start() {
+                app.show_desktop_notes(move |title, text| notes.show(title, text));
+            }
             Ok(Box::new(MainWindow { app, started: Some(started), handed_over, _lock: lock }))
         }),
     );

@@ -53,6 +53,8 @@ const MIGRATIONS: &[&[&str]] = &[
 ",
         search::SCHEMA,
     ],
+    // The folders themselves are a value of the settings.
+    &["ALTER TABLE chats ADD COLUMN folder INTEGER;"],
 ];
 
 /// The version of the present schema, which a database has as its `user_version`.
@@ -220,15 +222,29 @@ fn put_draft_attachments(database: &Connection, chat: Id, attachments: &[Attachm
 
 fn put_chat(database: &Connection, chat: &Chat) -> rusqlite::Result<()> {
     // Not REPLACE, which deletes the row first and with it the messages.
-    let sql = "INSERT INTO chats (id, title, named, pinned, created, updated, deleted, system, leaf, draft, options)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    let sql =
+        "INSERT INTO chats (id, title, named, pinned, created, updated, deleted, system, leaf, draft, options, folder)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
         ON CONFLICT (id) DO UPDATE SET title = ?2, named = ?3, pinned = ?4, updated = ?6, deleted = ?7, system = ?8,
-            leaf = ?9, draft = ?10, options = ?11";
-    let Chat { id, title, named, pinned, created, updated, deleted, system, leaf, draft, attachments: _, options } =
-        chat;
+            leaf = ?9, draft = ?10, options = ?11, folder = ?12";
+    let Chat {
+        id,
+        title,
+        named,
+        pinned,
+        created,
+        updated,
+        deleted,
+        system,
+        leaf,
+        draft,
+        attachments: _,
+        options,
+        folder,
+    } = chat;
     let options =
         serde_json::to_string(options).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    let values = params![id, title, named, pinned, created, updated, deleted, system, leaf, draft, options];
+    let values = params![id, title, named, pinned, created, updated, deleted, system, leaf, draft, options, folder];
     database.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
@@ -281,6 +297,7 @@ fn chat(row: &Row<'_>) -> rusqlite::Result<Chat> {
         draft: row.get("draft")?,
         attachments: row.get::<_, Option<String>>("attachments")?.map_or_else(Vec::new, |text| read_attachments(&text)),
         options: ChatOptions::from_json(&row.get::<_, String>("options")?),
+        folder: row.get("folder")?,
     })
 }
 

@@ -50,7 +50,9 @@ impl Default for Archive {
 
 impl Archive {
     /// Adds a chat.
-    pub fn add(&mut self, chat: Chat, mut messages: Vec<Message>) {
+    pub fn add(&mut self, mut chat: Chat, mut messages: Vec<Message>) {
+        // Folders are of this machine only.
+        chat.folder = None;
         messages.sort_by_key(|message| (message.created, message.id));
         self.chats.push(ArchivedChat { chat, messages });
     }
@@ -174,6 +176,7 @@ fn assign_new_ids(entry: &mut ArchivedChat) {
     entry.chat.id = new_id();
     entry.chat.leaf = entry.chat.leaf.and_then(|leaf| new_ids.get(&leaf).copied());
     entry.chat.deleted = None;
+    entry.chat.folder = None;
     entry.chat.attachments.iter_mut().for_each(|attachment| attachment.id = new_id());
     entry.chat.options.drop_invalid();
     if entry.chat.title.trim().is_empty() {

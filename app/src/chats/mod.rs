@@ -5,6 +5,7 @@ mod attachment;
 mod database;
 pub mod exchange;
 mod find;
+mod folder;
 mod groups;
 mod options;
 #[cfg(not(target_arch = "wasm32"))]
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attachment::{Attachment, with_attachments};
 pub use find::find_ignoring_case;
+pub use folder::Folder;
 pub use groups::{Group, group_by_date};
 pub use options::ChatOptions;
 #[cfg(not(target_arch = "wasm32"))]
@@ -245,6 +247,9 @@ pub struct Chat {
     /// What it chooses for itself in place of the settings.
     #[serde(default)]
     pub options: ChatOptions,
+    /// The id of the [`Folder`] that it is in. A folder that no longer exists is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<Id>,
 }
 
 impl Chat {
@@ -264,6 +269,7 @@ impl Chat {
             draft: String::new(),
             attachments: Vec::new(),
             options: ChatOptions::default(),
+            folder: None,
         }
     }
 

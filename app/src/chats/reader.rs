@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::database::{self, VERSION};
 use super::exchange::Archive;
-use super::{Chat, Id, Message};
+use super::{Chat, Folder, Id, Message};
 use crate::data_folder::Lock;
 
 /// How long to wait for another program's write.
@@ -73,6 +73,14 @@ impl Reader {
             archive.add(chat.clone(), self.messages(chat.id)?);
         }
         Ok(archive)
+    }
+
+    /// The folders of chats.
+    ///
+    /// # Errors
+    /// An error message.
+    pub fn folders(&self) -> Result<Vec<Folder>, String> {
+        Ok(Folder::list_from_json(&self.value(Folder::VALUE)?.unwrap_or_default()))
     }
 
     /// A value of the table of settings.

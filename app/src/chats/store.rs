@@ -391,4 +391,6 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
 }
 
 #[cfg(test)]
+mod folder_tests;
+#[cfg(test)]
 mod tests;

@@ -31,24 +31,30 @@ fn open() -> Result<Option<(Reader, Vec<Chat>)>, Failure> {
 }
 
 fn list(arguments: &args::ChatsList) -> Result<(), Failure> {
-    let all = open()?.map(|(_, chats)| chats).unwrap_or_default();
+    let (folders, all) = match open()? {
+        Some((reader, chats)) => (reader.folders().map_err(Failure::Failed)?, chats),
+        None => (Vec::new(), Vec::new()),
+    };
+    let folder = |chat: &Chat| folders.iter().find(|folder| chat.folder == Some(folder.id)).map(|folder| &*folder.name);
     let chats: Vec<Chat> = all.into_iter().filter(|chat| chat.deleted.is_some() == arguments.trash).collect();
     let mut out = io::stdout().lock();
     if arguments.json {
         let list = chats.iter().map(|chat| {
-            json!({"id": chat.id, "title": chat.title, "created": chat.created, "updated": chat.updated, "system": chat.system})
+            json!({"id": chat.id, "title": chat.title, "created": chat.created, "updated": chat.updated, "system": chat.system,
+                "folder": folder(chat)})
         });
         return Ok(writeln!(out, "{}", json!({ "chats": list.collect::<Vec<_>>() }))?);
     }
     for (number, chat) in (1..).zip(&chats) {
-        writeln!(out, "{}", list_line(number, chat))?;
+        writeln!(out, "{}", list_line(number, chat, folder(chat)))?;
     }
     Ok(())
 }
 
-/// A chat in a list: its number, the time of its last message, and its title.
-pub(super) fn list_line(number: usize, chat: &Chat) -> String {
-    format!("{number:>3}  {}  {}", local_time(chat.updated), one_line(chat.shown_title()))
+/// A chat in a list: its number, the time of its last message, its title, and its folder if it is in one.
+pub(super) fn list_line(number: usize, chat: &Chat, folder: Option<&str>) -> String {
+    let folder = folder.map(|folder| format!("  [{}]", one_line(folder))).unwrap_or_default();
+    format!("{number:>3}  {}  {}{folder}", local_time(chat.updated), one_line(chat.shown_title()))
 }
 
 /// A time in milliseconds since 1970 as date and time of day in the local time zone.

@@ -15,7 +15,7 @@ pub(super) fn page(ui: &mut Ui) {
     ui.label("Links in a reply open in another tab when you click them. Pictures in a reply are not loaded.");
     kit::section(ui, "What is kept");
     ui.label(
-        "Chats and settings, in the browser's own database for this address. They are gone if you delete the browser's data of \
+        "Chats, folders, prompts and settings, in the browser's own database for this address. They are gone if you delete the browser's data of \
          this address, so export what you want to keep.",
     );
     ui.label("Models are read from your disk and not copied.");

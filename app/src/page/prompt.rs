@@ -24,7 +24,7 @@ impl Files {
         let endings = match purpose {
             Purpose::OpenModel => ".gguf",
             Purpose::Import => ".json",
-            Purpose::Attach | Purpose::Export { .. } => "",
+            Purpose::Attach | Purpose::Export { .. } | Purpose::ExportSelected => "",
         };
         let (answer, ctx, number) = (self.picked.0.clone(), ctx.clone(), self.number);
         wasm_bindgen_futures::spawn_local(async move {
@@ -48,7 +48,7 @@ impl App {
             }
         }
         let Some((purpose, mut name)) = self.files.prompt.take() else { return };
-        if !matches!(purpose, Purpose::Export { .. }) {
+        if !matches!(purpose, Purpose::Export { .. } | Purpose::ExportSelected) {
             // The browser's dialog does not tell reliably that it was cancelled, so nothing waits for it.
             self.files.chosen_for = Some(purpose);
             self.files.browse(ctx, purpose);

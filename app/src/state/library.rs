@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::State;
-use crate::chats::{Chat, Group, Id, Tree, group_by_date, now};
+use crate::chats::{Chat, Folder, Id, Tree, now};
 
 /// The trees of this many chats that were opened last stay in memory.
 const KEPT_TREES: usize = 8;
@@ -11,6 +11,7 @@ const KEPT_TREES: usize = 8;
 /// All chats, and the messages of some.
 pub(super) struct Library {
     pub(super) chats: Vec<Chat>,
+    pub(super) folders: Vec<Folder>,
     pub(super) trees: HashMap<Id, Tree>,
     /// Chats whose messages are being read. A second read could undo changes made after the first.
     pub(super) requested: HashSet<Id>,
@@ -30,6 +31,7 @@ impl Library {
             requested: HashSet::new(),
             recent: VecDeque::from([chat.id]),
             chats: vec![chat],
+            folders: Vec::new(),
         }
     }
 
@@ -72,11 +74,6 @@ impl State {
         let mut chats: Vec<&Chat> = self.library.chats.iter().filter(shown).collect();
         chats.sort_by_key(|chat| std::cmp::Reverse(chat.updated));
         chats
-    }
-
-    /// The chats of [`State::visible_chats`] by date, in the time zone of this machine. Pinned ones come first.
-    pub fn grouped_chats(&self) -> Vec<Group<'_>> {
-        group_by_date(self.visible_chats(), &jiff::ZonedDateTime::now())
     }
 
     /// The chats in the trash, the last deleted first.
@@ -226,27 +223,51 @@ impl State {
 
     /// Moves a chat to the trash.
     pub fn delete(&mut self, id: Id) {
-        if self.reply().is_some_and(|reply| reply.chat == id) {
-            self.stop_reply();
+        self.delete_chats(&[id]);
+    }
+
+    /// Moves chats to the trash.
+    pub fn delete_chats(&mut self, chats: &[Id]) {
+        for id in chats {
+            if self.reply().is_some_and(|reply| reply.chat == *id) {
+                self.stop_reply();
+            }
+            self.cancel_jobs(*id);
+            self.change_chat(*id, |chat| chat.deleted = Some(now()));
         }
-        self.cancel_jobs(id);
-        self.change_chat(id, |chat| chat.deleted = Some(now()));
-        let Some(title) = self.chat(id).map(|chat| chat.shown_title().to_owned()) else { return };
-        self.notify_with_undo(&format!("“{title}” is in the trash."), id);
-        if self.library.open == id {
+        let text = match chats {
+            [] => return,
+            [id] => {
+                let Some(title) = self.chat(*id).map(Chat::shown_title) else { return };
+                format!("“{title}” is in the trash.")
+            }
+            chats => format!("{} chats are in the trash.", chats.len()),
+        };
+        self.notify_with_undo(&text, chats.to_vec());
+        if chats.contains(&self.library.open) {
             self.new_chat();
         }
     }
 
-    /// Brings back what the "Undo" of a notice stands for: a chat from the trash, which is opened, or a deleted message.
+    /// Brings back a chat from the trash, which is opened, or a deleted message.
     pub fn restore(&mut self, id: Id) {
-        self.notices.retain(|notice| notice.undo != Some(id));
-        if self.chat(id).is_none() {
-            self.restore_message(id);
-            return;
+        self.undo(&[id]);
+    }
+
+    /// Brings back what the "Undo" of a notice stands for: chats from the trash, of which the first is opened, or a deleted
+    /// message.
+    pub fn undo(&mut self, ids: &[Id]) {
+        self.notices.retain(|notice| notice.undo != ids);
+        for id in ids {
+            if self.chat(*id).is_some() {
+                self.change_chat(*id, |chat| chat.deleted = None);
+            } else {
+                self.restore_message(*id);
+            }
         }
-        self.change_chat(id, |chat| chat.deleted = None);
-        self.open_chat(id);
+        if let Some(first) = ids.first() {
+            self.open_chat(*first);
+        }
     }
 
     /// Deletes the chats in the trash permanently.
@@ -269,6 +290,6 @@ impl State {
         }
         self.save_edits();
         let deleted: Vec<Id> = self.deleted.iter().map(|deleted| deleted.removed.message.id).collect();
-        self.notices.retain(|notice| notice.undo.is_none_or(|undo| deleted.contains(&undo)));
+        self.notices.retain(|notice| notice.undo.iter().all(|undo| deleted.contains(undo)));
     }
 }

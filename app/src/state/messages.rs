@@ -56,7 +56,7 @@ impl State {
         self.deleted.push(Deleted { chat, removed });
         let excess = self.deleted.len().saturating_sub(MAX_DELETED);
         self.deleted.drain(..excess);
-        self.notify_with_undo(notice, id);
+        self.notify_with_undo(notice, vec![id]);
         self.next_job();
     }
 
@@ -67,7 +67,7 @@ impl State {
         self.open_chat(chat);
         let Some(tree) = self.library.trees.get_mut(&chat) else {
             self.notify_error("The chat is still being read. Try again in a moment.");
-            self.notify_with_undo("The message was deleted.", id);
+            self.notify_with_undo("The message was deleted.", vec![id]);
             return;
         };
         let Deleted { mut removed, .. } = self.deleted.remove(index);

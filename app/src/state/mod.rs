@@ -9,11 +9,13 @@ mod downloads;
 mod drafts;
 mod files;
 mod find;
+mod folders;
 mod library;
 mod messages;
 mod model_slot;
 mod notices;
 mod options;
+mod prompts;
 mod queue;
 mod replies;
 mod servers;
@@ -23,7 +25,7 @@ mod tokens;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::chats::{Chat, Id, Message, Status, Store, StoreEvent, Tree};
+use crate::chats::{Chat, Folder, Id, Message, Status, Store, StoreEvent, Tree};
 use crate::settings::Settings;
 use crate::worker::{Candidate, Command, Event, FoundModel, Load, Remedy, Worker};
 use drafts::Drafts;
@@ -35,6 +37,7 @@ use queue::{Job, Queue, SummarySource};
 pub use attachments::{LONG_PASTE, MAX_ATTACHED_BYTES, MAX_ATTACHMENTS};
 pub use downloads::*;
 pub use find::{Found, MAX_FOUND, Search};
+pub use folders::Listing;
 pub use model_slot::{Model, needs_reload};
 pub use notices::Notice;
 pub use queue::Reply;
@@ -207,6 +210,7 @@ impl State {
         self.saved_settings = Some(self.settings.clone());
         self.default_system_changed(&before);
         self.opened = Some(Ok(()));
+        self.library.folders = Folder::list_from_json(values.get(Folder::VALUE).map_or("", String::as_str));
         self.drafts.restore(values.get("edits").map_or("", String::as_str));
         let sources = values.get("sources").and_then(|text| serde_json::from_str::<HashMap<_, _>>(text).ok());
         self.queue.sources.extend(sources.unwrap_or_default());
@@ -329,6 +333,12 @@ impl State {
             Some(Err(reason)) if has_content => Some(format!("{}.", reason.trim_end_matches('.'))),
             _ => None,
         }
+    }
+
+    /// Whether a message of a chat in memory ended with an error.
+    pub fn has_failed(&self, message: Id) -> bool {
+        let found = self.library.trees.values().find_map(|tree| tree.get(message));
+        found.is_some_and(|message| message.status == Status::Failed)
     }
 
     /// Profiles the kernels of one token.

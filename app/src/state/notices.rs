@@ -17,8 +17,8 @@ const MAX_NOTICES: usize = 5;
 pub struct Notice {
     /// A sentence.
     pub text: String,
-    /// The chat or the message that "Undo" brings back by [`State::restore`].
-    pub undo: Option<Id>,
+    /// The chats or the message that "Undo" brings back by [`State::undo`]; empty if there is nothing to undo.
+    pub undo: Vec<Id>,
     /// Whether it reports an error.
     pub is_error: bool,
     until: Instant,
@@ -27,22 +27,22 @@ pub struct Notice {
 impl State {
     /// Shows a notice.
     pub fn notify(&mut self, text: &str) {
-        self.push_notice(text, None, false, NOTICE_TIME);
+        self.push_notice(text, Vec::new(), false, NOTICE_TIME);
     }
 
     /// Shows an error notice.
     pub fn notify_error(&mut self, text: &str) {
         // Errors stay longer, so that they are not missed.
-        self.push_notice(text, None, true, 3 * NOTICE_TIME);
+        self.push_notice(text, Vec::new(), true, 3 * NOTICE_TIME);
     }
 
-    /// Shows a notice with a way to bring a chat or a message back.
-    pub(super) fn notify_with_undo(&mut self, text: &str, undo: Id) {
-        self.push_notice(text, Some(undo), false, NOTICE_TIME);
+    /// Shows a notice with a way to bring chats or a message back.
+    pub(super) fn notify_with_undo(&mut self, text: &str, undo: Vec<Id>) {
+        self.push_notice(text, undo, false, NOTICE_TIME);
     }
 
     /// Shows a notice in place of an equal one. Only the newest [`MAX_NOTICES`] are kept.
-    fn push_notice(&mut self, text: &str, undo: Option<Id>, is_error: bool, time: Duration) {
+    fn push_notice(&mut self, text: &str, undo: Vec<Id>, is_error: bool, time: Duration) {
         self.notices.retain(|known| known.text != text || known.undo != undo);
         self.notices.push(Notice { text: text.to_owned(), undo, is_error, until: Instant::now() + time });
         let excess = self.notices.len().saturating_sub(MAX_NOTICES);

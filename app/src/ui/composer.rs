@@ -6,7 +6,7 @@ use egui::{
 
 use super::style::{COLUMN, LARGE_RADIUS};
 use super::tokens::Tokens;
-use super::{App, Purpose, icons, kit};
+use super::{App, Purpose, icons, kit, prompts};
 use crate::state::{Meter, Model};
 
 /// The diameter of the button to send.
@@ -96,7 +96,7 @@ impl App {
         self.take_typed_text(ui, id);
         let focused = ui.ctx().memory(|memory| memory.has_focus(id));
         let mut send = false;
-        if focused && self.composer.enter_sends {
+        if focused && self.composer.enter_sends && !self.prompts.suggested {
             send = consume_enter(ui);
             let empty = self.state.draft().is_empty();
             if empty && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::ArrowUp)) {
@@ -115,6 +115,7 @@ impl App {
         frame.show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 4.0;
             self.attachment_chips(ui);
+            self.empty_library_hint(ui);
             self.field(ui, id);
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;
@@ -210,26 +211,31 @@ impl App {
             Model::Loading { .. } => "The model is loading; you can type already…",
             _ => "Message Gemma…",
         };
-        let response = egui::ScrollArea::vertical()
+        let output = egui::ScrollArea::vertical()
             .id_salt("draft")
             .max_height(most)
             .show(ui, |ui| {
                 let edit = egui::TextEdit::multiline(&mut draft)
-                    .id(id)
                     .font(egui::FontId::proportional(15.0))
                     .hint_text(RichText::new(hint).size(15.0))
                     .frame(egui::Frame::NONE.inner_margin(Margin::symmetric(10, 6)))
                     .desired_rows(1)
                     .desired_width(f32::INFINITY)
                     .return_key(KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter));
-                ui.add(edit)
+                // The whole draft before the cursor is what is looked for. An input method owns Enter.
+                let popup = egui::CompletionPopup::new(id).word_boundary(|_| false).max_height(300.0);
+                let popup = if self.composer.enter_sends { popup } else { popup.accept_keys([]) };
+                popup.show(ui, edit, |query| prompts::suggestions(&self.state, query.word))
             })
-            .inner
-            .accessible_name("Message");
+            .inner;
+        self.prompts.suggested = output.is_open;
+        let inserted = output.accepted.is_some();
+        let response = output.text_edit.response.response.accessible_name("Message");
         if std::mem::take(&mut self.composer.focus) {
             response.request_focus();
         }
-        if response.changed() {
+        if response.changed() || inserted {
+            self.composer.focus |= inserted;
             self.state.set_draft(draft);
         }
     }

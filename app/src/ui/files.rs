@@ -23,6 +23,8 @@ pub enum Purpose {
         /// Whether to export all chats rather than the open one.
         all: bool,
     },
+    /// A file to export the selected chats to.
+    ExportSelected,
     /// A file to import chats from.
     Import,
     /// A text to add to the message.
@@ -35,6 +37,7 @@ impl Purpose {
             Self::OpenModel => "Open a model",
             Self::Export { all: false } => "Export this chat",
             Self::Export { all: true } => "Export all chats",
+            Self::ExportSelected => "Export the selected chats",
             Self::Import => "Import chats",
             Self::Attach => "Attach a text",
         }
@@ -45,7 +48,7 @@ impl Purpose {
             Self::OpenModel => {
                 "A .gguf file, or a folder with config.json and safetensors. You can also drop it on the window."
             }
-            Self::Export { .. } => {
+            Self::Export { .. } | Self::ExportSelected => {
                 "A name that ends in .md gives Markdown, .html a page to read, .json everything to import again."
             }
             Self::Import => "A .json file: exported by Lapidary or Open WebUI, or ChatGPT's conversations.json.",
@@ -56,7 +59,7 @@ impl Purpose {
     fn verb(self) -> &'static str {
         match self {
             Self::OpenModel => "Open",
-            Self::Export { .. } => "Save",
+            Self::Export { .. } | Self::ExportSelected => "Save",
             Self::Import => "Import",
             Self::Attach => "Attach",
         }
@@ -130,11 +133,14 @@ impl App {
             self.state.notify("There is nothing to export yet.");
             return;
         }
-        let title = if all {
-            "Lapidary chats".to_owned()
-        } else {
-            self.state.open().map(|chat| chat.shown_title().to_owned()).unwrap_or_default()
-        };
+        self.prompt_export_of(chats, Purpose::Export { all });
+    }
+
+    /// Opens the prompt for the file to export these chats to.
+    pub(super) fn prompt_export_of(&mut self, chats: Vec<Id>, purpose: Purpose) {
+        let alone = chats.len() == 1 && purpose != Purpose::Export { all: true };
+        let first = chats.first().filter(|_| alone).and_then(|chat| self.state.chat(*chat));
+        let title = first.map_or_else(|| "Lapidary chats".to_owned(), |chat| chat.shown_title().to_owned());
         let allowed = |c: char| if c.is_alphanumeric() || " -_".contains(c) { c } else { ' ' };
         let name: String = title.chars().map(allowed).collect();
         let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -142,9 +148,9 @@ impl App {
         let name = if name.is_empty() { "Chat".to_owned() } else { name };
         let folder = std::env::home_dir().unwrap_or_default();
         let folder = Some(folder.join("Documents")).filter(|folder| folder.is_dir()).unwrap_or(folder);
-        let path = folder.join(format!("{name}.{}", if all { "json" } else { "md" }));
+        let path = folder.join(format!("{name}.{}", if alone { "md" } else { "json" }));
         self.files.exported = chats;
-        self.files.prompt_for(Purpose::Export { all }, path.display().to_string());
+        self.files.prompt_for(purpose, path.display().to_string());
     }
 
     /// Handles files dropped on the window.
@@ -172,7 +178,7 @@ impl App {
     fn use_file(&mut self, purpose: Purpose, path: PathBuf) {
         match purpose {
             Purpose::OpenModel => self.state.load_model(Some(path)),
-            Purpose::Export { .. } => {
+            Purpose::Export { .. } | Purpose::ExportSelected => {
                 let overwrite = self.files.overwrite_agreed.as_ref() == Some(&path);
                 self.state.export_chats(std::mem::take(&mut self.files.exported), path, overwrite);
             }

@@ -80,6 +80,8 @@ impl App {
     pub(crate) fn has_dialog(&self) -> bool {
         self.dialog.is_some()
             || self.renaming.is_some()
+            || self.prompts.is_saving()
+            || self.moving.is_some()
             || self.files.is_open()
             || self.state.hub.asks_terms.is_some()
             || self.closing == closing::Closing::Asked
@@ -126,9 +128,13 @@ impl App {
         self.composer.focus = true;
         let closed = std::mem::take(&mut self.closing) == closing::Closing::Asked
             || self.renaming.take().is_some()
+            || self.prompts.close_dialog()
+            || self.moving.take().is_some()
             || self.files.close()
             || self.state.hub.asks_terms.take().is_some()
             || self.dialog.take().is_some()
+            || self.prompts.suggested
+            || self.selection.clear()
             || self.state.alternatives.take().is_some()
             || std::mem::take(&mut self.sidebar_overlay)
             || self.find.close()
@@ -166,7 +172,7 @@ impl App {
 
     /// Opens the chat above the open one in the list, or below it.
     fn open_neighbour(&mut self, step: isize) {
-        let chats: Vec<Id> = self.state.visible_chats().iter().map(|chat| chat.id).collect();
+        let chats = self.state.listed_chats().seen();
         let open = self.state.open_id();
         let next = match chats.iter().position(|id| *id == open) {
             Some(at) => at.checked_add_signed(step),

@@ -7,7 +7,7 @@ use egui::{Align, CornerRadius, Layout, Ui, UiBuilder, pos2, vec2};
 
 use super::markdown;
 use super::tokens::Tokens;
-use super::{App, composer, icons, kit};
+use super::{App, bidi, composer, icons, kit};
 use crate::chats::{Attachment, Id, Role, Status};
 
 /// The share of the column that a bubble may take.
@@ -204,7 +204,7 @@ fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, wanted: &str) {
     };
     let mut job = LayoutJob::single_section(text.to_owned(), format);
     job.wrap.max_width = text_width;
-    let galley = ui.painter().layout_job(job);
+    let galley = bidi::layout(ui, job, &[]);
     let (above, below) = (if first { padding.y } else { 0.0 }, if last { padding.y } else { 0.0 });
     let width = if first && last { galley.size().x } else { text_width };
     let size = vec2(width + 2.0 * padding.x, galley.size().y + above + below);
@@ -212,9 +212,17 @@ fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, wanted: &str) {
     let (top, bottom) = (if first { BUBBLE_RADIUS } else { 0 }, if last { BUBBLE_RADIUS } else { 0 });
     let corners = CornerRadius { nw: top, ne: top, sw: bottom, se: bottom };
     ui.painter().rect_filled(rect, corners, tokens.card);
-    let inner = egui::Rect::from_min_size(rect.min + vec2(padding.x, above), galley.size());
-    markdown::mark_found(ui, &galley, inner.min, wanted, tokens.found);
-    ui.scope_builder(UiBuilder::new().max_rect(inner), |ui| ui.add(egui::Label::new(galley).selectable(true)));
+    let inner = egui::Rect::from_min_size(rect.min + vec2(padding.x, above), vec2(width, galley.size().y));
+    let corner = if galley.job.halign == Align::RIGHT { inner.right_top() } else { inner.min };
+    markdown::mark_found(ui, &galley, corner, wanted, tokens.found);
+    ui.scope_builder(UiBuilder::new().max_rect(inner), |ui| {
+        if galley.job.halign == Align::RIGHT {
+            ui.set_min_width(width);
+            ui.with_layout(Layout::right_to_left(Align::Min), |ui| ui.add(egui::Label::new(galley).selectable(true)));
+        } else {
+            ui.add(egui::Label::new(galley).selectable(true));
+        }
+    });
     ui.advance_cursor_after_rect(rect);
 }
 

@@ -3,12 +3,15 @@
 mod actions;
 mod alternatives;
 mod banners;
+mod bidi;
+mod chat_list;
 mod closing;
 mod composer;
 mod connect;
 mod conversation;
 mod files;
 mod find;
+mod folders;
 mod fonts;
 #[cfg_attr(target_arch = "wasm32", path = "../page/get_models.rs")]
 mod get_models;
@@ -22,7 +25,9 @@ mod model_menu;
 mod models;
 mod notices;
 mod palette;
+mod prompts;
 mod rail;
+mod selection;
 mod settings;
 mod sidebar;
 mod style;
@@ -63,6 +68,9 @@ pub enum Dialog {
     Connect,
 }
 
+/// Shows a note of the desktop with a title and a sentence.
+type DesktopNote = Box<dyn Fn(&str, &str)>;
+
 /// The window's content: its state, and what only drawing needs.
 pub struct App {
     /// The state that is drawn.
@@ -80,7 +88,11 @@ pub struct App {
     find: find::Find,
     palette: palette::Palette,
     connect: connect::ConnectForm,
+    /// The chat or folder that is being renamed, and its new name.
     renaming: Option<(Id, String)>,
+    /// The chats that are being moved to a folder.
+    moving: Option<folders::Moving>,
+    selection: selection::Selection,
     files: files::Files,
     /// Whether the field to search all chats is shown, and whether it gets the focus.
     searching: bool,
@@ -89,11 +101,14 @@ pub struct App {
     sidebar_overlay: bool,
     applied_style: style::AppliedStyle,
     new_preset: String,
+    prompts: prompts::Prompts,
     #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the page keeps nothing for it"))]
     get_models: get_models::GetModels,
     closing: closing::Closing,
     /// Whether emptying the trash is being confirmed.
     emptying: bool,
+    /// Shows a note of the desktop with a title and a sentence, where there are notes.
+    desktop_note: Option<DesktopNote>,
 }
 
 impl App {
@@ -112,15 +127,19 @@ impl App {
             palette: palette::Palette::default(),
             connect: connect::ConnectForm::default(),
             renaming: None,
+            moving: None,
+            selection: selection::Selection::default(),
             files: files::Files::default(),
             searching: false,
             focus_search: false,
             sidebar_overlay: false,
             applied_style: style::AppliedStyle::default(),
             new_preset: String::new(),
+            prompts: prompts::Prompts::default(),
             get_models: get_models::GetModels::default(),
             closing: closing::Closing::default(),
             emptying: false,
+            desktop_note: None,
         }
     }
 
@@ -131,13 +150,31 @@ impl App {
 
     /// Handles events. Must be called before every frame, also while the window is not drawn.
     pub fn tick(&mut self, ctx: &Context) {
-        let replied = self.state.reply().is_some();
+        let before = self.state.reply().map(|reply| (reply.chat, reply.message));
         self.state.tick();
-        // Whoever works in another window meanwhile wants to know that the reply is there.
-        if replied && self.state.reply().is_none() && !ctx.input(|input| input.focused) {
-            ctx.send_viewport_cmd(egui::ViewportCommand::RequestUserAttention(egui::UserAttentionType::Informational));
+        let goes_on = |message| self.state.reply().is_some_and(|reply| reply.message == message);
+        if let Some((chat, message)) = before.filter(|(_, message)| !goes_on(*message))
+            && !ctx.input(|input| input.focused)
+        {
+            self.tell_of_reply(ctx, chat, message);
         }
         self.confirm_close(ctx);
+    }
+
+    /// Lets the end of a reply be shown as a note of the desktop while the window is in the background. The function gets
+    /// the title of the chat and a sentence.
+    pub fn show_desktop_notes(&mut self, show: impl Fn(&str, &str) + 'static) {
+        self.desktop_note = Some(Box::new(show));
+    }
+
+    /// Tells whoever works in another window that a reply has ended.
+    fn tell_of_reply(&self, ctx: &Context, chat: Id, message: Id) {
+        let Some(chat) = self.state.chat(chat).filter(|_| self.state.settings.notify_replies) else { return };
+        ctx.send_viewport_cmd(egui::ViewportCommand::RequestUserAttention(egui::UserAttentionType::Informational));
+        if let Some(show) = &self.desktop_note {
+            let failed = self.state.has_failed(message);
+            show(chat.shown_title(), if failed { "The reply failed." } else { "The reply is complete." });
+        }
     }
 
     /// Whether code that was drawn gets its colours in later frames.
@@ -175,6 +212,8 @@ impl App {
         self.alternatives_window(&ctx);
         self.file_prompt(&ctx);
         self.rename_prompt(&ctx);
+        self.save_prompt_dialog(&ctx);
+        self.folder_dialog(&ctx);
         self.terms_dialog(&ctx);
         self.closing_prompt(&ctx);
         ctx.request_repaint_after(self.state.idle());

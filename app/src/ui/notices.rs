@@ -30,8 +30,8 @@ impl App {
                                     if kit::small_icon_button(ui, true, icons::X, "Close the notice").clicked() {
                                         close = Some(index);
                                     }
-                                    if notice.undo.is_some() && kit::ghost(ui, "Undo").clicked() {
-                                        undo = notice.undo;
+                                    if !notice.undo.is_empty() && kit::ghost(ui, "Undo").clicked() {
+                                        undo = Some(notice.undo.clone());
                                     }
                                     ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                                         let colour = if notice.is_error { tokens.danger } else { tokens.text };
@@ -48,8 +48,8 @@ impl App {
                 }
             });
         });
-        if let Some(id) = undo {
-            self.state.restore(id);
+        if let Some(ids) = undo {
+            self.state.undo(&ids);
             self.show_page(Page::Chat);
         }
         if let Some(index) = close

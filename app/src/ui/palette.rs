@@ -34,6 +34,7 @@ enum Action {
     Connect,
     Export { all: bool },
     Import,
+    NewFolder,
     Trash,
 }
 
@@ -156,12 +157,13 @@ impl App {
             Action::Connect => self.show_connect(),
             Action::Export { all } => self.prompt_export(all),
             Action::Import => self.files.prompt_for(Purpose::Import, String::new()),
+            Action::NewFolder => self.ask_folder(Vec::new()),
             Action::Trash => self.dialog = Some(Dialog::Trash),
         }
     }
 }
 
-fn commands() -> [(char, &'static str, Action); 15] {
+fn commands() -> [(char, &'static str, Action); 17] {
     [
         (icons::SQUARE_PEN, "New chat", Action::NewChat),
         (icons::SEARCH, "Find in this chat", Action::Find),
@@ -171,11 +173,13 @@ fn commands() -> [(char, &'static str, Action); 15] {
         (icons::CLOUD, "Connect to a server…", Action::Connect),
         (icons::SETTINGS, "Settings", Action::Settings(SettingsPage::General)),
         (icons::PALETTE, "Theme and size", Action::Settings(SettingsPage::Appearance)),
+        (icons::BOOK_OPEN, "Prompts", Action::Settings(SettingsPage::Prompts)),
         (icons::KEYBOARD, "Keyboard shortcuts", Action::Settings(SettingsPage::Keyboard)),
         (icons::GAUGE, "Profiler", Action::Settings(SettingsPage::Developer)),
         (icons::UPLOAD, "Export this chat…", Action::Export { all: false }),
         (icons::UPLOAD, "Export all chats…", Action::Export { all: true }),
         (icons::DOWNLOAD, "Import chats…", Action::Import),
+        (icons::FOLDER_OPEN, "New folder…", Action::NewFolder),
         (icons::TRASH_2, "Trash", Action::Trash),
         (icons::PANEL_LEFT, "Show or hide the list of chats", Action::Sidebar),
     ]

@@ -6,7 +6,7 @@ use egui::{Align, Layout, Margin, Ui, vec2};
 
 use super::settings::sampling_controls;
 use super::tokens::Tokens;
-use super::{App, icons, kit};
+use super::{App, SettingsPage, icons, kit};
 
 impl App {
     pub(super) fn rail_panel(&mut self, ui: &mut Ui) {
@@ -136,6 +136,15 @@ impl App {
             ui.separator();
             if kit::menu_item(ui, icons::SLIDERS_HORIZONTAL, "Settings of this chat…", "").clicked() {
                 self.rail = true;
+            }
+            let written = !self.state.draft().trim().is_empty();
+            ui.add_enabled_ui(written, |ui| {
+                if kit::menu_item(ui, icons::BOOK_OPEN, "Save as a prompt…", "").clicked() {
+                    self.save_draft_as_prompt();
+                }
+            });
+            if kit::menu_item(ui, icons::BOOK_OPEN, "Prompts…", "/").clicked() {
+                self.show_settings(SettingsPage::Prompts);
             }
         });
     }

@@ -1,30 +1,12 @@
 //! The list of chats at the left, the search above it, and the buttons below.
 
-use egui::{Align, Context, Key, Layout, Margin, Modifiers, Sense, Ui, vec2};
+use egui::{Align, Context, Layout, Margin, Modifiers, Ui, vec2};
 
 use super::tokens::Tokens;
 use super::{App, Dialog, Page, SettingsPage, icons, kit};
-use crate::chats::{Chat, Id};
 
-/// The height of a row, in points.
-const ROW: f32 = 32.0;
 /// In a narrower window the list is shown above the conversation.
 const NARROW: f32 = 860.0;
-
-/// What was chosen in the list.
-enum Choice {
-    Open(Id),
-    Pin(Id, bool),
-    Rename(Id, String),
-    Export(Id),
-    Delete(Id),
-}
-
-/// A row of the list.
-enum Row<'c> {
-    Heading(String),
-    Chat(&'c Chat),
-}
 
 impl App {
     /// Whether the window is too narrow for the list beside the conversation.
@@ -105,7 +87,12 @@ impl App {
         let list = vec2(ui.available_width(), (ui.available_height() - 58.0).max(0.0));
         ui.allocate_ui(list, |ui| {
             ui.set_min_size(list);
-            if self.state.search.text.trim().is_empty() { self.titles(ui) } else { self.hits(ui) }
+            if self.state.search.text.trim().is_empty() {
+                self.selection_bar(ui);
+                self.chat_list(ui);
+            } else {
+                self.hits(ui);
+            }
         });
         let line = ui.cursor().top();
         ui.painter().hline(ui.max_rect().x_range(), line, egui::Stroke::new(1.0, tokens.line));
@@ -152,106 +139,6 @@ impl App {
         self.sidebar_overlay = false;
     }
 
-    fn titles(&mut self, ui: &mut Ui) {
-        let mut rows = Vec::new();
-        for group in self.state.grouped_chats() {
-            rows.push(Row::Heading(group.heading));
-            rows.extend(group.chats.into_iter().map(Row::Chat));
-        }
-        if rows.is_empty() {
-            egui::Frame::new()
-                .inner_margin(Margin::symmetric(20, 8))
-                .show(ui, |ui| kit::hint(ui, "Chats appear here."));
-            return;
-        }
-        let mut choice = None;
-        egui::ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW + 2.0, rows.len(), |ui, range| {
-            ui.spacing_mut().item_spacing.y = 2.0;
-            for row in &rows[range] {
-                match row {
-                    Row::Heading(heading) => heading_row(ui, heading),
-                    Row::Chat(chat) => self.chat_row(ui, chat, &mut choice),
-                }
-            }
-        });
-        match choice {
-            Some(Choice::Open(id)) => {
-                self.state.open_chat(id);
-                self.after_choice();
-            }
-            Some(Choice::Pin(id, pinned)) => self.state.pin(id, pinned),
-            Some(Choice::Rename(id, title)) => self.renaming = Some((id, title)),
-            Some(Choice::Export(id)) => {
-                self.state.open_chat(id);
-                self.after_choice();
-                self.prompt_export(false);
-            }
-            Some(Choice::Delete(id)) => self.state.delete(id),
-            None => {}
-        }
-    }
-
-    fn chat_row(&self, ui: &mut Ui, chat: &Chat, choice: &mut Option<Choice>) {
-        let (id, title, pinned) = (chat.id, chat.shown_title(), chat.pinned);
-        let tokens = Tokens::of(ui.visuals());
-        let (whole, _) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
-        let rect = whole.shrink2(vec2(8.0, 0.0));
-        let response = ui.interact(rect, ui.scope_id().with(("chat", id)), Sense::click());
-        let selected = self.state.open_id() == id && self.page == Page::Chat;
-        let over = ui.rect_contains_pointer(rect);
-        if selected || over {
-            let ground = if selected { tokens.selected } else { tokens.hover };
-            ui.painter().rect_filled(rect, super::style::RADIUS, ground);
-        }
-        if response.has_focus() {
-            let ring = egui::Stroke::new(2.0, tokens.accent_text);
-            ui.painter().rect_stroke(rect, super::style::RADIUS, ring, egui::StrokeKind::Inside);
-        }
-        let writing = self.state.reply().is_some_and(|reply| reply.chat == id);
-        let colour = if selected { tokens.text } else { tokens.mid };
-        let menu_rect = egui::Rect::from_min_max(rect.right_top() - vec2(36.0, 0.0), rect.right_bottom());
-        let menu = ui.interact(menu_rect, ui.scope_id().with(("menu", id)), Sense::click());
-        let menu_open = egui::Popup::is_id_open(ui.ctx(), egui::Popup::default_response_id(&menu));
-        if over || selected || menu_open || menu.has_focus() {
-            let colour = if menu.hovered() || menu.has_focus() { tokens.text } else { tokens.mid };
-            let font = egui::FontId::new(16.0, super::fonts::icons());
-            ui.painter().text(menu_rect.center(), egui::Align2::CENTER_CENTER, icons::ELLIPSIS, font, colour);
-        }
-        let menu_name = format!("Menu of {title}");
-        menu.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &menu_name));
-        let items = |ui: &mut Ui, choice: &mut Option<Choice>| {
-            if kit::menu_item(ui, icons::PENCIL, "Rename", "F2").clicked() {
-                *choice = Some(Choice::Rename(id, title.to_owned()));
-            }
-            let (sign, pin) = if pinned { (icons::PIN_OFF, "Unpin") } else { (icons::PIN, "Pin") };
-            if kit::menu_item(ui, sign, pin, "").clicked() {
-                *choice = Some(Choice::Pin(id, !pinned));
-            }
-            if kit::menu_item(ui, icons::UPLOAD, "Export…", "").clicked() {
-                *choice = Some(Choice::Export(id));
-            }
-            ui.separator();
-            if kit::menu_item(ui, icons::TRASH_2, "Delete", "").clicked() {
-                *choice = Some(Choice::Delete(id));
-            }
-        };
-        egui::Popup::menu(&menu).gap(4.0).width(200.0).show(|ui| items(ui, choice));
-        egui::Popup::context_menu(&response).width(200.0).show(|ui| items(ui, choice));
-        let text_rect = egui::Rect::from_min_max(rect.min + vec2(12.0, 0.0), menu_rect.left_bottom());
-        let text = if writing { format!("{title} …") } else { title.to_owned() };
-        let label = egui::Label::new(kit::medium(text, 13.5).color(colour)).truncate().selectable(false);
-        let mut text_ui = ui.new_child(egui::UiBuilder::new().id_salt(("title", id)).max_rect(text_rect));
-        text_ui.with_layout(Layout::left_to_right(Align::Center), |ui| ui.add(label));
-        response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, selected, title));
-        if response.clicked() {
-            *choice = Some(Choice::Open(id));
-        }
-        let rename_key = response.has_focus() && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::F2));
-        if response.double_clicked() || rename_key {
-            *choice = Some(Choice::Rename(id, title.to_owned()));
-        }
-    }
-
     fn hits(&mut self, ui: &mut Ui) {
         let tokens = Tokens::of(ui.visuals());
         let Some(hits) = &self.state.search.hits else {
@@ -294,15 +181,6 @@ impl App {
             self.after_choice();
         }
     }
-}
-
-/// The heading of a group of chats.
-fn heading_row(ui: &mut Ui, heading: &str) {
-    let weak = Tokens::of(ui.visuals()).weak;
-    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
-    let place = egui::Rect::from_min_max(rect.left_bottom() + vec2(20.0, -20.0), rect.max);
-    let mut row = ui.new_child(egui::UiBuilder::new().max_rect(place));
-    row.add(egui::Label::new(kit::medium(heading, 12.5).color(weak)).truncate().selectable(false));
 }
 
 /// Adds an excerpt in which some bytes are marked.

@@ -3,7 +3,7 @@
 use egui::{Align, Align2, Layout, Margin, Modifiers, Rect, Sense, Stroke, Ui, pos2, vec2};
 
 use super::tokens::Tokens;
-use super::{App, Page, Purpose, SettingsPage, icons, kit};
+use super::{App, Page, Purpose, SettingsPage, bidi, icons, kit};
 use crate::state::Model;
 
 /// The height of the bar, in points.
@@ -78,12 +78,15 @@ impl App {
             return;
         }
         let colour = Tokens::of(ui.visuals()).mid;
-        let galley = egui::WidgetText::from(kit::medium(&title, 14.0).color(colour)).into_galley(
-            ui,
-            Some(egui::TextWrapMode::Truncate),
-            to - from,
-            egui::TextStyle::Button,
-        );
+        let font = egui::FontId::new(14.0, super::fonts::Weight::Medium.family());
+        let galley = bidi::title(ui, &title, &font, colour, to - from).unwrap_or_else(|| {
+            egui::WidgetText::from(kit::medium(&title, 14.0).color(colour)).into_galley(
+                ui,
+                Some(egui::TextWrapMode::Truncate),
+                to - from,
+                egui::TextStyle::Button,
+            )
+        });
         let size = galley.size();
         // In the middle of the bar if nothing is in the way, else in the middle of the gap.
         let middle = if (whole.center().x - from).min(to - whole.center().x) * 2.0 >= size.x {

@@ -2,7 +2,7 @@
 
 use egui::{Context, Ui};
 
-use super::{App, kit};
+use super::{App, kit, prompts};
 use crate::chats::Id;
 
 impl App {
@@ -46,22 +46,23 @@ impl App {
         close
     }
 
-    /// Draws the prompt for a new title.
+    /// Draws the prompt for a new title of a chat, or a new name of a folder.
     pub(super) fn rename_prompt(&mut self, ctx: &Context) {
         let Some((id, mut title)) = self.renaming.take() else { return };
         let mut done = false;
-        let close = kit::dialog(ctx, "Rename the chat", 380.0, |ui| {
-            let field = egui::TextEdit::singleline(&mut title).desired_width(f32::INFINITY).margin(10.0);
-            let field = ui.add(field).accessible_name("Title");
-            done = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-            if !done && !ui.ctx().memory(|memory| memory.focused().is_some()) {
-                field.request_focus();
-            }
+        let is_folder = self.state.folders().iter().any(|folder| folder.id == id);
+        let (heading, label) = if is_folder { ("Rename the folder", "Name") } else { ("Rename the chat", "Title") };
+        let close = kit::dialog(ctx, heading, 380.0, |ui| {
+            done = prompts::name_field(ui, &mut title, label);
             ui.add_space(8.0);
             done |= kit::primary(ui, "Rename").clicked();
         });
         if done {
-            self.state.rename(id, &title);
+            if is_folder {
+                self.state.rename_folder(id, &title);
+            } else {
+                self.state.rename(id, &title);
+            }
         } else if !close {
             self.renaming = Some((id, title));
         }

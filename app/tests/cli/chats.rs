@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lapidary_app::chats::{Chat, Message, Role, Status, Store, StoreEvent};
+use lapidary_app::chats::{Chat, Folder, Message, Role, Status, Store, StoreEvent};
 use lapidary_app::data_folder::Lock;
 use serde_json::Value;
 
@@ -72,6 +72,24 @@ fn chats_are_listed_shown_and_exported_while_they_are_open_elsewhere() {
     assert_eq!(export(&["old", "--overwrite"]).0, Some(0));
     let exported: Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
     assert_eq!(exported["chats"][0]["title"], "Old");
+}
+
+#[test]
+fn the_list_names_the_folder_of_a_chat() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = Folder::new("Work and\nplay");
+    {
+        let store = fill(home.path());
+        let chat = Chat { title: "Inside".into(), updated: 9_000, folder: Some(folder.id), ..Chat::new() };
+        store.save_chat(&chat);
+        store.save_value(Folder::VALUE, Folder::list_to_json(&[folder]));
+    }
+    let (_, stdout, _) = run(home.path(), &["chats", "list"]);
+    let ends: Vec<&str> = stdout.lines().map(|line| line.splitn(3, "  ").last().unwrap().trim()).collect();
+    assert!(ends[0].ends_with("Inside  [Work and play]") && ends[1].ends_with("Fruit"), "{stdout}");
+    let (_, stdout, _) = run(home.path(), &["chats", "list", "--json"]);
+    let list: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&list["chats"][0]["folder"], &list["chats"][1]["folder"]), (&"Work and\nplay".into(), &Value::Null));
 }
 
 #[test]

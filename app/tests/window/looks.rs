@@ -25,6 +25,7 @@ fn every_control_has_a_name() {
         SettingsPage::General,
         SettingsPage::Appearance,
         SettingsPage::ChatDefaults,
+        SettingsPage::Prompts,
         SettingsPage::Hardware,
         SettingsPage::Privacy,
         SettingsPage::Keyboard,

@@ -1,6 +1,7 @@
 //! Tests of the window with a scripted engine, driven by accessibility labels.
 
 mod attachments;
+mod background;
 mod chat_options;
 mod crash;
 #[path = "../shared/display.rs"]
@@ -8,11 +9,13 @@ mod display;
 mod end_to_end;
 mod failures;
 mod files;
+mod folders;
 mod frames;
 mod looks;
 mod markdown;
 mod messages;
 mod pictures;
+mod prompts;
 mod script;
 mod scrolling;
 mod searching;

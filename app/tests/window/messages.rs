@@ -152,7 +152,8 @@ fn pinned_chats_stay_first_after_a_restart() {
     let mut window = Window::over(Some(file));
     window.sees("New");
     let state = &window.harness.state().state;
-    let groups = state.grouped_chats();
-    let titles: Vec<_> = groups.iter().map(|group| (group.heading.as_str(), group.chats[0].title.as_str())).collect();
+    let listing = state.listed_chats();
+    let groups = listing.pinned.iter().chain(&listing.dates);
+    let titles: Vec<_> = groups.map(|group| (group.heading.as_str(), group.chats[0].title.as_str())).collect();
     assert_eq!(titles, [("Pinned", "Old"), ("Today", "New")]);
 }

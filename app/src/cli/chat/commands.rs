@@ -192,7 +192,7 @@ fn list_chats() -> Result<(), Failure> {
         Ok(Some((_, chats))) if !chats.is_empty() => {
             let mut out = io::stdout().lock();
             for (number, chat) in (1..).zip(chats.iter().take(LISTED)) {
-                writeln!(out, "{}", list_line(number, chat))?;
+                writeln!(out, "{}", list_line(number, chat, None))?;
             }
             Ok(())
         }

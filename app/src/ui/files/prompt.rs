@@ -29,7 +29,7 @@ impl Files {
             Purpose::OpenModel => wait(Box::pin(dialog.add_filter("Models", &["gguf", "safetensors"]).pick_file())),
             Purpose::Import => wait(Box::pin(dialog.add_filter("Chats", &["json"]).pick_file())),
             Purpose::Attach => wait(Box::pin(dialog.pick_file())),
-            Purpose::Export { .. } => {
+            Purpose::Export { .. } | Purpose::ExportSelected => {
                 let name = self
                     .prompt
                     .as_ref()

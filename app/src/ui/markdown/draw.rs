@@ -1,11 +1,11 @@
 //! Draws blocks and the blocks in them.
 
-use egui::{CornerRadius, Rect, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Align, CornerRadius, Rect, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::document::Block;
 use super::inline::{Inline, Style};
 use super::text::{Look, paragraph};
-use super::tree::Node;
+use super::tree::{Node, is_rtl};
 use super::{Palette, Resources, code, list, table};
 
 /// What drawing needs besides the window.
@@ -73,17 +73,22 @@ fn node(ui: &mut Ui, node: &Node, pen: &mut Pen<'_>) {
         Node::Table(part) => table::draw(ui, part, pen),
         Node::Term(text) => paragraph(ui, text, &Look { strong: true, ..Look::body(pen.palette) }, pen),
         Node::Definition(children) => {
-            indented(ui, list::INDENT, |ui| nodes(ui, children, pen));
+            indented(ui, list::INDENT, is_rtl(children), |ui| nodes(ui, children, pen));
         }
         Node::Footnote(label, children) => list::footnote(ui, label, children, pen),
         Node::Details(summary, children) => details(ui, summary, children, pen),
     }
 }
 
-/// Draws something with a distance from the left, and returns where it is.
-pub(super) fn indented(ui: &mut Ui, indent: f32, draw: impl FnOnce(&mut Ui)) -> Rect {
+/// Draws something with a distance from the side at which its text begins, and returns where it is.
+pub(super) fn indented(ui: &mut Ui, indent: f32, rtl: bool, draw: impl FnOnce(&mut Ui)) -> Rect {
     let mut rect = ui.available_rect_before_wrap();
-    rect.min.x += indent.min((rect.width() - MIN_WIDTH).max(0.0));
+    let indent = indent.min((rect.width() - MIN_WIDTH).max(0.0));
+    if rtl {
+        rect.max.x -= indent;
+    } else {
+        rect.min.x += indent;
+    }
     ui.scope_builder(UiBuilder::new().max_rect(rect), draw).response.rect
 }
 
@@ -93,9 +98,11 @@ fn rule(ui: &mut Ui, pen: &Pen<'_>) {
 }
 
 fn quote(ui: &mut Ui, children: &[Node], pen: &mut Pen<'_>) {
-    let left = ui.available_rect_before_wrap().left();
+    let space = ui.available_rect_before_wrap();
     let line = pen.palette.line;
-    let rect = indented(ui, QUOTE_INDENT, |ui| nodes(ui, children, pen));
+    let rtl = is_rtl(children);
+    let rect = indented(ui, QUOTE_INDENT, rtl, |ui| nodes(ui, children, pen));
+    let left = if rtl { space.right() - 3.0 } else { space.left() };
     let bar = Rect::from_min_max(pos2(left, rect.top()), pos2(left + 3.0, rect.bottom()));
     ui.painter().rect_filled(bar, CornerRadius::same(2), line);
 }
@@ -133,12 +140,12 @@ fn details(ui: &mut Ui, summary: &Inline, children: &[Node], pen: &mut Pen<'_>) 
     }
     if open {
         ui.add_space(4.0);
-        indented(ui, 20.0, |ui| nodes(ui, children, pen));
+        indented(ui, 20.0, is_rtl(children), |ui| nodes(ui, children, pen));
     }
 }
 
 /// A short text in the look of weak body text.
-pub(super) fn label(ui: &mut Ui, text: &str, pen: &mut Pen<'_>) {
-    let look = Look { color: pen.palette.weak, ..Look::body(pen.palette) };
+pub(super) fn label(ui: &mut Ui, text: &str, align: Align, pen: &mut Pen<'_>) {
+    let look = Look { color: pen.palette.weak, align, ..Look::body(pen.palette) };
     paragraph(ui, &Inline::styled(text, Style::PLAIN), &look, pen);
 }

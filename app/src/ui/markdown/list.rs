@@ -1,9 +1,9 @@
 //! Lists and footnotes.
 
-use egui::{CornerRadius, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Align, CornerRadius, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::draw::{Pen, indented, label, nodes};
-use super::tree::{Item, LINE_HEIGHT, Marker, Node};
+use super::tree::{Item, LINE_HEIGHT, Marker, Node, is_rtl};
 
 /// The indentation of an item's text.
 pub(super) const INDENT: f32 = 20.0;
@@ -31,21 +31,32 @@ pub(super) fn draw(ui: &mut Ui, items: &[Item], pen: &mut Pen<'_>) {
 }
 
 fn entry(ui: &mut Ui, item: &Item, indent: f32, pen: &mut Pen<'_>) {
+    let rtl = is_rtl(&item.nodes);
     let row = ui.available_rect_before_wrap();
     let middle = row.top() + 0.5 * LINE_HEIGHT;
+    // The distance of a marker's left side from the side at which the text begins.
+    let left = |distance: f32, width: f32| if rtl { row.right() - distance - width } else { row.left() + distance };
     match item.marker {
         Marker::Bullet => {
-            ui.painter().circle_filled(pos2(row.left() + 7.0, middle), 3.0, pen.palette.weak);
+            ui.painter().circle_filled(pos2(left(7.0, 0.0), middle), 3.0, pen.palette.weak);
         }
-        Marker::Number(number) => beside(ui, row, indent, |ui| label(ui, &format!("{number}."), pen)),
-        Marker::Task(done) => task(ui, pos2(row.left() + 1.0, middle - 0.5 * BOX_SIDE), done, pen),
+        Marker::Number(number) => {
+            let (row, align) = if rtl { (row.with_min_x(left(0.0, indent)), Align::RIGHT) } else { (row, Align::LEFT) };
+            beside(ui, row, indent, |ui| label(ui, &number_label(number, rtl), align, pen));
+        }
+        Marker::Task(done) => task(ui, pos2(left(1.0, BOX_SIDE), middle - 0.5 * BOX_SIDE), done, pen),
         Marker::Continued => {}
     }
     if item.nodes.is_empty() {
         ui.add_space(LINE_HEIGHT);
     } else {
-        indented(ui, indent, |ui| nodes(ui, &item.nodes, pen));
+        indented(ui, indent, rtl, |ui| nodes(ui, &item.nodes, pen));
     }
+}
+
+/// A number and its dot, which comes after it in the direction of the text.
+fn number_label(number: u64, rtl: bool) -> String {
+    if rtl { format!(".{number}") } else { format!("{number}.") }
 }
 
 /// Draws a marker in the left of a row without taking space.
@@ -80,6 +91,6 @@ fn task(ui: &mut Ui, corner: egui::Pos2, done: bool, pen: &Pen<'_>) {
 pub(super) fn footnote(ui: &mut Ui, name: &str, children: &[Node], pen: &mut Pen<'_>) {
     let row = ui.available_rect_before_wrap();
     let indent = (name.chars().count() as f32 * DIGIT_WIDTH + 12.0).clamp(INDENT, 120.0);
-    beside(ui, row, indent, |ui| label(ui, &format!("{name}."), pen));
-    indented(ui, indent, |ui| nodes(ui, children, pen));
+    beside(ui, row, indent, |ui| label(ui, &format!("{name}."), Align::LEFT, pen));
+    indented(ui, indent, false, |ui| nodes(ui, children, pen));
 }

@@ -81,6 +81,7 @@ fn grid(ui: &mut Ui, table: &Table, widths: &[f32], total: f32, pen: &mut Pen<'_
         let corners = CornerRadius { sw: 0, se: 0, ..RADIUS };
         ui.painter().rect_filled(head, corners, pen.palette.code_bg);
     }
+    let rtl = table.is_rtl();
     let mut top = rect.top();
     for (index, (cells, height)) in rows.into_iter().zip(&heights).enumerate() {
         if index > 0 {
@@ -89,13 +90,15 @@ fn grid(ui: &mut Ui, table: &Table, widths: &[f32], total: f32, pen: &mut Pen<'_
         let row = Rect::from_min_size(pos2(rect.left(), top), vec2(total, *height));
         top += height;
         if ui.is_rect_visible(row) {
-            let mut left = row.left();
+            let mut before = 0.0;
             for (column, (cell, width)) in cells.into_iter().zip(widths).enumerate() {
+                let outer = width + 2.0 * PADDING.x;
+                let left = if rtl { row.right() - before - outer } else { row.left() + before };
+                before += outer;
                 let corner = pos2(left, row.top()) + PADDING;
                 let cell_rect = Rect::from_min_size(corner, vec2(*width, height - 2.0 * PADDING.y));
                 let builder = UiBuilder::new().id_salt((index, column)).max_rect(cell_rect);
                 cell.draw(&mut ui.new_child(builder), pen.palette, &pen.resources.wanted);
-                left += width + 2.0 * PADDING.x;
             }
         }
     }

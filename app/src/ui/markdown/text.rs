@@ -161,14 +161,16 @@ pub(super) fn paragraph(ui: &mut Ui, text: &Inline, look: &Look, pen: &mut Pen<'
 }
 
 fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, palette: &Palette, wanted: &str) {
-    let size = if look.align == Align::LEFT { galley.size() } else { vec2(ui.available_width(), galley.size().y) };
+    // Text that runs from right to left is at the right.
+    let align = galley.job.halign;
+    let size = if align == Align::LEFT { galley.size() } else { vec2(ui.available_width(), galley.size().y) };
     let (rect, response) = ui.allocate_exact_size(size, text_sense(ui));
     let role = if look.level > 0 { Role::Heading } else { Role::Label };
     response.widget_info(|| WidgetInfo::labeled(role, ui.is_enabled(), galley.text()));
     if look.level > 0 {
         ui.ctx().accesskit_node_builder(response.id, |node| node.set_level(usize::from(look.level)));
     }
-    let corner = match look.align {
+    let corner = match align {
         Align::LEFT => rect.left_top(),
         Align::Center => rect.center_top(),
         Align::RIGHT => rect.right_top(),
@@ -230,10 +232,13 @@ fn stretches(galley: &Galley, chars: &Range<usize>) -> Vec<Stretch> {
             // The space at which a line was broken is not drawn.
             let seen =
                 glyphs.iter().rposition(|glyph| !glyph.chr.is_whitespace()).map_or(glyphs.len(), |last| last + 1);
-            if let (Some(start), Some(end)) = (glyphs.first(), glyphs[..seen].last()) {
+            let place = |rect: Rect| Stretch { rect: rect.translate(row.pos.to_vec2()), row: row.rect() };
+            if row.glyphs.windows(2).any(|pair| pair[1].pos.x < pair[0].pos.x) {
+                stretches.extend(apart(&glyphs[..seen]).into_iter().map(place));
+            } else if let (Some(start), Some(end)) = (glyphs.first(), glyphs[..seen].last()) {
                 let top = start.pos.y - start.font_face_ascent;
                 let rect = Rect::from_min_max(pos2(start.pos.x, top), pos2(end.max_x(), top + start.font_face_height));
-                stretches.push(Stretch { rect: rect.translate(row.pos.to_vec2()), row: row.rect() });
+                stretches.push(place(rect));
             }
         }
         first += count + usize::from(row.ends_with_newline);
@@ -242,6 +247,23 @@ fn stretches(galley: &Galley, chars: &Range<usize>) -> Vec<Stretch> {
         }
     }
     stretches
+}
+
+/// The rectangles of glyphs in a row that has parts in both directions, where neighbours in the text may be apart.
+fn apart(glyphs: &[egui::epaint::text::Glyph]) -> Vec<Rect> {
+    /// The distance in points up to which glyphs are one stretch, such as the space beside code.
+    const NEAR: f32 = CODE_PADDING + 0.5;
+    let mut rects: Vec<Rect> = Vec::new();
+    for glyph in glyphs {
+        let top = glyph.pos.y - glyph.font_face_ascent;
+        let (left, right) = (glyph.pos.x.min(glyph.max_x()), glyph.pos.x.max(glyph.max_x()));
+        let rect = Rect::from_min_max(pos2(left, top), pos2(right, top + glyph.font_face_height));
+        match rects.last_mut() {
+            Some(last) if left <= last.right() + NEAR && last.left() <= right + NEAR => *last |= rect,
+            _ => rects.push(rect),
+        }
+    }
+    rects
 }
 
 fn backgrounds(ui: &Ui, galley: &Galley, corner: Pos2, mark: &Mark, look: &Look, palette: &Palette) {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use pulldown_cmark::Alignment;
 
 use super::inline::Inline;
+use crate::ui::bidi::is_rtl as is_rtl_text;
 
 /// A block.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +73,28 @@ pub(super) struct Column {
     pub(super) alignment: Alignment,
     /// Its longest cells, from which its width is measured, and whether each is in the header.
     pub(super) longest: Vec<(Inline, bool)>,
+}
+
+/// Whether blocks run from right to left: whether their first text does.
+pub(super) fn is_rtl(nodes: &[Node]) -> bool {
+    let text = |node: &Node| match node {
+        Node::Paragraph(text) | Node::Heading(_, text) | Node::Term(text) | Node::Details(text, _) => {
+            Some(is_rtl_text(text.text()))
+        }
+        Node::Quote(nodes) | Node::Definition(nodes) | Node::Footnote(_, nodes) => Some(is_rtl(nodes)),
+        Node::List(items) => Some(items.first().is_some_and(|item| is_rtl(&item.nodes))),
+        Node::Table(table) => Some(table.is_rtl()),
+        Node::Rule | Node::Code(_) => None,
+    };
+    nodes.iter().find_map(text).unwrap_or(false)
+}
+
+impl Table {
+    /// Whether its columns run from right to left: whether its first text does.
+    pub(super) fn is_rtl(&self) -> bool {
+        let mut columns = self.columns.iter().filter_map(|column| column.longest.first());
+        columns.next().is_some_and(|(cell, _)| is_rtl_text(cell.text()))
+    }
 }
 
 /// The cells of a column that are measured.

@@ -11,6 +11,7 @@ const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("Enter", "Send a message or an edited one"),
             ("Shift+Enter", "New line"),
+            ("/", "Find a saved prompt, if the draft is empty"),
             ("Up", "Edit the last message, if the draft is empty"),
             ("Ctrl+Enter", "Save an edited reply"),
             ("Esc", "Stop the reply, or close what is open"),
@@ -28,7 +29,11 @@ const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
             ("Ctrl+Shift+F", "Search all chats"),
             ("Ctrl+E", "Export this chat"),
             ("Ctrl+B", "Show or hide the list of chats"),
-            ("F2", "Rename the chat that has the focus"),
+            ("F2  Delete", "Rename the chat that has the focus, delete it"),
+            (
+                "Ctrl+click  Shift+click",
+                "Select chats; Enter with the same keys does it for the one that has the focus",
+            ),
         ],
     ),
     (

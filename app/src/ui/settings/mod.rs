@@ -26,6 +26,8 @@ pub enum SettingsPage {
     Appearance,
     /// Sampling, system prompt and presets of new chats.
     ChatDefaults,
+    /// Texts that are kept to be sent again.
+    Prompts,
     /// The adapter, and how models are loaded.
     Hardware,
     /// What is stored and what is sent.
@@ -39,10 +41,11 @@ pub enum SettingsPage {
 }
 
 impl SettingsPage {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::General,
         Self::Appearance,
         Self::ChatDefaults,
+        Self::Prompts,
         Self::Hardware,
         Self::Privacy,
         Self::Keyboard,
@@ -55,6 +58,7 @@ impl SettingsPage {
             Self::General => "General",
             Self::Appearance => "Appearance",
             Self::ChatDefaults => "New chats",
+            Self::Prompts => "Prompts",
             Self::Hardware => "Hardware",
             Self::Privacy => "Privacy",
             Self::Keyboard => "Keyboard",
@@ -68,6 +72,7 @@ impl SettingsPage {
             Self::General => icons::SETTINGS,
             Self::Appearance => icons::PALETTE,
             Self::ChatDefaults => icons::MESSAGE_SQUARE,
+            Self::Prompts => icons::BOOK_OPEN,
             Self::Hardware => icons::CPU,
             Self::Privacy => icons::SHIELD,
             Self::Keyboard => icons::KEYBOARD,
@@ -154,6 +159,7 @@ impl App {
             SettingsPage::General => self.general_page(ui),
             SettingsPage::Appearance => self.appearance_page(ui),
             SettingsPage::ChatDefaults => self.chat_defaults_page(ui),
+            SettingsPage::Prompts => self.prompts_page(ui),
             SettingsPage::Hardware => self.hardware_page(ui),
             SettingsPage::Privacy => privacy::page(ui),
             SettingsPage::Keyboard => keyboard::page(ui),

@@ -12,6 +12,7 @@ use super::super::Palette;
 use super::super::formulas::Formula;
 use super::super::inline::{Run, Style};
 use super::{BOLD, CODE_PADDING, Look};
+use crate::ui::bidi;
 
 /// The size of code and keys, relative to the text around.
 const CODE_SCALE: f32 = 0.9;
@@ -40,6 +41,8 @@ pub(super) enum MarkKind {
 pub(super) struct Lines {
     job: LayoutJob,
     pub(super) marks: Vec<Mark>,
+    /// The characters of code, keys and formulas, which run to the right in text of any direction.
+    isolates: Vec<Range<usize>>,
     /// The characters so far.
     pub(super) chars: usize,
     /// The height of a line that holds the highest formula.
@@ -51,7 +54,8 @@ pub(super) struct Lines {
 impl Lines {
     /// No text yet.
     pub(super) fn new(look: Look) -> Self {
-        Self { job: LayoutJob::default(), marks: Vec::new(), chars: 0, height: look.line_height, padded: false, look }
+        let (job, height) = (LayoutJob::default(), look.line_height);
+        Self { job, marks: Vec::new(), isolates: Vec::new(), chars: 0, height, padded: false, look }
     }
 
     fn append(&mut self, text: &str, space: f32, format: TextFormat) -> Range<usize> {
@@ -97,6 +101,7 @@ impl Lines {
         let underline = style.has(Style::UNDERLINE);
         let chars = self.append(text, space, format);
         if boxed {
+            self.isolates.push(chars.clone());
             let kind = if style.has(Style::KEY) { MarkKind::Key } else { MarkKind::Code };
             self.marks.push(Mark { chars: chars.clone(), kind });
         }
@@ -124,13 +129,14 @@ impl Lines {
         let mut format = self.look.format();
         format.color = Color32::TRANSPARENT;
         format.font_id.size = SOURCE_SIZE;
-        self.append(&format!("${}$", tex.replace('\n', " ")), 0.0, format.clone());
+        let source = self.append(&format!("${}$", tex.replace('\n', " ")), 0.0, format.clone());
         let advance = ui.fonts_mut(|fonts| fonts.glyph_width(&FontId::proportional(100.0), '\u{a0}')) / 100.0;
         format.font_id.size = formula.advance() / if advance > 0.0 { advance } else { 0.25 };
         let above = formula.ascent - baseline(ui, &self.look);
         let below = formula.size.y - formula.ascent - (self.look.line_height - baseline(ui, &self.look));
         self.height = self.height.max(self.look.line_height + 2.0 * above.max(below).max(0.0).ceil());
         let chars = self.append(PLACEHOLDER, 0.0, format);
+        self.isolates.push(source.start..chars.end);
         self.marks.push(Mark { chars, kind: MarkKind::Formula(formula) });
     }
 
@@ -154,7 +160,7 @@ impl Lines {
         }
         job.wrap.max_width = width;
         job.halign = align;
-        ui.fonts_mut(|fonts| fonts.layout_job(job))
+        bidi::layout(ui, job, &self.isolates)
     }
 }
 
