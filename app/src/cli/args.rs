@@ -74,6 +74,10 @@ pub(crate) enum Command {
     Man(Man),
     /// Download a model from the Hugging Face hub
     Pull(super::pull::Pull),
+    /// Save a token for the Hugging Face hub, for models that are only for some accounts
+    Login(super::login::Login),
+    /// Forget the token that login saved
+    Logout(super::login::Logout),
     /// Say whether a model fits this device, and how fast it would be
     Fit(super::fit::FitArguments),
     /// Write a model to a GGUF file in another weight format

@@ -9,6 +9,8 @@ mod downloads;
 mod drafts;
 mod files;
 mod find;
+#[cfg(not(target_arch = "wasm32"))]
+mod hub_token;
 mod library;
 mod messages;
 mod model_slot;

@@ -7,6 +7,7 @@ use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 use super::tokens::Tokens;
 use super::{App, Page, Purpose, icons, kit};
 use crate::size::size;
+use crate::verdict::Verdict;
 use crate::worker::{FoundModel, MemoryEstimate};
 
 /// The width of the page in points.
@@ -119,10 +120,10 @@ pub(super) fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: O
         return;
     };
     let share = needed as f32 / device_memory.max(1) as f32;
-    let (verdict, colour) = match share {
-        share if share > 1.0 => ("Too large", tokens.danger),
-        share if share > 0.9 => ("Tight", tokens.warn),
-        _ => ("Fits", tokens.ok),
+    let (verdict, colour) = match Verdict::of(needed, Some(device_memory)) {
+        Verdict::TooLarge => ("Too large", tokens.danger),
+        Verdict::Tight => ("Tight", tokens.warn),
+        Verdict::Fits | Verdict::Unknown => ("Fits", tokens.ok),
     };
     ui.horizontal(|ui| {
         ui.spacing_mut().interact_size.y = 18.0;

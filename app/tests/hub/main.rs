@@ -17,5 +17,6 @@ mod quantize;
 mod quiet;
 mod server;
 mod tls;
+mod token;
 mod transfer;
 mod worker;
