@@ -29,6 +29,8 @@ mod icon;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod last_model;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod model_folders;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod secrets;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod server;

@@ -23,6 +23,7 @@ mod titles;
 mod tokens;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::chats::{Chat, Id, Message, Status, Store, StoreEvent, Tree};
@@ -104,6 +105,8 @@ pub struct State {
     pub devices: Option<Vec<String>>,
     /// The models, once they were listed.
     pub models: Option<Vec<FoundModel>>,
+    /// The folders of other programs whose models are listed.
+    pub model_folders: Vec<PathBuf>,
 }
 
 impl State {
@@ -135,6 +138,7 @@ impl State {
             profile: None,
             devices: None,
             models: None,
+            model_folders: Vec::new(),
         }
     }
 
@@ -290,6 +294,8 @@ impl State {
             Event::Profile(profile) => self.profile = Some(Some(profile)),
             Event::Devices(devices) => self.devices = Some(devices),
             Event::Models(models) => self.models = Some(models),
+            Event::ModelFolders(folders) => self.model_folders = folders,
+            Event::ModelFolderChanged(changed) => self.on_model_folder_changed(changed),
             Event::TokensCounted(counts) => self.counts.update(counts),
             Event::Inspected { chat, file } => self.on_inspected(chat, file),
             Event::Attached { chat, file } => self.on_attached(chat, file),

@@ -127,15 +127,17 @@ fn affine<const N: usize>(values: &[f32; N], weights: &[f32; N], top: f32, most:
                 squares += weighted * codes[i];
                 products += weighted * values[i];
             }
-            let determinant = weight_sum * squares - codes_sum * codes_sum;
-            if determinant <= 0.0 {
+            if squares <= 0.0 {
                 break;
             }
+            let determinant = weight_sum * squares - codes_sum * codes_sum;
             let mut scale = (weight_sum * products - value_sum * codes_sum) / determinant;
-            start = (squares * value_sum - codes_sum * products) / determinant;
-            if start > most {
-                start = most;
-                scale = (products - most * codes_sum) / squares;
+            let free = (squares * value_sum - codes_sum * products) / determinant;
+            // Through equal codes there is no line but the one from a given start.
+            let is_flat = determinant <= 1e-6 * weight_sum * squares;
+            start = if is_flat { start } else { free.min(most) };
+            if is_flat || free > most {
+                scale = (products - start * codes_sum) / squares;
             }
             let mut error = 0.0;
             for i in 0..N {
