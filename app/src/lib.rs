@@ -10,6 +10,7 @@ pub mod settings;
 pub mod size;
 pub mod state;
 pub mod ui;
+pub mod verdict;
 pub mod worker;
 
 // What only the program has: files, sockets, threads and a window of the system.
@@ -29,6 +30,10 @@ pub mod hub;
 mod icon;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod last_model;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod model_folders;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod secrets;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod server;
 #[cfg(not(target_arch = "wasm32"))]

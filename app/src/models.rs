@@ -2,13 +2,15 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod find;
+#[cfg(not(target_arch = "wasm32"))]
+mod folders;
 
 use std::path::PathBuf;
 
 use crate::guide;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use find::find;
+pub use find::{find, find_named};
 
 /// A model on this machine.
 #[derive(Clone, Debug, PartialEq)]

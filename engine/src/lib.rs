@@ -43,7 +43,7 @@ mod tune;
 pub use chat::{Chat, Reply};
 pub use engine::{Engine, EngineBuilder, Progress};
 pub use error::{Error, Result};
-pub use export::{GgufOptions, Recipe};
+pub use export::{GgufOptions, Importance, Recipe};
 pub use generation::{Decoding, Finish, Timings};
 pub use gpu::{AdapterChoice, DeviceOptions, Gpu};
 pub use load::ModelFiles;

@@ -75,6 +75,10 @@ pub(crate) enum Command {
     Man(Man),
     /// Download a model from the Hugging Face hub
     Pull(super::pull::Pull),
+    /// Save a token for the Hugging Face hub, for models that are only for some accounts
+    Login(super::login::Login),
+    /// Forget the token that login saved
+    Logout(super::login::Logout),
     /// Say whether a model fits this device, and how fast it would be
     Fit(super::fit::FitArguments),
     /// Write a model to a GGUF file in another weight format
@@ -354,6 +358,13 @@ pub(crate) struct Devices {
 
 #[derive(Args)]
 pub(crate) struct Models {
+    /// Also list the models in this folder from now on, such as Ollama's (~/.ollama/models) or LM Studio's (~/.lmstudio/models);
+    /// the variable LAPIDARY_MODELS names folders too
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) add: Option<PathBuf>,
+    /// Do so no more; the folder stays as it is
+    #[arg(long, value_name = "FOLDER", conflicts_with = "add")]
+    pub(crate) remove: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

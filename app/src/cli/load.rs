@@ -13,6 +13,7 @@ use super::interrupt::{self, Busy};
 use super::terminal::ProgressBar;
 use lapidary_app::guide;
 use lapidary_app::last_model;
+use lapidary_app::models;
 
 /// Opens a model without reading its weights: the named one, else the last one used, else the guide.
 pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
@@ -22,12 +23,12 @@ pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
         Some(path) if guide::is_guide(path) => return Ok(guide::files()?),
         Some(path) if missing(path) => {
             // The name that downloaded a model opens it.
-            if let Some(found) = path.to_str().and_then(lapidary_app::hub::find_named) {
+            if let Some(found) = path.to_str().and_then(models::find_named) {
                 return Ok(ModelFiles::open(&found)?);
             }
             return Err(Failure::Failed(format!(
                 "{}: there is no such file or folder; a model is a .gguf file, a Hugging Face folder, a name that \
-                 lapidary pull downloaded, or guide for the built-in one",
+                 lapidary models lists or lapidary pull downloaded, or guide for the built-in one",
                 path.display()
             )));
         }

@@ -12,6 +12,7 @@ mod failure;
 mod fit;
 mod interrupt;
 mod load;
+mod login;
 mod logits;
 mod man;
 mod models;
@@ -76,6 +77,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Completions(completions)) => man::completions(&completions),
         Some(Command::Man(man)) => man::man(&man),
         Some(Command::Pull(arguments)) => pull::pull(&arguments),
+        Some(Command::Login(_)) => login::login(),
+        Some(Command::Logout(_)) => login::logout(),
         Some(Command::Fit(arguments)) => fit::fit(&arguments),
         Some(Command::Quantize(arguments)) => quantize::quantize(&arguments),
     };

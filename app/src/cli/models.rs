@@ -1,14 +1,26 @@
-//! `lapidary models`: the built-in guide, and the Gemma models in the Hugging Face cache.
+//! `lapidary models`: the built-in guide, and the Gemma models in the Hugging Face cache and in the folders of other programs.
 
 use std::io::{self, Write};
 
-use lapidary_app::{guide, models};
+use lapidary_app::{guide, model_folders, models};
 use serde_json::json;
 
 use super::args;
 use super::failure::{Failure, sanitized};
 
 pub(crate) fn models(arguments: &args::Models) -> Result<(), Failure> {
+    if let Some(folder) = &arguments.add {
+        model_folders::add(folder).map_err(Failure::Failed)?;
+    }
+    if let Some(folder) = &arguments.remove
+        && !model_folders::remove(folder).map_err(Failure::Failed)?
+    {
+        let added = model_folders::added();
+        let added = added.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>();
+        let what =
+            if added.is_empty() { "no folder was added".to_owned() } else { format!("added are {}", added.join(", ")) };
+        return Err(Failure::Failed(format!("{} was not added; {what}", folder.display())));
+    }
     // Those that the window and the terminal used before are among them.
     let found = models::find(&[]);
     // The value for -m.

@@ -1,18 +1,25 @@
 //! `lapidary quantize`: writes a model to a GGUF file in other formats.
 
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
 use lapidary_app::hub::size;
-use lapidary_engine::{GgufOptions, Progress, Recipe};
+use lapidary_engine::{ActivationFormat, GgufOptions, Importance, Progress, Recipe};
 use serde_json::json;
 
-use super::failure::{Failure, sanitized};
+use super::args::{Auto, Model};
+use super::failure::{Failure, print_error, sanitized};
 use super::interrupt::{self, Busy};
-use super::load::open;
+use super::load::{engine as load, open, require_tokenizer};
 use super::terminal::ProgressBar;
+
+/// Tokens of a text that are read together to find the columns that matter.
+const CONTEXT: usize = 512;
+/// A text with fewer tokens says little.
+const FEW_TOKENS: usize = 4096;
 
 #[derive(Args)]
 pub(crate) struct Quantize {
@@ -22,6 +29,10 @@ pub(crate) struct Quantize {
     /// Formats of the matrices: q4_k_m and q5_k_m mix formats as llama.cpp does; f32, f16, bf16, q8_0, q4_k, … is one for all
     #[arg(long, value_name = "FORMAT", default_value = "q4_k_m")]
     weights: String,
+    /// Lose less in the columns that matter: a text that the model reads to find them, such as 100 kB of what it is for, or a file
+    /// of llama.cpp's llama-imatrix
+    #[arg(long, value_name = "FILE")]
+    imatrix: Option<PathBuf>,
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
@@ -42,8 +53,9 @@ pub(crate) fn quantize(arguments: &Quantize) -> Result<(), Failure> {
     let files = open(Some(&arguments.model))?;
     let needed = recipe.bytes(files.config());
     check_disk(out, needed)?;
-    let options = GgufOptions { recipe, overwrite: arguments.force };
     let busy = Busy::new();
+    let importance = arguments.imatrix.as_ref().map(|path| importance(&arguments.model, path, &busy)).transpose()?;
+    let options = GgufOptions { recipe, overwrite: arguments.force, importance };
     let started = Instant::now();
     let mut bar = ProgressBar::new(format!("Writing {}", sanitized(&out.display().to_string())));
     let mut report = |Progress { done, total }: Progress| {
@@ -64,6 +76,34 @@ pub(crate) fn quantize(arguments: &Quantize) -> Result<(), Failure> {
         writeln!(stdout, "{}: {name} as {recipe}, {} in {seconds:.1} s", out.display(), size(bytes))?;
     }
     Ok(())
+}
+
+/// Which columns of a model matter: from a file of llama.cpp, or measured while the model reads a text.
+fn importance(model: &Path, path: &Path, busy: &Busy) -> Result<Importance, Failure> {
+    let files = open(Some(model))?;
+    let failed = |error: io::Error| Failure::Failed(format!("cannot read {}: {error}", path.display()));
+    let mut start = Vec::new();
+    File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(failed)?;
+    if Importance::is_file(&start) {
+        return Ok(Importance::read(path, files.config())?);
+    }
+    let text = fs::read_to_string(path).map_err(failed)?;
+    require_tokenizer(&files)?;
+    let model = Model { activations: Auto::Chosen(ActivationFormat::Float), ..Model::default() };
+    let context = files.config().context_length.min(CONTEXT);
+    let engine = load(files, &model, Some(context), busy)?;
+    // Control tokens count, so that a text can hold chats.
+    let tokens = engine.tokenizer()?.encode(&text)?;
+    if tokens.len() < FEW_TOKENS {
+        let count = tokens.len();
+        print_error(&format!("{} has only {count} tokens; take a longer text, such as 100 kB", path.display()));
+    }
+    let mut bar = ProgressBar::new("Measuring which columns matter");
+    let mut report = |Progress { done, total }: Progress| {
+        bar.set(done, total);
+        !interrupt::interrupted()
+    };
+    busy.wait(Importance::measure(&engine, &tokens, &mut report))
 }
 
 /// Fails where the disk has no room for so many bytes.

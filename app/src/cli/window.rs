@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use lapidary_app::guide;
-use lapidary_app::hub::{self, Entry};
+use lapidary_app::hub::Entry;
+use lapidary_app::models;
 use lapidary_app::window::{self, NoWindow};
 
 use super::args::{self, Arguments};
@@ -51,7 +52,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 fn resolve(model: PathBuf) -> Result<PathBuf, Failure> {
     let word = model.to_str().filter(|_| !guide::is_guide(&model) && !model.exists());
     let model = match word {
-        Some(word) => match (hub::find_named(word), Entry::of_name(word)) {
+        Some(word) => match (models::find_named(word), Entry::of_name(word)) {
             (Some(found), _) => found,
             (None, Some(entry)) => {
                 let name = &entry.name;

@@ -43,7 +43,7 @@ impl Client {
     /// `stall` is how long nothing may come, [`STALL`] except in tests.
     ///
     /// # Errors
-    /// [`EndpointError::Key`], [`EndpointError::KeyFile`], and [`EndpointError::Setting`] where a variable for a proxy or for
+    /// [`EndpointError::Key`], [`EndpointError::Saved`], and [`EndpointError::Setting`] where a variable for a proxy or for
     /// certificates makes no sense.
     pub fn new(address: &Address, keys: &Keys, stop: &Stop, stall: Duration) -> Result<Self> {
         Ok(Self { withheld: keys.withholds(address), ..Self::with_key(address, keys.find(address)?, stop, stall)? })

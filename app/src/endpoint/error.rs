@@ -1,9 +1,7 @@
 //! What can go wrong between a question and a server's reply. Every message says what to do next.
 
-use std::io;
-use std::path::PathBuf;
-
 use crate::hub::HubError;
+use crate::secrets::SecretError;
 
 /// Shorthand for a result with [`EndpointError`].
 pub type Result<T, E = EndpointError> = std::result::Result<T, E>;
@@ -26,17 +24,9 @@ pub enum EndpointError {
         /// The variable, or where it was typed.
         source_name: String,
     },
-    /// The file of keys cannot be read or written.
-    #[error(
-        "the file of keys {} cannot be used: {source}; delete it, and type the keys again",
-        path.display()
-    )]
-    KeyFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: io::Error,
-    },
+    /// The saved keys cannot be read or changed.
+    #[error(transparent)]
+    Saved(#[from] SecretError),
     /// A proxy or a file of certificates in the environment makes no sense.
     #[error(transparent)]
     Setting(#[from] HubError),

@@ -183,6 +183,26 @@ impl Client {
         Ok(hits.into_iter().filter_map(found).collect())
     }
 
+    /// The name of the account whose token is sent.
+    ///
+    /// # Errors
+    /// Those of the network, [`HubError::BadToken`], and [`HubError::Protocol`] where the answer names no account.
+    pub fn account(&self) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Account {
+            name: String,
+        }
+        let refused = |refusal: &Refusal| HubError::Status {
+            host: refusal.host.clone(),
+            status: refusal.status,
+            what: "the account of the token".to_owned(),
+        };
+        let (answer, host) = self.list(&self.url(&["api", "whoami-v2"]), &refused)?;
+        let account: Account =
+            serde_json::from_slice(&answer).map_err(|error| HubError::Protocol { host, reason: error.to_string() })?;
+        Ok(account.name)
+    }
+
     /// The address of a repository's page.
     pub fn page(&self, repo: &RepoId) -> String {
         format!("{}/{repo}", self.settings().endpoint.as_str().trim_end_matches('/'))

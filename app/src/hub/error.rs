@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::secrets::SecretError;
 use crate::size::size;
 
 /// Shorthand for a result with [`HubError`].
@@ -57,7 +58,7 @@ pub enum HubError {
         terms: &'static str,
     },
     /// There is no such repository, or the account may not see it.
-    #[error("the hub knows no repository {repo}{}", if *with_token { " that this account may see; check the spelling" } else { "; check the spelling, or set HF_TOKEN if it is private" })]
+    #[error("the hub knows no repository {repo}{}", if *with_token { " that this account may see; check the spelling" } else { "; check the spelling, or save a token (lapidary login, or HF_TOKEN) if it is private" })]
     RepoNotFound {
         /// The repository.
         repo: String,
@@ -66,7 +67,7 @@ pub enum HubError {
     },
     /// The owner gives access to accounts that accepted the terms, and no token was sent.
     #[error(
-        "{repo} is only for accounts that accepted its terms: sign in and accept them at {page}, create a token with read access at {tokens}, and put it into HF_TOKEN; or use a copy without a gate, which the catalogue lists"
+        "{repo} is only for accounts that accepted its terms: sign in and accept them at {page}, create a token with read access at {tokens}, and save it (lapidary login, the field for it in the window, or HF_TOKEN); or use a copy without a gate, which the catalogue lists"
     )]
     GatedWithoutToken {
         /// The repository.
@@ -139,7 +140,7 @@ pub enum HubError {
         repo: String,
     },
     /// The hub asks to wait longer than this program does.
-    #[error("the hub answers that there were too many requests; try again in {seconds} seconds{}", if *with_token { "" } else { ", or set HF_TOKEN, which raises the limit" })]
+    #[error("the hub answers that there were too many requests; try again in {seconds} seconds{}", if *with_token { "" } else { ", or save a token (lapidary login, or HF_TOKEN), which raises the limit" })]
     TooManyRequests {
         /// How long the hub asks to wait.
         seconds: u64,
@@ -222,6 +223,9 @@ pub enum HubError {
         /// The operating system's error.
         source: io::Error,
     },
+    /// The saved token cannot be read or changed.
+    #[error(transparent)]
+    Secret(SecretError),
     /// The engine cannot open or run the model.
     #[error(transparent)]
     Engine(#[from] lapidary_engine::Error),
@@ -234,6 +238,15 @@ impl HubError {
     /// An error of the file system, with the path.
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Whether a token, or another one, may help.
+    pub fn wants_token(&self) -> bool {
+        match self {
+            Self::GatedWithoutToken { .. } | Self::GatedForAccount { .. } | Self::BadToken { .. } => true,
+            Self::RepoNotFound { with_token, .. } | Self::TooManyRequests { with_token, .. } => !with_token,
+            _ => false,
+        }
     }
 
     /// Whether the same request may succeed a little later.

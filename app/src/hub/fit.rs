@@ -8,12 +8,12 @@ use lapidary_engine::{
     CacheFormat, Engine, Gpu, LoadOptions, MemoryEstimate, ModelFiles, Result, Sampling, WeightFormat,
 };
 
+use crate::verdict::Verdict;
+
 /// Contexts that are priced, in tokens, besides the longest that the model was trained for.
 const CONTEXTS: [usize; 3] = [2048, 8192, 32_768];
 /// The context that a recommendation must have room for, where the model was trained for it.
 const GOOD_CONTEXT: usize = 8192;
-/// More of the memory than this leaves other programs little.
-const TIGHT: f64 = 0.85;
 /// Formats in which weights can be converted while they load, from those that lose least.
 const CONVERTED: [WeightFormat; 6] = [
     WeightFormat::Q8_0,
@@ -59,41 +59,6 @@ pub struct FitRow {
     pub memory: MemoryEstimate,
     /// Whether that fits.
     pub verdict: Verdict,
-}
-
-/// Whether something fits a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It fits.
-    Fits,
-    /// It fits, and leaves other programs little.
-    Tight,
-    /// It does not fit.
-    TooLarge,
-    /// The device does not say how much memory it has.
-    Unknown,
-}
-
-impl Verdict {
-    /// Of `needed` bytes on a device with `memory`.
-    pub fn of(needed: u64, memory: Option<u64>) -> Self {
-        match memory {
-            None => Self::Unknown,
-            Some(memory) if needed > memory => Self::TooLarge,
-            Some(memory) if needed as f64 > TIGHT * memory as f64 => Self::Tight,
-            Some(_) => Self::Fits,
-        }
-    }
-
-    /// As a word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fits => "fits",
-            Self::Tight => "tight",
-            Self::TooLarge => "too large",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 impl Fit {
@@ -240,14 +205,6 @@ async fn seconds_per_token(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn verdicts_leave_room_for_other_programs() {
-        assert_eq!(Verdict::of(80, Some(100)), Verdict::Fits);
-        assert_eq!(Verdict::of(90, Some(100)), Verdict::Tight);
-        assert_eq!(Verdict::of(101, Some(100)), Verdict::TooLarge);
-        assert_eq!(Verdict::of(1, None), Verdict::Unknown);
-    }
 
     #[test]
     fn long_contexts_end_at_the_models_own() {

@@ -20,6 +20,7 @@ mod remote;
 mod settings;
 mod stop;
 pub mod terms;
+mod token;
 mod whole;
 pub mod worker;
 
@@ -30,15 +31,17 @@ pub use choose::{Choice, choose};
 pub use client::Client;
 pub(crate) use client::{agent, below, failure, header_text, host, is_this_machine, proxy};
 pub use error::{HubError, Result};
-pub use fit::{Fit, FitRow, Verdict, measure_speed};
+pub use fit::{Fit, FitRow, measure_speed};
 pub use name::{Reference, RepoId};
 pub use progress::{Phase, Progress, duration};
 pub use pull::{Plan, find, find_named, plan_first};
-pub use settings::{DEFAULT_ENDPOINT, HubSettings, Token, cache_folder, save_token};
-pub(crate) use settings::{certificates_file, write_private};
+pub(crate) use settings::certificates_file;
+pub use settings::{DEFAULT_ENDPOINT, HubSettings, cache_folder};
 pub use stop::Stop;
+pub use token::{Token, TokenSource, log_in, log_out, token_source};
 
 pub use crate::size::size;
+pub use crate::verdict::Verdict;
 
 /// A host that the program may contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +58,8 @@ pub struct Host {
 pub const HOSTS: [Host; 4] = [
     Host {
         name: "huggingface.co",
-        when: "when you search the hub, look at a model of it or download one; it learns the search, the model, your \
-               address, and your token if you saved one",
+        when: "when you search the hub, look at a model of it, download one or save a token; it learns the search, the \
+               model, your address, and your token if you saved one",
     },
     Host {
         name: "*.huggingface.co",

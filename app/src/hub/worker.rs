@@ -20,6 +20,8 @@ use super::pull::{Plan, plan_first};
 use super::settings::HubSettings;
 use super::stop::Stop;
 use super::terms;
+use super::token::{Token, TokenSource, log_in, log_out, saved, token_source};
+use crate::secrets::{Place, Secrets};
 
 /// A download, by what the person named: a name of the catalogue, a repository, a file or an address.
 pub type Name = String;
@@ -38,6 +40,12 @@ pub enum Command {
     Pause(Name),
     /// Stop a download, and delete what came of files that are not complete.
     Cancel(Name),
+    /// Find out whether there is a token. This asks neither the hub nor a key store.
+    FindToken,
+    /// Check a token at the hub, and save it.
+    LogIn(Token),
+    /// Forget the token that was saved.
+    LogOut,
 }
 
 /// An event.
@@ -57,6 +65,10 @@ pub enum Event {
     Cancelled(Name),
     /// A download failed. What came is kept.
     Failed(Name, HubError),
+    /// Where the token comes from, if there is one: the answer to [`Command::FindToken`] and [`Command::LogOut`].
+    Token(Result<Option<TokenSource>>),
+    /// A token was saved: the account's name, and where the token is kept.
+    LoggedIn(Result<(String, Place)>),
 }
 
 /// What a download consists of.
@@ -84,6 +96,7 @@ struct Shared {
     /// The program's data folder, which remembers whether terms are accepted.
     data: Option<PathBuf>,
     settings: Option<HubSettings>,
+    secrets: Secrets,
     running: Mutex<HashMap<Name, Running>>,
     outbox: Sender<Event>,
     wake: Box<dyn Fn() + Send + Sync>,
@@ -98,12 +111,16 @@ struct Running {
 }
 
 impl Downloads {
-    /// Prepares downloads. `settings`: those of the environment, read anew for each command, if `None`. `data`: the program's
-    /// data folder. `wake` is called after each event, from any thread.
+    /// Prepares downloads. `settings`: those of the environment, read anew for each command, and the user's key store, if `None`;
+    /// with settings, a token is saved in `data`, which is the program's data folder. `wake` is called after each event, from any thread.
     pub fn new(settings: Option<HubSettings>, data: Option<PathBuf>, wake: impl Fn() + Send + Sync + 'static) -> Self {
         let (outbox, events) = channel();
         let running = Mutex::new(HashMap::new());
-        let shared = Shared { data, settings, running, outbox, wake: Box::new(wake) };
+        let secrets = match settings {
+            Some(_) => Secrets::in_folder(data.clone()),
+            None => Secrets::of_this_user(),
+        };
+        let shared = Shared { data, settings, secrets, running, outbox, wake: Box::new(wake) };
         Self { shared: Arc::new(shared), events, search: Stop::default() }
     }
 
@@ -141,6 +158,24 @@ impl Downloads {
             Command::Start(name) => shared.start(name),
             Command::Pause(name) => shared.stop(name, false),
             Command::Cancel(name) => shared.stop(name, true),
+            Command::FindToken => {
+                thread::spawn(move || shared.send(Event::Token(shared.token_source())));
+            }
+            Command::LogIn(token) => {
+                thread::spawn(move || {
+                    let settings = shared.without_token();
+                    let saved =
+                        settings.and_then(|settings| log_in(settings, &shared.secrets, &token, Stop::default()));
+                    shared.send(Event::LoggedIn(saved));
+                });
+            }
+            Command::LogOut => {
+                thread::spawn(move || {
+                    let settings = shared.without_token();
+                    let forgotten = settings.and_then(|settings| log_out(&settings.endpoint, &shared.secrets));
+                    shared.send(Event::Token(forgotten.and_then(|_| shared.token_source())));
+                });
+            }
         }
     }
 
@@ -172,7 +207,20 @@ impl Shared {
     }
 
     fn settings(&self) -> Result<HubSettings> {
-        self.settings.clone().map_or_else(HubSettings::from_env, Ok)
+        let Some(settings) = &self.settings else { return HubSettings::from_env() };
+        let token = match &settings.token {
+            Some(token) => Some(token.clone()),
+            None => saved(&settings.endpoint, &self.secrets)?,
+        };
+        Ok(HubSettings { token, ..settings.clone() })
+    }
+
+    fn without_token(&self) -> Result<HubSettings> {
+        self.settings.clone().map_or_else(HubSettings::without_token, Ok)
+    }
+
+    fn token_source(&self) -> Result<Option<TokenSource>> {
+        token_source(&self.without_token()?.endpoint, &self.secrets)
     }
 
     fn client(&self, stop: Stop) -> Result<Arc<Client>> {

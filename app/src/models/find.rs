@@ -1,12 +1,13 @@
-//! Finds the models on this machine: the guide, those used before, and those in the Hugging Face cache.
+//! Finds the models on this machine: the guide, those used before, those in the Hugging Face cache, and those in the folders of other
+//! programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use lapidary_engine::ModelFiles;
 
-use super::{FoundModel, guide};
-use crate::{hub, last_model};
+use super::{FoundModel, folders, guide};
+use crate::{hub, last_model, model_folders};
 
 /// The models that Lapidary can open, the guide first, then those used before. `used` holds more paths of such models;
 /// of all of them those that still open are listed. Reads the headers of all files, so it may take a moment.
@@ -19,17 +20,34 @@ pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
     };
     let before = recent.paths().chain(used.iter().map(PathBuf::as_path)).map(noted);
     let cached = hub::cache_folder().map(|folder| cached(&folder)).unwrap_or_default();
-    for (path, note) in before.chain(cached.into_iter().map(|path| (path, "in the Hugging Face cache"))) {
+    let cached = cached.into_iter().map(|path| (path, "in the Hugging Face cache"));
+    let named: Vec<(PathBuf, folders::Found)> = in_folders().map(|model| (model.path.clone(), model)).collect();
+    let added = named.iter().map(|(path, model)| (path.clone(), model.note));
+    for (path, note) in before.chain(cached).chain(added) {
         // Skips models that the engine does not support.
         if found.iter().all(|known| known.path.as_ref() != Some(&path))
             && let Ok(files) = ModelFiles::open(&path)
         {
-            let name = repository(&path).unwrap_or_else(|| files.name());
+            let other = || named.iter().find(|(known, _)| *known == path).map(|(_, model)| model.name.clone());
+            let name = repository(&path).or_else(other).unwrap_or_else(|| files.name());
             let bytes = bytes(&path);
             found.push(FoundModel { name, path: Some(path), note, bytes });
         }
     }
     found
+}
+
+/// A model on this machine by what a person typed: a name that downloaded it, or its name in a folder of another program.
+pub fn find_named(text: &str) -> Option<PathBuf> {
+    hub::find_named(text).or_else(|| {
+        let found: Vec<folders::Found> = in_folders().collect();
+        folders::named(&found, text).map(|model| model.path.clone())
+    })
+}
+
+/// The models in the folders of other programs.
+fn in_folders() -> impl Iterator<Item = folders::Found> {
+    model_folders::all().into_iter().flat_map(|folder| folders::in_folder(&folder))
 }
 
 /// The size of a file, or of the files in a folder, in bytes.

@@ -33,4 +33,7 @@ impl App {
 
     /// Nothing that the page loads asks for terms.
     pub(super) fn terms_dialog(&mut self, _: &Context) {}
+
+    /// A page has no token.
+    pub(super) fn token_settings(&mut self, _: &mut Ui) {}
 }

@@ -24,7 +24,7 @@ impl Files {
         let endings = match purpose {
             Purpose::OpenModel => ".gguf",
             Purpose::Import => ".json",
-            Purpose::Attach | Purpose::Export { .. } | Purpose::ExportSelected => "",
+            Purpose::Attach | Purpose::AddModelFolder | Purpose::Export { .. } | Purpose::ExportSelected => "",
         };
         let (answer, ctx, number) = (self.picked.0.clone(), ctx.clone(), self.number);
         wasm_bindgen_futures::spawn_local(async move {

@@ -181,6 +181,8 @@ impl Worker for PageWorker {
                 let found = Err(Problem::from(&endpoint::EndpointError).sentence);
                 shared.push(Event::ServerFound { address, found });
             }
+            // A page sees no folders.
+            Command::ChangeModelFolder { .. } => {}
             Command::ForgetServer(address) => match address {},
             command => self.ask(command),
         }

@@ -6,6 +6,8 @@ use super::State;
 use crate::hub::worker::{Command, Downloads, Event, Name, Planned};
 use crate::hub::{Found, HubError, Progress};
 
+use super::hub_token::HubToken;
+
 /// A download, as far as the window shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Download {
@@ -13,14 +15,29 @@ pub enum Download {
     Running(Option<Progress>),
     /// It was paused. What came is kept.
     Paused,
-    /// It failed, and why, as a sentence. What came is kept.
-    Failed(String),
+    /// It failed, and why. What came is kept.
+    Failed(HubProblem),
     /// It is in the cache.
     Done,
 }
 
-/// What a download would consist of, or why that cannot be told, as a sentence.
-pub type PlanResult = Result<Box<Planned>, String>;
+/// Why the hub did not give what it was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HubProblem {
+    /// The reason, as a sentence.
+    pub sentence: String,
+    /// Whether a token, or another one, may help.
+    pub wants_token: bool,
+}
+
+impl From<HubError> for HubProblem {
+    fn from(error: HubError) -> Self {
+        Self { sentence: sentence(&error.to_string()), wants_token: error.wants_token() }
+    }
+}
+
+/// What a download would consist of, or why that cannot be told.
+pub type PlanResult = Result<Box<Planned>, HubProblem>;
 
 /// A search of the hub.
 #[derive(Debug, Default)]
@@ -28,7 +45,7 @@ pub struct HubSearch {
     /// The words that were searched for last.
     pub words: String,
     /// What was found; `None` before the first search and while one runs.
-    pub found: Option<Result<Vec<Found>, String>>,
+    pub found: Option<Result<Vec<Found>, HubProblem>>,
 }
 
 /// What the window knows about models on the hub.
@@ -42,6 +59,8 @@ pub struct Hub {
     pub search: HubSearch,
     /// The model whose terms are shown, before its download.
     pub asks_terms: Option<Name>,
+    /// The token for the hub.
+    pub token: HubToken,
 }
 
 impl Hub {
@@ -55,7 +74,7 @@ impl Hub {
         self.plans.get(name).is_some_and(Option::is_none)
     }
 
-    fn send(&mut self, command: Command) {
+    pub(super) fn send(&mut self, command: Command) {
         if let Some(downloads) = &mut self.downloads {
             downloads.send(command);
         }
@@ -113,15 +132,14 @@ impl State {
     }
 
     fn on_hub_event(&mut self, event: Event) {
-        let sentence = |error: HubError| sentence(&error.to_string());
         match event {
             Event::Found(words, found) => {
                 if words == self.hub.search.words {
-                    self.hub.search.found = Some(found.map_err(sentence));
+                    self.hub.search.found = Some(found.map_err(HubProblem::from));
                 }
             }
             Event::Planned(name, planned) => {
-                self.hub.plans.insert(name, Some(planned.map_err(sentence)));
+                self.hub.plans.insert(name, Some(planned.map_err(HubProblem::from)));
             }
             Event::Progress(name, progress) => {
                 self.hub.active.insert(name, Download::Running(Some(progress)));
@@ -143,16 +161,18 @@ impl State {
                 self.hub.asks_terms = Some(name);
             }
             Event::Failed(name, error) => {
-                let reason = sentence(error);
-                self.notify_error(&format!("{name}: {reason}"));
-                self.hub.active.insert(name, Download::Failed(reason));
+                let problem = HubProblem::from(error);
+                self.notify_error(&format!("{name}: {}", problem.sentence));
+                self.hub.active.insert(name, Download::Failed(problem));
             }
+            Event::Token(source) => self.hub.token.on_source(source),
+            Event::LoggedIn(saved) => self.hub.token.on_logged_in(saved),
         }
     }
 }
 
 /// An error message as a sentence.
-fn sentence(message: &str) -> String {
+pub(super) fn sentence(message: &str) -> String {
     let mut letters = message.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let text = format!("{first}{}", letters.as_str());

@@ -10,6 +10,8 @@ mod drafts;
 mod files;
 mod find;
 mod folders;
+#[cfg(not(target_arch = "wasm32"))]
+mod hub_token;
 mod library;
 mod messages;
 mod model_slot;
@@ -23,6 +25,7 @@ mod titles;
 mod tokens;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::chats::{Chat, Folder, Id, Message, Status, Store, StoreEvent, Tree};
@@ -105,6 +108,8 @@ pub struct State {
     pub devices: Option<Vec<String>>,
     /// The models, once they were listed.
     pub models: Option<Vec<FoundModel>>,
+    /// The folders of other programs whose models are listed.
+    pub model_folders: Vec<PathBuf>,
 }
 
 impl State {
@@ -136,6 +141,7 @@ impl State {
             profile: None,
             devices: None,
             models: None,
+            model_folders: Vec::new(),
         }
     }
 
@@ -292,6 +298,8 @@ impl State {
             Event::Profile(profile) => self.profile = Some(Some(profile)),
             Event::Devices(devices) => self.devices = Some(devices),
             Event::Models(models) => self.models = Some(models),
+            Event::ModelFolders(folders) => self.model_folders = folders,
+            Event::ModelFolderChanged(changed) => self.on_model_folder_changed(changed),
             Event::TokensCounted(counts) => self.counts.update(counts),
             Event::Inspected { chat, file } => self.on_inspected(chat, file),
             Event::Attached { chat, file } => self.on_attached(chat, file),

@@ -212,6 +212,18 @@ impl State {
         self.find_models();
     }
 
+    /// Lists the models in a folder of another program from now on, or no more.
+    pub fn change_model_folder(&mut self, folder: PathBuf, adds: bool) {
+        self.worker.send(Command::ChangeModelFolder { folder, adds });
+    }
+
+    pub(super) fn on_model_folder_changed(&mut self, changed: Result<(), String>) {
+        match changed {
+            Ok(()) => self.find_models(),
+            Err(reason) => self.notify_error(&reason),
+        }
+    }
+
     fn find_models(&mut self) {
         let used = self.settings.models.iter().map(PathBuf::from).collect();
         self.worker.send(Command::FindModels(used));

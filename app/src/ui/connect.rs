@@ -86,8 +86,8 @@ impl App {
         entered |= ui.add(key).accessible_name("Key of the server").lost_focus();
         kit::hint(
             ui,
-            "It is sent to this server and to no other host. If the server accepts it, it is kept in a file that only you can \
-             read; an empty field uses the key that was kept.",
+            "It is sent to this server and to no other host. If the server accepts it, it is kept in the system's key store, or \
+             else in a file that only you can read; an empty field uses the key that was kept.",
         );
         if form.key_in_variable {
             kit::hint(ui, format!("If you type none and none was kept, the server gets the key in {KEY_VARIABLE}."));

@@ -18,6 +18,8 @@ pub(super) use prompt::has_file_dialog;
 pub enum Purpose {
     /// A model to open.
     OpenModel,
+    /// A folder of another program, whose models are listed.
+    AddModelFolder,
     /// A file to export to.
     Export {
         /// Whether to export all chats rather than the open one.
@@ -35,6 +37,7 @@ impl Purpose {
     fn title(self) -> &'static str {
         match self {
             Self::OpenModel => "Open a model",
+            Self::AddModelFolder => "Add a folder of models",
             Self::Export { all: false } => "Export this chat",
             Self::Export { all: true } => "Export all chats",
             Self::ExportSelected => "Export the selected chats",
@@ -48,6 +51,9 @@ impl Purpose {
             Self::OpenModel => {
                 "A .gguf file, or a folder with config.json and safetensors. You can also drop it on the window."
             }
+            Self::AddModelFolder => {
+                "Ollama's is mostly ~/.ollama/models, LM Studio's ~/.lmstudio/models. Its models are listed, not copied."
+            }
             Self::Export { .. } | Self::ExportSelected => {
                 "A name that ends in .md gives Markdown, .html a page to read, .json everything to import again."
             }
@@ -59,6 +65,7 @@ impl Purpose {
     fn verb(self) -> &'static str {
         match self {
             Self::OpenModel => "Open",
+            Self::AddModelFolder => "Add",
             Self::Export { .. } | Self::ExportSelected => "Save",
             Self::Import => "Import",
             Self::Attach => "Attach",
@@ -178,6 +185,7 @@ impl App {
     fn use_file(&mut self, purpose: Purpose, path: PathBuf) {
         match purpose {
             Purpose::OpenModel => self.state.load_model(Some(path)),
+            Purpose::AddModelFolder => return self.state.change_model_folder(path, true),
             Purpose::Export { .. } | Purpose::ExportSelected => {
                 let overwrite = self.files.overwrite_agreed.as_ref() == Some(&path);
                 self.state.export_chats(std::mem::take(&mut self.files.exported), path, overwrite);

@@ -10,7 +10,7 @@ use super::models::memory_bar;
 use super::tokens::Tokens;
 use super::{App, Page, icons, kit};
 use crate::hub::{Entry, Kind, Phase, Verdict, catalogue, duration, size, terms};
-use crate::state::Download;
+use crate::state::{Download, HubProblem};
 use crate::worker::MemoryEstimate;
 
 /// The format that is proposed: close to lossless, at a third of the memory.
@@ -23,6 +23,8 @@ const CONTEXT: usize = 8192;
 pub(super) struct GetModels {
     /// The text of the field that searches the hub.
     words: String,
+    /// The text of the field for the hub's token.
+    pub(super) token: String,
     /// Whether the page of models shows those that can be downloaded.
     shown: bool,
 }
@@ -133,14 +135,12 @@ impl App {
         if words.contains('/') {
             self.repository_card(ui, &words, "what you named");
         }
+        let mut problem = None;
         match &self.state.hub.search.found {
             None => {
                 ui.spinner();
             }
-            Some(Err(reason)) => {
-                let danger = Tokens::of(ui.visuals()).danger;
-                ui.label(RichText::new(reason).color(danger));
-            }
+            Some(Err(reason)) => problem = Some(reason.clone()),
             Some(Ok(found)) if found.is_empty() => {
                 kit::hint(ui, "The hub has no model of that name that holds GGUF or safetensors files.");
             }
@@ -162,6 +162,17 @@ impl App {
                     self.repository_card(ui, &name, &note);
                 }
             }
+        }
+        self.hub_problem(ui, "search", problem);
+    }
+
+    /// Why the hub refused, and the field for a token where that may help.
+    fn hub_problem(&mut self, ui: &mut Ui, place: &str, problem: Option<HubProblem>) {
+        let Some(HubProblem { sentence, wants_token }) = problem else { return };
+        let danger = Tokens::of(ui.visuals()).danger;
+        ui.label(RichText::new(sentence).size(13.0).color(danger));
+        if wants_token {
+            self.token_form(ui, place);
         }
     }
 
@@ -247,11 +258,12 @@ impl App {
         if self.state.hub.is_planning(name) {
             ui.spinner();
         }
+        let mut problem = None;
         match self.state.hub.plan(name) {
             None => {}
-            Some(Err(reason)) => {
-                ui.label(RichText::new(reason).size(13.0).color(tokens.danger));
-            }
+            // The download failed for the same reason.
+            Some(Err(_)) if matches!(self.state.hub.active.get(name), Some(Download::Failed(_))) => {}
+            Some(Err(reason)) => problem = Some(reason.clone()),
             Some(Ok(planned)) => {
                 let (total, count) = (planned.plan.total(), planned.plan.files.len());
                 let files = if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
@@ -269,19 +281,20 @@ impl App {
                 }
             }
         }
+        self.hub_problem(ui, name, problem);
     }
 
     /// How far a download has come, and its buttons.
     fn progress(&mut self, ui: &mut Ui, name: &str) {
         let tokens = Tokens::of(ui.visuals());
-        let (mut pause, mut cancel) = (false, false);
+        let (mut pause, mut cancel, mut problem) = (false, false, None);
         match self.state.hub.active.get(name) {
             None => {}
             Some(Download::Done) => {
                 ui.label(RichText::new("It is listed under “On this machine”.").size(13.0).color(tokens.ok));
             }
             Some(Download::Failed(reason)) => {
-                ui.label(RichText::new(reason).size(13.0).color(tokens.danger));
+                problem = Some(reason.clone());
                 cancel = kit::ghost(ui, "Delete what came").clicked();
             }
             Some(Download::Paused) => {
@@ -302,6 +315,7 @@ impl App {
                 ui.label(RichText::new(text).size(12.5).color(tokens.mid));
             }
         }
+        self.hub_problem(ui, name, problem);
         if pause {
             self.state.pause_download(name);
         }

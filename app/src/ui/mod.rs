@@ -16,6 +16,8 @@ mod fonts;
 #[cfg_attr(target_arch = "wasm32", path = "../page/get_models.rs")]
 mod get_models;
 mod greeting;
+#[cfg(not(target_arch = "wasm32"))]
+mod hub_token;
 mod icons;
 mod keys;
 mod kit;

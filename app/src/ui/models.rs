@@ -7,6 +7,7 @@ use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 use super::tokens::Tokens;
 use super::{App, Page, Purpose, icons, kit};
 use crate::size::size;
+use crate::verdict::Verdict;
 use crate::worker::{FoundModel, MemoryEstimate};
 
 /// The width of the page in points.
@@ -62,6 +63,30 @@ impl App {
         egui::CollapsingHeader::new(kit::medium("Loading options", 13.5)).show(ui, |ui| {
             self.loading_options(ui);
         });
+        if !crate::IS_PAGE {
+            self.model_folders(ui);
+        }
+    }
+
+    /// The folders of other programs whose models are listed.
+    fn model_folders(&mut self, ui: &mut Ui) {
+        ui.add_space(8.0);
+        let mut removed = None;
+        for folder in &self.state.model_folders {
+            ui.horizontal(|ui| {
+                let name = folder.display().to_string();
+                if kit::small_icon_button(ui, true, icons::X, &format!("Remove {name}")).clicked() {
+                    removed = Some(folder.clone());
+                }
+                ui.add(egui::Label::new(RichText::new(&name).size(12.5)).truncate()).on_hover_text(&name);
+            });
+        }
+        if let Some(folder) = removed {
+            self.state.change_model_folder(folder, false);
+        }
+        if ui.button("Add a folder of models…").on_hover_text("Such as Ollama's or LM Studio's").clicked() {
+            self.files.prompt_for(Purpose::AddModelFolder, String::new());
+        }
     }
 
     fn model_card(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {
@@ -119,10 +144,10 @@ pub(super) fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: O
         return;
     };
     let share = needed as f32 / device_memory.max(1) as f32;
-    let (verdict, colour) = match share {
-        share if share > 1.0 => ("Too large", tokens.danger),
-        share if share > 0.9 => ("Tight", tokens.warn),
-        _ => ("Fits", tokens.ok),
+    let (verdict, colour) = match Verdict::of(needed, Some(device_memory)) {
+        Verdict::TooLarge => ("Too large", tokens.danger),
+        Verdict::Tight => ("Tight", tokens.warn),
+        Verdict::Fits | Verdict::Unknown => ("Fits", tokens.ok),
     };
     ui.horizontal(|ui| {
         ui.spacing_mut().interact_size.y = 18.0;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::endpoint::{Keys, ServerModel};
 use crate::wait::block_on;
-use crate::{last_model, models};
+use crate::{last_model, model_folders, models};
 
 /// The error message for a file whose reader panics.
 const UNREADABLE: &str = "The model cannot be read.";
@@ -89,6 +89,17 @@ impl Worker for EngineWorker {
             Command::FindModels(used) => {
                 let failed = Event::Models(vec![models::guide("built in")]);
                 self.spawn_io(failed, move || Event::Models(models::find(&used)));
+                self.spawn_io(Event::ModelFolders(Vec::new()), || Event::ModelFolders(model_folders::added()));
+            }
+            Command::ChangeModelFolder { folder, adds } => {
+                let failed = Event::ModelFolderChanged(Err("The list of folders could not be changed.".into()));
+                self.spawn_io(failed, move || {
+                    let changed = match adds {
+                        true => model_folders::add(&folder).map(drop),
+                        false => model_folders::remove(&folder).map(drop),
+                    };
+                    Event::ModelFolderChanged(changed.map_err(|error| super::to_sentence(&error)))
+                });
             }
             Command::EstimateMemory(load) => {
                 let failed = Event::MemoryEstimated(load.clone(), Err(UNREADABLE.into()));

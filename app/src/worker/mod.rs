@@ -123,6 +123,14 @@ pub enum Command {
     /// List the models on this machine. The argument holds the paths of models used before.
     #[serde(skip)]
     FindModels(Vec<PathBuf>),
+    /// List the models in a folder of another program from now on, or no more.
+    #[serde(skip)]
+    ChangeModelFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// Whether it is added.
+        adds: bool,
+    },
     /// Estimate the device memory that a model takes.
     EstimateMemory(Load),
     /// Count the tokens of texts.
@@ -247,6 +255,12 @@ pub enum Event {
         /// The server's address and the names of its models, or why they cannot be listed, as a sentence.
         found: Result<(Address, Vec<String>), String>,
     },
+    /// The folders of other programs whose models are listed: an answer to [`Command::FindModels`].
+    #[serde(skip)]
+    ModelFolders(Vec<PathBuf>),
+    /// The answer to [`Command::ChangeModelFolder`]; the error is a sentence.
+    #[serde(skip)]
+    ModelFolderChanged(Result<(), String>),
     /// The answer to [`Command::ForgetServer`]; the error is a sentence.
     #[serde(skip)]
     ServerForgotten(Result<(), String>),

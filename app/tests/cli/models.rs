@@ -127,3 +127,46 @@ fn a_chat_goes_on_after_a_model_without_turns_could_not_answer() {
     assert_eq!((status, stdout.as_str()), (Some(0), ""), "{stderr}");
     assert_eq!(stderr.matches("/model loads another").count(), 2, "{stderr}");
 }
+
+#[test]
+fn models_of_ollama_are_listed_and_opened_by_their_names_there() {
+    let home = tempfile::tempdir().unwrap();
+    let ollama = home.path().join("ollama");
+    let digits = "0123456789abcdef".repeat(4);
+    let blob = ollama.join(format!("blobs/sha256-{digits}"));
+    let manifest = ollama.join("manifests/registry.ollama.ai/library/guide-gemma/small");
+    fs::create_dir_all(blob.parent().unwrap()).unwrap();
+    fs::create_dir_all(manifest.parent().unwrap()).unwrap();
+    let layer = format!(r#"{{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:{digits}"}}"#);
+    fs::write(manifest, format!(r#"{{"layers": [{layer}]}}"#)).unwrap();
+    let with = |arguments: &[&str]| {
+        let mut command = lapidary(arguments);
+        let command = command.env("XDG_DATA_HOME", home.path()).env("HF_HUB_CACHE", home.path().join("no cache"));
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, _, stderr) = with(&["quantize", "guide", "--weights", "q8_0", "-o", blob.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let folder = ollama.to_str().unwrap();
+    let prompt = ["run", "-m", "guide-gemma:small", "--max-tokens", "1", "Hello"];
+    assert_eq!(with(&prompt).0, Some(1), "it is not known yet");
+    let (code, stdout, stderr) = with(&["models", "--add", folder]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("guide-gemma:small (in Ollama's folder)"), "{stdout}");
+    let (code, _, stderr) = with(&prompt);
+    assert_eq!(code, Some(0), "{stderr}");
+    let (code, stdout, stderr) = with(&["models", "--remove", folder]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(!stdout.contains("in Ollama's folder"), "{stdout}");
+    assert_eq!(with(&prompt).0, Some(1), "it is forgotten");
+    let (code, _, stderr) = with(&["models", "--remove", folder]);
+    assert!(code == Some(1) && stderr.contains("no folder was added"), "{stderr}");
+    let (code, _, stderr) = with(&["models", "--add", "/no/such/folder"]);
+    assert!(code == Some(1) && stderr.contains("/no/such/folder"), "{stderr}");
+    // The variable does the same without being remembered.
+    let mut command = lapidary(&["models"]);
+    let command = command.env("XDG_DATA_HOME", home.path().join("other")).env("LAPIDARY_MODELS", folder);
+    let listed = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(listed.contains("guide-gemma:small"), "{listed}");
+}

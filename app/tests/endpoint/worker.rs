@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use lapidary_app::chats::Role;
 use lapidary_app::endpoint::{Address, Keys, ServerModel};
+use lapidary_app::secrets::Secrets;
 use lapidary_app::worker::{Command, EngineWorker, Event, Load, Overflow, Remedy, Worker};
 use lapidary_engine::{Finish, Sampling};
 
@@ -106,7 +107,7 @@ fn a_typed_key_is_kept_once_the_server_accepts_it() {
         _ => respond(stream, "401 Unauthorized", "", ""),
     });
     let folder = tempfile::tempdir().unwrap();
-    let keys = Keys::new(Some(folder.path().to_owned()), |_| None);
+    let keys = Keys::new(Secrets::in_folder(Some(folder.path().to_owned())), |_| None);
     let mut worker = EngineWorker::with_keys(Arc::new(|| {}), keys.clone());
     let address = server.address.to_string();
     let mut find = |address: &str, key: Option<&str>| {

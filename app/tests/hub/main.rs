@@ -16,6 +16,8 @@ mod python;
 mod quantize;
 mod quiet;
 mod server;
+mod speed;
 mod tls;
+mod token;
 mod transfer;
 mod worker;

@@ -21,7 +21,7 @@ const REPO: &str = "lapidary/guide-gemma";
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A window over the real engine, which finds the hub at the server.
-fn window(server: &Server, home: &Path) -> Harness<'static, App> {
+pub(crate) fn window(server: &Server, home: &Path) -> Harness<'static, App> {
     let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(|| {});
     let store = Store::open(None, wake.clone());
     let mut state = State::new(Box::new(EngineWorker::start(wake)), store, Load::default());
@@ -36,7 +36,7 @@ fn window(server: &Server, home: &Path) -> Harness<'static, App> {
 }
 
 #[track_caller]
-fn until(window: &mut Harness<'static, App>, what: &str, ready: impl Fn(&Harness<'static, App>) -> bool) {
+pub(crate) fn until(window: &mut Harness<'static, App>, what: &str, ready: impl Fn(&Harness<'static, App>) -> bool) {
     let end = Instant::now() + TIMEOUT;
     while !ready(window) {
         assert!(Instant::now() < end, "timed out: {what}; {:?}", window.state().state.hub.search);
@@ -46,14 +46,14 @@ fn until(window: &mut Harness<'static, App>, what: &str, ready: impl Fn(&Harness
 }
 
 #[track_caller]
-fn press(window: &mut Harness<'static, App>, label: &str) {
+pub(crate) fn press(window: &mut Harness<'static, App>, label: &str) {
     until(window, label, |window| window.query_all_by_label(label).next().is_some());
     window.get_all_by_label(label).next().unwrap().click();
     window.run_steps(4);
 }
 
 #[track_caller]
-fn sees(window: &mut Harness<'static, App>, text: &str) {
+pub(crate) fn sees(window: &mut Harness<'static, App>, text: &str) {
     until(window, text, |window| window.query_all_by_label_contains(text).next().is_some());
 }
 

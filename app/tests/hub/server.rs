@@ -174,6 +174,11 @@ fn answer_as_hub(stream: &mut dyn Stream, state: &Mutex<State>, storage: &str, s
         drop(guard);
         return respond(stream, 401, "X-Error-Message: Invalid credentials in Authorization header\r\n", b"");
     }
+    if parts == ["api", "whoami-v2"] {
+        drop(guard);
+        let body = json!({"type": "user", "name": "somebody"}).to_string();
+        return respond(stream, if right { 200 } else { 401 }, "", body.as_bytes());
+    }
     if parts == ["api", "models"] {
         let words = query.split('&').find_map(|pair| pair.strip_prefix("search=")).unwrap_or_default();
         let hits: Vec<_> = guard

@@ -37,6 +37,8 @@ pub(crate) struct Script {
     pub(crate) server_problem: Option<String>,
     /// The alternative tokens that it returns.
     pub(crate) alternatives: Vec<Candidate>,
+    /// The folders of models that were added.
+    pub(crate) model_folders: Vec<PathBuf>,
     pub(crate) events: VecDeque<Event>,
     /// The reply under way: its message and the rest of its text.
     pub(crate) current_reply: Option<(i64, String)>,
@@ -98,6 +100,8 @@ impl Worker for ScriptedWorker {
                 };
                 let models = vec![model("Lapidary's guide", None), model("gemma-2-2b-it", Some("/models/2b.gguf"))];
                 script.events.push_back(Event::Models(models));
+                let folders = script.model_folders.clone();
+                script.events.push_back(Event::ModelFolders(folders));
             }
             Command::EstimateMemory(load) => {
                 let estimate = MemoryEstimate { weights: 2_700_000_000, sequence: 436_000_000, device_memory: None };
@@ -123,6 +127,10 @@ impl Worker for ScriptedWorker {
                     None => Ok((Address::parse(&address).unwrap(), vec!["gemma-2-27b".into(), "other".into()])),
                 };
                 script.events.push_back(Event::ServerFound { address, found });
+            }
+            Command::ChangeModelFolder { folder, adds } => {
+                script.model_folders = if adds { vec![folder] } else { Vec::new() };
+                script.events.push_back(Event::ModelFolderChanged(Ok(())));
             }
             Command::ForgetServer(_) => script.events.push_back(Event::ServerForgotten(Ok(()))),
             Command::CancelLoad => {}

@@ -1,5 +1,6 @@
 //! Writes a model to a GGUF file, converted, for this program and for llama.cpp.
 
+mod importance;
 mod part;
 mod recipe;
 mod tables;
@@ -10,6 +11,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+pub use importance::Importance;
 pub use recipe::Recipe;
 
 use part::Part;
@@ -31,6 +33,9 @@ pub struct GgufOptions {
     pub recipe: Recipe,
     /// Whether a file that is there is replaced.
     pub overwrite: bool,
+    /// Which columns matter more, if that is known. The matrices whose format changes are then quantized so that their products
+    /// lose less.
+    pub importance: Option<Importance>,
 }
 
 impl ModelFiles {
@@ -76,7 +81,8 @@ impl ModelFiles {
             if id.is_norm() {
                 writer.norm(&view, self.norm_offset()).await?;
             } else {
-                writer.matrix(&view, options.recipe.format_of(id, config)).await?;
+                let importance = options.importance.as_ref().and_then(|importance| importance.of(id));
+                writer.matrix(&view, options.recipe.format_of(id, config), importance.unwrap_or(&[])).await?;
             }
             writer.pad()?;
         }
@@ -115,7 +121,7 @@ impl GgufWriter<'_> {
         self.write(&bytes)
     }
 
-    async fn matrix(&mut self, view: &TensorView<'_>, format: WeightFormat) -> Result<()> {
+    async fn matrix(&mut self, view: &TensorView<'_>, format: WeightFormat, importance: &[f32]) -> Result<()> {
         let batch = (BATCH_VALUES / view.cols.max(1)).max(1);
         let mut row = 0;
         while row < view.rows {
@@ -125,7 +131,7 @@ impl GgufWriter<'_> {
                 self.write(&bytes)?;
                 continue;
             }
-            for converted in convert_rows(view, &bytes, format) {
+            for converted in convert_rows(view, &bytes, format, importance) {
                 self.write(&converted)?;
             }
         }
@@ -133,15 +139,15 @@ impl GgufWriter<'_> {
     }
 }
 
-/// Rows of a file in another format, in order, each piece by a core.
-fn convert_rows(view: &TensorView<'_>, rows: &[u8], format: WeightFormat) -> Vec<Vec<u8>> {
+/// Rows of a file in another format, in order, each piece by a core. `importance` is that of the columns, or empty.
+fn convert_rows(view: &TensorView<'_>, rows: &[u8], format: WeightFormat, importance: &[f32]) -> Vec<Vec<u8>> {
     let (row_bytes, cols, from) = (view.row_bytes(), view.cols, view.format);
     let convert = move |rows: &[u8]| {
         let mut values = vec![0.0; cols];
         let mut converted = Vec::with_capacity(rows.len() / row_bytes * format.row_bytes(cols).unwrap_or(0));
         for row in rows.chunks_exact(row_bytes) {
             from.dequantize(row, &mut values);
-            format.quantize(&values, &mut converted);
+            format.quantize_weighted(&values, importance, &mut converted);
         }
         converted
     };

@@ -7,7 +7,7 @@ use crate::load::TokenizerSource;
 use crate::tokenizer::Tokenizer;
 
 fn options(recipe: Recipe) -> GgufOptions {
-    GgufOptions { recipe, overwrite: false }
+    GgufOptions { recipe, overwrite: false, importance: None }
 }
 
 fn write(files: &ModelFiles, path: &Path, recipe: Recipe) -> Result<()> {
@@ -117,4 +117,74 @@ fn models_without_a_vocabulary_and_gemma_3_are_written_too() {
     let stop_ids = written.config().stop_ids.clone();
     assert_eq!(*written.config(), Config { stop_ids, ..small });
     assert!(matches!(written.tokenizer(), TokenizerSource::Missing { .. }));
+}
+
+#[test]
+fn an_importance_is_measured_and_used() {
+    let (files, path) = (guide(), tempfile::tempdir().unwrap());
+    let engine = crate::Engine::from_files(guide()).context(256).build_blocking().unwrap();
+    let text = "How do I open a model? Drop a .gguf file on the window. ".repeat(40);
+    let tokens = engine.tokenizer().unwrap().encode_plain(&text).unwrap();
+    let measured = pollster::block_on(Importance::measure(&engine, &tokens, &mut |_| true)).unwrap();
+    let matrices = TensorId::all(files.config()).into_iter().filter(|id| !id.is_norm());
+    for id in matrices {
+        let columns = measured.of(id).unwrap_or_else(|| panic!("{id:?} was not measured"));
+        assert_eq!(columns.len(), id.shape(files.config())[1], "{id:?}");
+        assert!(columns.iter().all(|mean| mean.is_finite() && *mean >= 0.0), "{id:?}");
+        assert!(columns.iter().sum::<f32>() > 0.0, "{id:?}");
+    }
+    // Norms give rows of a mean square of 1 before their weights, so the first input is that of the first norm.
+    let query = TensorId::Layer(0, crate::load::LayerTensor::Query);
+    let norm = values(&files, TensorId::Layer(0, crate::load::LayerTensor::InputNorm));
+    let mean = |id| measured.of(id).unwrap().iter().sum::<f32>();
+    let most = norm.iter().map(|weight| (weight + files.norm_offset()).powi(2)).fold(0.0, f32::max);
+    assert!(mean(query) <= most * norm.len() as f32);
+    let mut errors = [0.0_f64; 2];
+    for (error, importance) in errors.iter_mut().zip([None, Some(measured.clone())]) {
+        let out = path.path().join(format!("{}.gguf", importance.is_some()));
+        let options = GgufOptions { importance, ..options(Recipe::Pure(WeightFormat::Q4K)) };
+        pollster::block_on(files.write_gguf(&out, &options, &mut |_| true)).unwrap();
+        let written = ModelFiles::open(&out).unwrap();
+        for id in TensorId::all(files.config()).into_iter().filter(|id| !id.is_norm()) {
+            let columns = measured.of(id).unwrap();
+            let pairs = values(&files, id).into_iter().zip(values(&written, id)).enumerate();
+            *error += pairs.map(|(i, (a, b))| f64::from((a - b).powi(2) * columns[i % columns.len()])).sum::<f64>();
+        }
+    }
+    assert!(errors[1] < 0.9 * errors[0], "{errors:?}");
+}
+
+#[test]
+fn importance_files_of_llama_cpp_are_read() {
+    let config = guide().config().clone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("imatrix.dat");
+    let id = TensorId::Layer(2, crate::load::LayerTensor::Down);
+    let [_, cols] = id.shape(&config);
+    let file = |name: &str, values: &[f32]| {
+        let mut bytes = 1_i32.to_le_bytes().to_vec();
+        bytes.extend((name.len() as i32).to_le_bytes());
+        bytes.extend(name.as_bytes());
+        bytes.extend([7_i32, values.len() as i32].map(i32::to_le_bytes).concat());
+        values.iter().for_each(|value| bytes.extend(value.to_le_bytes()));
+        bytes
+    };
+    let sums: Vec<f32> = (0..cols).map(|i| i as f32).collect();
+    let good = file(&id.gguf_name(), &sums);
+    assert!(Importance::is_file(&good[..8]) && !Importance::is_file(b"A plain text"));
+    fs::write(&path, &good).unwrap();
+    let read = Importance::read(&path, &config).unwrap();
+    assert_eq!((read.of(id), read.matrices()), (Some(&sums[..]), 1));
+    let refused = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        Importance::read(&path, &config).unwrap_err().to_string()
+    };
+    for end in [0, 3, 9, 20, good.len() - 1] {
+        assert!(refused(&good[..end]).contains("imatrix.dat"), "{end}");
+    }
+    assert!(refused(&file("blk.99.ffn_down.weight", &sums)).contains("another model"));
+    assert!(refused(&file(&id.gguf_name(), &sums[1..])).contains("another model"));
+    assert!(refused(&file(&id.gguf_name(), &vec![f32::NAN; cols])).contains("make it again"));
+    assert!(refused(&[1, 0, 0, 0, 255, 255, 255, 127, 0]).contains("no importance matrix"));
+    assert!(refused(b"GGUF and then nothing").contains("imatrix.dat"));
 }

@@ -50,6 +50,7 @@ mod scale_min;
 mod table;
 #[cfg(test)]
 mod tests;
+mod weighted;
 
 use std::fmt;
 use std::str::FromStr;
@@ -203,6 +204,20 @@ impl WeightFormat {
     /// Appends one row of values as GGML blocks, the last one padded with zeros.
     pub fn quantize(self, values: &[f32], out: &mut Vec<u8>) {
         (self.codec().quantize)(values, out);
+    }
+
+    /// The same where some columns matter more: `importance` has the mean squared input of each column, in any unit. Scales and
+    /// codes are then searched so that the error of the product is small. Without an importance per value, in formats where
+    /// there is nothing to search, and for rows that are no whole blocks, this is [`quantize`](Self::quantize).
+    pub fn quantize_weighted(self, values: &[f32], importance: &[f32], out: &mut Vec<u8>) {
+        let fits = importance.len() == values.len() && values.len().is_multiple_of(self.block_len());
+        match self.codec().quantize_weighted {
+            Some(quantize) if fits => match weighted::weights(values, importance) {
+                Some(weights) => quantize(values, &weights, out),
+                None => self.quantize(values, out),
+            },
+            _ => self.quantize(values, out),
+        }
     }
 
     /// The size of a row of `cols` values in the GPU layout.

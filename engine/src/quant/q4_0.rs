@@ -26,9 +26,14 @@ pub(super) fn quantize(values: &[f32; 32]) -> [u8; BYTES] {
     let d = largest(values) / -8.0;
     let inverse = inverse(d);
     let codes = std::array::from_fn(|i| ((values[i] * inverse + 8.5) as i8).clamp(0, 15) as u8);
+    pack(d, &codes)
+}
+
+/// The block of a scale and codes.
+pub(super) fn pack(d: f32, codes: &[u8; 32]) -> [u8; BYTES] {
     let mut block = [0; BYTES];
     block[..2].copy_from_slice(&half_bytes(d));
-    block[2..].copy_from_slice(&pack_nibbles(&codes));
+    block[2..].copy_from_slice(&pack_nibbles(codes));
     block
 }
 

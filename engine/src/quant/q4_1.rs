@@ -28,10 +28,15 @@ pub(super) fn quantize(values: &[f32; 32]) -> [u8; BYTES] {
     let d = (max - min) / 15.0;
     let inverse = inverse(d);
     let codes = std::array::from_fn(|i| (((values[i] - min) * inverse + 0.5) as u8).min(15));
+    pack(d, min, &codes)
+}
+
+/// The block of a scale, a minimum and codes.
+pub(super) fn pack(d: f32, min: f32, codes: &[u8; 32]) -> [u8; BYTES] {
     let mut block = [0; BYTES];
     block[..2].copy_from_slice(&half_bytes(d));
     block[2..4].copy_from_slice(&half_bytes(min));
-    block[4..].copy_from_slice(&pack_nibbles(&codes));
+    block[4..].copy_from_slice(&pack_nibbles(codes));
     block
 }
 

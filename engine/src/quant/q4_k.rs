@@ -30,8 +30,13 @@ pub(super) fn dequantize(block: &[u8; BYTES], out: &mut [f32; 256]) {
 
 pub(super) fn quantize(values: &[f32; 256]) -> [u8; BYTES] {
     let (header, codes) = scale_min::encode(values, &SEARCH);
+    pack(&header, &codes)
+}
+
+/// The block of a header and codes.
+pub(super) fn pack(header: &[u8; scale_min::BYTES], codes: &[u8; 256]) -> [u8; BYTES] {
     let mut block = [0; BYTES];
-    block[..scale_min::BYTES].copy_from_slice(&header);
+    block[..scale_min::BYTES].copy_from_slice(header);
     let (bytes, _) = block[scale_min::BYTES..].as_chunks_mut::<32>();
     for (bytes, codes) in bytes.iter_mut().zip(codes.as_chunks::<64>().0) {
         *bytes = std::array::from_fn(|j| codes[j] | codes[j + 32] << 4);

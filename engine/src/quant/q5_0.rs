@@ -30,10 +30,15 @@ pub(super) fn quantize(values: &[f32; 32]) -> [u8; BYTES] {
     let d = largest(values) / -16.0;
     let inverse = inverse(d);
     let codes = std::array::from_fn(|i| ((values[i] * inverse + 16.5) as i8).clamp(0, 31) as u8);
+    pack(d, &codes)
+}
+
+/// The block of a scale and codes.
+pub(super) fn pack(d: f32, codes: &[u8; 32]) -> [u8; BYTES] {
     let mut block = [0; BYTES];
     block[..2].copy_from_slice(&half_bytes(d));
-    block[2..6].copy_from_slice(&pack_fifth_bits(&codes).to_le_bytes());
-    block[6..].copy_from_slice(&pack_nibbles(&codes));
+    block[2..6].copy_from_slice(&pack_fifth_bits(codes).to_le_bytes());
+    block[6..].copy_from_slice(&pack_nibbles(codes));
     block
 }
 

@@ -31,11 +31,16 @@ pub(super) fn quantize(values: &[f32; 32]) -> [u8; BYTES] {
     let d = (max - min) / 31.0;
     let inverse = inverse(d);
     let codes = std::array::from_fn(|i| (((values[i] - min) * inverse + 0.5) as u8).min(31));
+    pack(d, min, &codes)
+}
+
+/// The block of a scale, a minimum and codes.
+pub(super) fn pack(d: f32, min: f32, codes: &[u8; 32]) -> [u8; BYTES] {
     let mut block = [0; BYTES];
     block[..2].copy_from_slice(&half_bytes(d));
     block[2..4].copy_from_slice(&half_bytes(min));
-    block[4..8].copy_from_slice(&pack_fifth_bits(&codes).to_le_bytes());
-    block[8..].copy_from_slice(&pack_nibbles(&codes));
+    block[4..8].copy_from_slice(&pack_fifth_bits(codes).to_le_bytes());
+    block[8..].copy_from_slice(&pack_nibbles(codes));
     block
 }
 

@@ -38,8 +38,13 @@ pub(super) fn dequantize(block: &[u8; BYTES], out: &mut [f32; 256]) {
 
 pub(super) fn quantize(values: &[f32; 256]) -> [u8; BYTES] {
     let (header, codes) = scale_min::encode(values, &SEARCH);
+    pack(&header, &codes)
+}
+
+/// The block of a header and codes.
+pub(super) fn pack(header: &[u8; scale_min::BYTES], codes: &[u8; 256]) -> [u8; BYTES] {
     let mut block = [0; BYTES];
-    block[..HIGH].copy_from_slice(&header);
+    block[..HIGH].copy_from_slice(header);
     for (b, codes) in codes.as_chunks::<32>().0.iter().enumerate() {
         for (high, code) in block[HIGH..LOW].iter_mut().zip(codes) {
             *high |= code >> 4 << b;

@@ -53,14 +53,21 @@ pub(super) fn quantize(values: &[f32; 256]) -> [u8; BYTES] {
         *scale = symmetric(group, codes);
     }
 
+    pack(values, &scales, &mut codes)
+}
+
+/// The block of a scale per 16 values, which are rounded to 8 bits, and codes. Those are chosen again for the rounded scales.
+pub(super) fn pack(values: &[f32; 256], scales: &[f32; 16], codes: &mut [u8; 256]) -> [u8; BYTES] {
     let mut block = [0; BYTES];
-    let max_scale = largest(&scales);
+    let max_scale = largest(scales);
     if max_scale.abs() < TINY {
         return block;
     }
     let per_scale = -128.0 / max_scale;
     block[D..].copy_from_slice(&half_bytes(1.0 / per_scale));
     let d = half_value(&block[D..]);
+    let (groups, _) = values.as_chunks::<16>();
+    let (group_codes, _) = codes.as_chunks_mut::<16>();
     for (i, (group, codes)) in groups.iter().zip(group_codes).enumerate() {
         let stored = nearest(per_scale * scales[i]).clamp(-128.0, 127.0) as i8;
         block[SCALES + i] = stored as u8;

@@ -70,14 +70,18 @@ fn pack(lines: &[(f32, f32); 8]) -> [u8; BYTES] {
     }
     let per_scale = if max_scale > 0.0 { 63.0 / max_scale } else { 0.0 };
     let per_min = if max_min > 0.0 { 63.0 / max_min } else { 0.0 };
+    let codes =
+        lines.map(|(scale, min)| [per_scale * scale, per_min * min].map(|steps| nearest(steps).clamp(0.0, 63.0) as u8));
+    pack_codes([max_scale / 63.0, max_min / 63.0], &codes)
+}
 
+/// The header of the two factors, and a scale and a minimum of 6 bits for each sub-block.
+pub(super) fn pack_codes(factors: [f32; 2], codes: &[[u8; 2]; 8]) -> [u8; BYTES] {
     let mut header = [0; BYTES];
-    header[..2].copy_from_slice(&half_bytes(max_scale / 63.0));
-    header[2..4].copy_from_slice(&half_bytes(max_min / 63.0));
+    header[..2].copy_from_slice(&half_bytes(factors[0]));
+    header[2..4].copy_from_slice(&half_bytes(factors[1]));
     let packed = &mut header[4..];
-    for (i, (scale, min)) in lines.iter().enumerate() {
-        let scale = nearest(per_scale * scale).clamp(0.0, 63.0) as u8;
-        let min = nearest(per_min * min).clamp(0.0, 63.0) as u8;
+    for (i, [scale, min]) in codes.iter().copied().enumerate() {
         if i < 4 {
             packed[i] = scale;
             packed[i + 4] = min;

@@ -1,6 +1,6 @@
 //! The table of weight formats, one row per format.
 
-use super::{float, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0};
+use super::{float, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0, weighted};
 
 /// How a format is stored and converted.
 pub(super) struct Codec {
@@ -18,13 +18,18 @@ pub(super) struct Codec {
     pub(super) dequantize: fn(&[u8], &mut [f32]),
     /// Appends a row of values as blocks, the last one padded with zeros.
     pub(super) quantize: fn(&[f32], &mut Vec<u8>),
+    /// The same where some values matter more: a weight of its error per value. `None` where only rounding is chosen.
+    pub(super) quantize_weighted: Option<Weighted>,
     /// Converts a row of blocks to quants and scales of the GPU layout.
     pub(super) repack: fn(&[u8], &mut [u32], &mut [u32]),
 }
 
+/// Appends a row of values with weights as blocks.
+pub(super) type Weighted = fn(&[f32], &[f32], &mut Vec<u8>);
+
 /// The row of a format whose values are quantized in blocks.
 macro_rules! blocks {
-    ($format:ident, $block_len:expr, $quants:expr, $scales:expr) => {
+    ($format:ident, $block_len:expr, $quants:expr, $scales:expr, $weighted:expr) => {
         Codec {
             name: stringify!($format),
             block_len: $block_len,
@@ -33,6 +38,7 @@ macro_rules! blocks {
             scales: $scales,
             dequantize: |blocks, out| each_block(blocks, out, $format::dequantize),
             quantize: |values, out| append_blocks(values, out, $format::quantize),
+            quantize_weighted: $weighted,
             repack: |row, quants, scales| $format::repack(row.as_chunks().0, quants, scales),
         }
     };
@@ -48,18 +54,37 @@ pub(super) static CODECS: [Codec; 11] = [
         scales: (0, 32),
         dequantize: float::dequantize_f32,
         quantize: float::quantize_f32,
+        quantize_weighted: None,
         repack: |row, quants, _| float::repack_f32(row, quants),
     },
     Codec { name: "f16", dequantize: float::dequantize_f16, quantize: float::quantize_f16, ..HALVES },
     Codec { name: "bf16", dequantize: float::dequantize_bf16, quantize: float::quantize_bf16, ..HALVES },
-    blocks!(q8_0, 32, (2, 32), (1, 64)),
-    blocks!(q5_0, 32, (1, 32), (3, 64)),
-    blocks!(q5_1, 32, (1, 32), (2, 32)),
-    blocks!(q4_0, 32, (1, 32), (1, 64)),
-    blocks!(q4_1, 32, (1, 32), (1, 32)),
-    blocks!(q4_k, 256, (8, 256), (4, 256)),
-    blocks!(q5_k, 256, (10, 256), (4, 256)),
-    blocks!(q6_k, 256, (12, 256), (5, 256)),
+    blocks!(q8_0, 32, (2, 32), (1, 64), None),
+    blocks!(q5_0, 32, (1, 32), (3, 64), Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q5_0))),
+    blocks!(q5_1, 32, (1, 32), (2, 32), Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q5_1))),
+    blocks!(q4_0, 32, (1, 32), (1, 64), Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q4_0))),
+    blocks!(q4_1, 32, (1, 32), (1, 32), Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q4_1))),
+    blocks!(
+        q4_k,
+        256,
+        (8, 256),
+        (4, 256),
+        Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q4_k))
+    ),
+    blocks!(
+        q5_k,
+        256,
+        (10, 256),
+        (4, 256),
+        Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q5_k))
+    ),
+    blocks!(
+        q6_k,
+        256,
+        (12, 256),
+        (5, 256),
+        Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q6_k))
+    ),
 ];
 
 /// What f16 and bf16 share.
@@ -71,6 +96,7 @@ const HALVES: Codec = Codec {
     scales: (0, 32),
     dequantize: float::dequantize_f16,
     quantize: float::quantize_f16,
+    quantize_weighted: None,
     repack: |row, quants, _| float::repack_16(row, quants),
 };
 
@@ -102,5 +128,17 @@ fn append_blocks<const BYTES: usize, const LEN: usize>(
         let mut block = [0.0; LEN];
         block[..rest.len()].copy_from_slice(rest);
         out.extend_from_slice(&encode(&block));
+    }
+}
+
+/// Encodes block after block with weights. Rows that are no whole blocks are not converted.
+fn weighted_blocks<const BYTES: usize, const LEN: usize>(
+    values: &[f32],
+    weights: &[f32],
+    out: &mut Vec<u8>,
+    encode: impl Fn(&[f32; LEN], &[f32; LEN]) -> [u8; BYTES],
+) {
+    for (values, weights) in values.as_chunks().0.iter().zip(weights.as_chunks().0) {
+        out.extend_from_slice(&encode(values, weights));
     }
 }

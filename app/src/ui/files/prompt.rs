@@ -25,6 +25,7 @@ impl Files {
             }
         };
         match purpose {
+            Purpose::AddModelFolder => wait(Box::pin(dialog.pick_folder())),
             Purpose::OpenModel if folder => wait(Box::pin(dialog.pick_folder())),
             Purpose::OpenModel => wait(Box::pin(dialog.add_filter("Models", &["gguf", "safetensors"]).pick_file())),
             Purpose::Import => wait(Box::pin(dialog.add_filter("Chats", &["json"]).pick_file())),

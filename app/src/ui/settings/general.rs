@@ -15,6 +15,7 @@ impl App {
                 self.show_page(Page::Models);
             }
         });
+        self.token_settings(ui);
         kit::section(ui, "Titles");
         kit::setting(ui, "Titles of chats", "Until then, and with the guide, the first line is the title.", |ui| {
             ui.checkbox(&mut self.state.settings.model_titles, "Let the model write them");

@@ -30,6 +30,9 @@ pub(super) fn page(ui: &mut Ui) {
     if let Some(folder) = crate::last_model::data_folder() {
         ui.label("Chats, folders, prompts and settings, in a file of this folder:");
         ui.label(RichText::new(folder.display().to_string()).monospace());
-        ui.label("The keys of servers that you connected to, in another file there that only you can read.");
+        ui.label(
+            "The keys of servers that you connected to and your token for the hub are in the system's key store. Where there is \
+             none, they are in another file there that only you can read.",
+        );
     }
 }

@@ -83,6 +83,10 @@ impl Metadata {
         self.tensors.get(name)
     }
 
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (&String, &TensorInfo)> {
+        self.tensors.iter()
+    }
+
     pub(super) fn set_tensors(&mut self, tensors: HashMap<String, TensorInfo>) {
         self.tensors = tensors;
     }

@@ -10,6 +10,7 @@ mod split;
 mod tensors;
 mod vocab;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -112,6 +113,22 @@ fn check_version(path: &Path, version: u32) -> Result<()> {
             hint: "use a file of version 2 or 3".to_owned(),
         }),
     }
+}
+
+/// The values of all f32 tensors of a file whose names end with `ending`, by their names without it.
+///
+/// # Errors
+/// Those of damaged tables.
+pub(crate) fn float_tensors(path: &Path, bytes: &[u8], ending: &str) -> Result<HashMap<String, Vec<f32>>> {
+    let size = bytes.len() as u64;
+    let metadata = parse(&mut Reader::new(bytes, size, path), 0, size)?;
+    let values = |(name, info): (&String, &TensorInfo)| {
+        let name = name.strip_suffix(ending)?;
+        let Range { start, end } = info.range.clone().filter(|_| info.format() == Some(WeightFormat::F32))?;
+        let bytes = bytes.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)?;
+        Some((name.to_owned(), bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect()))
+    };
+    Ok(metadata.tensors().filter_map(values).collect())
 }
 
 /// Reads a model from all its parts, in order.
