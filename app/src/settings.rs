@@ -132,6 +132,10 @@ pub struct Settings {
     pub model_titles: bool,
     /// Whether the end of a reply is told while the window is in the background.
     pub notify_replies: bool,
+    /// Whether other programs on this machine can use the model.
+    pub serves: bool,
+    /// The port at which they find it.
+    pub serving_port: u16,
     /// Files and folders of models that were used, the most recent first.
     pub models: Vec<String>,
     /// Models of servers that were used, the most recent first. Their keys are kept elsewhere.
@@ -163,6 +167,8 @@ impl Default for Settings {
             sidebar: true,
             model_titles: true,
             notify_replies: true,
+            serves: false,
+            serving_port: 8080,
             models: Vec::new(),
             servers: Vec::new(),
         }

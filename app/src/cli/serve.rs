@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
-use lapidary_app::server::{Options, ServeError, Server};
+use lapidary_app::server::{Options, ServeError, Server, Stop};
 use lapidary_app::{guide, last_model};
 use lapidary_engine::ModelFiles;
 
@@ -36,6 +36,7 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
         parallel: arguments.concurrency.parallel,
         cache_tokens: arguments.concurrency.cache_tokens,
         queue: arguments.queue,
+        log: None,
     };
     let (model, has_key) = (options.model.clone(), options.api_key.is_some());
     let busy = Busy::new();
@@ -43,8 +44,9 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
     let server = Server::bind(&engine, options)?;
     // The server can unload the model.
     drop(engine);
-    let stop = server.stop_handle();
-    on_interrupt(move || stop.stop());
+    let stop = Stop::default();
+    let stopped = stop.clone();
+    on_interrupt(move || stopped.stop());
     let address = server.address();
     if !address.ip().is_loopback() && !has_key {
         print_error("other machines can use this server without a key; --api-key sets one");
@@ -52,7 +54,7 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
     let mut out = io::stdout();
     writeln!(out, "{model} is served at http://{address}/v1")?;
     out.flush()?;
-    Ok(server.run()?)
+    Ok(server.run(stop)?)
 }
 
 /// The key that clients must have. A key that clients cannot send is refused: a server must not start without the one that it was

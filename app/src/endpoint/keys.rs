@@ -32,6 +32,11 @@ impl Keys {
         Self { saved, own: set(KEY_VARIABLE), shared: set(SHARED_VARIABLE) }
     }
 
+    /// The saved secrets.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.saved
+    }
+
     /// Whether [`KEY_VARIABLE`] is set, so that servers without a saved key get that one.
     pub fn is_set_by_variable(&self) -> bool {
         self.own.is_some()

@@ -6,8 +6,8 @@ const done = (request) =>
         request.onerror = () => reject(request.error);
     });
 
-// Opens the database.
-export function open() {
+// Opens the database for a connection, which is opened again after the browser has closed it, as it does to free memory.
+async function connect(connection) {
     const request = indexedDB.open('lapidary', 1);
     request.onupgradeneeded = () => {
         const database = request.result;
@@ -16,11 +16,26 @@ export function open() {
         database.createObjectStore('attachments', { keyPath: 'chat' });
         database.createObjectStore('values', { keyPath: 'name' });
     };
-    return done(request);
+    const database = await done(request);
+    database.onclose = () => {
+        connection.database = null;
+    };
+    connection.database = database;
+    return database;
+}
+
+const databaseOf = async (connection) => connection.database ?? connect(connection);
+
+// Opens the database, and returns the connection that the other functions take.
+export async function open() {
+    const connection = { database: null };
+    await connect(connection);
+    return connection;
 }
 
 // Applies writes in one transaction. They are JSON: a list of objects with the field `op`.
-export async function write(database, json) {
+export async function write(connection, json) {
+    const database = await databaseOf(connection);
     const names = ['chats', 'messages', 'attachments', 'values'];
     const transaction = database.transaction(names, 'readwrite', { durability: 'strict' });
     const end = new Promise((resolve, reject) => {
@@ -72,16 +87,16 @@ export async function write(database, json) {
 }
 
 // All chats, the attachments of their drafts, and all values, as JSON.
-export async function all(database) {
-    const transaction = database.transaction(['chats', 'attachments', 'values']);
+export async function all(connection) {
+    const transaction = (await databaseOf(connection)).transaction(['chats', 'attachments', 'values']);
     const rows = (name) => done(transaction.objectStore(name).getAll());
     const [chats, attachments, values] = await Promise.all([rows('chats'), rows('attachments'), rows('values')]);
     return JSON.stringify({ chats, attachments, values });
 }
 
 // The messages of a chat, as JSON.
-export async function messages(database, chat) {
-    const index = database.transaction('messages').objectStore('messages').index('chat');
+export async function messages(connection, chat) {
+    const index = (await databaseOf(connection)).transaction('messages').objectStore('messages').index('chat');
     return JSON.stringify(await done(index.getAll(chat)));
 }
 

@@ -148,7 +148,9 @@ impl Store {
     /// [`StoreEvent::Found`] with this number.
     pub fn search(&self, number: u64, text: &str) {
         self.shared.search.set(number);
-        self.request(Request::Search(number, text.to_owned()));
+        if !self.request(Request::Search(number, text.to_owned())) {
+            self.shared.emit(StoreEvent::Found(number, Vec::new()));
+        }
     }
 
     /// Downloads chats as a file: as Markdown if its name ends in `.md`, as a page if it ends in `.html`, else as JSON. The

@@ -184,6 +184,8 @@ impl Worker for PageWorker {
             // A page sees no folders.
             Command::ChangeModelFolder { .. } => {}
             Command::ForgetServer(address) => match address {},
+            // A page serves nobody.
+            Command::Serve(_) | Command::SaveServingKey(_) => {}
             command => self.ask(command),
         }
     }

@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 use lapidary_engine::wgpu::DeviceType;
 use lapidary_engine::{Engine, Gpu, LoadOptions, ModelFiles, Result, Sampling};
 
-use crate::{guide, hub, models};
+use crate::{guide, models};
 
 /// How further models are loaded: on the same device.
 pub(super) struct Library {
@@ -40,12 +40,15 @@ impl Entry {
 }
 
 /// The name of a model: of one from the hub its repository, and after a colon its file, as `lapidary pull` takes it; of
-/// another that of its file or folder, without `.gguf`.
+/// another that of its GGUF file or folder. Ollama's files are named by digits only.
 fn id_of(name: &str, path: &Path) -> String {
     if path.iter().any(|part| part.to_string_lossy().starts_with("models--")) {
         return name.replacen(", ", ":", 1);
     }
     let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    if file.starts_with("sha256-") {
+        return name.to_owned();
+    }
     file.strip_suffix(".gguf").unwrap_or(&file).to_owned()
 }
 
@@ -57,7 +60,7 @@ impl Library {
 
     /// The model of a name: one of [`Library::entries`], or one by which it was downloaded.
     pub(super) fn find(name: &str) -> Option<Entry> {
-        if let Some(path) = hub::find_named(name) {
+        if let Some(path) = models::find_named(name) {
             return Some(Entry { id: name.to_owned(), path: Some(path) });
         }
         Self::entries().into_iter().find(|entry| entry.id == name)
@@ -108,5 +111,6 @@ mod tests {
         assert_eq!(id_of("google/gemma-2-2b-it, a.gguf", &hub.join("a.gguf")), "google/gemma-2-2b-it:a.gguf");
         assert_eq!(id_of("Gemma 2", Path::new("/models/gemma-2.Q4_K_M.gguf")), "gemma-2.Q4_K_M");
         assert_eq!(id_of("Gemma 2", Path::new("/models/gemma-2-2b-it")), "gemma-2-2b-it");
+        assert_eq!(id_of("gemma2:2b", Path::new("/ollama/blobs/sha256-0a1b")), "gemma2:2b");
     }
 }

@@ -33,6 +33,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use lapidary_engine::{Engine, Error, LoadOptions, Sampling};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -77,8 +78,10 @@ pub struct Options {
     pub parallel: usize,
     /// Tokens of all replies at once, with their prompts; `None` for as many as the model's context holds.
     pub cache_tokens: Option<usize>,
-    /// The most requests that wait.
+    /// The most requests that wait for a model.
     pub queue: usize,
+    /// Gets a line for each answer: the method, the path and the status.
+    pub log: Option<Sender<String>>,
 }
 
 /// Why a server does not start, or ends.
@@ -108,12 +111,17 @@ pub struct Server {
     first: Prepared,
     app: Arc<App>,
     ended: UnboundedReceiver<lapidary_engine::Result<()>>,
-    stop: Stop,
 }
 
 /// Stops a server from any thread. Its permits count the calls that the server has not seen yet.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Stop(Arc<Semaphore>);
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+}
 
 impl Stop {
     /// Lets the server answer the requests that it has, refuse new ones, and end. The second time, it ends at once.
@@ -156,9 +164,9 @@ impl Server {
             models: Arc::new(models),
             guard: Guard::new(loopback, hosts, options.allowed_origins, options.api_key.as_deref()),
             readers: Arc::new(Semaphore::new(READERS)),
+            log: options.log,
         };
-        let stop = Stop(Arc::new(Semaphore::new(0)));
-        Ok(Self { listener, address, first: started, app: Arc::new(app), ended, stop })
+        Ok(Self { listener, address, first: started, app: Arc::new(app), ended })
     }
 
     /// The address that it listens at.
@@ -166,18 +174,13 @@ impl Server {
         self.address
     }
 
-    /// Stops it later.
-    pub fn stop_handle(&self) -> Stop {
-        self.stop.clone()
-    }
-
     /// Answers requests until [`Stop::stop`], or on Unix until SIGTERM, and then those that it has. The second stop or signal
     /// ends these too.
     ///
     /// # Errors
     /// [`ServeError::Engine`] if the device fails, and [`ServeError::System`].
-    pub fn run(self) -> Result<(), ServeError> {
-        let Self { listener, first, app, ended, stop, .. } = self;
+    pub fn run(self, stop: Stop) -> Result<(), ServeError> {
+        let Self { listener, first, app, ended, .. } = self;
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         // One thread loads models.
         let runtime = runtime.enable_io().enable_time().max_blocking_threads(READERS + 1).build()?;

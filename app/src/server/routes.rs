@@ -1,6 +1,7 @@
 //! The paths that the server answers.
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use axum::Router;
 use axum::body::Body;
@@ -28,6 +29,8 @@ pub(super) struct App {
     pub(super) guard: Guard,
     /// Bodies that are read into tokens at the same time.
     pub(super) readers: Arc<Semaphore>,
+    /// Gets a line for each answer.
+    pub(super) log: Option<Sender<String>>,
 }
 
 type Answered = Result<Response<Body>, ApiError>;
@@ -55,7 +58,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
 /// Checks each request before anything else reads it, and counts the answer.
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response<Body> {
     let path = known_path(request.uri().path());
-    let origin = request.headers().get(ORIGIN).cloned();
+    let (origin, method) = (request.headers().get(ORIGIN).cloned(), request.method().clone());
     let mut response = match app.guard.check(request.method(), request.uri(), request.headers()) {
         Err(error) => error.into_response(),
         Ok(()) => match app.guard.preflight(request.method(), request.headers()) {
@@ -65,6 +68,10 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     };
     app.guard.add_cors(origin.as_ref(), &mut response);
     app.models.metrics().count_answer(path, response.status().as_u16());
+    if let Some(log) = &app.log {
+        // Nobody reads it any more if this fails.
+        let _ = log.send(format!("{method} {path} {}", response.status().as_u16()));
+    }
     response
 }
 

@@ -21,6 +21,7 @@ mod prompts;
 mod queue;
 mod replies;
 mod servers;
+mod serving;
 mod titles;
 mod tokens;
 
@@ -45,6 +46,7 @@ pub use model_slot::{Model, needs_reload};
 pub use notices::Notice;
 pub use queue::Reply;
 pub use servers::ServerSearch;
+pub use serving::Serving;
 pub use tokens::Meter;
 
 /// How often a growing reply is saved. A crash loses at most this much of it.
@@ -85,6 +87,8 @@ pub struct State {
     pub hub: Hub,
     /// The search for the models of a server.
     pub servers: ServerSearch,
+    /// The model for other programs.
+    pub serving: Serving,
     /// Messages that can be brought back, the last deleted last.
     deleted: Vec<Deleted>,
     counts: tokens::TokenCounts,
@@ -129,6 +133,7 @@ impl State {
             slot: ModelSlot::new(load),
             hub: Hub::default(),
             servers: ServerSearch::default(),
+            serving: Serving::default(),
             deleted: Vec::new(),
             counts: tokens::TokenCounts::default(),
             scroll_to: None,
@@ -216,6 +221,9 @@ impl State {
         self.saved_settings = Some(self.settings.clone());
         self.default_system_changed(&before);
         self.opened = Some(Ok(()));
+        if self.settings.serves {
+            self.serve_model();
+        }
         self.library.folders = Folder::list_from_json(values.get(Folder::VALUE).map_or("", String::as_str));
         self.drafts.restore(values.get("edits").map_or("", String::as_str));
         let sources = values.get("sources").and_then(|text| serde_json::from_str::<HashMap<_, _>>(text).ok());
@@ -305,6 +313,9 @@ impl State {
             Event::Attached { chat, file } => self.on_attached(chat, file),
             Event::Checked(load, result) => self.on_checked(load, result),
             Event::ServerFound { address, found } => self.on_server_found(&address, found),
+            Event::Serving(served) => self.on_serving(served),
+            Event::Answered(line) => self.on_answered(line),
+            Event::ServingKeySaved(saved) => self.on_serving_key_saved(saved),
             Event::ServerForgotten(forgotten) => {
                 if let Err(reason) = forgotten {
                     self.notify_error(&reason);

@@ -106,6 +106,8 @@ pub struct App {
     prompts: prompts::Prompts,
     #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the page keeps nothing for it"))]
     get_models: get_models::GetModels,
+    /// What is typed in the field for the key of the window's server.
+    serving_key: String,
     closing: closing::Closing,
     /// Whether emptying the trash is being confirmed.
     emptying: bool,
@@ -139,6 +141,7 @@ impl App {
             new_preset: String::new(),
             prompts: prompts::Prompts::default(),
             get_models: get_models::GetModels::default(),
+            serving_key: String::new(),
             closing: closing::Closing::default(),
             emptying: false,
             desktop_note: None,

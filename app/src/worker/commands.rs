@@ -34,6 +34,8 @@ pub(crate) struct Commands {
 /// A model and the one session that all chats share. A prefix that two chats have in common is computed once.
 struct Ready {
     engine: Engine,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "only a window serves its model"))]
+    load: Load,
     session: Option<Session>,
 }
 
@@ -47,6 +49,12 @@ impl Commands {
     pub(crate) fn unload(&mut self) {
         self.ready = None;
         self.tokenizer.set(None);
+    }
+
+    /// The model that is loaded, and what loaded it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn ready(&self) -> Option<(Engine, Load)> {
+        self.ready.as_ref().map(|ready| (ready.engine.clone(), ready.load.clone()))
     }
 
     /// Runs a command, except a load, and sends the events that answer it.
@@ -129,7 +137,7 @@ impl Commands {
         let files = token.wait(files).await?;
         let (engine, loaded) = self.build(load, files, place, token).await?;
         self.tokenizer.set(engine.tokenizer().ok().cloned());
-        self.ready = Some(Ready { engine, session: None });
+        self.ready = Some(Ready { engine, load: load.clone(), session: None });
         // Creates the session's buffers and pipelines before the first prompt needs them.
         self.session(token).await?;
         Ok(loaded)

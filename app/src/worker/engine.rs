@@ -10,10 +10,12 @@ use super::event_sender::EventSender;
 use super::generate::Prompt;
 use super::requirements::{adapter_names, device, estimate_memory, open};
 use super::server;
+use super::serving::{self, Serving};
 use super::shared::SharedTokenizer;
 use super::token::{Token, Tokens};
 use super::{
     Command, CountedText, DroppedFile, Event, Load, Problem, Remedy, Worker, inspect, read_attachment, short_name,
+    to_sentence,
 };
 use crate::endpoint::{Keys, ServerModel};
 use crate::wait::block_on;
@@ -54,6 +56,8 @@ impl EngineWorker {
             commands: Commands::new(sender.clone(), tokenizer.clone()),
             server: None,
             keys: keys.clone(),
+            port: None,
+            serving: None,
         };
         let work = move || {
             for (token, command) in inbox {
@@ -154,7 +158,16 @@ impl Worker for EngineWorker {
                     Event::ServerForgotten(forgotten)
                 });
             }
-            Command::Load(_) | Command::Generate { .. } | Command::Alternatives { .. } | Command::Profile => {
+            Command::SaveServingKey(key) => {
+                let failed = Event::ServingKeySaved(Err("The key could not be saved.".into()));
+                let secrets = self.keys.secrets().clone();
+                self.spawn_io(failed, move || Event::ServingKeySaved(serving::save_key(&secrets, key.as_ref())));
+            }
+            Command::Load(_)
+            | Command::Generate { .. }
+            | Command::Alternatives { .. }
+            | Command::Profile
+            | Command::Serve(_) => {
                 // A new load cancels the reply under way and any earlier load.
                 let is_load = matches!(command, Command::Load(_));
                 let token = if is_load { self.tokens.for_load() } else { self.tokens.for_work() };
@@ -202,12 +215,20 @@ struct EngineThread {
     /// The model of a server that answers in place of one that is ready.
     server: Option<ServerModel>,
     keys: Keys,
+    /// The port at which other programs are to find the model that is loaded.
+    port: Option<u16>,
+    /// Whether they do.
+    serving: Option<Serving>,
 }
 
 impl EngineThread {
     fn run(&mut self, command: Command, token: &Arc<Token>) {
         match command {
             Command::Load(load) => self.load(load, token),
+            Command::Serve(port) => {
+                self.port = port;
+                self.serve();
+            }
             command => match self.server.clone() {
                 Some(server) => self.ask(&server, command, token),
                 None => block_on(self.commands.run(command, token)),
@@ -231,8 +252,20 @@ impl EngineThread {
         }
     }
 
+    /// Lets other programs use the model that is loaded, or ends that.
+    fn serve(&mut self) {
+        self.serving = None;
+        let (Some(port), Some((engine, load))) = (self.port, self.commands.ready()) else { return };
+        match Serving::start(engine, &load, port, self.keys.secrets(), &self.sender) {
+            Ok(serving) => self.serving = Some(serving),
+            Err(error) => self.sender.send(Event::Serving(Err(to_sentence(&error.to_string())))),
+        }
+    }
+
     /// Loads a model and reports the result, unless a newer load was sent.
     fn load(&mut self, load: Load, token: &Arc<Token>) {
+        // It holds the old model.
+        self.serving = None;
         self.server.clone_from(&load.server);
         if let Some(server) = &self.server {
             self.commands.unload();
@@ -249,6 +282,7 @@ impl EngineThread {
             }
         }
         self.sender.send(event);
+        self.serve();
     }
 }
 

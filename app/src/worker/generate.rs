@@ -122,9 +122,13 @@ pub(super) async fn alternatives(session: &mut Session, token: &Token, prompt: &
     let tokenizer = engine.tokenizer()?;
     let ids = prompt.ids(tokenizer)?;
     let logits = token.wait(session.next_logits(&ids)).await?;
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
-    let mut by_logit: Vec<usize> = (0..logits.len()).collect();
+    // A damaged model can give others, which have no probability.
+    let mut by_logit: Vec<usize> = (0..logits.len()).filter(|id| logits[*id].is_finite()).collect();
+    let highest = by_logit.iter().map(|id| logits[*id]).fold(f32::NEG_INFINITY, f32::max);
+    if by_logit.is_empty() {
+        return Err(Error::NoToken { model: engine.name().to_owned() });
+    }
+    let sum: f64 = by_logit.iter().map(|id| f64::from(logits[*id] - highest).exp()).sum();
     by_logit.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
     let mut list = Vec::new();
     for id in by_logit.into_iter().take(MAX_CANDIDATES) {

@@ -13,6 +13,8 @@ mod problem;
 mod requirements;
 #[cfg(not(target_arch = "wasm32"))]
 mod server;
+#[cfg(not(target_arch = "wasm32"))]
+mod serving;
 pub(crate) mod shared;
 pub(crate) mod token;
 
@@ -164,6 +166,21 @@ pub enum Command {
     /// Forget the key of a server.
     #[serde(skip)]
     ForgetServer(Address),
+    /// Let other programs on this machine use the model, at this port; `None` to end that.
+    #[serde(skip)]
+    Serve(Option<u16>),
+    /// Save the key that these programs need; `None` for no key.
+    #[serde(skip)]
+    SaveServingKey(Option<Token>),
+}
+
+/// Where other programs find the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The address of the API.
+    pub address: String,
+    /// Whether they need a key.
+    pub has_key: bool,
 }
 
 /// A text whose tokens are counted.
@@ -261,6 +278,15 @@ pub enum Event {
     /// The answer to [`Command::ChangeModelFolder`]; the error is a sentence.
     #[serde(skip)]
     ModelFolderChanged(Result<(), String>),
+    /// Other programs can use the model from now on; or no longer, or cannot, with the reason as a sentence.
+    #[serde(skip)]
+    Serving(Result<Option<Served>, String>),
+    /// Another program got an answer: the method, the path and the status.
+    #[serde(skip)]
+    Answered(String),
+    /// The answer to [`Command::SaveServingKey`]; the error is a sentence.
+    #[serde(skip)]
+    ServingKeySaved(Result<(), String>),
     /// The answer to [`Command::ForgetServer`]; the error is a sentence.
     #[serde(skip)]
     ServerForgotten(Result<(), String>),

@@ -21,6 +21,7 @@ mod pip;
 #[cfg(unix)]
 mod process;
 mod replies;
+mod window;
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::OnceLock;
@@ -55,6 +56,7 @@ fn options() -> Options {
         parallel: 4,
         cache_tokens: None,
         queue: 8,
+        log: None,
     }
 }
 
@@ -72,8 +74,9 @@ impl Running {
 
     fn with(options: Options) -> Self {
         let server = Server::bind(engine(), options).unwrap();
-        let (address, stop) = (server.address(), server.stop_handle());
-        Self { address, stop, thread: Some(std::thread::spawn(move || server.run())) }
+        let (address, stop) = (server.address(), Stop::default());
+        let stopped = stop.clone();
+        Self { address, stop, thread: Some(std::thread::spawn(move || server.run(stopped))) }
     }
 
     fn get(&self, path: &str) -> Answer {

@@ -27,6 +27,7 @@ fn every_control_has_a_name() {
         SettingsPage::ChatDefaults,
         SettingsPage::Prompts,
         SettingsPage::Hardware,
+        SettingsPage::Serving,
         SettingsPage::Privacy,
         SettingsPage::Keyboard,
         SettingsPage::Developer,

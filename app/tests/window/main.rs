@@ -20,6 +20,7 @@ mod script;
 mod scrolling;
 mod searching;
 mod servers;
+mod serving;
 mod talking;
 mod titles;
 mod waiting;

@@ -13,7 +13,7 @@ use lapidary_app::endpoint::Address;
 use lapidary_app::state::{Model, State};
 use lapidary_app::ui::{App, apply_style};
 use lapidary_app::worker::{
-    Candidate, Command, CountedText, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Worker, inspect,
+    Candidate, Command, CountedText, Event, Load, Loaded, MemoryEstimate, Problem, Remedy, Served, Worker, inspect,
     read_attachment,
 };
 use lapidary_engine::{Finish, Timings};
@@ -39,6 +39,8 @@ pub(crate) struct Script {
     pub(crate) alternatives: Vec<Candidate>,
     /// The folders of models that were added.
     pub(crate) model_folders: Vec<PathBuf>,
+    /// Whether other programs need a key.
+    pub(crate) has_serving_key: bool,
     pub(crate) events: VecDeque<Event>,
     /// The reply under way: its message and the rest of its text.
     pub(crate) current_reply: Option<(i64, String)>,
@@ -131,6 +133,15 @@ impl Worker for ScriptedWorker {
             Command::ChangeModelFolder { folder, adds } => {
                 script.model_folders = if adds { vec![folder] } else { Vec::new() };
                 script.events.push_back(Event::ModelFolderChanged(Ok(())));
+            }
+            Command::Serve(port) => {
+                let address = port.map(|port| format!("http://127.0.0.1:{port}/v1"));
+                let served = address.map(|address| Served { address, has_key: script.has_serving_key });
+                script.events.push_back(Event::Serving(Ok(served)));
+            }
+            Command::SaveServingKey(key) => {
+                script.has_serving_key = key.is_some();
+                script.events.push_back(Event::ServingKeySaved(Ok(())));
             }
             Command::ForgetServer(_) => script.events.push_back(Event::ServerForgotten(Ok(()))),
             Command::CancelLoad => {}

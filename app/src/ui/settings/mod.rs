@@ -9,6 +9,7 @@ mod keyboard;
 #[cfg_attr(target_arch = "wasm32", path = "../../page/privacy.rs")]
 mod privacy;
 mod profiler;
+mod serving;
 
 use egui::{Align, Context, Layout, Margin, Ui, vec2};
 
@@ -30,6 +31,8 @@ pub enum SettingsPage {
     Prompts,
     /// The adapter, and how models are loaded.
     Hardware,
+    /// The model for other programs.
+    Serving,
     /// What is stored and what is sent.
     Privacy,
     /// The keys.
@@ -41,17 +44,23 @@ pub enum SettingsPage {
 }
 
 impl SettingsPage {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::General,
         Self::Appearance,
         Self::ChatDefaults,
         Self::Prompts,
         Self::Hardware,
+        Self::Serving,
         Self::Privacy,
         Self::Keyboard,
         Self::Developer,
         Self::About,
     ];
+
+    /// Whether there is such a page: in a browser, no program can reach the model.
+    fn is_here(self) -> bool {
+        self != Self::Serving || !crate::IS_PAGE
+    }
 
     fn title(self) -> &'static str {
         match self {
@@ -60,6 +69,7 @@ impl SettingsPage {
             Self::ChatDefaults => "New chats",
             Self::Prompts => "Prompts",
             Self::Hardware => "Hardware",
+            Self::Serving => "Other programs",
             Self::Privacy => "Privacy",
             Self::Keyboard => "Keyboard",
             Self::Developer => "Developer",
@@ -74,6 +84,7 @@ impl SettingsPage {
             Self::ChatDefaults => icons::MESSAGE_SQUARE,
             Self::Prompts => icons::BOOK_OPEN,
             Self::Hardware => icons::CPU,
+            Self::Serving => icons::TERMINAL,
             Self::Privacy => icons::SHIELD,
             Self::Keyboard => icons::KEYBOARD,
             Self::Developer => icons::GAUGE,
@@ -130,7 +141,7 @@ impl App {
             ui.set_height(size.y - 20.0);
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = 2.0;
-                for page in SettingsPage::ALL {
+                for page in SettingsPage::ALL.into_iter().filter(|page| page.is_here()) {
                     let sign = kit::icon(page.icon(), 17.0).color(tokens.mid);
                     let selected = page == shown;
                     let button = if wide {
@@ -161,6 +172,7 @@ impl App {
             SettingsPage::ChatDefaults => self.chat_defaults_page(ui),
             SettingsPage::Prompts => self.prompts_page(ui),
             SettingsPage::Hardware => self.hardware_page(ui),
+            SettingsPage::Serving => self.serving_page(ui),
             SettingsPage::Privacy => privacy::page(ui),
             SettingsPage::Keyboard => keyboard::page(ui),
             SettingsPage::Developer => self.profiler_page(ui),

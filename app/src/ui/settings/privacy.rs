@@ -24,6 +24,12 @@ pub(super) fn page(ui: &mut Ui) {
          earlier replies too. It gets the key that you gave for it, which no other host gets, and redirects are not followed. Each \
          of its replies is marked with the model and the host.",
     );
+    ui.label("Programs on this machine");
+    kit::hint(
+        ui,
+        "While Other programs is on in these settings, programs on this machine can use the model, but see no chats. Requests from \
+         other machines and from web pages are refused.",
+    );
     ui.label("Links in a reply open in your browser when you click them. Pictures in a reply are not loaded.");
     ui.label("When a reply ends while the window is in the background, the desktop is told the title of the chat, unless you turn that off in General.");
     kit::section(ui, "What is kept");

@@ -1,0 +1,58 @@
+//! The model that other programs on this machine use.
+
+use std::collections::VecDeque;
+
+use super::State;
+use crate::hub::Token;
+use crate::worker::{Command, Served};
+
+/// The most answers that are listed.
+const MOST_ANSWERS: usize = 100;
+
+/// What the window knows about its server.
+#[derive(Debug, Default)]
+pub struct Serving {
+    /// Where programs find the model, or nowhere; the error is why not, as a sentence.
+    pub served: Option<Result<Served, String>>,
+    /// The newest answers, the newest last.
+    pub answers: VecDeque<String>,
+}
+
+impl State {
+    /// Lets other programs use the model, or no longer, as the settings say.
+    pub fn serve_model(&mut self) {
+        let port = self.settings.serves.then_some(self.settings.serving_port);
+        self.serving.served = None;
+        self.worker.send(Command::Serve(port));
+    }
+
+    /// Saves the key that programs need; an empty one means none. Those that are connected lose their connection.
+    pub fn save_serving_key(&mut self, key: &str) {
+        let key = match key.trim() {
+            "" => Ok(None),
+            key => Token::new(key, "the field for the key").map(Some),
+        };
+        match key {
+            Ok(key) => self.worker.send(Command::SaveServingKey(key)),
+            Err(_) => self.notify_error("A key consists of visible characters without spaces."),
+        }
+    }
+
+    pub(super) fn on_serving(&mut self, served: Result<Option<Served>, String>) {
+        self.serving.served = served.transpose();
+    }
+
+    pub(super) fn on_answered(&mut self, line: String) {
+        if self.serving.answers.len() == MOST_ANSWERS {
+            self.serving.answers.pop_front();
+        }
+        self.serving.answers.push_back(line);
+    }
+
+    pub(super) fn on_serving_key_saved(&mut self, saved: Result<(), String>) {
+        match saved {
+            Ok(()) => self.serve_model(),
+            Err(reason) => self.notify_error(&reason),
+        }
+    }
+}
