@@ -43,7 +43,9 @@ fn unite(glyphs: &mut [Glyph], width: f32) {
         if unit.iter().any(|glyph| glyph.advance_width < 0.0) {
             let from = unit.iter().map(left).fold(f32::INFINITY, f32::min);
             for glyph in unit {
-                (glyph.pos.x, glyph.advance_width) = (from, end_x - from);
+                // The pointer is before a glyph if it is left of its middle. Anywhere on the unit it is before the unit, so
+                // that a selection that begins on a line contains it.
+                (glyph.pos.x, glyph.advance_width) = (from, 2.0 * (end_x - from));
             }
         }
         start = index + 1;
