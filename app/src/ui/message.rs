@@ -218,9 +218,11 @@ fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, wanted: &str) {
     ui.scope_builder(UiBuilder::new().max_rect(inner), |ui| {
         if galley.job.halign == Align::RIGHT {
             ui.set_min_width(width);
-            ui.with_layout(Layout::right_to_left(Align::Min), |ui| ui.add(egui::Label::new(galley).selectable(true)));
+            ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+                ui.add(egui::Label::new(bidi::selectable(&galley)).selectable(true))
+            });
         } else {
-            ui.add(egui::Label::new(galley).selectable(true));
+            ui.add(egui::Label::new(bidi::selectable(&galley)).selectable(true));
         }
     });
     ui.advance_cursor_after_rect(rect);

@@ -62,7 +62,7 @@ impl Selection {
 }
 
 impl App {
-    /// Draws how many chats are selected, and the actions for them, above the list.
+    /// Draws how many chats are selected, and the actions for them, below the list.
     pub(super) fn selection_bar(&mut self, ui: &mut Ui) {
         let state = &self.state;
         self.selection.retain(|id| state.chat(id).is_some_and(|chat| chat.deleted.is_none()));
@@ -72,7 +72,7 @@ impl App {
         let chats = self.selection.chats();
         let all_pinned = chats.iter().all(|id| self.state.chat(*id).is_some_and(|chat| chat.pinned));
         let (mut close, mut delete) = (false, false);
-        egui::Frame::new().inner_margin(Margin { left: 20, right: 12, top: 0, bottom: 2 }).show(ui, |ui| {
+        egui::Frame::new().inner_margin(Margin { left: 20, right: 12, top: 4, bottom: 4 }).show(ui, |ui| {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 0.0;
                 ui.label(kit::medium(format!("{} selected", chats.len()), 13.0));

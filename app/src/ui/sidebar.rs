@@ -5,6 +5,8 @@ use egui::{Align, Context, Layout, Margin, Modifiers, Ui, vec2};
 use super::tokens::Tokens;
 use super::{App, Dialog, Page, SettingsPage, icons, kit};
 
+/// The height of the actions for selected chats, in points.
+const SELECTION_BAR: f32 = 36.0;
 /// In a narrower window the list is shown above the conversation.
 const NARROW: f32 = 860.0;
 
@@ -88,8 +90,14 @@ impl App {
         ui.allocate_ui(list, |ui| {
             ui.set_min_size(list);
             if self.state.search.text.trim().is_empty() {
+                // Below the list, so that no row moves away from the pointer when the first chat is selected.
+                let bar = if self.selection.is_active() { SELECTION_BAR } else { 0.0 };
+                let rows = vec2(list.x, (list.y - bar).max(0.0));
+                ui.allocate_ui(rows, |ui| {
+                    ui.set_min_size(rows);
+                    self.chat_list(ui);
+                });
                 self.selection_bar(ui);
-                self.chat_list(ui);
             } else {
                 self.hits(ui);
             }

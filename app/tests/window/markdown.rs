@@ -87,6 +87,19 @@ fn a_click_on_a_link_opens_its_address_and_nothing_else_does() {
 }
 
 #[test]
+fn text_from_right_to_left_is_read_and_clicked_as_any_other() {
+    let mut window = Window::new();
+    let reply = "# כותרת\n\nשלום `f(x)` ואז [המאמר](https://example.org/he) בסוף.\n\n1. אחת\n\n| א | ב |\n|---|---|\n| ג | ד |\n";
+    window.exchange("מה זה?", reply);
+    assert!(window.shows("מה זה?") && window.shows("כותרת") && window.shows("שלום f(x) ואז המאמר בסוף."));
+    window.harness.get_by_role_and_label(Role::Link, "המאמר").click();
+    assert_eq!(outputs(&mut window), ["https://example.org/he"]);
+    let left = |label: &str| window.harness.get_by_label(label).rect().left();
+    assert!(left("א") > left("ב") && left("ג") > left("ד"), "the columns begin at the right");
+    assert!(left(".1") > left("אחת"), "and so does the list");
+}
+
+#[test]
 fn code_is_copied_and_wrapped_by_its_buttons() {
     let mut window = Window::new();
     window.exchange("Show me", REPLY);

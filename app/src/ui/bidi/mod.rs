@@ -7,6 +7,7 @@
 mod break_lines;
 mod pieces;
 mod rows;
+mod selectable;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use egui::{Align, Color32, FontId, Galley, Ui};
 use pieces::is_right_to_left_letter;
 
 pub(super) use pieces::is_rtl;
+pub(super) use selectable::selectable;
 
 /// Lays out a text. `isolates` are the characters of code and formulas: they run from the left to the right, whatever is
 /// around them. Paragraphs that run from right to left are at the right, unless the job centres them.

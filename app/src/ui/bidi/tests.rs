@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egui::text::{LayoutJob, LayoutSection, TextFormat};
 use egui::{Align, Context, FontId, Galley, Stroke};
 
-use super::{layout, title};
+use super::{layout, selectable, title};
 
 /// Lays out parts of a text, each in its format, at a width.
 fn galley(parts: &[(&str, TextFormat)], width: f32, align: Align) -> Arc<Galley> {
@@ -97,7 +97,7 @@ fn the_end_of_a_long_title_is_left_out() {
         let long = "אבגדהוזח ".repeat(40);
         let galley = title(ui, &long, &font, colour, 120.0).unwrap();
         assert!(galley.size().x <= 120.0 && galley.rows.len() == 1);
-        assert!(galley.text().starts_with("אבגדהוזח") && galley.text().ends_with('…'), "{}", galley.text());
+        assert!(galley.text().starts_with("אבגד") && galley.text().ends_with('…'), "{}", galley.text());
         assert_eq!(title(ui, "אב גד", &font, colour, 400.0).unwrap().text(), "אב גד");
         assert_eq!(title(ui, "אב", &font, colour, 0.0).unwrap().text(), "…");
         assert!(title(ui, "Recipe", &font, colour, 400.0).is_none());
@@ -111,4 +111,30 @@ fn text_without_right_to_left_letters_is_left_to_egui() {
     let galley = galley(&[(text, plain())], 110.0, Align::LEFT);
     assert!(galley.job.halign == Align::LEFT && galley.rows.len() > 1);
     assert!(galley.job.sections.iter().all(|section: &LayoutSection| section.byte_range.end.0 == text.len()));
+}
+
+#[test]
+fn a_line_from_right_to_left_is_selected_as_a_whole() {
+    let galley = galley(&[("אבג דהו זחט יכל מנס עפצ", plain())], 110.0, Align::LEFT);
+    let selected = selectable(&galley);
+    for row in &selected.rows {
+        let count = row.glyphs.len();
+        assert_eq!([1.0, row.size.x - 1.0, row.size.x + 1.0].map(|x| row.char_at(x).0), [0, 0, count]);
+        assert!(row.x_offset(0.into()) < 1.0, "the ground of the selection begins at the left");
+    }
+    assert_eq!(selected.text(), galley.text());
+}
+
+#[test]
+fn words_from_right_to_left_are_selected_together_in_another_text() {
+    let galley = galley(&[("say אב גד now", plain())], 400.0, Align::LEFT);
+    let selected = selectable(&galley);
+    let row = &selected.rows[0];
+    let place = |letter: char| row.glyphs.iter().position(|glyph| glyph.chr == letter).unwrap();
+    // All letters between the Latin words have the place of the first one.
+    assert_eq!(row.glyphs[place('א')].pos.x, row.glyphs[place('ד')].pos.x);
+    assert!(row.glyphs[place('y')].pos.x < row.glyphs[place('א')].pos.x);
+    let at = row.glyphs[place('ב')].pos.x + 2.0;
+    assert_eq!(row.char_at(at).0, place('א'));
+    assert_eq!(row.char_at(row.glyphs[place('o')].pos.x + 1.0).0, place('o'));
 }

@@ -17,6 +17,7 @@ use super::draw::Pen;
 use super::formulas::{Formula, PADDING};
 use super::inline::{Inline, Style};
 use super::tree::LINE_HEIGHT;
+use crate::ui::bidi;
 use lines::{Lines, Mark, MarkKind, baseline};
 
 /// The size of body text in points.
@@ -182,7 +183,7 @@ fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, pal
         mark_found(ui, &galley, corner, wanted, palette.found);
     }
     let text = galley.clone();
-    select_and_paint(ui, &response, corner, galley, look.color);
+    select_and_paint(ui, &response, corner, bidi::selectable(&galley), look.color);
     for (index, mark) in marks.iter().enumerate() {
         if let MarkKind::Link(address) = &mark.kind {
             link(ui, &text, corner, &mark.chars, address, response.id.with(index), palette);
