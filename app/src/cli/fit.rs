@@ -9,7 +9,6 @@ use lapidary_app::hub::{
     Cache, Client, Entry, Fit, HubSettings, Plan, Stop, Verdict, find, measure_speed, plan_first, references, size,
 };
 use lapidary_app::{guide, last_model};
-use lapidary_engine::config::Config;
 use lapidary_engine::{DeviceOptions, Gpu, ModelFiles, Recipe, WeightFormat};
 use serde_json::{Value, json};
 
@@ -98,9 +97,8 @@ impl Answer {
         let fit = Fit::new(files, gpu)?;
         let mut speed = None;
         if let (true, Some(row)) = (with_speed, fit.recommended.map(|row| fit.rows[row])) {
-            let config: &Config = files.config();
             let folder = last_model::data_folder();
-            speed = Some(busy.wait(measure_speed(gpu, config, fit.format(&row), folder.as_deref()))?);
+            speed = Some(busy.wait(measure_speed(gpu, files, row.weights, folder.as_deref()))?);
         }
         Ok(Self { fit, speed })
     }

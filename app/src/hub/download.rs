@@ -13,10 +13,11 @@ use super::client::{Answer, Client, header_text};
 use super::error::{HubError, Result};
 use super::hash::Hasher;
 use super::name::{Reference, RepoId, is_hex};
+use super::ranges::LARGE;
 use super::stop::Stop;
 
 /// Bytes that are received at a time.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 /// Times that a file is begun again from its first byte because what came was wrong.
 const MAX_RESTARTS: u32 = 2;
 
@@ -44,11 +45,11 @@ pub(super) enum Step<'a> {
 }
 
 /// The part of a file that is here.
-struct Partial {
-    file: File,
-    path: PathBuf,
-    have: u64,
-    hasher: Hasher,
+pub(super) struct Partial {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    pub(super) have: u64,
+    pub(super) hasher: Hasher,
 }
 
 impl Download<'_> {
@@ -150,8 +151,13 @@ impl Download<'_> {
         let mut failures = 0;
         // What counts is the most that was ever here: a server without ranges begins again each time.
         let mut most = partial.have;
+        let mut has_ranges = self.client.settings().connections > 1;
         while partial.have < self.file.size {
-            let received = self.receive(partial, restarts, report);
+            let received = if has_ranges && self.file.size - partial.have >= LARGE {
+                self.receive_ranges(partial, report).map(|has| has_ranges = has)
+            } else {
+                self.receive(partial, restarts, report)
+            };
             if let Err(error) = received {
                 // Slow progress is progress.
                 failures = if partial.have > most { 1 } else { failures + 1 };
@@ -241,7 +247,7 @@ impl Download<'_> {
     }
 
     /// Fails where the hub names another hash than its list of files did.
-    fn check_hash(&self, answer: &Answer) -> Result<()> {
+    pub(super) fn check_hash(&self, answer: &Answer) -> Result<()> {
         let Some(etag) = header_text(&answer.first, "x-linked-etag") else { return Ok(()) };
         let etag = etag.trim_start_matches("W/").trim_matches('"');
         match &self.file.hash {
@@ -258,7 +264,7 @@ impl Download<'_> {
         Hasher::new(&self.file.hash, self.file.size)
     }
 
-    fn io(&self, path: &Path, error: io::Error) -> HubError {
+    pub(super) fn io(&self, path: &Path, error: io::Error) -> HubError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => HubError::DiskFull {
                 path: self.cache.root().to_owned(),

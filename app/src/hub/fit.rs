@@ -24,7 +24,7 @@ const CONVERTED: [WeightFormat; 6] = [
     WeightFormat::Q4_0,
 ];
 /// Layers of the two parts of a model that are measured.
-const MEASURED_LAYERS: [usize; 2] = [1, 3];
+const MEASURED_LAYERS: [usize; 2] = [1, 4];
 /// Tokens of a measurement.
 const MEASURED_TOKENS: usize = 24;
 /// Rows of the head that are measured; the rest is in proportion.
@@ -137,8 +137,9 @@ fn stored_format(files: &ModelFiles) -> Result<WeightFormat> {
     Ok(sums.into_iter().max_by_key(|(_, sum)| *sum).map_or(WeightFormat::F32, |(format, _)| format))
 }
 
-/// Measures how many tokens per second a model of this shape decodes on a device, with an empty cache: two models of one and of
-/// three of its layers, with noise for weights and a part of its vocabulary, tell the time of a layer and of the rest.
+/// Measures how many tokens per second a model decodes on a device, with its weights in `weights` or in the file's formats and an
+/// empty cache: two models of one and of four of its layers, with noise for weights and a part of its vocabulary, tell the time of a
+/// layer and of the rest. The layers are from the middle, where mixed formats repeat every three layers.
 ///
 /// `tuning_folder` holds the choice of kernels, which takes seconds where it is not yet made.
 ///
@@ -146,23 +147,32 @@ fn stored_format(files: &ModelFiles) -> Result<WeightFormat> {
 /// The errors of loading, above all where not even three layers fit.
 pub async fn measure_speed(
     gpu: &Gpu,
-    config: &Config,
-    format: WeightFormat,
+    files: &ModelFiles,
+    weights: Option<WeightFormat>,
     tuning_folder: Option<&std::path::Path>,
 ) -> Result<f64> {
+    let config = files.config();
+    let first = (config.num_layers / 2).min(config.num_layers.saturating_sub(MEASURED_LAYERS[1]));
+    let format_of = |id| {
+        let id = match id {
+            TensorId::Layer(layer, part) => TensorId::Layer(first + layer, part),
+            id => id,
+        };
+        weights.map_or_else(|| files.tensor(id).map_or(WeightFormat::Bf16, |tensor| tensor.format), |weights| weights)
+    };
     let vocab = config.vocab_size.min(MEASURED_VOCAB);
     let mut seconds = [0.0; 2];
     for (seconds, layers) in seconds.iter_mut().zip(MEASURED_LAYERS) {
         let layers = layers.min(config.num_layers);
         let part = Config {
             num_layers: layers,
-            layers: config.layers[..layers].to_vec(),
+            layers: config.layers[first..first + layers].to_vec(),
             vocab_size: vocab,
             stop_ids: Vec::new(),
             bos_id: 0,
             ..config.clone()
         };
-        *seconds = seconds_per_token(gpu, part, format, tuning_folder).await?.as_secs_f64();
+        *seconds = seconds_per_token(gpu, part, &format_of, tuning_folder).await?.as_secs_f64();
     }
     let [few, many] = seconds;
     let measured = (MEASURED_LAYERS[1].min(config.num_layers) - MEASURED_LAYERS[0]).max(1);
@@ -175,11 +185,11 @@ pub async fn measure_speed(
 async fn seconds_per_token(
     gpu: &Gpu,
     config: Config,
-    format: WeightFormat,
+    format_of: &dyn Fn(TensorId) -> WeightFormat,
     tuning_folder: Option<&std::path::Path>,
 ) -> Result<Duration> {
     let context = config.context_length.min(4 * MEASURED_TOKENS);
-    let files = ModelFiles::synthetic(config, format, "measured");
+    let files = ModelFiles::synthetic_mixed(config, format_of, "measured");
     let mut builder = Engine::from_files(files).gpu(gpu.clone()).context(context).kv_format(CacheFormat::F16);
     if let Some(folder) = tuning_folder {
         builder = builder.tuning_folder(folder);

@@ -16,6 +16,7 @@ mod hash;
 mod name;
 mod progress;
 mod pull;
+mod ranges;
 mod remote;
 mod settings;
 mod stop;

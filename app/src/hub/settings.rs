@@ -32,6 +32,8 @@ pub struct HubSettings {
     pub first_wait: Duration,
     /// Attempts without any progress before giving up.
     pub attempts: u32,
+    /// Connections for a large file.
+    pub connections: usize,
 }
 
 impl HubSettings {
@@ -62,6 +64,7 @@ impl HubSettings {
             stall: Duration::from_secs(30),
             first_wait: Duration::from_millis(500),
             attempts: 6,
+            connections: 4,
         })
     }
 

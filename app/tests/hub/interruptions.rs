@@ -12,20 +12,29 @@ use crate::transfer::with_file;
 
 const NAME: &str = "someone/gemma-tiny-GGUF";
 
-/// Starts a download, kills it at a random moment, and so on fifty times, then lets it end.
 #[test]
 fn a_download_killed_fifty_times_goes_on() {
-    let (server, content) = with_file(6 << 20);
+    goes_on(50, 6 << 20, 800_000);
+}
+
+#[test]
+fn a_download_over_several_connections_that_is_killed_goes_on() {
+    goes_on(15, 20 << 20, 6_000_000);
+}
+
+/// Starts a download, kills it at a random moment before so many bytes more were sent, and so on, then lets it end.
+fn goes_on(kills: usize, size: usize, most: u64) {
+    let (server, content) = with_file(size);
     let home = tempfile::tempdir().unwrap();
     server.faults(|faults| faults.slow = Some((64 << 10, Duration::from_millis(3))));
-    let moments = noise(8 * 50, 12345);
+    let moments = noise(8 * kills, 12345);
     let mut in_the_middle = 0;
     for moment in moments.as_chunks::<8>().0 {
         let mut child = lapidary(&server, home.path(), &["pull", NAME, "--accept-terms"]).spawn().unwrap();
         // By bytes and not by time, because how soon a program starts depends on what else runs; and a little later, because
         // bytes that were sent are not yet written.
         let moment = u64::from_le_bytes(*moment);
-        let (until, later) = (server.state().sent + moment % 800_000, Duration::from_micros(moment / 800_000 % 8000));
+        let (until, later) = (server.state().sent + moment % most, Duration::from_micros(moment / most % 8000));
         while server.state().sent < until && child.try_wait().unwrap().is_none() {
             thread::sleep(Duration::from_millis(1));
         }

@@ -121,6 +121,7 @@ impl Server {
             stall: Duration::from_millis(1500),
             first_wait: Duration::from_millis(5),
             attempts: 4,
+            connections: 4,
         }
     }
 
