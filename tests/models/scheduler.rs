@@ -359,6 +359,51 @@ fn a_bias_forbids_tokens_and_changes_nothing_else() {
     assert!(matches!(outcomes.0[&refused].error, Some(Error::Setting { .. })), "{:?}", outcomes.0[&refused]);
 }
 
+/// What the device chooses under a mask is what the host chooses where a bias excludes the same tokens.
+#[test]
+fn a_mask_forbids_what_a_bias_forbids() {
+    let engine = engine();
+    let prompt = vec![2, 50, 60, 70];
+    let mut scheduler = scheduler(&engine, 6, 1024);
+    // Only tokens of another rest than the one before.
+    let may_follow = |reply: &[u32], id: u32| reply.last().is_none_or(|last| last % 3 != id % 3);
+    let mut ids = Vec::new();
+    for sampling in [tokens(20), drawn(9, 20), Sampling { top_k: 0, ..drawn(11, 20) }] {
+        let mask: lapidary_engine::scheduler::Mask = Box::new(move |reply, bits| {
+            let allowed = (0..32 * bits.len() as u32).filter(|id| may_follow(reply, *id));
+            allowed.for_each(|id| bits[id as usize / 32] |= 1 << (id % 32));
+        });
+        let bias: lapidary_engine::scheduler::Bias = Box::new(move |reply, logits| {
+            let excluded = (0..logits.len() as u32).filter(|id| !may_follow(reply, *id));
+            excluded.for_each(|id| logits[id as usize] = f32::NEG_INFINITY);
+        });
+        let request = |mask, bias| {
+            let logprobs = Some(2);
+            Request { mask, bias, logprobs, ..Request::new(prompt.clone(), sampling.clone()) }
+        };
+        ids.push([
+            scheduler.submit(request(Some(mask), None)).unwrap(),
+            scheduler.submit(request(None, Some(bias))).unwrap(),
+        ]);
+    }
+    let outcomes = Outcomes::default().run(&mut scheduler);
+    for [masked, biased] in ids {
+        let [masked, biased] = [masked, biased].map(|id| &outcomes.0[&id]);
+        assert_eq!((masked.tokens.len(), &masked.tokens), (20, &biased.tokens));
+        assert!(masked.tokens.windows(2).all(|pair| may_follow(&pair[..1], pair[1])));
+        assert_eq!(masked.logprobs.len(), 20);
+        for (masked, biased) in masked.logprobs.iter().zip(&biased.logprobs) {
+            assert!((masked.logprob - biased.logprob).abs() < 1e-4, "{masked:?} and {biased:?}");
+        }
+    }
+    let nothing = Box::new(|_: &[u32], _: &mut [u32]| ());
+    let id = scheduler.submit(Request { mask: Some(nothing), ..Request::new(prompt, tokens(30)) }).unwrap();
+    let beside = submit(&mut scheduler, &[2, 50, 60], tokens(5));
+    let outcomes = Outcomes::default().run(&mut scheduler);
+    assert!(matches!(outcomes.0[&id].error, Some(Error::NoToken { .. })), "{:?}", outcomes.0[&id]);
+    assert_eq!(outcomes.0[&beside].tokens.len(), 5);
+}
+
 #[test]
 fn requests_that_can_never_run_are_refused() {
     let engine = engine();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lapidary_engine::tokenizer::Tokenizer;
 use llguidance::api::TopLevelGrammar;
-use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
+use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
 
@@ -172,23 +172,38 @@ impl Grammar {
 }
 
 impl Constraint {
+    /// Sets the bits of the tokens that may follow `reply`, as a [`Mask`](lapidary_engine::scheduler::Mask) does.
+    pub(super) fn allow(&mut self, reply: &[u32], bits: &mut [u32]) {
+        let mut set = |id: usize| {
+            if let Some(word) = bits.get_mut(id / 32) {
+                *word |= 1 << (id % 32);
+            }
+        };
+        match self.next(reply) {
+            Some(mask) => mask.iter().for_each(|id| set(id as usize)),
+            None => self.end_ids.iter().for_each(|id| set(*id as usize)),
+        }
+    }
+
     /// Excludes the tokens that may not follow `reply`.
     pub(super) fn exclude(&mut self, reply: &[u32], logits: &mut [f32]) {
+        let mut bits = vec![0; logits.len().div_ceil(32)];
+        self.allow(reply, &mut bits);
+        for (id, logit) in logits.iter_mut().enumerate() {
+            if bits[id / 32] >> (id % 32) & 1 == 0 {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
+    }
+
+    /// The tokens that may follow `reply`; `None` if it must end, because the grammar failed.
+    fn next(&mut self, reply: &[u32]) -> Option<SimpleVob> {
         let new = &reply[self.read.min(reply.len())..];
         self.read = reply.len();
         let mask = self.matcher.consume_tokens(new).and_then(|()| self.matcher.compute_mask_or_eos());
         if let Err(error) = &mask {
             self.failure.set(error);
         }
-        for (id, logit) in logits.iter_mut().enumerate() {
-            let allowed = match &mask {
-                Ok(mask) => id < mask.len() && mask.get(id),
-                // The reply ends, and its client gets the error.
-                Err(_) => self.end_ids.contains(&(id as u32)),
-            };
-            if !allowed {
-                *logit = f32::NEG_INFINITY;
-            }
-        }
+        mask.ok()
     }
 }

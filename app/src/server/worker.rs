@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lapidary_engine::scheduler::{Bias, Event as Step, Request, RequestId};
+use lapidary_engine::scheduler::{Bias, Event as Step, Mask, Request, RequestId};
 use lapidary_engine::{Error, Finish, Result, Scheduler};
 
 use super::bias::Counts;
@@ -97,8 +97,8 @@ impl<'a> Worker<'a> {
         if prompt_logprobs.is_none() {
             reply.send_prompt(Vec::new());
         }
-        let bias = bias(&reply);
-        let request = Request { prompt: reply.prompt().to_vec(), sampling, logprobs, prompt_logprobs, bias };
+        let (bias, mask) = bias_and_mask(&reply);
+        let request = Request { prompt: reply.prompt().to_vec(), sampling, logprobs, prompt_logprobs, bias, mask };
         match self.scheduler.submit(request) {
             Ok(id) => drop(self.replies.insert(id, reply)),
             Err(error) => reply.fail(ApiError::of(&error)),
@@ -167,18 +167,21 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// What a request changes in the logits.
-fn bias(reply: &Reply) -> Option<Bias> {
+/// What a request changes in the logits, and which tokens it allows. Only a request that changes logits needs them on the host.
+fn bias_and_mask(reply: &Reply) -> (Option<Bias>, Option<Mask>) {
     let request = reply.request.clone();
     let mut constraint = request.grammar.as_ref().map(|grammar| grammar.constraint(reply.failure.clone()));
-    if request.biases.is_empty() && constraint.is_none() {
-        return None;
+    if request.biases.is_empty() {
+        let mask =
+            constraint.map(|mut constraint| -> Mask { Box::new(move |reply, bits| constraint.allow(reply, bits)) });
+        return (None, mask);
     }
     let mut counts = Counts::default();
-    Some(Box::new(move |reply, logits| {
+    let bias: Bias = Box::new(move |reply, logits| {
         request.biases.add(reply, &mut counts, logits);
         if let Some(constraint) = &mut constraint {
             constraint.exclude(reply, logits);
         }
-    }))
+    });
+    (Some(bias), None)
 }

@@ -6,7 +6,7 @@ use lapidary_shaders::reference::{self, Sample};
 
 use super::inputs::Inputs;
 use super::outputs::{Expected, F32, Output};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Count, Grid, Step};
 use crate::ops::{ARGMAX_STRETCHES, LISTS, NO_TOKEN, TokenSink};
 
@@ -17,14 +17,18 @@ pub(super) fn logits(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
         _ => inputs.tokens(),
     };
     let (seen_words, slot) = (inputs.param("seen_words")?, inputs.step.slot as usize);
-    let seen = &inputs.words("seen")?[slot * seen_words..][..seen_words];
-    let seen: Vec<bool> = seen.iter().flat_map(|word| (0..32).map(move |i| word >> i & 1 == 1)).collect();
+    let bits = |name| {
+        let words = &inputs.words(name)?[slot * seen_words..][..seen_words];
+        Ok::<Vec<bool>, Error>(words.iter().flat_map(|word| (0..32).map(move |i| word >> i & 1 == 1)).collect())
+    };
+    let (seen, allowed) = (bits("seen")?, bits("allowed")?);
+    let allowed = (inputs.step.is_masked == 1).then_some(&allowed[..vocab]);
     let soft_cap = Some(inputs.float_param("soft_cap")?).filter(|cap| *cap > 0.0);
     let mut outputs = Vec::new();
     let first = inputs.step.row as usize;
     for row in first..first + rows {
         let raw = &inputs.floats("logits")?[row * stride..][..vocab];
-        let out = reference::logits(raw, soft_cap, &seen[..vocab], inputs.step.repetition_penalty);
+        let out = reference::logits(raw, soft_cap, &seen[..vocab], inputs.step.repetition_penalty, allowed);
         outputs.push(Output::in_place("logits", row * stride, Expected::Floats(out, F32)));
     }
     Ok(outputs)

@@ -8,7 +8,8 @@ use crate::gpu::Buffer;
 /// The result if every logit is NaN, in place of a token.
 pub const NO_TOKEN: u32 = argmax_merge::NO_TOKEN;
 
-/// The buffers that [`argmax_merge`](super::argmax_merge()) and [`sample`](super::sample()) write their token to.
+/// The buffers that [`argmax_merge`](super::argmax_merge()) and [`sample`](super::sample()) write their token to, and what
+/// [`logits`](super::logits()) reads of the tokens of a sequence.
 #[derive(Clone, Debug)]
 pub struct TokenSink {
     /// `[slots]`: the newest id of each sequence, the embedding's input in decode. So the next step needs nothing from the host.
@@ -17,6 +18,8 @@ pub struct TokenSink {
     pub results: Buffer,
     /// `[slots, seen_words]`: a bit per token of the vocabulary, of those that the repetition penalty applies to.
     pub seen: Buffer,
+    /// The same of the tokens that can be chosen, for steps with a mask. The host writes it.
+    pub allowed: Buffer,
     seen_words: usize,
 }
 
@@ -31,6 +34,7 @@ impl TokenSink {
             tokens: token_ids("newest tokens", slots),
             results: token_ids("results", slots * Self::RESULTS),
             seen: Buffer::new("seen", 4 * (slots * seen_words) as u64),
+            allowed: Buffer::new("allowed", 4 * (slots * seen_words) as u64),
             seen_words,
         }
     }
@@ -54,7 +58,7 @@ impl TokenSink {
         4 * slot as u64
     }
 
-    /// Where the bits of a sequence begin in `seen`, in bytes.
+    /// Where the bits of a sequence begin in `seen` and in `allowed`, in bytes.
     pub fn seen_offset(&self, slot: usize) -> u64 {
         4 * (slot * self.seen_words) as u64
     }
@@ -65,8 +69,8 @@ impl TokenSink {
     }
 
     /// All of its buffers.
-    pub fn buffers(&self) -> [&Buffer; 3] {
-        [&self.tokens, &self.results, &self.seen]
+    pub fn buffers(&self) -> [&Buffer; 4] {
+        [&self.tokens, &self.results, &self.seen, &self.allowed]
     }
 }
 

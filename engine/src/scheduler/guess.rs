@@ -14,7 +14,7 @@ impl Scheduler {
             return Ok(true);
         }
         let [Active { job, sequence, guesses }] = &mut self.active[..] else { return Ok(false) };
-        if job.reads_logits() {
+        if job.reads_logits() || job.needs_host() {
             return Ok(false);
         }
         // A step with a guess draws one token more than it guesses.

@@ -1,6 +1,6 @@
 //! A request, with what has come of it.
 
-use super::request::{Bias, Event, Request, RequestId};
+use super::request::{Bias, Event, Mask, Request, RequestId};
 use crate::generation::{Clock, Finish};
 use crate::gpu::Step;
 use crate::runner::Draw;
@@ -16,6 +16,7 @@ pub(super) struct Job {
     pub(super) logprobs: Option<usize>,
     pub(super) prompt_logprobs: Option<usize>,
     pub(super) bias: Option<Bias>,
+    mask: Option<Mask>,
     /// Tokens that the submitted steps draw.
     submitted: usize,
     /// The most steps, limited by the caller and by the context. The keys and values of the last token are never read.
@@ -28,7 +29,7 @@ pub(super) struct Job {
 impl Job {
     /// A request for a context of so many tokens, which its prompt fits.
     pub(super) fn new(id: RequestId, request: Request, context: usize) -> Self {
-        let Request { prompt, sampling, logprobs, prompt_logprobs, bias } = request;
+        let Request { prompt, sampling, logprobs, prompt_logprobs, bias, mask } = request;
         Self {
             id,
             seed: sampling.seed_or_random(),
@@ -39,6 +40,7 @@ impl Job {
             logprobs,
             prompt_logprobs,
             bias,
+            mask,
             submitted: 0,
             cached: 0,
             clock: Clock::start(),
@@ -62,6 +64,18 @@ impl Job {
         self.submitted < self.most_steps
     }
 
+    /// Whether a step of it needs that the host knows the token before.
+    pub(super) fn needs_host(&self) -> bool {
+        self.bias.is_some() || self.mask.is_some()
+    }
+
+    /// The tokens that can follow the reply, as a bit each of so many words; `None` for all.
+    pub(super) fn allowed(&mut self, words: usize) -> Option<Vec<u32>> {
+        let mut bits = vec![0; words];
+        self.mask.as_mut()?(&self.reply, &mut bits);
+        Some(bits)
+    }
+
     /// Whether the host reads the logits of each token.
     pub(super) fn reads_logits(&self) -> bool {
         self.logprobs.is_some() || self.bias.is_some()
@@ -69,7 +83,8 @@ impl Job {
 
     /// The step that draws the next token, at a position of the sequence in a slot.
     pub(super) fn step(&self, position: usize, slot: u32) -> Step {
-        Step { slot, ..self.sampling.step(self.seed, position, self.submitted) }
+        let is_masked = u32::from(self.mask.is_some());
+        Step { slot, is_masked, ..self.sampling.step(self.seed, position, self.submitted) }
     }
 
     /// The same, for another model that guesses.

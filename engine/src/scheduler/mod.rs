@@ -34,7 +34,7 @@ use crate::runner::{Chunk, Runner};
 use crate::sequence::{IN_FLIGHT, Sequence};
 use crate::speculation::{Guesses, Speculation};
 
-pub use request::{Bias, Event, Request, RequestId, TokenLogprobs};
+pub use request::{Bias, Event, Mask, Request, RequestId, TokenLogprobs};
 
 /// The time that a piece of a prompt takes, apart from the end of its last submit: so long do replies wait for it.
 const PIECE: Duration = Duration::from_millis(80);
@@ -213,11 +213,11 @@ impl Scheduler {
             return self.compute_piece().await;
         }
         self.was_piece = false;
-        let is_alone = self.prompt.is_none() && self.active.iter().all(|active| active.job.bias.is_none());
+        let is_alone = self.prompt.is_none() && !self.active.iter().any(|active| active.job.needs_host());
         if is_alone && self.guess().await? {
             return self.take_step().await;
         }
-        // Keep the device busy: the next step needs nothing from the host, unless a piece or a bias comes between.
+        // Keep the device busy: the next step needs nothing from the host, unless a piece, a bias or a mask comes between.
         let depth = if is_alone { IN_FLIGHT } else { 1 };
         while self.flights.len() < depth && self.submit_step().await? {}
         self.take_step().await
@@ -377,6 +377,13 @@ impl Scheduler {
                     self.end(i);
                     self.events.push(Event::Failed { id, error });
                 }
+            }
+        }
+        let sink = &self.runner.slots.sink;
+        for Active { job, sequence, .. } in self.active.iter_mut().filter(|active| active.job.grows()) {
+            if let Some(bits) = job.allowed(sink.seen_words() as usize) {
+                let at = sink.seen_offset(sequence.slot() as usize);
+                self.runner.engine.inner.gpu.write(&sink.allowed, at, bytemuck::cast_slice(&bits));
             }
         }
         let growing = || self.active.iter().filter(|active| active.job.grows());

@@ -8,6 +8,10 @@ use crate::sampling::Sampling;
 /// that the tokenizer knows, after soft-cap and repetition penalty. Minus infinity forbids a token.
 pub type Bias = Box<dyn FnMut(&[u32], &mut [f32]) + Send>;
 
+/// Says which tokens may follow: the first argument is the reply so far, the second has a bit per token of the vocabulary, token `i` in
+/// bit `i % 32` of word `i / 32`, none of them set. If it sets none, the reply fails.
+pub type Mask = Box<dyn FnMut(&[u32], &mut [u32]) + Send>;
+
 /// A request for a reply.
 pub struct Request {
     /// The whole sequence from `<bos>` on.
@@ -22,12 +26,15 @@ pub struct Request {
     /// Changes the logits before each token. Such a request reads them back to the host for every token, which costs time, and
     /// no decode step is submitted before the one before it has ended.
     pub bias: Option<Bias>,
+    /// Says which tokens can be chosen each time. The device leaves out the others, so it costs only that the host must know each
+    /// token before the next step.
+    pub mask: Option<Mask>,
 }
 
 impl Request {
-    /// A request without log-probabilities and bias.
+    /// A request without log-probabilities, bias and mask.
     pub fn new(prompt: Vec<u32>, sampling: Sampling) -> Self {
-        Self { prompt, sampling, logprobs: None, prompt_logprobs: None, bias: None }
+        Self { prompt, sampling, logprobs: None, prompt_logprobs: None, bias: None, mask: None }
     }
 }
 

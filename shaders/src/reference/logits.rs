@@ -1,10 +1,20 @@
-/// Soft-cap, then the repetition penalty for tokens in `seen`. NaN and infinities stay as they are. `logits`: `[vocab]`; `seen`:
-/// `[vocab]`.
-pub fn logits(logits: &[f32], soft_cap: Option<f32>, seen: &[bool], penalty: f32) -> Vec<f32> {
+/// Soft-cap, then the repetition penalty for tokens in `seen`. NaN and infinities stay as they are. With `allowed`, all other tokens
+/// become minus infinity. `logits`, `seen` and `allowed`: `[vocab]`.
+pub fn logits(
+    logits: &[f32],
+    soft_cap: Option<f32>,
+    seen: &[bool],
+    penalty: f32,
+    allowed: Option<&[bool]>,
+) -> Vec<f32> {
     logits
         .iter()
         .zip(seen)
-        .map(|(logit, seen)| {
+        .enumerate()
+        .map(|(token, (logit, seen))| {
+            if allowed.is_some_and(|allowed| !allowed[token]) {
+                return f32::NEG_INFINITY;
+            }
             if !logit.is_finite() {
                 return *logit;
             }
