@@ -3,6 +3,7 @@
 mod batch;
 mod chats;
 mod concurrency;
+mod models;
 mod serve;
 mod setup;
 
@@ -17,6 +18,7 @@ use lapidary_app::guide;
 pub(crate) use batch::Batch;
 pub(crate) use chats::{Chats, ChatsCommand, ChatsExport, ChatsList, ChatsShow};
 use concurrency::{Concurrency, up_to};
+pub(crate) use models::Models;
 pub(crate) use serve::Serve;
 pub(crate) use setup::{Completions, Desktop, DesktopCommand, Man};
 
@@ -351,20 +353,6 @@ pub(crate) struct Devices {
     /// Measure which kernels are fastest on the default adapter
     #[arg(long)]
     pub(crate) tune: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct Models {
-    /// Also list the models in this folder from now on, such as Ollama's (~/.ollama/models) or LM Studio's (~/.lmstudio/models);
-    /// the variable LAPIDARY_MODELS names folders too
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) add: Option<PathBuf>,
-    /// Do so no more; the folder stays as it is
-    #[arg(long, value_name = "FOLDER", conflicts_with = "add")]
-    pub(crate) remove: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

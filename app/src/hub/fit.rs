@@ -158,7 +158,7 @@ pub async fn measure_speed(
             TensorId::Layer(layer, part) => TensorId::Layer(first + layer, part),
             id => id,
         };
-        weights.map_or_else(|| files.tensor(id).map_or(WeightFormat::Bf16, |tensor| tensor.format), |weights| weights)
+        weights.unwrap_or_else(|| files.tensor(id).map_or(WeightFormat::Bf16, |tensor| tensor.format))
     };
     let vocab = config.vocab_size.min(MEASURED_VOCAB);
     let mut seconds = [0.0; 2];

@@ -22,7 +22,9 @@ impl App {
                 format!("That of Hugging Face's own programs is used: {}", path.display())
             }
         };
-        kit::hint(ui, text);
+        if !text.is_empty() {
+            kit::hint(ui, text);
+        }
         if self.state.hub.token.source == Some(Some(TokenSource::Saved)) {
             let button = ui.add_enabled(!self.state.hub.token.busy, egui::Button::new("Forget it"));
             if button.accessible_name("Forget the Hugging Face token").clicked() {

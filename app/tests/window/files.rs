@@ -328,3 +328,25 @@ fn dropped_files_are_opened_by_kind() {
     });
     assert_eq!(load, Some(model));
 }
+
+#[test]
+fn a_folder_of_models_is_added_and_removed() {
+    let mut window = Window::new();
+    window.key(Modifiers::COMMAND, Key::M);
+    window.press("Add a folder of models…");
+    window.write("Path", "/models/of/another");
+    window.press("Add");
+    window.sees("/models/of/another");
+    let changed = |window: &Window| {
+        let script = window.script();
+        let folder = |command: &Command| match command {
+            Command::ChangeModelFolder { folder, adds } => Some((folder.display().to_string(), *adds)),
+            _ => None,
+        };
+        script.commands.iter().filter_map(folder).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(&window), [("/models/of/another".to_owned(), true)]);
+    window.press("Remove /models/of/another");
+    assert_eq!(changed(&window).last(), Some(&("/models/of/another".to_owned(), false)));
+    assert!(window.harness.state().state.model_folders.is_empty());
+}
