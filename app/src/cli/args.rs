@@ -6,6 +6,7 @@ mod concurrency;
 mod models;
 mod serve;
 mod setup;
+mod token_list;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ use concurrency::{Concurrency, up_to};
 pub(crate) use models::Models;
 pub(crate) use serve::Serve;
 pub(crate) use setup::{Completions, Desktop, DesktopCommand, Man};
+pub(crate) use token_list::TokenList;
 
 /// Chat with Gemma-2 and Gemma-3 on your own GPU
 ///
@@ -358,22 +360,6 @@ pub(crate) struct Devices {
     pub(crate) json: bool,
 }
 
-/// Token ids, separated by commas.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct TokenList(pub(crate) Vec<u32>);
-
-impl std::str::FromStr for TokenList {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.trim().is_empty() {
-            return Ok(Self(Vec::new()));
-        }
-        let id = |item: &str| item.trim().parse().map_err(|_| format!("{:?} is not a token id", item.trim()));
-        text.split(',').map(id).collect::<Result<_, _>>().map(Self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,16 +368,6 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn token_lists() {
-        assert_eq!("2, 651,7".parse(), Ok(TokenList(vec![2, 651, 7])));
-        assert_eq!("".parse(), Ok(TokenList(vec![])));
-        assert_eq!("2,x".parse::<TokenList>(), Err("\"x\" is not a token id".into()));
-        assert!("2,-1".parse::<TokenList>().is_err());
-        assert!("2,,3".parse::<TokenList>().is_err());
-        assert!("99999999999".parse::<TokenList>().is_err());
     }
 
     #[test]
