@@ -17,6 +17,7 @@ mod quantize;
 mod quiet;
 mod ranges;
 mod server;
+mod speed;
 mod tls;
 mod token;
 mod transfer;
