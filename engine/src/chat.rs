@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::generation::{Finish, Timings};
 use crate::sampling::Sampling;
 use crate::session::Session;
+use crate::speculation::Speculation;
 use crate::template::{Role, Turn, render};
 use crate::text::TextDecoding;
 
@@ -12,6 +13,8 @@ use crate::text::TextDecoding;
 pub struct Chat {
     engine: Engine,
     session: Option<Session>,
+    /// Until the session is there.
+    speculation: Option<Speculation>,
     system: Option<String>,
     turns: Vec<Turn>,
 }
@@ -19,7 +22,7 @@ pub struct Chat {
 impl Engine {
     /// A new conversation.
     pub fn chat(&self) -> Chat {
-        Chat { engine: self.clone(), session: None, system: None, turns: Vec::new() }
+        Chat { engine: self.clone(), session: None, speculation: None, system: None, turns: Vec::new() }
     }
 }
 
@@ -27,6 +30,19 @@ impl Chat {
     /// Sets the system prompt. Gemma has no system role, so the text is put before the first turn's.
     pub fn set_system(&mut self, text: impl Into<String>) {
         self.system = Some(text.into());
+    }
+
+    /// Sets how tokens of replies are guessed ahead from now on.
+    ///
+    /// # Errors
+    /// As for [`Session::speculate`].
+    pub fn speculate(&mut self, speculation: Speculation) -> Result<()> {
+        speculation.check(self.engine.config().vocab_size)?;
+        match &mut self.session {
+            Some(session) => session.speculate(speculation)?,
+            None => self.speculation = Some(speculation),
+        }
+        Ok(())
     }
 
     /// The turns so far.
@@ -81,7 +97,11 @@ impl Reply<'_> {
             return Ok(None);
         }
         if self.chat.session.is_none() {
-            self.chat.session = Some(self.chat.engine.session().await?);
+            let mut session = self.chat.engine.session().await?;
+            if let Some(speculation) = self.chat.speculation.take() {
+                session.speculate(speculation)?;
+            }
+            self.chat.session = Some(session);
         }
         let Some(session) = &mut self.chat.session else { return Ok(None) };
         // An error before the first piece returns here, so it records no empty reply.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::runner::{Draw, Runner};
 use crate::sampling::Sampling;
 use crate::sequence::{IN_FLIGHT, Sequence};
-use crate::speculation::{Guesses, Plan};
+use crate::speculation::{Guesses, Next};
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,19 +206,19 @@ impl Decoding {
         // A step with a guess draws one token more than it guesses.
         let left = self.most_steps - self.submitted;
         let most = if self.taken == 0 { 0 } else { left.saturating_sub(1) };
-        let plan = self.guesses.plan(runner, &self.sampling, sequence.taken(), most);
-        if !matches!(plan, Plan::Plain) {
+        let next = self.guesses.next(runner, &self.sampling, sequence.taken(), most);
+        if !matches!(next, Next::Plain) {
             // A guess follows the newest token, and the steps in flight come before.
             if !sequence.is_settled() {
                 return Ok(());
             }
             let draw = self.next_draw();
-            let guess = match plan {
-                Plan::Text(guess) => guess,
-                Plan::Model(tokens) => {
+            let guess = match next {
+                Next::Text(guess) => guess,
+                Next::Model(tokens) => {
                     Guesses::ask_model(&mut runner.speculation, sequence.taken(), tokens, &draw).await?
                 }
-                Plan::Plain => return Ok(()),
+                Next::Plain => return Ok(()),
             };
             if !guess.tokens.is_empty() && runner.submit_guess(sequence, &guess.tokens, &draw).is_ok() {
                 self.submitted += 1 + guess.tokens.len();

@@ -192,7 +192,7 @@ fn guesses_do_not_change_what_is_drawn() {
     }
     let mut seen = vec![0.0; cells.len()];
     let other = Engine::builder(golden_path(MODEL)).context(64).weights(WeightFormat::Q4_0).build_blocking().unwrap();
-    let other = Speculation::from_model(other.session_blocking().unwrap()).with_repeatable_replies().always(2);
+    let other = Speculation::from_model(other.session_blocking().unwrap()).also_for_repeatable_replies().always(2);
     let mut guessing = session(&engine, other);
     let draws = 300u64;
     let (mut guessed, mut right) = (0, 0);

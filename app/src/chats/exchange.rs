@@ -146,6 +146,12 @@ pub fn parse(text: &str) -> Result<Archive, String> {
         archive
     };
     archive.chats.iter_mut().for_each(assign_new_ids);
+    for message in archive.chats.iter_mut().flat_map(|entry| &mut entry.messages) {
+        // As everywhere else in the program.
+        if message.text.contains('\r') {
+            message.text = message.text.replace("\r\n", "\n");
+        }
+    }
     Ok(archive)
 }
 

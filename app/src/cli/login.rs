@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Read, Write};
 
 use clap::Args;
 use lapidary_app::hub::{HubSettings, Stop, Token, TokenSource, log_in, log_out, token_source};
-use lapidary_app::secrets::{Place, Secrets};
+use lapidary_app::secrets::Secrets;
 
 use super::failure::{Failure, sanitized};
 use super::interrupt::{Busy, stop_on_interrupt};
@@ -37,10 +37,6 @@ pub(crate) fn login() -> Result<(), Failure> {
     let endpoint = settings.endpoint.clone();
     let (account, place) = log_in(settings, &secrets, &token, stop)?;
     drop(busy);
-    let place = match place {
-        Place::KeyStore => "the system's key store".to_owned(),
-        Place::File(path) => format!("{}, which only you can read", path.display()),
-    };
     let mut out = io::stdout().lock();
     writeln!(out, "the token of {} is kept in {place}", sanitized(&account))?;
     if let Ok(Some(TokenSource::Variable(name))) = token_source(&endpoint, &secrets) {

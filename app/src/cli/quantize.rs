@@ -1,6 +1,6 @@
 //! `lapidary quantize`: writes a model to a GGUF file in other formats.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -78,6 +78,9 @@ pub(crate) fn quantize(arguments: &Quantize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The most bytes of a text by which columns are measured.
+const MAX_TEXT: u64 = 16 << 20;
+
 /// Which columns of a model matter: from a file of llama.cpp, or measured while the model reads a text.
 fn importance(model: &Path, path: &Path, busy: &Busy) -> Result<Importance, Failure> {
     let files = open(Some(model))?;
@@ -87,7 +90,12 @@ fn importance(model: &Path, path: &Path, busy: &Busy) -> Result<Importance, Fail
     if Importance::is_file(&start) {
         return Ok(Importance::read(path, files.config())?);
     }
-    let text = fs::read_to_string(path).map_err(failed)?;
+    let mut text = String::new();
+    File::open(path).and_then(|file| file.take(MAX_TEXT + 1).read_to_string(&mut text)).map_err(failed)?;
+    if text.len() as u64 > MAX_TEXT {
+        let most = MAX_TEXT >> 20;
+        return Err(Failure::Failed(format!("{} has more than {most} MiB; a part of it is enough", path.display())));
+    }
     require_tokenizer(&files)?;
     let model = Model { activations: Auto::Chosen(ActivationFormat::Float), ..Model::default() };
     let context = files.config().context_length.min(CONTEXT);

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use lapidary_app::server::{Options, ServeError, Server, Stop};
-use lapidary_app::{guide, last_model};
+use lapidary_app::{guide, last_model, models};
 use lapidary_engine::ModelFiles;
 
 use super::args::{self, SamplingFlags};
@@ -72,18 +72,12 @@ fn api_key(given: Option<String>, variable: Option<OsString>) -> Result<Option<S
     }
 }
 
-/// The name by which clients ask for a model: what the user called it, without folders and the ending of a file.
+/// The name by which clients ask for a model: the name that the user called it by, or that of its file.
 pub(super) fn model_id(named: Option<&Path>, files: &ModelFiles) -> String {
-    if guide::is_guide(files.path()) {
-        return guide::NAME.to_owned();
-    }
     match named {
         // A name that was pulled, such as google/gemma-2-2b-it, is no path of a file.
-        Some(name) if !name.exists() => name.display().to_string(),
-        _ => {
-            let name = files.path().file_name().unwrap_or(files.path().as_os_str()).to_string_lossy();
-            name.strip_suffix(".gguf").unwrap_or(&name).to_owned()
-        }
+        Some(name) if !guide::is_guide(files.path()) && !name.exists() => name.display().to_string(),
+        _ => models::id_of((!guide::is_guide(files.path())).then(|| files.path())),
     }
 }
 

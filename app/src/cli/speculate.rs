@@ -45,10 +45,10 @@ impl Speculate {
         let speculation = match &self.speculate {
             How::Off => Speculation::off(),
             How::Auto => Speculation::from_text(),
-            How::Text => Speculation::from_text().with_repeatable_replies(),
+            How::Text => Speculation::from_text().also_for_repeatable_replies(),
             How::Model(path) => {
                 let smaller = beside(engine, open(Some(path))?, options, busy)?;
-                Speculation::from_model(busy.wait(smaller.session())?).with_repeatable_replies()
+                Speculation::from_model(busy.wait(smaller.session())?).also_for_repeatable_replies()
             }
         };
         let mut session = busy.wait(engine.session())?;

@@ -153,12 +153,16 @@ impl Download<'_> {
         let mut most = partial.have;
         let mut has_ranges = self.client.settings().connections > 1;
         while partial.have < self.file.size {
+            let before = partial.have;
             let received = if has_ranges && self.file.size - partial.have >= LARGE {
                 self.receive_ranges(partial, report).map(|has| has_ranges = has)
             } else {
                 self.receive(partial, restarts, report)
             };
             if let Err(error) = received {
+                // Some servers give one client fewer connections, and some lines never carry a whole range. One connection keeps
+                // every byte.
+                has_ranges &= partial.have > before;
                 // Slow progress is progress.
                 failures = if partial.have > most { 1 } else { failures + 1 };
                 most = most.max(partial.have);

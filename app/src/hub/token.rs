@@ -76,6 +76,9 @@ pub fn token_source(endpoint: &Url, secrets: &Secrets) -> Result<Option<TokenSou
     if let Some(name) = VARIABLES.into_iter().find(|name| text(name).is_some()) {
         return Ok(Some(TokenSource::Variable(name)));
     }
+    if is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
+        return Ok(None);
+    }
     if secrets.has(&saved_name(endpoint))? {
         return Ok(Some(TokenSource::Saved));
     }

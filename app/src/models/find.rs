@@ -45,6 +45,20 @@ pub fn find_named(text: &str) -> Option<PathBuf> {
     })
 }
 
+/// The name of a model for programs: of one from the hub its repository, and after a colon its file, as `lapidary pull` takes it;
+/// of one in another program's folder its name there; else that of its GGUF file or folder.
+pub fn id_of(path: Option<&Path>) -> String {
+    let Some(path) = path else { return crate::guide::NAME.to_owned() };
+    if let Some(name) = repository(path) {
+        return name.replacen(", ", ":", 1);
+    }
+    if let Some(model) = in_folders().find(|model| model.path == path) {
+        return model.name;
+    }
+    let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    file.strip_suffix(".gguf").unwrap_or(&file).to_owned()
+}
+
 /// The models in the folders of other programs.
 fn in_folders() -> impl Iterator<Item = folders::Found> {
     model_folders::all().into_iter().flat_map(|folder| folders::in_folder(&folder))
@@ -95,6 +109,16 @@ fn repository(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn models_are_named_as_they_are_pulled_or_as_their_files() {
+        let id = |path: &str| id_of(Some(Path::new(path)));
+        assert_eq!(id("/hub/models--google--gemma-2-2b-it/snapshots/abc"), "google/gemma-2-2b-it");
+        assert_eq!(id("/hub/models--google--gemma-2-2b-it/snapshots/abc/a.gguf"), "google/gemma-2-2b-it:a.gguf");
+        assert_eq!(id("/models/gemma-2.Q4_K_M.gguf"), "gemma-2.Q4_K_M");
+        assert_eq!(id("/models/gemma-2-2b-it"), "gemma-2-2b-it");
+        assert_eq!(id_of(None), "guide");
+    }
 
     #[test]
     fn the_cache_is_listed_by_snapshot_and_file() {

@@ -16,7 +16,7 @@ pub(super) fn page(ui: &mut Ui) {
     kit::section(ui, "What is kept");
     ui.label(
         "Chats, folders, prompts and settings, in the browser's own database for this address. They are gone if you delete the browser's data of \
-         this address, so export what you want to keep.",
+         this address, so export the chats that you want to keep.",
     );
     ui.label("Models are read from your disk and not copied.");
 }

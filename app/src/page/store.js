@@ -18,18 +18,24 @@ async function connect(connection) {
     };
     const database = await done(request);
     database.onclose = () => {
-        connection.database = null;
+        connection.opening = null;
     };
-    connection.database = database;
     return database;
 }
 
-const databaseOf = async (connection) => connection.database ?? connect(connection);
+// The database of a connection. All who ask while it is being opened wait for the same one.
+function databaseOf(connection) {
+    connection.opening ??= connect(connection).catch((error) => {
+        connection.opening = null;
+        throw error;
+    });
+    return connection.opening;
+}
 
 // Opens the database, and returns the connection that the other functions take.
 export async function open() {
-    const connection = { database: null };
-    await connect(connection);
+    const connection = { opening: null };
+    await databaseOf(connection);
     return connection;
 }
 

@@ -22,6 +22,17 @@ pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
 
+/// Waits until no other program changes the list of a folder, and keeps others waiting until the result is dropped.
+pub(super) fn lock(folder: &Path) -> Result<File, SecretError> {
+    let path = folder.join("keys.lock");
+    let locked = fs::create_dir_all(folder).and_then(|()| {
+        let file = File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    });
+    locked.map_err(|source| SecretError::File { path, source })
+}
+
 /// Reads the list of a folder, which may not exist yet.
 pub(super) fn read(folder: &Path) -> Result<Secrets, SecretError> {
     match read_file(&path(folder))? {
@@ -60,6 +71,8 @@ fn write_private(file: &Path, text: &str) -> io::Result<()> {
     // Temporary files are readable by their owner alone from the start.
     let mut part = tempfile::NamedTempFile::new_in(folder)?;
     part.write_all(text.as_bytes())?;
+    // Before it takes the place of the file that was there.
+    part.as_file().sync_all()?;
     part.persist(file)?;
     Ok(())
 }

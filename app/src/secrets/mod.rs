@@ -7,9 +7,9 @@
 mod key_store;
 mod list;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, io};
 
 /// What can go wrong with saved secrets. No message holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -23,20 +23,29 @@ pub enum SecretError {
         source: io::Error,
     },
     /// The key store does not do what it is asked for.
-    #[error("the system's key store does not answer as it should: {reason}; unlock it and try again")]
+    #[error("the system's key store does not answer as it should: {reason}; unlock it and start Lapidary again")]
     KeyStore {
         /// Its words.
         reason: String,
     },
 }
 
-/// Where a secret is kept.
+/// Where a secret is kept. It is written as the end of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The system's key store.
     KeyStore,
     /// A file that only its owner can read.
     File(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyStore => f.write_str("the system's key store"),
+            Self::File(path) => write!(f, "{}, which only you can read", path.display()),
+        }
+    }
 }
 
 /// The saved secrets. Clones wait for each other where they change them. Whatever is in the key store can take until a person
@@ -75,7 +84,10 @@ impl Secrets {
     pub fn find(&self, name: &str) -> Result<Option<String>, SecretError> {
         let Some(folder) = &self.folder else { return Ok(None) };
         match list::read(folder)?.remove(name) {
-            Some(None) => key_store::find(name),
+            // Not the same as none: a server whose key is gone must not serve without one.
+            Some(None) => key_store::find(name)?.map(Some).ok_or_else(|| SecretError::KeyStore {
+                reason: format!("it no longer holds {name}; save it again or forget it"),
+            }),
             Some(secret) => Ok(secret),
             None => Ok(None),
         }
@@ -107,6 +119,8 @@ impl Secrets {
         match list::read(folder)?.get(name) {
             None => return Ok(false),
             Some(None) => key_store::forget(name)?,
+            // An earlier one may be there, from when the key store still took it.
+            Some(Some(_)) if self.uses_key_store => drop(key_store::forget(name)),
             Some(Some(_)) => {}
         }
         self.change(folder, |secrets| secrets.remove(name).is_some())?;
@@ -124,6 +138,7 @@ impl Secrets {
     fn change(&self, folder: &Path, change: impl FnOnce(&mut list::Secrets) -> bool) -> Result<(), SecretError> {
         // Otherwise what another thread writes between the reading and the writing would be lost. A panic leaves nothing half done.
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _no_other_program = list::lock(folder)?;
         let mut secrets = list::read(folder)?;
         if change(&mut secrets) { list::write(folder, &secrets) } else { Ok(()) }
     }

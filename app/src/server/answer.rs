@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use lapidary_engine::tokenizer::Tokenizer;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -35,7 +36,10 @@ pub(super) struct Answer {
     prompt_tokens: usize,
     id: String,
     created: i64,
-    offer: Arc<Offer>,
+    /// The model's name.
+    model: String,
+    /// Not the model: a client that reads slowly must not keep it loaded.
+    tokenizer: Arc<Tokenizer>,
 }
 
 impl Answer {
@@ -44,18 +48,18 @@ impl Answer {
     /// # Errors
     /// Those of [`Queue::submit`].
     pub(super) fn begin(
-        offer: &Arc<Offer>,
+        offer: &Offer,
         queue: &Queue,
         request: Request,
     ) -> Result<(Self, Receiver<Event>, Arc<AtomicBool>), ApiError> {
-        let answer = Self::new(offer.clone(), &request);
+        let answer = Self::new(offer, &request);
         let (events, receiver) = channel(MAX_UNSENT);
         let lost = Arc::new(AtomicBool::new(false));
         queue.submit(Job { request: Arc::new(request), events, next: 0, lost: lost.clone() })?;
         Ok((answer, receiver, lost))
     }
 
-    fn new(offer: Arc<Offer>, request: &Request) -> Self {
+    fn new(offer: &Offer, request: &Request) -> Self {
         let prefix = if request.kind == Kind::Chat { "chatcmpl" } else { "cmpl" };
         Self {
             kind: request.kind,
@@ -65,7 +69,8 @@ impl Answer {
             prompt_tokens: request.prompts.iter().map(Vec::len).sum(),
             id: random_id(&format!("{prefix}-")),
             created: now(),
-            offer,
+            model: offer.id.clone(),
+            tokenizer: offer.tokenizer.clone(),
         }
     }
 
@@ -80,15 +85,15 @@ impl Answer {
 
     /// An object of the answer with these choices.
     pub(super) fn object(&self, name: &str, choices: Vec<Value>) -> Value {
-        json!({"id": self.id, "object": name, "created": self.created, "model": self.offer.id, "choices": choices})
+        json!({"id": self.id, "object": name, "created": self.created, "model": self.model, "choices": choices})
     }
 
     /// The `logprobs` of a choice. `offset` is the number of characters before these tokens, and grows by theirs.
     pub(super) fn logprobs(&self, tokens: &[TokenLogprob], offset: &mut usize) -> Value {
         match self.kind {
             _ if !self.logprobs => Value::Null,
-            Kind::Chat => chat_json(&self.offer.tokenizer, tokens),
-            Kind::Completion => completion_json(&self.offer.tokenizer, tokens, offset),
+            Kind::Chat => chat_json(&self.tokenizer, tokens),
+            Kind::Completion => completion_json(&self.tokenizer, tokens, offset),
         }
     }
 

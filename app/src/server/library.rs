@@ -1,19 +1,26 @@
 //! The models of this machine that a server loads when they are asked for.
 
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use lapidary_engine::wgpu::DeviceType;
-use lapidary_engine::{Engine, Gpu, LoadOptions, ModelFiles, Result, Sampling};
+use lapidary_engine::{Engine, Error, Gpu, LoadOptions, ModelFiles, Result, Sampling};
 
+use super::models::Limits;
 use crate::{guide, models};
+
+/// How long a list of the models of this machine is good for. To make one, the headers of all files are read.
+const LIST_TIME: Duration = Duration::from_secs(5);
 
 /// How further models are loaded: on the same device.
 pub(super) struct Library {
-    pub(super) gpu: Gpu,
+    gpu: Gpu,
     /// The same for all models. Context lengths are shortened to those that a model was trained for.
-    pub(super) options: LoadOptions,
-    pub(super) tuning_folder: Option<PathBuf>,
+    options: LoadOptions,
+    tuning_folder: Option<PathBuf>,
+    /// The models of this machine, and when they were listed.
+    listed: Mutex<Option<(Instant, Vec<Entry>)>>,
 }
 
 /// A model that can be loaded.
@@ -21,14 +28,13 @@ pub(super) struct Library {
 pub(super) struct Entry {
     /// The name by which clients ask for it.
     pub(super) id: String,
-    /// `None` for the guide.
+    /// Without links, so that one file is one model; `None` for the guide.
     pub(super) path: Option<PathBuf>,
 }
 
 impl Entry {
-    fn of(found: &models::FoundModel) -> Self {
-        let id = found.path.as_deref().map_or_else(|| guide::NAME.to_owned(), |path| id_of(&found.name, path));
-        Self { id, path: found.path.clone() }
+    pub(super) fn new(id: String, path: Option<PathBuf>) -> Self {
+        Self { id, path: path.map(|path| path.canonicalize().unwrap_or(path)) }
     }
 
     /// When its file was written, in seconds since 1970; 0 if that is not known.
@@ -39,31 +45,72 @@ impl Entry {
     }
 }
 
-/// The name of a model: of one from the hub its repository, and after a colon its file, as `lapidary pull` takes it; of
-/// another that of its GGUF file or folder. Ollama's files are named by digits only.
-fn id_of(name: &str, path: &Path) -> String {
-    if path.iter().any(|part| part.to_string_lossy().starts_with("models--")) {
-        return name.replacen(", ", ":", 1);
-    }
-    let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    if file.starts_with("sha256-") {
-        return name.to_owned();
-    }
-    file.strip_suffix(".gguf").unwrap_or(&file).to_owned()
-}
-
 impl Library {
-    /// The models of this machine. Reads the headers of their files, which takes a moment.
-    pub(super) fn entries() -> Vec<Entry> {
-        models::find(&[]).iter().map(Entry::of).collect()
+    pub(super) fn new(gpu: Gpu, options: LoadOptions, tuning_folder: Option<PathBuf>) -> Self {
+        Self { gpu, options, tuning_folder, listed: Mutex::default() }
+    }
+
+    /// The models of this machine.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        // Those who ask meanwhile wait for the same list.
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, entries)) = listed.as_ref().filter(|(since, _)| since.elapsed() < LIST_TIME) {
+            return entries.clone();
+        }
+        let entries = list();
+        *listed = Some((Instant::now(), entries.clone()));
+        entries
     }
 
     /// The model of a name: one of [`Library::entries`], or one by which it was downloaded.
-    pub(super) fn find(name: &str) -> Option<Entry> {
-        if let Some(path) = models::find_named(name) {
-            return Some(Entry { id: name.to_owned(), path: Some(path) });
+    pub(super) fn find(&self, name: &str) -> Option<Entry> {
+        let listed = || self.entries().into_iter().find(|entry| entry.id == name);
+        listed().or_else(|| Some(Entry::new(name.to_owned(), Some(models::find_named(name)?))))
+    }
+
+    /// The memory of the device, if its API reports it.
+    fn memory(&self) -> Option<u64> {
+        self.gpu.memory_bytes()
+    }
+
+    fn open(&self, entry: &Entry) -> Result<(ModelFiles, LoadOptions)> {
+        let files = match &entry.path {
+            None => guide::files()?,
+            Some(path) => ModelFiles::open(path)?,
+        };
+        let longest = files.config().context_length;
+        let context = self.options.context.map(|context| context.min(longest));
+        Ok((files, LoadOptions { context, ..self.options }))
+    }
+
+    /// What a server needs beside what one sequence does: the cache of further ones.
+    fn further_bytes(&self, files: &ModelFiles, options: &LoadOptions, limits: &Limits) -> Result<u64> {
+        let estimate = files.memory(options, self.gpu.capabilities())?;
+        let context = options.context_of(files.config())?;
+        let more = limits.cache_tokens.unwrap_or(context).div_ceil(context).saturating_sub(1) as u64;
+        // The buffers of a step are there twice.
+        Ok(estimate.sequence * more + estimate.activations)
+    }
+
+    /// Fails if a model does not fit the device even alone.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](lapidary_engine::Error::OutOfMemory), and those of opening its files.
+    pub(super) fn check_fits(&self, entry: &Entry, limits: &Limits) -> Result<()> {
+        let (files, options) = self.open(entry)?;
+        let needs =
+            files.memory(&options, self.gpu.capabilities())?.total() + self.further_bytes(&files, &options, limits)?;
+        match self.memory().filter(|memory| !self.is_software() && needs > *memory) {
+            None => Ok(()),
+            Some(memory) => Err(Error::OutOfMemory {
+                what: format!("{} needs {} MiB of {} MiB", entry.id, needs >> 20, memory >> 20),
+            }),
         }
-        Self::entries().into_iter().find(|entry| entry.id == name)
+    }
+
+    /// Whether the memory is that of the computer, of which what is free is known.
+    fn is_software(&self) -> bool {
+        self.gpu.info().device_type == DeviceType::Cpu
     }
 
     /// Loads a model beside others that take so many bytes of the device's memory. `goes_on` says whether to go on loading.
@@ -73,25 +120,19 @@ impl Library {
     pub(super) fn load(
         &self,
         entry: &Entry,
+        limits: &Limits,
         taken: u64,
         goes_on: impl Fn() -> bool + Send + 'static,
     ) -> Result<(Engine, Sampling)> {
-        let files = match &entry.path {
-            None => guide::files()?,
-            Some(path) => ModelFiles::open(path)?,
-        };
+        let (files, options) = self.open(entry)?;
+        let further = self.further_bytes(&files, &options, limits)?;
         // The guide was trained on one answer per question.
         let sampling = if entry.path.is_none() { Sampling::greedy() } else { Sampling::default() };
-        let longest = files.config().context_length;
-        let context = self.options.context.map(|context| context.min(longest));
-        let mut builder = Engine::from_files(files)
-            .options(LoadOptions { context, ..self.options })
-            .gpu(self.gpu.clone())
-            .on_progress(move |_| goes_on());
-        // Of a software adapter, what is still free is known.
-        let is_free = self.gpu.info().device_type == DeviceType::Cpu;
-        if let Some(memory) = self.gpu.memory_bytes().filter(|_| !is_free) {
-            builder = builder.memory_limit(memory.saturating_sub(taken));
+        let mut builder =
+            Engine::from_files(files).options(options).gpu(self.gpu.clone()).on_progress(move |_| goes_on());
+        if let Some(memory) = self.memory() {
+            let taken = if self.is_software() { 0 } else { taken };
+            builder = builder.memory_limit(memory.saturating_sub(taken + further));
         }
         if let Some(folder) = &self.tuning_folder {
             builder = builder.tuning_folder(folder);
@@ -100,17 +141,17 @@ impl Library {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn models_are_named_as_they_are_pulled_or_as_their_files() {
-        let hub = Path::new("/hub/models--google--gemma-2-2b-it/snapshots/abc");
-        assert_eq!(id_of("google/gemma-2-2b-it", hub), "google/gemma-2-2b-it");
-        assert_eq!(id_of("google/gemma-2-2b-it, a.gguf", &hub.join("a.gguf")), "google/gemma-2-2b-it:a.gguf");
-        assert_eq!(id_of("Gemma 2", Path::new("/models/gemma-2.Q4_K_M.gguf")), "gemma-2.Q4_K_M");
-        assert_eq!(id_of("Gemma 2", Path::new("/models/gemma-2-2b-it")), "gemma-2-2b-it");
-        assert_eq!(id_of("gemma2:2b", Path::new("/ollama/blobs/sha256-0a1b")), "gemma2:2b");
+/// The models of this machine, each file once.
+fn list() -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for found in models::find(&[]) {
+        let entry = Entry::new(models::id_of(found.path.as_deref()), found.path.clone());
+        match entries.iter_mut().find(|known| known.path == entry.path) {
+            // The cache of the hub has files under their digests, and links to them under their names.
+            Some(known) if found.path != entry.path => *known = entry,
+            Some(_) => {}
+            None => entries.push(entry),
+        }
     }
+    entries
 }

@@ -128,6 +128,11 @@ impl Stop {
     pub fn stop(&self) {
         self.0.add_permits(1);
     }
+
+    /// Whether a server that does not run yet is to stop.
+    pub(crate) fn is_called(&self) -> bool {
+        self.0.available_permits() > 0
+    }
 }
 
 impl Server {
@@ -149,15 +154,14 @@ impl Server {
         let loopback = address.ip().is_loopback();
         let mut hosts = options.allowed_hosts;
         hosts.push(options.host);
-        let library =
-            Library { gpu: engine.gpu().clone(), options: options.load, tuning_folder: options.tuning_folder };
+        let library = Library::new(engine.gpu().clone(), options.load, options.tuning_folder);
         let limits = Limits {
             parallel: options.parallel,
             cache_tokens: options.cache_tokens,
             queue: options.queue,
             models: options.models,
         };
-        let first = Entry { id: options.model, path: options.path };
+        let first = Entry::new(options.model, options.path);
         let (models, ended) = Models::new(library, limits, first);
         let started = models.prepare_first(engine, options.sampling)?;
         let app = App {

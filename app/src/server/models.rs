@@ -36,6 +36,8 @@ pub(super) struct Limits {
 /// The models of a server.
 pub(super) struct Models {
     library: Library,
+    /// The model of requests that name none.
+    first: Entry,
     limits: Limits,
     metrics: Arc<Metrics>,
     /// Held while a model is loaded: one at a time.
@@ -48,8 +50,6 @@ pub(super) struct Models {
 struct Loaded {
     /// In the order of their last use, the newest last.
     models: Vec<Arc<Served>>,
-    /// The model of requests that name none.
-    first: Entry,
     /// Engine threads that have not ended.
     threads: usize,
     closed: bool,
@@ -96,9 +96,9 @@ impl Models {
     /// No model is loaded yet. Returns also how the engine's threads end, one after the other.
     pub(super) fn new(library: Library, limits: Limits, first: Entry) -> (Self, UnboundedReceiver<Result<()>>) {
         let (ended, receiver) = unbounded_channel();
-        let loaded = Mutex::new(Loaded { models: Vec::new(), first, threads: 0, closed: false });
+        let loaded = Mutex::new(Loaded { models: Vec::new(), threads: 0, closed: false });
         let (metrics, loading) = (Arc::default(), Arc::default());
-        (Self { library, limits, metrics, loading, loaded, ended }, receiver)
+        (Self { library, first, limits, metrics, loading, loaded, ended }, receiver)
     }
 
     /// Prepares the model of requests that name none, which is loaded.
@@ -106,8 +106,7 @@ impl Models {
     /// # Errors
     /// As for [`Models::prepare`].
     pub(super) fn prepare_first(&self, engine: &Engine, sampling: Sampling) -> Result<Prepared> {
-        let first = self.lock().first.clone();
-        self.prepare(engine, sampling, first)
+        self.prepare(engine, sampling, self.first.clone())
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -120,24 +119,27 @@ impl Models {
     /// # Errors
     /// 404 if there is no such model, 503 if there is no room or the server stops, and those of loading.
     pub(super) async fn get(self: &Arc<Self>, name: Option<&str>) -> Result<Arc<Served>, ApiError> {
-        if let Some(served) =
-            self.find(|served| name.is_some_and(|name| served.offer.is_named(name)), name.is_none())?
-        {
+        if let Some(served) = self.find(|served| self.is_meant(name, served))? {
             return Ok(served);
         }
         let (models, name) = (self.clone(), name.map(str::to_owned));
-        let turn = self.loading.clone().lock_owned().await;
+        let entry = spawn_blocking(move || models.entry(name.as_deref())).await.map_err(|_| ApiError::bug())??;
+        let (models, turn) = (self.clone(), self.loading.clone().lock_owned().await);
         // On its own, so that a client that goes away leaves no model half loaded.
-        spawn_blocking(move || models.load(name.as_deref(), &turn)).await.map_err(|_| ApiError::bug())?
+        spawn_blocking(move || models.load(&entry, &turn)).await.map_err(|_| ApiError::bug())?
     }
 
     /// All models: those that are loaded, and those that would be.
     pub(super) async fn list(self: &Arc<Self>) -> Vec<Value> {
-        let entries =
-            if self.loads_more() { spawn_blocking(Library::entries).await.unwrap_or_default() } else { Vec::new() };
+        let models = self.clone();
+        let entries = spawn_blocking(move || if models.loads_more() { models.library.entries() } else { Vec::new() });
+        let mut entries = entries.await.unwrap_or_default();
         let loaded = self.lock();
-        let others = entries.iter().filter(|entry| loaded.models.iter().all(|served| served.path != entry.path));
-        let others = others.map(|entry| object(&entry.id, entry.created(), false));
+        // Under its own name, also while it is not loaded.
+        entries.retain(|entry| entry.path != self.first.path);
+        entries.insert(0, self.first.clone());
+        entries.retain(|entry| loaded.models.iter().all(|served| served.path != entry.path));
+        let others = entries.iter().map(|entry| object(&entry.id, entry.created(), false));
         loaded.models.iter().rev().map(|served| served.object()).chain(others).collect()
     }
 
@@ -155,6 +157,10 @@ impl Models {
         let mut loaded = self.lock();
         loaded.closed = true;
         loaded.models.iter().for_each(|served| served.queue.close());
+        if loaded.threads == 0 {
+            // No model is loaded at present, so no thread is left to end.
+            drop(self.ended.send(Ok(())));
+        }
     }
 
     /// Drops all requests and refuses further ones.
@@ -171,7 +177,7 @@ impl Models {
     /// Takes note that an engine thread has ended. Returns whether the server is done: it was closed, and no thread is left.
     pub(super) fn thread_ended(&self) -> bool {
         let mut loaded = self.lock();
-        loaded.threads -= 1;
+        loaded.threads = loaded.threads.saturating_sub(1);
         loaded.closed && loaded.threads == 0
     }
 
@@ -186,14 +192,36 @@ impl Models {
         self.limits.models > 1
     }
 
-    /// The loaded model that `is_it`, or the first one; it counts as used.
-    fn find(&self, is_it: impl Fn(&Served) -> bool, first: bool) -> Result<Option<Arc<Served>>, ApiError> {
+    /// Whether a request that names a model, or none, means this one.
+    fn is_meant(&self, name: Option<&str>, served: &Served) -> bool {
+        match name {
+            None => served.path == self.first.path,
+            // Several files of one model can have the same name inside.
+            Some(name) if self.loads_more() => served.offer.id == name,
+            Some(name) => served.offer.is_named(name),
+        }
+    }
+
+    /// The model that a request names, or the first one if it names none.
+    ///
+    /// # Errors
+    /// 404.
+    fn entry(&self, name: Option<&str>) -> Result<Entry, ApiError> {
+        match name {
+            None => Ok(self.first.clone()),
+            Some(name) if self.first.id == name => Ok(self.first.clone()),
+            Some(name) if !self.loads_more() => Err(self.unknown(name)),
+            Some(name) => self.library.find(name).ok_or_else(|| self.unknown(name)),
+        }
+    }
+
+    /// The loaded model that `is_it`; it counts as used.
+    fn find(&self, is_it: impl Fn(&Served) -> bool) -> Result<Option<Arc<Served>>, ApiError> {
         let mut loaded = self.lock();
         if loaded.closed {
             return Err(ApiError::stopping());
         }
-        let path = first.then(|| loaded.first.path.clone());
-        let at = loaded.models.iter().position(|served| is_it(served) || path.as_ref() == Some(&served.path));
+        let at = loaded.models.iter().position(|served| is_it(served));
         Ok(at.map(|at| {
             let served = loaded.models.remove(at);
             loaded.models.push(served.clone());
@@ -201,23 +229,22 @@ impl Models {
         }))
     }
 
-    /// Loads a model, unless it was loaded meanwhile.
-    fn load(self: &Arc<Self>, name: Option<&str>, _turn: &OwnedMutexGuard<()>) -> Result<Arc<Served>, ApiError> {
-        let entry = match name {
-            None => self.lock().first.clone(),
-            Some(name) if self.lock().first.id == name => self.lock().first.clone(),
-            Some(name) if !self.loads_more() => return Err(self.unknown(name)),
-            Some(name) => Library::find(name).ok_or_else(|| self.unknown(name))?,
-        };
-        if let Some(served) = self.find(|served| served.path == entry.path, false)? {
+    /// Loads a model, unless it was loaded meanwhile. `_turn` shows that nobody else loads one.
+    fn load(self: &Arc<Self>, entry: &Entry, _turn: &OwnedMutexGuard<()>) -> Result<Arc<Served>, ApiError> {
+        if let Some(served) = self.find(|served| served.path == entry.path)? {
             return Ok(served);
         }
+        // Nothing is unloaded for what does not fit even alone.
+        self.library.check_fits(entry, &self.limits).map_err(|error| ApiError::of(&error).at("model"))?;
         loop {
             let full = self.lock().models.len() >= self.limits.models;
             let taken = self.lock().models.iter().map(|served| served.bytes).sum();
             let loading = self.clone();
-            let outcome =
-                if full { None } else { Some(self.library.load(&entry, taken, move || !loading.is_closed())) };
+            let outcome = if full {
+                None
+            } else {
+                Some(self.library.load(entry, &self.limits, taken, move || !loading.is_closed()))
+            };
             let started = outcome.map(|loaded| {
                 let (engine, sampling) = loaded?;
                 self.start(self.prepare(&engine, sampling, entry.clone())?)
@@ -228,14 +255,14 @@ impl Models {
                     let error = Error::OutOfMemory { what };
                     let has_others = !self.lock().models.is_empty();
                     return Err(if has_others {
-                        self.no_room(&entry, &error.to_string())
+                        self.no_room(entry, &error.to_string())
                     } else {
                         ApiError::of(&error)
                     });
                 }
                 None if !self.unload_one() => {
                     let reason = format!("all {} models that may be loaded are in use", self.limits.models);
-                    return Err(self.no_room(&entry, &reason));
+                    return Err(self.no_room(entry, &reason));
                 }
                 None | Some(Err(Error::OutOfMemory { .. })) => {}
                 Some(Err(_)) if self.is_closed() => return Err(ApiError::stopping()),
@@ -291,7 +318,7 @@ impl Models {
 
     fn unknown(&self, name: &str) -> ApiError {
         if !self.loads_more() {
-            return ApiError::not_loaded(name, &self.lock().first.id);
+            return ApiError::not_loaded(name, &self.first.id);
         }
         let message = format!("there is no model {name:?} on this machine; /v1/models lists those that there are");
         ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message).at("model")

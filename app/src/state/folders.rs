@@ -86,6 +86,10 @@ impl State {
     }
 
     fn save_folders(&mut self) {
+        // Those that are saved are not known yet.
+        if !matches!(self.opened, Some(Ok(()))) {
+            return;
+        }
         self.library.folders.sort_by_key(|folder| folder.name.to_lowercase());
         self.store.save_value(Folder::VALUE, Folder::list_to_json(&self.library.folders));
     }

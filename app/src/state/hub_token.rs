@@ -32,11 +32,10 @@ impl HubToken {
         self.busy = false;
         self.outcome = Some(match saved {
             Ok((account, place)) => {
-                self.source = Some(Some(TokenSource::Saved));
-                let place = match place {
-                    Place::KeyStore => "the system's key store".to_owned(),
-                    Place::File(path) => format!("{}, which only you can read", path.display()),
-                };
+                // A variable wins over it.
+                if !matches!(self.source, Some(Some(TokenSource::Variable(_)))) {
+                    self.source = Some(Some(TokenSource::Saved));
+                }
                 Ok(format!("This is the token of {account}. It is kept in {place}."))
             }
             Err(error) => Err(sentence(&error.to_string())),

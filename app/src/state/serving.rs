@@ -16,14 +16,22 @@ pub struct Serving {
     pub served: Option<Result<Served, String>>,
     /// The newest answers, the newest last.
     pub answers: VecDeque<String>,
+    /// The port that the engine was told last.
+    port: Option<u16>,
 }
 
 impl State {
-    /// Lets other programs use the model, or no longer, as the settings say.
-    pub fn serve_model(&mut self) {
-        let port = self.settings.serves.then_some(self.settings.serving_port);
+    /// Lets other programs use the model, or no longer, if the settings say so now.
+    pub fn serve_as_set(&mut self) {
+        if self.serving.port != self.settings.serves.then_some(self.settings.serving_port) {
+            self.serve_anew();
+        }
+    }
+
+    fn serve_anew(&mut self) {
+        self.serving.port = self.settings.serves.then_some(self.settings.serving_port);
         self.serving.served = None;
-        self.worker.send(Command::Serve(port));
+        self.worker.send(Command::Serve(self.serving.port));
     }
 
     /// Saves the key that programs need; an empty one means none. Those that are connected lose their connection.
@@ -51,7 +59,7 @@ impl State {
 
     pub(super) fn on_serving_key_saved(&mut self, saved: Result<(), String>) {
         match saved {
-            Ok(()) => self.serve_model(),
+            Ok(()) => self.serve_anew(),
             Err(reason) => self.notify_error(&reason),
         }
     }

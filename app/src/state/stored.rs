@@ -45,9 +45,7 @@ impl State {
         self.saved_settings = Some(self.settings.clone());
         self.default_system_changed(&before);
         self.opened = Some(Ok(()));
-        if self.settings.serves {
-            self.serve_model();
-        }
+        self.serve_as_set();
         self.library.folders = Folder::list_from_json(values.get(Folder::VALUE).map_or("", String::as_str));
         self.drafts.restore(values.get("edits").map_or("", String::as_str));
         let sources = values.get("sources").and_then(|text| serde_json::from_str::<HashMap<_, _>>(text).ok());

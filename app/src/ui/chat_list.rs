@@ -156,7 +156,7 @@ impl App {
         if (response.double_clicked() && !selecting && modifiers.is_none()) || pressed(Key::F2) {
             *choice = Some(Choice::Rename(id, title.to_owned()));
         }
-        if pressed(Key::Delete) && !selecting {
+        if !selecting && pressed(Key::Delete) {
             *choice = Some(Choice::Delete(id));
         }
         let dragged = if marked { self.selection.chats() } else { vec![id] };

@@ -1,6 +1,6 @@
 //! The dialog that moves chats to a folder, and makes new folders.
 
-use egui::{Context, vec2};
+use egui::Context;
 
 use super::{App, icons, kit, prompts};
 use crate::chats::{Folder, Id};
@@ -53,7 +53,6 @@ impl App {
             ui.add_space(6.0);
             let verb = if moving.chats.is_empty() { "Create" } else { "Create and move" };
             create |= kit::primary_if(ui, !moving.name.trim().is_empty(), verb).clicked();
-            ui.allocate_space(vec2(0.0, 0.0));
         });
         if create && let Some(folder) = self.state.add_folder(&moving.name) {
             chosen = Some(Some(folder));

@@ -228,6 +228,8 @@ impl App {
     pub fn show_page(&mut self, page: Page) {
         self.page = page;
         self.dialog = None;
+        // The list belongs to the field, which may no longer be drawn.
+        self.prompts.suggested = false;
         match page {
             Page::Chat => self.composer.focus = true,
             Page::Models => self.state.refresh_lists(),

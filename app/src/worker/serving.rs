@@ -1,5 +1,7 @@
 //! The window's model for other programs on this machine.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 
@@ -7,8 +9,8 @@ use lapidary_engine::{Engine, LoadOptions, Sampling};
 
 use super::event_sender::EventSender;
 use super::{Event, Load, Served, to_sentence};
-use crate::guide;
 use crate::hub::Token;
+use crate::models;
 use crate::secrets::Secrets;
 use crate::server::{Options, Server, Stop};
 
@@ -31,6 +33,8 @@ pub(super) fn save_key(secrets: &Secrets, key: Option<&Token>) -> Result<(), Str
 /// A server on a thread of its own, which ends when this is dropped.
 pub(super) struct Serving {
     stop: Stop,
+    /// Whether the key is known. A key store can let the thread wait for a minute, and nobody waits for that.
+    has_begun: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -43,17 +47,22 @@ impl Serving {
         secrets: &Secrets,
         sender: &EventSender,
     ) -> std::io::Result<Self> {
-        let name = load.name();
-        let model = name.strip_suffix(".gguf").unwrap_or(&name).to_owned();
+        let model = models::id_of(load.model.as_deref());
         let (path, secrets, sender) = (load.model.clone(), secrets.clone(), sender.clone());
-        let stop = Stop::default();
-        let stopped = stop.clone();
+        let (stop, has_begun) = (Stop::default(), Arc::new(AtomicBool::new(false)));
+        let (stopped, begins) = (stop.clone(), has_begun.clone());
         let serve = move || {
-            let outcome = serve(&engine, model, path, port, &secrets, stopped, &sender);
+            let api_key = secrets.find(KEY).map_err(|error| to_sentence(&error.to_string()));
+            begins.store(true, Ordering::SeqCst);
+            if stopped.is_called() {
+                // The model may be another by now.
+                return;
+            }
+            let outcome = api_key.and_then(|key| serve(&engine, model, path, port, key, stopped, &sender));
             sender.send(Event::Serving(outcome.map(|()| None)));
         };
         let thread = thread::Builder::new().name("lapidary-serve".into()).spawn(serve)?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, has_begun, thread: Some(thread) })
     }
 }
 
@@ -62,7 +71,7 @@ impl Drop for Serving {
         // Twice, so that it does not wait for its replies.
         self.stop.stop();
         self.stop.stop();
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.take().filter(|_| self.has_begun.load(Ordering::SeqCst)) {
             let _ = thread.join();
         }
     }
@@ -74,18 +83,17 @@ fn serve(
     model: String,
     path: Option<std::path::PathBuf>,
     port: u16,
-    secrets: &Secrets,
+    api_key: Option<String>,
     stop: Stop,
     sender: &EventSender,
 ) -> Result<(), String> {
     let sentence = |error: &dyn std::error::Error| to_sentence(&error.to_string());
-    let api_key = secrets.find(KEY).map_err(|error| sentence(&error))?;
     let has_key = api_key.is_some();
     let (log, lines) = channel();
     let options = Options {
         host: "127.0.0.1".into(),
         port,
-        sampling: if model == guide::NAME { Sampling::greedy() } else { Sampling::default() },
+        sampling: if path.is_none() { Sampling::greedy() } else { Sampling::default() },
         model,
         path,
         load: LoadOptions::default(),

@@ -4,7 +4,7 @@ use super::flight::{Flight, Landed, Row, Rows};
 use super::{Active, Scheduler};
 use crate::error::Result;
 use crate::runner::Runner;
-use crate::speculation::{Guesses, Plan};
+use crate::speculation::{Guesses, Next};
 
 impl Scheduler {
     /// Submits a step with a guess, if one pays and the step can be submitted now. Returns whether no other step is to be submitted
@@ -19,12 +19,12 @@ impl Scheduler {
         }
         // A step with a guess draws one token more than it guesses.
         let most = job.steps_left().saturating_sub(1);
-        let guess = match guesses.plan(&mut self.runner, &job.sampling, sequence.taken(), most) {
-            Plan::Plain => return Ok(false),
+        let guess = match guesses.next(&mut self.runner, &job.sampling, sequence.taken(), most) {
+            Next::Plain => return Ok(false),
             // A guess follows the newest token, and the steps in flight come before.
             _ if !self.flights.is_empty() => return Ok(true),
-            Plan::Text(guess) => guess,
-            Plan::Model(tokens) => {
+            Next::Text(guess) => guess,
+            Next::Model(tokens) => {
                 let draw = job.next_draw();
                 Guesses::ask_model(&mut self.runner.speculation, sequence.taken(), tokens, &draw).await?
             }
@@ -61,7 +61,9 @@ impl Scheduler {
         for row in rows {
             let Some(active) = self.active.iter_mut().find(|active| active.job.id == row.id) else { continue };
             match rows {
-                [row] => active.guesses.take(&mut self.runner.speculation, landed.word(row), None),
+                [row] if !active.job.needs_host() && !active.job.reads_logits() => {
+                    active.guesses.take(&mut self.runner.speculation, landed.word(row), None);
+                }
                 _ => active.guesses.skip_time(),
             }
         }

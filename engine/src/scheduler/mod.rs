@@ -8,6 +8,7 @@
 //! What does not fit waits. If the cache fills up while replies grow, the newest of them gives its place back, waits in front of
 //! the queue, and is computed again from its tokens.
 
+mod admission;
 mod choose;
 mod flight;
 mod guess;
@@ -23,7 +24,6 @@ use web_time::Instant;
 
 use self::flight::{Flight, Readbacks, Row, Rows};
 use self::job::Job;
-use self::likeness::{Likest, Which, likest};
 use self::scores::Scores;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -210,6 +210,8 @@ impl Scheduler {
                 self.take_step().await?;
             }
             self.was_piece = true;
+            // Replies wait for it.
+            self.active.iter_mut().for_each(|active| active.guesses.skip_time());
             return self.compute_piece().await;
         }
         self.was_piece = false;
@@ -221,64 +223,6 @@ impl Scheduler {
         let depth = if is_alone { IN_FLIGHT } else { 1 };
         while self.flights.len() < depth && self.submit_step().await? {}
         self.take_step().await
-    }
-
-    /// Begins the next request if there is room for it.
-    async fn admit(&mut self) -> Result<()> {
-        let Some(job) = self.waiting.front().filter(|_| self.prompt.is_none()) else { return Ok(()) };
-        let tokens = job.tokens();
-        // The logits of each of its tokens need each to be computed.
-        let reusable = if job.prompt_logprobs.is_some() { 0 } else { tokens.len() - 1 };
-        let source = likest(&self.active, &self.kept, &tokens[..reusable]);
-        // With room to grow: one that gave its place back would give it back again at once.
-        let room = if job.reply.is_empty() { IN_FLIGHT } else { PAGE };
-        let pages = (tokens.len() + room).min(self.runner.slots.tables.context()).div_ceil(PAGE);
-        let needed = pages - source.map_or(0, |source| source.len / PAGE);
-        let kept_pages: usize = self.kept.iter().map(Sequence::own_pages).sum();
-        if !self.active.is_empty() && self.runner.free_pages() + kept_pages < needed {
-            return Ok(());
-        }
-        // What is kept gives way, the source last.
-        let kept_source = match source {
-            Some(Likest { which: Which::Kept(i), .. }) => self.kept.remove(i),
-            _ => None,
-        };
-        let is_tight = |runner: &Runner| runner.free_slots() == 0 || runner.free_pages() < needed;
-        while is_tight(&self.runner) && self.kept.pop_front().is_some() {}
-        let len = source.map_or(0, |source| source.len);
-        let sequence = match (kept_source, source) {
-            // There is no other place: it goes on itself.
-            (Some(mut kept), _) if is_tight(&self.runner) => {
-                if !self.active.is_empty() && self.runner.free_pages() + kept.reusable_pages(len) < pages {
-                    self.kept.push_back(kept);
-                    return Ok(());
-                }
-                kept.rewind(len);
-                kept
-            }
-            _ if is_tight(&self.runner) => return Ok(()),
-            (Some(kept), _) => {
-                let mut sequence = self.runner.sequence().await?;
-                sequence.begin_as(&kept, len)?;
-                self.kept.push_back(kept);
-                sequence
-            }
-            (None, Some(Likest { which: Which::Active(i), .. })) => {
-                let mut sequence = self.runner.sequence().await?;
-                sequence.begin_as(&self.active[i].sequence, len)?;
-                sequence
-            }
-            (None, _) => self.runner.sequence().await?,
-        };
-        let Some(mut job) = self.waiting.pop_front() else { return Ok(()) };
-        if job.reply.is_empty() {
-            job.cached = sequence.tokens().len();
-        }
-        if job.sampling.repetition_penalty != 1.0 {
-            sequence.set_seen(&tokens);
-        }
-        self.prompt = Some(Prompt { job, sequence, tokens, chunk: None });
-        Ok(())
     }
 
     /// Computes the next layers of the prompt under way. After its last token but one it joins the decode steps.
@@ -330,37 +274,6 @@ impl Scheduler {
             sequence.push(last);
         }
         self.active.push(Active { job, sequence, guesses: Guesses::default() });
-    }
-
-    /// There is no page for the prompt under way: what is kept gives way, or the prompt waits for replies to end.
-    fn give_way(&mut self, error: Error) {
-        if self.kept.pop_front().is_some() {
-            return;
-        }
-        match self.prompt.take() {
-            Some(prompt) if !self.active.is_empty() => self.waiting.push_front(prompt.job.again()),
-            Some(prompt) => self.events.push(Event::Failed { id: prompt.job.id, error }),
-            None => {}
-        }
-    }
-
-    /// Makes room for a page of a reply. The newest request gives way; `false` if there is only one.
-    fn make_room(&mut self) -> bool {
-        if self.kept.pop_front().is_some() {
-            return true;
-        }
-        if let Some(prompt) = self.prompt.take() {
-            self.waiting.push_front(prompt.job.again());
-            return true;
-        }
-        if self.active.len() < 2 {
-            return false;
-        }
-        if let Some(Active { job, .. }) = self.active.pop() {
-            self.flights.iter_mut().for_each(|flight| flight.forget(job.id));
-            self.waiting.push_front(job.again());
-        }
-        true
     }
 
     /// Submits a decode step of all replies that still grow; `false` if there is none.

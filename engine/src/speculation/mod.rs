@@ -8,7 +8,7 @@
 //! A small batch of tokens must be computed as exactly as one token for that; if it is not, nothing is guessed. Its sums still have
 //! another order, so logits differ in their last bits. Where activations are rounded to integers, such a bit can move an activation
 //! by a whole step and change a close decision. So there, replies that have to be the same each time are guessed only if
-//! the caller [asks for it](Speculation::with_repeatable_replies): how many tokens pay depends on the time that they take.
+//! the caller [asks for it](Speculation::also_for_repeatable_replies): how many tokens pay depends on the time that they take.
 //!
 //! Guesses come from the text so far ([`lookup`]), or from a smaller model with the same vocabulary. [`gain`] decides whether
 //! they pay.
@@ -34,7 +34,7 @@ pub struct Speculation {
     source: Source,
     /// Guesses per step, in place of as many as pay.
     always: Option<usize>,
-    with_repeatable_replies: bool,
+    also_for_repeatable_replies: bool,
     gain: Gain,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Guess {
 impl Speculation {
     /// Nothing is guessed.
     pub fn off() -> Self {
-        Self { source: Source::Nothing, always: None, with_repeatable_replies: false, gain: Gain::default() }
+        Self { source: Source::Nothing, always: None, also_for_repeatable_replies: false, gain: Gain::default() }
     }
 
     /// Tokens are guessed from the text so far, where they pay.
@@ -74,15 +74,15 @@ impl Speculation {
 
     /// Guesses also where a reply should be the same each time, because it is greedy or has a seed, but activations are rounded to
     /// integers. Sums in another order can make it another reply then.
-    pub fn with_repeatable_replies(self) -> Self {
-        Self { with_repeatable_replies: true, ..self }
+    pub fn also_for_repeatable_replies(self) -> Self {
+        Self { also_for_repeatable_replies: true, ..self }
     }
 
     /// Whether replies with this sampling are guessed, on kernels that round activations or do not.
     fn is_for(&self, sampling: &Sampling, rounds: bool) -> bool {
         let is_repeatable = sampling.is_greedy() || sampling.seed.is_some();
         // With a penalty, a token's logits depend on the tokens before it, and a guess can be wrong.
-        sampling.repetition_penalty == 1.0 && (self.with_repeatable_replies || !rounds || !is_repeatable)
+        sampling.repetition_penalty == 1.0 && (self.also_for_repeatable_replies || !rounds || !is_repeatable)
     }
 
     /// Fails if a smaller model has another vocabulary than this one.
@@ -108,10 +108,13 @@ impl Speculation {
         Some((Guess { tokens: found.tokens, evidence }, best)).filter(|(guess, _)| !guess.tokens.is_empty())
     }
 
-    /// How many tokens the smaller model should guess.
-    fn of_model(&self, most: usize) -> usize {
-        match self.source {
-            Source::Model(_) => self.always.unwrap_or_else(|| self.gain.best(Evidence::Model, most)).min(most),
+    /// How many tokens after `taken` the smaller model should guess.
+    fn of_model(&self, taken: &[u32], most: usize) -> usize {
+        match &self.source {
+            Source::Model(session) => {
+                let room = session.engine().context().saturating_sub(taken.len());
+                self.always.unwrap_or_else(|| self.gain.best(Evidence::Model, most)).min(most).min(room)
+            }
             _ => 0,
         }
     }
@@ -130,7 +133,7 @@ pub(crate) struct Guesses {
 }
 
 /// What to do next.
-pub(crate) enum Plan {
+pub(crate) enum Next {
     /// Compute the newest token, without a guess.
     Plain,
     /// Compute the newest token with this guess, once the host has read it.
@@ -140,23 +143,23 @@ pub(crate) enum Plan {
 }
 
 impl Guesses {
-    /// Decides about the tokens after `taken`, at least one of which the reply has, and of which it can have `most` more guessed.
-    pub(crate) fn plan(&mut self, runner: &mut Runner, sampling: &Sampling, taken: &[u32], most: usize) -> Plan {
+    /// Decides about the tokens after `taken`, of which it can have `most` more guessed.
+    pub(crate) fn next(&mut self, runner: &mut Runner, sampling: &Sampling, taken: &[u32], most: usize) -> Next {
         let rounds = runner.engine.inner.kernels.decode.rounding != Rounding::None;
         let most = if runner.speculation.is_for(sampling, rounds) { most.min(runner.most_guesses()) } else { 0 };
         let speculation = &runner.speculation;
         if let Some((mut guess, best)) = speculation.of_text(taken, most) {
             if best > 0 {
                 guess.tokens.truncate(best);
-                return Plan::Text(guess);
+                return Next::Text(guess);
             }
             if self.untried.is_empty() {
                 (self.untried, self.untried_evidence) = (guess.tokens.into(), Some(guess.evidence));
             }
         }
-        match speculation.of_model(most) {
-            0 => Plan::Plain,
-            tokens => Plan::Model(tokens),
+        match speculation.of_model(taken, most) {
+            0 => Next::Plain,
+            tokens => Next::Model(tokens),
         }
     }
 
@@ -173,13 +176,24 @@ impl Guesses {
         let Session { runner, sequence } = &mut **session;
         let Ok(decoding) = Decoding::new(&runner.engine, taken, &sampling) else { return Ok(guess) };
         let mut decoding = decoding.with_draws_of(draw);
-        let started = Instant::now();
-        // Its own runner guesses nothing, but for the compiler this is a recursion.
-        while let Some(token) = Box::pin(decoding.next(runner, sequence)).await? {
-            guess.tokens.push(token);
+        loop {
+            // Its own runner guesses nothing, but for the compiler this is a recursion.
+            match Box::pin(decoding.next(runner, sequence)).await {
+                Ok(Some(token)) => guess.tokens.push(token),
+                Ok(None) => break,
+                Err(error @ (Error::DeviceLost { .. } | Error::Gpu { .. })) => return Err(error),
+                // What is wrong with it is no reason to end the reply of the other.
+                Err(error) => {
+                    log::warn!("the model that guesses is no longer asked: {error}");
+                    speculation.source = Source::Text;
+                    return Ok(Guess { tokens: Vec::new(), ..guess });
+                }
+            }
         }
-        if !guess.tokens.is_empty() {
-            speculation.gain.learn_guess(started.elapsed().as_secs_f64() * 1e3 / guess.tokens.len() as f64);
+        // Without the prompt, which it reads once.
+        let timings = decoding.timings();
+        if timings.decode_tokens > 0 {
+            speculation.gain.learn_guess(timings.decode_ms / timings.decode_tokens as f64);
         }
         Ok(guess)
     }
@@ -222,8 +236,9 @@ impl Guesses {
         }
     }
 
-    /// The token before this one was drawn in the same step as others, so its time is no step's.
+    /// The time until the next token is not that of a plain step, and the tokens in between were not compared with a guess.
     pub(crate) fn skip_time(&mut self) {
         self.plain = None;
+        self.untried.clear();
     }
 }

@@ -5,6 +5,7 @@
 //! read, and then put in the order in which they are seen, by the Unicode bidirectional algorithm.
 
 mod break_lines;
+mod cache;
 mod pieces;
 mod rows;
 mod selectable;
@@ -25,11 +26,15 @@ pub(super) use selectable::selectable;
 ///
 /// The galley has one glyph per character, in the order of the text. Where letters run to the left, the position of a
 /// glyph is its right edge, and its advance is negative.
-pub(super) fn layout(ui: &Ui, mut job: LayoutJob, isolates: &[Range<usize>]) -> Arc<Galley> {
+pub(super) fn layout(ui: &Ui, job: LayoutJob, isolates: &[Range<usize>]) -> Arc<Galley> {
     let bidirectional = job.text.chars().any(is_right_to_left_letter);
     if !bidirectional {
         return ui.fonts_mut(|fonts| fonts.layout_job(job));
     }
+    cache::cached(ui, &(&job, isolates), || laid_out(ui, job.clone(), isolates))
+}
+
+fn laid_out(ui: &Ui, mut job: LayoutJob, isolates: &[Range<usize>]) -> Arc<Galley> {
     let levels = pieces::Levels::new(&job.text, isolates);
     // A width without end has no right side.
     if levels.base.is_rtl() && job.halign == Align::LEFT && job.wrap.max_width.is_finite() {
@@ -49,19 +54,20 @@ pub(super) fn title(ui: &Ui, text: &str, font: &FontId, colour: Color32, most: f
     }
     let line = |text: String| layout(ui, LayoutJob::simple_singleline(text, font.clone(), colour), &[]);
     let whole = line(short.clone());
-    let (width, count) = (whole.size().x, short.chars().count());
-    if width <= most {
+    if whole.size().x <= most {
         return Some(whole);
     }
-    let mut kept = (count as f32 * most.max(0.0) / width) as usize;
-    loop {
+    let cut = |kept: usize| {
         let cut: String = short.chars().take(kept).collect();
-        let galley = line(cut.trim_end().to_owned() + "…");
-        if galley.size().x <= most || kept == 0 {
-            return Some(galley);
-        }
-        kept -= 1;
+        line(cut.trim_end().to_owned() + "…")
+    };
+    // The most characters that have room.
+    let (mut fits, mut too_many) = (0, short.chars().count());
+    while fits + 1 < too_many {
+        let half = (fits + too_many) / 2;
+        if cut(half).size().x <= most { fits = half } else { too_many = half }
     }
+    Some(cut(fits))
 }
 
 #[cfg(test)]

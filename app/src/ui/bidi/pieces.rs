@@ -20,7 +20,11 @@ pub(super) struct Levels {
 impl Levels {
     /// Finds the directions. `isolates` are characters that run to the right as one unit.
     pub(super) fn new(text: &str, isolates: &[Range<usize>]) -> Self {
-        let isolated = |index: usize| isolates.iter().any(|range| range.contains(&index));
+        // They are in the order of the text.
+        let isolated = |index: usize| {
+            let at = isolates.partition_point(|range| range.end <= index);
+            isolates.get(at).is_some_and(|range| range.contains(&index))
+        };
         let stands_for =
             |(index, letter): (usize, char)| if isolated(index) && letter != '\n' { OBJECT } else { letter };
         let seen: String = text.chars().enumerate().map(stands_for).collect();

@@ -15,7 +15,6 @@ impl App {
                 self.show_page(Page::Models);
             }
         });
-        self.token_settings(ui);
         kit::section(ui, "Titles");
         kit::setting(ui, "Titles of chats", "Until then, and with the guide, the first line is the title.", |ui| {
             ui.checkbox(&mut self.state.settings.model_titles, "Let the model write them");
@@ -27,6 +26,7 @@ impl App {
         let overflow = &mut self.state.settings.overflow;
         ui.radio_value(overflow, Overflow::Ask, "Stop, and ask me");
         ui.radio_value(overflow, Overflow::DropOldest, "Leave out the oldest messages, and say so");
+        self.token_settings(ui);
     }
 
     /// Whether the end of a reply is told while the window is in the background.

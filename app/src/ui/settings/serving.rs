@@ -16,16 +16,18 @@ impl App {
              beside your chats. Other machines cannot; lapidary serve is for them.",
         );
         kit::section(ui, "Server");
-        let before = (self.state.settings.serves, self.state.settings.serving_port);
         kit::setting(ui, "Let programs use the model", "Also from the next start on, until you turn it off.", |ui| {
             kit::named(ui.checkbox(&mut self.state.settings.serves, "On"), "Serve the model");
         });
+        let mut changing = false;
         kit::setting(ui, "Port", "A number that no other program uses.", |ui| {
             let port = egui::DragValue::new(&mut self.state.settings.serving_port).range(PORTS).speed(1);
-            ui.add(port.update_while_editing(false)).accessible_name("Port of the server");
+            let port = ui.add(port.update_while_editing(false)).accessible_name("Port of the server");
+            changing = port.dragged() || port.has_focus();
         });
-        if before != (self.state.settings.serves, self.state.settings.serving_port) {
-            self.state.serve_model();
+        // A new start breaks connections.
+        if !changing {
+            self.state.serve_as_set();
         }
         self.serving_state(ui);
         if self.state.settings.serves {
@@ -60,12 +62,14 @@ impl App {
     }
 
     fn serving_key(&mut self, ui: &mut Ui) {
-        let has_key = matches!(&self.state.serving.served, Some(Ok(served)) if served.has_key);
+        let has_key = self.state.serving.served.as_ref().and_then(|served| Some(served.as_ref().ok()?.has_key));
         kit::section(ui, "Key");
-        let explanation = if has_key {
-            "Programs need the key that you saved."
-        } else {
-            "Programs need no key. One keeps out other users of this machine, and programs that you did not give it."
+        let explanation = match has_key {
+            Some(true) => "Programs need the key that you saved.",
+            Some(false) => {
+                "Programs need no key. One keeps out other users of this machine, and programs that you did not give it."
+            }
+            None => "A key keeps out other users of this machine, and programs that you did not give it.",
         };
         kit::hint(ui, explanation);
         ui.horizontal(|ui| {
@@ -80,7 +84,9 @@ impl App {
                 let key = std::mem::take(&mut self.serving_key);
                 self.state.save_serving_key(&key);
             }
-            if has_key && kit::ghost(ui, "Remove").accessible_name("Remove the key of the server").clicked() {
+            if has_key != Some(false)
+                && kit::ghost(ui, "Remove").accessible_name("Remove the key of the server").clicked()
+            {
                 self.state.save_serving_key("");
             }
         });

@@ -33,7 +33,10 @@ impl Importance {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(io)?;
-        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(io)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(io)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(bad(path, format!("it has more than {} MiB, which no importance matrix has", MAX_FILE >> 20)));
+        }
         let mut sums: HashMap<String, Vec<f32>> = match bytes.starts_with(MAGIC) {
             true => float_tensors(path, &bytes, SUMS)?,
             false => entries(&bytes).ok_or_else(|| bad(path, "it is no importance matrix of llama.cpp".to_owned()))?,

@@ -53,7 +53,12 @@ impl Importance {
             let tokens = reader.tokens as f64;
             (id, sums.into_iter().map(|sum| (sum / tokens) as f32).collect())
         };
-        Ok(Self { columns: reader.sums.into_iter().map(means).collect() })
+        let columns: HashMap<TensorId, Vec<f32>> = reader.sums.into_iter().map(means).collect();
+        if !columns.values().flatten().all(|mean| mean.is_finite()) {
+            let reason = "its activations are not all numbers, so it cannot be measured; take another file of it";
+            return Err(Error::BadFile { path: engine.name().into(), reason: reason.into() });
+        }
+        Ok(Self { columns })
     }
 }
 

@@ -19,9 +19,4 @@ impl Importance {
     pub fn of(&self, id: TensorId) -> Option<&[f32]> {
         self.columns.get(&id).map(Vec::as_slice)
     }
-
-    /// The number of matrices that it knows.
-    pub fn matrices(&self) -> usize {
-        self.columns.len()
-    }
 }
