@@ -105,7 +105,7 @@ impl Reply<'_> {
         }
         let Some(session) = &mut self.chat.session else { return Ok(None) };
         // An error before the first piece returns here, so it records no empty reply.
-        let piece = self.text.next(&mut session.runner, &mut session.sequence).await?;
+        let piece = self.text.next(session).await?;
         if let Some(text) = self.question.take() {
             let model = Turn { role: Role::Model, text: String::new() };
             self.chat.turns.extend([Turn { role: Role::User, text }, model]);

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::runner::{Draw, Runner};
 use crate::sampling::Sampling;
 use crate::sequence::{IN_FLIGHT, Sequence};
-use crate::speculation::{Guesses, Next};
+use crate::speculation::{Guesses, Next, Speculation};
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +68,6 @@ pub struct Decoding {
     prompt: Vec<u32>,
     sampling: Sampling,
     seed: u64,
-    /// The number of the first token's draw.
-    first_draw: usize,
     /// Tokens that the submitted steps draw.
     submitted: usize,
     /// Tokens that the host has read, including the stop token.
@@ -99,7 +97,6 @@ impl Decoding {
             seed: sampling.seed_or_random(),
             prompt: prompt.to_vec(),
             sampling: sampling.clone(),
-            first_draw: 0,
             submitted: 0,
             taken: 0,
             finish: None,
@@ -107,11 +104,6 @@ impl Decoding {
             guesses: Guesses::default(),
             clock: Clock::start(),
         })
-    }
-
-    /// With the seed and the numbers of these draws.
-    pub(crate) fn with_draws_of(self, draw: &Draw) -> Self {
-        Self { seed: draw.seed, first_draw: draw.number, ..self }
     }
 
     /// The next token, or `None` at the end; a stop token ends the generation and is not returned. Every call must pass
@@ -123,10 +115,24 @@ impl Decoding {
     /// [`Error::CacheFull`] if the runner has no room for the prompt, or for the next token. Else if the device is lost or
     /// refuses a command, or all logits are NaN.
     pub async fn next(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<u32>> {
+        self.next_guessing(runner, sequence, &mut Speculation::off()).await
+    }
+
+    /// The same, with tokens that are guessed ahead. The speculation can be the same for several generations on one engine.
+    ///
+    /// # Errors
+    /// As for [`Decoding::next`], and [`Error::Setting`] if another model is to guess tokens whose vocabulary is not the engine's.
+    pub async fn next_guessing(
+        &mut self,
+        runner: &mut Runner,
+        sequence: &mut Sequence,
+        speculation: &mut Speculation,
+    ) -> Result<Option<u32>> {
         if self.finish.is_some() || self.failed {
             return Ok(None);
         }
-        let next = self.advance(runner, sequence).await;
+        speculation.check(self.engine.config().vocab_size)?;
+        let next = self.advance(runner, sequence, speculation).await;
         self.failed = next.is_err();
         next
     }
@@ -156,7 +162,12 @@ impl Decoding {
         Ok(())
     }
 
-    async fn advance(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<u32>> {
+    async fn advance(
+        &mut self,
+        runner: &mut Runner,
+        sequence: &mut Sequence,
+        speculation: &mut Speculation,
+    ) -> Result<Option<u32>> {
         self.check(runner, sequence)?;
         if self.taken == self.most_steps {
             self.finish = Some(Finish::at_limit(&self.sampling, self.most_steps));
@@ -179,7 +190,7 @@ impl Decoding {
             self.submitted += 1;
         }
         if !sequence.is_guessing() {
-            self.submit(runner, sequence).await?;
+            self.submit(runner, sequence, speculation).await?;
         }
         let token = sequence.take_token().await?;
         let checked = sequence.checked.take();
@@ -189,7 +200,7 @@ impl Decoding {
             self.clock.timings.guessed_tokens += guessed;
             self.clock.timings.right_guesses += right;
         }
-        self.guesses.take(&mut runner.speculation, token, checked);
+        self.guesses.take(speculation, token, checked);
         if sequence.has_landed() {
             self.guesses.skip_time();
         }
@@ -202,11 +213,16 @@ impl Decoding {
     }
 
     /// Submits the next steps.
-    async fn submit(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<()> {
+    async fn submit(
+        &mut self,
+        runner: &mut Runner,
+        sequence: &mut Sequence,
+        speculation: &mut Speculation,
+    ) -> Result<()> {
         // A step with a guess draws one token more than it guesses.
         let left = self.most_steps - self.submitted;
         let most = if self.taken == 0 { 0 } else { left.saturating_sub(1) };
-        let next = self.guesses.next(runner, &self.sampling, sequence.taken(), most);
+        let next = self.guesses.next(speculation, runner, &self.sampling, sequence.taken(), most);
         if !matches!(next, Next::Plain) {
             // A guess follows the newest token, and the steps in flight come before.
             if !sequence.is_settled() {
@@ -215,9 +231,7 @@ impl Decoding {
             let draw = self.next_draw();
             let guess = match next {
                 Next::Text(guess) => guess,
-                Next::Model(tokens) => {
-                    Guesses::ask_model(&mut runner.speculation, sequence.taken(), tokens, &draw).await?
-                }
+                Next::Model(tokens) => speculation.ask_model(sequence.taken(), tokens, &draw).await?,
                 Next::Plain => return Ok(()),
             };
             if !guess.tokens.is_empty() && runner.submit_guess(sequence, &guess.tokens, &draw).is_ok() {
@@ -239,7 +253,7 @@ impl Decoding {
     }
 
     fn next_draw(&self) -> Draw {
-        Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.first_draw + self.submitted }
+        Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.submitted }
     }
 }
 

@@ -14,7 +14,6 @@ use crate::ops::{MAX_SMALL_BATCH, Mode};
 use crate::pace::Pace;
 use crate::sampling::Sampling;
 use crate::sequence::Sequence;
-use crate::speculation::Speculation;
 
 /// The most sequences of a runner: a step's uniform has a place for each.
 pub const MAX_SEQUENCES: usize = 2 * Step::PLACE_PAIRS;
@@ -33,7 +32,6 @@ pub struct Runner {
     pub(crate) plans: Plans,
     pub(crate) ring: StepRing,
     pub(crate) pace: Pace,
-    pub(crate) speculation: Speculation,
     bytes: u64,
 }
 
@@ -188,8 +186,7 @@ impl Runner {
         let pace = Pace::new(inner.prefill_chunk, capabilities.discrete);
         let (free_slots, free_pages) = (Leases::new(room.slots), Leases::new(room.pages));
         let (engine, id) = (engine.clone(), Arc::new(()));
-        let speculation = Speculation::off();
-        Ok(Self { engine, id, activations, slots, free_slots, free_pages, plans, ring, pace, speculation, bytes })
+        Ok(Self { engine, id, activations, slots, free_slots, free_pages, plans, ring, pace, bytes })
     }
 
     /// The engine.
@@ -346,16 +343,6 @@ impl Runner {
         let gpu = &engine.inner.gpu;
         let steps = plans.checking(gpu, activations, &ids, &draw_step, &draw.sampling);
         sequence.submitted(&draw_step, guess, |copy| gpu.submit_commands([gpu.encode_steps(ring, &steps, copy)]));
-        Ok(())
-    }
-
-    /// Sets how tokens of replies are guessed ahead from now on.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] if another model is to guess tokens whose vocabulary is not the engine's.
-    pub fn speculate(&mut self, speculation: Speculation) -> Result<()> {
-        speculation.check(self.engine.inner.config.vocab_size)?;
-        self.speculation = speculation;
         Ok(())
     }
 

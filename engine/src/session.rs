@@ -17,6 +17,7 @@ const LOGIT_ROWS: usize = 32;
 pub struct Session {
     pub(crate) runner: Runner,
     pub(crate) sequence: Sequence,
+    pub(crate) speculation: Speculation,
 }
 
 impl Engine {
@@ -27,7 +28,7 @@ impl Engine {
     pub async fn session(&self) -> Result<Session> {
         let runner = Runner::new(self).await?;
         let sequence = runner.sequence().await?;
-        Ok(Session { runner, sequence })
+        Ok(Session { runner, sequence, speculation: Speculation::off() })
     }
 
     /// [`Engine::session`], blocking.
@@ -52,7 +53,8 @@ impl Generation<'_> {
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails, and [`Error::NoToken`] if all logits are NaN.
     pub async fn next(&mut self) -> Result<Option<u32>> {
-        self.decoding.next(&mut self.session.runner, &mut self.session.sequence).await
+        let Session { runner, sequence, speculation } = &mut *self.session;
+        self.decoding.next_guessing(runner, sequence, speculation).await
     }
 
     /// [`Generation::next`], blocking.
@@ -89,9 +91,11 @@ impl Session {
     /// Sets how tokens of replies are guessed ahead from now on.
     ///
     /// # Errors
-    /// As for [`Runner::speculate`].
+    /// [`Error::Setting`] if another model is to guess tokens whose vocabulary is not the engine's.
     pub fn speculate(&mut self, speculation: Speculation) -> Result<()> {
-        self.runner.speculate(speculation)
+        speculation.check(self.engine().config().vocab_size)?;
+        self.speculation = speculation;
+        Ok(())
     }
 
     /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the
@@ -107,7 +111,7 @@ impl Session {
     pub async fn fork(&self) -> Result<Self> {
         let runner = Runner::new(self.engine()).await?;
         let sequence = runner.fork(&self.sequence).await?;
-        Ok(Self { runner, sequence })
+        Ok(Self { runner, sequence, speculation: Speculation::off() })
     }
 
     /// Generates a continuation of `prompt`, which is the whole sequence from `<bos>` on. The session keeps the prefix

@@ -3,9 +3,7 @@
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::generation::{Decoding, Finish, Timings};
-use crate::runner::Runner;
 use crate::sampling::Sampling;
-use crate::sequence::Sequence;
 use crate::session::Session;
 use crate::tokenizer::TextStream;
 
@@ -26,9 +24,10 @@ impl TextDecoding {
     }
 
     /// The next piece of complete characters, or `None` at the end. After an error, every call returns `None`.
-    pub(crate) async fn next(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<String>> {
+    pub(crate) async fn next(&mut self, session: &mut Session) -> Result<Option<String>> {
+        let Session { runner, sequence, speculation } = session;
         while !self.ended {
-            let next = self.decoding.next(runner, sequence).await;
+            let next = self.decoding.next_guessing(runner, sequence, speculation).await;
             let piece = match next {
                 Ok(Some(id)) => self.push(id),
                 Ok(None) => {
@@ -83,7 +82,7 @@ impl TextGeneration<'_> {
     /// # Errors
     /// As for [`Generation::next`](crate::Generation::next).
     pub async fn next(&mut self) -> Result<Option<String>> {
-        self.text.next(&mut self.session.runner, &mut self.session.sequence).await
+        self.text.next(self.session).await
     }
 
     /// The bytes of an incomplete character, as U+FFFD, for a caller who stops before the end.

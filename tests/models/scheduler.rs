@@ -198,8 +198,8 @@ fn guesses_change_no_reply() {
         })
         .collect();
     let alone = alone(&engine, &cases);
-    let model =
-        || Speculation::from_model(builder("tiny-random-gemma3").build_blocking().unwrap().session_blocking().unwrap());
+    let other = builder("tiny-random-gemma3").build_blocking().unwrap();
+    let model = || block_on(Speculation::from_model(&other)).unwrap();
     for (what, speculation) in [("text", Speculation::from_text().always(7)), ("another model", model().always(3))] {
         // Room for three of six, two of which grow until one has to give way.
         let mut scheduler = scheduler(&engine, 8, 3 * 64);

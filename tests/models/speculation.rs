@@ -28,7 +28,7 @@ fn session(engine: &Engine, speculation: Speculation) -> Session {
 
 /// Guesses by another model, which are mostly wrong.
 fn from_other() -> Speculation {
-    Speculation::from_model(engine(OTHER).session_blocking().unwrap())
+    block_on(Speculation::from_model(&engine(OTHER))).unwrap()
 }
 
 fn tokens(n: usize) -> Sampling {
@@ -48,7 +48,7 @@ fn repetitive() -> Vec<u32> {
 fn replies_with_guesses_are_those_without() {
     let engine = engine(MODEL);
     let mut plain = session(&engine, Speculation::off());
-    let same = || Speculation::from_model(engine.session_blocking().unwrap());
+    let same = || block_on(Speculation::from_model(&engine)).unwrap();
     for (what, speculation, some_are_right, some_are_wrong) in [
         ("text", Speculation::from_text().always(7), true, true),
         ("text, one each", Speculation::from_text().always(1), true, true),
@@ -103,7 +103,7 @@ fn a_stop_token_ends_a_reply_among_guesses() {
     }];
     let prompt = lapidary_engine::template::render(engine.tokenizer().unwrap(), None, &turns).unwrap();
     let expected = reply(&mut session(&engine, Speculation::off()), &prompt, &Sampling::greedy());
-    let same = Speculation::from_model(engine.session_blocking().unwrap()).always(6);
+    let same = block_on(Speculation::from_model(&engine)).unwrap().always(6);
     let mut guessing = session(&engine, same);
     let mut generation = guessing.generate(&prompt, &Sampling::greedy()).unwrap();
     let said: Vec<u32> = std::iter::from_fn(|| generation.next_blocking().unwrap()).collect();
@@ -153,7 +153,7 @@ fn sequences_that_share_a_runner_are_guessed_apart() {
     block_on(async {
         let room = Room { slots: 4, context: 128, pages: 8 };
         let mut runner = Runner::with_room(&engine, room).await.unwrap();
-        runner.speculate(Speculation::from_text().always(7)).unwrap();
+        let mut speculation = Speculation::from_text().always(7);
         let mut running = Vec::new();
         for (prompt, sampling) in &cases {
             let sequence = runner.sequence().await.unwrap();
@@ -161,7 +161,7 @@ fn sequences_that_share_a_runner_are_guessed_apart() {
         }
         for _ in 0..30 {
             for (sequence, decoding, said) in &mut running {
-                said.extend(decoding.next(&mut runner, sequence).await.unwrap());
+                said.extend(decoding.next_guessing(&mut runner, sequence, &mut speculation).await.unwrap());
             }
         }
         let said: Vec<_> = running.into_iter().map(|(_, _, said)| said).collect();
@@ -192,7 +192,7 @@ fn guesses_do_not_change_what_is_drawn() {
     }
     let mut seen = vec![0.0; cells.len()];
     let other = Engine::builder(golden_path(MODEL)).context(64).weights(WeightFormat::Q4_0).build_blocking().unwrap();
-    let other = Speculation::from_model(other.session_blocking().unwrap()).also_for_repeatable_replies().always(2);
+    let other = block_on(Speculation::from_model(&other)).unwrap().also_for_repeatable_replies().always(2);
     let mut guessing = session(&engine, other);
     let draws = 300u64;
     let (mut guessed, mut right) = (0, 0);
@@ -216,6 +216,6 @@ fn guesses_do_not_change_what_is_drawn() {
 fn a_model_with_another_vocabulary_guesses_nothing() {
     let guide = Engine::builder(concat!(env!("CARGO_MANIFEST_DIR"), "/../app/guide/model")).build_blocking().unwrap();
     let mut session = engine(MODEL).session_blocking().unwrap();
-    let refused = session.speculate(Speculation::from_model(guide.session_blocking().unwrap()));
+    let refused = session.speculate(block_on(Speculation::from_model(&guide)).unwrap());
     assert!(matches!(refused, Err(Error::Setting { .. })));
 }

@@ -18,6 +18,7 @@ const ENGINE_LAYERS: &[&[&str]] = &[
     &["engine"],
     &["sequence"],
     &["runner"],
+    &["speculation"],
     &["generation", "prompt_logits"],
     &["scheduler", "session"],
     &["check", "export", "measure", "text"],

@@ -48,7 +48,7 @@ impl Speculate {
             How::Text => Speculation::from_text().also_for_repeatable_replies(),
             How::Model(path) => {
                 let smaller = beside(engine, open(Some(path))?, options, busy)?;
-                Speculation::from_model(busy.wait(smaller.session())?).also_for_repeatable_replies()
+                busy.wait(Speculation::from_model(&smaller))?.also_for_repeatable_replies()
             }
         };
         let mut session = busy.wait(engine.session())?;

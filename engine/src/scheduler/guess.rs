@@ -4,7 +4,7 @@ use super::flight::{Flight, Landed, Row, Rows};
 use super::{Active, Scheduler};
 use crate::error::Result;
 use crate::runner::Runner;
-use crate::speculation::{Guesses, Next};
+use crate::speculation::Next;
 
 impl Scheduler {
     /// Submits a step with a guess, if one pays and the step can be submitted now. Returns whether no other step is to be submitted
@@ -19,14 +19,14 @@ impl Scheduler {
         }
         // A step with a guess draws one token more than it guesses.
         let most = job.steps_left().saturating_sub(1);
-        let guess = match guesses.next(&mut self.runner, &job.sampling, sequence.taken(), most) {
+        let guess = match guesses.next(&self.speculation, &self.runner, &job.sampling, sequence.taken(), most) {
             Next::Plain => return Ok(false),
             // A guess follows the newest token, and the steps in flight come before.
             _ if !self.flights.is_empty() => return Ok(true),
             Next::Text(guess) => guess,
             Next::Model(tokens) => {
                 let draw = job.next_draw();
-                Guesses::ask_model(&mut self.runner.speculation, sequence.taken(), tokens, &draw).await?
+                self.speculation.ask_model(sequence.taken(), tokens, &draw).await?
             }
         };
         let end = sequence.position() + 1 + guess.tokens.len();
@@ -62,7 +62,7 @@ impl Scheduler {
             let Some(active) = self.active.iter_mut().find(|active| active.job.id == row.id) else { continue };
             match rows {
                 [row] if !active.job.needs_host() && !active.job.reads_logits() => {
-                    active.guesses.take(&mut self.runner.speculation, landed.word(row), None);
+                    active.guesses.take(&mut self.speculation, landed.word(row), None);
                 }
                 _ => active.guesses.skip_time(),
             }
@@ -75,7 +75,7 @@ impl Scheduler {
         let Some(first) = rows.first() else { return };
         if let Some(active) = self.active.iter_mut().find(|active| active.job.id == first.id) {
             active.job.checked(guess.len(), right);
-            active.guesses.take(&mut self.runner.speculation, landed.word(first), Some((guess.len(), right)));
+            active.guesses.take(&mut self.speculation, landed.word(first), Some((guess.len(), right)));
             if right < guess.len() {
                 active.sequence.take_back(guess.len() - right, landed.word(&rows[right]));
             }

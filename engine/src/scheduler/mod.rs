@@ -62,6 +62,7 @@ pub struct Load {
 /// Replies to many requests with one model.
 pub struct Scheduler {
     runner: Runner,
+    speculation: Speculation,
     waiting: VecDeque<Job>,
     prompt: Option<Prompt>,
     /// In the order in which they were admitted.
@@ -109,6 +110,7 @@ impl Scheduler {
         };
         Ok(Self {
             runner: Runner::with_room(engine, room).await?,
+            speculation: Speculation::off(),
             waiting: VecDeque::new(),
             prompt: None,
             active: Vec::new(),
@@ -136,9 +138,11 @@ impl Scheduler {
     /// Sets how the tokens of a reply are guessed ahead while it is the only one. Several replies keep the device busy without.
     ///
     /// # Errors
-    /// As for [`Runner::speculate`].
+    /// [`Error::Setting`] if another model is to guess tokens whose vocabulary is not the engine's.
     pub fn speculate(&mut self, speculation: Speculation) -> Result<()> {
-        self.runner.speculate(speculation)
+        speculation.check(self.engine().config().vocab_size)?;
+        self.speculation = speculation;
+        Ok(())
     }
 
     /// Queues a request.

@@ -13,6 +13,7 @@
 //! Guesses come from the text so far ([`lookup`]), or from a smaller model with the same vocabulary. [`gain`] decides whether
 //! they pay.
 
+mod draft;
 mod gain;
 mod lookup;
 
@@ -20,14 +21,14 @@ use std::collections::VecDeque;
 
 use web_time::Instant;
 
+use self::draft::Draft;
 use self::gain::{Evidence, Gain};
 use self::lookup::look_up;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::generation::Decoding;
 use crate::ops::Rounding;
 use crate::runner::{Draw, Runner};
 use crate::sampling::Sampling;
-use crate::session::Session;
 
 /// How the tokens of replies are guessed ahead. Replies do not change; they come sooner where guesses are right.
 pub struct Speculation {
@@ -42,7 +43,7 @@ enum Source {
     Nothing,
     Text,
     /// The text, and where nothing in it tells, a model.
-    Model(Box<Session>),
+    Model(Box<Draft>),
 }
 
 /// A guess of the tokens after the newest one.
@@ -63,8 +64,11 @@ impl Speculation {
     }
 
     /// Tokens are guessed by a smaller model with the same vocabulary where the text so far does not tell, and where they pay.
-    pub fn from_model(session: Session) -> Self {
-        Self { source: Source::Model(Box::new(session)), ..Self::off() }
+    ///
+    /// # Errors
+    /// If there is no memory for the smaller model's cache.
+    pub async fn from_model(engine: &Engine) -> Result<Self> {
+        Ok(Self { source: Source::Model(Box::new(Draft::new(engine).await?)), ..Self::off() })
     }
 
     /// Guesses this many tokens per step, even where they do not pay: for tests and measurements.
@@ -88,9 +92,9 @@ impl Speculation {
     /// Fails if a smaller model has another vocabulary than this one.
     pub(crate) fn check(&self, vocab_size: usize) -> Result<()> {
         match &self.source {
-            Source::Model(session) if session.engine().config().vocab_size != vocab_size => Err(Error::Setting {
+            Source::Model(draft) if draft.engine().config().vocab_size != vocab_size => Err(Error::Setting {
                 field: "the vocabulary of the model that guesses",
-                value: format!("{} tokens", session.engine().config().vocab_size),
+                value: format!("{} tokens", draft.engine().config().vocab_size),
                 expected: "that of the model whose tokens it guesses",
             }),
             _ => Ok(()),
@@ -108,11 +112,35 @@ impl Speculation {
         Some((Guess { tokens: found.tokens, evidence }, best)).filter(|(guess, _)| !guess.tokens.is_empty())
     }
 
+    /// The guess of the smaller model for the tokens after `taken`. Empty if it fails; then it is no longer asked.
+    ///
+    /// # Errors
+    /// If the device is lost or refuses a command.
+    pub(crate) async fn ask_model(&mut self, taken: &[u32], tokens: usize, draw: &Draw) -> Result<Guess> {
+        let mut guess = Guess { tokens: Vec::new(), evidence: Evidence::Model };
+        let Source::Model(draft) = &mut self.source else { return Ok(guess) };
+        match draft.guess(taken, tokens, draw).await {
+            Ok((found, ms)) => {
+                guess.tokens = found;
+                if let Some(ms) = ms {
+                    self.gain.learn_guess(ms);
+                }
+            }
+            Err(error @ (Error::DeviceLost { .. } | Error::Gpu { .. })) => return Err(error),
+            // What is wrong with it is no reason to end the reply of the other.
+            Err(error) => {
+                log::warn!("the model that guesses is no longer asked: {error}");
+                self.source = Source::Text;
+            }
+        }
+        Ok(guess)
+    }
+
     /// How many tokens after `taken` the smaller model should guess.
     fn of_model(&self, taken: &[u32], most: usize) -> usize {
         match &self.source {
-            Source::Model(session) => {
-                let room = session.engine().context().saturating_sub(taken.len());
+            Source::Model(draft) => {
+                let room = draft.engine().context().saturating_sub(taken.len());
                 self.always.unwrap_or_else(|| self.gain.best(Evidence::Model, most)).min(most).min(room)
             }
             _ => 0,
@@ -144,10 +172,16 @@ pub(crate) enum Next {
 
 impl Guesses {
     /// Decides about the tokens after `taken`, of which it can have `most` more guessed.
-    pub(crate) fn next(&mut self, runner: &mut Runner, sampling: &Sampling, taken: &[u32], most: usize) -> Next {
+    pub(crate) fn next(
+        &mut self,
+        speculation: &Speculation,
+        runner: &Runner,
+        sampling: &Sampling,
+        taken: &[u32],
+        most: usize,
+    ) -> Next {
         let rounds = runner.engine.inner.kernels.decode.rounding != Rounding::None;
-        let most = if runner.speculation.is_for(sampling, rounds) { most.min(runner.most_guesses()) } else { 0 };
-        let speculation = &runner.speculation;
+        let most = if speculation.is_for(sampling, rounds) { most.min(runner.most_guesses()) } else { 0 };
         if let Some((mut guess, best)) = speculation.of_text(taken, most) {
             if best > 0 {
                 guess.tokens.truncate(best);
@@ -161,41 +195,6 @@ impl Guesses {
             0 => Next::Plain,
             tokens => Next::Model(tokens),
         }
-    }
-
-    /// The guess of the smaller model: what it draws with the same random numbers. Empty if its context is full.
-    pub(crate) async fn ask_model(
-        speculation: &mut Speculation,
-        taken: &[u32],
-        tokens: usize,
-        draw: &Draw,
-    ) -> Result<Guess> {
-        let mut guess = Guess { tokens: Vec::new(), evidence: Evidence::Model };
-        let Source::Model(session) = &mut speculation.source else { return Ok(guess) };
-        let sampling = Sampling { max_tokens: Some(tokens), stop_at_end: false, ..draw.sampling.clone() };
-        let Session { runner, sequence } = &mut **session;
-        let Ok(decoding) = Decoding::new(&runner.engine, taken, &sampling) else { return Ok(guess) };
-        let mut decoding = decoding.with_draws_of(draw);
-        loop {
-            // Its own runner guesses nothing, but for the compiler this is a recursion.
-            match Box::pin(decoding.next(runner, sequence)).await {
-                Ok(Some(token)) => guess.tokens.push(token),
-                Ok(None) => break,
-                Err(error @ (Error::DeviceLost { .. } | Error::Gpu { .. })) => return Err(error),
-                // What is wrong with it is no reason to end the reply of the other.
-                Err(error) => {
-                    log::warn!("the model that guesses is no longer asked: {error}");
-                    speculation.source = Source::Text;
-                    return Ok(Guess { tokens: Vec::new(), ..guess });
-                }
-            }
-        }
-        // Without the prompt, which it reads once.
-        let timings = decoding.timings();
-        if timings.decode_tokens > 0 {
-            speculation.gain.learn_guess(timings.decode_ms / timings.decode_tokens as f64);
-        }
-        Ok(guess)
     }
 
     /// A step with a guess is submitted.
