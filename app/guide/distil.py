@@ -72,6 +72,8 @@ class Lessons:
         self.lessons, self.cut, self.same = [], 0, 0
         top_ids, top_logs = [], []
         for line in sorted(map(json.loads, open(options.folder / "replies.jsonl")), key=lambda reply: reply["line"]):
+            if line["line"] > options.questions:
+                break
             assert not line["error"], line["error"]
             question, answer = questions[line["line"] - 1]
             prompt, body = encoder.prompt([], question), line["response"]["body"]
@@ -182,7 +184,7 @@ def learn(options, lessons, held, target, seed):
         else:
             loss = F.cross_entropy(logits, ids[:, 1:].reshape(-1)[chosen])
         train.descend(model, optimizer, loss, train.rate_at(step, options.steps, options.rate))
-        if step % 50 == 49 or step == options.steps - 1:
+        if (step + 1) % max(1, options.steps // 12) == 0:
             curve.append((step + 1, round(held.perplexity(model)["perplexity"], 4)))
             print(f"{target} {seed}: step {step + 1}, loss {loss.item():.4f}, held-out perplexity {curve[-1][1]}, "
                   f"{time.time() - clock[0]:.0f} s, of processors {time.process_time() - clock[1]:.0f} s", flush=True)
@@ -233,9 +235,9 @@ def main():
     parser.add_argument("part", choices=["questions", "train"])
     parser.add_argument("--folder", type=Path, default=HERE.parents[1] / "target" / "distil", help="for questions, replies and students")
     parser.add_argument("--results", type=Path, default=HERE, help="for distillation.json and distillation.png")
-    parser.add_argument("--questions", type=int, default=4000)
+    parser.add_argument("--questions", type=int, default=600)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--batch", type=int, default=32, help="questions per step")
     parser.add_argument("--rate", type=float, default=3e-3, help="the peak learning rate")
     options = parser.parse_args()
