@@ -215,7 +215,8 @@ def run(options):
 
 
 def plot(result, path):
-    """Held-out perplexity over the steps, and right answers at the end; a line and a point per student."""
+    """Held-out perplexity over the steps, and right answers at the end; a line and a point per student. Every second seed's line is
+    dashed."""
     import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -223,9 +224,11 @@ def plot(result, path):
     for number, (target, name) in enumerate(TARGETS.items()):
         for again, student in enumerate(student for student in result["students"] if student["target"] == target):
             style = dict(color=f"C{number}", label=None if again else name)
-            left.semilogy(*zip(*student["curve"]), linewidth=1, **style)
+            left.plot(*zip(*student["curve"]), "-" if again % 2 == 0 else "--", linewidth=1, **style)
             right.plot([at + 0.2 * (number - 1) for at in range(len(GROUPS))], [100 * student[group]["share"] for group in GROUPS], "o", markersize=4, **style)
-    left.set_xlabel("step"); left.set_ylabel("perplexity of held-out answers"); left.grid(alpha=0.3, which="both"); left.legend()
+    lowest = min(student["perplexity"] for student in result["students"])
+    left.set_ylim(0.9 * lowest, 1.8 * lowest)  # The first steps are far above, and alike.
+    left.set_xlabel("step"); left.set_ylabel("perplexity of held-out answers"); left.grid(alpha=0.3); left.legend()
     right.set_xticks(range(len(GROUPS)), GROUPS.values()); right.set_ylabel("right answers, %"); right.grid(alpha=0.3, axis="y")
     figure.tight_layout(); figure.savefig(path)
 
