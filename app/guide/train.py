@@ -155,30 +155,16 @@ def train(options):
 def part(model, body, tokenizer, steps, tokens, peak, seed, **mixture):
     """Some steps with a rate that rises and falls; the losses. What it has learned is saved now and then."""
     torch.manual_seed(seed)
-    encoder = Encoder(tokenizer)
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    norms = [p for p in model.parameters() if p.ndim == 1]
-    optimizer = torch.optim.AdamW([dict(params=matrices, weight_decay=0.1), dict(params=norms, weight_decay=0.0)], betas=(0.9, 0.98))
+    encoder, optimizer = Encoder(tokenizer), optimizer_of(model)
     losses, seen, start = [], 0, time.time()
     for step, (ids, weights) in zip(range(steps), batches(encoder, tokens, seed + 10, **mixture)):
-        warm = min(1.0, (step + 1) / 100)
-        rate = peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         target, weight = ids[:, 1:].reshape(-1), weights[:, 1:].reshape(-1)
         # All of the answers, and as many of the user's words as their weight says: the head is a third of the work.
         chosen = torch.rand(weight.shape) < weight
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = body(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
-            logits = model.lm_head(hidden.reshape(-1, hidden.shape[-1])[chosen])
-            logits = CONFIG["final_logit_softcapping"] * torch.tanh(logits / CONFIG["final_logit_softcapping"])
-        each = F.cross_entropy(logits.float(), target[chosen], reduction="none")
+        each = F.cross_entropy(logits_of(model, body, ids[:, :-1], chosen), target[chosen], reduction="none")
         importance = weight[chosen].clamp(min=1.0)
         loss = (each * importance).sum() / importance.sum()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        descend(model, optimizer, loss, rate_at(step, steps, peak))
         seen += target.numel()
         answers = weight[chosen] >= 1.0
         losses.append((step, loss.item(), each[answers].mean().item()))
@@ -190,18 +176,47 @@ def part(model, body, tokenizer, steps, tokens, peak, seed, **mixture):
     return losses
 
 
-def save(model, tokenizer):
+def optimizer_of(model):
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    norms = [p for p in model.parameters() if p.ndim == 1]
+    return torch.optim.AdamW([dict(params=matrices, weight_decay=0.1), dict(params=norms, weight_decay=0.0)], betas=(0.9, 0.98))
+
+
+def rate_at(step, steps, peak):
+    """The learning rate: it rises for 100 steps and falls along a cosine."""
+    return peak * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def logits_of(model, body, ids, chosen):
+    """The logits at the `chosen` of all positions, in f32."""
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = body(input_ids=ids, use_cache=False).last_hidden_state
+        logits = model.lm_head(hidden.reshape(-1, hidden.shape[-1])[chosen])
+        logits = CONFIG["final_logit_softcapping"] * torch.tanh(logits / CONFIG["final_logit_softcapping"])
+    return logits.float()
+
+
+def descend(model, optimizer, loss, rate):
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+
+def save(model, tokenizer, folder=MODEL, config=CONFIG):
     """The hub's layout: what the published Gemma-2 checkpoints look like."""
-    MODEL.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     tensors = {name: tensor.detach().to(torch.bfloat16).contiguous() for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
-    save_file(tensors, MODEL / "model.safetensors", metadata={"format": "pt"})
-    tokenizer.save(str(MODEL / "tokenizer.json"), pretty=False)
-    write(MODEL / "config.json", CONFIG)
-    write(MODEL / "generation_config.json", dict(bos_token_id=BOS, eos_token_id=[EOS, END], pad_token_id=PAD))
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    write(folder / "config.json", config)
+    write(folder / "generation_config.json", dict(bos_token_id=BOS, eos_token_id=[EOS, END], pad_token_id=PAD))
     template = ("{{ bos_token }}{% for message in messages %}{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}"
                 "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
                 "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}")
-    write(MODEL / "tokenizer_config.json", dict(tokenizer_class="GemmaTokenizer", add_bos_token=True, bos_token="<bos>", eos_token="<eos>",
+    write(folder / "tokenizer_config.json", dict(tokenizer_class="GemmaTokenizer", add_bos_token=True, bos_token="<bos>", eos_token="<eos>",
                                                 pad_token="<pad>", unk_token="<unk>", chat_template=template))
 
 
@@ -222,14 +237,14 @@ def plot(losses):
     figure.tight_layout(); figure.savefig(HERE / "loss.png")
 
 
-def load():
+def load(folder=MODEL):
     """The saved model, its bf16 weights widened to f32: what the engine's --weights f32 computes."""
-    config = Gemma2Config(**json.loads((MODEL / "config.json").read_text()), attn_implementation="eager")
+    config = Gemma2Config(**json.loads((folder / "config.json").read_text()), attn_implementation="eager")
     model = Gemma2ForCausalLM(config).float().eval()
-    missing, unexpected = model.load_state_dict({k: v.float() for k, v in load_file(MODEL / "model.safetensors").items()}, strict=False)
+    missing, unexpected = model.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()}, strict=False)
     assert set(missing) <= {"lm_head.weight"} and not unexpected, (missing, unexpected)
     model.tie_weights()
-    return model, Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+    return model, Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
 @torch.no_grad()
