@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::State;
-use crate::hub::Token;
+use crate::endpoint::Keys;
 use crate::worker::{Command, Served};
 
 /// The most answers that are listed.
@@ -38,7 +38,7 @@ impl State {
     pub fn save_serving_key(&mut self, key: &str) {
         let key = match key.trim() {
             "" => Ok(None),
-            key => Token::new(key, "the field for the key").map(Some),
+            key => Keys::typed(key).map(Some),
         };
         match key {
             Ok(key) => self.worker.send(Command::SaveServingKey(key)),
