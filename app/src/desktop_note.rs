@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A note: its title and a sentence.
 type Note = (String, String);
 
-/// Shows notes, on a thread of its own.
+/// Shows notes on its own thread.
 pub(crate) struct DesktopNotes {
     notes: SyncSender<Note>,
 }
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// A bus of its own, which ends with the test.
+    /// A bus for one test, which ends with it.
     struct Bus {
         process: Child,
         address: String,

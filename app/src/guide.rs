@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use lapidary_engine::Sampling;
+
 #[cfg(not(target_arch = "wasm32"))]
 pub use built_in::files;
 
@@ -13,6 +15,12 @@ pub const NAME: &str = "guide";
 /// Whether a model's path names the guide.
 pub fn is_guide(path: &Path) -> bool {
     path == Path::new(NAME)
+}
+
+/// The sampling of a model for which none is chosen. The guide was trained on one answer per question, so random sampling would only
+/// add errors.
+pub fn default_sampling(is_guide: bool) -> Sampling {
+    if is_guide { Sampling::greedy() } else { Sampling::default() }
 }
 
 /// The bytes of its weights.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::guide;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use find::{find, find_named, id_of};
+pub use find::{find, find_ids, find_named, id_of};
 
 /// A model on this machine.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::runner::{Draw, Runner};
 use crate::sampling::Sampling;
-use crate::sequence::{IN_FLIGHT, Sequence};
+use crate::sequence::{Checked, IN_FLIGHT, Sequence};
 use crate::speculation::{Guesses, Next, Speculation};
 
 /// Why a generation ended.
@@ -195,10 +195,9 @@ impl Decoding {
         let token = sequence.take_token().await?;
         let checked = sequence.checked.take();
         self.taken += 1;
-        if let Some((guessed, right)) = checked {
-            self.submitted -= guessed - right;
-            self.clock.timings.guessed_tokens += guessed;
-            self.clock.timings.right_guesses += right;
+        if let Some(checked) = checked {
+            self.submitted -= checked.wrong();
+            self.clock.count(checked);
         }
         self.guesses.take(speculation, token, checked);
         if sequence.has_landed() {
@@ -223,22 +222,20 @@ impl Decoding {
         let left = self.most_steps - self.submitted;
         let most = if self.taken == 0 { 0 } else { left.saturating_sub(1) };
         let next = self.guesses.next(speculation, runner, &self.sampling, sequence.taken(), most);
-        if !matches!(next, Next::Plain) {
+        let draw = self.next_draw();
+        let guess = match next {
+            Next::Plain => None,
             // A guess follows the newest token, and the steps in flight come before.
-            if !sequence.is_settled() {
-                return Ok(());
-            }
-            let draw = self.next_draw();
-            let guess = match next {
-                Next::Text(guess) => guess,
-                Next::Model(tokens) => speculation.ask_model(sequence.taken(), tokens, &draw).await?,
-                Next::Plain => return Ok(()),
-            };
-            if !guess.tokens.is_empty() && runner.submit_guess(sequence, &guess.tokens, &draw).is_ok() {
-                self.submitted += 1 + guess.tokens.len();
-                self.guesses.submitted(&guess);
-                return Ok(());
-            }
+            _ if !sequence.is_settled() => return Ok(()),
+            Next::Text(guess) => Some(guess),
+            Next::Model(tokens) => Some(speculation.ask_model(sequence.taken(), tokens, &draw).await?),
+        };
+        if let Some(guess) = guess.filter(|guess| !guess.tokens.is_empty())
+            && runner.submit_guess(sequence, &guess.tokens, &draw).is_ok()
+        {
+            self.submitted += 1 + guess.tokens.len();
+            self.guesses.submitted(&guess);
+            return Ok(());
         }
         // Keep the device busy: the next step needs nothing from the host.
         while sequence.in_flight() < IN_FLIGHT && self.submitted < self.most_steps {
@@ -268,6 +265,12 @@ impl Clock {
     /// The reply begins.
     pub(crate) fn start() -> Self {
         Self { timings: Timings::default(), started: Instant::now(), first: None }
+    }
+
+    /// A guess was checked.
+    pub(crate) fn count(&mut self, checked: Checked) {
+        self.timings.guessed_tokens += checked.guessed;
+        self.timings.right_guesses += checked.right;
     }
 
     /// A token is there.

@@ -120,11 +120,13 @@ impl Plans {
         &'p self,
         gpu: &Gpu,
         activations: &Activations,
-        ids: &[u32],
+        sequence: &Sequence,
+        guess: &[u32],
         draw: &Step,
         sampling: &Sampling,
     ) -> Vec<(&'p Plan, Step)> {
-        let step = activations.begin(gpu, ids, draw.position as usize, draw.slot);
+        let ids: Vec<u32> = sequence.taken().last().into_iter().chain(guess).copied().collect();
+        let step = activations.begin(gpu, &ids, draw.position as usize, draw.slot);
         let choice = self.choice(sampling);
         // One after the other, each with a number of its own.
         let draws = (0..step.n_tokens).map(|row| (choice, Step { row, draw: draw.draw + row, ..*draw }));
@@ -337,11 +339,10 @@ impl Runner {
     /// # Errors
     /// [`Error::CacheFull`].
     pub(crate) fn submit_guess(&mut self, sequence: &mut Sequence, guess: &[u32], draw: &Draw) -> Result<()> {
-        let ids: Vec<u32> = sequence.taken().last().into_iter().chain(guess).copied().collect();
-        let draw_step = draw.step(sequence.advance(ids.len())?, sequence.slot());
+        let draw_step = draw.step(sequence.advance(1 + guess.len())?, sequence.slot());
         let Self { engine, plans, activations, ring, .. } = self;
         let gpu = &engine.inner.gpu;
-        let steps = plans.checking(gpu, activations, &ids, &draw_step, &draw.sampling);
+        let steps = plans.checking(gpu, activations, sequence, guess, &draw_step, &draw.sampling);
         sequence.submitted(&draw_step, guess, |copy| gpu.submit_commands([gpu.encode_steps(ring, &steps, copy)]));
         Ok(())
     }

@@ -35,8 +35,24 @@ pub struct Sequence {
     in_flight: VecDeque<InFlight>,
     /// Words that the host has read, of tokens that nobody has taken.
     landed: VecDeque<u32>,
-    /// Of the newest step with a guess that has landed: the number of tokens guessed, and of those that were right.
-    pub(crate) checked: Option<(usize, usize)>,
+    /// What became of the newest guess that has landed.
+    pub(crate) checked: Option<Checked>,
+}
+
+/// What became of a guess.
+#[derive(Clone, Copy)]
+pub(crate) struct Checked {
+    /// Tokens that were guessed.
+    pub(crate) guessed: usize,
+    /// Those of them that were right, up to the first that was not.
+    pub(crate) right: usize,
+}
+
+impl Checked {
+    /// Tokens that were computed for nothing.
+    pub(crate) fn wrong(self) -> usize {
+        self.guessed - self.right
+    }
 }
 
 /// A submitted step whose tokens the host has not read yet.
@@ -298,24 +314,28 @@ impl Sequence {
         // A buffer cannot be mapped again before its mapping is over.
         let over = if step.mapping.is_over() { self.in_flight.pop_front() } else { None };
         let (words, guess): (Vec<u32>, _) = (words?, over.map_or_else(Vec::new, |step| step.guess));
-        let right = guess.iter().zip(&words).take_while(|(guess, word)| guess == word).count();
-        self.landed.extend(&words[..=right]);
+        let mut right = 0;
         if !guess.is_empty() {
-            self.checked = Some((guess.len(), right));
+            let checked = self.check(&guess, &words);
+            right = checked.right;
+            self.checked = Some(checked);
         }
-        if right < guess.len() {
-            self.take_back(guess.len() - right, words[right]);
-        }
+        self.landed.extend(&words[..=right]);
         Ok(())
     }
 
-    /// Takes back the last tokens that were computed, because they were guessed wrong. The next step's input is what was drawn in
-    /// place of the first.
-    pub(crate) fn take_back(&mut self, tokens: usize, drawn: u32) {
-        self.computed -= tokens;
-        if let Ok(token) = self.engine.token_of(drawn) {
-            self.set_token(token);
+    /// Compares a guess with what was drawn after the newest token and after each token of the guess. What was computed after a wrong
+    /// one is taken back, and the next step's input is what was drawn in its place.
+    pub(crate) fn check(&mut self, guess: &[u32], drawn: &[u32]) -> Checked {
+        let right = guess.iter().zip(drawn).take_while(|(guess, drawn)| guess == drawn).count();
+        let checked = Checked { guessed: guess.len(), right };
+        if checked.wrong() > 0 {
+            self.computed -= checked.wrong();
+            if let Ok(token) = self.engine.token_of(drawn[right]) {
+                self.set_token(token);
+            }
         }
+        checked
     }
 
     /// Waits for the steps in flight of an earlier reply, and discards their tokens.

@@ -186,8 +186,7 @@ pub(crate) struct SamplingFlags {
 impl SamplingFlags {
     /// The engine's parameters: the given options over the defaults of the model.
     pub(crate) fn to_engine(&self, files: &ModelFiles) -> Sampling {
-        // The guide was trained on one answer per question, so random sampling would only add errors.
-        self.or_default(if guide::is_guide(files.path()) { Sampling::greedy() } else { Sampling::default() })
+        self.or_default(guide::default_sampling(guide::is_guide(files.path())))
     }
 
     /// The parameters for a model of a server: the given options over Lapidary's defaults.

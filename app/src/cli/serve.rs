@@ -8,7 +8,7 @@ use lapidary_app::server::{Options, ServeError, Server, Stop};
 use lapidary_app::{guide, last_model, models};
 use lapidary_engine::ModelFiles;
 
-use super::args::{self, SamplingFlags};
+use super::args;
 use super::failure::{Failure, print_error};
 use super::interrupt::{Busy, on_interrupt};
 use super::load::{engine, load_options, open, require_tokenizer};
@@ -29,7 +29,6 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
         load: load_options(&arguments.model),
         tuning_folder: last_model::data_folder(),
         models: arguments.models,
-        sampling: SamplingFlags::default().to_engine(&files),
         api_key,
         allowed_origins: arguments.allow_origin.clone(),
         allowed_hosts: arguments.allow_host.clone(),

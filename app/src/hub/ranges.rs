@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a connection tells the one that writes.
 enum Message {
-    /// So many bytes more came.
+    /// The number of bytes that came.
     Came(u64),
     /// A range is complete: its start and its bytes.
     Complete(u64, Vec<u8>),

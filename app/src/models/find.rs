@@ -48,6 +48,17 @@ pub fn find_named(text: &str) -> Option<PathBuf> {
 /// The name of a model for programs: of one from the hub its repository, and after a colon its file, as `lapidary pull` takes it;
 /// of one in another program's folder its name there; else that of its GGUF file or folder.
 pub fn id_of(path: Option<&Path>) -> String {
+    id_among(path, in_folders)
+}
+
+/// The models that [`find`] lists, each by its [name for programs](id_of).
+pub fn find_ids() -> Vec<(String, Option<PathBuf>)> {
+    let known: Vec<folders::Found> = in_folders().collect();
+    let id = |found: FoundModel| (id_among(found.path.as_deref(), || known.iter().cloned()), found.path);
+    find(&[]).into_iter().map(id).collect()
+}
+
+fn id_among<I: Iterator<Item = folders::Found>>(path: Option<&Path>, in_folders: impl FnOnce() -> I) -> String {
     let Some(path) = path else { return crate::guide::NAME.to_owned() };
     if let Some(name) = repository(path) {
         return name.replacen(", ", ":", 1);

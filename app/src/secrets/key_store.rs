@@ -36,7 +36,7 @@ pub(super) fn forget(name: &str) -> Result<(), SecretError> {
     })
 }
 
-/// Asks on a thread of its own, because a key store that waits for a person cannot be interrupted.
+/// Asks on a new thread, because a key store that waits for a person cannot be interrupted.
 fn ask<T: Send + 'static>(
     name: &str,
     act: impl FnOnce(Entry) -> keyring::Result<T> + Send + 'static,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use lapidary_engine::wgpu::DeviceType;
-use lapidary_engine::{Engine, Error, Gpu, LoadOptions, ModelFiles, Result, Sampling};
+use lapidary_engine::{Engine, Error, Gpu, LoadOptions, ModelFiles, Result};
 
 use super::models::Limits;
 use crate::{guide, models};
@@ -68,11 +68,6 @@ impl Library {
         listed().or_else(|| Some(Entry::new(name.to_owned(), Some(models::find_named(name)?))))
     }
 
-    /// The memory of the device, if its API reports it.
-    fn memory(&self) -> Option<u64> {
-        self.gpu.memory_bytes()
-    }
-
     fn open(&self, entry: &Entry) -> Result<(ModelFiles, LoadOptions)> {
         let files = match &entry.path {
             None => guide::files()?,
@@ -83,13 +78,13 @@ impl Library {
         Ok((files, LoadOptions { context, ..self.options }))
     }
 
-    /// What a server needs beside what one sequence does: the cache of further ones.
-    fn further_bytes(&self, files: &ModelFiles, options: &LoadOptions, limits: &Limits) -> Result<u64> {
+    /// The memory that a model takes with one sequence, and what a server needs beside that: the cache of further ones.
+    fn needs(&self, files: &ModelFiles, options: &LoadOptions, limits: &Limits) -> Result<(u64, u64)> {
         let estimate = files.memory(options, self.gpu.capabilities())?;
         let context = options.context_of(files.config())?;
         let more = limits.cache_tokens.unwrap_or(context).div_ceil(context).saturating_sub(1) as u64;
         // The buffers of a step are there twice.
-        Ok(estimate.sequence * more + estimate.activations)
+        Ok((estimate.total(), estimate.sequence * more + estimate.activations))
     }
 
     /// Fails if a model does not fit the device even alone.
@@ -98,9 +93,9 @@ impl Library {
     /// [`Error::OutOfMemory`](lapidary_engine::Error::OutOfMemory), and those of opening its files.
     pub(super) fn check_fits(&self, entry: &Entry, limits: &Limits) -> Result<()> {
         let (files, options) = self.open(entry)?;
-        let needs =
-            files.memory(&options, self.gpu.capabilities())?.total() + self.further_bytes(&files, &options, limits)?;
-        match self.memory().filter(|memory| !self.is_software() && needs > *memory) {
+        let (one, further) = self.needs(&files, &options, limits)?;
+        let needs = one + further;
+        match self.gpu.memory_bytes().filter(|memory| !self.is_software() && needs > *memory) {
             None => Ok(()),
             Some(memory) => Err(Error::OutOfMemory {
                 what: format!("{} needs {} MiB of {} MiB", entry.id, needs >> 20, memory >> 20),
@@ -113,7 +108,7 @@ impl Library {
         self.gpu.info().device_type == DeviceType::Cpu
     }
 
-    /// Loads a model beside others that take so many bytes of the device's memory. `goes_on` says whether to go on loading.
+    /// Loads a model beside others, which take `taken` bytes of the device's memory. `goes_on` says whether to go on loading.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`](lapidary_engine::Error::OutOfMemory) if it does not fit, and the other errors of loading.
@@ -123,32 +118,30 @@ impl Library {
         limits: &Limits,
         taken: u64,
         goes_on: impl Fn() -> bool + Send + 'static,
-    ) -> Result<(Engine, Sampling)> {
+    ) -> Result<Engine> {
         let (files, options) = self.open(entry)?;
-        let further = self.further_bytes(&files, &options, limits)?;
-        // The guide was trained on one answer per question.
-        let sampling = if entry.path.is_none() { Sampling::greedy() } else { Sampling::default() };
+        let (_, further) = self.needs(&files, &options, limits)?;
         let mut builder =
             Engine::from_files(files).options(options).gpu(self.gpu.clone()).on_progress(move |_| goes_on());
-        if let Some(memory) = self.memory() {
+        if let Some(memory) = self.gpu.memory_bytes() {
             let taken = if self.is_software() { 0 } else { taken };
             builder = builder.memory_limit(memory.saturating_sub(taken + further));
         }
         if let Some(folder) = &self.tuning_folder {
             builder = builder.tuning_folder(folder);
         }
-        Ok((builder.build_blocking()?, sampling))
+        builder.build_blocking()
     }
 }
 
 /// The models of this machine, each file once.
 fn list() -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
-    for found in models::find(&[]) {
-        let entry = Entry::new(models::id_of(found.path.as_deref()), found.path.clone());
+    for (id, path) in models::find_ids() {
+        let entry = Entry::new(id, path.clone());
         match entries.iter_mut().find(|known| known.path == entry.path) {
             // The cache of the hub has files under their digests, and links to them under their names.
-            Some(known) if found.path != entry.path => *known = entry,
+            Some(known) if path != entry.path => *known = entry,
             Some(_) => {}
             None => entries.push(entry),
         }

@@ -35,7 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use lapidary_engine::{Engine, Error, LoadOptions, Sampling};
+use lapidary_engine::{Engine, Error, LoadOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -66,8 +66,6 @@ pub struct Options {
     pub tuning_folder: Option<PathBuf>,
     /// The most models that are loaded at once, at least 1. With more, requests load those of this machine by their names.
     pub models: usize,
-    /// The sampling of requests that set none.
-    pub sampling: Sampling,
     /// The key that each request must have; `None` for no key.
     pub api_key: Option<String>,
     /// Origins of web pages that may use the server, such as `https://app.example`.
@@ -163,7 +161,7 @@ impl Server {
         };
         let first = Entry::new(options.model, options.path);
         let (models, ended) = Models::new(library, limits, first);
-        let started = models.prepare_first(engine, options.sampling)?;
+        let started = models.prepare_first(engine)?;
         let app = App {
             models: Arc::new(models),
             guard: Guard::new(loopback, hosts, options.allowed_origins, options.api_key.as_deref()),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
-use lapidary_engine::{Engine, Error, Result, Sampling, Scheduler};
+use lapidary_engine::{Engine, Error, Result, Scheduler};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
@@ -16,6 +16,7 @@ use super::library::{Entry, Library};
 use super::metrics::Metrics;
 use super::queue::Queue;
 use super::request::Offer;
+use crate::guide;
 
 /// Seconds after which a client may ask again for a model for which there is no room.
 const RETRY_SECONDS: u64 = 5;
@@ -105,8 +106,8 @@ impl Models {
     ///
     /// # Errors
     /// As for [`Models::prepare`].
-    pub(super) fn prepare_first(&self, engine: &Engine, sampling: Sampling) -> Result<Prepared> {
-        self.prepare(engine, sampling, self.first.clone())
+    pub(super) fn prepare_first(&self, engine: &Engine) -> Result<Prepared> {
+        self.prepare(engine, self.first.clone())
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -237,46 +238,41 @@ impl Models {
         // Nothing is unloaded for what does not fit even alone.
         self.library.check_fits(entry, &self.limits).map_err(|error| ApiError::of(&error).at("model"))?;
         loop {
-            let full = self.lock().models.len() >= self.limits.models;
-            let taken = self.lock().models.iter().map(|served| served.bytes).sum();
-            let loading = self.clone();
-            let outcome = if full {
-                None
-            } else {
-                Some(self.library.load(entry, &self.limits, taken, move || !loading.is_closed()))
+            let (count, taken) = {
+                let loaded = self.lock();
+                (loaded.models.len(), loaded.models.iter().map(|served| served.bytes).sum())
             };
-            let started = outcome.map(|loaded| {
-                let (engine, sampling) = loaded?;
-                self.start(self.prepare(&engine, sampling, entry.clone())?)
-            });
-            match started {
-                Some(Ok(served)) => return Ok(served),
-                Some(Err(Error::OutOfMemory { what })) if !self.unload_one() => {
-                    let error = Error::OutOfMemory { what };
-                    let has_others = !self.lock().models.is_empty();
-                    return Err(if has_others {
-                        self.no_room(entry, &error.to_string())
-                    } else {
-                        ApiError::of(&error)
-                    });
+            let reason = if count >= self.limits.models {
+                format!("all {count} models that may be loaded are in use")
+            } else {
+                match self.load_beside(entry, taken) {
+                    Ok(served) => return Ok(served),
+                    Err(error @ Error::OutOfMemory { .. }) if count > 0 => error.to_string(),
+                    Err(_) if self.is_closed() => return Err(ApiError::stopping()),
+                    Err(error @ Error::OutOfMemory { .. }) => return Err(ApiError::of(&error)),
+                    Err(error) => return Err(ApiError::of(&error).at("model")),
                 }
-                None if !self.unload_one() => {
-                    let reason = format!("all {} models that may be loaded are in use", self.limits.models);
-                    return Err(self.no_room(entry, &reason));
-                }
-                None | Some(Err(Error::OutOfMemory { .. })) => {}
-                Some(Err(_)) if self.is_closed() => return Err(ApiError::stopping()),
-                Some(Err(error)) => return Err(ApiError::of(&error).at("model")),
+            };
+            if !self.unload_one() {
+                return Err(self.no_room(entry, &reason));
             }
         }
+    }
+
+    /// Loads a model beside others, which take `taken` bytes of the device's memory, and serves it.
+    fn load_beside(self: &Arc<Self>, entry: &Entry, taken: u64) -> Result<Arc<Served>> {
+        let models = self.clone();
+        let engine = self.library.load(entry, &self.limits, taken, move || !models.is_closed())?;
+        self.start(self.prepare(&engine, entry.clone())?)
     }
 
     /// Makes what serves a model that was loaded.
     ///
     /// # Errors
     /// If it has no tokenizer, or there is no memory for its replies.
-    fn prepare(&self, engine: &Engine, sampling: Sampling, entry: Entry) -> Result<Prepared> {
+    fn prepare(&self, engine: &Engine, entry: Entry) -> Result<Prepared> {
         let Limits { parallel, cache_tokens, .. } = self.limits;
+        let sampling = guide::default_sampling(entry.path.is_none());
         let (offer, scheduler) = prepare(engine, entry.id, sampling, parallel, cache_tokens)?;
         let bytes = engine.model_weights().bytes() + scheduler.bytes();
         Ok(Prepared { offer, scheduler, path: entry.path, bytes })

@@ -132,7 +132,7 @@ impl Queue {
         self.lock().abandoned
     }
 
-    /// The engine's thread has so many replies in hand.
+    /// Sets the number of replies that the engine's thread generates.
     pub(super) fn set_running(&self, running: usize) {
         self.lock().running = running;
     }

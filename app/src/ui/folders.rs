@@ -2,7 +2,7 @@
 
 use egui::Context;
 
-use super::{App, icons, kit, prompts};
+use super::{App, icons, kit};
 use crate::chats::{Folder, Id};
 
 /// The chats that are being moved, and the name of a new folder as it is typed.
@@ -49,7 +49,7 @@ impl App {
                 }
                 kit::section(ui, "A new folder");
             }
-            create = prompts::name_field(ui, &mut moving.name, "Name of the new folder");
+            create = kit::name_field(ui, &mut moving.name, "Name of the new folder");
             ui.add_space(6.0);
             let verb = if moving.chats.is_empty() { "Create" } else { "Create and move" };
             create |= kit::primary_if(ui, !moving.name.trim().is_empty(), verb).clicked();

@@ -187,6 +187,17 @@ pub(super) fn chip(ui: &mut Ui, text: &str, colour: Color32) {
     });
 }
 
+/// A field for a name in a dialog, which gets the focus. Returns whether Enter was pressed in it.
+pub(super) fn name_field(ui: &mut Ui, name: &mut String, label: &str) -> bool {
+    let field = egui::TextEdit::singleline(name).desired_width(f32::INFINITY).margin(10.0);
+    let field = ui.add(field).accessible_name(label);
+    let done = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+    if !done && !ui.ctx().memory(|memory| memory.focused().is_some()) {
+        field.request_focus();
+    }
+    done
+}
+
 /// A dialog in the middle of the window, at most `width` points wide. Returns whether it should be closed.
 pub(super) fn dialog(ctx: &Context, title: &str, width: f32, content: impl FnOnce(&mut Ui)) -> bool {
     let mut close = false;

@@ -1,6 +1,6 @@
 //! The library of prompts: suggested in the field for messages after `/`, and its page in the settings.
 
-use egui::{Context, Key, Suggestion, Ui, vec2};
+use egui::{Context, Suggestion, Ui, vec2};
 
 use super::{App, icons, kit};
 use crate::chats::title_of;
@@ -64,7 +64,7 @@ impl App {
         let known = self.state.settings.prompts.iter().any(|prompt| prompt.name == name.trim());
         let mut done = false;
         let close = kit::dialog(ctx, "Save as a prompt", 380.0, |ui| {
-            done = name_field(ui, &mut name, "Name of the prompt");
+            done = kit::name_field(ui, &mut name, "Name of the prompt");
             kit::hint(
                 ui,
                 if known { "It replaces the prompt that has this name." } else { "Type / and its name to use it." },
@@ -111,15 +111,4 @@ impl App {
             self.state.settings.prompts.push(SavedPrompt::default());
         }
     }
-}
-
-/// A field for a name in a dialog, which gets the focus. Returns whether Enter was pressed in it.
-pub(super) fn name_field(ui: &mut Ui, name: &mut String, label: &str) -> bool {
-    let field = egui::TextEdit::singleline(name).desired_width(f32::INFINITY).margin(10.0);
-    let field = ui.add(field).accessible_name(label);
-    let done = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
-    if !done && !ui.ctx().memory(|memory| memory.focused().is_some()) {
-        field.request_focus();
-    }
-    done
 }

@@ -2,7 +2,7 @@
 
 use egui::{Context, Ui};
 
-use super::{App, kit, prompts};
+use super::{App, kit};
 use crate::chats::Id;
 
 impl App {
@@ -53,7 +53,7 @@ impl App {
         let is_folder = self.state.folders().iter().any(|folder| folder.id == id);
         let (heading, label) = if is_folder { ("Rename the folder", "Name") } else { ("Rename the chat", "Title") };
         let close = kit::dialog(ctx, heading, 380.0, |ui| {
-            done = prompts::name_field(ui, &mut title, label);
+            done = kit::name_field(ui, &mut title, label);
             ui.add_space(8.0);
             done |= kit::primary(ui, "Rename").clicked();
         });

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 
-use lapidary_engine::{Engine, LoadOptions, Sampling};
+use lapidary_engine::{Engine, LoadOptions};
 
 use super::event_sender::EventSender;
 use super::{Event, Load, Served, to_sentence};
@@ -30,7 +30,7 @@ pub(super) fn save_key(secrets: &Secrets, key: Option<&Token>) -> Result<(), Str
     saved.map_err(|error| to_sentence(&error.to_string()))
 }
 
-/// A server on a thread of its own, which ends when this is dropped.
+/// A server on its own thread, which ends when this is dropped.
 pub(super) struct Serving {
     stop: Stop,
     /// Whether the key is known. A key store can let the thread wait for a minute, and nobody waits for that.
@@ -93,7 +93,6 @@ fn serve(
     let options = Options {
         host: "127.0.0.1".into(),
         port,
-        sampling: if path.is_none() { Sampling::greedy() } else { Sampling::default() },
         model,
         path,
         load: LoadOptions::default(),

@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 
 use lapidary_app::guide;
 use lapidary_app::server::{Options, ServeError, Server, Stop};
-use lapidary_engine::{Engine, LoadOptions, Sampling};
+use lapidary_engine::{Engine, LoadOptions};
 use serde_json::{Value, json};
 
 use client::{Answer, begin, send};
@@ -49,7 +49,6 @@ fn options() -> Options {
         load: LoadOptions::default(),
         tuning_folder: None,
         models: 1,
-        sampling: Sampling::greedy(),
         api_key: None,
         allowed_origins: Vec::new(),
         allowed_hosts: Vec::new(),

@@ -29,6 +29,15 @@ pub(super) type Weighted = fn(&[f32], &[f32], &mut Vec<u8>);
 
 /// The row of a format whose values are quantized in blocks.
 macro_rules! blocks {
+    ($format:ident, $block_len:expr, $quants:expr, $scales:expr, weighted) => {
+        blocks!(
+            $format,
+            $block_len,
+            $quants,
+            $scales,
+            Some(|row, weights, out| { weighted_blocks(row, weights, out, weighted::$format) })
+        )
+    };
     ($format:ident, $block_len:expr, $quants:expr, $scales:expr, $weighted:expr) => {
         Codec {
             name: stringify!($format),
@@ -60,31 +69,13 @@ pub(super) static CODECS: [Codec; 11] = [
     Codec { name: "f16", dequantize: float::dequantize_f16, quantize: float::quantize_f16, ..HALVES },
     Codec { name: "bf16", dequantize: float::dequantize_bf16, quantize: float::quantize_bf16, ..HALVES },
     blocks!(q8_0, 32, (2, 32), (1, 64), None),
-    blocks!(q5_0, 32, (1, 32), (3, 64), Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q5_0))),
-    blocks!(q5_1, 32, (1, 32), (2, 32), Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q5_1))),
-    blocks!(q4_0, 32, (1, 32), (1, 64), Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q4_0))),
-    blocks!(q4_1, 32, (1, 32), (1, 32), Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q4_1))),
-    blocks!(
-        q4_k,
-        256,
-        (8, 256),
-        (4, 256),
-        Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q4_k))
-    ),
-    blocks!(
-        q5_k,
-        256,
-        (10, 256),
-        (4, 256),
-        Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q5_k))
-    ),
-    blocks!(
-        q6_k,
-        256,
-        (12, 256),
-        (5, 256),
-        Some(|row, weights, out| weighted_blocks(row, weights, out, weighted::q6_k))
-    ),
+    blocks!(q5_0, 32, (1, 32), (3, 64), weighted),
+    blocks!(q5_1, 32, (1, 32), (2, 32), weighted),
+    blocks!(q4_0, 32, (1, 32), (1, 64), weighted),
+    blocks!(q4_1, 32, (1, 32), (1, 32), weighted),
+    blocks!(q4_k, 256, (8, 256), (4, 256), weighted),
+    blocks!(q5_k, 256, (10, 256), (4, 256), weighted),
+    blocks!(q6_k, 256, (12, 256), (5, 256), weighted),
 ];
 
 /// What f16 and bf16 share.

@@ -2,7 +2,7 @@
 
 use super::request::RequestId;
 use crate::error::Result;
-use crate::gpu::{Gpu, Mapping, Readback};
+use crate::gpu::{Buffer, Gpu, Mapping, Plan, Readback, Step, StepRing};
 use crate::ops::TokenSink;
 
 /// A row of a step: a token of a reply.
@@ -78,10 +78,24 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// A submitted step, whose [copies](Rows::copy) go to `readback`.
-    pub(super) fn new(rows: Rows, submission: wgpu::SubmissionIndex, readback: Readback) -> Self {
+    /// Submits a step, and reads its rows from the results of all sequences and from the logits. Where the future is dropped, nothing
+    /// is submitted.
+    pub(super) async fn submit(
+        gpu: &Gpu,
+        ring: &mut StepRing,
+        readbacks: &mut Readbacks,
+        rows: Rows,
+        steps: &[(&Plan, Step)],
+        results: &Buffer,
+        logits: &Buffer,
+    ) -> Result<Self> {
+        let readback = readbacks.of(gpu, rows.bytes()).await?;
+        // Nothing waits after this.
+        let (results, logits) = (results.memory(), logits.memory());
+        let commands = gpu.encode_steps(ring, steps, |encoder| rows.copy(encoder, &readback, results, logits));
+        let submission = gpu.submit_commands([commands]);
         let mapping = readback.request(rows.bytes());
-        Self { rows, guess: Vec::new(), submission, mapping, readback }
+        Ok(Self { rows, guess: Vec::new(), submission, mapping, readback })
     }
 
     /// The same of one sequence, whose tokens after the newest one were guessed.

@@ -42,15 +42,11 @@ impl Scheduler {
             result_bytes: results.bytes(),
             logits_bytes: 0,
         };
-        // Nothing waits after this, so a step that is dropped has changed nothing or is in flight.
-        let readback = self.readbacks.of(gpu, rows.bytes()).await?;
-        let ids: Vec<u32> = sequence.taken().last().into_iter().chain(&guess.tokens).copied().collect();
-        let steps = plans.checking(gpu, activations, &ids, &draw, &job.sampling);
-        let (results, logits) = (results.memory(), activations.logits.buffer().memory());
-        let commands = gpu.encode_steps(ring, &steps, |encoder| rows.copy(encoder, &readback, results, logits));
-        let flight = Flight::new(rows, gpu.submit_commands([commands]), readback);
-        sequence.advance(ids.len())?;
-        job.submitted(ids.len());
+        let steps = plans.checking(gpu, activations, sequence, &guess.tokens, &draw, &job.sampling);
+        let logits = activations.logits.buffer();
+        let flight = Flight::submit(gpu, ring, &mut self.readbacks, rows, &steps, results, logits).await?;
+        sequence.advance(1 + guess.tokens.len())?;
+        job.submitted(1 + guess.tokens.len());
         guesses.submitted(&guess);
         self.flights.push_back(flight.with_guess(guess.tokens));
         Ok(true)
@@ -71,15 +67,12 @@ impl Scheduler {
 
     /// Leaves the rows of a step up to the first whose guess was wrong.
     pub(super) fn check(&mut self, rows: &mut Vec<Row>, guess: &[u32], landed: &Landed) {
-        let right = guess.iter().zip(&*rows).take_while(|(guess, row)| **guess == landed.word(row)).count();
         let Some(first) = rows.first() else { return };
-        if let Some(active) = self.active.iter_mut().find(|active| active.job.id == first.id) {
-            active.job.checked(guess.len(), right);
-            active.guesses.take(&mut self.speculation, landed.word(first), Some((guess.len(), right)));
-            if right < guess.len() {
-                active.sequence.take_back(guess.len() - right, landed.word(&rows[right]));
-            }
-        }
-        rows.truncate(right + 1);
+        let Some(active) = self.active.iter_mut().find(|active| active.job.id == first.id) else { return };
+        let drawn: Vec<u32> = rows.iter().map(|row| landed.word(row)).collect();
+        let checked = active.sequence.check(guess, &drawn);
+        active.job.checked(checked);
+        active.guesses.take(&mut self.speculation, drawn[0], Some(checked));
+        rows.truncate(checked.right + 1);
     }
 }

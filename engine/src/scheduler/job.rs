@@ -5,6 +5,7 @@ use crate::generation::{Clock, Finish};
 use crate::gpu::Step;
 use crate::runner::Draw;
 use crate::sampling::Sampling;
+use crate::sequence::Checked;
 
 pub(super) struct Job {
     pub(super) id: RequestId,
@@ -97,16 +98,15 @@ impl Job {
         self.most_steps - self.submitted
     }
 
-    /// A step that draws so many tokens is submitted.
+    /// A step that draws `tokens` tokens is submitted.
     pub(super) fn submitted(&mut self, tokens: usize) {
         self.submitted += tokens;
     }
 
     /// A step with guesses has ended: those after the right ones draw no tokens of the reply.
-    pub(super) fn checked(&mut self, guessed: usize, right: usize) {
-        self.submitted -= guessed - right;
-        self.clock.timings.guessed_tokens += guessed;
-        self.clock.timings.right_guesses += right;
+    pub(super) fn checked(&mut self, checked: Checked) {
+        self.submitted -= checked.wrong();
+        self.clock.count(checked);
     }
 
     /// Its last event.

@@ -330,11 +330,8 @@ impl Scheduler {
             result_bytes: results.bytes(),
             logits_bytes: 4 * logits.stride() as u64,
         };
-        // Nothing waits after this, so a step that is dropped has changed nothing or is in flight.
-        let readback = self.readbacks.of(gpu, rows.bytes()).await?;
-        let (results, logits) = (results.memory(), logits.buffer().memory());
-        let commands = gpu.encode_steps(ring, &steps, |encoder| rows.copy(encoder, &readback, results, logits));
-        self.flights.push_back(Flight::new(rows, gpu.submit_commands([commands]), readback));
+        let flight = Flight::submit(gpu, ring, &mut self.readbacks, rows, &steps, results, logits.buffer()).await?;
+        self.flights.push_back(flight);
         for Active { job, sequence, .. } in self.active.iter_mut().filter(|active| active.job.grows()) {
             sequence.advance(1)?;
             job.submitted(1);

@@ -35,7 +35,7 @@ impl Evidence {
 /// Averages over the newest steps.
 #[derive(Clone, Debug)]
 pub(crate) struct Gain {
-    /// Milliseconds of a step of so many tokens; of one token, from one to the next.
+    /// Milliseconds of a step, by its number of tokens; of one token, from one to the next.
     step_ms: [Option<f64>; MAX_SMALL_BATCH + 1],
     /// Milliseconds in which the other model guesses a token.
     guess_ms: f64,
@@ -80,7 +80,7 @@ impl Gain {
         Some(below.1 + (above.1 - below.1) * (tokens as f64 - below.0) / (above.0 - below.0))
     }
 
-    /// A step of so many tokens took so long.
+    /// A step of `tokens` tokens took `ms` milliseconds.
     pub(crate) fn learn_step(&mut self, tokens: usize, ms: f64) {
         let average = &mut self.step_ms[tokens];
         // Who paused in between has not measured a step.
@@ -97,7 +97,7 @@ impl Gain {
         self.guess_ms -= FORGOTTEN * self.guess_ms;
     }
 
-    /// The other model took so long for a token.
+    /// The other model took `ms` milliseconds for a token.
     pub(crate) fn learn_guess(&mut self, ms: f64) {
         self.guess_ms += NEWEST * (ms - self.guess_ms);
     }

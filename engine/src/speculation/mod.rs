@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::ops::Rounding;
 use crate::runner::{Draw, Runner};
 use crate::sampling::Sampling;
+use crate::sequence::Checked;
 
 /// How the tokens of replies are guessed ahead. Replies do not change; they come sooner where guesses are right.
 pub struct Speculation {
@@ -152,8 +153,7 @@ impl Speculation {
 #[derive(Default)]
 pub(crate) struct Guesses {
     /// What was guessed and not computed, because it does not pay. The tokens that come tell whether it would have been right.
-    untried: VecDeque<u32>,
-    untried_evidence: Option<Evidence>,
+    untried: VecDeque<(u32, Evidence)>,
     /// The evidence of the guess in flight, and when its step was submitted.
     tried: Option<(Evidence, Instant)>,
     /// When the newest token came, if it came without a guess.
@@ -166,7 +166,7 @@ pub(crate) enum Next {
     Plain,
     /// Compute the newest token with this guess, once the host has read it.
     Text(Guess),
-    /// The same with a guess of so many tokens by the smaller model.
+    /// The same with a guess of this many tokens by the smaller model.
     Model(usize),
 }
 
@@ -188,7 +188,7 @@ impl Guesses {
                 return Next::Text(guess);
             }
             if self.untried.is_empty() {
-                (self.untried, self.untried_evidence) = (guess.tokens.into(), Some(guess.evidence));
+                self.untried = guess.tokens.into_iter().map(|token| (token, guess.evidence)).collect();
             }
         }
         match speculation.of_model(taken, most) {
@@ -202,21 +202,19 @@ impl Guesses {
         self.tried = Some((guess.evidence, Instant::now()));
     }
 
-    /// The host has read a token. `checked`: of the step that drew it, the number of tokens guessed and of those that were right, at
-    /// its first token.
-    pub(crate) fn take(&mut self, speculation: &mut Speculation, token: u32, checked: Option<(usize, usize)>) {
+    /// The host has read a token. `checked`: what became of the guess of the step that drew it, at its first token.
+    pub(crate) fn take(&mut self, speculation: &mut Speculation, token: u32, checked: Option<Checked>) {
         let gain = &mut speculation.gain;
         let now = Instant::now();
-        if let Some(expected) = self.untried.pop_front()
-            && let Some(evidence) = self.untried_evidence
-        {
+        if let Some((expected, evidence)) = self.untried.pop_front() {
             gain.learn_right(evidence, expected == token);
             if expected != token {
                 self.untried.clear();
             }
         }
         match (checked, self.tried.take()) {
-            (Some((guessed, right)), Some((evidence, submitted))) => {
+            (Some(checked), Some((evidence, submitted))) => {
+                let Checked { guessed, right } = checked;
                 (0..right).for_each(|_| gain.learn_right(evidence, true));
                 if right < guessed {
                     gain.learn_right(evidence, false);
