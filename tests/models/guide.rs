@@ -1,11 +1,13 @@
 //! The guide: compares a trained model's logits and greedy replies with those of transformers, and checks its answers
 //! to questions that it was not trained on.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lapidary_engine::scheduler::{Event, Request};
 use lapidary_engine::template::{Role, Turn, render};
-use lapidary_engine::{Engine, Sampling, Session, WeightFormat};
+use lapidary_engine::{Engine, Sampling, Scheduler, SchedulerOptions, Session, WeightFormat};
 use lapidary_tests::{block_on, largest_difference};
 use serde::Deserialize;
 
@@ -75,14 +77,33 @@ fn prompt(engine: &Engine, said: &[(String, String)], ask: &str) -> Vec<u32> {
     render(engine.tokenizer().unwrap(), None, &turns).unwrap()
 }
 
+fn sampling() -> Sampling {
+    Sampling { max_tokens: Some(120), ..Sampling::greedy() }
+}
+
 fn reply(session: &mut Session, ids: &[u32]) -> Vec<u32> {
-    let sampling = Sampling { max_tokens: Some(120), ..Sampling::greedy() };
-    let mut generation = session.generate(ids, &sampling).unwrap();
+    let mut generation = session.generate(ids, &sampling()).unwrap();
     let mut said = Vec::new();
     while let Some(id) = block_on(generation.next()).unwrap() {
         said.push(id);
     }
     said
+}
+
+/// Replies to many prompts, which are decoded together.
+fn replies(scheduler: &mut Scheduler, prompts: impl Iterator<Item = Vec<u32>>) -> Vec<Vec<u32>> {
+    let ids: Vec<_> = prompts.map(|prompt| scheduler.submit(Request::new(prompt, sampling())).unwrap()).collect();
+    let mut said: HashMap<_, _> = ids.iter().map(|id| (*id, Vec::new())).collect();
+    while !scheduler.is_idle() {
+        for event in block_on(scheduler.step()).unwrap() {
+            match event {
+                Event::Token { id, token, .. } => said.get_mut(&id).unwrap().push(token),
+                Event::Finished { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    ids.iter().map(|id| said.remove(id).unwrap()).collect()
 }
 
 /// Held-out questions, and follow-up questions, which are in the training data.
@@ -176,13 +197,15 @@ fn terms_are_whole_words() {
 /// Asks every `every`th question about its topics, fewer of those made by frames, and all questions of the other kinds.
 fn evaluate(every: usize) {
     let engine = Engine::builder(place("model")).build_blocking().unwrap();
-    let mut session = engine.session_blocking().unwrap();
+    let options = SchedulerOptions { sequences: 16, cache_tokens: 16 * 512 };
+    let mut scheduler = block_on(Scheduler::new(&engine, &options)).unwrap();
     let held_out: Evaluation = read("evaluation.json");
     let mut ask = |what: &str, least: f64, questions: Vec<Asked<'_>>| {
         let count = questions.len();
         let mut right = 0u32;
-        for (turns, question, keys) in questions {
-            let said = reply(&mut session, &prompt(&engine, &turns, question));
+        let prompts = questions.iter().map(|(turns, question, _)| prompt(&engine, turns, question));
+        let said = replies(&mut scheduler, prompts);
+        for ((_, question, keys), said) in questions.into_iter().zip(said) {
             let answer = engine.tokenizer().unwrap().decode(&said).unwrap().to_lowercase();
             if holds(&answer, keys) {
                 right += 1;

@@ -79,7 +79,7 @@ fn of_a_part_of_the_2b() {
 }
 
 #[test]
-#[ignore = "takes 7 GB and minutes"]
+#[ignore = "takes 10 GB and ten minutes"]
 fn of_the_shapes_of_2b_and_9b() {
     for name in ["gemma-2-2b", "gemma-2-9b"] {
         let files = || ModelFiles::synthetic(Config::of_shape(name).unwrap(), WeightFormat::Q4_0, name);
