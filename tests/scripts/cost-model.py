@@ -195,7 +195,9 @@ MEASURED = {
 
 
 def as_measured(plans):
-    """The plans with the kernels that were measured: the dispatches of `git show 9696c25:tests/plans/gemma-2-2b.hardware.txt`."""
+    """The plans with the kernels that were measured: the dispatches of `git show 9696c25:tests/plans/gemma-2-2b.hardware.txt`. There,
+    `logits` had more and smaller workgroups.
+    """
     def older(d):
         if d.kernel == "attention_coop.coop_16":
             return replace(d, kernel=MEASURED[d.kernel], grid=d.grid.replace("/32", "/8"))
