@@ -9,7 +9,7 @@ of the H200 were measured, or fitted to the measured rows of tests/MEASUREMENTS.
 --check       compares what the H200 should do with what was measured there, and fails where decode is off by more than 10 % or
               something else by more than 20 %
 --self-test   compares bytes and times of small plans with numbers computed by hand
---plans       a folder with other snapshots
+--plans       a folder with other snapshots. Kernels are taken to be as they are now, or were at 3a310a0
 --before      a folder with older snapshots; cells then have both. Those before the kernels of attention and of products on
               matrices were replaced: mkdir -p target/before && git archive 3a310a0 tests/plans | tar -x -C target/before
               tests/scripts/cost-model.py --before target/before/tests/plans
@@ -60,10 +60,12 @@ def total(plan, step, figures, device):
 
 
 def decode_plan(plans, streams):
-    """What a token of each of so many sequences takes."""
+    """What a token of each of so many sequences takes; `None` for several of old snapshots, from before there were batches."""
     if streams == 1:
         return plans["decode"] + plans["greedy head"]
-    small, logits = (plans[f"{what} of a small batch of sequences"] for what in ("decode", "logits"))
+    small, logits = (plans.get(f"{what} of a small batch of sequences") for what in ("decode", "logits"))
+    if not small or not logits:
+        return None
     # A token is chosen for one sequence after the other.
     choice = [replace(d, times=streams) for d in plans["greedy head"][2:]]
     if streams <= 8:
@@ -90,9 +92,11 @@ def split_name(attention):
 
 def decode(plans, streams, depth, figures, device):
     """Tokens per second of all sequences, and the share of the data sheet's bandwidth. As tuning does, it takes the fastest width
-    of workgroups.
+    of workgroups. `None` where weights and cache do not fit or there is no plan.
     """
-    plan = decode_plan(plans, streams)
+    plan = fits(plans, streams, depth, device) and decode_plan(plans, streams)
+    if not plan:
+        return None
     us, read = min(total(plan, Step(streams, depth, width=width), figures, device) for width in (64, 128, 256))
     return 1e6 * streams / us, read / us / (device.memory * 1e3)
 
@@ -145,15 +149,15 @@ def print_tables(now, before, figures):
         return [device.name, model.upper(), *cells]
 
     def speed(value):
-        return f"{value[0]:,.0f} ({value[1]:.2f})" if value else "does not fit"
+        return f"{value[0]:,.0f} ({value[1]:.2f})" if value else "–"
 
     for streams in STREAMS:
         print(f"Decode of {streams} sequence{'s' * (streams > 1)}: tokens per second, of all together, and the share of the data "
-              "sheet's bandwidth\n")
+              "sheet's bandwidth; – where weights and cache do not fit, or without a plan\n")
         rows = []
         for device in DEVICES:
             def predict(plans, depth):
-                return fits(plans, streams, depth, device) and decode(plans, streams, depth, figures, device)
+                return decode(plans, streams, depth, figures, device)
             rows += [row(device, model, predict, DEPTHS, speed) for model in MODELS]
         table(["GPU", "model", *(f"after {depth:,} tokens" for depth in DEPTHS)], rows)
     print(f"A prompt of {PROMPT} tokens in one chunk: TFLOP/s of its products, and tokens per second with everything\n")
@@ -296,7 +300,11 @@ segments 1, 2:
 
 def load(folder):
     """The plans of GPUs, by model."""
-    return {model: read_plans((Path(folder) / f"gemma-2-{model}.hardware.txt").read_text()) for model in MODELS}
+    paths = {model: Path(folder) / f"gemma-2-{model}.hardware.txt" for model in MODELS}
+    for path in paths.values():
+        if not path.is_file():
+            sys.exit(f"{path} is missing: name a folder with the snapshots of tests/plans")
+    return {model: read_plans(path.read_text()) for model, path in paths.items()}
 
 
 def main():
