@@ -1,16 +1,16 @@
-//! What a model of memory latency, bandwidth and the gap between dispatches predicts, from the source of the kernels alone.
+//! What `tests/scripts/cost-model.py` predicts from the plans and from what compilers make of the kernels.
 
 /// Adapter, row, predicted value. The rows are decode with int8 kernels, in tokens per second.
 const PREDICTIONS: &[(&str, &str, f64)] = &[
-    ("RTX 4090", "gemma-2-2b q4_0, decode after 2048", 315.0),
-    ("RTX 4090", "gemma-2-9b q4_0, decode after 2048", 114.0),
-    ("RTX 4090", "gemma-2-27b q4_0, decode after 2048", 49.0),
-    ("H100", "gemma-2-2b q4_0, decode after 2048", 445.0),
-    ("H100", "gemma-2-9b q4_0, decode after 2048", 215.0),
-    ("H100", "gemma-2-27b q4_0, decode after 2048", 128.0),
-    ("H200", "gemma-2-2b q4_0, decode after 2048", 471.0),
-    ("H200", "gemma-2-9b q4_0, decode after 2048", 242.0),
-    ("H200", "gemma-2-27b q4_0, decode after 2048", 159.0),
+    ("RTX 4090", "gemma-2-2b q4_0, decode after 2048", 339.0),
+    ("RTX 4090", "gemma-2-9b q4_0, decode after 2048", 120.0),
+    ("RTX 4090", "gemma-2-27b q4_0, decode after 2048", 48.0),
+    ("H100", "gemma-2-2b q4_0, decode after 2048", 501.0),
+    ("H100", "gemma-2-9b q4_0, decode after 2048", 229.0),
+    ("H100", "gemma-2-27b q4_0, decode after 2048", 105.0),
+    ("H200", "gemma-2-2b q4_0, decode after 2048", 526.0),
+    ("H200", "gemma-2-9b q4_0, decode after 2048", 253.0),
+    ("H200", "gemma-2-27b q4_0, decode after 2048", 119.0),
 ];
 
 /// The prediction of a row on an adapter, if there is one.
