@@ -12,7 +12,7 @@ use crate::ops::CacheFormat;
 use crate::options::{LoadOptions, prefill_chunk, too_large};
 use crate::quant::{Matrix, WeightFormat};
 use crate::tokenizer::Tokenizer;
-use crate::tune::{ActivationFormat, Tuning};
+use crate::tune::{ActivationFormat, Tuning, tested};
 
 /// A model on a device: immutable, shared by its sessions, cheap to clone.
 #[derive(Clone)]
@@ -199,6 +199,7 @@ impl EngineBuilder {
             Some(gpu) => gpu,
             None => Gpu::open(&device).await?,
         };
+        let gpu = tested(gpu, tuning_folder.as_deref()).await?;
         let cache_format = options.kv_format_of(&files)?;
         let weights = Weights::new(&files, options.weights, self.max_shard_bytes, gpu.capabilities())?;
         let sequence = Slots::new(&config, cache_format, Room::for_one(context));

@@ -28,6 +28,7 @@ mod export;
 mod generation;
 mod leases;
 mod measure;
+mod model_check;
 mod options;
 mod pace;
 mod prompt_logits;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lapidary_engine::check::{check_device, check_model};
+use lapidary_engine::check::check_device;
 use lapidary_engine::ops::{Attention, CacheFormat};
 use lapidary_engine::{Gpu, ModelFiles, WeightFormat};
 use lapidary_shaders::kernels;
@@ -19,7 +19,7 @@ fn every_dispatch_of_a_model_is_right() {
             let engine = builder(model).device(options).build_blocking().unwrap();
             let files = ModelFiles::open(&golden_path(model)).unwrap();
             let mut last = (0, 1);
-            let report = block_on(check_model(&engine, &files, &mut |done, all| {
+            let report = block_on(engine.check_kernels(&files, &mut |done, all| {
                 last = (done, all);
                 true
             }))
@@ -61,7 +61,7 @@ fn every_kernel_of_the_device_is_right() {
 fn a_wrong_kernel_is_named() {
     let engine = builder("tiny-random-gemma2").build_blocking().unwrap();
     let files = ModelFiles::synthetic(engine.config().clone(), WeightFormat::F32, "other weights");
-    let report = block_on(check_model(&engine, &files, &mut |_, _| true)).unwrap();
+    let report = block_on(engine.check_kernels(&files, &mut |_, _| true)).unwrap();
     let fault = report.fault.expect("weights differ");
     assert_eq!((fault.kernel, report.dispatches), ("embed", 1));
     assert!(fault.to_string().contains("a chunk of a prompt of tiny-random-gemma2"), "{fault}");
@@ -72,7 +72,7 @@ fn a_wrong_kernel_is_named() {
 fn files_of_another_model_are_refused() {
     let engine = builder("tiny-random-gemma2").build_blocking().unwrap();
     let files = ModelFiles::open(&golden_path("tiny-random-gemma3")).unwrap();
-    let result = block_on(check_model(&engine, &files, &mut |_, _| true));
+    let result = block_on(engine.check_kernels(&files, &mut |_, _| true));
     assert!(matches!(result, Err(lapidary_engine::Error::Setting { .. })), "{result:?}");
 }
 
@@ -80,6 +80,6 @@ fn files_of_another_model_are_refused() {
 fn a_check_can_be_cancelled() {
     let engine = builder("tiny-random-gemma2").build_blocking().unwrap();
     let files = ModelFiles::open(&golden_path("tiny-random-gemma2")).unwrap();
-    let result = block_on(check_model(&engine, &files, &mut |done, _| done < 3));
+    let result = block_on(engine.check_kernels(&files, &mut |done, _| done < 3));
     assert!(matches!(result, Err(lapidary_engine::Error::Cancelled)));
 }

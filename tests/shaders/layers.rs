@@ -13,6 +13,7 @@ const ENGINE_LAYERS: &[&[&str]] = &[
     &["load", "tokenizer"],
     &["model"],
     &["leases", "pace", "sampling", "template"],
+    &["check"],
     &["tune"],
     &["options"],
     &["engine"],
@@ -21,7 +22,7 @@ const ENGINE_LAYERS: &[&[&str]] = &[
     &["speculation"],
     &["generation", "prompt_logits"],
     &["scheduler", "session"],
-    &["check", "export", "measure", "text"],
+    &["export", "measure", "model_check", "text"],
     &["chat"],
 ];
 

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use lapidary_engine::Gpu;
-use lapidary_engine::check::{REPEATS, Report, check_device, check_model};
+use lapidary_engine::check::{REPEATS, Report, check_device};
 use serde_json::json;
 
 use super::args;
@@ -20,7 +20,7 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         Some(path) => {
             let engine = engine(open(Some(path))?, model, None, &busy)?;
             print_device(engine.gpu(), arguments.json)?;
-            let report = busy.wait(check_model(&engine, &open(Some(path))?, &mut progress));
+            let report = busy.wait(engine.check_kernels(&open(Some(path))?, &mut progress));
             (engine.gpu().clone(), report)
         }
         None => {

@@ -20,13 +20,13 @@ use std::fmt;
 
 use self::inputs::{Inputs, ShardRows};
 use self::outputs::Output;
-use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Recording, Step, StepRing};
 use crate::load::ModelFiles;
 use crate::model::{Activations, Body, Head, Model, Room, RopeTables, Slots, Source, record_body, record_head};
 use crate::ops::{CacheFormat, CacheLayer, Mode};
 
+pub(crate) use noise::check_features;
 pub use noise::{REPEATS, check_device};
 
 /// What a check found.
@@ -66,36 +66,24 @@ impl fmt::Display for Fault {
 }
 
 /// Runs five steps of a model on its device (a chunk of a prompt, a small batch, a decoded token, a drawn token, a token of each of
-/// two sequences) over a cache of noise, and compares every dispatch with the reference. `files` are those that the engine was
-/// loaded from. `progress` gets the number of dispatches that are done and of all, and returns whether to go on.
+/// two sequences) over a cache of noise, and compares every dispatch with the reference.
 ///
 /// # Errors
-/// [`Error::Setting`] if the files are of another model; [`Error::Cancelled`]; if the device is lost or out of memory.
-pub async fn check_model(
-    engine: &Engine,
+/// [`Error::Cancelled`]; if the device is lost or out of memory.
+pub(crate) async fn check_model(
+    gpu: &Gpu,
     files: &ModelFiles,
+    model: Model<'_>,
+    cache_format: CacheFormat,
+    usable_vocab: usize,
     progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
 ) -> Result<Report> {
-    let inner = &engine.inner;
-    if *files.config() != inner.config {
-        return Err(Error::Setting {
-            field: "the model to compare with",
-            value: files.name(),
-            expected: "the one that the engine was loaded from",
-        });
-    }
-    // The engine's tables can be shorter than the check's positions.
-    let tables = RopeTables::new(&inner.config, CONTEXT);
-    tables.upload(&inner.gpu).await?;
-    let subject = Subject {
-        gpu: &inner.gpu,
-        files,
-        model: Model { tables: &tables, ..inner.model() },
-        chunk: 3,
-        cache_format: inner.cache_format,
-        usable_vocab: inner.usable_vocab,
-        name: engine.name(),
-    };
+    // The model's tables can be shorter than the check's positions.
+    let tables = RopeTables::new(model.config, CONTEXT);
+    tables.upload(gpu).await?;
+    let model = Model { tables: &tables, ..model };
+    let name = files.name();
+    let subject = Subject { gpu, files, model, chunk: 3, cache_format, usable_vocab, name: &name };
     let mut report = Report::default();
     subject.check(1, false, &mut report, progress).await?;
     Ok(report)

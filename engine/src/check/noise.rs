@@ -41,6 +41,26 @@ pub async fn check_device(
     Ok(report)
 }
 
+/// Checks one kernel of each kind with the device's features, on a model of noise: see [`crate::tune`].
+///
+/// # Errors
+/// If the device is lost, out of memory or refuses a kernel.
+pub(crate) async fn check_features(gpu: &Gpu) -> Result<Report> {
+    let capabilities = gpu.capabilities();
+    // Where there are cooperative matrices, the last way multiplies on them.
+    let format = WeightFormat::Q4K;
+    let last = |mode| Way::all(mode).filter(|way| way.supports(format, capabilities)).last();
+    let kernels = Kernels {
+        small_batch: last(Mode::SmallBatch),
+        prefill: last(Mode::Prefill).unwrap_or(Way::FLOAT_PREFILL),
+        ..Kernels::FLOAT
+    };
+    let case = Case { format, group: 2, kernels, cache_format: CacheFormat::F16, shard_bytes: u64::MAX };
+    let mut report = Report::default();
+    case.check(gpu, 2, &mut report).await?;
+    Ok(report)
+}
+
 /// A model of noise and how to multiply in it.
 struct Case {
     format: WeightFormat,

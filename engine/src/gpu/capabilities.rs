@@ -105,6 +105,18 @@ impl Capabilities {
         features
     }
 
+    /// These without the feature that a variant of a kernel relies on; `None` if it relies on none that can be done without.
+    pub(crate) fn without_feature_of(&self, variant: &str) -> Option<Self> {
+        let relies_on = |feature: &str| variant.split('.').any(|part| part.starts_with(feature));
+        if self.cooperative_size.is_some() && relies_on("coop_") {
+            Some(Self { cooperative_size: None, ..self.clone() })
+        } else if self.subgroups && relies_on("subgroups") {
+            Some(Self { subgroups: false, ..self.clone() })
+        } else {
+            None
+        }
+    }
+
     /// The features to request from an adapter.
     pub(crate) fn wanted(adapter: wgpu::Features) -> wgpu::Features {
         // A browser requires `enable subgroups;` in the source, which naga does not accept yet (gfx-rs/wgpu#5555).

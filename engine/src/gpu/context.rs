@@ -41,13 +41,15 @@ impl DeviceOptions {
 #[derive(Clone)]
 pub struct Gpu {
     pub(crate) inner: Arc<Inner>,
+    capabilities: Arc<Capabilities>,
 }
 
 pub(crate) struct Inner {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     pub(crate) info: wgpu::AdapterInfo,
-    pub(crate) capabilities: Capabilities,
+    /// The capabilities that a test of the kernels has left, once there was one.
+    pub(crate) tested: OnceLock<Capabilities>,
     pub(crate) pipelines: Pipelines,
     pub(crate) waiter: Waiter,
     submits: AtomicU64,
@@ -137,14 +139,19 @@ impl Gpu {
             info: device.adapter_info(),
             pipelines: Pipelines::new(safe_shaders),
             waiter: Waiter::new(&device),
-            capabilities,
+            tested: OnceLock::new(),
             submits: AtomicU64::new(0),
             step_writes: AtomicU64::new(0),
             device,
             queue,
             health,
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), capabilities: Arc::new(capabilities) }
+    }
+
+    /// The same device, of which kernels use only these capabilities. They must be among its own.
+    pub(crate) fn with_capabilities(&self, capabilities: Capabilities) -> Self {
+        Self { inner: self.inner.clone(), capabilities: Arc::new(capabilities) }
     }
 
     /// The adapter's name, driver and kind.
@@ -152,9 +159,9 @@ impl Gpu {
         &self.inner.info
     }
 
-    /// The device's capabilities.
+    /// The capabilities that kernels use.
     pub fn capabilities(&self) -> &Capabilities {
-        &self.inner.capabilities
+        &self.capabilities
     }
 
     /// The wgpu device, for the engine's own commands.
@@ -233,7 +240,7 @@ impl Gpu {
     /// [`Error::OutOfMemory`], or [`Error::Adapter`] if it exceeds the adapter's limits.
     pub(crate) async fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let size = bytes.max(16).next_multiple_of(16);
-        let limit = self.inner.capabilities.max_buffer_bytes;
+        let limit = self.capabilities.max_buffer_bytes;
         if size > limit {
             let reason = format!("{label} needs a buffer of {size} bytes, but its largest is {limit}");
             return Err(Error::Adapter { adapter: self.inner.info.name.clone(), reason });

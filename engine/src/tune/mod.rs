@@ -15,16 +15,19 @@ mod measure;
 mod norms;
 mod products;
 mod remembered;
+mod self_test;
 
 use std::path::Path;
 
 use self::measure::{measure, run_each};
-use self::remembered::{key, recall, remember};
+use self::remembered::{key, parse, recall, remember, unparse};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Capabilities, Gpu};
 use crate::model::Kernels;
 use crate::ops::{Mode, Rounding, Way};
 use crate::quant::WeightFormat;
+
+pub(crate) use self::self_test::tested;
 
 /// The format of activations in products with weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +138,7 @@ impl Tuning {
         }
         log::info!("tuned for {}: {:?}", key(gpu, format, allowed), tuning.measured);
         if let Some(folder) = folder.filter(|_| all_fit) {
-            remember(folder, &key(gpu, format, allowed), tuning.kernels);
+            remember(folder, &key(gpu, format, allowed), &unparse(tuning.kernels));
         }
         Ok(tuning)
     }
@@ -170,7 +173,8 @@ impl Tuning {
         if candidates.leave_no_choice() {
             return Ok(Self { kernels: candidates.plainest(), measured: Vec::new() });
         }
-        let known = folder.and_then(|folder| recall(folder, &key(gpu, format, allowed), |k| candidates.include(k)));
+        let usable = |result: &str| parse(result).filter(|kernels| candidates.include(kernels));
+        let known = folder.and_then(|folder| recall(folder, &key(gpu, format, allowed), usable));
         match known {
             Some(kernels) => Ok(Self { kernels, measured: Vec::new() }),
             None => Self::run(gpu, format, allowed, folder).await,

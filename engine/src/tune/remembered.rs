@@ -1,5 +1,5 @@
-//! The file of tuning results. Each line has a key, which holds everything that a result depends on, and the chosen
-//! kernels in the order of [`Choice::ALL`].
+//! The file of results of tuning and of the self-test. Each line has a key, which holds everything that a result depends on, and
+//! the result: for tuning the chosen kernels in the order of [`Choice::ALL`].
 
 use std::path::Path;
 
@@ -15,9 +15,19 @@ const MAX_LINES: usize = 100;
 
 /// Everything that a result depends on.
 pub(super) fn key(gpu: &Gpu, format: WeightFormat, allowed: Option<ActivationFormat>) -> String {
+    let allowed = match allowed {
+        None => "any",
+        Some(ActivationFormat::Float) => "float",
+        Some(ActivationFormat::Int8) => "int8",
+    };
+    format!("{} | {format} {allowed}", device_key(gpu))
+}
+
+/// The adapter, its driver, the features that it was opened with, and the version of the kernels.
+pub(super) fn device_key(gpu: &Gpu) -> String {
     let info = gpu.info();
     format!(
-        "{} | {} {} {} | {} {} | {format} {} | {:016x}",
+        "{} | {} {} {} | {} {} | {:016x}",
         info.name,
         info.backend.to_str(),
         info.driver,
@@ -25,41 +35,38 @@ pub(super) fn key(gpu: &Gpu, format: WeightFormat, allowed: Option<ActivationFor
         // The same adapter can be opened with fewer features, or with bounds checks.
         gpu.capabilities().shader_features().join(" "),
         if gpu.checks_shaders() { "checked" } else { "trusted" },
-        match allowed {
-            None => "any",
-            Some(ActivationFormat::Float) => "float",
-            Some(ActivationFormat::Int8) => "int8",
-        },
         lapidary_shaders::kernels::HASH,
     )
     .replace(['\n', '\t'], " ")
 }
 
-/// The kernels of the key's newest line that `usable` accepts.
-pub(super) fn recall(folder: &Path, key: &str, usable: impl Fn(&Kernels) -> bool) -> Option<Kernels> {
+/// The newest result of a key that can be read. Each of its words comes after a tab.
+pub(super) fn recall<T>(folder: &Path, key: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
     let known = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
-    known.lines().rev().filter_map(|line| line.strip_prefix(key)).filter_map(parse).find(usable)
+    let results = known.lines().rev().filter_map(|line| line.strip_prefix(key));
+    results.filter(|result| result.is_empty() || result.starts_with('\t')).find_map(read)
 }
 
 /// Writes the line of a key and removes an older one. If the folder cannot be written to, the next start measures
-/// again.
-pub(super) fn remember(folder: &Path, key: &str, kernels: Kernels) {
+/// again. `result`: each of its words after a tab.
+pub(super) fn remember(folder: &Path, key: &str, result: &str) {
     let file = folder.join(FILE);
     let known = std::fs::read_to_string(&file).unwrap_or_default();
-    let others: Vec<&str> = known.lines().filter(|line| !line.starts_with(key)).collect();
+    let is_of_key = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('\t'));
+    let others: Vec<&str> = known.lines().filter(|line| !is_of_key(line)).collect();
     let newest = &others[others.len().saturating_sub(MAX_LINES - 1)..];
     let mut text: String = newest.iter().map(|line| format!("{line}\n")).collect();
-    text.push_str(&format!("{key}{}\n", unparse(kernels)));
+    text.push_str(&format!("{key}{result}\n"));
     if let Err(error) = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, text)) {
-        log::debug!("cannot store the tuning result: {error}");
+        log::debug!("cannot store the result: {error}");
     }
 }
 
-fn unparse(kernels: Kernels) -> String {
+pub(super) fn unparse(kernels: Kernels) -> String {
     Choice::ALL.map(|choice| format!("\t{}", choice.of(kernels))).concat()
 }
 
-fn parse(line: &str) -> Option<Kernels> {
+pub(super) fn parse(line: &str) -> Option<Kernels> {
     let mut names = line.strip_prefix('\t')?.split('\t');
     let mut kernels = Kernels::FLOAT;
     for choice in Choice::ALL {
@@ -83,13 +90,13 @@ mod tests {
         };
         for kernels in WAYS.iter().map(with) {
             assert_eq!(parse(&unparse(kernels)), Some(kernels));
-            remember(folder.path(), "an adapter", kernels);
-            remember(folder.path(), "another", Kernels::FLOAT);
+            remember(folder.path(), "an adapter", &unparse(kernels));
+            remember(folder.path(), "an adapter of another make", &unparse(Kernels::FLOAT));
             let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
             assert_eq!(text.lines().count(), 2, "an old choice was kept");
             assert!(text.contains(&format!("an adapter{}\n", unparse(kernels))));
-            assert_eq!(recall(folder.path(), "an adapter", |_| true), Some(kernels));
-            assert_eq!(recall(folder.path(), "an adapter", |_| false), None);
+            assert_eq!(recall(folder.path(), "an adapter", parse), Some(kernels));
+            assert_eq!(recall(folder.path(), "an adapter", |_| None::<()>), None);
         }
         assert!(parse("\tfloat\tapart\tas a chunk\tfloat").is_some());
         assert_eq!(parse("\tfloat"), None);

@@ -1,0 +1,173 @@
+//! A test of the kernels at the first start on a device: whether it computes what they rely on.
+//!
+//! Kernels with subgroups rely on full subgroups of neighbouring invocations, which WebGPU does not promise, and those on
+//! cooperative matrices on an experimental feature. Software adapters cannot show what a GPU's driver does there. So the kernels
+//! of a layer of noise are compared with their references, and a feature whose kernels are wrong is not used. This covers
+//! attention, norms, products, and the choice of a token. The result is remembered per driver and version of the kernels.
+
+use std::path::Path;
+
+use super::remembered::{device_key, recall, remember};
+use crate::check::{Fault, check_features};
+use crate::error::Result;
+use crate::gpu::{Capabilities, Gpu};
+
+/// The features in the file of results.
+const SUBGROUPS: &str = "subgroups";
+const MATRICES: &str = "matrices";
+
+/// The device with those of its features whose kernels are right. Results are kept in a file in `folder`.
+///
+/// Software adapters are not tested, because the tests of the kernels run on them. Nor are browsers, where kernels use neither
+/// feature.
+///
+/// # Errors
+/// If the device is lost, out of memory or refuses a kernel.
+pub(crate) async fn tested(gpu: Gpu, folder: Option<&Path>) -> Result<Gpu> {
+    if gpu.capabilities().software || cfg!(target_arch = "wasm32") {
+        return Ok(gpu);
+    }
+    if let Some(capabilities) = gpu.inner.tested.get() {
+        return Ok(gpu.with_capabilities(capabilities.clone()));
+    }
+    let key = format!("self-test | {}", device_key(&gpu));
+    let known = folder.and_then(|folder| recall(folder, &key, |names| restricted(gpu.capabilities(), names)));
+    let capabilities = match known {
+        Some(capabilities) => capabilities,
+        None => {
+            let found = run(&gpu).await?;
+            if let Some(folder) = folder {
+                remember(folder, &key, &names(&found));
+            }
+            found
+        }
+    };
+    // Another thread may have tested it meanwhile, with the same result.
+    Ok(gpu.with_capabilities(gpu.inner.tested.get_or_init(|| capabilities).clone()))
+}
+
+/// The capabilities that are left after kernels were compared.
+async fn run(gpu: &Gpu) -> Result<Capabilities> {
+    let mut capabilities = gpu.capabilities().clone();
+    loop {
+        let report = check_features(&gpu.with_capabilities(capabilities.clone())).await?;
+        let Some(fault) = report.fault else { return Ok(capabilities) };
+        match capabilities.without_feature_of(fault.variant) {
+            Some(fewer) => {
+                warn(gpu, &fault, "is not used");
+                capabilities = fewer;
+            }
+            // Without the feature it is no better, so the feature is not to blame.
+            None => {
+                warn(gpu, &fault, "has no replacement, so replies may be wrong");
+                return Ok(gpu.capabilities().clone());
+            }
+        }
+    }
+}
+
+fn warn(gpu: &Gpu, fault: &Fault, consequence: &str) {
+    let name = &gpu.info().name;
+    log::warn!("a kernel computes wrongly on {name} and {consequence}; run `lapidary check` for a report\n{fault}");
+}
+
+/// The features that the kernels use, for the file of results.
+fn names(capabilities: &Capabilities) -> String {
+    let mut names = String::new();
+    if capabilities.subgroups {
+        names.push_str(&format!("\t{SUBGROUPS}"));
+    }
+    if capabilities.cooperative_size.is_some() {
+        names.push_str(&format!("\t{MATRICES}"));
+    }
+    names
+}
+
+/// The capabilities with no other features than those named; `None` if a name is unknown.
+fn restricted(capabilities: &Capabilities, names: &str) -> Option<Capabilities> {
+    let names: Vec<&str> = names.split('\t').skip(1).collect();
+    names.iter().all(|name| [SUBGROUPS, MATRICES].contains(name)).then(|| Capabilities {
+        subgroups: capabilities.subgroups && names.contains(&SUBGROUPS),
+        cooperative_size: capabilities.cooperative_size.filter(|_| names.contains(&MATRICES)),
+        ..capabilities.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use pollster::block_on;
+
+    use super::*;
+    use crate::gpu::DeviceOptions;
+
+    /// The software adapter, which passes for a GPU.
+    fn gpu() -> Gpu {
+        let options = DeviceOptions { hardware_kernels: true, ..DeviceOptions::from_env() };
+        block_on(Gpu::open(&options)).unwrap()
+    }
+
+    #[test]
+    fn a_device_that_computes_right_keeps_its_features_and_is_tested_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let gpu = gpu();
+        let tested_gpu = block_on(tested(gpu.clone(), Some(folder.path()))).unwrap();
+        assert_eq!(tested_gpu.capabilities(), gpu.capabilities());
+        let submits = gpu.submits();
+        assert!(submits > 0, "nothing was tested");
+        block_on(tested(gpu.clone(), None)).unwrap();
+        assert_eq!(gpu.submits(), submits, "the open device was tested again");
+        let again = self::gpu();
+        let from_file = block_on(tested(again.clone(), Some(folder.path()))).unwrap();
+        assert_eq!(again.submits(), 0, "the result was not remembered");
+        assert_eq!(from_file.capabilities(), gpu.capabilities());
+    }
+
+    /// Lavapipe makes subgroups as wide as its vectors, whose width a variable sets when the driver is loaded. So the test runs
+    /// itself again. Kernels need at least eight lanes and would not use subgroups of four, were the capabilities true.
+    #[test]
+    fn subgroups_that_kernels_compute_wrongly_in_are_not_used() {
+        const WIDTH: &str = "LP_NATIVE_VECTOR_WIDTH";
+        if std::env::var(WIDTH).as_deref() != Ok("128") {
+            let name = "tune::self_test::tests::subgroups_that_kernels_compute_wrongly_in_are_not_used";
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            let output = again.args(["--exact", name, "--nocapture"]).env(WIDTH, "128").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+            return;
+        }
+        let gpu = gpu();
+        if gpu.info().subgroup_max_size >= 8 {
+            eprintln!("SKIPPED: this adapter has no narrow subgroups");
+            return;
+        }
+        assert!(!gpu.capabilities().subgroups);
+        let wrong = Capabilities { subgroups: true, narrow_subgroups: true, ..gpu.capabilities().clone() };
+        let left = block_on(tested(gpu.with_capabilities(wrong.clone()), None)).unwrap();
+        assert_eq!(*left.capabilities(), Capabilities { subgroups: false, ..wrong });
+    }
+
+    #[test]
+    fn software_adapters_are_not_tested() {
+        let mut capabilities = gpu().capabilities().clone();
+        capabilities.software = true;
+        let gpu = gpu().with_capabilities(capabilities);
+        block_on(tested(gpu.clone(), None)).unwrap();
+        assert_eq!(gpu.submits(), 0);
+    }
+
+    #[test]
+    fn a_wrong_kernel_costs_only_the_feature_that_it_relies_on() {
+        let all = Capabilities { subgroups: true, cooperative_size: Some(16), ..Capabilities::webgpu() };
+        let without = |variant| all.without_feature_of(variant).map(|left| names(&left));
+        assert_eq!(without("matmul_coop.q4_k.coop_16").as_deref(), Some("\tsubgroups"));
+        assert_eq!(without("attention_coop.coop_8.subgroups").as_deref(), Some("\tsubgroups"));
+        assert_eq!(without("rms_norm.subgroups").as_deref(), Some("\tmatrices"));
+        assert_eq!(without("rms_norm"), None);
+        let none = Capabilities::webgpu();
+        assert_eq!(none.without_feature_of("rms_norm.subgroups"), None);
+        for capabilities in [all.clone(), none] {
+            assert_eq!(restricted(&all, &names(&capabilities)), Some(capabilities));
+        }
+        assert_eq!(restricted(&all, "\tsubgroups\tother"), None);
+    }
+}
