@@ -25,6 +25,7 @@ impl Engine {
                 expected: "the one that the engine was loaded from",
             });
         }
-        check_model(&inner.gpu, files, inner.model(), inner.cache_format, inner.usable_vocab, progress).await
+        let (model, vocab) = (inner.model(), inner.usable_vocab);
+        check_model(&inner.gpu, files, model, inner.cache_format, vocab, self.name(), progress).await
     }
 }

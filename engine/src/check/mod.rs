@@ -66,7 +66,7 @@ impl fmt::Display for Fault {
 }
 
 /// Runs five steps of a model on its device (a chunk of a prompt, a small batch, a decoded token, a drawn token, a token of each of
-/// two sequences) over a cache of noise, and compares every dispatch with the reference.
+/// two sequences) over a cache of noise, and compares every dispatch with the reference. `name` is the model's, for the report.
 ///
 /// # Errors
 /// [`Error::Cancelled`]; if the device is lost or out of memory.
@@ -76,14 +76,14 @@ pub(crate) async fn check_model(
     model: Model<'_>,
     cache_format: CacheFormat,
     usable_vocab: usize,
+    name: &str,
     progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
 ) -> Result<Report> {
     // The model's tables can be shorter than the check's positions.
     let tables = RopeTables::new(model.config, CONTEXT);
     tables.upload(gpu).await?;
     let model = Model { tables: &tables, ..model };
-    let name = files.name();
-    let subject = Subject { gpu, files, model, chunk: 3, cache_format, usable_vocab, name: &name };
+    let subject = Subject { gpu, files, model, chunk: 3, cache_format, usable_vocab, name };
     let mut report = Report::default();
     subject.check(1, false, &mut report, progress).await?;
     Ok(report)
