@@ -21,6 +21,8 @@ mod pip;
 #[cfg(unix)]
 mod process;
 mod replies;
+#[cfg(unix)]
+mod scores;
 mod window;
 
 use std::net::{SocketAddr, TcpStream};
