@@ -10,6 +10,8 @@ mod limits;
 #[cfg(unix)]
 mod llm;
 #[cfg(unix)]
+mod lm_eval;
+#[cfg(unix)]
 mod load;
 #[cfg(unix)]
 mod models;
