@@ -2,7 +2,7 @@
 """Distils the guide into a smaller student, and measures whether the teacher's probabilities teach more than its text does.
 
     venv/bin/python distil.py questions      # writes questions.jsonl: questions without answers
-    lapidary batch questions.jsonl -o replies.jsonl -m guide --top-logprobs 20 --max-tokens 200
+    lapidary batch questions.jsonl -o replies.jsonl -m guide --top-logprobs 20 --safetensors replies.safetensors --max-tokens 200
     venv/bin/python distil.py train          # trains and evaluates the students; writes distillation.json and distillation.png
 
 The files are in target/distil of the repository, if --folder does not say otherwise. Each seed trains three students. They begin
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
 import corpus
@@ -48,48 +49,32 @@ def draw_questions(count):
 
 
 def write_questions(options):
-    """A line per question, with the token ids of its prompt, so that teacher and students read the same ones. These are
-    completions, not chats, because only a completion has the log-probabilities of the token that ends the turn."""
-    encoder = train.Encoder(train.load()[1])
+    """A line per question."""
     options.folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(dict(prompt=encoder.prompt([], question))) + "\n" for question, _ in draw_questions(options.questions)]
+    lines = [json.dumps(dict(messages=[dict(role="user", content=question)])) + "\n" for question, _ in draw_questions(options.questions)]
     (options.folder / "questions.jsonl").write_text("".join(lines))
-
-
-def names_of_tokens(tokenizer):
-    """The id of each token by the name that log-probabilities give it."""
-    names = {piece if piece in train.CONTROL else piece.replace("▁", " "): id for piece, id in tokenizer.get_vocab().items()}
-    assert len(names) == train.VOCAB, "two tokens have one name"
-    return names
 
 
 class Lessons:
     """What the students learn from: each question's prompt with the teacher's and the corpus' answer, in ids; and for every token
-    of the teacher's answers the most probable ids with their log-probabilities, [tokens, TOP]."""
+    of the teacher's answers the most probable ids with their log-probabilities, [tokens, TOP]. Each answer begins at a row there."""
 
     def __init__(self, options, tokenizer):
-        encoder, names, questions = train.Encoder(tokenizer), names_of_tokens(tokenizer), draw_questions(options.questions)
+        encoder, questions, taught = train.Encoder(tokenizer), draw_questions(options.questions), load_file(options.folder / "replies.safetensors")
+        assert taught["lines"][:len(questions)].tolist() == list(range(1, len(questions) + 1)), "some questions have no answer"
+        assert taught["top_tokens"].shape[1] == TOP, f"the replies were not made with --top-logprobs {TOP}"
+        self.top_ids, self.top_logs = taught["top_tokens"].long(), taught["top_logprobs"]
         self.lessons, self.cut, self.same = [], 0, 0
-        top_ids, top_logs = [], []
-        for line in sorted(map(json.loads, open(options.folder / "replies.jsonl")), key=lambda reply: reply["line"]):
-            if line["line"] > options.questions:
-                break
-            assert not line["error"], line["error"]
-            question, answer = questions[line["line"] - 1]
-            prompt, body = encoder.prompt([], question), line["response"]["body"]
-            assert body["usage"]["prompt_tokens"] == len(prompt), "these are replies to other questions; begin with an empty folder"
-            scores = body["choices"][0]["logprobs"]
-            said, answer = [names[token] for token in scores["tokens"]], encoder.ids(answer) + [train.END]
-            if said[-1] != train.END:
+        for row, (question, answer) in enumerate(questions):
+            prompt, (first, end) = encoder.prompt([], question), taught["offsets"][row:row + 2].tolist()
+            assert taught["prompt_tokens"][row] == len(prompt), "these are replies to other questions; begin with an empty folder"
+            said, answer = taught["tokens"][first:end].tolist(), encoder.ids(answer) + [train.END]
+            if taught["ended"][row]:
+                self.lessons.append((prompt, said, first, answer))
+                self.same += said == answer
+            else:
                 self.cut += 1  # No student learns from an answer without an end.
-                continue
-            self.lessons.append((prompt, said, len(top_ids), answer))
-            self.same += said == answer
-            for best in scores["top_logprobs"]:
-                best = sorted(best.items(), key=lambda pair: -pair[1])[:TOP]
-                top_ids.append([names[name] for name, _ in best])
-                top_logs.append([log for _, log in best])
-        self.top_ids, self.top_logs = torch.tensor(top_ids), torch.tensor(top_logs)
+        self.rows = torch.cat([torch.arange(first, first + len(said)) for _, said, first, _ in self.lessons])
 
     def batches(self, target, count, seed):
         """Endless batches of this many questions with their answers: ids, and of each token of an answer its row in the tables,
@@ -202,8 +187,8 @@ def run(options):
     teacher, tokenizer = train.load()
     lessons, held = Lessons(options, tokenizer), HeldOut(teacher, tokenizer)
     result = dict(parameters=sum(p.numel() for p in Gemma2ForCausalLM(Gemma2Config(**CONFIG)).parameters()),
-                  questions=len(lessons.lessons), without_end=lessons.cut, as_in_corpus=lessons.same, answer_tokens=len(lessons.top_logs),
-                  probability_of_top=float(lessons.top_logs.exp().sum(-1).mean()), steps=options.steps, batch=options.batch, rate=options.rate,
+                  questions=len(lessons.lessons), without_end=lessons.cut, as_in_corpus=lessons.same, answer_tokens=len(lessons.rows),
+                  probability_of_top=float(lessons.top_logs[lessons.rows].exp().sum(-1).mean()), steps=options.steps, batch=options.batch, rate=options.rate,
                   teacher=held.perplexity(teacher), students=[])
     print(result, flush=True)
     for seed in options.seeds:

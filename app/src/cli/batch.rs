@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use lapidary_app::hub::duration;
-use lapidary_app::server::batch::{Batch, BatchError, Options, Progress};
+use lapidary_app::server::batch::{Batch, BatchError, Options, Progress, Scored, ScoresFile};
 use tokio::sync::Notify;
 
 use super::args;
@@ -27,6 +27,8 @@ pub(crate) fn batch(arguments: &args::Batch) -> Result<(), Failure> {
     };
     options.sampling.check()?;
     let batch = Batch::open(&arguments.input, &arguments.output)?;
+    let scores = arguments.safetensors.as_deref();
+    let scores = scores.map(|path| ScoresFile::open(path, &[&arguments.input, &arguments.output])).transpose()?;
     let output = arguments.output.display();
     let progress = if batch.is_done() {
         batch.progress()
@@ -45,6 +47,14 @@ pub(crate) fn batch(arguments: &args::Batch) -> Result<(), Failure> {
         return Err(Failure::Interrupted);
     }
     writeln!(io::stdout(), "{done} requests, {new} of them now, {failed} failed; {}", speed(&progress))?;
+    if let Some((scores, path)) = scores.zip(arguments.safetensors.as_deref()) {
+        let Scored { replies, positions, without } = scores.write(&arguments.output)?;
+        let path = path.display();
+        writeln!(
+            io::stdout(),
+            "{path} has the {positions} tokens of {replies} replies; {without} have no log-probabilities there"
+        )?;
+    }
     if failed > 0 {
         return Err(Failure::Failed(format!("{failed} of {total} requests failed; their lines in {output} say why")));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lapidary_engine::load::TokenizerSource;
 use lapidary_engine::tokenizer::Tokenizer;
-use lapidary_engine::{DeviceOptions, Engine, EngineBuilder, LoadOptions, ModelFiles, Progress};
+use lapidary_engine::{DeviceOptions, Engine, EngineBuilder, LoadOptions, MemoryEstimate, ModelFiles, Progress};
 
 use super::args::Model;
 use super::failure::{Failure, sanitized};
@@ -92,14 +92,30 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
     Ok(engine)
 }
 
-/// Loads a second model on an engine's device, with its context and as many of the options as are not about a file's format.
+/// Loads a second model on an engine's device, with its context and as many of the options as are not about a file's format. It has
+/// to fit beside the first one and its session, which need not be there yet.
 pub(crate) fn beside(engine: &Engine, files: ModelFiles, model: &Model, busy: &Busy) -> Result<Engine, Failure> {
     let options = LoadOptions {
         context: Some(engine.context().min(files.config().context_length)),
         activations: model.activations.chosen(),
         ..LoadOptions::default()
     };
-    load(files, options, |builder| builder.gpu(engine.gpu().clone()), busy)
+    let (gpu, context) = (engine.gpu(), Some(engine.context()));
+    let first_options = LoadOptions { context, ..load_options(model) };
+    let first = open(model.model.as_deref())?.memory(&first_options, gpu.capabilities())?;
+    let limit = gpu.memory_bytes().map(|memory| left_beside(&first, memory, gpu.capabilities().software));
+    let device = |builder: EngineBuilder| {
+        let builder = builder.gpu(gpu.clone());
+        if let Some(limit) = limit { builder.memory_limit(limit) } else { builder }
+    };
+    load(files, options, device, busy)
+}
+
+/// The bytes that a model and its session leave for a second one. Of a computer's memory, what is free is known, and the weights
+/// have been taken from that.
+fn left_beside(first: &MemoryEstimate, memory: u64, is_software: bool) -> u64 {
+    let session = first.sequence + first.activations;
+    memory.saturating_sub(if is_software { session } else { first.weights + session })
 }
 
 fn load(
@@ -135,4 +151,18 @@ pub(crate) fn text_or_stdin(text: &str) -> Result<String, Failure> {
         .read_to_end(&mut bytes)
         .map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
     String::from_utf8(bytes).map_err(|_| Failure::Failed("standard input is not UTF-8 text".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_model_gets_what_the_first_and_its_session_leave() {
+        let first = MemoryEstimate { weights: 700, sequence: 150, activations: 50 };
+        assert_eq!(left_beside(&first, 1000, false), 100);
+        assert_eq!(left_beside(&first, 800, false), 0);
+        // The weights are in memory already, and so not in what is free.
+        assert_eq!(left_beside(&first, 300, true), 100);
+    }
 }

@@ -96,11 +96,18 @@ impl Client {
         let response = loop {
             let response = self.ask(request, shape);
             let words = match &response {
-                Err(EndpointError::Refused { words, .. } | EndpointError::Server { words, .. }) => words.as_deref(),
+                Err(
+                    EndpointError::Refused { words, .. }
+                    | EndpointError::Forbidden { words, .. }
+                    | EndpointError::Server { words, .. },
+                ) => words.as_deref(),
                 _ => None,
             };
+            let refused = matches!(response, Err(EndpointError::Refused { .. })) && request.alternatives > 0;
             match words.and_then(|words| shape.after(words)) {
                 Some(other) => shape = other,
+                // Not every server says that it refuses log-probabilities.
+                None if refused && shape != shape.without_alternatives() => shape = shape.without_alternatives(),
                 None => break response?,
             }
         };

@@ -3,6 +3,7 @@
 //! Nothing here opens a connection before a person names a server, and then only to that server: redirects are not followed.
 
 mod address;
+mod alternatives;
 mod author;
 mod client;
 mod error;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crate::hub::Stop;
 
 pub use address::Address;
+pub use alternatives::TokenLists;
 pub use author::is_of_server;
 pub use client::{Client, STALL};
 pub use error::{EndpointError, Result, enumerated};

@@ -22,12 +22,20 @@ pub(super) struct Shape {
     newer_limit: bool,
     /// Whether top-p is sent although it is the default.
     default_top_p: bool,
+    /// Whether log-probabilities are asked for, if the request wants them.
+    alternatives: bool,
 }
 
 impl Default for Shape {
     /// The shape that most servers understand.
     fn default() -> Self {
-        Self { system_message: true, llama_cpp_penalty: true, newer_limit: false, default_top_p: true }
+        Self {
+            system_message: true,
+            llama_cpp_penalty: true,
+            newer_limit: false,
+            default_top_p: true,
+            alternatives: true,
+        }
     }
 }
 
@@ -38,10 +46,16 @@ impl Shape {
             _ if words.to_lowercase().contains("system role") => Self { system_message: false, ..self },
             _ if words.contains(LLAMA_CPP_PENALTY) => Self { llama_cpp_penalty: false, ..self },
             _ if words.contains(NEWER_LIMIT) => Self { newer_limit: true, ..self },
+            _ if words.contains("logprobs") => self.without_alternatives(),
             _ if words.contains("top_p") => Self { default_top_p: false, ..self },
             _ => self,
         };
         (other != self).then_some(other)
+    }
+
+    /// The same without log-probabilities, which are not needed for a reply.
+    pub(super) fn without_alternatives(self) -> Self {
+        Self { alternatives: false, ..self }
     }
 }
 
@@ -56,6 +70,9 @@ pub struct ChatRequest<'a> {
     pub turns: &'a [(Role, String)],
     /// How tokens are chosen.
     pub sampling: &'a Sampling,
+    /// How many alternatives the server is asked to give for each token, up to 20; 0 for none. A server that refuses is asked again
+    /// without.
+    pub alternatives: usize,
 }
 
 impl ChatRequest<'_> {
@@ -98,6 +115,10 @@ impl ChatRequest<'_> {
             let name = if shape.newer_limit { NEWER_LIMIT } else { "max_tokens" };
             body.insert(name.into(), json!(max_tokens));
         }
+        if shape.alternatives && self.alternatives > 0 {
+            body.insert("logprobs".into(), json!(true));
+            body.insert("top_logprobs".into(), json!(self.alternatives));
+        }
         if sampling.top_k != default.top_k {
             body.insert("top_k".into(), json!(sampling.top_k));
         }
@@ -124,7 +145,10 @@ mod tests {
     use super::*;
 
     fn body(system: &str, turns: &[(Role, String)], sampling: &Sampling) -> Value {
-        serde_json::from_str(&ChatRequest { model: "m", system, turns, sampling }.body(Shape::default())).unwrap()
+        serde_json::from_str(
+            &ChatRequest { model: "m", system, turns, sampling, alternatives: 0 }.body(Shape::default()),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -147,13 +171,15 @@ mod tests {
     fn a_refused_request_is_said_in_another_way_once() {
         let sampling = Sampling { repetition_penalty: 1.5, max_tokens: Some(9), ..Sampling::default() };
         let turns = [(Role::User, "a".to_owned()), (Role::Model, "b".to_owned())];
-        let request = ChatRequest { model: "m", system: "Be brief.", turns: &turns, sampling: &sampling };
+        let request =
+            ChatRequest { model: "m", system: "Be brief.", turns: &turns, sampling: &sampling, alternatives: 3 };
         let mut shape = Shape::default();
         for words in [
             "System role not supported",
             "repeat_penalty: this server does not know this field",
             "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead",
             "Unsupported parameter: 'top_p'",
+            "You are not allowed to request logprobs from this model",
         ] {
             shape = shape.after(words).unwrap();
             assert_eq!(shape.after(words), None, "it would be refused again: {words}");
@@ -168,13 +194,15 @@ mod tests {
         let sampling = Sampling { top_p: 0.5, ..sampling };
         let request = ChatRequest { sampling: &sampling, ..request };
         assert!(request.body(shape).contains("\"top_p\":0.5"), "what the user chose is not left out");
+        let sent: Value = serde_json::from_str(&request.body(Shape::default())).unwrap();
+        assert_eq!((&sent["logprobs"], &sent["top_logprobs"]), (&json!(true), &json!(3)));
     }
 
     #[test]
     fn only_what_was_changed_is_sent_beyond_openais_fields() {
         let sent = body("", &[], &Sampling::default());
         assert_eq!((&sent["temperature"], &sent["top_p"]), (&json!(1.0), &json!(0.95)));
-        for name in ["seed", "max_tokens", "top_k", "min_p", "repetition_penalty", "repeat_penalty"] {
+        for name in ["seed", "max_tokens", "top_k", "min_p", "repetition_penalty", "repeat_penalty", "logprobs"] {
             assert!(sent.get(name).is_none(), "{name}");
         }
         let sampling = Sampling {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use ureq::{Body, BodyReader};
 
+use super::alternatives::{Alternatives, Logprobs, TokenLists};
 use super::client::failure;
 use super::error::{EndpointError, Result};
 use super::sse::{Malformed, Parser};
@@ -30,6 +31,7 @@ pub struct ReplyStream {
     stop: Stop,
     /// Bytes of text so far.
     text: usize,
+    alternatives: Alternatives,
     finish: Option<Finish>,
     /// Tokens of the prompt and of the reply, which most servers count.
     usage: Option<(usize, usize)>,
@@ -60,6 +62,7 @@ struct Choice {
     index: u64,
     delta: Option<Delta>,
     finish_reason: Option<String>,
+    logprobs: Option<Value>,
 }
 
 /// What a reply grows by. What reasoning models think before they reply is no part of it.
@@ -91,6 +94,7 @@ impl ReplyStream {
             stall,
             stop,
             text: 0,
+            alternatives: Alternatives::default(),
             finish: None,
             usage: None,
             ended: false,
@@ -146,6 +150,11 @@ impl ReplyStream {
         }
     }
 
+    /// What the model might have said in place of each token so far. Empty if the server does not tell. Nothing is left behind.
+    pub fn take_alternatives(&mut self) -> TokenLists {
+        self.alternatives.take()
+    }
+
     /// Why the reply ended; `None` before its end.
     pub fn finish(&self) -> Option<Finish> {
         self.finish
@@ -188,6 +197,9 @@ impl ReplyStream {
             Some(_) => self.finish = Some(Finish::Stop),
         }
         let text = choice.delta.unwrap_or_default().text();
+        // Those of an unknown shape are no reason to refuse the reply.
+        let logprobs = choice.logprobs.and_then(|logprobs| serde_json::from_value::<Logprobs>(logprobs).ok());
+        self.alternatives.push(&text, logprobs);
         if text.is_empty() {
             return Ok(Part::Nothing);
         }

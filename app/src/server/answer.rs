@@ -88,11 +88,12 @@ impl Answer {
         json!({"id": self.id, "object": name, "created": self.created, "model": self.model, "choices": choices})
     }
 
-    /// The `logprobs` of a choice. `offset` is the number of characters before these tokens, and grows by theirs.
-    pub(super) fn logprobs(&self, tokens: &[TokenLogprob], offset: &mut usize) -> Value {
+    /// The `logprobs` of a choice, with the token that ended a chat's reply if that is known. `offset` is the number of characters
+    /// before these tokens, and grows by theirs.
+    pub(super) fn logprobs(&self, tokens: &[TokenLogprob], end: Option<&TokenLogprob>, offset: &mut usize) -> Value {
         match self.kind {
             _ if !self.logprobs => Value::Null,
-            Kind::Chat => chat_json(&self.tokenizer, tokens),
+            Kind::Chat => chat_json(&self.tokenizer, tokens, end),
             Kind::Completion => completion_json(&self.tokenizer, tokens, offset),
         }
     }
@@ -108,8 +109,8 @@ impl Answer {
     }
 
     fn choice(&self, index: usize, reply: &Collected) -> Value {
-        let Collected { text, logprobs, end: End { finish, .. } } = reply;
-        let logprobs = self.logprobs(logprobs, &mut 0);
+        let Collected { text, logprobs, end: End { finish, token, .. } } = reply;
+        let logprobs = self.logprobs(logprobs, token.as_ref(), &mut 0);
         if self.kind == Kind::Chat {
             let message = json!({"role": "assistant", "content": text, "refusal": null});
             json!({"index": index, "message": message, "logprobs": logprobs, "finish_reason": finish})

@@ -39,19 +39,25 @@ fn finite(logprob: f32) -> f64 {
     f64::from(logprob).max(-9999.0)
 }
 
-/// The `logprobs` of a chat's choice.
-pub(super) fn chat_json(tokenizer: &Tokenizer, tokens: &[TokenLogprob]) -> Value {
+/// The `logprobs` of a chat's choice, with what OpenAI's API lacks: the `id` of each token, as llama.cpp's server has it, and in
+/// `end` the token that ended the reply, which is no part of its text.
+pub(super) fn chat_json(tokenizer: &Tokenizer, tokens: &[TokenLogprob], end: Option<&TokenLogprob>) -> Value {
     let entry = |id: u32, logprob: f32| {
         let (token, bytes) = text_of(tokenizer, id);
-        json!({"token": token, "logprob": finite(logprob), "bytes": bytes})
+        json!({"id": id, "token": token, "logprob": finite(logprob), "bytes": bytes})
     };
-    let content = tokens.iter().map(|token| {
+    let with_top = |token: &TokenLogprob| {
         let mut object = entry(token.id, token.scored.as_ref().map_or(0.0, |scored| scored.logprob));
         let top = token.scored.iter().flat_map(|scored| &scored.top);
         object["top_logprobs"] = top.map(|(id, logprob)| entry(*id, *logprob)).collect();
         object
-    });
-    json!({"content": content.collect::<Vec<_>>(), "refusal": null})
+    };
+    let content: Vec<Value> = tokens.iter().map(with_top).collect();
+    let mut object = json!({"content": content, "refusal": null});
+    if let Some(end) = end {
+        object["end"] = with_top(end);
+    }
+    object
 }
 
 /// The `logprobs` of a completion's choice. `offset` is the number of characters before these tokens, and grows by theirs.

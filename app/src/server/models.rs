@@ -330,3 +330,35 @@ impl Models {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lapidary_engine::LoadOptions;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A server that has unloaded its model for another one, which then could not be loaded, has no thread whose end would end it.
+    #[test]
+    fn a_server_stops_while_no_model_is_loaded() {
+        let engine = Engine::from_files(guide::files().unwrap()).build_blocking().unwrap();
+        let library = Library::new(engine.gpu().clone(), LoadOptions::default(), None);
+        let limits = Limits { parallel: 1, cache_tokens: None, queue: 1, models: 2 };
+        let (models, mut ended) = Models::new(library, limits, Entry::new(guide::NAME.into(), None));
+        let models = Arc::new(models);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut next_end = async || timeout(Duration::from_secs(60), ended.recv()).await.unwrap().unwrap();
+        runtime.block_on(async {
+            drop(models.start(models.prepare_first(&engine).unwrap()).unwrap());
+            assert!(models.unload_one() && !models.unload_one());
+            assert!(next_end().await.is_ok());
+            assert!(!models.thread_ended(), "it goes on, because the next request may load a model");
+            models.close();
+            assert!(next_end().await.is_ok());
+            assert!(models.thread_ended());
+            assert_eq!(models.get(None).await.err().map(|error| error.status()), Some(503));
+        });
+    }
+}

@@ -39,12 +39,14 @@ pub(super) enum Event {
 }
 
 /// How a reply ended.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(super) struct End {
     /// `stop` or `length`.
     pub(super) finish: &'static str,
     /// Tokens that the model produced, with the one that ended the reply.
     pub(super) tokens: usize,
+    /// The token that ended a chat's reply, if the request wants log-probabilities.
+    pub(super) token: Option<TokenLogprob>,
 }
 
 /// A bounded queue from connections to the engine's thread.

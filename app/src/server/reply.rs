@@ -35,6 +35,8 @@ pub(super) struct Reply {
     sent: usize,
     /// Log-probabilities to send with the text, each with the offset of its token's text.
     unsent: VecDeque<(usize, TokenLogprob)>,
+    /// The token that ended a chat's reply.
+    end_token: Option<TokenLogprob>,
     pub(super) started: Instant,
     pub(super) first_token: Option<Instant>,
 }
@@ -65,6 +67,7 @@ impl Reply {
             made: 0,
             sent: 0,
             unsent: VecDeque::new(),
+            end_token: None,
             started: Instant::now(),
             first_token: None,
         }
@@ -101,9 +104,9 @@ impl Reply {
         self.tokens += 1;
         let ends = self.request.sampling.stop_at_end && end_ids.contains(&id);
         // The end of the turn is no part of a chat's message. In a completion, programs that score texts count on it.
-        if !(ends && self.request.kind == Kind::Chat)
-            && let Some(logprob) = logprob
-        {
+        if ends && self.request.kind == Kind::Chat {
+            self.end_token = logprob;
+        } else if let Some(logprob) = logprob {
             self.unsent.push_back((self.made, logprob));
         }
         if ends {
@@ -125,7 +128,7 @@ impl Reply {
             self.send_up_to(rest, usize::MAX);
         }
         let finish = if ending == Ending::Length { "length" } else { "stop" };
-        let end = End { finish, tokens: self.tokens };
+        let end = End { finish, tokens: self.tokens, token: self.end_token.take() };
         self.pass(Event::Ended { choice: self.choice, end });
     }
 

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::answer::Answer;
 use super::error::ApiError;
 use super::logprobs::TokenLogprob;
-use super::queue::Event;
+use super::queue::{End, Event};
 use super::request::Kind;
 
 /// After this long without a token, the client gets a comment, which programs that give up on silent servers count as a sign of
@@ -90,9 +90,9 @@ impl Pieces {
 
     fn take(&mut self, event: Option<Event>) {
         match event {
-            Some(Event::Piece { choice, text, logprobs }) => self.piece(choice, &text, &logprobs, None),
+            Some(Event::Piece { choice, text, logprobs }) => self.piece(choice, &text, &logprobs),
             Some(Event::Ended { choice, end }) => {
-                self.piece(choice, "", &[], Some(end.finish));
+                self.end_of(choice, &end);
                 self.tokens += end.tokens;
                 self.ended += 1;
                 if self.ended == self.answer.choices {
@@ -105,15 +105,22 @@ impl Pieces {
         }
     }
 
-    fn piece(&mut self, choice: usize, text: &str, logprobs: &[TokenLogprob], finish: Option<&str>) {
-        let is_chat = self.answer.kind == Kind::Chat;
-        let offset = &mut self.offsets[choice];
-        let logprobs = if finish.is_none() { self.answer.logprobs(logprobs, offset) } else { Value::Null };
-        self.choice(if is_chat {
-            let delta = if finish.is_some() { json!({}) } else { json!({"content": text}) };
-            json!({"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": finish})
+    fn piece(&mut self, choice: usize, text: &str, logprobs: &[TokenLogprob]) {
+        let logprobs = self.answer.logprobs(logprobs, None, &mut self.offsets[choice]);
+        self.choice(if self.answer.kind == Kind::Chat {
+            json!({"index": choice, "delta": {"content": text}, "logprobs": logprobs, "finish_reason": null})
         } else {
-            json!({"index": choice, "text": text, "logprobs": logprobs, "finish_reason": finish})
+            json!({"index": choice, "text": text, "logprobs": logprobs, "finish_reason": null})
+        });
+    }
+
+    fn end_of(&mut self, choice: usize, end: &End) {
+        let token = end.token.as_ref();
+        let logprobs = token.map(|token| self.answer.logprobs(&[], Some(token), &mut self.offsets[choice]));
+        self.choice(if self.answer.kind == Kind::Chat {
+            json!({"index": choice, "delta": {}, "logprobs": logprobs, "finish_reason": end.finish})
+        } else {
+            json!({"index": choice, "text": "", "logprobs": null, "finish_reason": end.finish})
         });
     }
 

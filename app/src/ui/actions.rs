@@ -104,11 +104,11 @@ impl App {
                     if message.parent.is_some() {
                         action(ui, can_generate, icons::REFRESH_CW, "Regenerate", Choice::Regenerate);
                     }
-                    // A server would answer a reply rather than continue it, and not all tell how likely words were.
+                    // A server would answer a reply rather than continue it.
                     if !of_server || message.text.is_empty() {
                         action(ui, can_generate, icons::PLAY, "Continue", Choice::Continue(overflow));
                     }
-                    if !of_server && !message.text.is_empty() {
+                    if !message.text.is_empty() {
                         action(ui, true, icons::SPLIT, "Alternatives", Choice::Alternatives);
                     }
                 } else if last && !busy && message.status != Status::Queued {

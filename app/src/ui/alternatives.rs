@@ -20,6 +20,8 @@ impl App {
             self.state.alternatives = None;
             return;
         };
+        // A server would answer a reply rather than continue it.
+        let can_branch = self.state.used_server().is_none();
         let mut open = true;
         let mut choice = None;
         egui::Window::new("Alternatives")
@@ -44,7 +46,7 @@ impl App {
                     (Some(_), Some(Err(reason))) => {
                         ui.label(reason);
                     }
-                    (Some(_), Some(Ok(list))) => tokens(ui, list, &mut choice),
+                    (Some(_), Some(Ok(list))) => tokens(ui, list, can_branch, &mut choice),
                 }
             });
         match choice {
@@ -111,7 +113,7 @@ fn rows(text: &str) -> Vec<Vec<(usize, &str)>> {
     rows
 }
 
-fn tokens(ui: &mut Ui, list: &[Candidate], choice: &mut Option<Choice>) {
+fn tokens(ui: &mut Ui, list: &[Candidate], can_branch: bool, choice: &mut Option<Choice>) {
     egui::Grid::new("tokens").num_columns(3).spacing([12.0, 4.0]).show(ui, |ui| {
         for (token, probability) in list {
             let name = match token {
@@ -130,7 +132,8 @@ fn tokens(ui: &mut Ui, list: &[Candidate], choice: &mut Option<Choice>) {
                 ui.label(format!("{:.1} %", probability * 100.0));
             });
             ui.monospace(&name);
-            if let Some(token) = branch
+            if can_branch
+                && let Some(token) = branch
                 && ui.button("Branch").accessible_name(format!("Branch with {name}")).clicked()
             {
                 *choice = Some(Choice::Branch(token));

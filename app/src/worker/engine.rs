@@ -9,6 +9,7 @@ use super::commands::{Commands, FAILED, Place, failure_event};
 use super::event_sender::EventSender;
 use super::generate::Prompt;
 use super::requirements::{adapter_names, device, estimate_memory, open};
+use super::scored::ScoredReplies;
 use super::server;
 use super::serving::{self, Serving};
 use super::shared::SharedTokenizer;
@@ -55,6 +56,7 @@ impl EngineWorker {
             sender: sender.clone(),
             commands: Commands::new(sender.clone(), tokenizer.clone()),
             server: None,
+            scored: ScoredReplies::default(),
             keys: keys.clone(),
             port: None,
             serving: None,
@@ -214,6 +216,7 @@ struct EngineThread {
     commands: Commands,
     /// The model of a server that answers in place of one that is ready.
     server: Option<ServerModel>,
+    scored: ScoredReplies,
     keys: Keys,
     /// The port at which other programs are to find the model that is loaded.
     port: Option<u16>,
@@ -237,11 +240,16 @@ impl EngineThread {
     }
 
     /// Runs a command that a server's model answers.
-    fn ask(&self, server: &ServerModel, command: Command, token: &Arc<Token>) {
+    fn ask(&mut self, server: &ServerModel, command: Command, token: &Arc<Token>) {
         match command {
             Command::Generate { reply, turns, system, plain, sampling, .. } => {
                 let prompt = Prompt { turns, system, plain };
-                server::reply(&self.keys, server, token, &self.sender, reply, &prompt, &sampling);
+                let lists = server::reply(&self.keys, server, token, &self.sender, reply, &prompt, &sampling);
+                self.scored.add(reply, lists);
+            }
+            Command::Alternatives { message, at, .. } => {
+                let list = self.scored.at(message, at);
+                self.sender.send(Event::Alternatives { message, at, list });
             }
             command => {
                 let problem = Problem { sentence: server::NOT_HERE.into(), remedy: Remedy::OtherFile };

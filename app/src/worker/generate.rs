@@ -15,7 +15,7 @@ use crate::chats::{Id, Role};
 /// Tokens of context kept free for the reply when old turns are dropped.
 const REPLY_RESERVE: usize = 256;
 /// Tokens that are listed as alternatives.
-const MAX_CANDIDATES: usize = 10;
+pub(super) const MAX_CANDIDATES: usize = 10;
 
 /// The input of a model: a system prompt and turns, or a plain text that is continued.
 pub(super) struct Prompt {

@@ -12,6 +12,8 @@ mod problem;
 #[cfg(not(target_arch = "wasm32"))]
 mod requirements;
 #[cfg(not(target_arch = "wasm32"))]
+mod scored;
+#[cfg(not(target_arch = "wasm32"))]
 mod server;
 #[cfg(not(target_arch = "wasm32"))]
 mod serving;

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use lapidary_engine::{Sampling, Timings};
 
 use super::event_sender::EventSender;
-use super::generate::Prompt;
+use super::generate::{MAX_CANDIDATES, Prompt};
 use super::token::Token;
 use super::{Event, Loaded, Problem, Remedy};
 use crate::chats::{Id, Role};
-use crate::endpoint::{Address, ChatRequest, Client, EndpointError, Keys, Result, STALL, ServerModel, stop_when};
+use crate::endpoint::{
+    Address, ChatRequest, Client, EndpointError, Keys, Result, STALL, ServerModel, TokenLists, stop_when,
+};
 use crate::hub::{Stop, Token as Key};
 
-/// Why a server's model shows no kernels and no alternative tokens.
+/// Why a server's model shows no kernels.
 pub(super) const NOT_HERE: &str = "This model runs on a server. Choose a model on this machine for this.";
 
 impl From<&EndpointError> for Problem {
@@ -57,7 +59,8 @@ pub(super) fn loaded(server: &ServerModel) -> Loaded {
     Loaded { load, name: server.author(), ..Loaded::default() }
 }
 
-/// Gets a reply and sends its text as it grows, and how it ends.
+/// Gets a reply and sends its text as it grows, and how it ends. Returns what the model might have said in place of each token, if
+/// the server tells.
 pub(super) fn reply(
     keys: &Keys,
     server: &ServerModel,
@@ -66,7 +69,8 @@ pub(super) fn reply(
     reply: Id,
     prompt: &Prompt,
     sampling: &Sampling,
-) {
+) -> TokenLists {
+    let mut lists = TokenLists::new();
     let asked = stop_when(
         || token.is_stopped(),
         |stop| {
@@ -76,12 +80,18 @@ pub(super) fn reply(
             if matches!(prompt.turns.last(), Some((Role::Model, text)) if !text.is_empty()) {
                 return Err(EndpointError::Continued);
             }
-            let request = ChatRequest { model: &server.model, system: &prompt.system, turns: &prompt.turns, sampling };
+            let (model, system, turns) = (server.model.as_str(), prompt.system.as_str(), prompt.turns.as_slice());
+            let request = ChatRequest { model, system, turns, sampling, alternatives: MAX_CANDIDATES };
             let mut stream = Client::new(&server.address, keys, stop, STALL)?.chat(&request)?;
-            while let Some(piece) = stream.next_piece()? {
-                sender.send(Event::ReplyText(reply, piece));
-            }
-            Ok((stream.finish(), stream.timings()))
+            let end = loop {
+                match stream.next_piece() {
+                    Ok(Some(piece)) => sender.send(Event::ReplyText(reply, piece)),
+                    Ok(None) => break Ok((stream.finish(), stream.timings())),
+                    Err(error) => break Err(error),
+                }
+            };
+            lists = stream.take_alternatives();
+            end
         },
     );
     sender.send(match asked {
@@ -89,4 +99,5 @@ pub(super) fn reply(
         Err(EndpointError::Stopped) => Event::Ended { reply, finish: None, timings: Timings::default() },
         Err(error) => Event::Failed(reply, Problem::from(&error)),
     });
+    lists
 }

@@ -1,5 +1,6 @@
 //! Chats with a server, against a real HTTP server on this machine.
 
+mod alternatives;
 mod failures;
 #[path = "../shared/http.rs"]
 mod http;

@@ -83,7 +83,7 @@ fn servers_that_refuse_unknown_names_get_the_penalty_under_one_name() {
     });
     let sampling = Sampling { repetition_penalty: 1.5, ..Sampling::greedy() };
     let turns = [(Role::User, "Hello?".to_owned())];
-    let request = ChatRequest { model: "gemma", system: "", turns: &turns, sampling: &sampling };
+    let request = ChatRequest { model: "gemma", system: "", turns: &turns, sampling: &sampling, alternatives: 0 };
     let (said, error) = read_reply(&mut server.client(None).chat(&request).unwrap());
     assert!(said == "Yes" && error.is_none(), "{said} {error:?}");
     let seen = server.seen();

@@ -124,7 +124,13 @@ pub(crate) fn list(names: &[&str]) -> String {
 /// Asks "Hello?" of the model "gemma".
 pub(crate) fn ask(client: &Client) -> Result<ReplyStream, EndpointError> {
     let turns = [(Role::User, "Hello?".to_owned())];
-    client.chat(&ChatRequest { model: "gemma", system: "", turns: &turns, sampling: &Sampling::greedy() })
+    client.chat(&ChatRequest {
+        model: "gemma",
+        system: "",
+        turns: &turns,
+        sampling: &Sampling::greedy(),
+        alternatives: 0,
+    })
 }
 
 /// The text of a whole reply, and the error that it ended with.

@@ -15,7 +15,7 @@ use crate::server::{Server, begin, end, list, piece, respond};
 
 /// The next event.
 #[track_caller]
-fn next(worker: &mut EngineWorker) -> Event {
+pub(crate) fn next(worker: &mut EngineWorker) -> Event {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
         match worker.event() {
@@ -27,7 +27,7 @@ fn next(worker: &mut EngineWorker) -> Event {
 }
 
 /// A worker for which the server's model is loaded.
-fn worker(server: &Server, keys: Keys) -> EngineWorker {
+pub(crate) fn worker(server: &Server, keys: Keys) -> EngineWorker {
     let mut worker = EngineWorker::with_keys(Arc::new(|| {}), keys);
     let model = ServerModel { address: server.address.clone(), model: "gemma".into() };
     worker.send(Command::Load(Load { server: Some(model.clone()), ..Load::default() }));
@@ -36,7 +36,7 @@ fn worker(server: &Server, keys: Keys) -> EngineWorker {
     worker
 }
 
-fn generate(turns: &[(Role, &str)], plain: bool) -> Command {
+pub(crate) fn generate(turns: &[(Role, &str)], plain: bool) -> Command {
     let turns = turns.iter().map(|(role, text)| (*role, (*text).to_owned())).collect();
     let (system, sampling, overflow) = ("Be brief.".into(), Sampling::default(), Overflow::Ask);
     Command::Generate { reply: 7, turns, system, plain, sampling, overflow }

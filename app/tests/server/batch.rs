@@ -31,14 +31,14 @@ const QUESTIONS: [&str; 12] = [
 ];
 
 /// A batch's files in a folder that is removed at the end.
-struct Files {
+pub(crate) struct Files {
     _folder: TempDir,
-    input: PathBuf,
-    output: PathBuf,
+    pub(crate) input: PathBuf,
+    pub(crate) output: PathBuf,
 }
 
 impl Files {
-    fn new(input: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn new(input: impl AsRef<[u8]>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (path, output) = (folder.path().join("prompts.jsonl"), folder.path().join("replies.jsonl"));
         fs::write(&path, input).unwrap();
@@ -53,16 +53,16 @@ impl Files {
     }
 
     /// Runs it to its end. Returns its exit code and all that it printed.
-    fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         finish(self.command(arguments).spawn().unwrap())
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         fs::read_to_string(&self.output).unwrap_or_default()
     }
 
     /// The results by their `custom_id`, of which none may be there twice.
-    fn results(&self) -> BTreeMap<String, Value> {
+    pub(crate) fn results(&self) -> BTreeMap<String, Value> {
         let text = self.text();
         assert!(text.is_empty() || text.ends_with('\n'), "the last line is torn");
         let mut results = BTreeMap::new();
@@ -76,7 +76,7 @@ impl Files {
     }
 
     /// Starts it and waits until it has written at least one more line.
-    fn start_and_wait_for_a_result(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn start_and_wait_for_a_result(&self, arguments: &[&str]) -> Child {
         let before = self.text().lines().count();
         let child = self.command(arguments).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(120);
@@ -106,7 +106,7 @@ fn texts(results: &BTreeMap<String, Value>) -> BTreeMap<&String, &Value> {
 }
 
 /// Lines of OpenAI's batch files with replies of this many tokens.
-fn openai_lines(tokens: usize) -> String {
+pub(crate) fn openai_lines(tokens: usize) -> String {
     let line = |(index, text): (usize, &&str)| {
         let body = with(question(text), json!({"max_tokens": tokens, "ignore_eos": true}));
         let id = format!("request {index}");

@@ -10,6 +10,8 @@ mod limits;
 #[cfg(unix)]
 mod llm;
 #[cfg(unix)]
+mod lm_eval;
+#[cfg(unix)]
 mod load;
 #[cfg(unix)]
 mod models;
@@ -21,6 +23,8 @@ mod pip;
 #[cfg(unix)]
 mod process;
 mod replies;
+#[cfg(unix)]
+mod scores;
 mod window;
 
 use std::net::{SocketAddr, TcpStream};

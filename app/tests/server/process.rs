@@ -72,6 +72,13 @@ pub(crate) fn wait(child: &mut Child, most: Duration) -> ExitStatus {
 }
 
 impl Process {
+    /// Its resident memory in MiB, where the system is Linux.
+    pub(crate) fn resident(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(kilobytes.trim().strip_suffix(" kB")?.parse::<u64>().ok()? >> 10)
+    }
+
     fn signal(&self, name: &str) {
         signal(&self.child, name);
     }

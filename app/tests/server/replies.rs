@@ -219,16 +219,27 @@ fn log_probabilities_of_a_chat_spell_the_reply() {
     );
     assert!(content.iter().all(|token| token["top_logprobs"].as_array().unwrap().len() == 2));
     assert!(content.iter().all(|token| token["logprob"].as_f64().unwrap() <= 0.0));
+    // What OpenAI's API lacks: ids, and the token that ended the reply.
+    let tokenizer = engine().tokenizer().unwrap();
+    let ids: Vec<u32> = content.iter().map(|token| token["id"].as_u64().unwrap() as u32).collect();
+    assert_eq!(tokenizer.decode(&ids).unwrap(), choice["message"]["content"].as_str().unwrap());
+    let end = &choice["logprobs"]["end"];
+    assert_eq!((&end["token"], &end["top_logprobs"][0]["id"]), (&json!("<end_of_turn>"), &end["id"]));
+    assert!(engine().stop_ids().contains(&(end["id"].as_u64().unwrap() as u32)), "{end}");
+    let cut = server.post("/v1/chat/completions", &with(body, json!({"max_tokens": 3}))).json();
+    assert!(cut["choices"][0]["logprobs"].get("end").is_none(), "{cut}");
 }
 
 #[test]
 fn log_probabilities_come_with_the_pieces_of_a_stream() {
     let server = Running::new();
     let body = with(question(QUESTION), json!({"logprobs": true, "top_logprobs": 1}));
-    let whole = server.post("/v1/chat/completions", &body).json()["choices"][0]["logprobs"]["content"].clone();
+    let reply = server.post("/v1/chat/completions", &body).json();
+    let whole = reply["choices"][0]["logprobs"]["content"].clone();
     let events = server.post("/v1/chat/completions", &with(body, json!({"stream": true}))).events();
     let lists = events.iter().filter_map(|event| event["choices"][0]["logprobs"]["content"].as_array());
     nearly_equal(&json!(lists.flatten().collect::<Vec<_>>()), &whole);
+    nearly_equal(&events.last().unwrap()["choices"][0]["logprobs"]["end"], &reply["choices"][0]["logprobs"]["end"]);
     let body = json!({"prompt": "The guide", "max_tokens": 6, "logprobs": 1, "echo": true, "ignore_eos": true});
     let whole = server.post("/v1/completions", &body).json()["choices"][0].clone();
     let events = server.post("/v1/completions", &with(body, json!({"stream": true}))).events();

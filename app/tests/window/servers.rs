@@ -3,7 +3,7 @@
 use egui::{Key, Modifiers};
 use lapidary_app::chats::Status;
 use lapidary_app::state::Model;
-use lapidary_app::worker::{Command, Remedy};
+use lapidary_app::worker::{Command, NextToken, Remedy};
 
 use crate::script::{Window, problem, user};
 
@@ -70,8 +70,20 @@ fn each_reply_is_marked_with_where_it_went() {
         window.harness.query_all_by_label(AUTHOR).count()
     };
     assert_eq!(marks(&window), 2);
-    assert!(!window.shows("Alternatives") && !window.shows("Continue"));
+    assert!(!window.shows("Continue"));
     assert!(!window.script().commands.iter().any(|command| matches!(command, Command::CountTokens(_))));
+}
+
+#[test]
+fn a_servers_alternatives_are_shown_without_branches() {
+    let mut window = connected();
+    window.exchange("Say it", "the cat sat");
+    window.script().alternatives = vec![(NextToken::Text(" dog".into()), 0.25)];
+    window.press("Alternatives");
+    window.press("cat");
+    window.sees("“ dog”");
+    window.sees("25.0 %");
+    assert!(!window.shows("Branch with “ dog”"), "a server does not continue a reply");
 }
 
 #[test]

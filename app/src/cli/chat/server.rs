@@ -148,7 +148,8 @@ impl ModelAtServer {
     ) -> Result<(), Failure> {
         let _busy = Busy::new();
         let system = conversation.system().to_owned();
-        let request = ChatRequest { model: &self.model.model, system: &system, turns, sampling: &self.sampling };
+        let (model, sampling) = (self.model.model.as_str(), &self.sampling);
+        let request = ChatRequest { model, system: &system, turns, sampling, alternatives: 0 };
         let replied = stop_when(interrupted, |stop| {
             let mut stream = client(&self.model.address, &self.keys, stop)?.chat(&request)?;
             let Some(reply) = begin(conversation, &self.model.author()) else { return Ok(()) };

@@ -8,6 +8,7 @@ mod entry;
 mod lines;
 mod reader;
 mod results;
+mod scores;
 mod writer;
 
 use std::fs::File;
@@ -25,6 +26,7 @@ use answering::Answering;
 use lines::Lines;
 use reader::Reader;
 use results::{Earlier, Results};
+pub use scores::{Scored, ScoresFile};
 use writer::Writer;
 
 /// How to answer a batch.
@@ -84,6 +86,22 @@ pub enum BatchError {
         path: PathBuf,
         /// The first such line of the input, counted from 1.
         line: u64,
+    },
+    /// The log-probabilities of a result cannot be read.
+    #[error("line {line} of {path} has log-probabilities that cannot be read: {source}; choose another file with -o, or delete this one", path = path.display())]
+    Scores {
+        /// The results.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// No result has log-probabilities of a chat.
+    #[error("{path} has no log-probabilities of chats; begin anew with --top-logprobs and another file for -o", path = path.display())]
+    NoScores {
+        /// The results.
+        path: PathBuf,
     },
     /// The system refused a thread.
     #[error("cannot start the batch: {0}; close other programs and start it again")]
