@@ -27,7 +27,7 @@ use crate::load::ModelFiles;
 use crate::model::{Activations, Body, Head, Model, Room, RopeTables, Slots, Source, record_body, record_head};
 use crate::ops::{CacheFormat, CacheLayer, Mode};
 
-pub use noise::{REPEATS, check_device};
+pub use noise::{Extent, check_device};
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
