@@ -75,7 +75,7 @@ try {
         executablePath,
         args: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--no-sandbox', '--disable-gpu-sandbox'],
         headless: true,
-        protocolTimeout: 120_000,
+        protocolTimeout: 240_000,
     });
     const open = async (address) => {
         const page = await browser.newPage();

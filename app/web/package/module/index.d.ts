@@ -172,7 +172,7 @@ export interface CheckOptions {
     formats?: WeightFormat[];
     /** How often each dispatch runs, which must give the same bits each time. Default: 20. */
     repeats?: number;
-    /** Of kernels that differ only in constants, such as the width of a workgroup, checks only the first. Default: false. */
+    /** Leaves out kernels that differ from others only in constants, such as the width of a workgroup. Default: false. */
     quick?: boolean;
     /** Whether a GPU that is a program on the CPU gets the kernels for GPUs. Default: false. */
     hardwareKernels?: boolean;

@@ -16,7 +16,7 @@ use crate::request::parse;
 struct Options {
     formats: Option<Vec<String>>,
     repeats: Option<usize>,
-    /// Whether, of kernels that differ only in constants, the first is checked.
+    /// Whether to leave out what differs little.
     #[serde(default)]
     quick: bool,
     /// Whether a software adapter gets the kernels for GPUs.
@@ -36,7 +36,7 @@ pub async fn check(options: String) -> Result<String, JsValue> {
 
 async fn run(options: &str) -> Result<String> {
     let options: Options = parse("an option", options)?;
-    let mut extent = Extent { every_constant: !options.quick, ..Extent::default() };
+    let mut extent = Extent { quick: options.quick, ..Extent::default() };
     if let Some(names) = options.formats {
         extent.formats = names.iter().map(|name| name.parse()).collect::<Result<_>>()?;
     }
