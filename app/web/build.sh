@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # app/web/build.sh [FOLDER]: builds the page and prints the folder that holds it, by default target/page. Any server of files can
-# serve that folder; no special headers are needed. Exits with 3 where this machine's Rust cannot compile for browsers.
+# serve that folder; no special headers are needed. Beside it, with -package at the end of its name, is the package for web
+# developers, in which `npm pack` works, with its example. Exits with 3 where this machine's Rust cannot compile for browsers.
 set -euo pipefail
 site=${1:+$(realpath -m -- "$1")}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
@@ -15,7 +16,7 @@ cd "$root"
 # The page is downloaded, so its size counts, except that of the engine, which converts weights while it loads them. These are not a
 # separate profile, because Cargo would build all build scripts and macros once more for it.
 target=${CARGO_TARGET_DIR:-target}
-wasm_cargo build --locked --release -p lapidary-page --config 'profile.release.opt-level="s"' \
+wasm_cargo build --locked --release -p lapidary-page -p lapidary-web --config 'profile.release.opt-level="s"' \
     --config 'profile.release.package.lapidary-engine.opt-level=3' >&2 || {
     status=$?
     [ $status -ne 3 ] || say "the page needs Rust's target for browsers. Install it with: rustup target add $wasm_target"
@@ -24,16 +25,29 @@ wasm_cargo build --locked --release -p lapidary-page --config 'profile.release.o
 tool=$(cargo build --locked --release --manifest-path app/web/tool/Cargo.toml --target-dir "$target/page-tool" \
     --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 site=${site:-$target/page}
+package=$site-package
 # Only what an earlier build made is replaced.
-if [ -e "$site" ] && [ ! -e "$site/offline.js" ] && [ -n "$(ls -A "$site")" ]; then
-    say "$site has other files; name an empty folder for the page"
-    exit 1
-fi
-rm -rf "$site"
+for made in "$site/offline.js" "$package/lapidary.js"; do
+    folder=${made%/*}
+    if [ -e "$folder" ] && [ ! -e "$made" ] && [ -n "$(ls -A "$folder")" ]; then
+        say "$folder has other files; name an empty folder for the page"
+        exit 1
+    fi
+done
+rm -rf "$site" "$package"
 mkdir -p "$site/guide"
 "$tool" bindgen "$target/$wasm_target/release/lapidary_page.wasm" "$site"
 cp app/web/site/* "$site"
 cp app/guide/model/{config,generation_config,tokenizer_config,tokenizer}.json app/guide/model/model.safetensors "$site/guide"
+
+mkdir -p "$package/example"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_web.wasm" "$package"
+cp app/web/package/module/* app/web/package/README.md LICENSE-APACHE LICENSE-MIT "$package"
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+sed -i.part "s/VERSION/$version/" "$package/package.json"
+rm "$package/package.json.part"
+cp app/web/example/* "$package/example"
+cp -r "$site/guide" "$package/example/guide"
 
 # The list of files for the service worker, and a version that changes with any of them.
 files=$(cd "$site" && find . -type f ! -name offline.js | LC_ALL=C sort | sed "s/.*/'&'/" | paste -sd ,)

@@ -38,6 +38,7 @@ pub mod scheduler;
 mod sequence;
 mod session;
 mod speculation;
+mod stop_strings;
 mod text;
 mod tune;
 
@@ -58,6 +59,7 @@ pub use scheduler::{Scheduler, SchedulerOptions};
 pub use sequence::Sequence;
 pub use session::{Generation, Session};
 pub use speculation::Speculation;
+pub use stop_strings::StopStrings;
 pub use text::TextGeneration;
 pub use tune::{ActivationFormat, Choice, Tuning};
 pub use wgpu;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lapidary_engine::check::check_device;
+use lapidary_engine::check::{Extent, check_device};
 use lapidary_engine::ops::{Attention, CacheFormat};
 use lapidary_engine::{Gpu, ModelFiles, WeightFormat};
 use lapidary_shaders::kernels;
@@ -34,7 +34,7 @@ fn every_dispatch_of_a_model_is_right() {
 #[test]
 fn every_kernel_of_the_device_is_right() {
     let gpu = block_on(Gpu::open(&device(|_| {}))).unwrap();
-    let report = block_on(check_device(&gpu, 3, &mut |_, _| true)).unwrap();
+    let report = block_on(check_device(&gpu, &Extent { repeats: 3, ..Extent::default() }, &mut |_, _| true)).unwrap();
     assert!(report.fault.is_none(), "{}", report.fault.unwrap());
     let checked = |prefix: &str| report.variants.iter().any(|variant| variant.starts_with(prefix));
     let missing: BTreeSet<&str> = kernels::ALL.iter().map(|kernel| kernel.name).filter(|name| !checked(name)).collect();

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the page, prints its sizes, and drives Chromium over it: see check-page.mjs. It needs npm, Chromium and Rust's target for
-# browsers; on Debian it installs the first two and can build the last. Elsewhere it says that it skips the check.
+# Builds the page and the package for web developers, prints the sizes of the page, and drives Chromium over both: see check-page.mjs and
+# check-package.mjs. It needs npm, Chromium and Rust's target for browsers; on Debian it installs the first two and can build the
+# last. Elsewhere it says that it skips the check.
 #   check-page.sh [FOLDER]    leaves pictures of the page in FOLDER
 set -euo pipefail
 out=${1:+$(realpath -m -- "$1")}
@@ -43,8 +44,11 @@ mkdir -p "$out"
 rm -rf "$out/profile" "$out/What is Lapidary.md"
 "$program" run -m guide --temperature 0 "What is Lapidary?" >"$out/answer.txt"
 "$program" quantize guide --weights q8_0 --force -o "$out/model.gguf" >&2
+# In its own format it answers as the built-in one does.
+"$program" quantize guide --weights bf16 --force -o "$out/guide.gguf" >&2
 
-cp "$here/check-page.mjs" "$work"
+cp "$here"/{check-page,check-package,package-tests}.mjs "$work"
 cd "$work"
 PUPPETEER_SKIP_DOWNLOAD=1 npm install --silent --no-fund --no-audit puppeteer-core@24.15.0 >&2
 timeout 300 node check-page.mjs "$site" "$site-tool/release/lapidary-page-tool" "$chromium" "$out"
+timeout 300 node check-package.mjs "$site-package" "$chromium" "$out"

@@ -12,7 +12,7 @@ const ENGINE_LAYERS: &[&[&str]] = &[
     &["ops"],
     &["load", "tokenizer"],
     &["model"],
-    &["leases", "pace", "sampling", "template"],
+    &["leases", "pace", "sampling", "stop_strings", "template"],
     &["check"],
     &["tune"],
     &["options"],
@@ -232,6 +232,8 @@ fn layers_keep_to_their_own_words() {
         ("shaders/src", &["wgpu"]),
         ("engine/src/model", &["16 *", " 4 * ", "(4 * ", " 8 * ", "(8 * ", "BufferUsages"]),
         ("app/src", &["BufferUsages", "write_buffer"]),
+        // The package for web developers has nothing of the app.
+        ("app/web/package/src", &["BufferUsages", "write_buffer", "lapidary_app"]),
     ];
     for (folder, words) in rules {
         for file in files(&root(folder)) {

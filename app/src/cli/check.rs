@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use lapidary_engine::Gpu;
-use lapidary_engine::check::{REPEATS, Report, check_device};
+use lapidary_engine::check::{Extent, Report, check_device};
 use serde_json::json;
 
 use super::args;
@@ -26,7 +26,7 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         None => {
             let gpu = busy.wait(Gpu::open(&device_options(model.device.as_deref())))?;
             print_device(&gpu, arguments.json)?;
-            let report = busy.wait(check_device(&gpu, REPEATS, &mut progress));
+            let report = busy.wait(check_device(&gpu, &Extent::default(), &mut progress));
             (gpu, report)
         }
     };

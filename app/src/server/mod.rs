@@ -24,7 +24,6 @@ mod reply;
 mod request;
 mod routes;
 mod stall;
-mod stop_strings;
 mod stream;
 mod supported;
 mod worker;

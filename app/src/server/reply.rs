@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use lapidary_engine::Result;
 use lapidary_engine::tokenizer::{TextStream, Tokenizer};
+use lapidary_engine::{Result, StopStrings};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -15,7 +15,6 @@ use super::grammar::Failure;
 use super::logprobs::TokenLogprob;
 use super::queue::{End, Event, Job};
 use super::request::{Kind, Request};
-use super::stop_strings::StopStrings;
 
 /// A reply in the engine's hands.
 pub(super) struct Reply {

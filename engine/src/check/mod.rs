@@ -27,7 +27,7 @@ use crate::model::{Activations, Body, Head, Model, Room, RopeTables, Slots, Sour
 use crate::ops::{CacheFormat, CacheLayer, Mode};
 
 pub(crate) use noise::check_features;
-pub use noise::{REPEATS, check_device};
+pub use noise::{Extent, check_device};
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
@@ -142,15 +142,20 @@ impl Subject<'_> {
             let ids: Vec<u32> =
                 (0..step.uniform.n_tokens.max(SLOTS)).map(|i| (i * 7919 + 2 + step.uniform.position) % vocab).collect();
             self.gpu.write(&step.tokens, 0, bytemuck::cast_slice(&ids));
+            // The first dispatch that has not run: those that are not compared run together.
+            let mut next = 0;
             for (i, dispatch) in step.recording.dispatches().enumerate() {
-                let run = Run { gpu: self.gpu, plan: &plan, segment: i, step: &step.uniform, dispatch };
                 done += 1;
                 let Step { n_tokens, position, .. } = step.uniform;
                 let is_new = report.texts.insert(format!("{n_tokens} from {position} on: {dispatch}"));
                 if !is_new && only_new {
-                    run.run(&mut ring).await?;
                     continue;
                 }
+                if next < i {
+                    self.gpu.run_segments(&mut ring, &plan, next..i, &step.uniform).await?;
+                }
+                next = i + 1;
+                let run = Run { gpu: self.gpu, plan: &plan, segment: i, step: &step.uniform, dispatch };
                 let weights = self.weights_of(dispatch).await?;
                 let outcome = run.compare(&mut ring, weights, repeats).await?;
                 let variant = dispatch.variant().map_or(dispatch.kernel.name, |variant| variant.name());
@@ -169,6 +174,10 @@ impl Subject<'_> {
                 if !progress(done, all) {
                     return Err(Error::Cancelled);
                 }
+            }
+            if next < step.recording.dispatches().count() {
+                let rest = next..step.recording.dispatches().count();
+                self.gpu.run_segments(&mut ring, &plan, rest, &step.uniform).await?;
             }
         }
         Ok(())

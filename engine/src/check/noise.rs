@@ -9,28 +9,43 @@ use crate::model::{Kernels, Model, RopeTables, Weights};
 use crate::ops::{CacheFormat, Mode, Way};
 use crate::quant::WeightFormat;
 
-/// How often `lapidary check` runs each dispatch; a missing barrier shows when it gives other bits.
-pub const REPEATS: usize = 20;
 /// Tokens of the chunk of a prompt: tiles of tokens, the last one not full.
 const CHUNK: usize = 35;
 /// Small shards, so that even small matrices have several.
 const SHARD_BYTES: u64 = 20_000;
 
-/// Checks every kernel that the device can be given, on models of noise: in every weight format, at shapes that fill no tile,
-/// each dispatch `repeats` times, which must give the same bits. `progress` gets the models that are done and how many there are,
-/// and returns whether to go on.
+/// How much [`check_device`] checks. Default: everything that it can.
+#[derive(Clone, Debug)]
+pub struct Extent {
+    /// The weight formats in which kernels are checked.
+    pub formats: Vec<WeightFormat>,
+    /// Whether to leave out what differs little: of ways to multiply that differ only in constants, such as the width of a workgroup,
+    /// all but the first, and each of them is checked with norms either fused or apart.
+    pub quick: bool,
+    /// How often each dispatch runs; a missing barrier shows when it gives other bits.
+    pub repeats: usize,
+}
+
+impl Default for Extent {
+    fn default() -> Self {
+        Self { formats: WeightFormat::ALL.to_vec(), quick: false, repeats: 20 }
+    }
+}
+
+/// Checks the kernels that the device can be given, on models of noise, at shapes that fill no tile. `progress` gets the models that
+/// are done and how many there are, and returns whether to go on.
 ///
 /// # Errors
 /// [`Error::Cancelled`]; if the device is lost or out of memory.
 pub async fn check_device(
     gpu: &Gpu,
-    repeats: usize,
+    extent: &Extent,
     progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
 ) -> Result<Report> {
-    let cases = cases(gpu.capabilities());
+    let cases = cases(gpu.capabilities(), extent);
     let mut report = Report::default();
     for (i, case) in cases.iter().enumerate() {
-        case.check(gpu, repeats, &mut report).await?;
+        case.check(gpu, extent.repeats, &mut report).await?;
         if report.fault.is_some() {
             break;
         }
@@ -71,11 +86,17 @@ struct Case {
     shard_bytes: u64,
 }
 
-/// Enough models to run every kernel in every weight format.
-fn cases(capabilities: &Capabilities) -> Vec<Case> {
+/// Enough models to run every kernel to this extent.
+fn cases(capabilities: &Capabilities, extent: &Extent) -> Vec<Case> {
     let mut cases = Vec::new();
-    for format in WeightFormat::ALL {
-        let usable = |mode| Way::all(mode).filter(move |way| way.supports(format, capabilities)).collect::<Vec<_>>();
+    for &format in &extent.formats {
+        let usable = |mode| {
+            let mut ways: Vec<_> = Way::all(mode).filter(|way| way.supports(format, capabilities)).collect();
+            if extent.quick {
+                ways.dedup_by(|way, before| way.is_same_variant(before));
+            }
+            ways
+        };
         let [decode, small, prefill] = [Mode::Decode, Mode::SmallBatch, Mode::Prefill].map(usable);
         for i in 0..decode.len().max(small.len()).max(prefill.len()) {
             let kernels = Kernels {
@@ -91,7 +112,8 @@ fn cases(capabilities: &Capabilities) -> Vec<Case> {
                 cases.push(Case { format, group, kernels, cache_format, shard_bytes: SHARD_BYTES });
             }
             // Only matrices of one shard are multiplied together with GeGLU.
-            for fuses_norms in [false, true] {
+            let norms = if extent.quick { vec![i % 2 == 0] } else { vec![false, true] };
+            for fuses_norms in norms {
                 let kernels = Kernels { fuses_norms, ..kernels };
                 cases.push(Case { format, group, kernels, cache_format, shard_bytes: u64::MAX });
             }

@@ -241,6 +241,11 @@ impl Way {
         Self::all(mode).find(|way| way.name == name)
     }
 
+    /// Whether it differs from another way in constants only.
+    pub(crate) fn is_same_variant(&self, other: &Self) -> bool {
+        self.kernel.name == other.kernel.name && self.flags == other.flags
+    }
+
     /// Whether it supports weights of this format on such a device.
     pub fn supports(&self, format: WeightFormat, capabilities: &Capabilities) -> bool {
         (self.supports)(format, capabilities)

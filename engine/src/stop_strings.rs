@@ -1,19 +1,20 @@
-//! Ends a reply at a text that the client chose.
+//! Ends a reply at a text that the caller chose.
 
 /// Looks for stop strings in a reply that comes in pieces. Text that may be the beginning of one is held back.
-pub(super) struct StopStrings {
+pub struct StopStrings {
     stops: Vec<String>,
     held: String,
 }
 
 impl StopStrings {
-    /// `stops` are not empty.
-    pub(super) fn new(stops: Vec<String>) -> Self {
+    /// Ends a reply at the first of these. Empty ones are ignored.
+    pub fn new(stops: Vec<String>) -> Self {
+        let stops = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
         Self { stops, held: String::new() }
     }
 
     /// Takes a piece. Returns the text that certainly belongs to the reply, and whether a stop string follows it.
-    pub(super) fn push(&mut self, piece: &str) -> (String, bool) {
+    pub fn push(&mut self, piece: &str) -> (String, bool) {
         self.held.push_str(piece);
         if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min() {
             self.held.truncate(at);
@@ -24,7 +25,7 @@ impl StopStrings {
     }
 
     /// The text held back, when the reply has ended without a stop string.
-    pub(super) fn finish(&mut self) -> String {
+    pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 
@@ -73,6 +74,7 @@ mod tests {
     #[test]
     fn what_was_held_back_is_not_lost() {
         assert_eq!(all(&["END"], &["a", "EN"]), (vec!["a".into(), "".into(), "EN".into()], false));
+        assert_eq!(all(&[""], &["a", "b"]), (vec!["a".into(), "b".into(), "".into()], false));
         assert_eq!(all(&[], &["a", "b"]), (vec!["a".into(), "b".into(), "".into()], false));
         assert_eq!(all(&["éß"], &["é", "é", "ßa"]), (vec!["".into(), "é".into(), "".into()], true));
         // `ã` ends with another byte than `é`, and begins with the same.
