@@ -1,4 +1,4 @@
-//! Gives the program's file its icon and version on Windows.
+//! Gives the program's file its icon, version and manifest on Windows.
 
 use std::path::Path;
 use std::{env, fs};
@@ -9,13 +9,25 @@ mod icon;
 /// Pixels that Explorer shows.
 const SIZES: [u32; 4] = [16, 32, 48, 256];
 
+/// Windows makes no console for the program where it is started from the desktop. Versions before Windows 11 24H2 do not know
+/// this and make one, which the window closes.
+const MANIFEST: &str = r#"
+<assembly xmlns="urn:schemas-microsoft-com:asm.v1" manifestVersion="1.0">
+  <application>
+    <windowsSettings>
+      <consoleAllocationPolicy xmlns="http://schemas.microsoft.com/SMI/2024/WindowsSettings">detached</consoleAllocationPolicy>
+    </windowsSettings>
+  </application>
+</assembly>
+"#;
+
 fn main() {
     println!("cargo::rerun-if-changed=src/icon.rs");
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "windows") {
         let path = Path::new(&env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("lapidary.ico");
         fs::write(&path, ico()).expect("OUT_DIR is writable");
         let mut resource = winresource::WindowsResource::new();
-        resource.set("ProductName", "Lapidary").set_icon(&path.to_string_lossy());
+        resource.set("ProductName", "Lapidary").set_icon(&path.to_string_lossy()).set_manifest(MANIFEST);
         resource.compile().expect("the resource compiler of the Windows toolchain");
     }
 }

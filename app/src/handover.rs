@@ -230,10 +230,13 @@ mod place {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
+    #[cfg(unix)]
     use std::fs;
+    #[cfg(unix)]
     use std::os::unix::fs::PermissionsExt;
+    #[cfg(unix)]
     use std::os::unix::net::{UnixListener, UnixStream};
 
     use super::*;
@@ -245,7 +248,8 @@ mod tests {
     }
 
     fn model(path: &str) -> HandedOver {
-        HandedOver { model: Some(path.into()) }
+        let drive = if cfg!(windows) { "C:" } else { "" };
+        HandedOver { model: Some(format!("{drive}{path}").into()) }
     }
 
     #[test]
@@ -260,6 +264,7 @@ mod tests {
         assert!(matches!(hand_over(folder.path(), &model("/b.gguf")), Err(NotHandedOver::Refused)), "it has closed");
     }
 
+    #[cfg(unix)]
     #[test]
     fn without_a_window_nobody_listens_and_a_stale_socket_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
@@ -274,6 +279,7 @@ mod tests {
         assert_eq!(received.recv().unwrap(), model("/a.gguf"));
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_folder_that_others_can_enter_is_not_trusted() {
         let folder = tempfile::tempdir().unwrap();
@@ -285,6 +291,7 @@ mod tests {
         assert!(listen(folder.path(), |_| true).is_err());
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_is_no_message_is_refused_and_does_no_harm() {
         let folder = tempfile::tempdir().unwrap();
@@ -303,6 +310,7 @@ mod tests {
         assert_eq!(received.try_iter().collect::<Vec<_>>(), [model("/a.gguf")]);
     }
 
+    #[cfg(unix)]
     #[test]
     fn silent_connections_do_not_keep_others_out_for_long() {
         let folder = tempfile::tempdir().unwrap();

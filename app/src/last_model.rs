@@ -61,7 +61,7 @@ pub fn recent_models() -> RecentModels {
 
 /// Remembers a model that was loaded as the last one. A failure is only logged.
 pub fn remember(model: &Path) {
-    let model = fs::canonicalize(model).and_then(|path| match path.to_str() {
+    let model = dunce::canonicalize(model).and_then(|path| match path.to_str() {
         Some(_) => Ok(path),
         None => Err(io::Error::other("its path is not Unicode")),
     });
@@ -136,7 +136,7 @@ mod tests {
     fn file(folder: &Path, name: &str) -> PathBuf {
         let path = folder.join(name);
         fs::write(&path, "").unwrap();
-        fs::canonicalize(path).unwrap()
+        dunce::canonicalize(path).unwrap()
     }
 
     #[test]

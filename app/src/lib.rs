@@ -14,6 +14,8 @@ pub mod verdict;
 pub mod worker;
 
 // What only the program has: files, sockets, threads and a window of the system.
+#[cfg(windows)]
+pub mod console;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod data_folder;
 #[cfg(not(target_arch = "wasm32"))]

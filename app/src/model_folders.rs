@@ -37,7 +37,7 @@ pub fn all() -> Vec<PathBuf> {
 /// A sentence without a full stop, which says why not.
 pub fn add(folder: &Path) -> Result<PathBuf, String> {
     let here = |error| format!("{}: {error}", folder.display());
-    let path = fs::canonicalize(folder).map_err(here)?;
+    let path = dunce::canonicalize(folder).map_err(here)?;
     if !path.is_dir() {
         return Err(format!("{} is no folder; name the one that holds the models", folder.display()));
     }
@@ -62,7 +62,7 @@ pub fn add(folder: &Path) -> Result<PathBuf, String> {
 /// # Errors
 /// As [`add`].
 pub fn remove(folder: &Path) -> Result<bool, String> {
-    let full = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let full = dunce::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let mut was = false;
     change(|folders| {
         let before = folders.len();

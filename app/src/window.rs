@@ -66,6 +66,9 @@ pub fn open(model: Option<PathBuf>) -> Result<(), NoWindow> {
         "Lapidary",
         options,
         Box::new(move |creation| {
+            // Not before there is a window: without one, the chat in the terminal needs the console.
+            #[cfg(windows)]
+            crate::console::close_own();
             apply_style(&creation.egui_ctx);
             if let Some(in_use) = in_use {
                 return Ok(Box::new(in_use));

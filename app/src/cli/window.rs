@@ -44,7 +44,7 @@ fn has_display() -> bool {
 /// The window may be another process in another folder.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     let failed = |error| Failure::Failed(format!("{}: {error}", path.display()));
-    path.canonicalize().map_err(failed)
+    dunce::canonicalize(path).map_err(failed)
 }
 
 /// Where a model is that a person named; fails if it cannot be opened. A single word that names neither a file nor a model that

@@ -34,7 +34,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(id: String, path: Option<PathBuf>) -> Self {
-        Self { id, path: path.map(|path| path.canonicalize().unwrap_or(path)) }
+        Self { id, path: path.map(|path| dunce::canonicalize(&path).unwrap_or(path)) }
     }
 
     /// When its file was written, in seconds since 1970; 0 if that is not known.

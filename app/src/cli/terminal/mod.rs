@@ -61,6 +61,10 @@ pub(crate) fn error_columns() -> Option<usize> {
 
 /// Whether the terminal understands no escape sequences.
 fn is_dumb() -> bool {
+    #[cfg(windows)]
+    if !lapidary_app::console::takes_escape_sequences() {
+        return true;
+    }
     env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
