@@ -128,7 +128,8 @@ impl EngineBuilder {
         self
     }
 
-    /// The folder that stores tuning results, so that the next start skips tuning. Default: results are not stored.
+    /// The folder that stores the results of tuning and of the self-test of a GPU's features, so that the next start skips both.
+    /// Default: results are not stored, and every process tests and measures.
     pub fn tuning_folder(mut self, folder: impl AsRef<Path>) -> Self {
         self.tuning_folder = Some(folder.as_ref().to_owned());
         self
@@ -179,6 +180,7 @@ impl EngineBuilder {
     ///   [`Error::Unsupported`] if the model's files cannot be used.
     /// - [`Error::NoAdapter`] or [`Error::Adapter`] if no adapter can run the model.
     /// - [`Error::OutOfMemory`] if the model does not fit the device.
+    /// - [`Error::Gpu`] if the driver refuses a kernel.
     /// - [`Error::Setting`] if an option is out of range, or a kernel is not for the steps that it should compute.
     /// - [`Error::Cancelled`] if the progress callback returns false.
     ///

@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 from cost_devices import DEVICES, H200, guessed  # noqa: E402
-from cost_kernels import Dispatch, Step, Work, read_figures, read_plans, work_of  # noqa: E402
+from cost_kernels import MEASURED_FIGURES, Dispatch, Step, Work, read_figures, read_plans, work_of  # noqa: E402
 
 TESTS = Path(__file__).resolve().parent.parent
 MODELS = ("2b", "9b", "27b")
@@ -235,6 +235,7 @@ def measured_rows(text):
 def check(now, figures):
     """Prints the predictions for the H200 beside what was measured, and returns whether all are within the tolerance."""
     plans = {model: as_measured(now[model]) for model in MODELS}
+    figures = {**figures, H200.section: {**figures[H200.section], **MEASURED_FIGURES}}
     rows, good = [], True
     for (kind, depth), values in measured_rows((TESTS / "MEASUREMENTS.md").read_text()).items():
         for model, measured in zip(MODELS, values):

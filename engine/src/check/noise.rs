@@ -70,9 +70,15 @@ pub(crate) async fn check_features(gpu: &Gpu) -> Result<Report> {
         prefill: last(Mode::Prefill).unwrap_or(Way::FLOAT_PREFILL),
         ..Kernels::FLOAT
     };
-    let case = Case { format, group: 2, kernels, cache_format: CacheFormat::F16, shard_bytes: u64::MAX };
     let mut report = Report::default();
-    case.check(gpu, 2, &mut report).await?;
+    // Heads of 32 in groups of two, and heads of 256.
+    for group in [2, 1] {
+        let case = Case { format, group, kernels, cache_format: CacheFormat::F16, shard_bytes: u64::MAX };
+        case.check(gpu, 2, &mut report).await?;
+        if report.fault.is_some() {
+            break;
+        }
+    }
     Ok(report)
 }
 

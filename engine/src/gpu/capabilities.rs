@@ -108,9 +108,18 @@ impl Capabilities {
     /// These without the feature that a variant of a kernel relies on; `None` if it relies on none that can be done without.
     pub(crate) fn without_feature_of(&self, variant: &str) -> Option<Self> {
         let relies_on = |feature: &str| variant.split('.').any(|part| part.starts_with(feature));
-        if self.cooperative_size.is_some() && relies_on("coop_") {
+        self.without(relies_on("coop_"), relies_on("subgroups"))
+    }
+
+    /// These without the least proven feature; `None` if there is none.
+    pub(crate) fn without_a_feature(&self) -> Option<Self> {
+        self.without(true, true)
+    }
+
+    fn without(&self, matrices: bool, subgroups: bool) -> Option<Self> {
+        if matrices && self.cooperative_size.is_some() {
             Some(Self { cooperative_size: None, ..self.clone() })
-        } else if self.subgroups && relies_on("subgroups") {
+        } else if subgroups && self.subgroups {
             Some(Self { subgroups: false, ..self.clone() })
         } else {
             None

@@ -124,6 +124,7 @@ impl Tuning {
         allowed: Option<ActivationFormat>,
         folder: Option<&Path>,
     ) -> Result<Self> {
+        let gpu = &tested(gpu.clone(), folder).await?;
         let candidates = Candidates::of(gpu.capabilities(), format, allowed);
         let mut tuning = Self { kernels: candidates.plainest(), measured: Vec::new() };
         let mut all_fit = true;
@@ -169,6 +170,7 @@ impl Tuning {
         allowed: Option<ActivationFormat>,
         folder: Option<&Path>,
     ) -> Result<Self> {
+        let gpu = &tested(gpu.clone(), folder).await?;
         let candidates = Candidates::of(gpu.capabilities(), format, allowed);
         if candidates.leave_no_choice() {
             return Ok(Self { kernels: candidates.plainest(), measured: Vec::new() });

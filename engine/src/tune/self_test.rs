@@ -8,21 +8,22 @@
 use std::path::Path;
 
 use super::remembered::{device_key, recall, remember};
-use crate::check::{Fault, check_features};
-use crate::error::Result;
+use crate::check::{Report, check_features};
+use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, Gpu};
 
 /// The features in the file of results.
 const SUBGROUPS: &str = "subgroups";
 const MATRICES: &str = "matrices";
 
-/// The device with those of its features whose kernels are right. Results are kept in a file in `folder`.
+/// The device with those of its features whose kernels are right. Results are kept in a file in `folder`, unless kernels without
+/// such features are wrong too.
 ///
 /// Software adapters are not tested, because the tests of the kernels run on them. Nor are browsers, where kernels use neither
 /// feature.
 ///
 /// # Errors
-/// If the device is lost, out of memory or refuses a kernel.
+/// If the device is lost, out of memory or refuses a kernel that relies on no such feature.
 pub(crate) async fn tested(gpu: Gpu, folder: Option<&Path>) -> Result<Gpu> {
     if gpu.capabilities().software || cfg!(target_arch = "wasm32") {
         return Ok(gpu);
@@ -35,40 +36,49 @@ pub(crate) async fn tested(gpu: Gpu, folder: Option<&Path>) -> Result<Gpu> {
     let capabilities = match known {
         Some(capabilities) => capabilities,
         None => {
-            let found = run(&gpu).await?;
-            if let Some(folder) = folder {
-                remember(folder, &key, &names(&found));
+            let (capabilities, all_right) = run(&gpu).await?;
+            if let Some(folder) = folder.filter(|_| all_right) {
+                remember(folder, &key, &names(&capabilities));
             }
-            found
+            capabilities
         }
     };
+    if capabilities != *gpu.capabilities() {
+        log::info!("the self-test of {} left these features:{}", gpu.info().name, names(&capabilities));
+    }
     // Another thread may have tested it meanwhile, with the same result.
     Ok(gpu.with_capabilities(gpu.inner.tested.get_or_init(|| capabilities).clone()))
 }
 
-/// The capabilities that are left after kernels were compared.
-async fn run(gpu: &Gpu) -> Result<Capabilities> {
+/// The capabilities that are left after kernels were compared, and whether all kernels are right with them.
+async fn run(gpu: &Gpu) -> Result<(Capabilities, bool)> {
     let mut capabilities = gpu.capabilities().clone();
     loop {
-        let report = check_features(&gpu.with_capabilities(capabilities.clone())).await?;
-        let Some(fault) = report.fault else { return Ok(capabilities) };
-        match capabilities.without_feature_of(fault.variant) {
+        let (problem, fewer) = match check_features(&gpu.with_capabilities(capabilities.clone())).await {
+            Ok(Report { fault: None, .. }) => return Ok((capabilities, true)),
+            Ok(Report { fault: Some(fault), .. }) => {
+                (fault.to_string(), capabilities.without_feature_of(fault.variant))
+            }
+            Err(Error::Gpu { reason }) => match capabilities.without_a_feature() {
+                Some(fewer) => (reason, Some(fewer)),
+                None => return Err(Error::Gpu { reason }),
+            },
+            Err(error) => return Err(error),
+        };
+        let name = &gpu.info().name;
+        match fewer {
             Some(fewer) => {
-                warn(gpu, &fault, "is not used");
+                log::warn!("a kernel does not work on {name}, so its feature is not used:\n{problem}");
                 capabilities = fewer;
             }
-            // Without the feature it is no better, so the feature is not to blame.
             None => {
-                warn(gpu, &fault, "has no replacement, so replies may be wrong");
-                return Ok(gpu.capabilities().clone());
+                log::warn!(
+                    "a kernel computes wrongly on {name}, so replies may be wrong; please report it:\n{problem}"
+                );
+                return Ok((capabilities, false));
             }
         }
     }
-}
-
-fn warn(gpu: &Gpu, fault: &Fault, consequence: &str) {
-    let name = &gpu.info().name;
-    log::warn!("a kernel computes wrongly on {name} and {consequence}; run `lapidary check` for a report\n{fault}");
 }
 
 /// The features that the kernels use, for the file of results.
@@ -165,6 +175,11 @@ mod tests {
         assert_eq!(without("rms_norm"), None);
         let none = Capabilities::webgpu();
         assert_eq!(none.without_feature_of("rms_norm.subgroups"), None);
+        // A driver that refuses a kernel does not say which feature it lacks.
+        let fewer = all.without_a_feature().unwrap();
+        assert_eq!(names(&fewer), "\tsubgroups");
+        assert_eq!(fewer.without_a_feature().as_ref(), Some(&none));
+        assert_eq!(none.without_a_feature(), None);
         for capabilities in [all.clone(), none] {
             assert_eq!(restricted(&all, &names(&capabilities)), Some(capabilities));
         }
