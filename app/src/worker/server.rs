@@ -95,8 +95,9 @@ pub(super) fn reply(
             }
             let Connected { model: ServerModel { address, model }, alternatives } = server;
             let (system, turns) = (prompt.system.as_str(), prompt.turns.as_slice());
-            let client = Client::new(address, keys, stop, STALL)?;
             loop {
+                // A new one each time, because the connection of one that was broken off is of no use.
+                let client = Client::new(address, keys, stop, STALL)?;
                 let request = ChatRequest { model, system, turns, sampling, alternatives: *alternatives };
                 let mut stream = client.chat(&request)?;
                 let mut begun = false;

@@ -168,7 +168,10 @@ fn a_server_that_refuses_log_probabilities_still_answers() {
 fn a_server_that_breaks_off_over_them_is_asked_without_from_then_on() {
     let server = Server::new(|seen, stream| match seen.path.as_str() {
         "/v1/models" => respond(stream, "200 OK", "", &list(&["gemma"])),
-        _ if seen.body.get("logprobs").is_some() => begin(stream),
+        // It says that the connection stays open, and closes it.
+        _ if seen.body.get("logprobs").is_some() => stream.write_all(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
         _ => {
             begin(stream)?;
             stream.write_all((piece("Yes.") + &end("stop")).as_bytes())
