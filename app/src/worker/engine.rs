@@ -10,7 +10,7 @@ use super::event_sender::EventSender;
 use super::generate::Prompt;
 use super::requirements::{adapter_names, device, estimate_memory, open};
 use super::scored::ScoredReplies;
-use super::server;
+use super::server::{self, Connected};
 use super::serving::{self, Serving};
 use super::shared::SharedTokenizer;
 use super::token::{Token, Tokens};
@@ -18,7 +18,7 @@ use super::{
     Command, CountedText, DroppedFile, Event, Load, Problem, Remedy, Worker, inspect, read_attachment, short_name,
     to_sentence,
 };
-use crate::endpoint::{Keys, ServerModel};
+use crate::endpoint::Keys;
 use crate::wait::block_on;
 use crate::{last_model, model_folders, models};
 
@@ -215,7 +215,7 @@ struct EngineThread {
     sender: EventSender,
     commands: Commands,
     /// The model of a server that answers in place of one that is ready.
-    server: Option<ServerModel>,
+    server: Option<Connected>,
     scored: ScoredReplies,
     keys: Keys,
     /// The port at which other programs are to find the model that is loaded.
@@ -232,26 +232,24 @@ impl EngineThread {
                 self.port = port;
                 self.serve();
             }
-            command => match self.server.clone() {
-                Some(server) => self.ask(&server, command, token),
-                None => block_on(self.commands.run(command, token)),
-            },
+            command if self.server.is_some() => self.ask(command, token),
+            command => block_on(self.commands.run(command, token)),
         }
     }
 
     /// Runs a command that a server's model answers.
-    fn ask(&mut self, server: &ServerModel, command: Command, token: &Arc<Token>) {
-        match command {
-            Command::Generate { reply, turns, system, plain, sampling, .. } => {
+    fn ask(&mut self, command: Command, token: &Arc<Token>) {
+        match (command, &mut self.server) {
+            (Command::Generate { reply, turns, system, plain, sampling, .. }, Some(server)) => {
                 let prompt = Prompt { turns, system, plain };
                 let lists = server::reply(&self.keys, server, token, &self.sender, reply, &prompt, &sampling);
                 self.scored.add(reply, lists);
             }
-            Command::Alternatives { message, at, .. } => {
+            (Command::Alternatives { message, at, .. }, _) => {
                 let list = self.scored.at(message, at);
                 self.sender.send(Event::Alternatives { message, at, list });
             }
-            command => {
+            (command, _) => {
                 let problem = Problem { sentence: server::NOT_HERE.into(), remedy: Remedy::OtherFile };
                 if let Some(event) = failure_event(&command, problem) {
                     self.sender.send(event);
@@ -274,10 +272,10 @@ impl EngineThread {
     fn load(&mut self, load: Load, token: &Arc<Token>) {
         // It holds the old model.
         self.serving = None;
-        self.server.clone_from(&load.server);
+        self.server = load.server.clone().map(Connected::new);
         if let Some(server) = &self.server {
             self.commands.unload();
-            self.sender.send(Event::Loaded(Box::new(server::loaded(server))));
+            self.sender.send(Event::Loaded(Box::new(server::loaded(&server.model))));
             return;
         }
         let place = Place { device: device(&load), tuning_folder: last_model::data_folder() };

@@ -14,6 +14,19 @@ use crate::endpoint::{
 };
 use crate::hub::{Stop, Token as Key};
 
+/// The model of a server that answers.
+pub(super) struct Connected {
+    pub(super) model: ServerModel,
+    /// How many alternatives it is asked for per token; none once it has broken off a reply because of that.
+    alternatives: usize,
+}
+
+impl Connected {
+    pub(super) fn new(model: ServerModel) -> Self {
+        Self { model, alternatives: MAX_CANDIDATES }
+    }
+}
+
 /// Why a server's model shows no kernels.
 pub(super) const NOT_HERE: &str = "This model runs on a server. Choose a model on this machine for this.";
 
@@ -63,7 +76,7 @@ pub(super) fn loaded(server: &ServerModel) -> Loaded {
 /// the server tells.
 pub(super) fn reply(
     keys: &Keys,
-    server: &ServerModel,
+    server: &mut Connected,
     token: &Arc<Token>,
     sender: &EventSender,
     reply: Id,
@@ -80,18 +93,32 @@ pub(super) fn reply(
             if matches!(prompt.turns.last(), Some((Role::Model, text)) if !text.is_empty()) {
                 return Err(EndpointError::Continued);
             }
-            let (model, system, turns) = (server.model.as_str(), prompt.system.as_str(), prompt.turns.as_slice());
-            let request = ChatRequest { model, system, turns, sampling, alternatives: MAX_CANDIDATES };
-            let mut stream = Client::new(&server.address, keys, stop, STALL)?.chat(&request)?;
-            let end = loop {
-                match stream.next_piece() {
-                    Ok(Some(piece)) => sender.send(Event::ReplyText(reply, piece)),
-                    Ok(None) => break Ok((stream.finish(), stream.timings())),
-                    Err(error) => break Err(error),
+            let Connected { model: ServerModel { address, model }, alternatives } = server;
+            let (system, turns) = (prompt.system.as_str(), prompt.turns.as_slice());
+            loop {
+                // A new one each time, because the connection of one that was broken off is of no use.
+                let client = Client::new(address, keys, stop, STALL)?;
+                let request = ChatRequest { model, system, turns, sampling, alternatives: *alternatives };
+                let mut stream = client.chat(&request)?;
+                let mut begun = false;
+                let end = loop {
+                    match stream.next_piece() {
+                        Ok(Some(piece)) => {
+                            begun = true;
+                            sender.send(Event::ReplyText(reply, piece));
+                        }
+                        Ok(None) => break Ok((stream.finish(), stream.timings())),
+                        Err(error) => break Err(error),
+                    }
+                };
+                // A server that cannot give log-probabilities may find that out late, as llama-cpp-python's does.
+                let broken = matches!(end, Err(EndpointError::Cut { .. } | EndpointError::Server { .. }));
+                if broken && !begun && std::mem::take(alternatives) > 0 {
+                    continue;
                 }
-            };
-            lists = stream.take_alternatives();
-            end
+                lists = stream.take_alternatives();
+                break end;
+            }
         },
     );
     sender.send(match asked {

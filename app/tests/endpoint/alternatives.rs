@@ -137,11 +137,7 @@ fn a_server_that_refuses_log_probabilities_still_answers() {
         ("400 Bad Request", r#"{"error": {"message": "Bad request"}}"#),
         ("422 Unprocessable Entity", ""),
         ("403 Forbidden", r#"{"error": {"message": "You are not allowed to request logprobs from this model."}}"#),
-        // As llama-cpp-python does.
-        (
-            "500 Internal Server Error",
-            r#"{"error": {"message": "logprobs is not supported for models created with logits_all=False"}}"#,
-        ),
+        ("500 Internal Server Error", r#"{"error": {"message": "logprobs is not supported"}}"#),
     ] {
         let server = Server::new(move |seen, stream| match seen.path.as_str() {
             "/v1/models" => respond(stream, "200 OK", "", &list(&["gemma"])),
@@ -165,6 +161,29 @@ fn a_server_that_refuses_log_probabilities_still_answers() {
         let reason = alternatives(&mut worker, "Hello", "").unwrap_err();
         assert!(reason.contains("gave no alternatives"), "{reason}");
     }
+}
+
+/// As llama-cpp-python's server does without `--logits_all true`.
+#[test]
+fn a_server_that_breaks_off_over_them_is_asked_without_from_then_on() {
+    let server = Server::new(|seen, stream| match seen.path.as_str() {
+        "/v1/models" => respond(stream, "200 OK", "", &list(&["gemma"])),
+        // It says that the connection stays open, and closes it.
+        _ if seen.body.get("logprobs").is_some() => stream.write_all(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        _ => {
+            begin(stream)?;
+            stream.write_all((piece("Yes.") + &end("stop")).as_bytes())
+        }
+    });
+    let mut worker = worker(&server, Keys::default());
+    for _ in 0..2 {
+        assert_eq!(reply(&mut worker, generate(&[(Role::User, "Hello")], false)), ("Yes.".into(), true));
+    }
+    let chats = server.seen().into_iter().filter(|seen| seen.path != "/v1/models");
+    let asked: Vec<bool> = chats.map(|seen| seen.body["logprobs"] == true).collect();
+    assert_eq!(asked, [true, false, false]);
 }
 
 #[test]
