@@ -1,4 +1,4 @@
-/** A number of things that went wrong, as a word that programs can go by. */
+/** What went wrong, as a word that programs can go by. */
 export type ErrorCode =
     /** A signal ended it; `cause` is the signal's reason. */
     | 'aborted'
