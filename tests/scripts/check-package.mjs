@@ -23,6 +23,8 @@ function expect(condition, what) {
 const BEFORE = {
     '/package/': '',
     '/no-gpu/': "Object.defineProperty(navigator, 'gpu', { value: undefined });",
+    // Rust panics where it needs the time.
+    '/panics/': "Object.defineProperty(globalThis, 'performance', { value: undefined });",
     // A GPU that multiplies matrices in one format wrongly: sums begin with 1.
     '/wrong/': `const create = GPUDevice.prototype.createShaderModule;
         GPUDevice.prototype.createShaderModule = function (module) {
@@ -46,7 +48,8 @@ function serve(request, response) {
     const read = (file) => (fs.existsSync(file) && fs.statSync(file).isFile() ? fs.readFileSync(file) : null);
     const isScripts = BEFORE[`/${place}/`] !== undefined;
     let bytes = read(isScripts ? path.join(built, name) : name === 'guide.gguf' ? gguf : path.join(built, 'example', name));
-    if (place === 'broken') bytes = name === 'lapidary_bg.wasm' ? null : read(path.join(built, name));
+    const lacks = { 'no-wasm': 'lapidary_bg.wasm', 'no-worker': 'worker.js' }[place];
+    if (lacks) bytes = name === lacks ? null : read(path.join(built, name));
     if (!bytes) return end(404, '');
     if (isScripts) return end(200, name === 'worker.js' ? BEFORE[`/${place}/`] + bytes : bytes);
     if (place === 'cut') bytes = bytes.subarray(0, bytes.length >> 1);
@@ -55,7 +58,7 @@ function serve(request, response) {
         return end(503, '');
     }
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
-    if (!range || ['whole', 'flaky', 'broken'].includes(place)) return end(200, bytes);
+    if (!range || lacks || ['whole', 'flaky'].includes(place)) return end(200, bytes);
     const [start, last] = [Number(range[1]), Math.min(Number(range[2]), bytes.length - 1)];
     const part = () => end(206, bytes.subarray(start, last + 1), { 'content-range': `bytes ${start}-${last}/${bytes.length}` });
     if (place === 'slow') setTimeout(part, 500);

@@ -260,8 +260,12 @@ async function failures({ page, expect, log }) {
     }, `/${place}/index.js`);
     const [noGpu, why] = await load('no-gpu');
     expect(noGpu === 'no_webgpu' && why.includes('WebGPU'), `a browser without WebGPU is told so: ${why}`);
-    const [broken, reason] = await load('broken');
-    expect(broken === 'internal' && reason.includes('lapidary_bg.wasm'), `a file of the package is missing: ${reason}`);
+    for (const [place, file] of [['no-wasm', 'lapidary_bg.wasm'], ['no-worker', 'worker.js']]) {
+        const [code, reason] = await load(place);
+        expect(code === 'internal' && reason.includes(file), `the package lacks ${file}: ${code}, ${reason}`);
+    }
+    const [panics, panic] = await load('panics');
+    expect(panics === 'internal' && panic.includes('panicked'), `a panic ends the load: ${panics}, ${panic}`);
     await until(() => page.workers().length === 0, 'a load that failed leaves no worker');
     await page.evaluate(() => {
         globalThis.checking = failure(() => new Promise((resolve, reject) => lapidary.check({ onProgress: resolve }).catch(reject)));

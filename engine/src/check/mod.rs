@@ -85,7 +85,7 @@ pub(crate) async fn check_model(
     let model = Model { tables: &tables, ..model };
     let subject = Subject { gpu, files, model, chunk: 3, cache_format, usable_vocab, name };
     let mut report = Report::default();
-    subject.check(1, false, &mut report, progress).await?;
+    subject.check(1, Compared::All, &mut report, progress).await?;
     Ok(report)
 }
 
@@ -99,6 +99,16 @@ struct Subject<'a> {
     cache_format: CacheFormat,
     usable_vocab: usize,
     name: &'a str,
+}
+
+/// Which dispatches are compared.
+#[derive(Clone, Copy, PartialEq)]
+enum Compared {
+    All,
+    /// Those whose kernel and shape the report does not have yet.
+    NewShapes,
+    /// Those whose variant of a kernel the report does not have yet in such a step.
+    NewVariants,
 }
 
 /// A step to check.
@@ -123,12 +133,11 @@ const SLOTS: u32 = 2;
 const BATCH: usize = 2;
 
 impl Subject<'_> {
-    /// Runs every dispatch of every step and compares it, `repeats` times, which must give the same bits. With `only_new`, those
-    /// of a kernel and shape that the report has already only run.
+    /// Runs every dispatch of every step and compares those that `compared` says, `repeats` times, which must give the same bits.
     async fn check(
         &self,
         repeats: usize,
-        only_new: bool,
+        compared: Compared,
         report: &mut Report,
         progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
     ) -> Result<()> {
@@ -147,8 +156,12 @@ impl Subject<'_> {
             for (i, dispatch) in step.recording.dispatches().enumerate() {
                 done += 1;
                 let Step { n_tokens, position, .. } = step.uniform;
-                let is_new = report.texts.insert(format!("{n_tokens} from {position} on: {dispatch}"));
-                if !is_new && only_new {
+                let variant = dispatch.variant().map_or(dispatch.kernel.name, |variant| variant.name());
+                let is_new = report.texts.insert(match compared {
+                    Compared::NewVariants => format!("{}: {variant}", step.name),
+                    Compared::All | Compared::NewShapes => format!("{n_tokens} from {position} on: {dispatch}"),
+                });
+                if !is_new && compared != Compared::All {
                     continue;
                 }
                 if next < i {
@@ -158,7 +171,6 @@ impl Subject<'_> {
                 let run = Run { gpu: self.gpu, plan: &plan, segment: i, step: &step.uniform, dispatch };
                 let weights = self.weights_of(dispatch).await?;
                 let outcome = run.compare(&mut ring, weights, repeats).await?;
-                let variant = dispatch.variant().map_or(dispatch.kernel.name, |variant| variant.name());
                 report.dispatches += 1;
                 report.variants.insert(variant);
                 if let Err(reason) = outcome {

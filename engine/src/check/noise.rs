@@ -1,6 +1,6 @@
 //! Models of noise that use every kernel at awkward shapes.
 
-use super::{Report, Subject};
+use super::{Compared, Report, Subject};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, Gpu};
@@ -20,7 +20,7 @@ pub struct Extent {
     /// The weight formats in which kernels are checked.
     pub formats: Vec<WeightFormat>,
     /// Whether to leave out what differs little: of ways to multiply that differ only in constants, such as the width of a workgroup,
-    /// all but the first, and each of them is checked with norms either fused or apart.
+    /// only the first is checked, with norms either fused or apart, and each variant of a kernel at one shape per kind of step.
     pub quick: bool,
     /// How often each dispatch runs; a missing barrier shows when it gives other bits.
     pub repeats: usize,
@@ -45,7 +45,7 @@ pub async fn check_device(
     let cases = cases(gpu.capabilities(), extent);
     let mut report = Report::default();
     for (i, case) in cases.iter().enumerate() {
-        case.check(gpu, extent.repeats, &mut report).await?;
+        case.check(gpu, extent, &mut report).await?;
         if report.fault.is_some() {
             break;
         }
@@ -146,7 +146,8 @@ impl Case {
         Ok(config)
     }
 
-    async fn check(&self, gpu: &Gpu, repeats: usize, report: &mut Report) -> Result<()> {
+    async fn check(&self, gpu: &Gpu, extent: &Extent, report: &mut Report) -> Result<()> {
+        let compared = if extent.quick { Compared::NewVariants } else { Compared::NewShapes };
         let config = self.config()?;
         let files = ModelFiles::synthetic(config.clone(), WeightFormat::F32, "noise");
         let weights = Weights::new(&files, Some(self.format), self.shard_bytes, gpu.capabilities())?;
@@ -161,7 +162,7 @@ impl Case {
         let usable_vocab = config.vocab_size - 2;
         let (files, cache_format) = (&files, self.cache_format);
         let subject = Subject { gpu, files, model, chunk: CHUNK, cache_format, usable_vocab, name: &name };
-        subject.check(repeats, true, report, &mut |_, _| true).await
+        subject.check(extent.repeats, compared, report, &mut |_, _| true).await
     }
 }
 

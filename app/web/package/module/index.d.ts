@@ -1,4 +1,4 @@
-/** A number of things that went wrong, as a word that programs can go by. */
+/** What went wrong, as a word that programs can go by. */
 export type ErrorCode =
     /** A signal ended it; `cause` is the signal's reason. */
     | 'aborted'
@@ -172,7 +172,7 @@ export interface CheckOptions {
     formats?: WeightFormat[];
     /** How often each dispatch runs, which must give the same bits each time. Default: 20. */
     repeats?: number;
-    /** Leaves out kernels that differ from others only in constants, such as the width of a workgroup. Default: false. */
+    /** Checks each variant of a kernel at few shapes, and of those that differ only in constants the first. Default: false. */
     quick?: boolean;
     /** Whether a GPU that is a program on the CPU gets the kernels for GPUs. Default: false. */
     hardwareKernels?: boolean;

@@ -147,10 +147,11 @@ async function getOnce(url, start, end, progress) {
         checkStatus(url, response);
         const tag = response.headers.get('etag');
         if (response.status === 206) {
-            const size = Number(/\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1] ?? NaN);
+            const [, first, size] = (/^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get('content-range') ?? '') ?? []).map(Number);
             if (!Number.isSafeInteger(size)) {
                 throw new LapidaryError('no_ranges', `the server of ${url} does not tell how large the file is; let it send the header "Access-Control-Expose-Headers: Content-Range, ETag"`);
             }
+            if (first !== start) throw new LapidaryError('read', `the server of ${url} sends another range than it was asked for`);
             return { bytes: await body(url, response, Math.min(end, size) - start, wait), size, tag };
         }
         const length = Number(response.headers.get('content-length') ?? 0);
