@@ -80,11 +80,12 @@ stub_compiler() {
     mkdir -p "$folder"
     cat >"$folder/cc" <<'STUB'
 #!/bin/sh
-# Makes an empty output. `-E` is asked to tell the compiler's family.
+# Makes an empty output. With `-E` it is asked for its family, and with `-?` whether it takes the options of Microsoft's compiler.
+case " $* " in
+*' -? '*) exit 1 ;;
+*' -E '*) echo '"clang"'; exit ;;
+esac
 for argument; do
-    case $argument in
-    -E) echo clang; exit ;;
-    esac
     [ "${previous:-}" != -o ] || : >"$argument"
     previous=$argument
 done
