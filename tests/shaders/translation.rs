@@ -1,5 +1,7 @@
 //! Translates every variant of every kernel to the languages of Vulkan, Metal and Direct3D 12.
 
+use std::collections::HashSet;
+
 use lapidary_shaders::{Variant, kernels};
 use naga::back::pipeline_constants::process_overrides;
 use naga::back::{PipelineConstants, hlsl, msl, spv};
@@ -70,9 +72,12 @@ fn every_variant_translates_to_hlsl() {
         };
         let mut text = String::new();
         let pipeline = hlsl::PipelineOptions::default();
-        hlsl::Writer::new(&mut text, &options, &pipeline)
-            .write(module, info, None)
-            .map(|_| ())
-            .map_err(|e| e.to_string())
+        hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None).map_err(|e| e.to_string())?;
+        // Direct3D's compilers refuse this. naga writes it where a module has a type both with and without an alias.
+        let mut types = HashSet::new();
+        match text.lines().filter(|line| line.starts_with("typedef ")).find(|line| !types.insert(*line)) {
+            Some(twice) => Err(format!("it defines a type twice: {twice}")),
+            None => Ok(()),
+        }
     });
 }
