@@ -16,6 +16,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 . "$here/setup.sh"
 # shellcheck source=tests/scripts/target-sysroot.sh
 . "$here/target-sysroot.sh"
+# shellcheck source=tests/scripts/fxc.sh
+. "$here/fxc.sh"
 cd "$here/../.."
 if [ "$(id -u)" -ne 0 ] || ! is_debian || [ "$(uname -m)" != x86_64 ]; then
     say "check-platforms.sh needs Debian on x86-64 and its root user"
@@ -80,11 +82,12 @@ stub_compiler() {
     mkdir -p "$folder"
     cat >"$folder/cc" <<'STUB'
 #!/bin/sh
-# Makes an empty output. `-E` is asked to tell the compiler's family.
+# Makes an empty output. With `-E` it is asked for its family, and with `-?` whether it takes the options of Microsoft's compiler.
+case " $* " in
+*' -? '*) exit 1 ;;
+*' -E '*) echo '"clang"'; exit ;;
+esac
 for argument; do
-    case $argument in
-    -E) echo clang; exit ;;
-    esac
     [ "${previous:-}" != -o ] || : >"$argument"
     previous=$argument
 done
@@ -125,11 +128,28 @@ windows_paths() {
         grep -F 'publisher/repository/a b.gguf' "$logs/models.txt" && ! grep -F '?' "$logs/models.txt"
 }
 
+# Wine has Direct3D only on a display.
+start_display() {
+    need_test_display
+    Xvfb -displayfd 3 -screen 0 1280x900x24 3>"$logs/display" >"$logs/xvfb.log" 2>&1 &
+    xvfb=$!
+    trap 'kill $xvfb' EXIT
+    local tries=0
+    until [ -s "$logs/display" ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || return 1
+        sleep 0.1
+    done
+    DISPLAY=:$(<"$logs/display")
+    export DISPLAY
+}
+
 windows() {
     local target=x86_64-pc-windows-gnu program=$out/x86_64-pc-windows-gnu/release/lapidary.exe wine=$here/with-wine.sh device
     command -v x86_64-w64-mingw32-gcc x86_64-w64-mingw32-windres >/dev/null ||
         apt_install "compiles C code and links programs for Windows" gcc-mingw-w64-x86-64-win32
     check windows "the program is built" cross $target build --workspace --bin lapidary || return 0
+    start_display || unchecked windows "Direct3D 12, the window" "the virtual display does not start"
     check windows "devices" "$wine" "$program" devices || return 0
     check windows "the guide answers" answers "$wine" "$program" || true
     check windows "paths" windows_paths "$wine" "$program" || true
@@ -142,10 +162,11 @@ windows() {
     check windows "tests of the kernels" cross $target test --workspace --test kernels || true
     check windows "tests of the libraries" cross $target test --workspace --lib --no-fail-fast || true
     device=$("$wine" "$program" devices 2>/dev/null | sed -n 's/^\([0-9]*\) .*dx12.*/\1/p' | head -n 1)
-    if [ -n "$device" ]; then
+    if [ -n "$device" ] && install_fxc "$logs/fxc"; then
+        # FXC compiles some kernels for minutes.
         check windows "the guide answers with Direct3D 12" answers env LAPIDARY_ADAPTER="$device" "$wine" "$program" || true
     else
-        unchecked windows "Direct3D 12" "wgpu lists no adapter of Wine's vkd3d"
+        unchecked windows "Direct3D 12" "wgpu lists no adapter of Wine's vkd3d, or FXC could not be fetched"
     fi
     unchecked windows "Microsoft's compiler, DirectX on a GPU, a real console" "they need Windows"
 }

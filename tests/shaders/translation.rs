@@ -1,5 +1,7 @@
 //! Translates every variant of every kernel to the languages of Vulkan, Metal and Direct3D 12.
 
+use std::collections::HashSet;
+
 use lapidary_shaders::{Variant, kernels};
 use naga::back::pipeline_constants::process_overrides;
 use naga::back::{PipelineConstants, hlsl, msl, spv};
@@ -70,9 +72,45 @@ fn every_variant_translates_to_hlsl() {
         };
         let mut text = String::new();
         let pipeline = hlsl::PipelineOptions::default();
-        hlsl::Writer::new(&mut text, &options, &pipeline)
-            .write(module, info, None)
-            .map(|_| ())
-            .map_err(|e| e.to_string())
+        hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None).map_err(|e| e.to_string())?;
+        // Direct3D's compilers refuse this. naga writes it where a module has a type both with and without an alias.
+        let mut types = HashSet::new();
+        match text.lines().filter(|line| line.starts_with("typedef ")).find(|line| !types.insert(*line)) {
+            Some(twice) => Err(format!("it defines a type twice: {twice}")),
+            None => Ok(()),
+        }
     });
+}
+
+/// Not a test of its own: writes the HLSL that Direct3D 12 gets on Windows, where the compiler is FXC, for
+/// `tests/scripts/check-fxc.sh`. FXC has neither subgroups nor matrices.
+#[test]
+#[ignore = "writes files into the folder that LAPIDARY_HLSL names"]
+fn hlsl_for_fxc_is_written() {
+    let folder = std::path::PathBuf::from(std::env::var_os("LAPIDARY_HLSL").expect("LAPIDARY_HLSL names a folder"));
+    let mut count = 0;
+    for variant in kernels::ALL.iter().flat_map(|kernel| kernel.variants) {
+        if variant.features.iter().any(|feature| *feature == "subgroups" || feature.starts_with("coop_")) {
+            continue;
+        }
+        let module = naga::front::wgsl::parse_str(variant.wgsl).unwrap();
+        let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).unwrap();
+        let (module, info) = process_overrides(&module, &info, None, &PipelineConstants::default()).unwrap();
+        // As the engine has it for trusted kernels.
+        let options = hlsl::Options {
+            fake_missing_bindings: true,
+            restrict_indexing: false,
+            force_loop_bounding: false,
+            ..hlsl::Options::default()
+        };
+        let mut text = String::new();
+        let pipeline = hlsl::PipelineOptions::default();
+        let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None).unwrap();
+        let entry = written.entry_point_names[0].as_ref().unwrap();
+        let stem = std::path::Path::new(variant.file).file_stem().unwrap();
+        // The first line tells `fxc.c` the entry point.
+        std::fs::write(folder.join(stem).with_added_extension("hlsl"), format!("//{entry}\n{text}")).unwrap();
+        count += 1;
+    }
+    assert!(count > 50, "only {count} variants");
 }
