@@ -70,11 +70,12 @@ pub(crate) async fn check_features(gpu: &Gpu) -> Result<Report> {
         prefill: last(Mode::Prefill).unwrap_or(Way::FLOAT_PREFILL),
         ..Kernels::FLOAT
     };
+    let extent = Extent { formats: vec![format], repeats: 2, ..Extent::default() };
     let mut report = Report::default();
     // Heads of 32 in groups of two, and heads of 256.
     for group in [2, 1] {
         let case = Case { format, group, kernels, cache_format: CacheFormat::F16, shard_bytes: u64::MAX };
-        case.check(gpu, 2, &mut report).await?;
+        case.check(gpu, &extent, &mut report).await?;
         if report.fault.is_some() {
             break;
         }
