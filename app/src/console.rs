@@ -6,7 +6,7 @@
 
 use windows_sys::Win32::System::Console::{
     ENABLE_VIRTUAL_TERMINAL_PROCESSING, FreeConsole, GetConsoleMode, GetConsoleProcessList, GetStdHandle,
-    STD_ERROR_HANDLE, STD_HANDLE, STD_OUTPUT_HANDLE, SetConsoleMode,
+    STD_ERROR_HANDLE, STD_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, SetConsoleMode, SetStdHandle,
 };
 
 /// Lets the consoles of standard output and standard error understand escape sequences, and returns whether they do. What is no
@@ -29,6 +29,15 @@ pub(crate) fn close_own() {
     // SAFETY: the pointer and the length are those of an array, which outlives the call.
     let count = unsafe { GetConsoleProcessList(programs.as_mut_ptr(), programs.len() as u32) };
     if count == 1 {
+        // The handles end with the console. A file that is opened later may get the number of one, and would get the output.
+        for name in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
+            let mut mode = 0;
+            // SAFETY: `mode` outlives the call. A handle that is no console's is refused.
+            if unsafe { GetConsoleMode(GetStdHandle(name), &mut mode) } != 0 {
+                // SAFETY: the handle is only stored, and null stands for none.
+                unsafe { SetStdHandle(name, std::ptr::null_mut()) };
+            }
+        }
         // SAFETY: it takes no pointers.
         unsafe { FreeConsole() };
     }

@@ -41,7 +41,19 @@ impl RecentModels {
 
     fn from_json(text: &str) -> Self {
         let entries: Vec<Option<PathBuf>> = serde_json::from_str(text).unwrap_or_default();
-        Self { entries: entries.into_iter().take(MAX).collect() }
+        Self::of_stored(entries)
+    }
+
+    /// Takes over what was stored. Earlier versions stored paths that begin with `\\?\` on Windows.
+    fn of_stored(entries: impl IntoIterator<Item = Option<PathBuf>>) -> Self {
+        let mut models = Self::default();
+        for entry in entries.into_iter().take(MAX) {
+            let entry = entry.map(|path| dunce::simplified(&path).to_owned());
+            if !models.entries.contains(&entry) {
+                models.entries.push(entry);
+            }
+        }
+        models
     }
 
     fn to_json(&self) -> Option<String> {
@@ -121,10 +133,10 @@ fn of_earlier_versions(folder: &Path, settings: Option<&str>) -> RecentModels {
     let settings = settings.and_then(|text| serde_json::from_str::<Value>(text).ok());
     let used = settings.as_ref().and_then(|settings| settings["models"].as_array());
     let used = used.into_iter().flatten().filter_map(Value::as_str).map(|path| Some(PathBuf::from(path)));
-    let mut models = RecentModels { entries: used.take(MAX).collect() };
+    let mut models = RecentModels::of_stored(used);
     // Without the file, the last model was the guide.
     if last.is_some() || !models.entries.is_empty() {
-        models.put_first(last.map(PathBuf::from));
+        models.put_first(last.map(|path| dunce::simplified(Path::new(&path)).to_owned()));
     }
     models
 }
@@ -164,6 +176,13 @@ mod tests {
         assert_eq!(models.last(), Some(Path::new("/99.gguf")));
         assert_eq!(RecentModels::from_json(&models.to_json().unwrap()), models);
         assert_eq!(RecentModels::from_json("nonsense"), RecentModels::default());
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn paths_of_earlier_versions_are_simplified() {
+        let models = RecentModels::from_json(r#"["\\\\?\\C:\\a.gguf", "C:\\a.gguf"]"#);
+        assert_eq!(models.paths().collect::<Vec<_>>(), [Path::new(r"C:\a.gguf")]);
     }
 
     #[test]

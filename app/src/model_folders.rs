@@ -62,7 +62,7 @@ pub fn add(folder: &Path) -> Result<PathBuf, String> {
 /// # Errors
 /// As [`add`].
 pub fn remove(folder: &Path) -> Result<bool, String> {
-    let full = dunce::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let full = dunce::canonicalize(folder).unwrap_or_else(|_| dunce::simplified(folder).to_owned());
     let mut was = false;
     change(|folders| {
         let before = folders.len();
@@ -87,7 +87,8 @@ fn read(data: &Path) -> Vec<PathBuf> {
 
 fn parse(text: &str) -> Vec<PathBuf> {
     let folders: Vec<PathBuf> = serde_json::from_str(text).unwrap_or_default();
-    folders.into_iter().take(MAX).collect()
+    // Earlier versions stored paths that begin with `\\?\` on Windows.
+    folders.into_iter().take(MAX).map(|folder| dunce::simplified(&folder).to_owned()).collect()
 }
 
 fn change(change: impl FnOnce(&mut Vec<PathBuf>) -> Result<(), String>) -> Result<(), String> {

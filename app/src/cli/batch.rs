@@ -29,9 +29,17 @@ pub(crate) fn batch(arguments: &args::Batch) -> Result<(), Failure> {
     let batch = Batch::open(&arguments.input, &arguments.output)?;
     let scores = arguments.safetensors.as_deref();
     let scores = scores.map(|path| ScoresFile::open(path, &[&arguments.input, &arguments.output])).transpose()?;
+    if scores.is_some() && arguments.top_logprobs.is_none() && !batch.is_done() && !batch.may_have_logprobs() {
+        let reason =
+            "no request asks for log-probabilities, so --safetensors would have none to write; add --top-logprobs K";
+        return Err(Failure::Usage(reason.into()));
+    }
     let output = arguments.output.display();
     let progress = if batch.is_done() {
-        batch.progress()
+        let progress = batch.progress();
+        // It holds a lock, which on Windows keeps others from reading the results.
+        drop(batch);
+        progress
     } else {
         let busy = Busy::new();
         let engine = engine(files, &arguments.model, None, &busy)?;

@@ -1,5 +1,7 @@
 //! What a server's model might have said in place of each token of a reply, where the server gives log-probabilities.
 
+use std::ops::Range;
+
 use serde::Deserialize;
 
 use crate::worker::{Candidate, NextToken};
@@ -11,8 +13,8 @@ const MAX_LIST: usize = 20;
 /// Bytes of the longest token that is kept.
 const MAX_BYTES: usize = 256;
 
-/// The alternatives of a reply's tokens, in their order, each with the byte of the reply where the token starts.
-pub type TokenLists = Vec<(usize, Vec<Candidate>)>;
+/// The alternatives of a reply's tokens, in their order, each with the bytes of the reply that the token stands for.
+pub type TokenLists = Vec<(Range<usize>, Vec<Candidate>)>;
 
 /// The `logprobs` of a choice in a chat's stream.
 #[derive(Deserialize)]
@@ -24,8 +26,7 @@ pub(super) struct Logprobs {
 struct Token {
     #[serde(flatten)]
     scored: Scored,
-    #[serde(default)]
-    top_logprobs: Vec<Scored>,
+    top_logprobs: Option<Vec<Scored>>,
 }
 
 #[derive(Deserialize)]
@@ -81,8 +82,8 @@ impl Alternatives {
             let bytes = token.scored.bytes().to_vec();
             let at = self.next;
             self.next += bytes.len();
-            let top =
-                if token.top_logprobs.is_empty() { std::slice::from_ref(&token.scored) } else { &token.top_logprobs };
+            let top = token.top_logprobs.as_deref().filter(|top| !top.is_empty());
+            let top = top.unwrap_or(std::slice::from_ref(&token.scored));
             let mut list: Vec<Candidate> = top.iter().take(MAX_LIST).filter_map(Scored::candidate).collect();
             list.sort_by(|a, b| b.1.total_cmp(&a.1));
             if !list.is_empty() && !bytes.is_empty() && bytes.len() <= MAX_BYTES && self.tokens.len() < MAX_TOKENS {
@@ -95,7 +96,7 @@ impl Alternatives {
     pub(super) fn take(&mut self) -> TokenLists {
         let said = |at: usize, bytes: &[u8]| self.text.as_bytes().get(at..).is_some_and(|rest| rest.starts_with(bytes));
         let tokens = std::mem::take(&mut self.tokens).into_iter();
-        tokens.filter(|(at, bytes, _)| said(*at, bytes)).map(|(at, _, list)| (at, list)).collect()
+        tokens.filter(|(at, bytes, _)| said(*at, bytes)).map(|(at, bytes, list)| (at..at + bytes.len(), list)).collect()
     }
 }
 
@@ -113,7 +114,7 @@ mod tests {
     }
 
     fn starts(alternatives: &mut Alternatives) -> Vec<usize> {
-        alternatives.take().into_iter().map(|(at, _)| at).collect()
+        alternatives.take().into_iter().map(|(token, _)| token.start).collect()
     }
 
     #[test]
@@ -151,6 +152,15 @@ mod tests {
         alternatives.push("é", logprobs(&"é".bytes().map(part).collect::<Vec<_>>()[1..]));
         alternatives.push("!", logprobs(&[token("!")]));
         assert_eq!(starts(&mut alternatives), [0, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_token_without_alternatives_has_itself_in_its_list() {
+        let mut alternatives = Alternatives::default();
+        let tokens = [json!([]), Value::Null].map(|top| json!({"token": "a", "logprob": 0.0, "top_logprobs": top}));
+        alternatives.push("aaa", logprobs(&[&tokens[..], &[json!({"token": "a", "logprob": 0.0})]].concat()));
+        let list: Vec<Candidate> = vec![(NextToken::Text("a".into()), 1.0)];
+        assert_eq!(alternatives.take(), [0..1, 1..2, 2..3].map(|token| (token, list.clone())));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Client {
     /// All but those of replies.
     pub fn chat(&self, request: &ChatRequest<'_>) -> Result<ReplyStream> {
         let asked = Instant::now();
-        let mut shape = Shape::default();
+        let mut shape = request.shape();
         let response = loop {
             let response = self.ask(request, shape);
             let words = match &response {
@@ -103,11 +103,11 @@ impl Client {
                 ) => words.as_deref(),
                 _ => None,
             };
-            let refused = matches!(response, Err(EndpointError::Refused { .. })) && request.alternatives > 0;
+            let refused = matches!(response, Err(EndpointError::Refused { .. }));
             match words.and_then(|words| shape.after(words)) {
                 Some(other) => shape = other,
                 // Not every server says that it refuses log-probabilities.
-                None if refused && shape != shape.without_alternatives() => shape = shape.without_alternatives(),
+                None if refused && shape.has_alternatives() => shape = shape.without_alternatives(),
                 None => break response?,
             }
         };
@@ -116,7 +116,9 @@ impl Client {
             let reason = "it answers with something else than a stream of events";
             return Err(EndpointError::Protocol { host: self.address.host(), reason });
         }
-        Ok(ReplyStream::new(response.into_body(), self.address.host(), self.stall, self.stop.clone(), asked))
+        let refused = request.shape().has_alternatives() && !shape.has_alternatives();
+        let (body, host) = (response.into_body(), self.address.host());
+        Ok(ReplyStream::new(body, host, self.stall, self.stop.clone(), asked, refused))
     }
 
     fn ask(&self, request: &ChatRequest<'_>, shape: Shape) -> Result<Response<Body>> {

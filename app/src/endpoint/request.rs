@@ -46,11 +46,16 @@ impl Shape {
             _ if words.to_lowercase().contains("system role") => Self { system_message: false, ..self },
             _ if words.contains(LLAMA_CPP_PENALTY) => Self { llama_cpp_penalty: false, ..self },
             _ if words.contains(NEWER_LIMIT) => Self { newer_limit: true, ..self },
-            _ if words.contains("logprobs") => self.without_alternatives(),
+            _ if self.alternatives && words.contains("logprobs") => self.without_alternatives(),
             _ if words.contains("top_p") => Self { default_top_p: false, ..self },
             _ => self,
         };
         (other != self).then_some(other)
+    }
+
+    /// Whether log-probabilities are asked for.
+    pub(super) fn has_alternatives(self) -> bool {
+        self.alternatives
     }
 
     /// The same without log-probabilities, which are not needed for a reply.
@@ -76,6 +81,11 @@ pub struct ChatRequest<'a> {
 }
 
 impl ChatRequest<'_> {
+    /// The shape to begin with.
+    pub(super) fn shape(&self) -> Shape {
+        Shape { alternatives: self.alternatives > 0, ..Shape::default() }
+    }
+
     /// The request as JSON. Temperature, top-p, seed and the limit of tokens are always OpenAI's fields. Top-k, min-p and the
     /// repetition penalty are not, and OpenAI's own servers refuse them, so they are sent only if they are not the defaults; the
     /// penalty under the name of vLLM and that of llama.cpp.
@@ -115,7 +125,7 @@ impl ChatRequest<'_> {
             let name = if shape.newer_limit { NEWER_LIMIT } else { "max_tokens" };
             body.insert(name.into(), json!(max_tokens));
         }
-        if shape.alternatives && self.alternatives > 0 {
+        if shape.alternatives {
             body.insert("logprobs".into(), json!(true));
             body.insert("top_logprobs".into(), json!(self.alternatives));
         }
@@ -145,10 +155,8 @@ mod tests {
     use super::*;
 
     fn body(system: &str, turns: &[(Role, String)], sampling: &Sampling) -> Value {
-        serde_json::from_str(
-            &ChatRequest { model: "m", system, turns, sampling, alternatives: 0 }.body(Shape::default()),
-        )
-        .unwrap()
+        let request = ChatRequest { model: "m", system, turns, sampling, alternatives: 0 };
+        serde_json::from_str(&request.body(request.shape())).unwrap()
     }
 
     #[test]
@@ -173,7 +181,7 @@ mod tests {
         let turns = [(Role::User, "a".to_owned()), (Role::Model, "b".to_owned())];
         let request =
             ChatRequest { model: "m", system: "Be brief.", turns: &turns, sampling: &sampling, alternatives: 3 };
-        let mut shape = Shape::default();
+        let mut shape = request.shape();
         for words in [
             "System role not supported",
             "repeat_penalty: this server does not know this field",
@@ -185,6 +193,9 @@ mod tests {
             assert_eq!(shape.after(words), None, "it would be refused again: {words}");
         }
         assert_eq!(shape.after("the context is full"), None);
+        let both = "Unsupported parameters: top_p, logprobs";
+        let unasked = ChatRequest { alternatives: 0, ..request }.shape();
+        assert_eq!(unasked.after(both), Some(Shape { default_top_p: false, ..unasked }));
         let sent: Value = serde_json::from_str(&request.body(shape)).unwrap();
         let messages = json!([{"role": "user", "content": "Be brief.\n\na"}, {"role": "assistant", "content": "b"}]);
         let expected = json!({"model": "m", "messages": messages, "stream": true,
@@ -194,7 +205,7 @@ mod tests {
         let sampling = Sampling { top_p: 0.5, ..sampling };
         let request = ChatRequest { sampling: &sampling, ..request };
         assert!(request.body(shape).contains("\"top_p\":0.5"), "what the user chose is not left out");
-        let sent: Value = serde_json::from_str(&request.body(Shape::default())).unwrap();
+        let sent: Value = serde_json::from_str(&request.body(request.shape())).unwrap();
         assert_eq!((&sent["logprobs"], &sent["top_logprobs"]), (&json!(true), &json!(3)));
     }
 

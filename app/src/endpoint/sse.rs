@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-/// The longest line and the longest event, in bytes. An event of a chat holds a few letters, or at the end some counts.
-pub(super) const MAX_EVENT: usize = 1 << 20;
+/// The longest line and the longest event, in bytes. Most events of a chat hold a token with its alternatives, which are some
+/// kilobytes. A server that sends a long reply in one event has those of all tokens in it.
+pub(super) const MAX_EVENT: usize = 8 << 20;
 
 /// What is wrong with a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,6 +32,7 @@ pub struct ReplyStream {
     /// Bytes of text so far.
     text: usize,
     alternatives: Alternatives,
+    refused_alternatives: bool,
     finish: Option<Finish>,
     /// Tokens of the prompt and of the reply, which most servers count.
     usage: Option<(usize, usize)>,
@@ -86,7 +87,14 @@ impl Delta {
 }
 
 impl ReplyStream {
-    pub(super) fn new(body: Body, host: String, stall: Duration, stop: Stop, asked: Instant) -> Self {
+    pub(super) fn new(
+        body: Body,
+        host: String,
+        stall: Duration,
+        stop: Stop,
+        asked: Instant,
+        refused_alternatives: bool,
+    ) -> Self {
         Self {
             body: body.into_with_config().limit(MAX_BODY).reader(),
             parser: Parser::default(),
@@ -95,6 +103,7 @@ impl ReplyStream {
             stop,
             text: 0,
             alternatives: Alternatives::default(),
+            refused_alternatives,
             finish: None,
             usage: None,
             ended: false,
@@ -153,6 +162,11 @@ impl ReplyStream {
     /// What the model might have said in place of each token so far. Empty if the server does not tell. Nothing is left behind.
     pub fn take_alternatives(&mut self) -> TokenLists {
         self.alternatives.take()
+    }
+
+    /// Whether the server refused to give alternatives, so that it was asked a second time, without.
+    pub fn refused_alternatives(&self) -> bool {
+        self.refused_alternatives
     }
 
     /// Why the reply ended; `None` before its end.

@@ -196,7 +196,10 @@ pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
 
 /// A new file beside others, which becomes one of them when it is complete. Temporary files are private by default, but the
 /// cache may be shared by the users of a machine, so this one gets the permissions of any new file.
-fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+///
+/// # Errors
+/// That of the system.
+pub(crate) fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     #[cfg_attr(not(unix), expect(unused_mut))]
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]

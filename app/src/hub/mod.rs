@@ -27,6 +27,7 @@ pub mod worker;
 
 pub use api::{Found, Hash, RemoteFile, Repo};
 pub use cache::Cache;
+pub(crate) use cache::new_file;
 pub use catalogue::{Entry, Files, Kind, Source, catalogue, references};
 pub use choose::{Choice, choose};
 pub use client::Client;

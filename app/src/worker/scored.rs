@@ -10,7 +10,7 @@ use crate::endpoint::TokenLists;
 const MAX_TOKENS: usize = 1 << 15;
 /// Why there is nothing to show.
 const UNKNOWN: &str =
-    "The server gave no alternatives here. They are kept for the last replies, until Lapidary is closed.";
+    "There are none for this word: servers' alternatives are kept for their last replies, until Lapidary is closed.";
 
 /// The alternatives of the last replies' tokens.
 #[derive(Default)]
@@ -31,9 +31,10 @@ impl ScoredReplies {
     /// Those of the token at a byte of a reply, or why there are none, as a sentence.
     pub(super) fn at(&self, reply: Id, at: usize) -> Result<Vec<Candidate>, String> {
         let lists = self.0.iter().find(|(id, _)| *id == reply).map(|(_, lists)| lists.as_slice()).unwrap_or_default();
-        let after = lists.partition_point(|(start, _)| *start <= at);
-        let list = after.checked_sub(1).map(|index| lists[index].1.clone());
-        list.ok_or_else(|| UNKNOWN.to_owned())
+        let after = lists.partition_point(|(token, _)| token.start <= at);
+        let last = after.checked_sub(1).map(|index| &lists[index]);
+        let found = last.filter(|(token, _)| token.contains(&at));
+        found.map(|(_, list)| list.clone()).ok_or_else(|| UNKNOWN.to_owned())
     }
 }
 
@@ -47,10 +48,12 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_belongs_to_the_token_that_starts_before_it() {
+    fn only_the_bytes_of_a_token_have_its_alternatives() {
         let mut replies = ScoredReplies::default();
-        replies.add(1, vec![(0, list("a")), (4, list("b"))]);
-        assert_eq!([0, 3, 4, 9].map(|at| replies.at(1, at).unwrap()), [list("a"), list("a"), list("b"), list("b")]);
+        replies.add(1, vec![(0..4, list("a")), (4..6, list("b")), (8..9, list("c"))]);
+        let known = [(0, "a"), (3, "a"), (4, "b"), (5, "b"), (8, "c")];
+        assert!(known.iter().all(|(at, name)| replies.at(1, *at) == Ok(list(name))));
+        assert!([6, 7, 9, 99].iter().all(|at| replies.at(1, *at).is_err()));
         assert!(replies.at(2, 0).is_err());
     }
 
@@ -58,7 +61,7 @@ mod tests {
     fn the_oldest_replies_are_forgotten() {
         let mut replies = ScoredReplies::default();
         for reply in 0..3 {
-            replies.add(reply, (0..MAX_TOKENS / 2).map(|at| (at, list("a"))).collect());
+            replies.add(reply, (0..MAX_TOKENS / 2).map(|at| (at..at + 1, list("a"))).collect());
         }
         assert!(replies.at(0, 0).is_err() && replies.at(1, 0).is_ok() && replies.at(2, 0).is_ok());
     }

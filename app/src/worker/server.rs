@@ -17,7 +17,7 @@ use crate::hub::{Stop, Token as Key};
 /// The model of a server that answers.
 pub(super) struct Connected {
     pub(super) model: ServerModel,
-    /// How many alternatives it is asked for per token; none once it has broken off a reply because of that.
+    /// How many alternatives it is asked for per token; none once it has refused them, or has broken off a reply because of that.
     alternatives: usize,
 }
 
@@ -100,6 +100,9 @@ pub(super) fn reply(
                 let client = Client::new(address, keys, stop, STALL)?;
                 let request = ChatRequest { model, system, turns, sampling, alternatives: *alternatives };
                 let mut stream = client.chat(&request)?;
+                if stream.refused_alternatives() {
+                    *alternatives = 0;
+                }
                 let mut begun = false;
                 let end = loop {
                     match stream.next_piece() {

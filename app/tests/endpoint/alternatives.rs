@@ -150,40 +150,46 @@ fn a_server_that_refuses_log_probabilities_still_answers() {
             }
         });
         let mut worker = worker(&server, Keys::default());
-        assert_eq!(reply(&mut worker, generate(&[(Role::User, "Hello")], false)), ("Yes.".into(), true), "{status}");
+        for _ in 0..2 {
+            let reply = reply(&mut worker, generate(&[(Role::User, "Hello")], false));
+            assert_eq!(reply, ("Yes.".into(), true), "{status}");
+        }
         let asked: Vec<bool> = server
             .seen()
             .iter()
             .filter(|seen| seen.path != "/v1/models")
             .map(|seen| seen.body["logprobs"] == true)
             .collect();
-        assert_eq!(asked, [true, false], "{status}");
+        assert_eq!(asked, [true, false, false], "{status}");
         let reason = alternatives(&mut worker, "Hello", "").unwrap_err();
-        assert!(reason.contains("gave no alternatives"), "{reason}");
+        assert!(reason.contains("none for this word"), "{reason}");
     }
 }
 
 /// As llama-cpp-python's server does without `--logits_all true`.
 #[test]
 fn a_server_that_breaks_off_over_them_is_asked_without_from_then_on() {
-    let server = Server::new(|seen, stream| match seen.path.as_str() {
-        "/v1/models" => respond(stream, "200 OK", "", &list(&["gemma"])),
+    let event = "data: {\"error\": {\"message\": \"logprobs is not supported\"}}\n\n";
+    for broken in ["0\r\n\r\n".to_owned(), format!("{:x}\r\n{event}\r\n0\r\n\r\n", event.len())] {
         // It says that the connection stays open, and closes it.
-        _ if seen.body.get("logprobs").is_some() => stream.write_all(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        ),
-        _ => {
-            begin(stream)?;
-            stream.write_all((piece("Yes.") + &end("stop")).as_bytes())
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let broken = format!("{head}{broken}");
+        let server = Server::new(move |seen, stream| match seen.path.as_str() {
+            "/v1/models" => respond(stream, "200 OK", "", &list(&["gemma"])),
+            _ if seen.body.get("logprobs").is_some() => stream.write_all(broken.as_bytes()),
+            _ => {
+                begin(stream)?;
+                stream.write_all((piece("Yes.") + &end("stop")).as_bytes())
+            }
+        });
+        let mut worker = worker(&server, Keys::default());
+        for _ in 0..2 {
+            assert_eq!(reply(&mut worker, generate(&[(Role::User, "Hello")], false)), ("Yes.".into(), true));
         }
-    });
-    let mut worker = worker(&server, Keys::default());
-    for _ in 0..2 {
-        assert_eq!(reply(&mut worker, generate(&[(Role::User, "Hello")], false)), ("Yes.".into(), true));
+        let chats = server.seen().into_iter().filter(|seen| seen.path != "/v1/models");
+        let asked: Vec<bool> = chats.map(|seen| seen.body["logprobs"] == true).collect();
+        assert_eq!(asked, [true, false, false]);
     }
-    let chats = server.seen().into_iter().filter(|seen| seen.path != "/v1/models");
-    let asked: Vec<bool> = chats.map(|seen| seen.body["logprobs"] == true).collect();
-    assert_eq!(asked, [true, false, false]);
 }
 
 #[test]

@@ -15,6 +15,11 @@ use crate::process::{KEY, Process, start};
 const SECONDS: (&str, u64) = ("LAPIDARY_LOAD_SECONDS", 10);
 const CLIENTS: (&str, u64) = ("LAPIDARY_LOAD_CLIENTS", 12);
 
+/// More milliseconds than an answer takes on a slow machine.
+const MOST_WAIT: u64 = 90_000;
+/// More MiB than memory grows by without a leak.
+const MOST_GROWTH: u64 = 512;
+
 /// How requests ended.
 #[derive(Default)]
 struct Outcomes {
@@ -53,10 +58,15 @@ fn no_reply_is_lost_under_load_and_the_server_is_idle_after_it() {
     let (longest, longest_refusal) = (longest.into_inner(), longest_refusal.into_inner());
     println!("the longest wait for a whole reply was {longest} ms, for a refusal {longest_refusal} ms");
     assert!(complete > 0 && left > 0);
+    assert!(longest < MOST_WAIT && longest_refusal < MOST_WAIT, "an answer came too late");
     let idle = |name: &str| wait_for_zero(&server, name);
     idle("lapidary_replies_running");
     idle("lapidary_requests_waiting");
-    println!("resident memory in MiB: {early:?} soon after the start, {:?} at the end", server.resident());
+    let late = server.resident();
+    println!("resident memory in MiB: {early:?} soon after the start, {late:?} at the end");
+    if let (Some(early), Some(late)) = (early, late) {
+        assert!(late < early + MOST_GROWTH, "memory grew from {early} to {late} MiB");
+    }
     let answer = send(server.address, "POST", "/v1/completions", &[KEY], &body(3, 4, false));
     assert_eq!(answer.json()["usage"]["completion_tokens"], 4);
 }

@@ -163,7 +163,8 @@ fn a_batch_that_is_killed_has_tensors_only_once_it_is_done() {
         // Replies that grow beside others are rounded differently.
         assert!(pairs.clone().all(|(one, other)| (one - other).abs() < 1e-3), "{pairs:?}");
     }
-    assert!(!path.with_extension("safetensors.part").exists());
+    let names: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 3, "besides the input, the results and the tensors, something was left behind: {names:?}");
 }
 
 #[test]
@@ -176,7 +177,19 @@ fn a_file_that_cannot_be_written_is_found_before_the_batch_runs() {
         assert!(code == Some(1) && printed.contains(words), "{path}: {printed}");
         assert_eq!(files.text(), "", "{path}: it ran");
     }
-    let (code, printed) = run(&files, &["--max-tokens", "2"]);
-    assert!(code == Some(1) && printed.contains("begin anew with --top-logprobs"), "{printed}");
-    assert!(!tensors(&files).exists());
+}
+
+#[test]
+fn a_batch_that_would_have_no_log_probabilities_is_refused_before_it_runs() {
+    for input in ["What are logprobs?\n".to_owned(), question("Hello").to_string()] {
+        let files = Files::new(input);
+        let (code, printed) = run(&files, &["--max-tokens", "2"]);
+        assert!(code == Some(2) && printed.contains("add --top-logprobs"), "{printed}");
+        assert_eq!(files.text(), "", "it ran");
+        // Results without them, which an earlier run wrote.
+        assert_eq!(files.run(&["--max-tokens", "2"]).0, Some(0));
+        let (code, printed) = run(&files, &[]);
+        assert!(code == Some(1) && printed.contains("begin anew with --top-logprobs"), "{printed}");
+        assert!(!tensors(&files).exists());
+    }
 }

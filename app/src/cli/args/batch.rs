@@ -31,9 +31,10 @@ pub(crate) struct Batch {
     /// whether it wants them
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(..=MAX_LOGPROBS))]
     pub(crate) top_logprobs: Option<u64>,
-    /// When all requests have a result, also write the log-probabilities of chats to this file, as tensors: lines, offsets (reply r
-    /// has the positions offsets[r] to offsets[r+1]), tokens, logprobs, top_tokens and top_logprobs ([positions, K]), ended (whether
-    /// the last position is the token that ends the reply), choices, prompt_tokens
+    /// When all requests have a result, also write the log-probabilities of chats to this file, which takes --top-logprobs unless
+    /// the requests themselves ask for them; as tensors: lines, offsets (reply r has the positions offsets[r] to offsets[r+1]),
+    /// tokens, logprobs, top_tokens and top_logprobs ([positions, K]), ended (whether the last position is the token that ends the
+    /// reply), choices, prompt_tokens
     #[arg(long, value_name = "FILE")]
     pub(crate) safetensors: Option<PathBuf>,
 }

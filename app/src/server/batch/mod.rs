@@ -29,6 +29,9 @@ use results::{Earlier, Results};
 pub use scores::{Scored, ScoresFile};
 use writer::Writer;
 
+/// What is in the JSON of each request that asks for log-probabilities.
+const LOGPROBS: &[u8] = b"logprobs";
+
 /// How to answer a batch.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -135,6 +138,8 @@ pub struct Batch {
     results: Results,
     earlier: Earlier,
     total: u64,
+    /// Whether a request may ask for log-probabilities.
+    may_ask: bool,
 }
 
 impl Batch {
@@ -148,9 +153,10 @@ impl Batch {
         let file = open_input(input).map_err(failed)?;
         let (results, earlier) = Results::open(output)?;
         let mut lines = Lines::of_file(&file).map_err(failed)?;
-        let (mut total, mut found) = (0, 0);
+        let (mut total, mut found, mut may_ask) = (0, 0, false);
         while let Some(line) = lines.next().map_err(failed)? {
             total += 1;
+            may_ask = may_ask || (!line.is_plain && line.bytes.windows(LOGPROBS.len()).any(|part| part == LOGPROBS));
             match earlier.lines.get(&line.number) {
                 Some(hash) if *hash == line.hash => found += 1,
                 Some(_) => return Err(BatchError::OtherInput { path: output.to_owned(), line: line.number }),
@@ -162,13 +168,19 @@ impl Batch {
             let line = earlier.lines.keys().copied().max().unwrap_or_default();
             return Err(BatchError::OtherInput { path: output.to_owned(), line });
         }
-        Ok(Self { input: file, input_path: input.to_owned(), results, earlier, total })
+        Ok(Self { input: file, input_path: input.to_owned(), results, earlier, total, may_ask })
     }
 
     /// Whether every request has a result.
     pub fn is_done(&self) -> bool {
         let Progress { total, done, .. } = self.progress();
         done == total
+    }
+
+    /// Whether some result may have log-probabilities although the options add none: one of an earlier run, or one whose request
+    /// asks for them.
+    pub fn may_have_logprobs(&self) -> bool {
+        self.may_ask || !self.earlier.lines.is_empty()
     }
 
     /// How far earlier runs came.

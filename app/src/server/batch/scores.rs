@@ -16,22 +16,20 @@
 //!
 //! A token that cannot be chosen has the log-probability -9999, as in the results.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use super::BatchError;
+use crate::hub::new_file;
 
 /// A file for log-probabilities, which appears when it is complete.
 pub struct ScoresFile {
     path: PathBuf,
-    /// What is written until then, and its name.
-    file: File,
-    part: PathBuf,
-    complete: bool,
 }
 
 /// What such a file holds.
@@ -120,7 +118,7 @@ impl ScoresFile {
     /// are the files of the batch, which it must not replace.
     ///
     /// # Errors
-    /// [`BatchError::Output`] and [`BatchError::InUse`].
+    /// [`BatchError::Output`].
     pub fn open(path: &Path, others: &[&Path]) -> Result<Self, BatchError> {
         let failed = |source| BatchError::Output { path: path.to_owned(), source };
         if path.exists() {
@@ -134,21 +132,23 @@ impl ScoresFile {
                 return Err(failed(io::Error::other("the batch needs it for something else")));
             }
         }
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&part).map_err(failed)?;
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(BatchError::InUse { path: path.to_owned() });
-        }
-        Ok(Self { path: path.to_owned(), file, part, complete: false })
+        let file = Self { path: path.to_owned() };
+        // Only to see that it works. A batch that is killed leaves nothing behind.
+        drop(file.temporary().map_err(failed)?);
+        Ok(file)
     }
 
-    /// Writes the log-probabilities of all chats in a batch's results. Of the results, one line is in memory at a time.
+    /// A file in the same folder, which takes the name when it is complete.
+    fn temporary(&self) -> io::Result<NamedTempFile> {
+        new_file(self.path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Writes the log-probabilities of all chats in a batch's results. Of the results, one line is in memory at a time. The batch must
+    /// have been dropped: on Windows nobody else can read the results before.
     ///
     /// # Errors
     /// [`BatchError::Output`], [`BatchError::Scores`], and [`BatchError::NoScores`] if there are none.
-    pub fn write(mut self, results: &Path) -> Result<Scored, BatchError> {
+    pub fn write(self, results: &Path) -> Result<Scored, BatchError> {
         let failed = |source| BatchError::Output { path: self.path.clone(), source };
         let input_failed = |source| BatchError::Input { path: results.to_owned(), source };
         let mut input = BufReader::new(File::open(results).map_err(input_failed)?);
@@ -176,8 +176,8 @@ impl ScoresFile {
             return Err(BatchError::NoScores { path: results.to_owned() });
         }
         rows.sort_by_key(|row| (row.line, row.choice));
-        self.file.set_len(0).map_err(failed)?;
-        let mut tensors = Tensors::begin(&self.file, &self.part, &rows, scored.positions, width).map_err(failed)?;
+        let file = self.temporary().map_err(failed)?;
+        let mut tensors = Tensors::begin(&file, &rows, scored.positions, width).map_err(failed)?;
         for row in &rows {
             input.seek(SeekFrom::Start(row.at)).map_err(input_failed)?;
             let result = read(&mut input, 0, results)?.map(|(result, _)| result);
@@ -187,19 +187,9 @@ impl ScoresFile {
             let changed = || input_failed(io::Error::other("it was changed meanwhile"));
             tensors.add(&tokens.ok_or_else(changed)?, width).map_err(failed)?;
         }
-        tensors.finish().and_then(|()| self.file.sync_all()).map_err(failed)?;
-        fs::rename(&self.part, &self.path).map_err(failed)?;
-        self.complete = true;
+        tensors.finish().and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        file.persist(&self.path).map_err(|error| failed(error.error))?;
         Ok(scored)
-    }
-}
-
-impl Drop for ScoresFile {
-    fn drop(&mut self) {
-        if !self.complete {
-            // If that fails, the next run writes over it.
-            let _ = fs::remove_file(&self.part);
-        }
     }
 }
 
@@ -229,7 +219,7 @@ struct Tensors {
 
 impl Tensors {
     /// Writes the header and the tensors with a value per reply.
-    fn begin(file: &File, path: &Path, rows: &[Row], positions: usize, width: usize) -> io::Result<Self> {
+    fn begin(file: &NamedTempFile, rows: &[Row], positions: usize, width: usize) -> io::Result<Self> {
         let replies = rows.len();
         // The longest values come first, so that all are aligned.
         let list = [
@@ -254,7 +244,7 @@ impl Tensors {
         // The format requires data aligned to 8 bytes.
         header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
         let data = 8 + header.len() as u64;
-        let mut out = BufWriter::new(file);
+        let mut out = BufWriter::new(file.as_file());
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(header.as_bytes())?;
         rows.iter().try_for_each(|row| out.write_all(&row.line.to_le_bytes()))?;
@@ -270,7 +260,7 @@ impl Tensors {
         rows.iter().try_for_each(|row| out.write_all(&[u8::from(row.ended)]))?;
         out.flush()?;
         let at = |begin: u64| {
-            let mut file = OpenOptions::new().write(true).open(path)?;
+            let mut file = file.reopen()?;
             file.seek(SeekFrom::Start(data + begin))?;
             Ok::<_, io::Error>(BufWriter::new(file))
         };
