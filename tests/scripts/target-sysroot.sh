@@ -56,10 +56,12 @@ start_objects() {
     done
 }
 
-# target_sysroot TARGET CRATES FOLDER: prints a folder that serves rustc as a sysroot with the standard library of a target, of
-# these crates and what they need. The first call compiles it into FOLDER, which later calls return.
+# target_sysroot TARGET CRATES NAME: prints a folder that serves rustc as a sysroot with the standard library of a target, of
+# these crates and what they need. The first call compiles it into the folder, which later calls return. Its path is NAME and a
+# checksum of the list of crates, so that another list gets another folder.
 target_sysroot() {
-    local target=$1 crates=$2 folder=$3 new source host object
+    local target=$1 crates=$2 folder new source host
+    folder=$3-$(printf '%s' "$crates" | cksum | cut -d ' ' -f 1)
     if [ ! -d "$folder" ]; then
         new=$folder.new-$$
         mkdir -p "$new/crate/src" "$new/root/lib/rustlib/$target/lib"

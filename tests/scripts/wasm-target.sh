@@ -20,7 +20,7 @@ wasm_cargo() {
     fi
     sysroot=${XDG_CACHE_HOME:-$HOME/.cache}/lapidary/wasm-sysroot-$(rustc --version | cut -d ' ' -f 2)
     sysroot=$(target_sysroot $wasm_target std,panic_abort "$sysroot") || return 3
-    # The variable takes the place of the flags in .cargo/config.toml.
-    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="--cfg getrandom_backend=\"wasm_js\" --sysroot $sysroot" \
-        cargo "$@" --target $wasm_target
+    # The variable takes the place of the flags in .cargo/config.toml. Cargo splits it at the character 1f, so that the
+    # path may have spaces.
+    CARGO_ENCODED_RUSTFLAGS=$'--cfg\x1fgetrandom_backend="wasm_js"\x1f--sysroot\x1f'$sysroot cargo "$@" --target $wasm_target
 }
