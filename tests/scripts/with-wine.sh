@@ -6,6 +6,8 @@
 # The program sees the same files as with with-coop-lavapipe.sh, below drive Z. So the script also serves as Cargo's runner:
 #   CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=$PWD/tests/scripts/with-wine.sh
 #
+# Wine offers graphics only on an X display: set DISPLAY, such as that of Xvfb. LAPIDARY_ADAPTER=software takes Vulkan there, not Direct3D.
+#
 # Needs Debian and its root user. The first call makes the root in $WINE_ROOT, by default ~/.cache/lapidary/wine. It takes 1.4 GB
 # and some minutes. Wine's drive C is in $WINEPREFIX, by default in the root.
 set -euo pipefail
