@@ -39,7 +39,7 @@ const asked = new Set();
 
 // Serves the package at several addresses, and the guide as different servers would.
 function serve(request, response) {
-    const { pathname } = new URL(request.url, 'http://x');
+    const { pathname, search } = new URL(request.url, 'http://x');
     const [, place, ...rest] = pathname.split('/');
     const name = rest.join('/');
     const headers = { 'content-type': KINDS[name.split('.').at(-1)] ?? 'application/octet-stream', 'access-control-allow-origin': '*' };
@@ -50,6 +50,9 @@ function serve(request, response) {
     let bytes = read(isScripts ? path.join(built, name) : name === 'guide.gguf' ? gguf : path.join(built, 'example', name));
     const lacks = { 'no-wasm': 'lapidary_bg.wasm', 'no-worker': 'worker.js' }[place];
     if (lacks) bytes = name === lacks ? null : read(path.join(built, name));
+    if (place === 'private' && search !== '?token=secret') return end(403, '');
+    // The index of a folder that names a file of another server.
+    if (place === 'index' && name.includes('model.safetensors')) bytes = name.endsWith('.json') && Buffer.from(JSON.stringify({ weight_map: { x: '\\\\elsewhere\\x.safetensors' } }));
     if (!bytes) return end(404, '');
     if (isScripts) return end(200, name === 'worker.js' ? BEFORE[`/${place}/`] + bytes : bytes);
     if (place === 'cut') bytes = bytes.subarray(0, bytes.length >> 1);
@@ -60,7 +63,8 @@ function serve(request, response) {
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
     if (!range || lacks || ['whole', 'flaky'].includes(place)) return end(200, bytes);
     const [start, last] = [Number(range[1]), Math.min(Number(range[2]), bytes.length - 1)];
-    const part = () => end(206, bytes.subarray(start, last + 1), { 'content-range': `bytes ${start}-${last}/${bytes.length}` });
+    const told = place === 'shifted' ? start + 1 : start;
+    const part = () => end(206, bytes.subarray(start, last + 1), { 'content-range': `bytes ${told}-${last}/${bytes.length}` });
     if (place === 'slow') setTimeout(part, 500);
     else part();
 }

@@ -1,4 +1,6 @@
 // What check-package.mjs tests.
+import fs from 'node:fs';
+import path from 'node:path';
 
 // Most replies are cut, because SwiftShader is slow.
 const SHORT = { maxTokens: 5 };
@@ -90,8 +92,8 @@ export async function tests({ open, log, expect, home, other, gguf, answer, ques
     const word = answer.split(' ')[3];
     reply = await page.evaluate((what, stop) => all(ask(what, { stop })), question, word);
     expect(reply.text === answer.slice(0, answer.indexOf(word)) && reply.finish === 'stop', `a stop text ends the reply: ${reply.text}`);
-    reply = await page.evaluate(() => all(engine.generate('Lapidary is', { temperature: 0, maxTokens: 5 })));
-    expect(reply.usage.tokens <= 5 && reply.text.length > 0, `a text is continued: ${JSON.stringify(reply)}`);
+    reply = await page.evaluate(() => all(engine.generate('\ud800Lapidary is', { temperature: 0, maxTokens: 5, stop: null })));
+    expect(reply.usage.tokens <= 5 && reply.text.length > 0, `a text with half a surrogate pair is continued: ${JSON.stringify(reply)}`);
     log('seeds, limits, stop texts and plain texts work');
 
     await stopping({ page, expect, question, answer, fails });
@@ -105,6 +107,8 @@ export async function tests({ open, log, expect, home, other, gguf, answer, ques
     await wrong('two messages of the user', "() => engine.chat([{ role: 'user', content: 'x' }, { role: 'user', content: 'x' }]).next()");
     await wrong('content that is no text', "() => engine.chat([{ role: 'user', content: 5 }]).next()");
     await wrong('a prompt that is no text', '() => engine.generate(5).next()');
+    await wrong('messages among the options', "() => engine.generate('x', { messages: [] }).next()");
+    await wrong('a prompt among the options', "() => ask('x', { prompt: 'x' }).next()");
     await wrong('options that are no object', "() => engine.generate('x', 5).next()");
     await wrong('an unknown option', "() => ask('x', { max_tokens: 5 }).next()");
     await wrong('a temperature that is a text', "() => ask('x', { temperature: 'hot' }).next()");
@@ -220,6 +224,12 @@ async function sources({ page, expect, fails, other, log }) {
     const missing = await fails('an address without a file', 'http', loading("'/ranges/none.gguf'"));
     expect(missing.status === 404, `it tells the status: ${JSON.stringify(missing)}`);
     await fails('a folder without a model', 'http', loading("'/ranges/none/'"));
+    const secret = await fails('a folder without a model that needs a token', 'http', loading("'/private/none/?token=secret'"));
+    expect(secret.status === 404 && secret.message.includes('/none/') && !secret.message.includes('secret'), `the query is sent but not shown: ${JSON.stringify(secret)}`);
+    await fails('an index that names a file of another server', 'bad_model', loading("'/index/guide/'"));
+    await fails('a server that sends another range', 'read', loading("'/shifted/guide.gguf'"));
+    await fails('two files without names', 'bad_argument', loading("[new Blob(['a']), new Blob(['b'])]"));
+    await fails('a source that cannot be sent', 'bad_argument', loading("{ kind: 'file', getFile: () => null }"));
     const cut = await fails('a file that is cut off', 'bad_model', loading("'/cut/guide.gguf'"));
     expect(cut.message.includes('guide.gguf'), `it names the file: ${cut.message}`);
     await fails('a file that is cut off on the disk', 'bad_model', "async () => lapidary.Engine.load((await (await fetch('/whole/guide.gguf')).blob()).slice(0, 3000000))");
@@ -313,21 +323,46 @@ async function example({ open, expect, gguf, question, answer, log }) {
         await page.type('#question', text);
         await page.keyboard.press('Enter');
     };
-    // A load that is under way ends when another begins.
+    await page.evaluate(() => {
+        const status = document.querySelector('#status');
+        globalThis.shown = [];
+        new MutationObserver(() => shown.push(status.textContent)).observe(status, { childList: true });
+    });
+    // A load that is under way ends when another begins. The same model under a name of the same length, by which they differ.
+    const file = path.join(path.dirname(gguf), 'other.gguf');
+    const bytes = fs.readFileSync(gguf);
+    const key = 'general.name';
+    // After the key come a kind of 4 bytes and a length of 8.
+    const at = bytes.indexOf(key) + key.length + 12;
+    expect(bytes.toString('latin1', at, at + 5) === 'guide', 'the name of the model is found');
+    bytes.write('other', at);
+    fs.writeFileSync(file, bytes);
     await page.click('#guide');
     await shows('#status', 'Loading: 100');
-    await (await page.$('#file')).uploadFile(gguf);
-    await shows('#status', 'Loading: 100');
-    await shows('#status', 'is ready');
+    await (await page.$('#file')).uploadFile(file);
+    await shows('#status', 'other is ready');
+    const shown = await page.evaluate(() => globalThis.shown);
+    const again = shown.slice(shown.indexOf('Loading: 100 %') + 1);
+    expect(again.includes('Loading: 0 %') && !shown.some((text) => text.startsWith('guide')), `the file is loaded in place of the guide: ${shown.at(-1)}`);
     await ask(question);
     await page.waitForFunction(() => document.querySelector('#log .assistant').textContent.length > 40, { timeout: 60_000 });
     await page.click('#stop');
     await isIdle();
     const reply = await page.$eval('#log .assistant', (line) => line.textContent);
     expect(answer.startsWith(reply) && reply.length < answer.length, `the model of the file answers until it is stopped: ${reply}`);
-    // Another load begins anew.
-    await page.click('#guide');
-    await page.waitForFunction(() => document.querySelector('#log').childElementCount === 0, { timeout: 10_000 });
-    log('the example loads a file in place of the guide, answers, stops, and loads again');
+    // Another load ends a reply, and begins anew.
+    await ask(LONG_QUESTION);
+    await page.waitForFunction(() => [...document.querySelectorAll('#log .assistant')].at(-1).textContent.length > 5, { timeout: 60_000 });
+    const isClosed = await page.evaluate(async () => {
+        document.querySelector('#guide').click();
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return document.querySelector('#send').disabled && document.querySelector('#log').childElementCount === 0;
+    });
+    expect(isClosed, 'no message is sent during a load');
+    await shows('#status', 'guide is ready');
+    await ask(question);
+    await page.waitForFunction(() => document.querySelector('#log .assistant').textContent.length > 5, { timeout: 60_000 });
+    expect(answer.startsWith(await page.$eval('#log .assistant', (line) => line.textContent)), 'the model that was chosen during a reply answers');
+    log('the example loads a file in place of the guide, answers, stops, and loads again while a reply grows');
     await page.close();
 }

@@ -9,5 +9,8 @@ export class LapidaryError extends Error {
     }
 }
 
+// An address as errors show it: without what follows its path, which may be a secret.
+export const shown = (url) => String(url).split(/[?#]/, 1)[0];
+
 // The reason that anything thrown gives.
 export const reason = (error) => error?.message || String(error);

@@ -1,4 +1,4 @@
-/** What went wrong, as a word that programs can go by. */
+/** What went wrong, for programs to compare: messages may change, these do not. */
 export type ErrorCode =
     /** A signal ended it; `cause` is the signal's reason. */
     | 'aborted'
@@ -28,7 +28,7 @@ export type ErrorCode =
     | 'out_of_memory'
     /** A file cannot be read, or was changed. */
     | 'read'
-    /** A model of a kind that the engine does not run. */
+    /** A model of a kind that the engine does not run, or one that needs more than this GPU's limits allow; the message says which. */
     | 'unsupported';
 
 /** Every error of the package. Its message is one sentence and says what to do. */
@@ -44,7 +44,7 @@ export type WeightFormat = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q5_0' | 'q5_1' | '
 
 /**
  * A file of a model: a URL, a file that was chosen or dropped, or a file of the browser's own file system (OPFS). A URL that ends with
- * a slash is a Hugging Face folder.
+ * a slash, before its query if it has one, is a Hugging Face folder. Its query is sent for each file.
  */
 export type Source = string | URL | Blob | FileSystemFileHandle;
 
@@ -117,6 +117,7 @@ export interface ReplyOptions {
 
 export interface ScoredToken {
     id: number;
+    /** A token that is one byte of a character is shown as that byte, such as `<0xE2>`. */
     text: string;
     /** The natural logarithm of its probability at temperature 1; -9999 where that is 0. */
     logprob: number;
@@ -149,7 +150,8 @@ export class Engine {
     private constructor();
 
     /**
-     * Loads a model: a `.gguf` file or the files of a Hugging Face folder, from one source or from an array of them.
+     * Loads a model: a `.gguf` file or the files of a Hugging Face folder, from one source or from an array of them. No two files may
+     * have the same name: a `Blob` has none, so make `File`s of several.
      *
      * Servers are read by ranges. From one that sends none, files of up to 512 MiB are read as a whole.
      */
@@ -157,10 +159,16 @@ export class Engine {
 
     readonly info: EngineInfo;
 
-    /** Replies to messages. To leave the loop stops the reply within a token. */
+    /**
+     * Replies to messages, in which `<start_of_turn>` and other names of control tokens are plain text. To leave the loop stops the
+     * reply within a token.
+     */
     chat(messages: Message[], options?: ReplyOptions): AsyncGenerator<Piece, void, void>;
 
-    /** Continues a text. To leave the loop stops it within a token. */
+    /**
+     * Continues a text, in which `<start_of_turn>` and other names of control tokens are these tokens: do not put what a stranger wrote
+     * into it. To leave the loop stops it within a token.
+     */
     generate(prompt: string, options?: ReplyOptions): AsyncGenerator<Piece, void, void>;
 
     /** Frees the model and its worker. Requests that are not over fail with the code `disposed`, and so does every later one. */

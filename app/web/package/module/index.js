@@ -1,5 +1,5 @@
 // The page's side of the engine, which runs in a worker. index.d.ts documents what is exported.
-import { LapidaryError, reason } from './errors.js';
+import { LapidaryError, reason, shown } from './errors.js';
 
 export { LapidaryError };
 
@@ -36,7 +36,9 @@ export class Engine {
         if (wrong) throw new LapidaryError('bad_argument', wrong);
         const { signal, stop, ...options } = toObject(given);
         checkSignal(signal);
-        const request = toJson({ ...options, ...input, stop: typeof stop === 'string' ? [stop] : stop });
+        const both = ['messages', 'prompt'].find((name) => options[name] !== undefined);
+        if (both) throw new LapidaryError('bad_argument', `${both} is no option: it is the first argument of ${both === 'prompt' ? 'generate' : 'chat'}`);
+        const request = toJson({ ...options, ...input, stop: typeof stop === 'string' ? [stop] : (stop ?? undefined) });
         let waiting = [];
         let wake = () => {};
         const take = (message) => {
@@ -123,8 +125,12 @@ class EngineWorker {
     send(message, listener) {
         if (this.#ended) throw this.#ended;
         const id = ++this.#last;
+        try {
+            this.#worker.postMessage({ id, ...message });
+        } catch (error) {
+            throw new LapidaryError('bad_argument', `an argument cannot be sent to the worker (${reason(error)}); give a URL, a File or Blob, or a FileSystemFileHandle`);
+        }
         this.#listeners.set(id, listener);
-        this.#worker.postMessage({ id, ...message });
         return id;
     }
 
@@ -183,13 +189,17 @@ function toSend(source) {
     try {
         return new URL(source, globalThis.document?.baseURI ?? location.href).href;
     } catch {
-        throw new LapidaryError('bad_argument', `${source} is no URL`);
+        throw new LapidaryError('bad_argument', `${shown(source)} is no URL`);
     }
 }
 
-// Options as JSON, which has no other numbers than finite ones: the engine refuses their names.
+// Options as JSON, which has no other numbers than finite ones: the engine refuses their names. Texts of the engine are Unicode, so
+// a half of a surrogate pair becomes U+FFFD.
 function toJson(options) {
-    const plain = (_, value) => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : value);
+    const plain = (_, value) => {
+        if (typeof value === 'string') return value.toWellFormed();
+        return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
+    };
     try {
         return JSON.stringify(options, plain);
     } catch (error) {

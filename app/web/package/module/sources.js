@@ -1,6 +1,6 @@
 // Opens the files of a model, which the engine reads range by range: objects with a name, a size in bytes, and a function that reads
 // the bytes from one position to another.
-import { LapidaryError, reason } from './errors.js';
+import { LapidaryError, reason, shown } from './errors.js';
 
 // The first bytes of a file, which the engine reads first.
 const START = 8 << 20;
@@ -23,20 +23,28 @@ export async function open(sources, progress) {
     for (const source of sources) {
         if (typeof source !== 'string') {
             files.push(await openLocal(source));
-        } else if (new URL(source).pathname.endsWith('/')) {
+            continue;
+        }
+        const { pathname } = new URL(source);
+        if (pathname.endsWith('/')) {
             files.push(...(await openFolder(source, progress)));
             // Of the hub's folders `NAME/resolve/REVISION/` too, the name.
-            folder = nameOf(source.replace(/\/resolve\/[^/]+\/$/, '/').slice(0, -1));
+            folder = nameOf(pathname.replace(/\/resolve\/[^/]+\/$/, '/').slice(0, -1));
         } else {
             files.push(await openUrl(source, progress));
         }
     }
+    const names = files.map(({ name }) => name);
+    const twice = names.find((name, i) => names.indexOf(name) !== i);
+    if (twice !== undefined) {
+        throw new LapidaryError('bad_argument', `several files are named ${twice}; name the parts of a model: use File objects with different names`);
+    }
     return { folder, files };
 }
 
-// The last part of an address.
-function nameOf(url) {
-    const name = new URL(url).pathname.split('/').at(-1);
+// The last part of the path of an address.
+function nameOf(pathname) {
+    const name = pathname.split('/').at(-1);
     try {
         return decodeURIComponent(name);
     } catch {
@@ -68,7 +76,12 @@ async function openLocal(source) {
 
 // The files of a Hugging Face folder.
 async function openFolder(folder, progress) {
-    const at = (name) => openUrl(new URL(name, folder).href, progress);
+    const at = (name) => {
+        const url = new URL(name, folder);
+        // Such as a token, which each of the files needs.
+        url.search = new URL(folder).search;
+        return openUrl(url.href, progress);
+    };
     const optional = async (name) => {
         try {
             return await at(name);
@@ -102,20 +115,24 @@ async function shards(index) {
         throw wrong('it is no JSON');
     }
     const names = [...new Set(Object.values(map ?? {}))];
-    if (names.length === 0 || names.some((name) => typeof name !== 'string' || name.includes('/'))) throw wrong('it lists no files');
+    if (names.length === 0) throw wrong('it lists no files');
+    // Another name could be an address of another server.
+    const isPlain = (name) => typeof name === 'string' && name.endsWith('.safetensors') && !/[/\\:?#]/.test(name);
+    const other = names.find((name) => !isPlain(name));
+    if (other !== undefined) throw wrong(`${JSON.stringify(other).slice(0, 80)} is not the plain name of a .safetensors file in this folder`);
     return names;
 }
 
 // A file of a server.
 async function openUrl(url, progress) {
-    const name = nameOf(url) || 'model';
+    const name = nameOf(new URL(url).pathname) || 'model';
     const first = await get(url, 0, START, (done, total) => progress({ phase: 'download', done, total }));
     const { bytes, size, tag } = first;
     if (bytes.length === size) return { name, size, read: async (start, end) => bytes.subarray(start, end) };
     const read = async (start, end) => {
         if (end <= bytes.length) return bytes.subarray(start, end);
         const next = await get(url, start, end);
-        if (next.size !== size || next.tag !== tag) throw new LapidaryError('read', `${url} was changed while it was loaded; load it again`);
+        if (next.size !== size || next.tag !== tag) throw new LapidaryError('read', `${shown(url)} was changed while it was loaded; load it again`);
         return next.bytes;
     };
     return { name, size, read };
@@ -149,9 +166,9 @@ async function getOnce(url, start, end, progress) {
         if (response.status === 206) {
             const [, first, size] = (/^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get('content-range') ?? '') ?? []).map(Number);
             if (!Number.isSafeInteger(size)) {
-                throw new LapidaryError('no_ranges', `the server of ${url} does not tell how large the file is; let it send the header "Access-Control-Expose-Headers: Content-Range, ETag"`);
+                throw new LapidaryError('no_ranges', `the server of ${shown(url)} does not tell how large the file is; let it send the header "Access-Control-Expose-Headers: Content-Range, ETag"`);
             }
-            if (first !== start) throw new LapidaryError('read', `the server of ${url} sends another range than it was asked for`);
+            if (first !== start) throw new LapidaryError('read', `the server of ${shown(url)} sends another range than it was asked for`);
             return { bytes: await body(url, response, Math.min(end, size) - start, wait), size, tag };
         }
         const length = Number(response.headers.get('content-length') ?? 0);
@@ -162,7 +179,7 @@ async function getOnce(url, start, end, progress) {
     } catch (error) {
         if (error instanceof LapidaryError) throw error;
         const why = stop.signal.aborted ? `the server sent nothing for ${PATIENCE_MS / 1000} seconds` : reason(error);
-        throw passing(new LapidaryError('network', `${url} cannot be read: ${why}; check the connection, and that the server permits this page to read it (CORS)`));
+        throw passing(new LapidaryError('network', `${shown(url)} cannot be read: ${why}; check the connection, and that the server permits this page to read it (CORS)`));
     } finally {
         clearTimeout(timer);
         // Ends a body that is not read to its end.
@@ -172,7 +189,7 @@ async function getOnce(url, start, end, progress) {
 
 function checkStatus(url, { status }) {
     if (status === 200 || status === 206) return;
-    const error = new LapidaryError('http', `the server answers ${status} for ${url}; check the address`);
+    const error = new LapidaryError('http', `the server answers ${status} for ${shown(url)}; check the address`);
     error.status = status;
     throw status === 429 || status >= 500 ? passing(error) : error;
 }
@@ -181,7 +198,7 @@ function checkStatus(url, { status }) {
 const passing = (error) => Object.assign(error, { passes: true });
 
 const noRanges = (url) =>
-    new LapidaryError('no_ranges', `the server of ${url} sends no ranges of files, and without them at most ${MOST_WHOLE >> 20} MiB are loaded; use a server that does`);
+    new LapidaryError('no_ranges', `the server of ${shown(url)} sends no ranges of files, and without them at most ${MOST_WHOLE >> 20} MiB are loaded; use a server that does`);
 
 // Reads a body of at most so many bytes.
 async function body(url, response, most, wait, progress = () => {}) {
@@ -192,7 +209,7 @@ async function body(url, response, most, wait, progress = () => {}) {
         if (done) break;
         wait();
         length += value.length;
-        if (length > most) throw response.status === 206 ? new LapidaryError('read', `the server of ${url} sends more than it was asked for`) : noRanges(url);
+        if (length > most) throw response.status === 206 ? new LapidaryError('read', `the server of ${shown(url)} sends more than it was asked for`) : noRanges(url);
         chunks.push(value);
         progress(length);
     }

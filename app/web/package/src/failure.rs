@@ -4,7 +4,7 @@ use lapidary_engine::Error;
 use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
 
-/// The code of an error, which programs go by; `index.d.ts` lists them.
+/// The code of an error, for programs to compare; `index.d.ts` lists them.
 fn code(error: &Error) -> &'static str {
     match error {
         Error::Io { .. } => "read",
@@ -13,8 +13,9 @@ fn code(error: &Error) -> &'static str {
         | Error::MissingTensor { .. }
         | Error::TensorShape { .. }
         | Error::Tokenizer { .. } => "bad_model",
-        Error::Unsupported { .. } => "unsupported",
-        Error::NoAdapter { .. } | Error::Adapter { .. } => "no_webgpu",
+        // The GPU works, but its limits do not allow this model.
+        Error::Unsupported { .. } | Error::Adapter { .. } => "unsupported",
+        Error::NoAdapter { .. } => "no_webgpu",
         Error::OutOfMemory { .. } => "out_of_memory",
         Error::DeviceLost { .. } => "device_lost",
         Error::Gpu { .. } | Error::NoToken { .. } => "gpu",
