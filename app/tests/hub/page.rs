@@ -31,7 +31,8 @@ pub(crate) fn window(server: &Server, home: &Path) -> Harness<'static, App> {
         app.tick(ui.ctx());
         app.show(ui);
     };
-    let builder = Harness::builder().with_size([1200.0, 900.0]).with_max_steps(64);
+    // So high that the new model's row is visible below those that the person who runs the test has used.
+    let builder = Harness::builder().with_size([1200.0, 2400.0]).with_max_steps(64);
     builder.with_context_setup(apply_style).allow_missing_glyphs().build_ui_state(draw, App::new(state))
 }
 
