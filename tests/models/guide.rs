@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use lapidary_engine::scheduler::{Event, Request};
 use lapidary_engine::template::{Role, Turn, render};
-use lapidary_engine::{Engine, Sampling, Scheduler, SchedulerOptions, Session, WeightFormat};
-use lapidary_tests::{block_on, largest_difference};
+use lapidary_engine::{Engine, Sampling, Scheduler, SchedulerOptions, WeightFormat};
+use lapidary_tests::{block_on, largest_difference, reply};
 use serde::Deserialize;
 
 use crate::golden::floats;
@@ -61,7 +61,7 @@ fn logits_and_greedy_replies() {
         println!("dialogue {number}: {} tokens, median {median:.1e}, worst {worst:.1e}", golden.ids.len());
         assert!(median < 1e-3 && worst < 5e-2, "dialogue {number}: median {median}, worst {worst}");
         session.rewind(0);
-        let said = reply(&mut session, &golden.ids);
+        let said = reply(&mut session, &golden.ids, &sampling());
         assert_eq!(said, golden.greedy, "dialogue {number}");
         assert_eq!(engine.tokenizer().unwrap().decode(&said).unwrap(), golden.text, "dialogue {number}");
     }
@@ -79,15 +79,6 @@ fn prompt(engine: &Engine, said: &[(String, String)], ask: &str) -> Vec<u32> {
 
 fn sampling() -> Sampling {
     Sampling { max_tokens: Some(120), ..Sampling::greedy() }
-}
-
-fn reply(session: &mut Session, ids: &[u32]) -> Vec<u32> {
-    let mut generation = session.generate(ids, &sampling()).unwrap();
-    let mut said = Vec::new();
-    while let Some(id) = block_on(generation.next()).unwrap() {
-        said.push(id);
-    }
-    said
 }
 
 /// Replies to many prompts, which are decoded together.

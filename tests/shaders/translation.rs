@@ -82,8 +82,8 @@ fn every_variant_translates_to_hlsl() {
     });
 }
 
-/// Not a test of its own: writes the HLSL that Direct3D 12 gets on Windows, where the compiler is FXC, for
-/// `tests/scripts/check-fxc.sh`. FXC has neither subgroups nor matrices.
+/// Checks nothing: writes the HLSL that `tests/scripts/check-fxc.sh` compiles with FXC, the compiler of Direct3D 12 on Windows. FXC
+/// has neither subgroups nor matrices.
 #[test]
 #[ignore = "writes files into the folder that LAPIDARY_HLSL names"]
 fn hlsl_for_fxc_is_written() {

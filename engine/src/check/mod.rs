@@ -187,9 +187,9 @@ impl Subject<'_> {
                     return Err(Error::Cancelled);
                 }
             }
-            if next < step.recording.dispatches().count() {
-                let rest = next..step.recording.dispatches().count();
-                self.gpu.run_segments(&mut ring, &plan, rest, &step.uniform).await?;
+            let count = step.recording.dispatches().count();
+            if next < count {
+                self.gpu.run_segments(&mut ring, &plan, next..count, &step.uniform).await?;
             }
         }
         Ok(())

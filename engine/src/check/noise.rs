@@ -42,18 +42,7 @@ pub async fn check_device(
     extent: &Extent,
     progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
 ) -> Result<Report> {
-    let cases = cases(gpu.capabilities(), extent);
-    let mut report = Report::default();
-    for (i, case) in cases.iter().enumerate() {
-        case.check(gpu, extent, &mut report).await?;
-        if report.fault.is_some() {
-            break;
-        }
-        if !progress(i + 1, cases.len()) {
-            return Err(Error::Cancelled);
-        }
-    }
-    Ok(report)
+    check_cases(gpu, &cases(gpu.capabilities(), extent), extent, progress).await
 }
 
 /// Checks one kernel of each kind with the device's features, on a model of noise: see [`crate::tune`].
@@ -70,14 +59,28 @@ pub(crate) async fn check_features(gpu: &Gpu) -> Result<Report> {
         prefill: last(Mode::Prefill).unwrap_or(Way::FLOAT_PREFILL),
         ..Kernels::FLOAT
     };
-    let extent = Extent { formats: vec![format], repeats: 2, ..Extent::default() };
-    let mut report = Report::default();
     // Heads of 32 in groups of two, and heads of 256.
-    for group in [2, 1] {
-        let case = Case { format, group, kernels, cache_format: CacheFormat::F16, shard_bytes: u64::MAX };
-        case.check(gpu, &extent, &mut report).await?;
+    let cases =
+        [2, 1].map(|group| Case { format, group, kernels, cache_format: CacheFormat::F16, shard_bytes: u64::MAX });
+    let extent = Extent { formats: vec![format], repeats: 2, ..Extent::default() };
+    check_cases(gpu, &cases, &extent, &mut |_, _| true).await
+}
+
+/// Checks models of noise up to the first fault.
+async fn check_cases(
+    gpu: &Gpu,
+    cases: &[Case],
+    extent: &Extent,
+    progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
+) -> Result<Report> {
+    let mut report = Report::default();
+    for (i, case) in cases.iter().enumerate() {
+        case.check(gpu, extent, &mut report).await?;
         if report.fault.is_some() {
             break;
+        }
+        if !progress(i + 1, cases.len()) {
+            return Err(Error::Cancelled);
         }
     }
     Ok(report)
