@@ -75,8 +75,32 @@ SYNONYMS = [
     ["rename", "retitle"], ["export", "save"], ["copy", "duplicate"], ["regenerate", "redo"], ["size", "dimension"], ["count", "number"], ["quality", "accuracy"],
     ["speed", "performance"], ["purpose", "point", "use"], ["earlier", "previous", "old"], ["several", "many", "multiple"], ["another", "a different"], ["garbage", "nonsense", "gibberish", "rubbish"],
     ["switch", "change"], ["talk", "speak"], ["write", "type"], ["list", "overview"], ["cost", "price"], ["free", "gratis"], ["document", "file"], ["sound", "audio", "voice"],
+    ["add", "attach", "insert", "put in"], ["allow", "permit", "let"], ["already", "by now"], ["appear", "show up", "turn up"], ["ask", "inquire", "query"],
+    ["automatic", "automatically", "by itself"], ["avoid", "prevent", "get around"], ["bad", "poor", "terrible", "awful"], ["best", "ideal", "optimal"], ["better", "superior", "nicer"],
+    ["between", "among"], ["both", "the two"], ["bring", "carry", "take"], ["browser", "web browser", "Chrome", "Firefox"], ["bug", "defect", "fault"], ["build", "compile", "assemble"],
+    ["busy", "occupied", "in use"], ["button", "control", "icon"], ["calculate", "compute", "work out"], ["check", "verify", "test", "validate"], ["clear", "wipe", "empty"], ["close", "quit", "exit", "shut"],
+    ["code", "source", "snippet"], ["combine", "merge", "join"], ["command", "instruction"], ["compare", "contrast"], ["complete", "whole", "full", "entire"], ["connect", "link up", "hook up"], ["connection", "link"],
+    ["continue", "go on", "carry on", "resume", "proceed"], ["convert", "transform", "turn"], ["customise", "customize", "personalise", "tailor"], ["default", "standard", "preset"], ["detect", "recognise", "see", "notice"],
+    ["developer", "programmer", "coder"], ["developers", "programmers", "coders"], ["device", "hardware", "adapter"], ["difference", "distinction"], ["different", "other", "another"], ["difficult", "hard", "tricky"], ["disable", "turn off", "switch off", "deactivate"],
+    ["disk", "drive", "SSD", "hard drive"], ["easy", "simple"], ["edit", "revise", "amend", "rework"], ["effect", "influence", "impact"], ["efficient", "economical"], ["enable", "turn on", "switch on", "activate"], ["enough", "sufficient"],
+    ["enter", "type in", "input"], ["everything", "all"], ["exact", "precise", "accurate"], ["expensive", "costly"], ["explanation", "description"], ["fail", "go wrong", "break"], ["fails", "goes wrong", "breaks"], ["failed", "went wrong", "broke"],
+    ["feature", "capability", "function"], ["features", "capabilities", "functions"], ["fit", "fits", "go into"], ["font", "letters", "typeface"], ["forget", "lose track of"], ["freeze", "hang", "lock up", "get stuck"], ["freezes", "hangs", "locks up", "gets stuck"],
+    ["gone", "missing", "lost", "vanished", "disappeared"], ["good", "decent", "fine"], ["great", "excellent"], ["hidden", "invisible"], ["hide", "conceal"], ["history", "past chats", "old chats"], ["idea", "concept", "notion"], ["identical", "the same"],
+    ["immediately", "at once", "right away", "instantly"], ["important", "crucial", "essential"], ["improve", "enhance", "boost"], ["include", "contain"], ["increase", "raise"], ["inside", "within"], ["install", "set up"], ["instead", "rather"], ["instructions", "directions", "orders"],
+    ["kind", "type", "sort"], ["kinds", "types", "sorts"], ["last", "latest", "most recent"], ["learn", "find out", "get to know"], ["length", "size"], ["limit", "cap", "restrict"], ["load", "open", "bring up"], ["local", "on my own machine"],
+    ["long", "lengthy"], ["longer", "lengthier"], ["look", "appearance"], ["lose", "drop"], ["many", "lots of", "a lot of"], ["maximum", "largest", "highest", "upper limit"], ["mean", "stand for", "signify"], ["measure", "determine", "gauge"], ["method", "way", "technique", "approach"],
+    ["minimum", "smallest", "least"], ["mistake", "error", "slip"], ["mistakes", "errors"], ["mode", "setting"], ["move", "transfer", "migrate"], ["name", "title"], ["new", "fresh"], ["normal", "usual", "ordinary"], ["note", "notice"], ["offline", "without internet", "disconnected"], ["old", "ancient", "outdated"],
+    ["online", "on the internet", "connected"], ["only", "just", "solely"], ["order", "sequence"], ["output", "result"], ["own", "personal"], ["page", "screen", "tab"], ["part", "piece", "portion"], ["parts", "pieces", "portions"], ["person", "user", "human"], ["phone", "smartphone", "mobile"], ["place", "location", "spot"],
+    ["plain", "simple", "basic"], ["previous", "last", "prior"], ["print", "output", "write out"], ["prompt", "input"], ["provide", "offer", "supply", "give"], ["put", "place"], ["quickly", "fast", "rapidly"], ["random", "arbitrary", "unpredictable"], ["read", "scan"], ["reason", "cause"],
+    ["reduce", "lower", "decrease", "cut down"], ["refuse", "reject", "decline"], ["refuses", "rejects", "declines"], ["remember", "recall", "memorise"], ["repeat", "redo", "say again"], ["replace", "swap", "substitute"], ["request", "query", "call"], ["requests", "queries", "calls"], ["reset", "restore"], ["restart", "reboot"],
+    ["restore", "recover", "bring back", "retrieve"], ["return", "go back"], ["review", "inspect", "look over"], ["right", "correct"], ["safe", "secure"], ["same", "identical"], ["secure", "protected"], ["send", "submit", "post"], ["sense", "point"], ["separate", "distinct"], ["set", "define", "specify"], ["share", "pass on"],
+    ["short", "brief", "concise"], ["shorter", "briefer"], ["single", "one"], ["solve", "fix", "resolve", "sort out"], ["some", "a few"], ["sometimes", "now and then", "occasionally"], ["space", "room"], ["special", "particular"], ["split", "divide", "break up"], ["strange", "weird", "odd", "peculiar"], ["stuck", "frozen"], ["support", "handle", "accept"],
+    ["sure", "certain", "confident"], ["task", "job"], ["teach", "train"], ["tell", "inform"], ["temporary", "short-lived"], ["thing", "item"], ["together", "at once", "jointly"], ["total", "overall"], ["track", "follow"], 
+    ["true", "real", "correct"], ["trust", "rely on", "believe"], ["try", "attempt"], ["understand", "get", "comprehend", "grasp"], ["undo", "revert", "take back"], ["unload", "release", "free"], ["usable", "fit for use"], ["useful", "helpful", "handy"], ["value", "number", "figure"], ["values", "numbers", "figures"],
+    ["wait", "hold on"], ["weak", "feeble", "low-end"], ["website", "site", "web page"], ["wide", "broad"], ["without", "lacking", "minus"], ["word", "term"],
 ]
-SYNONYM = {word: [other for other in group if other != word] for group in SYNONYMS for word in group if " " not in word}
+SYNONYM = {word: list(dict.fromkeys(other for group in SYNONYMS if word in group for other in group if other != word))
+           for word in {word for group in SYNONYMS for word in group if " " not in word}}
 
 CONTRACTIONS = [
     ("can't", "can not"), ("won't", "will not"), ("n't", " not"), ("'s", " is"), ("'m", " am"), ("'re", " are"), ("'ve", " have"), ("'ll", " will"), ("'d", " would"),
@@ -99,7 +123,8 @@ def load():
     ids = {topic["id"] for topic in topics}
     assert ids >= {*more, *later, *patterns["do"], *patterns["thing"]}, "phrasings of no topic"
     for topic in topics:
-        topic["do"], topic["thing"] = patterns["do"].get(topic["id"], []), patterns["thing"].get(topic["id"], [])
+        for kind in ("do", "thing"):
+            topic[kind] = topic.get(kind, []) + patterns[kind].get(topic["id"], [])
         topic["ask"] = list(dict.fromkeys(topic.get("ask", []) + more.get(topic["id"], [])))
         topic["later"] = later.get(topic["id"], [])
     return topics, off
@@ -173,7 +198,7 @@ def synonym(word, rng):
     """The word, or at times another of its meaning; what follows it stays."""
     core = word.rstrip("?!.,")
     others = SYNONYM.get(core) or SYNONYM.get(core.lower())
-    if not others or rng.random() < 0.65:
+    if not others or rng.random() < 0.72:
         return word
     return rng.choice(others) + word[len(core):]
 
@@ -185,11 +210,11 @@ def vary(text, rng, bare=False):
             pattern, to = rng.choice(rules)
             text = re.sub(pattern, rng.choice(to), text, count=1)
     if not bare:
-        words = text.split(" ")
+        words, swap = text.split(" "), rng.random() < 0.65
         if len(words) > 2 and rng.random() < 0.15:
             kept = [word for word in words if word.lower() not in FILLERS or rng.random() < 0.3]
             words = kept if len(kept) > 1 else words
-        text = " ".join(synonym(word, rng) for word in words)
+        text = " ".join(synonym(word, rng) if swap else word for word in words)
     if not bare and rng.random() < 0.15:
         wrapper = rng.choice(WRAPPERS)
         if not wrapper.startswith("{}") and not re.match(r"[A-Z][A-Z]|I\b", text):
@@ -370,10 +395,6 @@ def findings():
     for found in places.values():
         if len(found) > 1:
             yield f"{next(iter(found.values()))!r} is asked of {', '.join(found)}"
-    for word in SYNONYM:
-        groups = [group for group in SYNONYMS if word in group]
-        if len(groups) > 1:
-            yield f"synonyms of {word!r}: only the last of {len(groups)} groups counts, {groups[-1]}"
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def train(options):
     ends = []
     for short in range(options.short_parts):
         losses = part(model, body, tokenizer, options.short_steps, options.tokens, options.rate / 3, SEED + 1 + short,
-                      strange=0.2, foreign=0.05, written=0.75)
+                      strange=0.25, foreign=0.05, written=0.75)
         ends.append({name: tensor.detach().clone() for name, tensor in model.state_dict().items()})
     if ends:
         model.load_state_dict({name: sum(end[name] for end in ends) / len(ends) for name in ends[0]})
@@ -339,11 +339,11 @@ def export_tests():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=2e-3, help="the peak learning rate")
     parser.add_argument("--short-parts", type=int, default=3, help="parts after the first")
-    parser.add_argument("--short-steps", type=int, default=600, help="steps of each of these")
+    parser.add_argument("--short-steps", type=int, default=750, help="steps of each of these")
     parser.add_argument("--evaluate", action="store_true", help="do not train")
     options = parser.parse_args()
     record = HERE / "training.json"

@@ -7,6 +7,7 @@ mod commands;
 #[cfg(target_os = "linux")]
 #[path = "../shared/display.rs"]
 mod display;
+mod guide_facts;
 mod models;
 #[path = "../shared/piped.rs"]
 mod piped;
