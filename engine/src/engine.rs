@@ -129,7 +129,8 @@ impl EngineBuilder {
     }
 
     /// The folder that stores the results of tuning and of the self-test of a GPU's features, so that the next start skips both.
-    /// Default: results are not stored, and every process tests and measures.
+    /// Default: results are not stored, and every process tests and measures. A browser has no folders, so there it is the name of a
+    /// cache of the page's origin.
     pub fn tuning_folder(mut self, folder: impl AsRef<Path>) -> Self {
         self.tuning_folder = Some(folder.as_ref().to_owned());
         self

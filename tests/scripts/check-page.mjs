@@ -115,6 +115,9 @@ async function chats() {
     await openPage();
     await ready();
     log('the guide is ready in the page');
+    // What tuning measured is kept for the next load.
+    const tuned = await page.evaluate(async () => (await (await caches.open('lapidary-tuning')).match('https://lapidary.invalid/tuning.tsv'))?.text());
+    expect(tuned?.includes(' | bf16 any\t'), `the fastest kernels are kept: ${tuned}`);
 
     // The field has the focus from the start.
     await send(QUESTION);

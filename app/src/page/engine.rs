@@ -84,6 +84,14 @@ pub fn receive(message: &JsValue) {
     }
 }
 
+/// The cache of the browser that holds the results of tuning, as the engine wants it.
+const TUNING: &str = "lapidary-tuning";
+
+/// The browser's own GPU.
+fn place() -> Place {
+    Place { tuning_folder: Some(TUNING.into()), ..Place::default() }
+}
+
 impl Engine {
     fn handle(self: Rc<Self>, command: Command) {
         match command {
@@ -126,7 +134,7 @@ impl Engine {
                 None => break,
                 Some((token, Command::Load(load))) => {
                     let files = self.open(load.model.as_deref());
-                    if let Some(event) = commands.load(&load, files, Place::default(), &token).await {
+                    if let Some(event) = commands.load(&load, files, place(), &token).await {
                         self.sender.send(event);
                     }
                 }

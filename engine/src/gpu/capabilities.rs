@@ -34,13 +34,17 @@ pub struct Capabilities {
 const MIN_SUBGROUP: u32 = 8;
 
 impl Capabilities {
-    /// The capabilities of a device. `cooperative`: the adapter's cooperative matrices.
-    pub(crate) fn of(device: &wgpu::Device, cooperative: &[wgpu::CooperativeMatrixProperties]) -> Self {
+    /// The capabilities of a device. `has_subgroups`: whether it was opened with them. `cooperative`: the adapter's cooperative
+    /// matrices.
+    pub(crate) fn of(
+        device: &wgpu::Device,
+        has_subgroups: bool,
+        cooperative: &[wgpu::CooperativeMatrixProperties],
+    ) -> Self {
         let features = device.features();
         let limits = device.limits();
         Self {
-            // The caller's own device may have it in a browser: see `wanted`.
-            subgroups: Self::wanted(features).contains(wgpu::Features::SUBGROUP) && has_wide_subgroups(device),
+            subgroups: has_subgroups && has_wide_subgroups(device),
             cooperative_size: if features
                 .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16)
             {
@@ -128,7 +132,7 @@ impl Capabilities {
 
     /// The features to request from an adapter.
     pub(crate) fn wanted(adapter: wgpu::Features) -> wgpu::Features {
-        // A browser requires `enable subgroups;` in the source, which naga does not accept yet (gfx-rs/wgpu#5555).
+        // In browsers wgpu does not know subgroups; `browser.js` asks for them.
         let subgroups = if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP };
         let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         let matrices = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;

@@ -94,9 +94,9 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
-        let (device, queue) = request_device(&adapter, &descriptor, options.safe_shaders).await?;
+        let opened = request_device(&adapter, &descriptor, options).await?;
         let cooperative = adapter.cooperative_matrix_properties();
-        Ok(Self::with_device(device, queue, &cooperative, options.safe_shaders, options.hardware_kernels))
+        Ok(Self::with_device(opened, &cooperative, options.safe_shaders, options.hardware_kernels))
     }
 
     /// Uses the caller's device and queue. Replaces the device's handlers for uncaptured errors and for device loss, so
@@ -106,16 +106,16 @@ impl Gpu {
     /// of buffer and binding sizes: kernels with subgroups are faster, and large matrices need fewer dispatches.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue, safe_shaders: bool) -> Self {
         // Only an adapter reports the sizes of cooperative matrices.
-        Self::with_device(device, queue, &[], safe_shaders, false)
+        Self::with_device(Opened::of(device, queue), &[], safe_shaders, false)
     }
 
     fn with_device(
-        device: wgpu::Device,
-        queue: wgpu::Queue,
+        opened: Opened,
         cooperative: &[wgpu::CooperativeMatrixProperties],
         safe_shaders: bool,
         hardware_kernels: bool,
     ) -> Self {
+        let Opened { device, queue, info, has_subgroups } = opened;
         let health = Arc::new(Health::default());
         let seen = health.clone();
         device.set_device_lost_callback(move |_, reason| {
@@ -133,10 +133,10 @@ impl Gpu {
                 refused.get_or_insert(refusal);
             }
         }));
-        let mut capabilities = Capabilities::of(&device, cooperative);
+        let mut capabilities = Capabilities::of(&device, has_subgroups, cooperative);
         capabilities.software &= !hardware_kernels;
         let inner = Inner {
-            info: device.adapter_info(),
+            info,
             pipelines: Pipelines::new(safe_shaders),
             waiter: Waiter::new(&device),
             tested: OnceLock::new(),
@@ -259,20 +259,53 @@ impl Gpu {
     }
 }
 
-/// Opens a device; without bounds checks in the driver, unless `safe` is set.
+/// An open device, and what is known of it.
+struct Opened {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    has_subgroups: bool,
+}
+
+impl Opened {
+    /// A device of which wgpu knows everything. Of subgroups in a browser it knows nothing.
+    fn of(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        let has_subgroups = device.features().contains(wgpu::Features::SUBGROUP) && !cfg!(target_arch = "wasm32");
+        Self { info: device.adapter_info(), has_subgroups, device, queue }
+    }
+}
+
+/// Opens a device; without bounds checks in the driver, unless the options ask for them.
+#[cfg(not(target_arch = "wasm32"))]
 async fn request_device(
     adapter: &wgpu::Adapter,
     descriptor: &wgpu::DeviceDescriptor<'_>,
-    safe: bool,
-) -> Result<(wgpu::Device, wgpu::Queue)> {
-    #[cfg(not(any(target_arch = "wasm32", target_vendor = "apple")))]
-    if !safe && let Some(opened) = super::vulkan::open(adapter, descriptor) {
-        return Ok(opened);
+    options: &DeviceOptions,
+) -> Result<Opened> {
+    #[cfg(not(target_vendor = "apple"))]
+    if !options.safe_shaders
+        && let Some((device, queue)) = super::vulkan::open(adapter, descriptor)
+    {
+        return Ok(Opened::of(device, queue));
     }
-    #[cfg(any(target_arch = "wasm32", target_vendor = "apple"))]
-    let _ = safe;
-    let opened = adapter.request_device(descriptor).await;
-    opened.map_err(|error| Error::Adapter { adapter: adapter.get_info().name, reason: error.to_string() })
+    #[cfg(target_vendor = "apple")]
+    let _ = options;
+    match adapter.request_device(descriptor).await {
+        Ok((device, queue)) => Ok(Opened::of(device, queue)),
+        Err(error) => Err(Error::Adapter { adapter: adapter.get_info().name, reason: error.to_string() }),
+    }
+}
+
+/// Opens a device of the browser.
+#[cfg(target_arch = "wasm32")]
+async fn request_device(
+    adapter: &wgpu::Adapter,
+    descriptor: &wgpu::DeviceDescriptor<'_>,
+    options: &DeviceOptions,
+) -> Result<Opened> {
+    let (device, queue, asked) = super::browser::request_device(adapter, descriptor, !options.webgpu_limits).await?;
+    let info = wgpu::AdapterInfo { name: asked.name(), driver: asked.browser(), ..device.adapter_info() };
+    Ok(Opened { device, queue, info, has_subgroups: asked.subgroups() })
 }
 
 /// wgpu requires explicit consent to experimental features, which may have undefined behaviour.

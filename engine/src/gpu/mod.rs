@@ -2,6 +2,8 @@
 
 mod adapter;
 mod bandwidth;
+#[cfg(target_arch = "wasm32")]
+mod browser;
 mod buffer;
 mod capabilities;
 mod context;

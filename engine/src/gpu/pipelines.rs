@@ -1,5 +1,7 @@
 //! Pipelines, made once per kernel variant and shared.
 
+use std::borrow::Cow;
+
 use lapidary_shaders::{Kernel, Variant};
 
 use super::context::Gpu;
@@ -50,7 +52,7 @@ impl Gpu {
         Ok(self.inner.pipelines.made().entry(key).or_insert(pipeline).clone())
     }
 
-    fn make_pipeline(&self, kernel: &Kernel, variant: &Variant, constants: Constants<'_>) -> Pipeline {
+    fn make_pipeline(&self, kernel: &Kernel, variant: &'static Variant, constants: Constants<'_>) -> Pipeline {
         let device = &self.inner.device;
         let name = variant.name();
         let buffer = |slot, ty, dynamic, size| wgpu::BindGroupLayoutEntry {
@@ -75,8 +77,8 @@ impl Gpu {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let descriptor =
-            wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(variant.wgsl.into()) };
+        let source = wgpu::ShaderSource::Wgsl(source(variant));
+        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source };
         let safe = self.inner.pipelines.safe_shaders;
         let module = if safe {
             device.create_shader_module(descriptor)
@@ -103,5 +105,15 @@ impl Gpu {
             cache: None,
         });
         Pipeline { pipeline, layout }
+    }
+}
+
+/// The WGSL of a variant. Browsers require that it says which features it uses, and naga does not accept that yet
+/// (gfx-rs/wgpu#5555).
+fn source(variant: &'static Variant) -> Cow<'static, str> {
+    let has_subgroups = variant.features.iter().any(|feature| ["subgroups", "broadcast"].contains(feature));
+    match cfg!(target_arch = "wasm32") && has_subgroups {
+        true => format!("enable subgroups;\n{}", variant.wgsl).into(),
+        false => variant.wgsl.into(),
     }
 }

@@ -11,6 +11,8 @@
 //! Nothing is known about the device's speed at first. So everything runs with few tokens before it runs with many, and one
 //! product per submit before many.
 
+#[cfg(target_arch = "wasm32")]
+mod browser;
 mod measure;
 mod norms;
 mod products;
@@ -138,8 +140,8 @@ impl Tuning {
             }
         }
         log::info!("tuned for {}: {:?}", key(gpu, format, allowed), tuning.measured);
-        if let Some(folder) = folder.filter(|_| all_fit) {
-            remember(folder, &key(gpu, format, allowed), &unparse(tuning.kernels));
+        if all_fit {
+            remember(folder, &key(gpu, format, allowed), &unparse(tuning.kernels)).await;
         }
         Ok(tuning)
     }
@@ -176,8 +178,7 @@ impl Tuning {
             return Ok(Self { kernels: candidates.plainest(), measured: Vec::new() });
         }
         let usable = |result: &str| parse(result).filter(|kernels| candidates.include(kernels));
-        let known = folder.and_then(|folder| recall(folder, &key(gpu, format, allowed), usable));
-        match known {
+        match recall(folder, &key(gpu, format, allowed), usable).await {
             Some(kernels) => Ok(Self { kernels, measured: Vec::new() }),
             None => Self::run(gpu, format, allowed, folder).await,
         }

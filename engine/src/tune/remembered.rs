@@ -3,13 +3,15 @@
 
 use std::path::Path;
 
+#[cfg(target_arch = "wasm32")]
+use super::browser as file;
 use super::{ActivationFormat, Choice};
 use crate::gpu::Gpu;
 use crate::model::Kernels;
 use crate::quant::WeightFormat;
 
 /// The name of the file.
-const FILE: &str = "tuning.tsv";
+pub(super) const FILE: &str = "tuning.tsv";
 /// The most lines of the file. Old ones are dropped, because new drivers and kernels make them useless.
 const MAX_LINES: usize = 100;
 
@@ -40,25 +42,42 @@ pub(super) fn device_key(gpu: &Gpu) -> String {
     .replace(['\n', '\t'], " ")
 }
 
-/// The newest result of a key that can be read. Each of its words comes after a tab.
-pub(super) fn recall<T>(folder: &Path, key: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
-    let known = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
+/// The newest result of a key that can be read. Each of its words comes after a tab. Without a folder there is none.
+pub(super) async fn recall<T>(folder: Option<&Path>, key: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let known = file::read(folder?).await;
     let results = known.lines().rev().filter_map(|line| line.strip_prefix(key));
     results.filter(|result| result.is_empty() || result.starts_with('\t')).find_map(read)
 }
 
-/// Writes the line of a key and removes an older one. If the folder cannot be written to, the next start measures
-/// again. `result`: each of its words after a tab.
-pub(super) fn remember(folder: &Path, key: &str, result: &str) {
-    let file = folder.join(FILE);
-    let known = std::fs::read_to_string(&file).unwrap_or_default();
+/// Writes the line of a key and removes an older one. If it cannot be written, the next start measures again. `result`: each of its
+/// words after a tab.
+pub(super) async fn remember(folder: Option<&Path>, key: &str, result: &str) {
+    let Some(folder) = folder else { return };
+    let known = file::read(folder).await;
     let is_of_key = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('\t'));
     let others: Vec<&str> = known.lines().filter(|line| !is_of_key(line)).collect();
     let newest = &others[others.len().saturating_sub(MAX_LINES - 1)..];
     let mut text: String = newest.iter().map(|line| format!("{line}\n")).collect();
     text.push_str(&format!("{key}{result}\n"));
-    if let Err(error) = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, text)) {
-        log::debug!("cannot store the result: {error}");
+    if let Err(reason) = file::write(folder, &text).await {
+        log::debug!("cannot store the result: {reason}");
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod file {
+    use std::path::Path;
+
+    use super::FILE;
+
+    /// The text of the file; empty if there is none.
+    pub(super) async fn read(folder: &Path) -> String {
+        std::fs::read_to_string(folder.join(FILE)).unwrap_or_default()
+    }
+
+    pub(super) async fn write(folder: &Path, text: &str) -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(folder.join(FILE), text)
     }
 }
 
@@ -77,12 +96,16 @@ pub(super) fn parse(line: &str) -> Option<Kernels> {
 
 #[cfg(test)]
 mod tests {
+    use pollster::block_on;
+
     use super::*;
     use crate::ops::{Mode, WAYS, Way};
 
     #[test]
     fn what_is_remembered_is_read() {
         let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        let folder = Some(folder.path());
         let with = |way: &'static Way| match way.mode {
             Mode::Decode => Kernels { decode: way, ..Kernels::FLOAT },
             Mode::SmallBatch => Kernels { small_batch: Some(way), fuses_norms: true, ..Kernels::FLOAT },
@@ -90,13 +113,14 @@ mod tests {
         };
         for kernels in WAYS.iter().map(with) {
             assert_eq!(parse(&unparse(kernels)), Some(kernels));
-            remember(folder.path(), "an adapter", &unparse(kernels));
-            remember(folder.path(), "an adapter of another make", &unparse(Kernels::FLOAT));
-            let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+            block_on(remember(folder, "an adapter", &unparse(kernels)));
+            block_on(remember(folder, "an adapter of another make", &unparse(Kernels::FLOAT)));
+            let text = std::fs::read_to_string(&file).unwrap();
             assert_eq!(text.lines().count(), 2, "an old choice was kept");
             assert!(text.contains(&format!("an adapter{}\n", unparse(kernels))));
-            assert_eq!(recall(folder.path(), "an adapter", parse), Some(kernels));
-            assert_eq!(recall(folder.path(), "an adapter", |_| None::<()>), None);
+            assert_eq!(block_on(recall(folder, "an adapter", parse)), Some(kernels));
+            assert_eq!(block_on(recall(folder, "an adapter", |_| None::<()>)), None);
+            assert_eq!(block_on(recall(None, "an adapter", parse)), None);
         }
         assert!(parse("\tfloat\tapart\tas a chunk\tfloat").is_some());
         assert_eq!(parse("\tfloat"), None);

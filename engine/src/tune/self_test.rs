@@ -19,26 +19,27 @@ const MATRICES: &str = "matrices";
 /// The device with those of its features whose kernels are right. Results are kept in a file in `folder`, unless kernels without
 /// such features are wrong too.
 ///
-/// Software adapters are not tested, because the tests of the kernels run on them. Nor are browsers, where kernels use neither
-/// feature.
+/// Software adapters are not tested, because the tests of the kernels run on them. Nor are browsers without subgroups: what is
+/// left there is what every WebGPU device has, and the references would double the time of a first load.
 ///
 /// # Errors
 /// If the device is lost, out of memory or refuses a kernel that relies on no such feature.
 pub(crate) async fn tested(gpu: Gpu, folder: Option<&Path>) -> Result<Gpu> {
-    if gpu.capabilities().software || cfg!(target_arch = "wasm32") {
+    let has_feature = gpu.capabilities().without_a_feature().is_some();
+    if gpu.capabilities().software || cfg!(target_arch = "wasm32") && !has_feature {
         return Ok(gpu);
     }
     if let Some(capabilities) = gpu.inner.tested.get() {
         return Ok(gpu.with_capabilities(capabilities.clone()));
     }
     let key = format!("self-test | {}", device_key(&gpu));
-    let known = folder.and_then(|folder| recall(folder, &key, |names| restricted(gpu.capabilities(), names)));
+    let known = recall(folder, &key, |names| restricted(gpu.capabilities(), names)).await;
     let capabilities = match known {
         Some(capabilities) => capabilities,
         None => {
             let (capabilities, all_right) = run(&gpu).await?;
-            if let Some(folder) = folder.filter(|_| all_right) {
-                remember(folder, &key, &names(&capabilities));
+            if all_right {
+                remember(folder, &key, &names(&capabilities)).await;
             }
             capabilities
         }

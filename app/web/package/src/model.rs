@@ -30,7 +30,7 @@ async fn open(folder: &str, files: &js_sys::Array, options: &str) -> Result<Mode
     let options = request::parse::<request::Load>("an option", options)?.options()?;
     let files = ModelFiles::from_sources(folder, sources(files)).await?;
     let mut last = None;
-    let builder = Engine::from_files(files).options(options).on_progress(move |progress| {
+    let builder = Engine::from_files(files).options(options).tuning_folder(TUNING).on_progress(move |progress| {
         let percent = progress.done.saturating_mul(100) / progress.total.max(1);
         if last.replace(percent) != Some(percent) {
             post(&json!({ "progress": { "phase": "load", "done": progress.done, "total": progress.total } }));
@@ -46,6 +46,9 @@ async fn open(folder: &str, files: &js_sys::Array, options: &str) -> Result<Mode
     let work = Work { scheduler, replies: HashMap::new(), failure: None };
     Ok(Model(Rc::new(Shared { engine, inbox: RefCell::default(), work: RefCell::new(Some(work)) })))
 }
+
+/// The cache of the browser that holds the results of tuning.
+const TUNING: &str = "lapidary-tuning";
 
 /// A loaded model.
 #[wasm_bindgen]
