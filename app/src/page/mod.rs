@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod engine;
 pub(crate) mod files;
 pub mod hub;
+pub(crate) mod storage;
 mod worker;
 
 use std::cell::RefCell;

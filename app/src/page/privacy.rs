@@ -2,6 +2,8 @@
 
 use egui::Ui;
 
+use crate::page::storage;
+use crate::size::size;
 use crate::ui::kit;
 
 /// Draws the page.
@@ -18,5 +20,13 @@ pub(super) fn page(ui: &mut Ui) {
         "Chats, folders, prompts and settings, in the browser's own database for this address. They are gone if you delete the browser's data of \
          this address, so export the chats that you want to keep.",
     );
+    if let Some(kept) = storage::kept(ui.ctx()) {
+        let (bytes, most) = (size(kept.bytes), size(kept.most));
+        ui.label(format!("That is {bytes}, with the page itself and the guide. The browser allows {most}."));
+        ui.label(match kept.for_good {
+            true => "The browser does not delete it by itself.",
+            false => "Where the disk has no space left, the browser may delete it by itself.",
+        });
+    }
     ui.label("Models are read from your disk and not copied.");
 }

@@ -1,7 +1,7 @@
 //! Log-probabilities of tokens.
 
 use lapidary_engine::scheduler::TokenLogprobs;
-use lapidary_engine::tokenizer::Tokenizer;
+use lapidary_engine::tokenizer::{Tokenizer, byte_of};
 use serde_json::{Map, Value, json};
 
 /// A token with its natural log-probability and the most probable tokens in its place.
@@ -25,8 +25,7 @@ pub(super) fn text_of(tokenizer: &Tokenizer, id: u32) -> (String, Option<Vec<u8>
     if tokenizer.is_control(id) {
         return (piece, None);
     }
-    let digits = piece.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>')).filter(|digits| digits.len() == 2);
-    if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+    if let Some(byte) = byte_of(&piece) {
         return (piece, Some(vec![byte]));
     }
     let text = piece.replace('▁', " ");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lapidary_engine::template::{self, Turn};
-use lapidary_engine::tokenizer::Tokenizer;
+use lapidary_engine::tokenizer::{Tokenizer, byte_of};
 use lapidary_engine::{Error, Result, Sampling, Session};
 
 use super::event_sender::EventSender;
@@ -138,7 +138,7 @@ pub(super) async fn alternatives(session: &mut Session, token: &Token, prompt: &
         } else {
             // Not `decode`, which may drop a leading space.
             let Some(piece) = tokenizer.piece(id as u32) else { continue };
-            if tokenizer.is_control(id as u32) || is_byte(&piece) {
+            if tokenizer.is_control(id as u32) || byte_of(&piece).is_some() {
                 NextToken::NonText(piece)
             } else {
                 NextToken::Text(piece.replace('▁', " "))
@@ -147,12 +147,6 @@ pub(super) async fn alternatives(session: &mut Session, token: &Token, prompt: &
         list.push((next, probability));
     }
     Ok(list)
-}
-
-/// Whether a piece is a byte token such as `<0xE2>`.
-fn is_byte(piece: &str) -> bool {
-    let digits = piece.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
-    digits.is_some_and(|digits| digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// Per kernel: its name, and its dispatches and milliseconds per token, the slowest first.
@@ -183,14 +177,6 @@ mod tests {
         ];
         let prompt = Prompt { turns, system: String::new(), plain: true };
         assert_eq!(prompt.text(), "Once upon a time, there was a king.\nHe had");
-    }
-
-    #[test]
-    fn byte_tokens_are_recognized() {
-        assert!(is_byte("<0xE2>") && is_byte("<0x0A>"));
-        for text in ["<0x>", "<0xE>", "<0xGG>", "<div>", "0xE2", ""] {
-            assert!(!is_byte(text), "{text}");
-        }
     }
 
     #[test]

@@ -1,60 +1,24 @@
 //! What a server's model might have said in place of a word.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use lapidary_app::chats::Role;
 use lapidary_app::endpoint::{Address, Client, Keys, STALL, ServerModel};
 use lapidary_app::guide;
 use lapidary_app::hub::Stop as HubStop;
-use lapidary_app::server::{Options, ServeError, Server as OwnServer, Stop};
 use lapidary_app::worker::{Candidate, Command, EngineWorker, Event, Load, NextToken, Overflow, Worker};
-use lapidary_engine::{Engine, LoadOptions, Sampling};
+use lapidary_engine::{Engine, Sampling};
 use serde_json::{Value, json};
 
+use crate::running::{Running, options};
 use crate::server::{Server, begin, end, list, piece, respond};
 use crate::worker::{generate, next, worker};
 
-/// Another Lapidary that serves the guide, and ends when it is dropped.
-struct Other {
-    address: SocketAddr,
-    stop: Stop,
-    thread: Option<JoinHandle<Result<(), ServeError>>>,
-}
-
-impl Other {
-    fn start() -> Self {
-        let engine = Engine::from_files(guide::files().unwrap()).build_blocking().unwrap();
-        let options = Options {
-            host: "127.0.0.1".into(),
-            port: 0,
-            model: guide::NAME.into(),
-            path: None,
-            load: LoadOptions::default(),
-            tuning_folder: None,
-            models: 1,
-            api_key: None,
-            allowed_origins: Vec::new(),
-            allowed_hosts: Vec::new(),
-            parallel: 2,
-            cache_tokens: None,
-            queue: 8,
-            log: None,
-        };
-        let server = OwnServer::bind(&engine, options).unwrap();
-        let (address, stop) = (server.address(), Stop::default());
-        let stopped = stop.clone();
-        Self { address, stop, thread: Some(std::thread::spawn(move || server.run(stopped))) }
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        self.stop.stop();
-        let _ = self.thread.take().unwrap().join();
-    }
+/// Another Lapidary that serves the guide.
+fn other() -> Running {
+    let engine = Engine::from_files(guide::files().unwrap()).build_blocking().unwrap();
+    Running::start(&engine, options())
 }
 
 /// A worker with a model; `None` for the guide on this machine.
@@ -96,7 +60,7 @@ fn alternatives(worker: &mut EngineWorker, question: &str, before: &str) -> Resu
 #[test]
 fn they_are_those_that_the_model_has_itself() {
     const QUESTION: &str = "How do I open a model?";
-    let server = Other::start();
+    let server = other();
     let address = Address::parse(&server.address.to_string()).unwrap();
     let mut there = loaded(Some(ServerModel { address, model: guide::NAME.into() }));
     let mut here = loaded(None);

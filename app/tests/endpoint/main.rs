@@ -8,6 +8,8 @@ mod http;
 #[path = "../shared/piped.rs"]
 mod piped;
 mod replies;
+#[path = "../shared/running.rs"]
+mod running;
 mod server;
 #[cfg(unix)]
 mod terminal_chat;

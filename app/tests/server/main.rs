@@ -23,51 +23,27 @@ mod pip;
 #[cfg(unix)]
 mod process;
 mod replies;
+#[path = "../shared/running.rs"]
+mod running;
 #[cfg(unix)]
 mod scores;
 mod window;
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::OnceLock;
-use std::thread::JoinHandle;
 
 use lapidary_app::guide;
-use lapidary_app::server::{Options, ServeError, Server, Stop};
-use lapidary_engine::{Engine, LoadOptions};
+use lapidary_app::server::Options;
+use lapidary_engine::Engine;
 use serde_json::{Value, json};
 
 use client::{Answer, begin, send};
+use running::{Running, options};
 
 /// The guide, loaded once for all tests.
 fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| Engine::from_files(guide::files().unwrap()).build_blocking().unwrap())
-}
-
-fn options() -> Options {
-    Options {
-        host: "127.0.0.1".into(),
-        port: 0,
-        model: guide::NAME.into(),
-        path: None,
-        load: LoadOptions::default(),
-        tuning_folder: None,
-        models: 1,
-        api_key: None,
-        allowed_origins: Vec::new(),
-        allowed_hosts: Vec::new(),
-        parallel: 4,
-        cache_tokens: None,
-        queue: 8,
-        log: None,
-    }
-}
-
-/// A server on a thread of its own, which ends when it is dropped.
-struct Running {
-    address: SocketAddr,
-    stop: Stop,
-    thread: Option<JoinHandle<Result<(), ServeError>>>,
 }
 
 impl Running {
@@ -76,10 +52,7 @@ impl Running {
     }
 
     fn with(options: Options) -> Self {
-        let server = Server::bind(engine(), options).unwrap();
-        let (address, stop) = (server.address(), Stop::default());
-        let stopped = stop.clone();
-        Self { address, stop, thread: Some(std::thread::spawn(move || server.run(stopped))) }
+        Self::start(engine(), options)
     }
 
     fn get(&self, path: &str) -> Answer {
@@ -110,16 +83,6 @@ impl Running {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         panic!("{name} is {} and not {value}", self.metric(name));
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.stop();
-        let result = self.thread.take().unwrap().join();
-        if !std::thread::panicking() {
-            result.unwrap().unwrap();
-        }
     }
 }
 

@@ -121,12 +121,12 @@ struct CheckedStep {
     tokens: Buffer,
 }
 
-/// Positions that there is room for: two tiles of keys, the last one not full.
-const CONTEXT: usize = 96;
+/// Positions that there is room for: three tiles of keys, the last one not full.
+const CONTEXT: usize = 160;
 /// Positions are a whole number of these apart in attention's loop over keys.
 const KEYS: usize = lapidary_shaders::kernels::attention::TILE as usize;
 /// The pages of the first sequence. The second one has the page after each.
-const TABLE: [u32; CONTEXT.div_ceil(KEYS)] = [2, 0];
+const TABLE: [u32; CONTEXT.div_ceil(KEYS)] = [2, 0, 4];
 /// Sequences.
 const SLOTS: u32 = 2;
 /// Tokens of the small batch.
@@ -241,7 +241,8 @@ impl Subject<'_> {
                 Body::Prompt(Mode::Prefill),
                 Head::AllLogits,
                 self.chunk,
-                KEYS + 1 - self.chunk,
+                // Its keys are in two tiles, and it begins after another chunk.
+                (KEYS + 1).saturating_sub(self.chunk).max(1),
             ),
             step("a small batch", Body::Prompt(Mode::SmallBatch), Head::Greedy, BATCH, KEYS - 1),
             step("a decoded token", Body::Newest(Mode::Decode), Head::Greedy, 1, KEYS + 1),

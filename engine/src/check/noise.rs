@@ -11,6 +11,8 @@ use crate::quant::WeightFormat;
 
 /// Tokens of the chunk of a prompt: tiles of tokens, the last one not full.
 const CHUNK: usize = 35;
+/// Tokens beyond a whole tile, where the tiles of a kernel are larger than [`CHUNK`].
+const BEYOND_A_TILE: usize = 3;
 /// Small shards, so that even small matrices have several.
 const SHARD_BYTES: u64 = 20_000;
 
@@ -32,7 +34,7 @@ impl Default for Extent {
     }
 }
 
-/// Checks the kernels that the device can be given, on models of noise, at shapes that fill no tile. `progress` gets the models that
+/// Checks the kernels that the device can be given, on models of noise, at shapes that leave the last tile unfilled. `progress` gets the models that
 /// are done and how many there are, and returns whether to go on.
 ///
 /// # Errors
@@ -165,7 +167,8 @@ impl Case {
         // The vocabulary ends with padding.
         let usable_vocab = config.vocab_size - 2;
         let (files, cache_format) = (&files, self.cache_format);
-        let subject = Subject { gpu, files, model, chunk: CHUNK, cache_format, usable_vocab, name: &name };
+        let chunk = CHUNK.max(prefill.tokens as usize + BEYOND_A_TILE);
+        let subject = Subject { gpu, files, model, chunk, cache_format, usable_vocab, name: &name };
         subject.check(extent.repeats, compared, report, &mut |_, _| true).await
     }
 }

@@ -55,7 +55,7 @@ pub struct Way {
     rows: u32,
     geglu_rows: u32,
     /// Tokens per workgroup; 0 for all tokens of the step.
-    tokens: u32,
+    pub(crate) tokens: u32,
     /// Whether it supports a format on a device.
     supports: fn(WeightFormat, &Capabilities) -> bool,
     /// The name of its fallback in the same mode, which supports all formats and devices.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Parts, SPACE_MARK, bad, gguf, parts_of};
+use super::{Parts, SPACE_MARK, bad, byte_of, gguf, parts_of};
 use crate::error::Result;
 use crate::load::{GgufVocab, TokenizerSource};
 
@@ -80,7 +80,7 @@ fn of_parts(parts: Parts, len: usize) -> GgufVocab {
         let at = id as usize;
         vocab.token_types[at] = match piece.as_str() {
             piece if whole.contains(piece) => gguf::USER_DEFINED,
-            piece if is_byte(piece) => gguf::BYTE,
+            piece if byte_of(piece).is_some() => gguf::BYTE,
             _ => gguf::NORMAL,
         };
         // Merging produces the others never, so their scores do not matter.
@@ -94,12 +94,6 @@ fn of_parts(parts: Parts, len: usize) -> GgufVocab {
         };
     }
     vocab
-}
-
-/// Whether a piece is that of a byte: `<0x0A>`.
-fn is_byte(piece: &str) -> bool {
-    let digits = piece.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
-    digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::load::TokenizerSource;
 
 pub(crate) use export::gguf_vocab;
-pub use stream::TextStream;
+pub use stream::{TextStream, byte_of};
 
 use assemble::{Parts, Pieces};
 use stream::Detokenizer;

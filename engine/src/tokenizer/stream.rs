@@ -102,8 +102,8 @@ impl Detokenizer {
     }
 }
 
-/// The byte of a byte piece such as `<0xE2>`.
-fn byte_of(piece: &str) -> Option<u8> {
+/// The byte of a byte piece such as `<0xE2>`; `None` for other pieces.
+pub fn byte_of(piece: &str) -> Option<u8> {
     let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
     let hex = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     if hex { u8::from_str_radix(digits, 16).ok() } else { None }
@@ -113,6 +113,14 @@ fn byte_of(piece: &str) -> Option<u8> {
 mod tests {
     use super::super::fixture::{ROWS, both, gguf, load_gguf, random};
     use super::*;
+
+    #[test]
+    fn byte_pieces_are_recognized() {
+        assert_eq!((byte_of("<0xE2>"), byte_of("<0x0A>")), (Some(0xE2), Some(10)));
+        for piece in ["<0x>", "<0xE>", "<0xGG>", "<0x+1>", "<div>", "0xE2", ""] {
+            assert_eq!(byte_of(piece), None, "{piece}");
+        }
+    }
 
     fn ids(tokenizer: &Tokenizer, pieces: &[&str]) -> Vec<u32> {
         pieces.iter().map(|piece| tokenizer.id(piece).unwrap()).collect()
