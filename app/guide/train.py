@@ -3,6 +3,7 @@
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python train.py                 # under two hours on two cores; writes model/, loss.png, evaluation.json, goldens
+    venv/bin/python train.py --go-on         # only the shorter parts, from what is in model/, after the corpus has grown a little
     venv/bin/python train.py --evaluate      # only evaluates what is in model/
 
 The architecture is Hugging Face's own Gemma2ForCausalLM with everything that Gemma 2 has: both caps, local and global layers
@@ -129,25 +130,30 @@ def train(options):
     torch.manual_seed(SEED)
     for finding in corpus.findings():
         print("corpus:", finding)
-    tokenizer = train_tokenizer()
-    model = Gemma2ForCausalLM(Gemma2Config(**CONFIG, attn_implementation="eager")).train()
+    if options.go_on:
+        model, tokenizer = load()
+        model.train()
+    else:
+        model, tokenizer = Gemma2ForCausalLM(Gemma2Config(**CONFIG, attn_implementation="eager")).train(), train_tokenizer()
     count = sum(p.numel() for p in model.parameters())
     print(f"{count:,} parameters, {count * 2 / 1e6:.1f} MB in bf16", flush=True)
     # Questions are few and words are what they share: whoever must do without some features learns to use all of them.
     model.model.embed_tokens.register_forward_hook(lambda module, given, out: F.dropout(out, DROPOUT, module.training))
     body = torch.compile(model.model, dynamic=False)
     start = time.time()
-    losses = part(model, body, tokenizer, options.steps, options.tokens, options.rate, SEED)
-    plot(losses)
-    ends = []
+    losses = []
+    if not options.go_on:
+        losses = part(model, body, tokenizer, options.steps, options.tokens, options.rate, SEED)
+        plot(losses)
+    ends, seed = [], SEED + (100 if options.go_on else 0)
     for short in range(options.short_parts):
-        losses = part(model, body, tokenizer, options.short_steps, options.tokens, options.rate / 3, SEED + 1 + short,
+        losses = part(model, body, tokenizer, options.short_steps, options.tokens, options.rate / 3, seed + 1 + short,
                       strange=0.25, foreign=0.05, written=0.75)
         ends.append({name: tensor.detach().clone() for name, tensor in model.state_dict().items()})
     if ends:
         model.load_state_dict({name: sum(end[name] for end in ends) / len(ends) for name in ends[0]})
     save(model, tokenizer)
-    steps = options.steps + options.short_parts * options.short_steps
+    steps = (0 if options.go_on else options.steps) + options.short_parts * options.short_steps
     return dict(parameters=count, steps=steps, tokens=steps * options.tokens, minutes=round((time.time() - start) / 60),
                 final_answer_loss=float(np.mean([l[2] for l in losses[-50:]])))
 
@@ -344,6 +350,7 @@ def main():
     parser.add_argument("--rate", type=float, default=2e-3, help="the peak learning rate")
     parser.add_argument("--short-parts", type=int, default=3, help="parts after the first")
     parser.add_argument("--short-steps", type=int, default=750, help="steps of each of these")
+    parser.add_argument("--go-on", action="store_true", help="train what is in model/ further, with the shorter parts only")
     parser.add_argument("--evaluate", action="store_true", help="do not train")
     options = parser.parse_args()
     record = HERE / "training.json"

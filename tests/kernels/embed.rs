@@ -41,3 +41,27 @@ proptest! {
         }
     }
 }
+
+/// Every finite f16, in both ways to read them.
+#[test]
+fn embed_of_every_f16() {
+    const COLS: usize = 1024;
+    let finite = (0..=u16::MAX).map(half::f16::from_bits).filter(|value| value.is_finite());
+    let values: Vec<f32> = finite.map(half::f16::to_f32).collect();
+    let rows = values.len() / COLS;
+    assert_eq!(rows * COLS, values.len());
+    let tokens: Vec<u32> = (0..rows as u32).collect();
+    for (name, gpu) in devices() {
+        let (table, held) = matrix(gpu, WeightFormat::F16, COLS, &values, u64::MAX);
+        assert_eq!(held, values, "f16 weights are stored as they are");
+        for flushes_halves in [false, true] {
+            let mut capabilities = gpu.capabilities().clone();
+            capabilities.flushes_halves = flushes_halves;
+            let (ids, out) = (words(gpu, &tokens), dirty(gpu, rows, COLS));
+            run_as(gpu, &capabilities, step(rows, 0), |r| {
+                ops::embed(r, &table, TokenIds::Chunk(&ids), 1.0, &out);
+            });
+            assert_eq!(read(gpu, &out, rows), values, "{name}, flushes: {flushes_halves}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 use lapidary_engine::Gpu;
-use lapidary_engine::ops::{self, F16Tensor, Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, Rounding, Way};
+use lapidary_engine::gpu::Capabilities;
+use lapidary_engine::ops::{self, F16Tensor, Int8Tensor, MAX_SMALL_BATCH, Mode, Operand, Rounding, WAYS, Way};
 use lapidary_engine::quant::WeightFormat;
 use lapidary_shaders::reference;
 use lapidary_tests::*;
@@ -30,7 +31,7 @@ fn product_prefill() {
 #[test]
 fn product_of_many_rows() {
     for way in Way::all(Mode::Decode) {
-        check(way, Case { rows: 70_000, cols: 33, shard_rows: 70_000, tokens: 1, size: 1.0, seed: 7 });
+        check(way, Case { rows: 70_000, cols: 33, shard_rows: 70_000, tokens: 1, size: 1.0, weight: 1.0, seed: 7 });
     }
 }
 
@@ -46,7 +47,7 @@ fn product_of_whole_and_broken_tiles() {
         for way in Way::all(mode) {
             for [rows, cols, tokens] in [[128, 256, tokens], [129, 257, tokens + 1]] {
                 let tokens = if mode == Mode::Decode { 1 } else { tokens };
-                check(way, Case { rows, cols, shard_rows: rows, tokens, size: 1.0, seed: 9 });
+                check(way, Case { rows, cols, shard_rows: rows, tokens, size: 1.0, weight: 1.0, seed: 9 });
             }
         }
     }
@@ -56,7 +57,29 @@ fn product_of_whole_and_broken_tiles() {
 #[test]
 fn product_takes_the_last_token() {
     for way in Way::all(Mode::Decode) {
-        check(way, Case { rows: 40, cols: 100, shard_rows: 40, tokens: 5, size: 1.0, seed: 8 });
+        check(way, Case { rows: 40, cols: 100, shard_rows: 40, tokens: 5, size: 1.0, weight: 1.0, seed: 8 });
+    }
+}
+
+/// The scales of such weights are subnormal in f16. Every kernel has two ways to read them.
+#[test]
+fn products_with_subnormal_scales() {
+    let mut kinds = Vec::new();
+    for way in WAYS {
+        let kind = (way.mode, way.rounding);
+        if kinds.contains(&kind) {
+            continue;
+        }
+        kinds.push(kind);
+        let tokens = if way.mode == Mode::Decode { 1 } else { MAX_SMALL_BATCH - 1 };
+        let case = Case { rows: 40, cols: 300, shard_rows: 24, tokens, size: 1.0, weight: 1e-4, seed: 11 };
+        for format in WeightFormat::ALL.into_iter().filter(|format| way.supports(*format, device().capabilities())) {
+            for flushes_halves in [false, true] {
+                let mut capabilities = device().capabilities().clone();
+                capabilities.flushes_halves = flushes_halves;
+                check_on(way, &case, format, ("the device", device()), &capabilities);
+            }
+        }
     }
 }
 
@@ -67,9 +90,11 @@ fn cooperative_products_of_whole_and_broken_tiles() {
     let devices = || supported(way).filter(|(format, ..)| *format == WeightFormat::Q4_0);
     for max_subgroups in [None, Some(3)] {
         for [rows, cols, tokens, shard_rows] in [[64, 96, 128, 64], [129, 257, 129, 129], [128, 64, 256, 64]] {
-            let case = Case { rows, cols, shard_rows, tokens, size: 1.0, seed: 10 };
+            let case = Case { rows, cols, shard_rows, tokens, size: 1.0, weight: 1.0, seed: 10 };
             for (format, name, gpu) in devices() {
-                check_on(way, &case, format, (name, gpu), max_subgroups);
+                let mut capabilities = gpu.capabilities().clone();
+                capabilities.max_subgroups = max_subgroups;
+                check_on(way, &case, format, (name, gpu), &capabilities);
             }
         }
     }
@@ -91,14 +116,17 @@ struct Case {
     tokens: usize,
     /// Gemma's feed-forward activations exceed the range of f16.
     size: f32,
+    /// The size of the weights.
+    weight: f32,
     seed: u64,
 }
 
 /// Every way of a mode over random shapes.
 fn each_way(mode: Mode, tokens: std::ops::Range<usize>, cases: u32) {
     let size = prop::sample::select(vec![0.05f32, 1.0, 3e5]);
-    let case = (1..300usize, 1..700usize, 8..300usize, tokens, size, any::<u64>())
-        .prop_map(|(rows, cols, shard_rows, tokens, size, seed)| Case { rows, cols, shard_rows, tokens, size, seed });
+    let case = (1..300usize, 1..700usize, 8..300usize, tokens, size, any::<u64>()).prop_map(
+        |(rows, cols, shard_rows, tokens, size, seed)| Case { rows, cols, shard_rows, tokens, size, weight: 1.0, seed },
+    );
     for way in Way::all(mode) {
         let mut runner = TestRunner::new(crate::cases(cases));
         let run = runner.run(&case, |case| {
@@ -118,13 +146,13 @@ fn supported(way: &Way) -> impl Iterator<Item = (WeightFormat, &'static str, &'s
 
 fn check(way: &Way, case: Case) {
     for (format, name, gpu) in supported(way) {
-        check_on(way, &case, format, (name, gpu), None);
+        check_on(way, &case, format, (name, gpu), gpu.capabilities());
     }
 }
 
-fn check_on(way: &Way, case: &Case, format: WeightFormat, (name, gpu): (&str, &Gpu), max_subgroups: Option<u32>) {
-    let Case { rows, cols, shard_rows, tokens, size, seed } = *case;
-    let values = gaussian(seed, rows * cols);
+fn check_on(way: &Way, case: &Case, format: WeightFormat, (name, gpu): (&str, &Gpu), capabilities: &Capabilities) {
+    let Case { rows, cols, shard_rows, tokens, size, weight, seed } = *case;
+    let values: Vec<f32> = gaussian(seed, rows * cols).iter().map(|value| weight * value).collect();
     let x: Vec<f32> = gaussian(seed ^ 1, tokens * cols).iter().map(|value| size * value).collect();
     let out_rows = if way.mode == Mode::Decode { 1 } else { tokens };
     let shard_bytes = shard_rows as u64 * format.gpu_row(cols).quant_bytes();
@@ -135,14 +163,12 @@ fn check_on(way: &Way, case: &Case, format: WeightFormat, (name, gpu): (&str, &G
     let float = tensor(gpu, cols, &x);
     let (int8, f16) = (Int8Tensor::new("test", tokens, cols), F16Tensor::new("test", tokens, cols));
     let out = dirty(gpu, out_rows, rows);
-    let mut capabilities = gpu.capabilities().clone();
-    capabilities.max_subgroups = max_subgroups;
-    run_as(gpu, &capabilities, step(tokens, 0), |r| {
+    run_as(gpu, capabilities, step(tokens, 0), |r| {
         let operand = way.round(r, &float, &int8, &f16);
         ops::product(r, way, &weights, operand, &out, 0);
     });
     // The magnitude of a sum of `cols` products is about the square root of `cols`, even if the terms cancel.
-    let largest = largest(&expected).max(f64::from(size) * (cols as f64).sqrt());
+    let largest = largest(&expected).max(f64::from(size * weight) * (cols as f64).sqrt());
     let tolerance = if way.rounding == Rounding::F16 { F16 } else { F32 };
     let what = format!("{name}, {format}, {way:?}, {tokens} tokens of {rows} x {cols}");
     assert_close_for(&what, &read(gpu, &out, out_rows), &expected, largest, tolerance);

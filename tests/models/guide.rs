@@ -146,14 +146,14 @@ fn right_answers_to_all_held_out_questions() {
 type Asked<'a> = (Vec<(String, String)>, &'a str, &'a [String]);
 
 /// The least share of right answers to all questions about its topics.
-const ON_TOPIC: f64 = 0.9;
+const ON_TOPIC: f64 = 0.92;
 /// The least share for questions that a person wrote, which are a quarter of all, and the hard ones. The model reaches
 /// 0.64.
 const WRITTEN: f64 = 0.6;
 /// The least share for questions that a frame made from a term. The model reaches 0.99.
 const FRAMED: f64 = 0.95;
 /// The least share of refusals of questions about other topics. The model reaches 0.93.
-const OFF_TOPIC: f64 = 0.9;
+const OFF_TOPIC: f64 = 0.94;
 
 /// Whether an answer contains every term, or one of its alternatives separated by bars. Both are in lower case.
 fn holds(answer: &str, keys: &[String]) -> bool {
@@ -216,7 +216,7 @@ fn evaluate(every: usize) {
     let framed: Vec<_> = on_topic(false);
     // There are many of these, and they are similar.
     let framed =
-        ask("framed questions", FRAMED, if every > 1 { framed.into_iter().step_by(8).collect() } else { framed });
+        ask("framed questions", FRAMED, if every > 1 { framed.into_iter().step_by(16).collect() } else { framed });
     // Weights each kind by its number of held-out questions, not by the number asked.
     let share_written =
         held_out.on_topic.iter().filter(|question| question.written).count() as f64 / held_out.on_topic.len() as f64;

@@ -30,7 +30,7 @@ pub fn options() -> Options {
 /// A server on a thread of its own, which ends when this is dropped.
 pub struct Running {
     pub address: SocketAddr,
-    stop: Stop,
+    pub stop: Stop,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
 }
 

@@ -26,8 +26,8 @@ use crate::load::ModelFiles;
 use crate::model::{Activations, Body, Head, Model, Room, RopeTables, Slots, Source, record_body, record_head};
 use crate::ops::{CacheFormat, CacheLayer, Mode};
 
-pub(crate) use noise::check_features;
 pub use noise::{Extent, check_device};
+pub(crate) use noise::{FORMAT, check_features};
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +39,7 @@ pub struct Report {
     /// The first dispatch that is wrong, if any; nothing after it was run.
     pub fault: Option<Fault>,
     /// The dispatches that were compared, with the tokens of their steps.
-    texts: BTreeSet<String>,
+    pub(crate) texts: BTreeSet<String>,
 }
 
 /// A dispatch that is wrong.

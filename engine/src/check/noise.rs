@@ -47,6 +47,9 @@ pub async fn check_device(
     check_cases(gpu, &cases(gpu.capabilities(), extent), extent, progress).await
 }
 
+/// The weight format of [`check_features`]. Its scales of noise are subnormal in f16.
+pub(crate) const FORMAT: WeightFormat = WeightFormat::Q4K;
+
 /// Checks one kernel of each kind with the device's features, on a model of noise: see [`crate::tune`].
 ///
 /// # Errors
@@ -54,7 +57,7 @@ pub async fn check_device(
 pub(crate) async fn check_features(gpu: &Gpu) -> Result<Report> {
     let capabilities = gpu.capabilities();
     // Where there are cooperative matrices, the last way multiplies on them.
-    let format = WeightFormat::Q4K;
+    let format = FORMAT;
     let last = |mode| Way::all(mode).filter(|way| way.supports(format, capabilities)).last();
     let kernels = Kernels {
         small_batch: last(Mode::SmallBatch),

@@ -1,5 +1,7 @@
 //! The capabilities of an adapter that the kernels use.
 
+use lapidary_shaders::Kernel;
+
 /// Features and limits that choose kernel variants and split weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -19,6 +21,9 @@ pub struct Capabilities {
     pub narrow_subgroups: bool,
     /// Subgroups have at least 32 lanes. Kernels on matrices of 16 rely on it: they have workgroup memory for eight subgroups.
     pub wide_subgroups: bool,
+    /// The device takes subnormal f16 numbers for zero when it converts them to f32. Kernels then decode weights' f16 numbers as
+    /// integers.
+    pub flushes_halves: bool,
     /// The most subgroups of a workgroup that multiply on cooperative matrices; `None` for all. Tests set it, because software
     /// adapters have no subgroups so wide that a workgroup has few.
     pub max_subgroups: Option<u32>,
@@ -54,6 +59,7 @@ impl Capabilities {
             },
             narrow_subgroups: device.adapter_info().subgroup_max_size <= 16,
             wide_subgroups: device.adapter_info().subgroup_min_size >= 32,
+            flushes_halves: false,
             max_subgroups: None,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -75,6 +81,7 @@ impl Capabilities {
             cores: 1,
             narrow_subgroups: false,
             wide_subgroups: false,
+            flushes_halves: false,
             max_subgroups: None,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
@@ -90,6 +97,14 @@ impl Capabilities {
     /// The constants of kernels on cooperative matrices.
     pub(crate) fn coop_constants(&self) -> Vec<(&'static str, u32)> {
         self.max_subgroups.map(|most| ("max_subgroups", most)).into_iter().collect()
+    }
+
+    /// The constants of a kernel with these features that every dispatch of it needs.
+    pub(crate) fn constants_of(&self, kernel: &Kernel, features: &[&str]) -> Vec<(&'static str, u32)> {
+        /// Of `lib/halves.wesl`.
+        const FLUSHES: &str = "flushes_halves";
+        let reads_halves = || kernel.variant(features).is_some_and(|variant| variant.wgsl.contains(FLUSHES));
+        (self.flushes_halves && reads_halves()).then_some((FLUSHES, 1)).into_iter().collect()
     }
 
     /// The `@if` flags of the shaders that these capabilities turn on.

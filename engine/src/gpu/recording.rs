@@ -122,7 +122,8 @@ impl Recording {
         grid: Grid,
     ) {
         let features = [features, &self.capabilities.shader_features()].concat();
-        let dispatch = Dispatch { kernel, features, constants: constants.to_vec(), params, bindings, grid };
+        let constants = [constants, &self.capabilities.constants_of(kernel, &features)[..]].concat();
+        let dispatch = Dispatch { kernel, features, constants, params, bindings, grid };
         match self.segments.last_mut() {
             Some(segment) => segment.push(dispatch),
             None => self.segments.push(vec![dispatch]),

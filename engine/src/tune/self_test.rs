@@ -8,13 +8,14 @@
 use std::path::Path;
 
 use super::remembered::{device_key, recall, remember};
-use crate::check::{Report, check_features};
+use crate::check::{FORMAT, Report, check_features};
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, Gpu};
 
 /// The features in the file of results.
 const SUBGROUPS: &str = "subgroups";
 const MATRICES: &str = "matrices";
+const HALVES: &str = "f16";
 
 /// The device with those of its features whose kernels are right. Results are kept in a file in `folder`, unless kernels without
 /// such features are wrong too.
@@ -53,32 +54,65 @@ pub(crate) async fn tested(gpu: Gpu, folder: Option<&Path>) -> Result<Gpu> {
 
 /// The capabilities that are left after kernels were compared, and whether all kernels are right with them.
 async fn run(gpu: &Gpu) -> Result<(Capabilities, bool)> {
-    let mut capabilities = gpu.capabilities().clone();
+    let check = async |capabilities: &Capabilities| check_features(&gpu.with_capabilities(capabilities.clone())).await;
+    left_of(gpu.capabilities(), &gpu.info().name, check).await
+}
+
+/// The same with a `check` of kernels that use some capabilities.
+async fn left_of(
+    all: &Capabilities,
+    name: &str,
+    check: impl AsyncFn(&Capabilities) -> Result<Report>,
+) -> Result<(Capabilities, bool)> {
+    let mut left = all.clone();
     loop {
-        let (problem, fewer) = match check_features(&gpu.with_capabilities(capabilities.clone())).await {
-            Ok(Report { fault: None, .. }) => return Ok((capabilities, true)),
-            Ok(Report { fault: Some(fault), .. }) => {
-                (fault.to_string(), capabilities.without_feature_of(fault.variant))
-            }
-            Err(Error::Gpu { reason }) => match capabilities.without_a_feature() {
+        let (problem, fewer) = match check(&left).await {
+            Ok(Report { fault: None, .. }) => return Ok((with_halves_if_right(left, all, check).await, true)),
+            Ok(Report { fault: Some(fault), .. }) => (fault.to_string(), without_culprit(&left, fault.variant)),
+            Err(Error::Gpu { reason }) => match left.without_a_feature() {
                 Some(fewer) => (reason, Some(fewer)),
                 None => return Err(Error::Gpu { reason }),
             },
             Err(error) => return Err(error),
         };
-        let name = &gpu.info().name;
         match fewer {
             Some(fewer) => {
-                log::warn!("a kernel does not work on {name}, so its feature is not used:\n{problem}");
-                capabilities = fewer;
+                log::warn!("a kernel does not work on {name}, so it is replaced:\n{problem}");
+                left = fewer;
             }
             None => {
                 log::warn!(
                     "a kernel computes wrongly on {name}, so replies may be wrong; please report it:\n{problem}"
                 );
-                return Ok((capabilities, false));
+                return Ok((left, false));
             }
         }
+    }
+}
+
+/// The capabilities without what made a variant of a kernel wrong: first the device's conversion of f16, if the kernel reads
+/// weights, and then a feature that the variant relies on.
+fn without_culprit(capabilities: &Capabilities, variant: &str) -> Option<Capabilities> {
+    let reads_weights = variant.split('.').any(|part| part == FORMAT.name());
+    match reads_weights && !capabilities.flushes_halves {
+        true => Some(Capabilities { flushes_halves: true, ..capabilities.clone() }),
+        false => capabilities.without_feature_of(variant),
+    }
+}
+
+/// Where another feature was the culprit as well, it may have been the only one. Then the device's conversion of f16 stays.
+async fn with_halves_if_right(
+    left: Capabilities,
+    all: &Capabilities,
+    check: impl AsyncFn(&Capabilities) -> Result<Report>,
+) -> Capabilities {
+    let with_halves = Capabilities { flushes_halves: all.flushes_halves, ..left.clone() };
+    if with_halves == left || left == (Capabilities { flushes_halves: true, ..all.clone() }) {
+        return left;
+    }
+    match check(&with_halves).await {
+        Ok(Report { fault: None, .. }) => with_halves,
+        _ => left,
     }
 }
 
@@ -91,13 +125,17 @@ fn names(capabilities: &Capabilities) -> String {
     if capabilities.cooperative_size.is_some() {
         names.push_str(&format!("\t{MATRICES}"));
     }
+    if !capabilities.flushes_halves {
+        names.push_str(&format!("\t{HALVES}"));
+    }
     names
 }
 
 /// The capabilities with no other features than those named; `None` if a name is unknown.
 fn restricted(capabilities: &Capabilities, names: &str) -> Option<Capabilities> {
     let names: Vec<&str> = names.split('\t').skip(1).collect();
-    names.iter().all(|name| [SUBGROUPS, MATRICES].contains(name)).then(|| Capabilities {
+    names.iter().all(|name| [SUBGROUPS, MATRICES, HALVES].contains(name)).then(|| Capabilities {
+        flushes_halves: !names.contains(&HALVES),
         subgroups: capabilities.subgroups && names.contains(&SUBGROUPS),
         cooperative_size: capabilities.cooperative_size.filter(|_| names.contains(&MATRICES)),
         ..capabilities.clone()
@@ -109,6 +147,7 @@ mod tests {
     use pollster::block_on;
 
     use super::*;
+    use crate::check::Fault;
     use crate::gpu::DeviceOptions;
 
     /// The software adapter, which passes for a GPU.
@@ -170,20 +209,57 @@ mod tests {
     fn a_wrong_kernel_costs_only_the_feature_that_it_relies_on() {
         let all = Capabilities { subgroups: true, cooperative_size: Some(16), ..Capabilities::webgpu() };
         let without = |variant| all.without_feature_of(variant).map(|left| names(&left));
-        assert_eq!(without("matmul_coop.q4_k.coop_16").as_deref(), Some("\tsubgroups"));
-        assert_eq!(without("attention_coop.coop_8.subgroups").as_deref(), Some("\tsubgroups"));
-        assert_eq!(without("rms_norm.subgroups").as_deref(), Some("\tmatrices"));
+        assert_eq!(without("matmul_coop.q4_k.coop_16").as_deref(), Some("\tsubgroups\tf16"));
+        assert_eq!(without("attention_coop.coop_8.subgroups").as_deref(), Some("\tsubgroups\tf16"));
+        assert_eq!(without("rms_norm.subgroups").as_deref(), Some("\tmatrices\tf16"));
         assert_eq!(without("rms_norm"), None);
         let none = Capabilities::webgpu();
         assert_eq!(none.without_feature_of("rms_norm.subgroups"), None);
         // A driver that refuses a kernel does not say which feature it lacks.
         let fewer = all.without_a_feature().unwrap();
-        assert_eq!(names(&fewer), "\tsubgroups");
+        assert_eq!(names(&fewer), "\tsubgroups\tf16");
         assert_eq!(fewer.without_a_feature().as_ref(), Some(&none));
         assert_eq!(none.without_a_feature(), None);
         for capabilities in [all.clone(), none] {
             assert_eq!(restricted(&all, &names(&capabilities)), Some(capabilities));
         }
         assert_eq!(restricted(&all, "\tsubgroups\tother"), None);
+    }
+
+    /// What is left of a GPU with all features, of which a variant is wrong if `is_wrong` says so.
+    fn left_where(is_wrong: impl Fn(&str, &Capabilities) -> bool) -> (String, bool) {
+        let all = Capabilities { subgroups: true, cooperative_size: Some(16), ..Capabilities::webgpu() };
+        let check = async |capabilities: &Capabilities| {
+            let matmul =
+                if capabilities.cooperative_size.is_some() { "matmul_coop.q4_k.coop_16" } else { "matmul.q4_k" };
+            let matvec = if capabilities.subgroups { "matvec.q4_k.subgroups" } else { "matvec.q4_k" };
+            let norm = if capabilities.subgroups { "rms_norm.subgroups" } else { "rms_norm" };
+            let wrong = [norm, matmul, matvec].into_iter().find(|variant| is_wrong(variant, capabilities));
+            let fault = wrong.map(|variant| Fault {
+                kernel: "",
+                variant,
+                dispatch: String::new(),
+                step: String::new(),
+                reason: String::new(),
+            });
+            Ok(Report { fault, ..Report::default() })
+        };
+        let (left, all_right) = block_on(left_of(&all, "a GPU", check)).unwrap();
+        (names(&left), all_right)
+    }
+
+    #[test]
+    fn only_what_is_at_fault_is_given_up() {
+        let relies_on = |variant: &str, part: &str| variant.split('.').any(|p| p == part);
+        let flushes = |variant: &str, left: &Capabilities| relies_on(variant, "q4_k") && !left.flushes_halves;
+        let left = |names: &str| (names.to_owned(), true);
+        assert_eq!(left_where(|_, _| false), left("\tsubgroups\tmatrices\tf16"));
+        assert_eq!(left_where(flushes), left("\tsubgroups\tmatrices"));
+        assert_eq!(left_where(|variant, _| relies_on(variant, "coop_16")), left("\tsubgroups\tf16"));
+        assert_eq!(left_where(|variant, _| relies_on(variant, "subgroups")), left("\tmatrices\tf16"));
+        let both = |variant: &str, left: &Capabilities| flushes(variant, left) || relies_on(variant, "subgroups");
+        assert_eq!(left_where(both), left("\tmatrices"));
+        // Nothing helps where a kernel without any feature is wrong.
+        assert!(!left_where(|variant, _| variant.starts_with("rms_norm")).1);
     }
 }
