@@ -233,7 +233,7 @@ async function downloads() {
         await page.keyboard.type(name);
         await page.keyboard.press('Enter');
     };
-    hub = await startHub(path.join(folder, FILE), 'break', 'hold', 'wrong');
+    hub = await startHub(path.join(folder, FILE), 'page', 'break', 'hold', 'wrong');
     await page.evaluateOnNewDocument((address) => (globalThis.lapidaryHub = address), hub.address);
     await page.reload();
     await ready();
@@ -253,6 +253,9 @@ async function downloads() {
     expect(full.downloads[name].reason.includes('no room left'), `a full disk is told: ${full.downloads[name].reason}`);
     await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(url).origin });
     await click(`Try again ${name}`);
+    const signIn = ({ downloads }) => downloads[name]?.reason?.includes('ask for a sign-in');
+    await untilState('a page in place of the file is told', signIn);
+    await click(`Try again ${name}`);
 
     // The first connection breaks, and the second one stops in the middle.
     const half = Math.floor(hub.size / 2);
@@ -271,7 +274,7 @@ async function downloads() {
     expect(first === 0 && second > 0 && third > half && fourth === 0 && more.length === 0, `the file came in pieces, and again after a wrong byte: ${hub.starts}`);
     const files = await kept();
     expect(files[place] === hub.sha256 && !(`${place}.part` in files), `the right file is kept: ${JSON.stringify(files)}`);
-    log('a model was downloaded into the browser, over a broken connection, a pause, a reload and a wrong byte');
+    log('a model was downloaded over a full disk, a page to sign in, a broken connection, a pause, a reload and a wrong byte');
 
     await page.reload();
     await ready();

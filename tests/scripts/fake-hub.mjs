@@ -9,9 +9,9 @@ export const REPO = 'lapidary/guide-gemma-GGUF';
 export const GATED = 'lapidary/gated-gemma-GGUF';
 export const FILE = 'model.gguf';
 
-// Serves a file. The hub has the fields `address`, `sha256`, `starts`, which gets the first byte of each answer with the file, and
+// Serves a file. The hub has the fields `address`, `sha256`, `starts`, which gets the first byte that each request for the file asks for, and
 // `faults`, of which each such answer takes the first: 'break' ends the connection after a third of the file, 'hold' sends nothing more
-// after two thirds, and 'wrong' changes the last byte.
+// after two thirds, 'wrong' ignores the range and changes the last byte, and 'page' sends a page of HTML in place of the file.
 export async function startHub(path, ...faults) {
     const content = fs.readFileSync(path);
     const sha256 = crypto.createHash('sha256').update(content).digest('hex');
@@ -39,17 +39,22 @@ export async function startHub(path, ...faults) {
         }
     });
     const sendFile = (request, response, headers) => {
-        const start = Number(request.headers.range?.match(/^bytes=(\d+)-$/)?.[1] ?? 0);
+        const asked = Number(request.headers.range?.match(/^bytes=(\d+)-$/)?.[1] ?? 0);
+        const fault = hub.faults.shift();
+        if (fault === 'page') return response.writeHead(200, { ...headers, 'Content-Type': 'text/html' }).end('<p>Sign in</p>');
+        hub.starts.push(asked);
+        const start = fault === 'wrong' ? 0 : asked;
         const length = content.length - start;
         const range = start > 0 ? { 'Content-Range': `bytes ${start}-${content.length - 1}/${content.length}` } : {};
-        hub.starts.push(start);
         response.writeHead(start > 0 ? 206 : 200, { ...headers, ...range, 'Content-Length': length });
-        switch (hub.faults.shift()) {
+        switch (fault) {
             case 'break':
                 response.write(content.subarray(start, content.length / 3), () => response.destroy());
                 break;
             case 'hold':
-                response.write(content.subarray(start, (2 * content.length) / 3));
+                // In two pieces, because the page shows progress only ten times a second.
+                response.write(content.subarray(start, content.length / 2));
+                setTimeout(() => response.write(content.subarray(content.length / 2, (2 * content.length) / 3)), 300);
                 break;
             case 'wrong':
                 response.write(content.subarray(start, -1));

@@ -89,11 +89,10 @@ impl App {
         let of_catalogue = |name: &String| OFFERS.iter().any(|offer| offer.name == *name);
         let named: Vec<String> = self.state.hub.active.keys().filter(|name| !of_catalogue(name)).cloned().collect();
         for name in named {
-            self.hub_card(ui, &name, &name, "What you named");
+            self.hub_card(ui, &name, None);
         }
         for offer in OFFERS.iter() {
-            let note = format!("{} {} to download.", offer.entry.purpose, size(offer.bytes));
-            self.hub_card(ui, &offer.name, &offer.entry.title, &note);
+            self.hub_card(ui, &offer.name, Some(offer));
         }
         ui.add_space(6.0);
         kit::hint(
@@ -105,14 +104,13 @@ impl App {
     }
 
     fn hub_field(&mut self, ui: &mut Ui) {
-        ui.horizontal(|ui| {
-            let width = ui.available_width() - 120.0;
-            let field = egui::TextEdit::singleline(&mut self.get_models.name).desired_width(width);
-            let field =
-                field.margin(vec2(10.0, 8.0)).hint_text("org/repo:file.gguf, or an address of a .gguf file on the hub");
-            let field = ui.add(field).accessible_name("Model of the hub");
-            let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+        let size = vec2(ui.available_width(), 34.0);
+        ui.allocate_ui_with_layout(size, Layout::right_to_left(Align::Center), |ui| {
             let button = kit::primary(ui, "Download").accessible_name("Download the model that is named");
+            let field = egui::TextEdit::singleline(&mut self.get_models.name).desired_width(f32::INFINITY);
+            let hint = "org/repo:file.gguf, or an address of a .gguf file on the hub";
+            let field = ui.add(field.margin(vec2(10.0, 8.0)).hint_text(hint)).accessible_name("Model of the hub");
+            let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             let name = self.get_models.name.trim().to_owned();
             if (button.clicked() || entered) && !name.is_empty() {
                 self.get_models.name.clear();
@@ -122,7 +120,12 @@ impl App {
         ui.add_space(4.0);
     }
 
-    fn hub_card(&mut self, ui: &mut Ui, name: &str, title: &str, note: &str) {
+    /// A model of the hub: one of the catalogue, or else one that the person named.
+    fn hub_card(&mut self, ui: &mut Ui, name: &str, offer: Option<&Offer>) {
+        let note = match offer {
+            None => "What you named".to_owned(),
+            Some(offer) => format!("{} {} to download.", offer.entry.purpose, size(offer.bytes)),
+        };
         let tokens = Tokens::of(ui.visuals());
         kit::card(ui).inner_margin(Margin::symmetric(16, 12)).show(ui, |ui| {
             ui.set_width(ui.available_width());
@@ -131,7 +134,18 @@ impl App {
                     self.download_button(ui, name);
                     ui.with_layout(Layout::top_down(Align::Min), |ui| {
                         ui.spacing_mut().item_spacing.y = 3.0;
-                        ui.add(egui::Label::new(kit::semibold(title, 15.0)).truncate());
+                        ui.horizontal(|ui| {
+                            ui.spacing_mut().item_spacing.x = 6.0;
+                            match offer {
+                                None => {
+                                    ui.add(egui::Label::new(kit::semibold(name, 15.0)).truncate());
+                                }
+                                Some(offer) => {
+                                    ui.label(kit::semibold(&offer.entry.title, 15.0));
+                                    kit::chip(ui, PROPOSED.name(), tokens.mid);
+                                }
+                            }
+                        });
                         ui.add(egui::Label::new(RichText::new(note).size(13.0).color(tokens.mid)).wrap());
                     });
                 });
