@@ -1,8 +1,9 @@
 //! The window of Lapidary as a page in a browser.
 //!
 //! The page draws and keeps the chats, in IndexedDB. The engine is in a worker of the browser, to which [`worker`] sends the
-//! commands of [`crate::worker`]; [`engine`] is that worker's side. Another worker, [`download_worker`], downloads models. The other modules stand in place of what the program does
-//! with the system: some, as their first lines say, for whole modules elsewhere.
+//! commands of [`crate::worker`]; [`engine`] is that worker's side. Another worker, [`download_worker`], downloads models. The
+//! other modules stand in place of what the program does with the system: some, as their first lines say, for whole modules
+//! elsewhere.
 
 pub mod controls;
 mod download;
