@@ -49,5 +49,5 @@ pub mod page;
 #[cfg(target_arch = "wasm32")]
 use page::{endpoint, hub};
 
-/// Whether this is the page in a browser, which downloads no models and connects to no servers.
+/// Whether this is the page in a browser, which connects to no servers.
 pub const IS_PAGE: bool = cfg!(target_arch = "wasm32");

@@ -13,11 +13,11 @@ need_cargo
 need_c_compiler
 cd "$root"
 
-# The page is downloaded, so its size counts, except that of the engine, which converts weights while it loads them. These are not a
+# The page is downloaded, so its size counts, except that of the engine, which converts weights while it loads them, and of checksums. These are not a
 # separate profile, because Cargo would build all build scripts and macros once more for it.
 target=${CARGO_TARGET_DIR:-target}
 wasm_cargo build --locked --release -p lapidary-page -p lapidary-web --config 'profile.release.opt-level="s"' \
-    --config 'profile.release.package.lapidary-engine.opt-level=3' >&2 || {
+    --config 'profile.release.package.lapidary-engine.opt-level=3' --config 'profile.release.package.sha2.opt-level=3' >&2 || {
     status=$?
     [ $status -ne 3 ] || say "the page needs Rust's target for browsers. Install it with: rustup target add $wasm_target"
     exit $status

@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import readline from 'node:readline';
 import puppeteer from 'puppeteer-core';
+import { FILE, GATED, REPO, startHub } from './fake-hub.mjs';
 
 const [site, serverProgram, executablePath, folder] = process.argv.slice(2);
 const QUESTION = 'What is Lapidary?';
@@ -24,7 +25,7 @@ const COMPUTES = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', 
 // With these Chromium shows what the page draws, and has no time left for the engine.
 const DRAWS = ['--enable-features=Vulkan', '--use-vulkan=swiftshader', '--use-angle=swiftshader'];
 
-let [server, url, browser, page] = [];
+let [server, url, browser, page, hub] = [];
 
 async function serve() {
     server = spawn(serverProgram, ['serve', site, url ? new URL(url).port : '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -101,6 +102,8 @@ async function openChat(title, messages) {
     await chord('Control', 'k');
     await untilState('the palette is open', (now) => now.dialog);
     await page.keyboard.type(title);
+    // The palette lists what fits the title in the frame after the last letter.
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve)))));
     await page.keyboard.press('Enter');
     return untilState('the chat is open', (now) => !now.dialog && now.messages.length === messages);
 }
@@ -193,6 +196,112 @@ async function modelFromDisk() {
     log(`a model from the disk, ${now.model.name}, answers: ${text.slice(0, 60)}…`);
 }
 
+// Clicks a control in its middle, once it has stood still for some milliseconds.
+async function click(name, still = 100) {
+    let [place, since] = ['', 0];
+    const find = async () => {
+        const found = (await page.evaluate(() => globalThis.lapidary.controls)).find((control) => control.name === name && control.enabled);
+        const now = JSON.stringify(found);
+        if (now !== place) [place, since] = [now, Date.now()];
+        return found && Date.now() - since >= still ? found : null;
+    };
+    const { x, y } = await until(`there is a control “${name}”`, find);
+    await page.mouse.click(x, y);
+}
+
+// The SHA-256 of every file in the browser's file system, by path.
+const kept = () =>
+    page.evaluate(async () => {
+        const found = {};
+        const walk = async (folder, path) => {
+            for await (const [name, handle] of folder.entries()) {
+                if (handle.kind === 'directory') await walk(handle, `${path}${name}/`);
+                else {
+                    const hash = await crypto.subtle.digest('SHA-256', await (await handle.getFile()).arrayBuffer());
+                    found[path + name] = Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
+                }
+            }
+        };
+        await walk(await navigator.storage.getDirectory(), '');
+        return found;
+    });
+
+async function downloads() {
+    const name = `${REPO}:${FILE}`;
+    const place = `models/${REPO}/${FILE}`;
+    const status = (wanted) => untilState(`the download is ${wanted}`, ({ downloads }) => downloads[name]?.status === wanted);
+    const ask = async (name) => {
+        await click('Model of the hub');
+        await page.keyboard.type(name);
+        await page.keyboard.press('Enter');
+    };
+    hub = await startHub(path.join(folder, FILE), 'page', 'break', 'hold', 'wrong');
+    await page.evaluateOnNewDocument((address) => (globalThis.lapidaryHub = address), hub.address);
+    await page.reload();
+    await ready();
+    await chord('Control', 'm');
+    await click('Get models');
+    await ask(`${GATED}:${FILE}`);
+    const refused = await untilState('a model that needs an account is refused', ({ downloads }) => downloads[`${GATED}:${FILE}`]?.reason);
+    expect(refused.downloads[`${GATED}:${FILE}`].reason.includes('Open a file…'), 'the refusal says what to do');
+
+    await ask(name);
+    await untilState('the terms are shown', (now) => now.dialog);
+    expect(hub.starts.length === 0, 'nothing is downloaded before the terms are accepted');
+    const session = await page.createCDPSession();
+    await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(url).origin, quotaSize: 1e6 });
+    await click('Accept and download');
+    const full = await status('failed');
+    expect(full.downloads[name].reason.includes('no room left'), `a full disk is told: ${full.downloads[name].reason}`);
+    await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(url).origin });
+    await click(`Try again ${name}`);
+    const signIn = ({ downloads }) => downloads[name]?.reason?.includes('ask for a sign-in');
+    await untilState('a page in place of the file is told', signIn);
+    await click(`Try again ${name}`);
+
+    // The first connection breaks, and the second one stops in the middle.
+    const half = Math.floor(hub.size / 2);
+    await untilState('half of the file is here', ({ downloads }) => downloads[name]?.progress?.done > half, 20);
+    await click('Pause the download');
+    await status('paused');
+    await page.reload();
+    await ready();
+    await status('paused');
+    expect(!(place in (await kept())), 'what is not complete does not have its final name');
+    await chord('Control', 'm');
+    await click('Get models');
+    await click(`Go on ${name}`);
+    await status('done');
+    const [first, second, third, fourth, ...more] = hub.starts;
+    expect(first === 0 && second > 0 && third > half && fourth === 0 && more.length === 0, `the file came in pieces, and again after a wrong byte: ${hub.starts}`);
+    const files = await kept();
+    expect(files[place] === hub.sha256 && !(`${place}.part` in files), `the right file is kept: ${JSON.stringify(files)}`);
+    log('a model was downloaded over a full disk, a page to sign in, a broken connection, a pause, a reload and a wrong byte');
+    await chord('Control', 'm');
+    hub.close();
+}
+
+// After a reload, without a network.
+async function downloadedModel() {
+    const path = `${REPO}/${FILE}`;
+    await untilState('the downloaded model is listed', ({ models }) => models.some(([known, bytes]) => known === path && bytes === hub.size));
+    await chord('Control', 'm');
+    // The list moves while the memory of each model is being computed.
+    await click(`Use ${FILE}`, 1000);
+    await untilState('the downloaded model is ready', ({ model }) => model.status === 'ready' && model.name !== 'Guide', 120);
+    await send('What is a GGUF file?');
+    await untilState('the downloaded model answers', ({ messages }) => messages.at(-1)?.text.length > 20, 120);
+    await page.keyboard.press('Escape');
+    await idle();
+    await chord('Control', 'm');
+    await click(`Delete ${FILE}`);
+    await click(`Delete the file of ${FILE}`);
+    await untilState('the model is not listed', ({ models }) => models.every(([known]) => known !== path));
+    expect(Object.keys(await kept()).length === 0, 'nothing is left in the browser');
+    log('the downloaded model was listed after a reload, answered and was deleted');
+    await chord('Control', 'm');
+}
+
 async function exportChat() {
     const session = await page.createCDPSession();
     await session.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: folder });
@@ -210,6 +319,7 @@ async function withoutNetwork() {
     await page.reload();
     await ready();
     log('the page opens while its server is gone');
+    await downloadedModel();
     await serve();
 }
 
@@ -231,6 +341,9 @@ async function pictures() {
     await chord('Control', 'm');
     await new Promise((resolve) => setTimeout(resolve, 2000));
     await picture('models-dark');
+    await click('Get models');
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await picture('get-models-dark');
     log(`the page draws; pictures are in ${folder}`);
 }
 
@@ -241,6 +354,7 @@ try {
     await chats();
     await modelFromDisk();
     await exportChat();
+    await downloads();
     await withoutNetwork();
     await pictures();
 } catch (error) {
@@ -250,4 +364,5 @@ try {
 } finally {
     await browser?.close();
     server?.kill();
+    hub?.close();
 }

@@ -47,10 +47,10 @@ rm -rf "$out/profile" "$out/What is Lapidary.md"
 # In its own format it answers as the built-in one does.
 "$program" quantize guide --weights bf16 --force -o "$out/guide.gguf" >&2
 
-cp "$here"/{check-page,check-package,package-tests}.mjs "$work"
+cp "$here"/{check-page,fake-hub,check-package,package-tests}.mjs "$work"
 cd "$work"
 PUPPETEER_SKIP_DOWNLOAD=1 npm install --silent --no-fund --no-audit puppeteer-core@24.15.0 >&2
-timeout 300 node check-page.mjs "$site" "$site-tool/release/lapidary-page-tool" "$chromium" "$out"
+timeout 330 node check-page.mjs "$site" "$site-tool/release/lapidary-page-tool" "$chromium" "$out"
 # CI must end in time.
 if [ "${CI:-}" = true ] && [ "$SECONDS" -gt 420 ]; then
     say "SKIPPED: the test of the package for web developers, because that of the page took $((SECONDS / 60)) minutes"

@@ -5,58 +5,11 @@ use url::Url;
 
 use super::client::{Client, Refusal};
 use super::error::{HubError, Result};
-use super::name::{Reference, RepoId, is_commit, is_file_path, is_hex};
+use super::name::{Reference, RepoId};
+use super::repo::{Repo, is_gated};
 
 /// A list of files has some hundred bytes per file, and repositories of models have some hundred files.
 const MAX_LIST: u64 = 16 << 20;
-/// Files of a repository that are looked at.
-const MAX_FILES: usize = 50_000;
-
-/// A repository at one commit.
-#[derive(Clone, Debug)]
-pub struct Repo {
-    /// Its name.
-    pub id: RepoId,
-    /// The revision that was asked for.
-    pub revision: String,
-    /// The commit that the revision means now.
-    pub commit: String,
-    /// Whether accounts must accept terms before they may download.
-    pub gated: bool,
-    /// The licence that the repository names, such as "gemma".
-    pub license: Option<String>,
-    /// Its files, in the order of their paths. Names that are no safe paths are left out.
-    pub files: Vec<RemoteFile>,
-}
-
-/// A file of a repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteFile {
-    /// Its path in the repository.
-    pub path: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// What its content must be.
-    pub hash: Hash,
-}
-
-/// What identifies the content of a file. It is the name of the file's blob in the cache.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hash {
-    /// SHA-256, of large files.
-    Sha256(String),
-    /// SHA-1 of Git's header and the content, of small files.
-    GitSha1(String),
-}
-
-impl Hash {
-    /// The lower-case hexadecimal digits.
-    pub fn digits(&self) -> &str {
-        match self {
-            Self::Sha256(digits) | Self::GitSha1(digits) => digits,
-        }
-    }
-}
 
 /// A repository that a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,34 +24,6 @@ pub struct Found {
     pub gguf: bool,
     /// Whether it holds safetensors files.
     pub safetensors: bool,
-}
-
-#[derive(Deserialize)]
-struct Info {
-    sha: Option<String>,
-    #[serde(default)]
-    gated: serde_json::Value,
-    #[serde(default)]
-    disabled: bool,
-    #[serde(default)]
-    tags: Vec<String>,
-    #[serde(default)]
-    siblings: Vec<Sibling>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Sibling {
-    rfilename: String,
-    size: Option<u64>,
-    blob_id: Option<String>,
-    lfs: Option<Lfs>,
-}
-
-#[derive(Deserialize)]
-struct Lfs {
-    sha256: Option<String>,
-    size: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -127,25 +52,7 @@ impl Client {
         let mut url = self.url(&segments);
         url.set_query(Some("blobs=true"));
         let (answer, host) = self.list(&url, &|refusal| self.refused(reference, None, refusal))?;
-        let protocol = |reason: &str| HubError::Protocol { host: host.clone(), reason: reason.to_owned() };
-        let info: Info = serde_json::from_slice(&answer).map_err(|error| protocol(&error.to_string()))?;
-        if info.disabled {
-            return Err(HubError::Forbidden { what: id, reason: Some("the repository is disabled".to_owned()) });
-        }
-        let commit = info.sha.filter(|sha| is_commit(sha)).ok_or_else(|| protocol("it names no commit"))?;
-        let mut files: Vec<RemoteFile> =
-            info.siblings.into_iter().take(MAX_FILES).filter_map(Sibling::into_file).collect();
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        files.dedup_by(|a, b| a.path == b.path);
-        let license = info.tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(str::to_owned);
-        Ok(Repo {
-            id: reference.repo.clone(),
-            revision: reference.revision.clone(),
-            commit,
-            gated: is_gated(&info.gated),
-            license,
-            files,
-        })
+        Repo::parse(reference, &answer, &host)
     }
 
     /// Searches the hub for models, those with most downloads first. At most `limit` are found.
@@ -240,32 +147,5 @@ impl Client {
             (_, 404) if file.is_none() => HubError::RepoNotFound { repo, with_token },
             (_, status) => HubError::Status { host: refusal.host.clone(), status, what: what() },
         }
-    }
-}
-
-impl Sibling {
-    /// The file, where its name is a safe path and its size and hash are known.
-    fn into_file(self) -> Option<RemoteFile> {
-        if !is_file_path(&self.rfilename) {
-            log::warn!("leaving out a file with an unsafe name");
-            return None;
-        }
-        let (size, hash) = match self.lfs {
-            Some(lfs) => {
-                let digits = lfs.sha256.filter(|digits| is_hex(digits, 64))?;
-                (lfs.size.or(self.size)?, Hash::Sha256(digits))
-            }
-            None => (self.size?, Hash::GitSha1(self.blob_id.filter(|digits| is_hex(digits, 40))?)),
-        };
-        Some(RemoteFile { path: self.rfilename, size, hash })
-    }
-}
-
-/// The hub says false, "auto" or "manual".
-fn is_gated(value: &serde_json::Value) -> bool {
-    match value {
-        serde_json::Value::Bool(gated) => *gated,
-        serde_json::Value::String(_) => true,
-        _ => false,
     }
 }

@@ -14,9 +14,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::api::Hash;
 use super::error::{HubError, Result};
 use super::name::{RepoId, is_commit, is_file_path, is_revision};
+use super::repo::Hash;
 use super::stop::Stop;
 
 /// How often a lock is tried that another program holds.

@@ -114,6 +114,7 @@ fn stem_of(file: &str) -> String {
 }
 
 /// Which part of how many a file is, by its name `…-00001-of-00003.gguf`; `None` where it is no part.
+#[cfg(not(target_arch = "wasm32"))]
 pub(super) fn part_of(file: &str) -> Option<(u32, u32)> {
     let (_, number, count) = split_name(file.strip_suffix(".gguf")?)?;
     Some((number.parse().ok()?, count.parse().ok()?))

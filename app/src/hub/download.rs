@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use ureq::http::{StatusCode, header};
 use url::Url;
 
-use super::api::{Hash, RemoteFile};
 use super::cache::{Cache, make_parent};
 use super::client::{Answer, Client, header_text};
 use super::error::{HubError, Result};
 use super::hash::Hasher;
 use super::name::{Reference, RepoId, is_hex};
 use super::ranges::LARGE;
+use super::repo::{Hash, RemoteFile};
 use super::stop::Stop;
 
 /// Bytes that are received at a time.

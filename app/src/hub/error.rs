@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(not(target_arch = "wasm32"))]
 use crate::secrets::SecretError;
 use crate::size::size;
 
@@ -224,6 +225,7 @@ pub enum HubError {
         source: io::Error,
     },
     /// The saved token cannot be read or changed.
+    #[cfg(not(target_arch = "wasm32"))]
     #[error(transparent)]
     Secret(SecretError),
     /// The engine cannot open or run the model.
@@ -247,6 +249,20 @@ impl HubError {
             Self::RepoNotFound { with_token, .. } | Self::TooManyRequests { with_token, .. } => !with_token,
             _ => false,
         }
+    }
+
+    /// Whether another source of the same model may have what this one has not.
+    pub(crate) fn is_about_source(&self) -> bool {
+        matches!(
+            self,
+            Self::RepoNotFound { .. }
+                | Self::GatedWithoutToken { .. }
+                | Self::GatedForAccount { .. }
+                | Self::FileNotFound { .. }
+                | Self::SeveralModels { .. }
+                | Self::NoModel { .. }
+                | Self::Forbidden { .. }
+        )
     }
 
     /// Whether the same request may succeed a little later.

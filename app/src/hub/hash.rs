@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::api::Hash;
+use super::repo::Hash;
 
 /// Computes the hash of a file while it comes.
 pub(super) enum Hasher {

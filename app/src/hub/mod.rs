@@ -4,6 +4,8 @@
 //! Nothing here opens a connection before a function is called that takes a [`Client`], and the program calls none before a
 //! person asks for something: see [`HOSTS`].
 
+mod accepted_terms;
+mod address;
 mod api;
 mod cache;
 mod catalogue;
@@ -18,6 +20,7 @@ mod progress;
 mod pull;
 mod ranges;
 mod remote;
+mod repo;
 mod settings;
 mod stop;
 pub mod terms;
@@ -25,7 +28,7 @@ mod token;
 mod whole;
 pub mod worker;
 
-pub use api::{Found, Hash, RemoteFile, Repo};
+pub use api::Found;
 pub use cache::Cache;
 pub(crate) use cache::new_file;
 pub use catalogue::{Entry, Files, Kind, Source, catalogue, references};
@@ -37,6 +40,7 @@ pub use fit::{Fit, FitRow, measure_speed};
 pub use name::{Reference, RepoId};
 pub use progress::{Phase, Progress, duration};
 pub use pull::{Plan, find, find_named, plan_first};
+pub use repo::{Hash, RemoteFile, Repo};
 pub(crate) use settings::certificates_file;
 pub use settings::{DEFAULT_ENDPOINT, HubSettings, cache_folder};
 pub use stop::Stop;

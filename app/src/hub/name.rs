@@ -4,8 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::Url;
-
+use super::address::Address;
 use super::error::{HubError, Result};
 
 /// The hub refuses longer names.
@@ -114,7 +113,7 @@ pub(super) fn shown(text: &str) -> String {
 
 fn parse(text: &str) -> Result<Reference, String> {
     if text.contains("://") {
-        return parse_url(&Url::parse(text).map_err(|error| format!("it is no address ({error})"))?);
+        return parse_address(&Address::of(text)?);
     }
     if HUB_HOSTS.iter().any(|host| text.strip_prefix(host).is_some_and(|rest| rest.starts_with('/'))) {
         return parse(&format!("https://{text}"));
@@ -132,16 +131,15 @@ fn parse(text: &str) -> Result<Reference, String> {
 }
 
 /// `/org/repo`, `/org/repo/tree/revision`, `/org/repo/{blob,resolve,raw}/revision/file`.
-fn parse_url(url: &Url) -> Result<Reference, String> {
-    if !matches!(url.scheme(), "https" | "http") {
+fn parse_address(address: &Address) -> Result<Reference, String> {
+    if !matches!(address.scheme.as_str(), "https" | "http") {
         return Err("it is no http address".to_owned());
     }
-    let host = url.host_str().unwrap_or_default();
-    let endpoint = std::env::var("HF_ENDPOINT").ok().and_then(|endpoint| Url::parse(&endpoint).ok());
-    if !HUB_HOSTS.contains(&host) && endpoint.is_none_or(|endpoint| endpoint.host_str() != Some(host)) {
+    let endpoint = std::env::var("HF_ENDPOINT").ok().and_then(|endpoint| Address::of(&endpoint).ok());
+    if !HUB_HOSTS.contains(&address.host.as_str()) && endpoint.is_none_or(|endpoint| endpoint.host != address.host) {
         return Err("it is the address of another site than huggingface.co".to_owned());
     }
-    let decoded = url.path_segments().into_iter().flatten().filter(|part| !part.is_empty());
+    let decoded = address.path.split('/').filter(|part| !part.is_empty());
     let parts: Vec<String> =
         decoded.map(|part| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

@@ -1,7 +1,10 @@
 //! How far a download has come, how fast it is, and how long it will take.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
 /// The speed is that of this long a time.
 const WINDOW: Duration = Duration::from_secs(8);
@@ -11,7 +14,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const MAX_LEFT: f64 = 30.0 * 86_400.0;
 
 /// How far a download has come.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// The file that is being worked on.
     pub file: String,
@@ -28,7 +31,7 @@ pub struct Progress {
 }
 
 /// What is done with a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// It comes.
     Receiving,
@@ -41,7 +44,7 @@ pub enum Phase {
 }
 
 /// Measures the progress of several files, one after the other.
-pub(super) struct Meter {
+pub(crate) struct Meter {
     progress: Progress,
     /// Bytes of the files before the present one.
     before: u64,
@@ -52,21 +55,21 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(total: u64) -> Self {
+    pub(crate) fn new(total: u64) -> Self {
         let progress =
             Progress { file: String::new(), phase: Phase::Receiving, done: 0, total, speed: None, left: None };
         Self { progress, before: 0, received: VecDeque::new(), traffic: 0, last_report: None }
     }
 
     /// Begins a file. The one before is complete.
-    pub(super) fn begin(&mut self, file: &str) {
+    pub(crate) fn begin(&mut self, file: &str) {
         self.before = self.progress.done;
         self.progress.file = file.to_owned();
         self.progress.phase = Phase::Receiving;
     }
 
     /// So many bytes of the present file are here, `came` of which came just now.
-    pub(super) fn have(&mut self, bytes: u64, came: bool) {
+    pub(crate) fn have(&mut self, bytes: u64, came: bool) {
         let done = (self.before + bytes).min(self.progress.total);
         if came {
             self.traffic += done.saturating_sub(self.progress.done);
@@ -79,7 +82,7 @@ impl Meter {
         self.progress.left = left.filter(|left| *left < MAX_LEFT).map(Duration::from_secs_f64);
     }
 
-    pub(super) fn set_phase(&mut self, phase: Phase) {
+    pub(crate) fn set_phase(&mut self, phase: Phase) {
         if !matches!(phase, Phase::Receiving) {
             self.received.clear();
             (self.progress.speed, self.progress.left) = (None, None);
@@ -111,7 +114,7 @@ impl Meter {
     }
 
     /// The progress, where it is time to report it.
-    pub(super) fn due(&mut self) -> Option<&Progress> {
+    pub(crate) fn due(&mut self) -> Option<&Progress> {
         let now = Instant::now();
         let due = self.last_report.is_none_or(|last| now.duration_since(last) >= INTERVAL)
             || self.progress.done == self.progress.total;

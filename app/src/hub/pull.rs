@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::api::RemoteFile;
+use super::accepted_terms::keep_notice;
 use super::cache::Cache;
 use super::catalogue::references;
 use super::choose::{Choice, choose};
@@ -11,6 +11,7 @@ use super::download::{Download, Step};
 use super::error::{HubError, Result};
 use super::name::Reference;
 use super::progress::{Meter, Phase, Progress};
+use super::repo::RemoteFile;
 use super::settings::cache_folder;
 use super::terms;
 use super::whole::is_whole;
@@ -118,7 +119,7 @@ impl Plan {
             })?;
         }
         if self.under_terms {
-            terms::keep_notice(&cache.snapshot(&self.reference.repo, &self.commit))?;
+            keep_notice(&cache.snapshot(&self.reference.repo, &self.commit))?;
         }
         cache.set_commit(&self.reference.repo, &self.reference.revision, &self.commit)?;
         Ok(self.path(cache))
@@ -133,7 +134,7 @@ pub fn plan_first(client: &Client, sources: &[Reference]) -> Result<Plan> {
     let mut first = None;
     for source in sources {
         match Plan::new(client, source) {
-            Err(error) if is_about_source(&error) && sources.len() > 1 => {
+            Err(error) if error.is_about_source() && sources.len() > 1 => {
                 log::debug!("{source}: {error}");
                 first.get_or_insert(error);
             }
@@ -150,20 +151,6 @@ pub fn plan_first(client: &Client, sources: &[Reference]) -> Result<Plan> {
     }
     let none = || HubError::Name { text: String::new(), reason: "it leads to no repository".to_owned() };
     Err(first.unwrap_or_else(none))
-}
-
-/// Whether another source may have what this one has not.
-fn is_about_source(error: &HubError) -> bool {
-    matches!(
-        error,
-        HubError::RepoNotFound { .. }
-            | HubError::GatedWithoutToken { .. }
-            | HubError::GatedForAccount { .. }
-            | HubError::FileNotFound { .. }
-            | HubError::SeveralModels { .. }
-            | HubError::NoModel { .. }
-            | HubError::Forbidden { .. }
-    )
 }
 
 /// A model that is in the cache as a whole, by what a person typed: see [`references`]. It needs no network.

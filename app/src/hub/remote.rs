@@ -7,11 +7,11 @@ use std::sync::Arc;
 use lapidary_engine::ModelFiles;
 use lapidary_engine::load::{Bytes, ReadFuture, Source};
 
-use super::api::RemoteFile;
 use super::client::Client;
 use super::download::{extent, file_url};
 use super::error::{HubError, Result};
 use super::pull::Plan;
+use super::repo::RemoteFile;
 
 /// Bytes of one read. The engine reads headers alone, so this bounds what a hostile header makes it ask for.
 const MAX_READ: u64 = 128 << 20;

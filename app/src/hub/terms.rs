@@ -1,10 +1,7 @@
 //! The terms that Google's models are under.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use super::cache::write_whole;
-use super::error::Result;
+#[cfg(not(target_arch = "wasm32"))]
+pub use super::accepted_terms::{accept, are_accepted};
 
 /// Where the terms are.
 pub const TERMS: &str = "https://ai.google.dev/gemma/terms";
@@ -20,7 +17,7 @@ accepting the terms.";
 /// The file that is kept beside the files of a model, as the terms ask.
 pub const NOTICE_FILE: &str = "GEMMA_NOTICE.txt";
 /// Its text. The first sentence is the one that the terms prescribe.
-const NOTICE: &str = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms\n\
+pub(crate) const NOTICE: &str = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms\n\
 \n\
 Prohibited uses: ai.google.dev/gemma/prohibited_use_policy\n";
 
@@ -34,49 +31,9 @@ pub fn is_under_terms(license: Option<&str>, repo: &str) -> bool {
     }
 }
 
-/// Whether this user accepted the terms. `data` is the program's data folder.
-pub fn are_accepted(data: &Path) -> bool {
-    fs::read_to_string(record(data)).is_ok_and(|text| text.trim() == TERMS)
-}
-
-/// Remembers that this user accepts the terms.
-///
-/// # Errors
-/// [`HubError::Io`](super::HubError::Io) where that cannot be written.
-pub fn accept(data: &Path) -> Result<()> {
-    write_whole(&record(data), format!("{TERMS}\n").as_bytes())
-}
-
-/// Writes the notice into the folder of a model.
-///
-/// # Errors
-/// [`HubError::Io`](super::HubError::Io).
-pub(super) fn keep_notice(folder: &Path) -> Result<()> {
-    let path = folder.join(NOTICE_FILE);
-    if fs::read_to_string(&path).is_ok_and(|text| text == NOTICE) {
-        Ok(())
-    } else {
-        write_whole(&path, NOTICE.as_bytes())
-    }
-}
-
-fn record(data: &Path) -> PathBuf {
-    data.join("accepted-terms")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn terms_are_accepted_once() {
-        let data = tempfile::tempdir().unwrap();
-        assert!(!are_accepted(data.path()));
-        accept(data.path()).unwrap();
-        assert!(are_accepted(data.path()));
-        fs::write(record(data.path()), "https://example.com/other-terms").unwrap();
-        assert!(!are_accepted(data.path()), "other terms are accepted anew");
-    }
 
     #[test]
     fn copies_of_gemma_are_under_its_terms() {

@@ -1,14 +1,116 @@
-//! In place of `state::downloads`: the page downloads no models.
+//! In place of `state::downloads`: downloading models into the browser's own file system.
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::State;
+use super::download::{Download, HubProblem};
+use crate::hub::{Name, endpoint, terms};
+use crate::page::download_handle::{Downloads, Event};
+use crate::page::download_worker::{Order, Report};
+use crate::page::opfs;
 
 /// What the window knows about models on the hub.
 #[derive(Default)]
 pub struct Hub {
-    /// The model whose terms are shown: there is none.
-    pub asks_terms: Option<std::convert::Infallible>,
+    downloads: Option<Downloads>,
+    /// The downloads of this session, those that earlier ones left, and the models that are here, by name.
+    pub active: BTreeMap<Name, Download>,
+    /// The model whose terms are shown, before its download.
+    pub asks_terms: Option<Name>,
+}
+
+impl Hub {
+    fn send(&mut self, order: Order) {
+        if let Some(downloads) = &mut self.downloads {
+            downloads.send(&order);
+        }
+    }
 }
 
 impl State {
-    pub(super) fn tick_downloads(&mut self) {}
+    /// Lets the window download models, and lists those that the browser keeps.
+    pub(crate) fn set_downloads(&mut self, downloads: Downloads) {
+        self.hub.downloads = Some(downloads);
+    }
+
+    /// Starts a download, or goes on with one. If the model is under terms that were not accepted yet, they are shown first.
+    pub fn start_download(&mut self, name: &str) {
+        let (name, hub, accepted) = (name.to_owned(), endpoint(), opfs::has_accepted(terms::TERMS));
+        self.hub.active.insert(name.clone(), Download::Running(None));
+        self.hub.send(Order::Start { name, hub, accepted });
+    }
+
+    /// Accepts the terms that are shown, and starts the download that asked for them.
+    pub fn accept_terms(&mut self) {
+        let Some(name) = self.hub.asks_terms.take() else { return };
+        match opfs::accept(terms::TERMS) {
+            Ok(()) => self.start_download(&name),
+            Err(reason) => self.notify_error(&format!("That you accept the terms cannot be kept: {reason}.")),
+        }
+    }
+
+    /// Pauses a download, and keeps what came.
+    pub fn pause_download(&mut self, name: &str) {
+        self.hub.send(Order::Pause(name.to_owned()));
+    }
+
+    /// Cancels a download, and deletes what came.
+    pub fn cancel_download(&mut self, name: &str) {
+        self.hub.send(Order::Cancel(name.to_owned()));
+    }
+
+    /// Deletes a model that the browser keeps. If it is loaded, it stays so.
+    pub fn delete_stored_model(&mut self, path: &Path) {
+        if let Some(downloads) = &self.hub.downloads {
+            downloads.delete(path);
+        }
+    }
+
+    /// Handles all waiting events of the downloads.
+    pub(super) fn tick_downloads(&mut self) {
+        while let Some(event) = self.hub.downloads.as_mut().and_then(Downloads::event) {
+            match event {
+                Event::Report(report) => self.on_report(report),
+                Event::Listed(listed) => {
+                    self.hub.active.retain(|_, download| !matches!(download, Download::Done));
+                    for (name, is_complete) in listed {
+                        let download = if is_complete { Download::Done } else { Download::Paused };
+                        self.hub.active.entry(name).or_insert(download);
+                    }
+                    self.refresh_lists();
+                }
+                Event::Deleted(_, Ok(())) => {}
+                Event::Deleted(path, Err(reason)) => {
+                    self.notify_error(&format!("{} cannot be deleted: {reason}.", path.display()));
+                }
+            }
+        }
+    }
+
+    fn on_report(&mut self, report: Report) {
+        match report {
+            Report::Progress(name, progress) => {
+                self.hub.active.insert(name, Download::Running(Some(progress)));
+            }
+            Report::Done(name) => {
+                self.notify(&format!("{name} is on this machine now."));
+                self.hub.active.insert(name, Download::Done);
+            }
+            Report::Paused(name) => {
+                self.hub.active.insert(name, Download::Paused);
+            }
+            Report::Cancelled(name) => {
+                self.hub.active.remove(&name);
+            }
+            Report::AsksTerms(name) => {
+                self.hub.active.remove(&name);
+                self.hub.asks_terms = Some(name);
+            }
+            Report::Failed(name, sentence) => {
+                self.notify_error(&format!("{name}: {sentence}"));
+                self.hub.active.insert(name, Download::Failed(HubProblem { sentence, wants_token: false }));
+            }
+        }
+    }
 }

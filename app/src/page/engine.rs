@@ -62,7 +62,8 @@ pub fn start() {
     ENGINE.with(|known| known.get_or_init(|| Rc::new(engine)).clone());
 }
 
-fn post(json: &str) {
+/// Sends a message from a worker to the page.
+pub(super) fn post(json: &str) {
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
     if scope.post_message(&json.into()).is_err() {
         log::error!("the page gets no messages");
@@ -149,7 +150,7 @@ impl Engine {
         let Some(path) = model else { return self.open_guide().await };
         let file = self.files.borrow().get(path).cloned().ok_or_else(|| Error::Io {
             path: path.to_owned(),
-            source: std::io::Error::other("the page may not read this file any more; choose it again"),
+            source: std::io::Error::other("the page has no such file any more; choose or download it again"),
         })?;
         let name = path.to_string_lossy().into_owned();
         ModelFiles::from_sources("", [(name, Box::new(FileSource(file)) as Box<dyn Source>)]).await

@@ -1,4 +1,5 @@
-//! Files of the user's disk that were chosen or dropped. A page may read them until it is closed, and knows only their names.
+//! Files of the user's disk that were chosen or dropped, which a page may read until it is closed and of which it knows only the names;
+//! and models of the browser's own file system, by their paths.
 
 use std::cell::RefCell;
 use std::io;
@@ -10,6 +11,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, File};
 
+use super::opfs::is_stored;
 use super::reason;
 use crate::chats::{Attachment, exchange};
 use crate::worker::{DroppedFile, attachment, ending, most_bytes};
@@ -55,6 +57,14 @@ pub(crate) fn remember(file: &File) -> PathBuf {
         files.push((path.clone(), file.clone()));
         path
     })
+}
+
+/// Takes models of the browser's own file system in place of those that were known.
+pub(super) fn replace_stored(stored: Vec<(PathBuf, File)>) {
+    FILES.with_borrow_mut(|files| {
+        files.retain(|(path, _)| !is_stored(path));
+        files.splice(0..0, stored);
+    });
 }
 
 /// The file of this name.
@@ -130,7 +140,7 @@ async fn read(blob: &Blob, range: Range<u64>) -> Result<Vec<u8>, String> {
     Ok(js_sys::Uint8Array::new(&buffer.map_err(|error| reason(&error))?).to_vec())
 }
 
-/// A file of the user's disk that the engine reads range by range, so that only what is being loaded is in memory.
+/// A file that the engine reads range by range, so that only what is being loaded is in memory.
 pub(super) struct FileSource(pub(super) File);
 
 impl Source for FileSource {

@@ -1,13 +1,20 @@
 //! The window of Lapidary as a page in a browser.
 //!
 //! The page draws and keeps the chats, in IndexedDB. The engine is in a worker of the browser, to which [`worker`] sends the
-//! commands of [`crate::worker`]; [`engine`] is that worker's side. The other modules stand in place of what the program does
-//! with the system: some, as their first lines say, for whole modules elsewhere.
+//! commands of [`crate::worker`]; [`engine`] is that worker's side. Another worker, [`download_worker`], downloads models. The
+//! other modules stand in place of what the program does with the system: some, as their first lines say, for whole modules
+//! elsewhere.
 
+pub mod controls;
+mod download;
+pub(crate) mod download_handle;
+pub mod download_worker;
 pub mod endpoint;
 pub mod engine;
 pub(crate) mod files;
 pub mod hub;
+mod hub_client;
+pub(crate) mod opfs;
 pub(crate) mod storage;
 mod worker;
 
@@ -20,9 +27,10 @@ use wasm_bindgen::JsValue;
 use web_sys::HtmlCanvasElement;
 
 use crate::chats::Store;
-use crate::state::{Model, State};
+use crate::state::{Download, Model, State};
 use crate::ui::{App, apply_style};
 use crate::worker::Load;
+use download_handle::Downloads;
 use worker::PageWorker;
 
 thread_local! {
@@ -38,9 +46,12 @@ pub async fn open(canvas: HtmlCanvasElement) -> Result<(), JsValue> {
     let create = |creation: &eframe::CreationContext<'_>| {
         apply_style(&creation.egui_ctx);
         let ctx = creation.egui_ctx.clone();
+        controls::of(&ctx);
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || wake(&ctx));
         let worker = PageWorker::start(wake.clone());
-        let state = State::new(Box::new(worker), Store::open(wake), Load::default());
+        let downloads = Downloads::new(wake.clone());
+        let mut state = State::new(Box::new(worker), Store::open(wake), Load::default());
+        state.set_downloads(downloads);
         let mut app = App::new(state);
         app.use_system_dialogs();
         let app = Rc::new(RefCell::new(app));
@@ -73,7 +84,7 @@ pub fn leave() -> Option<String> {
 }
 
 /// What the window shows, as JSON, for programs that test the page: the status of the model, the messages of the open chat, and
-/// the titles of all chats, and the rest that decides what a key does.
+/// the titles of all chats, the downloads and models, and the rest that decides what a key does.
 pub fn state() -> String {
     let app = APP.with_borrow(Clone::clone);
     let Some(app) = app.as_ref().and_then(|app| app.try_borrow().ok()) else { return "null".into() };
@@ -91,6 +102,9 @@ pub fn state() -> String {
         tree.branch().map(message).collect()
     });
     let chats: Vec<_> = state.visible_chats().into_iter().map(|chat| chat.shown_title().to_owned()).collect();
+    let downloads: serde_json::Map<_, _> =
+        state.hub.active.iter().map(|(name, download)| (name.clone(), download_state(download))).collect();
+    let models: Vec<_> = state.models.iter().flatten().map(|model| (&model.path, model.bytes)).collect();
     let notices: Vec<_> = state.notices.iter().map(|notice| notice.text.clone()).collect();
     json!({
         "model": model,
@@ -101,8 +115,19 @@ pub fn state() -> String {
         "chats": chats,
         "saved": matches!(state.opened, Some(Ok(()))) && state.unsaved_reason().is_none(),
         "notices": notices,
+        "downloads": downloads,
+        "models": models,
     })
     .to_string()
+}
+
+fn download_state(download: &Download) -> serde_json::Value {
+    match download {
+        Download::Running(progress) => json!({ "status": "running", "progress": progress }),
+        Download::Paused => json!({ "status": "paused" }),
+        Download::Failed(problem) => json!({ "status": "failed", "reason": problem.sentence }),
+        Download::Done => json!({ "status": "done" }),
+    }
 }
 
 struct Window(Rc<RefCell<App>>);

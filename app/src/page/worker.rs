@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, WorkerOptions, WorkerType};
 
-use super::{endpoint, files};
+use super::{endpoint, files, opfs};
 use crate::models;
 use crate::worker::commands::{FAILED, failure_event};
 use crate::worker::{Command, Event, FoundModel, Load, Problem, Remedy, Worker, to_sentence};
@@ -195,13 +195,13 @@ impl Worker for PageWorker {
     }
 }
 
-/// The guide, and the models that were chosen since the page was opened.
+/// The guide, the models that were chosen since the page was opened, and those that the browser keeps.
 fn found_models() -> Vec<FoundModel> {
-    let chosen = files::models().into_iter().map(|(path, bytes)| FoundModel {
+    let found = files::models().into_iter().map(|(path, bytes)| FoundModel {
         name: Load { model: Some(path.clone()), ..Load::default() }.name(),
+        note: if opfs::is_stored(&path) { "kept by the browser" } else { "chosen since the page was opened" },
         path: Some(path),
-        note: "chosen since the page was opened",
         bytes,
     });
-    std::iter::once(models::guide("comes with the page")).chain(chosen).collect()
+    std::iter::once(models::guide("comes with the page")).chain(found).collect()
 }

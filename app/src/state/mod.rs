@@ -4,6 +4,7 @@
 //! them blocks.
 
 mod attachments;
+mod download;
 #[cfg_attr(target_arch = "wasm32", path = "../page/downloads.rs")]
 mod downloads;
 mod drafts;
@@ -40,6 +41,7 @@ use model_slot::ModelSlot;
 use queue::{Job, Queue, SummarySource};
 
 pub use attachments::{LONG_PASTE, MAX_ATTACHED_BYTES, MAX_ATTACHMENTS};
+pub use download::{Download, HubProblem};
 pub use downloads::*;
 pub use find::{Found, MAX_FOUND, Search};
 pub use folders::Listing;

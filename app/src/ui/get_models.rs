@@ -8,8 +8,8 @@ use lapidary_engine::{LoadOptions, Recipe};
 
 use super::models::memory_bar;
 use super::tokens::Tokens;
-use super::{App, Page, icons, kit};
-use crate::hub::{Entry, Kind, Phase, Verdict, catalogue, duration, size, terms};
+use super::{App, Page, kit};
+use crate::hub::{Entry, Kind, Verdict, catalogue, size, terms};
 use crate::state::{Download, HubProblem};
 use crate::worker::MemoryEstimate;
 
@@ -167,7 +167,7 @@ impl App {
     }
 
     /// Why the hub refused, and the field for a token where that may help.
-    fn hub_problem(&mut self, ui: &mut Ui, place: &str, problem: Option<HubProblem>) {
+    pub(super) fn hub_problem(&mut self, ui: &mut Ui, place: &str, problem: Option<HubProblem>) {
         let Some(HubProblem { sentence, wants_token }) = problem else { return };
         let danger = Tokens::of(ui.visuals()).danger;
         ui.label(RichText::new(sentence).size(13.0).color(danger));
@@ -236,21 +236,6 @@ impl App {
         });
     }
 
-    /// The button that starts a download or goes on with one.
-    fn download_button(&mut self, ui: &mut Ui, name: &str) {
-        let (text, enabled) = match self.state.hub.active.get(name) {
-            None => ("Download", true),
-            Some(Download::Running(_)) => ("Downloading…", false),
-            Some(Download::Paused) => ("Go on", true),
-            Some(Download::Failed(_)) => ("Try again", true),
-            Some(Download::Done) => ("Done", false),
-        };
-        let response = ui.add_enabled(enabled, egui::Button::new(text)).accessible_name(format!("{text} {name}"));
-        if response.clicked() {
-            self.state.start_download(name);
-        }
-    }
-
     /// What a download would consist of.
     fn plan(&mut self, ui: &mut Ui, name: &str) {
         let memory = self.device_memory();
@@ -282,80 +267,6 @@ impl App {
             }
         }
         self.hub_problem(ui, name, problem);
-    }
-
-    /// How far a download has come, and its buttons.
-    fn progress(&mut self, ui: &mut Ui, name: &str) {
-        let tokens = Tokens::of(ui.visuals());
-        let (mut pause, mut cancel, mut problem) = (false, false, None);
-        match self.state.hub.active.get(name) {
-            None => {}
-            Some(Download::Done) => {
-                ui.label(RichText::new("It is listed under “On this machine”.").size(13.0).color(tokens.ok));
-            }
-            Some(Download::Failed(reason)) => {
-                problem = Some(reason.clone());
-                cancel = kit::ghost(ui, "Delete what came").clicked();
-            }
-            Some(Download::Paused) => {
-                ui.horizontal(|ui| {
-                    kit::hint(ui, "Paused; what came is kept.");
-                    cancel = kit::ghost(ui, "Delete what came").clicked();
-                });
-            }
-            Some(Download::Running(progress)) => {
-                let share = progress.as_ref().map_or(0.0, |now| now.done as f32 / now.total.max(1) as f32);
-                let width = (ui.available_width() - 80.0).max(60.0);
-                ui.horizontal(|ui| {
-                    kit::meter(ui, share, width, 6.0, tokens.accent_text, &format!("Downloading {name}"));
-                    pause = kit::small_icon_button(ui, true, icons::SQUARE, "Pause the download").clicked();
-                    cancel = kit::small_icon_button(ui, true, icons::X, "Cancel the download").clicked();
-                });
-                let text = progress.as_ref().map_or_else(|| "Asking the hub…".to_owned(), progress_text);
-                ui.label(RichText::new(text).size(12.5).color(tokens.mid));
-            }
-        }
-        self.hub_problem(ui, name, problem);
-        if pause {
-            self.state.pause_download(name);
-        }
-        if cancel {
-            self.state.cancel_download(name);
-        }
-    }
-
-    /// The terms, before the first download of a model that is under them.
-    pub(super) fn terms_dialog(&mut self, ctx: &egui::Context) {
-        let Some(name) = self.state.hub.asks_terms.clone() else { return };
-        let mut accept = false;
-        let close = kit::dialog(ctx, "Gemma's terms of use", 520.0, |ui| {
-            ui.label(terms::SUMMARY);
-            ui.hyperlink_to("The terms", terms::TERMS);
-            ui.hyperlink_to("What they forbid", terms::FORBIDDEN_USES);
-            ui.add_space(8.0);
-            accept = kit::primary(ui, "Accept and download").clicked();
-            kit::hint(ui, format!("{name} is downloaded after that. The notice is kept beside its files."));
-        });
-        if accept {
-            self.state.accept_terms();
-        } else if close {
-            self.state.hub.asks_terms = None;
-        }
-    }
-}
-
-/// The progress of a download in words.
-fn progress_text(now: &crate::hub::Progress) -> String {
-    let of = format!("{} of {}", size(now.done), size(now.total));
-    match &now.phase {
-        Phase::Checking => format!("{of}, checking what is here"),
-        Phase::Waiting => format!("{of}, another program downloads it"),
-        Phase::Retrying(reason) => format!("{of}, trying again: {reason}"),
-        Phase::Receiving => {
-            let speed = now.speed.map(|speed| format!(", {}/s", size(speed as u64))).unwrap_or_default();
-            let left = now.left.map(|left| format!(", {} left", duration(left))).unwrap_or_default();
-            format!("{of}{speed}{left}")
-        }
     }
 }
 

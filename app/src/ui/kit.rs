@@ -179,7 +179,6 @@ pub(super) fn card(ui: &Ui) -> Frame {
 }
 
 /// A small label with a ground.
-#[cfg(not(target_arch = "wasm32"))]
 pub(super) fn chip(ui: &mut Ui, text: &str, colour: Color32) {
     let ground = Tokens::of(ui.visuals()).hover;
     Frame::new().fill(ground).corner_radius(6).inner_margin(Margin::symmetric(7, 2)).show(ui, |ui| {

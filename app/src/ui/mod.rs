@@ -9,6 +9,7 @@ mod closing;
 mod composer;
 mod connect;
 mod conversation;
+mod download;
 mod files;
 mod find;
 mod folders;
@@ -104,7 +105,6 @@ pub struct App {
     applied_style: style::AppliedStyle,
     new_preset: String,
     prompts: prompts::Prompts,
-    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the page keeps nothing for it"))]
     get_models: get_models::GetModels,
     /// What is typed in the field for the key of the window's server.
     serving_key: String,

@@ -109,6 +109,8 @@ impl App {
                     if button.accessible_name(format!("{text} {}", model.name)).clicked() {
                         *open = Some(model.path.clone());
                     }
+                    #[cfg(target_arch = "wasm32")]
+                    self.delete_button(ui, model);
                     ui.with_layout(Layout::top_down(Align::Min), |ui| {
                         ui.spacing_mut().item_spacing.y = 2.0;
                         let name = kit::shorten_middle(&model.name, ((ui.available_width() / 8.0) as usize).max(12));
@@ -122,6 +124,8 @@ impl App {
                     });
                 });
             });
+            #[cfg(target_arch = "wasm32")]
+            self.deletion(ui, model, loaded);
             match estimate {
                 None => {}
                 Some(Ok(estimate)) => memory_bar(ui, estimate, device_memory),

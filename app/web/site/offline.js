@@ -17,6 +17,8 @@ addEventListener('activate', (event) => {
 });
 
 addEventListener('fetch', (event) => {
+    // Models come from elsewhere, and are kept elsewhere.
+    if (new URL(event.request.url).origin !== location.origin) return;
     const kept = caches.open(VERSION).then((cache) => cache.match(event.request, { ignoreSearch: true }));
     event.respondWith(kept.then((response) => response ?? fetch(event.request)));
 });

@@ -1,5 +1,5 @@
 // Starts the window of the page, or says in a sentence why it cannot.
-import init, { leave_page, open_window, window_state } from './lapidary.js';
+import init, { leave_page, open_window, window_controls, window_state } from './lapidary.js';
 
 const message = document.querySelector('#message');
 const say = (text) => {
@@ -51,14 +51,18 @@ try {
         addEventListener('error', ({ error }) => {
             if (error instanceof WebAssembly.RuntimeError) say('Lapidary stopped after an internal error. Reload the page to go on.');
         });
-        // Asks the browser not to delete the chats when the disk fills up.
+        // Asks the browser not to delete chats and models when the disk fills up.
         navigator.storage?.persist?.();
         // Keeps the page for times without a network. Without it the page works as well.
         navigator.serviceWorker?.register('offline.js').catch((error) => console.warn(error));
-        // For programs that test the page, which cannot read a canvas.
+        // For programs that test the page, which cannot read a canvas. They may also set globalThis.lapidaryHub before the page starts:
+        // the address of the hub that models come from.
         window.lapidary = {
             get state() {
                 return JSON.parse(window_state());
+            },
+            get controls() {
+                return JSON.parse(window_controls());
             },
         };
     }

@@ -19,10 +19,22 @@ pub fn window_state() -> String {
     page::state()
 }
 
+/// Where the controls of the window are, as JSON.
+#[wasm_bindgen]
+pub fn window_controls() -> String {
+    page::controls::list()
+}
+
 /// Saves what is not saved yet. Returns why something cannot be saved, if that is so.
 #[wasm_bindgen]
 pub fn leave_page() -> Option<String> {
     page::leave()
+}
+
+/// Gives the downloads a message of the page, in a worker.
+#[wasm_bindgen]
+pub fn tell_downloads(message: &JsValue) {
+    page::download_worker::receive(message);
 }
 
 /// Starts the engine, in a worker.

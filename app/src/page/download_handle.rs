@@ -1,0 +1,176 @@
+//! The window's handle to the downloads, which are in a worker of the browser, and to the models that it keeps.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{MessageEvent, WorkerOptions, WorkerType};
+
+use super::download_worker::{Order, Report};
+use super::hub::Name;
+use super::{files, opfs};
+
+/// The script of the worker, beside the page.
+const SCRIPT: &str = "download.js";
+/// What is told of a download whose worker ended.
+const FAILED: &str = "The browser ended the download after an internal error. What came is kept; try again.";
+
+/// An event.
+pub(crate) enum Event {
+    /// A report of a download.
+    Report(Report),
+    /// The models of the browser's file system, by what was asked for, and whether each is complete. [`files`] has those that are.
+    Listed(Vec<(Name, bool)>),
+    /// A model was deleted, or why not, as the end of a sentence.
+    Deleted(PathBuf, Result<(), String>),
+}
+
+/// Sends orders to the downloads.
+pub(crate) struct Downloads {
+    shared: Rc<Shared>,
+    worker: Option<Worker>,
+}
+
+/// What the functions that the browser calls share with the window.
+struct Shared {
+    events: RefCell<VecDeque<Event>>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    /// The downloads that have not ended: if the worker fails, they are reported as failed.
+    running: RefCell<BTreeSet<Name>>,
+    failed: RefCell<bool>,
+}
+
+/// The browser's worker, and the functions that get its messages.
+struct Worker {
+    worker: web_sys::Worker,
+    _receive: Closure<dyn FnMut(MessageEvent)>,
+    _failed: Closure<dyn FnMut(JsValue)>,
+}
+
+impl Downloads {
+    /// Lists what is here. The first order starts the worker. `wake` is called after each event.
+    pub(super) fn new(wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        let shared =
+            Shared { events: RefCell::default(), wake, running: RefCell::default(), failed: RefCell::new(false) };
+        let downloads = Self { shared: Rc::new(shared), worker: None };
+        spawn_local(list(downloads.shared.clone()));
+        downloads
+    }
+
+    /// Sends an order.
+    pub(crate) fn send(&mut self, order: &Order) {
+        if let Order::Start { name, .. } = order {
+            self.shared.running.borrow_mut().insert(name.clone());
+        }
+        if self.shared.failed.replace(false) {
+            self.worker = None;
+        }
+        let sent = serde_json::to_string(order).map_err(|error| JsValue::from(error.to_string())).and_then(|json| {
+            let worker = match self.worker.take() {
+                Some(worker) => worker,
+                None => Worker::start(&self.shared)?,
+            };
+            self.worker.insert(worker).worker.post_message(&json.into())
+        });
+        if sent.is_err() {
+            self.shared.fail();
+        }
+    }
+
+    /// Deletes a model of the browser's file system.
+    pub(crate) fn delete(&self, path: &Path) {
+        let (shared, path) = (self.shared.clone(), path.to_owned());
+        spawn_local(async move {
+            let deleted = opfs::remove(&path.to_string_lossy()).await;
+            list(shared.clone()).await;
+            shared.push(Event::Deleted(path, deleted));
+        });
+    }
+
+    /// The next event, if one is waiting.
+    pub(crate) fn event(&mut self) -> Option<Event> {
+        self.shared.events.borrow_mut().pop_front()
+    }
+}
+
+/// Finds out which models are in the browser's file system.
+async fn list(shared: Rc<Shared>) {
+    match opfs::list().await {
+        Ok(stored) => {
+            let listed = stored.iter().map(|stored| (stored.name.clone(), stored.file.is_some())).collect();
+            files::replace_stored(stored.into_iter().filter_map(|stored| Some((stored.path, stored.file?))).collect());
+            shared.push(Event::Listed(listed));
+        }
+        // A browser that keeps no files for pages says so when something is downloaded.
+        Err(reason) => log::warn!("the models of the browser cannot be listed: {reason}"),
+    }
+}
+
+impl Worker {
+    fn start(shared: &Rc<Shared>) -> Result<Self, JsValue> {
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let worker = web_sys::Worker::new_with_options(SCRIPT, &options)?;
+        let window = shared.clone();
+        // Anything but text says that the worker failed.
+        let receive = Closure::new(move |message: MessageEvent| match message.data().as_string() {
+            Some(json) => match serde_json::from_str(&json) {
+                Ok(report) => receive(&window, report),
+                Err(error) => log::error!("the downloads sent what is no report: {error}"),
+            },
+            None => window.fail(),
+        });
+        worker.set_onmessage(Some(receive.as_ref().unchecked_ref()));
+        let window = shared.clone();
+        let failed = Closure::new(move |_| window.fail());
+        worker.set_onerror(Some(failed.as_ref().unchecked_ref()));
+        Ok(Self { worker, _receive: receive, _failed: failed })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.worker.terminate();
+    }
+}
+
+fn receive(shared: &Rc<Shared>, report: Report) {
+    match &report {
+        Report::Progress(..) => {}
+        Report::Done(name)
+        | Report::Paused(name)
+        | Report::Cancelled(name)
+        | Report::AsksTerms(name)
+        | Report::Failed(name, _) => {
+            shared.running.borrow_mut().remove(name);
+        }
+    }
+    let shared = shared.clone();
+    match report {
+        // The file is known before it is told.
+        Report::Done(_) => spawn_local(async move {
+            list(shared.clone()).await;
+            shared.push(Event::Report(report));
+        }),
+        report => shared.push(Event::Report(report)),
+    }
+}
+
+impl Shared {
+    fn push(&self, event: Event) {
+        self.events.borrow_mut().push_back(event);
+        (self.wake)();
+    }
+
+    /// Reports every download as failed that has not ended.
+    fn fail(&self) {
+        self.failed.replace(true);
+        for name in std::mem::take(&mut *self.running.borrow_mut()) {
+            self.push(Event::Report(Report::Failed(name, FAILED.to_owned())));
+        }
+    }
+}
