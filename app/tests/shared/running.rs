@@ -8,7 +8,7 @@ use lapidary_app::server::{Options, ServeError, Server, Stop};
 use lapidary_engine::{Engine, LoadOptions};
 
 /// The options of a server on a free port that serves the guide alone.
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         host: "127.0.0.1".into(),
         port: 0,
@@ -28,14 +28,14 @@ pub fn options() -> Options {
 }
 
 /// A server on a thread of its own, which ends when this is dropped.
-pub struct Running {
-    pub address: SocketAddr,
-    pub stop: Stop,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: Stop,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
 }
 
 impl Running {
-    pub fn start(engine: &Engine, options: Options) -> Self {
+    pub(crate) fn start(engine: &Engine, options: Options) -> Self {
         let server = Server::bind(engine, options).unwrap();
         let (address, stop) = (server.address(), Stop::default());
         let stopped = stop.clone();
