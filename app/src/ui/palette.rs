@@ -58,7 +58,7 @@ impl App {
         let entries = self.entries();
         let count = entries.len();
         let palette = &mut self.palette;
-        let (mut run, mut changed) = (None, false);
+        let (mut clicked, mut changed) = (None, false);
         // The field would take the arrows.
         let pressed = |key: Key| ctx.input_mut(|input| input.consume_key(Modifiers::NONE, key));
         let mut moved = false;
@@ -70,9 +70,7 @@ impl App {
             moved = true;
             palette.chosen = (palette.chosen + count.max(1) - 1) % count.max(1);
         }
-        if pressed(Key::Enter) {
-            run = Some(palette.chosen);
-        }
+        let entered = pressed(Key::Enter);
         let id = egui::Id::unique("palette");
         let area = egui::Modal::default_area(id).anchor(egui::Align2::CENTER_TOP, [0.0, 80.0]);
         let frame = kit::dialog_frame(ctx).inner_margin(10);
@@ -93,7 +91,7 @@ impl App {
             egui::ScrollArea::vertical().max_height(most).show(ui, |ui| {
                 for (index, entry) in entries.iter().enumerate() {
                     if entry_row(ui, entry, index == palette.chosen, moved) {
-                        run = Some(index);
+                        clicked = Some(index);
                     }
                 }
             });
@@ -101,7 +99,13 @@ impl App {
         if changed {
             self.palette.chosen = 0;
         }
-        if let Some(entry) = run.and_then(|index| entries.into_iter().nth(index)) {
+        let run = match clicked {
+            Some(index) => entries.into_iter().nth(index),
+            // What was typed in the same frame as Enter counts too.
+            None if entered => self.entries().into_iter().nth(self.palette.chosen),
+            None => None,
+        };
+        if let Some(entry) = run {
             self.dialog = None;
             self.run(ctx, entry.action);
             return false;

@@ -117,6 +117,25 @@ fn the_palette_opens_chats_and_runs_commands() {
 }
 
 #[test]
+fn enter_in_the_frame_of_the_last_letter_runs_what_was_typed() {
+    let mut window = Window::new();
+    window.exchange("About apples", "Red.");
+    window.key(Modifiers::COMMAND, Key::N);
+    window.exchange("About pears", "Green.");
+    window.key(Modifiers::COMMAND, Key::K);
+    let enter = egui::Event::Key {
+        key: Key::Enter,
+        physical_key: None,
+        pressed: true,
+        repeat: false,
+        modifiers: Modifiers::NONE,
+    };
+    window.harness.input_mut().events.extend([egui::Event::Text("apples".into()), enter]);
+    window.settle();
+    assert_eq!(window.branch(), ["About apples", "Red."]);
+}
+
+#[test]
 fn a_long_title_never_hides_the_model() {
     let mut window = Window::new();
     window.harness.state_mut().state.load_model(Some("/models/gemma-3-270m-it-Q4_K_M.gguf".into()));
