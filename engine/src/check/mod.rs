@@ -26,8 +26,8 @@ use crate::load::ModelFiles;
 use crate::model::{Activations, Body, Head, Model, Room, RopeTables, Slots, Source, record_body, record_head};
 use crate::ops::{CacheFormat, CacheLayer, Mode};
 
+pub(crate) use noise::check_features;
 pub use noise::{Extent, check_device};
-pub(crate) use noise::{FORMAT, check_features};
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +39,7 @@ pub struct Report {
     /// The first dispatch that is wrong, if any; nothing after it was run.
     pub fault: Option<Fault>,
     /// The dispatches that were compared, with the tokens of their steps.
-    pub(crate) texts: BTreeSet<String>,
+    texts: BTreeSet<String>,
 }
 
 /// A dispatch that is wrong.
@@ -195,7 +195,7 @@ impl Subject<'_> {
         Ok(())
     }
 
-    /// Steps that use every kind of kernel. Their keys are in two tiles.
+    /// Steps that use every kind of kernel. Their keys are in two tiles or three.
     async fn steps(&self) -> Result<Vec<CheckedStep>> {
         let (config, capabilities) = (self.model.config, self.gpu.capabilities());
         // Two sequences, whose pages are not in the order of their positions.
@@ -229,7 +229,9 @@ impl Subject<'_> {
                 repetition_penalty: 1.1,
                 ..Step::default()
             };
-            for i in 0..n_tokens {
+            // A prompt's positions follow each other, and only these steps have places.
+            let places = if matches!(body, Body::Newest(_)) { n_tokens } else { 0 };
+            for i in 0..places {
                 uniform.set_place(i, (KEYS + 4 - i % KEYS) as u32, (i % 2) as u32);
             }
             let tokens = if matches!(body, Body::Newest(_)) { &slots.sink.tokens } else { &activations.tokens };
@@ -241,7 +243,7 @@ impl Subject<'_> {
                 Body::Prompt(Mode::Prefill),
                 Head::AllLogits,
                 self.chunk,
-                // Its keys are in two tiles, and it begins after another chunk.
+                // It begins within a page.
                 (KEYS + 1).saturating_sub(self.chunk).max(1),
             ),
             step("a small batch", Body::Prompt(Mode::SmallBatch), Head::Greedy, BATCH, KEYS - 1),

@@ -47,9 +47,6 @@ pub async fn check_device(
     check_cases(gpu, &cases(gpu.capabilities(), extent), extent, progress).await
 }
 
-/// The weight format of [`check_features`]. Its scales of noise are subnormal in f16.
-pub(crate) const FORMAT: WeightFormat = WeightFormat::Q4K;
-
 /// Checks one kernel of each kind with the device's features, on a model of noise: see [`crate::tune`].
 ///
 /// # Errors
@@ -57,7 +54,7 @@ pub(crate) const FORMAT: WeightFormat = WeightFormat::Q4K;
 pub(crate) async fn check_features(gpu: &Gpu) -> Result<Report> {
     let capabilities = gpu.capabilities();
     // Where there are cooperative matrices, the last way multiplies on them.
-    let format = FORMAT;
+    let format = WeightFormat::Q4K;
     let last = |mode| Way::all(mode).filter(|way| way.supports(format, capabilities)).last();
     let kernels = Kernels {
         small_batch: last(Mode::SmallBatch),

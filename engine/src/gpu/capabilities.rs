@@ -168,3 +168,20 @@ fn multiplies(matrices: &wgpu::CooperativeMatrixProperties, size: u32) -> bool {
     [matrices.m_size, matrices.n_size, matrices.k_size] == [size; 3]
         && (matrices.ab_type, matrices.cr_type) == (F16, F32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_kernels_that_read_f16_weights_are_told_that_a_device_flushes_it() {
+        let kernel = &lapidary_shaders::kernels::embed::KERNEL;
+        let plain = Capabilities::webgpu();
+        let flushes = Capabilities { flushes_halves: true, ..plain.clone() };
+        for format in ["f16", "q4_0", "q4_k", "q6_k"] {
+            assert_eq!(flushes.constants_of(kernel, &[format]), [("flushes_halves", 1)], "{format}");
+            assert_eq!(plain.constants_of(kernel, &[format]), [], "{format}");
+        }
+        assert_eq!(flushes.constants_of(kernel, &["bf16"]), []);
+    }
+}

@@ -13,6 +13,7 @@
 
 #[cfg(target_arch = "wasm32")]
 mod browser;
+mod halves;
 mod measure;
 mod norms;
 mod products;

@@ -7,8 +7,9 @@
 
 use std::path::Path;
 
+use super::halves::flushes_halves;
 use super::remembered::{device_key, recall, remember};
-use crate::check::{FORMAT, Report, check_features};
+use crate::check::{Report, check_features};
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, Gpu};
 
@@ -20,14 +21,13 @@ const HALVES: &str = "f16";
 /// The device with those of its features whose kernels are right. Results are kept in a file in `folder`, unless kernels without
 /// such features are wrong too.
 ///
-/// Software adapters are not tested, because the tests of the kernels run on them. Nor are browsers without subgroups: what is
-/// left there is what every WebGPU device has, and the references would double the time of a first load.
+/// Software adapters are not tested, because the tests of the kernels run on them. In browsers without subgroups only the
+/// conversion of f16 is.
 ///
 /// # Errors
 /// If the device is lost, out of memory or refuses a kernel that relies on no such feature.
 pub(crate) async fn tested(gpu: Gpu, folder: Option<&Path>) -> Result<Gpu> {
-    let has_feature = gpu.capabilities().without_a_feature().is_some();
-    if gpu.capabilities().software || cfg!(target_arch = "wasm32") && !has_feature {
+    if gpu.capabilities().software {
         return Ok(gpu);
     }
     if let Some(capabilities) = gpu.inner.tested.get() {
@@ -54,65 +54,37 @@ pub(crate) async fn tested(gpu: Gpu, folder: Option<&Path>) -> Result<Gpu> {
 
 /// The capabilities that are left after kernels were compared, and whether all kernels are right with them.
 async fn run(gpu: &Gpu) -> Result<(Capabilities, bool)> {
-    let check = async |capabilities: &Capabilities| check_features(&gpu.with_capabilities(capabilities.clone())).await;
-    left_of(gpu.capabilities(), &gpu.info().name, check).await
-}
-
-/// The same with a `check` of kernels that use some capabilities.
-async fn left_of(
-    all: &Capabilities,
-    name: &str,
-    check: impl AsyncFn(&Capabilities) -> Result<Report>,
-) -> Result<(Capabilities, bool)> {
-    let mut left = all.clone();
+    let flushes_halves = flushes_halves(gpu).await?;
+    let mut capabilities = Capabilities { flushes_halves, ..gpu.capabilities().clone() };
+    // What is left is in every browser, and references take long in one.
+    if cfg!(target_arch = "wasm32") && capabilities.without_a_feature().is_none() {
+        return Ok((capabilities, true));
+    }
     loop {
-        let (problem, fewer) = match check(&left).await {
-            Ok(Report { fault: None, .. }) => return Ok((with_halves_if_right(left, all, check).await, true)),
-            Ok(Report { fault: Some(fault), .. }) => (fault.to_string(), without_culprit(&left, fault.variant)),
-            Err(Error::Gpu { reason }) => match left.without_a_feature() {
+        let (problem, fewer) = match check_features(&gpu.with_capabilities(capabilities.clone())).await {
+            Ok(Report { fault: None, .. }) => return Ok((capabilities, true)),
+            Ok(Report { fault: Some(fault), .. }) => {
+                (fault.to_string(), capabilities.without_feature_of(fault.variant))
+            }
+            Err(Error::Gpu { reason }) => match capabilities.without_a_feature() {
                 Some(fewer) => (reason, Some(fewer)),
                 None => return Err(Error::Gpu { reason }),
             },
             Err(error) => return Err(error),
         };
+        let name = &gpu.info().name;
         match fewer {
             Some(fewer) => {
-                log::warn!("a kernel does not work on {name}, so it is replaced:\n{problem}");
-                left = fewer;
+                log::warn!("a kernel does not work on {name}, so its feature is not used:\n{problem}");
+                capabilities = fewer;
             }
             None => {
                 log::warn!(
                     "a kernel computes wrongly on {name}, so replies may be wrong; please report it:\n{problem}"
                 );
-                return Ok((left, false));
+                return Ok((capabilities, false));
             }
         }
-    }
-}
-
-/// The capabilities without what made a variant of a kernel wrong: first the device's conversion of f16, if the kernel reads
-/// weights, and then a feature that the variant relies on.
-fn without_culprit(capabilities: &Capabilities, variant: &str) -> Option<Capabilities> {
-    let reads_weights = variant.split('.').any(|part| part == FORMAT.name());
-    match reads_weights && !capabilities.flushes_halves {
-        true => Some(Capabilities { flushes_halves: true, ..capabilities.clone() }),
-        false => capabilities.without_feature_of(variant),
-    }
-}
-
-/// Where another feature was the culprit as well, it may have been the only one. Then the device's conversion of f16 stays.
-async fn with_halves_if_right(
-    left: Capabilities,
-    all: &Capabilities,
-    check: impl AsyncFn(&Capabilities) -> Result<Report>,
-) -> Capabilities {
-    let with_halves = Capabilities { flushes_halves: all.flushes_halves, ..left.clone() };
-    if with_halves == left || left == (Capabilities { flushes_halves: true, ..all.clone() }) {
-        return left;
-    }
-    match check(&with_halves).await {
-        Ok(Report { fault: None, .. }) => with_halves,
-        _ => left,
     }
 }
 
@@ -147,7 +119,6 @@ mod tests {
     use pollster::block_on;
 
     use super::*;
-    use crate::check::Fault;
     use crate::gpu::DeviceOptions;
 
     /// The software adapter, which passes for a GPU.
@@ -224,42 +195,5 @@ mod tests {
             assert_eq!(restricted(&all, &names(&capabilities)), Some(capabilities));
         }
         assert_eq!(restricted(&all, "\tsubgroups\tother"), None);
-    }
-
-    /// What is left of a GPU with all features, of which a variant is wrong if `is_wrong` says so.
-    fn left_where(is_wrong: impl Fn(&str, &Capabilities) -> bool) -> (String, bool) {
-        let all = Capabilities { subgroups: true, cooperative_size: Some(16), ..Capabilities::webgpu() };
-        let check = async |capabilities: &Capabilities| {
-            let matmul =
-                if capabilities.cooperative_size.is_some() { "matmul_coop.q4_k.coop_16" } else { "matmul.q4_k" };
-            let matvec = if capabilities.subgroups { "matvec.q4_k.subgroups" } else { "matvec.q4_k" };
-            let norm = if capabilities.subgroups { "rms_norm.subgroups" } else { "rms_norm" };
-            let wrong = [norm, matmul, matvec].into_iter().find(|variant| is_wrong(variant, capabilities));
-            let fault = wrong.map(|variant| Fault {
-                kernel: "",
-                variant,
-                dispatch: String::new(),
-                step: String::new(),
-                reason: String::new(),
-            });
-            Ok(Report { fault, ..Report::default() })
-        };
-        let (left, all_right) = block_on(left_of(&all, "a GPU", check)).unwrap();
-        (names(&left), all_right)
-    }
-
-    #[test]
-    fn only_what_is_at_fault_is_given_up() {
-        let relies_on = |variant: &str, part: &str| variant.split('.').any(|p| p == part);
-        let flushes = |variant: &str, left: &Capabilities| relies_on(variant, "q4_k") && !left.flushes_halves;
-        let left = |names: &str| (names.to_owned(), true);
-        assert_eq!(left_where(|_, _| false), left("\tsubgroups\tmatrices\tf16"));
-        assert_eq!(left_where(flushes), left("\tsubgroups\tmatrices"));
-        assert_eq!(left_where(|variant, _| relies_on(variant, "coop_16")), left("\tsubgroups\tf16"));
-        assert_eq!(left_where(|variant, _| relies_on(variant, "subgroups")), left("\tmatrices\tf16"));
-        let both = |variant: &str, left: &Capabilities| flushes(variant, left) || relies_on(variant, "subgroups");
-        assert_eq!(left_where(both), left("\tmatrices"));
-        // Nothing helps where a kernel without any feature is wrong.
-        assert!(!left_where(|variant, _| variant.starts_with("rms_norm")).1);
     }
 }
