@@ -277,6 +277,20 @@ async function downloads() {
     const files = await kept();
     expect(files[place] === hub.sha256 && !(`${place}.part` in files), `the right file is kept: ${JSON.stringify(files)}`);
     log('a model was downloaded over a full disk, a page to sign in, a broken connection, a pause, a reload and a wrong byte');
+
+    hub.replace();
+    hub.faults.push('hold');
+    await ask(name);
+    await untilState('half of the new version is here', ({ downloads }) => downloads[name]?.progress?.done > half, 20);
+    await click('Pause the download');
+    await status('paused');
+    expect(`${place}.part` in (await kept()), 'the part of the new version is kept');
+    await click('Delete what came');
+    await status('done');
+    const left = await kept();
+    expect(Object.keys(left).sort().join() === Object.keys(files).sort().join(), `no part is left: ${JSON.stringify(left)}`);
+    expect(Object.keys(left).every((path) => left[path] === files[path]), 'the old version and its record are as before');
+    log('a new version of the same size was paused and cancelled, and the old one stayed');
     await chord('Control', 'm');
     hub.close();
 }

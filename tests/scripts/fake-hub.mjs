@@ -11,16 +11,21 @@ export const FILE = 'model.gguf';
 
 // Serves a file. The hub has the fields `address`, `sha256`, `starts`, which gets the first byte that each request for the file asks for, and
 // `faults`, of which each such answer takes the first: 'break' ends the connection after a third of the file, 'hold' sends nothing more
-// after two thirds, 'wrong' ignores the range and changes the last byte, and 'page' sends a page of HTML in place of the file.
+// after two thirds, 'wrong' ignores the range and changes the last byte, and 'page' sends a page of HTML in place of the file. `replace`
+// puts a new version of the same size in place of the file.
 export async function startHub(path, ...faults) {
     const content = fs.readFileSync(path);
-    const sha256 = crypto.createHash('sha256').update(content).digest('hex');
-    const hub = { faults, sha256, starts: [], size: content.length };
+    const sha256 = () => crypto.createHash('sha256').update(content).digest('hex');
+    const hub = { faults, sha256: sha256(), starts: [], size: content.length };
+    hub.replace = () => {
+        content[content.length - 1] ^= 1;
+        hub.sha256 = sha256();
+    };
     const list = (repo) => ({
         sha: COMMIT,
         gated: repo === GATED ? 'manual' : false,
         tags: ['license:gemma'],
-        siblings: [{ rfilename: FILE, size: content.length, blobId: COMMIT, lfs: { sha256, size: content.length } }],
+        siblings: [{ rfilename: FILE, size: content.length, blobId: COMMIT, lfs: { sha256: hub.sha256, size: content.length } }],
     });
     const server = http.createServer((request, response) => {
         const headers = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Expose-Headers': 'Content-Range' };

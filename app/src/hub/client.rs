@@ -10,7 +10,7 @@ use ureq::{Agent, Body, Proxy};
 use url::{Origin, Url};
 
 use super::HOSTS;
-use super::error::{HubError, Result};
+use super::error::{HubError, Result, server_words};
 use super::settings::{DEFAULT_ENDPOINT, HubSettings};
 use super::stop::Stop;
 
@@ -18,8 +18,6 @@ use super::stop::Stop;
 const MAX_REDIRECTS: usize = 5;
 /// The longest wait that an answer of "too many requests" may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Characters of a server's words in a message.
-const MAX_WORDS: usize = 200;
 /// The bundle of root certificates has some 200 kB.
 const MAX_CERTIFICATES: u64 = 16 << 20;
 
@@ -246,9 +244,7 @@ pub(super) struct Refusal {
 
 /// A header's text, without what a terminal would obey.
 pub(crate) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let text = headers.get(name)?.to_str().ok()?.trim();
-    let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
-    (!text.is_empty()).then_some(text)
+    server_words(headers.get(name)?.to_str().ok()?)
 }
 
 /// Where a redirect leads. From https it leads to https.

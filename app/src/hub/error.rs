@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::secrets::SecretError;
 use crate::size::size;
 
+/// Characters of a server's words in a message.
+const MAX_WORDS: usize = 200;
+
 /// Shorthand for a result with [`HubError`].
 pub type Result<T, E = HubError> = std::result::Result<T, E>;
 
@@ -234,6 +237,12 @@ pub enum HubError {
     /// The user stopped the work.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// A server's words for a message: not too long, and without what a terminal would obey. `None` where nothing is left.
+pub(crate) fn server_words(text: &str) -> Option<String> {
+    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
+    (!text.is_empty()).then_some(text)
 }
 
 impl HubError {

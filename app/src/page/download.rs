@@ -1,6 +1,7 @@
 //! One file from the hub into the browser's file system: `hub::download` for a page. It runs in a worker, and is resumed, checked,
 //! and only then visible.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use js_sys::Uint8Array;
@@ -53,17 +54,21 @@ impl Download<'_> {
     pub(super) async fn run(&self) -> Result<()> {
         let (path, size) = (self.plan.path(), self.plan.size);
         let record = Record { name: self.name.clone(), size, sha256: self.plan.sha256.clone() };
-        let known = opfs::record(&path).await.map_err(|error| self.io(&error))?;
-        let is_same = known.is_some_and(|known| known.sha256 == record.sha256);
-        if is_same && opfs::complete_size(&path).await.map_err(|error| self.io(&error))? == Some(size) {
+        let is_same = |known: &Option<Record>| known.as_ref().is_some_and(|known| known.sha256 == record.sha256);
+        let complete = opfs::record(&path).await.map_err(|error| self.io(&error))?;
+        if is_same(&complete) && opfs::complete_size(&path).await.map_err(|error| self.io(&error))? == Some(size) {
             return Ok(());
         }
-        // From its first byte on, the part is known by what was asked for.
-        let json = serde_json::to_string(&record).map_err(|error| self.client.protocol(error.to_string()))?;
-        opfs::write_text(&format!("{path}.json"), &json).await.map_err(|error| self.io(&error))?;
         let mut partial = self.open(&path).await?;
-        if !is_same {
+        let part = format!("{path}.part");
+        let known = opfs::record(&part).await.map_err(|error| self.io(&error))?;
+        if !is_same(&known) {
             self.restart(&mut partial)?;
+        }
+        // From its first byte on, the part is known by what was asked for.
+        if known.as_ref() != Some(&record) {
+            let json = serde_json::to_string(&record).map_err(|error| self.client.protocol(error.to_string()))?;
+            opfs::write_text(&format!("{part}.json"), &json).await.map_err(|error| self.io(&error))?;
         }
         self.check_room(size.saturating_sub(partial.have)).await?;
         if self.plan.under_terms {
@@ -153,7 +158,7 @@ impl Download<'_> {
                 // Slow progress is progress.
                 failures = if partial.have > most { 1 } else { failures + 1 };
                 most = most.max(partial.have);
-                if error.is_transient() {
+                if error.is_transient() || matches!(error, HubError::TooManyRequests { .. }) {
                     self.tell_phase(partial, Phase::Retrying(sentence(&error)));
                 }
                 self.client.wait_after(error, failures).await?;
@@ -253,6 +258,7 @@ impl Download<'_> {
         let name = js_sys::Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string());
         match name.as_deref() {
             Some("QuotaExceededError") => HubError::DiskFull { path, free: 0, needed: self.plan.size },
+            Some("InUseError") => HubError::io(&path, std::io::Error::new(ErrorKind::ResourceBusy, reason(error))),
             _ => HubError::io(&path, std::io::Error::other(reason(error))),
         }
     }

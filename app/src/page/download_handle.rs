@@ -39,12 +39,13 @@ pub(crate) struct Downloads {
 struct Shared {
     events: RefCell<VecDeque<Event>>,
     wake: Arc<dyn Fn() + Send + Sync>,
-    /// The downloads that have not ended: if the worker fails, they are reported as failed.
+    /// The downloads of which an end will be reported: if the worker fails, they are reported as failed.
     running: RefCell<BTreeSet<Name>>,
-    failed: RefCell<bool>,
+    /// The worker, unless it failed.
+    worker: RefCell<Option<web_sys::Worker>>,
 }
 
-/// The browser's worker, and the functions that get its messages.
+/// The browser's worker, and the functions that get its messages. It may have failed.
 struct Worker {
     worker: web_sys::Worker,
     _receive: Closure<dyn FnMut(MessageEvent)>,
@@ -55,7 +56,7 @@ impl Downloads {
     /// Lists what is here. The first order starts the worker. `wake` is called after each event.
     pub(super) fn new(wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         let shared =
-            Shared { events: RefCell::default(), wake, running: RefCell::default(), failed: RefCell::new(false) };
+            Shared { events: RefCell::default(), wake, running: RefCell::default(), worker: RefCell::default() };
         let downloads = Self { shared: Rc::new(shared), worker: None };
         spawn_local(list(downloads.shared.clone()));
         downloads
@@ -63,10 +64,9 @@ impl Downloads {
 
     /// Sends an order.
     pub(crate) fn send(&mut self, order: &Order) {
-        if let Order::Start { name, .. } = order {
-            self.shared.running.borrow_mut().insert(name.clone());
-        }
-        if self.shared.failed.replace(false) {
+        let (Order::Start { name, .. } | Order::Pause(name) | Order::Cancel(name)) = order;
+        self.shared.running.borrow_mut().insert(name.clone());
+        if self.shared.worker.borrow().is_none() {
             self.worker = None;
         }
         let sent = serde_json::to_string(order).map_err(|error| JsValue::from(error.to_string())).and_then(|json| {
@@ -128,6 +128,7 @@ impl Worker {
         let window = shared.clone();
         let failed = Closure::new(move |_| window.fail());
         worker.set_onerror(Some(failed.as_ref().unchecked_ref()));
+        shared.worker.replace(Some(worker.clone()));
         Ok(Self { worker, _receive: receive, _failed: failed })
     }
 }
@@ -139,15 +140,17 @@ impl Drop for Worker {
 }
 
 fn receive(shared: &Rc<Shared>, report: Report) {
-    match &report {
-        Report::Progress(..) => {}
+    let is_known = match &report {
+        Report::Progress(name, _) => shared.running.borrow().contains(name),
         Report::Done(name)
         | Report::Paused(name)
         | Report::Cancelled(name)
         | Report::AsksTerms(name)
-        | Report::Failed(name, _) => {
-            shared.running.borrow_mut().remove(name);
-        }
+        | Report::Failed(name, _) => shared.running.borrow_mut().remove(name),
+    };
+    // Its end was reported before.
+    if !is_known {
+        return;
     }
     let shared = shared.clone();
     match report {
@@ -156,6 +159,11 @@ fn receive(shared: &Rc<Shared>, report: Report) {
             list(shared.clone()).await;
             shared.push(Event::Report(report));
         }),
+        // An older version of the model may be here.
+        Report::Cancelled(_) => {
+            shared.push(Event::Report(report));
+            spawn_local(list(shared));
+        }
         report => shared.push(Event::Report(report)),
     }
 }
@@ -166,9 +174,12 @@ impl Shared {
         (self.wake)();
     }
 
-    /// Reports every download as failed that has not ended.
+    /// Ends the worker, and reports every download as failed that has not ended.
     fn fail(&self) {
-        self.failed.replace(true);
+        if let Some(worker) = self.worker.take() {
+            worker.set_onmessage(None);
+            worker.terminate();
+        }
         for name in std::mem::take(&mut *self.running.borrow_mut()) {
             self.push(Event::Report(Report::Failed(name, FAILED.to_owned())));
         }

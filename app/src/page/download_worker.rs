@@ -52,7 +52,7 @@ struct Running {
     stop: Stop,
     /// Whether what came is deleted once the download stopped.
     deletes: Cell<bool>,
-    /// What starts again once it stopped: the person went on before the pause took effect.
+    /// What starts again once it stopped: the person went on before the pause or the deletion took effect.
     again: RefCell<Option<Order>>,
 }
 
@@ -101,23 +101,37 @@ fn handle(order: Order) {
             running.stop.stop();
         }
         (Order::Pause(_), None) => tell(&Report::Paused(name)),
-        (Order::Cancel(_), None) => spawn_local(async move { tell(&forgotten(name).await) }),
+        // As if it had just stopped: what starts meanwhile waits until all is deleted.
+        (Order::Cancel(_), None) => {
+            let stop = Stop::new();
+            stop.stop();
+            let running = Running { stop, deletes: Cell::new(true), again: RefCell::default() };
+            RUNNING.with_borrow_mut(|all| all.insert(name.clone(), Rc::new(running)));
+            spawn_local(end(name, Err(HubError::Cancelled)));
+        }
     }
 }
 
 async fn run(name: Name, client: Client, accepted: bool) {
     let result = download(&name, &client, accepted).await;
+    end(name, result).await;
+}
+
+/// Tells how a download ended, or starts it again.
+async fn end(name: Name, result: Result<()>) {
+    let deletes = RUNNING.with_borrow(|all| all.get(&name).is_some_and(|running| running.deletes.get()));
+    let report = match result {
+        Ok(()) => Report::Done(name.clone()),
+        Err(HubError::Cancelled) if deletes => forgotten(name.clone()).await,
+        Err(HubError::Cancelled) => Report::Paused(name.clone()),
+        Err(HubError::TermsNotAccepted { .. }) => Report::AsksTerms(name.clone()),
+        Err(error) => Report::Failed(name.clone(), sentence(&error)),
+    };
     let running = RUNNING.with_borrow_mut(|all| all.remove(&name));
-    let deletes = running.as_ref().is_some_and(|running| running.deletes.get());
-    tell(&match result {
-        Ok(()) => Report::Done(name),
-        Err(HubError::Cancelled) if deletes => forgotten(name).await,
-        Err(HubError::Cancelled) => Report::Paused(name),
-        Err(HubError::TermsNotAccepted { .. }) => Report::AsksTerms(name),
-        Err(error) => Report::Failed(name, sentence(&error)),
-    });
-    if let Some(order) = running.and_then(|running| running.again.take()) {
-        handle(order);
+    match running.and_then(|running| running.again.take()) {
+        // For the window the download never ended.
+        Some(order) if !matches!(report, Report::Failed(..)) => handle(order),
+        _ => tell(&report),
     }
 }
 

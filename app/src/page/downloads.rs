@@ -75,8 +75,11 @@ impl State {
                 Event::Listed(listed) => {
                     self.hub.active.retain(|_, download| !matches!(download, Download::Done));
                     for (name, is_complete) in listed {
-                        let download = if is_complete { Download::Done } else { Download::Paused };
-                        self.hub.active.entry(name).or_insert(download);
+                        let download = self.hub.active.entry(name).or_insert(Download::Done);
+                        // Also where an older version is complete.
+                        if !is_complete && matches!(download, Download::Done) {
+                            *download = Download::Paused;
+                        }
                     }
                     self.refresh_lists();
                 }

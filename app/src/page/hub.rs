@@ -17,8 +17,11 @@ mod repo;
 #[path = "../hub/terms.rs"]
 pub mod terms;
 
+use std::io::ErrorKind;
+
 pub use catalogue::{Entry, Files, Kind, Source, catalogue, references};
 pub use choose::{Choice, choose};
+pub(crate) use error::server_words;
 pub use error::{HubError, Result};
 pub use name::{Reference, RepoId};
 pub(crate) use progress::Meter;
@@ -61,7 +64,14 @@ pub(crate) fn sentence(error: &HubError) -> String {
             )
         }
         HubError::GatedWithoutToken { repo, page, .. } | HubError::GatedForAccount { repo, page } => {
-            format!("{repo} is only for accounts that accepted its terms at {page}; {BY_HAND}")
+            format!("{repo} needs an account of the hub, which may have to accept terms first, at {page}; {BY_HAND}")
+        }
+        HubError::NoModel { repo } => format!(
+            "{repo} holds no .gguf file, and the page opens only those; look on the hub for a copy of the model in that format, whose \
+             name often ends in GGUF"
+        ),
+        HubError::NoSuchFormat { model, format, formats } => {
+            format!("{model} does not come as {format}; it comes as {}, so name one of these", formats.join(", "))
         }
         HubError::Forbidden { .. } => format!("{error}; {BY_HAND}"),
         HubError::TooManyRequests { seconds, .. } => {
@@ -82,6 +92,9 @@ pub(crate) fn sentence(error: &HubError) -> String {
                  What came is kept",
                 size(*needed)
             )
+        }
+        HubError::Io { source, .. } if source.kind() == ErrorKind::ResourceBusy => {
+            "another download writes the same file, under another name or in another tab; wait until it ends, or cancel it".to_owned()
         }
         HubError::Io { source, .. } => format!(
             "the browser does not keep files for this page: {source}. In a private window that may be forbidden; a model that you \

@@ -3,7 +3,7 @@
 use js_sys::encode_uri_component;
 use wasm_bindgen::prelude::*;
 
-use super::hub::{Choice, Hash, HubError, Reference, Repo, Result, choose, terms};
+use super::hub::{Choice, Hash, HubError, Reference, Repo, Result, choose, server_words, terms};
 use super::reason;
 
 /// Attempts without any progress before giving up.
@@ -58,10 +58,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Where the browser keeps the file.
+    /// Where the browser keeps the file. The names of files are safe paths.
     pub(super) fn path(&self) -> String {
-        let name = self.file.rsplit('/').next().unwrap_or_default();
-        format!("{}/{name}", self.reference.repo)
+        format!("{}/{}", self.reference.repo, self.file)
     }
 }
 
@@ -132,6 +131,9 @@ impl Client {
         // Without this a repository that also has a folder of safetensors would be taken for that.
         let ggufs: Vec<String> =
             repo.files.iter().map(|file| file.path.clone()).filter(|path| path.ends_with(".gguf")).collect();
+        if ggufs.is_empty() {
+            return Err(HubError::NoModel { repo: repo.id.to_string() });
+        }
         let Choice { files, .. } = choose(&repo.id, &ggufs, reference.file.as_deref())?;
         let [path] = files.as_slice() else {
             let reason = format!("the model has {} files, and the page downloads models of one", files.len());
@@ -227,12 +229,16 @@ impl Client {
         let what = || file.map_or_else(|| repo.clone(), |file| format!("{repo}:{file}"));
         match (answer.header("x-error-code").as_deref(), answer.status()) {
             (Some("GatedRepo"), _) => self.gated(reference),
+            (Some("RepoNotFound"), _) => HubError::RepoNotFound { repo, with_token: false },
             (Some("RevisionNotFound"), _) => HubError::RevisionNotFound { revision: reference.revision.clone(), repo },
             (Some("EntryNotFound"), _) => {
                 HubError::FileNotFound { repo, file: file.unwrap_or_default().to_owned(), found: Vec::new() }
             }
-            (_, 401 | 403) if file.is_some() => self.gated(reference),
-            (_, 403 | 451) => HubError::Forbidden { what: what(), reason: answer.header("x-error-message") },
+            (_, 401) if file.is_some() => self.gated(reference),
+            (_, 403 | 451) => {
+                let reason = answer.header("x-error-message").and_then(|words| server_words(&words));
+                HubError::Forbidden { what: what(), reason }
+            }
             // The hub hides private repositories behind 401.
             (_, 401) => HubError::RepoNotFound { repo, with_token: false },
             (_, 404) if file.is_none() => HubError::RepoNotFound { repo, with_token: false },

@@ -1,5 +1,6 @@
-// The models in the browser's own file system for this page: `models/OWNER/REPOSITORY/FILE.gguf`, with `FILE.gguf.json`, which says
-// what was asked for and how the file must be. What is not complete ends in `.part`. Paths here are those below `models`.
+// The models in the browser's own file system for this page: `models/OWNER/REPOSITORY/FILE.gguf`, where FILE may have folders, with
+// `FILE.gguf.json`, which says what was asked for and how the file must be. What is not complete is `FILE.gguf.part`, with
+// `FILE.gguf.part.json`; an older `FILE.gguf` may lie beside it. Paths here are those below `models`.
 
 const NOTICE = 'GEMMA_NOTICE.txt';
 
@@ -22,34 +23,37 @@ const absent = (error) => {
 };
 const fileOf = (folder, name) => folder.getFileHandle(name).then((handle) => handle.getFile()).catch(absent);
 
-// What was asked for: an object with the fields of `Record`; null if the file is damaged or missing.
-async function record(folder, name) {
+// What was asked for. If the record is damaged or missing, that is the name of the file on the hub.
+async function askedFor(folder, file, path) {
     try {
-        return JSON.parse(await (await fileOf(folder, `${name}.json`)).text());
+        const { name } = JSON.parse(await (await fileOf(folder, `${file}.json`)).text());
+        if (typeof name === 'string') return name;
     } catch {
-        return null;
+        // The part or the model is here without it.
     }
+    const [owner, repository, ...rest] = path.split('/');
+    return `${owner}/${repository}:${rest.join('/')}`;
 }
 
 async function* models(folder, path) {
     for await (const [name, handle] of folder.entries()) {
         if (handle.kind === 'directory') yield* models(handle, [...path, name]);
         else if (name.endsWith('.gguf')) yield [[...path, name].join('/'), folder, name, true];
-        else if (name.endsWith('.gguf.part')) yield [[...path, name.slice(0, -5)].join('/'), folder, name.slice(0, -5), false];
+        else if (name.endsWith('.gguf.part')) yield [[...path, name.slice(0, -5)].join('/'), folder, name, false];
     }
 }
 
-// All models: per one its path, what was asked for, and its file; null for the file of one that is not complete.
+// All models: per one its path, what was asked for, and its file; null for the file of one that is not complete. A path is there twice
+// while a new version of a model is not complete.
 export async function list() {
     const found = [];
-    for await (const [path, folder, name, complete] of models(await folderOf([]), [])) {
-        const known = await record(folder, name);
-        found.push([path, known?.name ?? path, complete ? await fileOf(folder, name) : null]);
+    for await (const [path, folder, file, complete] of models(await folderOf([]), [])) {
+        found.push([path, await askedFor(folder, file, path), complete ? await fileOf(folder, file) : null]);
     }
     return found;
 }
 
-// The record of a model as text; null if there is none.
+// The record of a model or of a part as text; null if there is none.
 export async function recordOf(path) {
     try {
         const [folder, name] = await place(path);
@@ -69,13 +73,10 @@ export async function sizeOf(path) {
     }
 }
 
-// Deletes a model or what came of it, and the folders that are empty then.
+// Deletes a model that is complete, or else a part of one, whose path ends in `.part`; and the folders that are empty then.
 export async function remove(path) {
     const [folder, file] = await place(path);
-    const drop = (name) => folder.removeEntry(name).catch(absent);
-    await drop(`${file}.part`);
-    await drop(file);
-    await drop(`${file}.json`);
+    for (const name of [file, `${file}.json`]) await folder.removeEntry(name).catch(absent);
     const names = path.split('/').slice(0, -1);
     for (; names.length > 0; names.pop()) {
         const left = [];
@@ -85,10 +86,10 @@ export async function remove(path) {
     }
 }
 
-// Deletes what came of the downloads by this name.
+// Deletes what came of the downloads by this name. Models that are complete stay.
 export async function forget(asked) {
     for (const [path, name, file] of await list()) {
-        if (name === asked && !file) await remove(path);
+        if (name === asked && !file) await remove(`${path}.part`);
     }
 }
 
@@ -106,7 +107,7 @@ async function access(handle) {
             return await handle.createSyncAccessHandle();
         } catch (error) {
             if (error.name !== 'NoModificationAllowedError') throw error;
-            if (left === 0) throw new Error('another download writes the same file');
+            if (left === 0) throw new DOMException('another download writes the same file', 'InUseError');
             await new Promise((resolve) => setTimeout(resolve, 100));
         }
     }
@@ -126,8 +127,9 @@ export async function writeText(path, text) {
     const [folder, name] = await place(path, true);
     const file = await access(await folder.getFileHandle(name, { create: true }));
     try {
-        file.truncate(0);
-        writeAll(file, new TextEncoder().encode(text), 0);
+        const bytes = new TextEncoder().encode(text);
+        writeAll(file, bytes, 0);
+        file.truncate(bytes.length);
         file.flush();
     } finally {
         file.close();
@@ -137,6 +139,7 @@ export async function writeText(path, text) {
 // The part of a model that is here. It has to be closed.
 export class Part {
     static async open(path) {
+        if (!FileSystemFileHandle.prototype.move) throw new Error('it cannot rename them; a newer one can');
         const part = new Part();
         [part.folder, part.name] = await place(path, true);
         part.handle = await part.folder.getFileHandle(`${part.name}.part`, { create: true });
@@ -159,12 +162,23 @@ export class Part {
     close() {
         this.file.close();
     }
-    // Gives the file, which is complete, its final name, in place of an older one.
+    // Gives the file, which is complete, its final name, in place of an older one, and then its record.
     async finish() {
         this.file.flush();
         this.file.close();
-        await this.folder.removeEntry(this.name).catch(absent);
-        await this.handle.move(this.name);
+        const { folder, name } = this;
+        const record = await folder.getFileHandle(`${name}.part.json`);
+        // If this is cut off, no file must have the record of another.
+        await folder.removeEntry(`${name}.json`).catch(absent);
+        try {
+            await this.handle.move(folder, name);
+        } catch (error) {
+            // Some browsers move over no other file.
+            if (!(await fileOf(folder, name))) throw error;
+            await folder.removeEntry(name);
+            await this.handle.move(folder, name);
+        }
+        await record.move(folder, `${name}.json`);
     }
 }
 

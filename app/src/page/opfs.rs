@@ -50,7 +50,7 @@ extern "C" {
     pub(super) async fn finish(this: &Part) -> Result<(), JsValue>;
 }
 
-/// What is kept beside a model, from before its first byte comes.
+/// What is kept beside a model that is complete, and beside a part from before its first byte comes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     /// What was asked for.
@@ -63,7 +63,7 @@ pub(super) struct Record {
 
 /// A model in the browser's file system.
 pub(super) struct Stored {
-    /// `owner/repository/file.gguf`.
+    /// `owner/repository/file.gguf`, where the file may be in folders.
     pub(super) path: PathBuf,
     /// What was asked for.
     pub(super) name: Name,
@@ -90,7 +90,7 @@ pub(super) async fn list() -> Result<Vec<Stored>, String> {
     Ok(Array::from(&found).iter().filter_map(stored).collect())
 }
 
-/// Deletes a model.
+/// Deletes a model that is complete, or a part whose path ends in `.part`.
 ///
 /// # Errors
 /// The browser's reason.
@@ -98,7 +98,7 @@ pub(super) async fn remove(path: &str) -> Result<(), String> {
     remove_model(path).await.map_err(|error| reason(&error))
 }
 
-/// What is kept beside a model, if there is something readable.
+/// What is kept beside a model, or beside a part whose path ends in `.part`, if there is something readable.
 pub(super) async fn record(path: &str) -> Result<Option<Record>, JsValue> {
     Ok(record_of(path).await?.as_string().and_then(|json| serde_json::from_str(&json).ok()))
 }

@@ -26,6 +26,10 @@ pub(super) fn page(ui: &mut Ui) {
         "Models that you download, in the browser's file system for this address, until you delete them on the page of models; and \
          that you accepted Gemma's terms.",
     );
+    ui.label(
+        "Which kernels are fastest, as measured on your GPU, with the GPU's name and the browser's version, in the browser's cache for \
+         this address.",
+    );
     if let Some(kept) = storage::kept(ui.ctx()) {
         let (bytes, most) = (size(kept.bytes), size(kept.most));
         ui.label(format!("All this is {bytes}, with the page itself and the guide. The browser allows {most}."));
