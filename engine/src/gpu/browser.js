@@ -5,7 +5,7 @@
 export function whileAsking(withSubgroups, ask) {
     const adapters = globalThis.GPUAdapter.prototype;
     const requestDevice = adapters.requestDevice;
-    const found = { subgroups: false, name: '', browser: globalThis.navigator?.userAgent ?? '' };
+    const found = { subgroups: false, name: '', browser: browser(globalThis.navigator?.userAgent ?? '') };
     adapters.requestDevice = function (descriptor) {
         const { vendor, architecture, device, description } = this.info;
         found.name = [vendor, architecture, device, description].filter(Boolean).join(' ');
@@ -19,4 +19,13 @@ export function whileAsking(withSubgroups, ask) {
         adapters.requestDevice = requestDevice;
     }
     return found;
+}
+
+// The browser's name and version. Most browsers name others, too.
+function browser(agent) {
+    for (const [name, word] of [['Edge', 'Edg'], ['Firefox', 'Firefox'], ['Chrome', 'Chrome'], ['Safari', 'Version']]) {
+        const version = agent.match(new RegExp(`${word}/([\\d.]+)`))?.[1];
+        if (version) return `${name} ${version}`;
+    }
+    return agent;
 }
