@@ -9,6 +9,7 @@ use url::Url;
 
 use super::cache::{Cache, make_parent};
 use super::client::{Answer, Client, header_text};
+use super::content_range::{content_range, number};
 use super::error::{HubError, Result};
 use super::hash::Hasher;
 use super::name::{Reference, RepoId, is_hex};
@@ -289,14 +290,10 @@ pub(super) fn file_url(client: &Client, repo: &RepoId, commit: &str, file: &str)
 
 /// The first byte of an answer, and the size of the whole file where it says so.
 pub(super) fn extent(answer: &Answer) -> (Option<u64>, Option<u64>) {
-    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let text = |name: header::HeaderName| header_text(&answer.headers, name.as_str());
     if answer.status == StatusCode::PARTIAL_CONTENT {
-        // bytes 100-199/200
-        let range = header_text(&answer.headers, header::CONTENT_RANGE.as_str()).unwrap_or_default();
-        let range = range.strip_prefix("bytes").unwrap_or_default();
-        let (range, size) = range.split_once('/').unwrap_or((range, ""));
-        (range.split_once('-').and_then(|(start, _)| number(start)), number(size))
+        content_range(&text(header::CONTENT_RANGE).unwrap_or_default())
     } else {
-        (Some(0), header_text(&answer.headers, header::CONTENT_LENGTH.as_str()).and_then(|length| number(&length)))
+        (Some(0), text(header::CONTENT_LENGTH).and_then(|length| number(&length)))
     }
 }

@@ -11,6 +11,7 @@ mod cache;
 mod catalogue;
 mod choose;
 mod client;
+mod content_range;
 mod download;
 mod error;
 mod fit;

@@ -8,7 +8,7 @@ use js_sys::Uint8Array;
 use sha2::{Digest, Sha256};
 use wasm_bindgen::JsValue;
 
-use super::hub::{HubError, Meter, Name, Phase, Progress, Result, sentence, terms};
+use super::hub::{HubError, Meter, Name, Phase, Progress, Result, content_range, number, sentence, terms};
 use super::hub_client::{Answer, Client, Plan};
 use super::opfs::{self, Part, Record};
 use super::reason;
@@ -278,13 +278,9 @@ impl Partial {
 /// The first byte of an answer, and the size of the whole file where it says so. A server may hide from a page which bytes it sends;
 /// if they are others than those that were asked for, the checksum tells.
 fn extent(answer: &Answer, is_range: bool, asked: u64) -> (u64, Option<u64>) {
-    let number = |text: &str| text.trim().parse::<u64>().ok();
     if !is_range {
         return (0, answer.header("content-length").and_then(|length| number(&length)));
     }
-    // bytes 100-199/200
-    let range = answer.header("content-range").unwrap_or_default();
-    let range = range.strip_prefix("bytes").unwrap_or_default();
-    let (range, size) = range.split_once('/').unwrap_or((range, ""));
-    (range.split_once('-').and_then(|(start, _)| number(start)).unwrap_or(asked), number(size))
+    let (start, size) = content_range(&answer.header("content-range").unwrap_or_default());
+    (start.unwrap_or(asked), size)
 }

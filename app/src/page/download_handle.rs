@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{MessageEvent, WorkerOptions, WorkerType};
 
 use super::download_worker::{Order, Report};
 use super::hub::Name;
+use super::script::Script;
 use super::{files, opfs};
 
-/// The script of the worker, beside the page.
+/// The script of the downloads.
 const SCRIPT: &str = "download.js";
 /// What is told of a download whose worker ended.
 const FAILED: &str = "The browser ended the download after an internal error. What came is kept; try again.";
@@ -32,7 +32,7 @@ pub(crate) enum Event {
 /// Sends orders to the downloads.
 pub(crate) struct Downloads {
     shared: Rc<Shared>,
-    worker: Option<Worker>,
+    script: Option<Script>,
 }
 
 /// What the functions that the browser calls share with the window.
@@ -41,23 +41,13 @@ struct Shared {
     wake: Arc<dyn Fn() + Send + Sync>,
     /// The downloads of which an end will be reported: if the worker fails, they are reported as failed.
     running: RefCell<BTreeSet<Name>>,
-    /// The worker, unless it failed.
-    worker: RefCell<Option<web_sys::Worker>>,
-}
-
-/// The browser's worker, and the functions that get its messages. It may have failed.
-struct Worker {
-    worker: web_sys::Worker,
-    _receive: Closure<dyn FnMut(MessageEvent)>,
-    _failed: Closure<dyn FnMut(JsValue)>,
 }
 
 impl Downloads {
     /// Lists what is here. The first order starts the worker. `wake` is called after each event.
     pub(super) fn new(wake: Arc<dyn Fn() + Send + Sync>) -> Self {
-        let shared =
-            Shared { events: RefCell::default(), wake, running: RefCell::default(), worker: RefCell::default() };
-        let downloads = Self { shared: Rc::new(shared), worker: None };
+        let shared = Shared { events: RefCell::default(), wake, running: RefCell::default() };
+        let downloads = Self { shared: Rc::new(shared), script: None };
         spawn_local(list(downloads.shared.clone()));
         downloads
     }
@@ -66,17 +56,15 @@ impl Downloads {
     pub(crate) fn send(&mut self, order: &Order) {
         let (Order::Start { name, .. } | Order::Pause(name) | Order::Cancel(name)) = order;
         self.shared.running.borrow_mut().insert(name.clone());
-        if self.shared.worker.borrow().is_none() {
-            self.worker = None;
-        }
         let sent = serde_json::to_string(order).map_err(|error| JsValue::from(error.to_string())).and_then(|json| {
-            let worker = match self.worker.take() {
-                Some(worker) => worker,
-                None => Worker::start(&self.shared)?,
+            let script = match self.script.take().filter(|script| !script.has_failed()) {
+                Some(script) => script,
+                None => start(&self.shared)?,
             };
-            self.worker.insert(worker).worker.post_message(&json.into())
+            self.script.insert(script).post(&json.into())
         });
         if sent.is_err() {
+            self.script = None;
             self.shared.fail();
         }
     }
@@ -110,33 +98,19 @@ async fn list(shared: Rc<Shared>) {
     }
 }
 
-impl Worker {
-    fn start(shared: &Rc<Shared>) -> Result<Self, JsValue> {
-        let options = WorkerOptions::new();
-        options.set_type(WorkerType::Module);
-        let worker = web_sys::Worker::new_with_options(SCRIPT, &options)?;
-        let window = shared.clone();
-        // Anything but text says that the worker failed.
-        let receive = Closure::new(move |message: MessageEvent| match message.data().as_string() {
-            Some(json) => match serde_json::from_str(&json) {
-                Ok(report) => receive(&window, report),
-                Err(error) => log::error!("the downloads sent what is no report: {error}"),
-            },
-            None => window.fail(),
-        });
-        worker.set_onmessage(Some(receive.as_ref().unchecked_ref()));
-        let window = shared.clone();
-        let failed = Closure::new(move |_| window.fail());
-        worker.set_onerror(Some(failed.as_ref().unchecked_ref()));
-        shared.worker.replace(Some(worker.clone()));
-        Ok(Self { worker, _receive: receive, _failed: failed })
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.worker.terminate();
-    }
+fn start(shared: &Rc<Shared>) -> Result<Script, JsValue> {
+    let (window, failed) = (shared.clone(), shared.clone());
+    let told = move |json: &str| match serde_json::from_str(json) {
+        Ok(report) => receive(&window, report),
+        Err(error) => log::error!("the downloads sent what is no report: {error}"),
+    };
+    // Other downloads in the worker end with it, so that none goes on after it is reported as failed.
+    let fail = move |worker: &web_sys::Worker, _| {
+        worker.set_onmessage(None);
+        worker.terminate();
+        failed.fail();
+    };
+    Script::start(SCRIPT, told, fail)
 }
 
 fn receive(shared: &Rc<Shared>, report: Report) {
@@ -174,12 +148,8 @@ impl Shared {
         (self.wake)();
     }
 
-    /// Ends the worker, and reports every download as failed that has not ended.
+    /// Reports every download as failed that has not ended.
     fn fail(&self) {
-        if let Some(worker) = self.worker.take() {
-            worker.set_onmessage(None);
-            worker.terminate();
-        }
         for name in std::mem::take(&mut *self.running.borrow_mut()) {
             self.push(Event::Report(Report::Failed(name, FAILED.to_owned())));
         }

@@ -6,6 +6,8 @@ mod address;
 mod catalogue;
 #[path = "../hub/choose.rs"]
 mod choose;
+#[path = "../hub/content_range.rs"]
+mod content_range;
 #[path = "../hub/error.rs"]
 mod error;
 #[path = "../hub/name.rs"]
@@ -21,6 +23,7 @@ use std::io::ErrorKind;
 
 pub use catalogue::{Entry, Files, Kind, Source, catalogue, references};
 pub use choose::{Choice, choose};
+pub(crate) use content_range::{content_range, number};
 pub(crate) use error::server_words;
 pub use error::{HubError, Result};
 pub use name::{Reference, RepoId};

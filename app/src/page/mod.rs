@@ -15,6 +15,7 @@ pub(crate) mod files;
 pub mod hub;
 mod hub_client;
 pub(crate) mod opfs;
+mod script;
 pub(crate) mod storage;
 mod worker;
 

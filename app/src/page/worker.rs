@@ -8,20 +8,20 @@ use std::sync::Arc;
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{MessageEvent, WorkerOptions, WorkerType};
 
+use super::script::{Failure, Script};
 use super::{endpoint, files, opfs};
 use crate::models;
 use crate::worker::commands::{FAILED, failure_event};
 use crate::worker::{Command, Event, FoundModel, Load, Problem, Remedy, Worker, to_sentence};
 
-/// The script of the worker, beside the page.
+/// The script of the engine.
 const SCRIPT: &str = "engine.js";
 
 /// Sends commands to the engine as JSON, and gets its events so. Commands that need no engine are carried out here.
 pub(super) struct PageWorker {
     shared: Rc<Shared>,
-    engine: Option<Engine>,
+    engine: Option<Script>,
 }
 
 /// What the functions that the browser calls share with the window.
@@ -30,33 +30,20 @@ struct Shared {
     wake: Arc<dyn Fn() + Send + Sync>,
     /// The commands that the engine has not answered: if it fails, they are reported as failed.
     unanswered: RefCell<Vec<Command>>,
-    /// Whether the engine ended after an internal error.
-    failed: RefCell<bool>,
-}
-
-/// The browser's worker, and the function that gets its messages.
-struct Engine {
-    worker: web_sys::Worker,
-    _receive: Closure<dyn FnMut(MessageEvent)>,
-    _failed: Closure<dyn FnMut(JsValue)>,
 }
 
 impl PageWorker {
     /// Starts nothing yet: the first command starts the worker. `wake` is called after each event.
     pub(super) fn start(wake: Arc<dyn Fn() + Send + Sync>) -> Self {
-        let shared =
-            Shared { events: RefCell::default(), wake, unanswered: RefCell::default(), failed: RefCell::new(false) };
+        let shared = Shared { events: RefCell::default(), wake, unanswered: RefCell::default() };
         Self { shared: Rc::new(shared), engine: None }
     }
 
-    /// The worker, started if there is none or the last one failed.
-    fn engine(&mut self) -> Result<&mut Engine, JsValue> {
-        if self.shared.failed.replace(false) {
-            self.engine = None;
-        }
-        let engine = match self.engine.take() {
+    /// The engine, started if there is none or the last one failed.
+    fn engine(&mut self) -> Result<&mut Script, JsValue> {
+        let engine = match self.engine.take().filter(|engine| !engine.has_failed()) {
             Some(engine) => engine,
-            None => Engine::start(&self.shared)?,
+            None => start(&self.shared)?,
         };
         Ok(self.engine.insert(engine))
     }
@@ -79,43 +66,30 @@ impl PageWorker {
             {
                 let name = JsValue::from(path.to_string_lossy().as_ref());
                 // Each time, because a file that was chosen again is another one under the same name.
-                engine.worker.post_message(&Array::of2(&name, &file))?;
+                engine.post(&Array::of2(&name, &file))?;
             }
-            engine.worker.post_message(&json.into())
+            engine.post(&json.into())
         });
         if let Err(error) = sent {
+            self.engine = None;
             self.shared.fail(&to_sentence(&format!("the browser cannot run the engine: {}", super::reason(&error))));
         }
     }
 }
 
-impl Engine {
-    fn start(shared: &Rc<Shared>) -> Result<Self, JsValue> {
-        let options = WorkerOptions::new();
-        options.set_type(WorkerType::Module);
-        let worker = web_sys::Worker::new_with_options(SCRIPT, &options)?;
-        let window = shared.clone();
-        // Anything but text says that the engine failed.
-        let receive = Closure::new(move |message: MessageEvent| match message.data().as_string() {
-            Some(json) => match serde_json::from_str(&json) {
-                Ok(event) => window.receive(event),
-                Err(error) => log::error!("the engine sent what is no event: {error}"),
-            },
-            None => window.fail(FAILED),
+fn start(shared: &Rc<Shared>) -> Result<Script, JsValue> {
+    let (window, failed) = (shared.clone(), shared.clone());
+    let receive = move |json: &str| match serde_json::from_str(json) {
+        Ok(event) => window.receive(event),
+        Err(error) => log::error!("the engine sent what is no event: {error}"),
+    };
+    let fail = move |_: &web_sys::Worker, failure| {
+        failed.fail(match failure {
+            Failure::Start => "The browser cannot start the engine: a file of the page is missing.",
+            Failure::Internal => FAILED,
         });
-        worker.set_onmessage(Some(receive.as_ref().unchecked_ref()));
-        let window = shared.clone();
-        let failed =
-            Closure::new(move |_| window.fail("The browser cannot start the engine: a file of the page is missing."));
-        worker.set_onerror(Some(failed.as_ref().unchecked_ref()));
-        Ok(Self { worker, _receive: receive, _failed: failed })
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        self.worker.terminate();
-    }
+    };
+    Script::start(SCRIPT, receive, fail)
 }
 
 impl Shared {
@@ -131,7 +105,6 @@ impl Shared {
 
     /// Reports every command as failed that the engine has not answered, and the model as gone.
     fn fail(&self, sentence: &str) {
-        self.failed.replace(true);
         let problem = Problem { sentence: sentence.to_owned(), remedy: Remedy::Reload };
         let unanswered = std::mem::take(&mut *self.unanswered.borrow_mut());
         for command in &unanswered {
