@@ -312,6 +312,22 @@ class Dialogues:
         elif not topic.get("bare") and rng.random() < 0.12:
             yield vary(rng.choice(self.train[self.generic["id"]]), rng, bare=True), topic.get("more", self.generic["answer"])
 
+    def crossed(self):
+        """A question that has words of two phrasings of one topic, and its answer. Users combine words as no phrasing does."""
+        rng = self.rng
+        topic = rng.choice(self.large)
+        pool = self.written if rng.random() < self.share_written and self.written[topic["id"]] else self.train
+        one, other = (rng.choice(pool[topic["id"]]).rstrip("?!.").split(" ") for _ in range(2))
+        if rng.random() < 0.5:
+            words = one[:rng.randint(0, len(one))] + other[rng.randint(0, len(other)):]
+        else:
+            words = [word for word in one + other if rng.random() < 0.55]
+        words = words if len(words) > 1 else one
+        if rng.random() < 0.3:
+            rng.shuffle(words)
+        question = " ".join(words)
+        return vary(question, rng) if rng.random() < 0.6 else question.lower(), topic["answer"]
+
     def draw(self, turns):
         """A dialogue of at least this many turns."""
         dialogue = []

@@ -163,7 +163,7 @@ def learn(options, lessons, held, target, seed):
     for step, (ids, rows) in zip(range(options.steps), lessons.batches(target, options.batch, seed)):
         rows = rows[:, 1:].reshape(-1)
         chosen = rows >= 0
-        logits = train.logits_of(model, model.model, ids[:, :-1], chosen)
+        logits = train.logits_of(model, train.hidden_of(model.model, ids), chosen)
         if target == "probabilities":
             loss = cross_entropy(logits, lessons.top_ids[rows[chosen]], lessons.top_logs[rows[chosen]]).mean()
         else:

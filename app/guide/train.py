@@ -3,7 +3,7 @@
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python train.py                 # under two hours on two cores; writes model/, loss.png, evaluation.json, goldens
-    venv/bin/python train.py --go-on         # only the shorter parts, from what is in model/, after the corpus has grown a little
+    venv/bin/python train.py --go-on         # only the second part, from what is in model/, after the corpus has grown a little
     venv/bin/python train.py --evaluate      # only evaluates what is in model/
 
 The architecture is Hugging Face's own Gemma2ForCausalLM with everything that Gemma 2 has: both caps, local and global layers
@@ -34,6 +34,13 @@ CONTROL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>
 USER_LOSS = 0.1  # of the user's words a tenth is learned, so that the perplexity of a whole dialogue means something
 DROPOUT = 0.1  # of the embedding's features
 OPENING, OPENING_LOSS = 4, 4.0  # the first tokens of an answer decide which one it is; the rest follows from them
+# The second part: rows of one question with the opening of its answer, three times as many questions as in a batch of the first part.
+ROWS, ROW = 128, 36
+CROSSED = 0.5  # of the questions about topics, the share that combines words of two phrasings
+FORGOTTEN = 0.1  # of a question's words, in half of the questions
+MERGES_LEFT_OUT = 0.1  # of the tokenizer's merges, in half of the questions: "BPE-Dropout" (Provilkov et al. 2020)
+TOPIC_LOSS, SMOOTHED = 0.5, 0.1
+MEAN = 0.998  # of the weights over the steps: the mean errs less than the last (Izmailov et al. 2018)
 
 CONFIG = dict(
     architectures=["Gemma2ForCausalLM"], model_type="gemma2", vocab_size=VOCAB, hidden_size=256, intermediate_size=768,
@@ -124,9 +131,44 @@ def batches(encoder, tokens, seed, **mixture):
         yield torch.from_numpy(ids).long(), torch.from_numpy(weights)
 
 
+def openings(encoder, seed, **mixture):
+    """Endless batches of rows that hold one question and the opening of its answer: ids, which of them are learned, where each
+    answer begins, and the number of the answer, which all refusals share."""
+    dialogues, rng = corpus.Dialogues(seed, **mixture), random.Random(seed + 1)
+    large = {topic["answer"] for topic in dialogues.large}
+    refusals, foreign = dialogues.off["answers"], dialogues.off["other_languages"]["answer"]
+    numbers = {topic["answer"]: i for i, topic in enumerate(dialogues.topics)}
+    numbers |= {foreign: len(dialogues.topics)} | {refusal: len(dialogues.topics) + 1 for refusal in refusals}
+    data = json.loads(encoder.tokenizer.to_str())
+    data["model"]["dropout"] = MERGES_LEFT_OUT
+    pieces = Tokenizer.from_str(json.dumps(data))
+
+    def question_ids(text):
+        if rng.random() < 0.5:
+            text = " ".join(word for word in text.split(" ") if rng.random() >= FORGOTTEN) or text
+        tokenizer = pieces if rng.random() < 0.5 else encoder.tokenizer
+        return tokenizer.encode(text, add_special_tokens=False).ids
+
+    while True:
+        ids, learned = np.full((ROWS, ROW + 1), PAD), np.zeros((ROWS, ROW + 1), bool)
+        begins, answers, row = np.zeros(ROWS, int), np.zeros(ROWS, int), 0
+        while row < ROWS:
+            question, answer = next(dialogues.turns())
+            if answer in large and rng.random() < CROSSED:
+                question, answer = dialogues.crossed()
+            prompt = [BOS] + encoder.user + question_ids(question) + [END] + encoder.model
+            whole = prompt + (encoder.ids(answer) + [END])[:OPENING]
+            if len(whole) > ROW + 1:
+                continue
+            ids[row, :len(whole)], learned[row, len(prompt):len(whole)] = whole, True
+            begins[row], answers[row] = len(prompt) - 1, numbers[answer]
+            row += 1
+        yield torch.from_numpy(ids).long(), torch.from_numpy(learned), torch.from_numpy(begins), torch.from_numpy(answers)
+
+
 def train(options):
-    """All of it: a long part, and shorter ones with fewer strange questions, so that answers become sharp once refusals
-    are learned. The mean of what the short ones end with errs less than each (Izmailov et al. 2018)."""
+    """All of it: first whole dialogues, then questions with the openings of their answers, as what is left to learn is which
+    answer a question asks for."""
     torch.manual_seed(SEED)
     for finding in corpus.findings():
         print("corpus:", finding)
@@ -141,48 +183,76 @@ def train(options):
     model.model.embed_tokens.register_forward_hook(lambda module, given, out: F.dropout(out, DROPOUT, module.training))
     body = torch.compile(model.model, dynamic=False)
     start = time.time()
-    losses = []
     if not options.go_on:
-        losses = part(model, body, tokenizer, options.steps, options.tokens, options.rate, SEED)
-        plot(losses)
+        plot(dialogue_part(model, body, tokenizer, options.steps, options.tokens, options.rate))
     begun = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    ends, seed = [], SEED + (100 if options.go_on else 0)
-    for short in range(options.short_parts):
-        losses = part(model, body, tokenizer, options.short_steps, options.tokens, options.rate / 3, seed + 1 + short,
-                      strange=0.25, foreign=0.05, written=0.75)
-        ends.append({name: tensor.detach().clone() for name, tensor in model.state_dict().items()})
-    if ends:
-        mean = {name: sum(end[name] for end in ends) / len(ends) for name in ends[0]}
+    loss = question_part(model, body, tokenizer, options.question_steps, options.tokens, options.rate / 2, options.seed)
+    if options.go_on:
         # Half of what it began with stays: the mean errs less here, too.
-        model.load_state_dict({name: (begun[name] + mean[name]) / 2 for name in mean} if options.go_on else mean)
+        model.load_state_dict({name: (begun[name] + tensor) / 2 for name, tensor in model.state_dict().items()})
     save(model, tokenizer)
-    steps = (0 if options.go_on else options.steps) + options.short_parts * options.short_steps
-    return dict(parameters=count, steps=steps, tokens=steps * options.tokens, minutes=round((time.time() - start) / 60),
-                final_answer_loss=float(np.mean([l[2] for l in losses[-50:]])))
+    return dict(parameters=count, steps=0 if options.go_on else options.steps, question_steps=options.question_steps,
+                minutes=round((time.time() - start) / 60), final_opening_loss=loss)
 
 
-def part(model, body, tokenizer, steps, tokens, peak, seed, **mixture):
-    """Some steps with a rate that rises and falls; the losses. What it has learned is saved now and then."""
-    torch.manual_seed(seed)
-    encoder, optimizer = Encoder(tokenizer), optimizer_of(model)
-    losses, seen, start = [], 0, time.time()
-    for step, (ids, weights) in zip(range(steps), batches(encoder, tokens, seed + 10, **mixture)):
-        target, weight = ids[:, 1:].reshape(-1), weights[:, 1:].reshape(-1)
-        # All of the answers, and as many of the user's words as their weight says: the head is a third of the work.
-        chosen = torch.rand(weight.shape) < weight
-        each = F.cross_entropy(logits_of(model, body, ids[:, :-1], chosen), target[chosen], reduction="none")
-        importance = weight[chosen].clamp(min=1.0)
-        loss = (each * importance).sum() / importance.sum()
+def dialogue_part(model, body, tokenizer, steps, tokens, peak):
+    """Learns whole dialogues. Returns the losses. What it has learned is saved now and then."""
+    torch.manual_seed(SEED)
+    optimizer, losses, seen, start = optimizer_of(model), [], 0, time.time()
+    for step, (ids, weights) in zip(range(steps), batches(Encoder(tokenizer), tokens, SEED + 10)):
+        loss, answers = dialogue_loss(model, body, ids, weights)
         descend(model, optimizer, loss, rate_at(step, steps, peak))
-        seen += target.numel()
-        answers = weight[chosen] >= 1.0
-        losses.append((step, loss.item(), each[answers].mean().item()))
+        seen += weights[:, 1:].numel()
+        losses.append((step, loss.item(), answers))
         if step % 50 == 0 or step == steps - 1:
             spent = time.time() - start
-            print(f"step {step} loss {loss.item():.4f} answers {losses[-1][2]:.4f} tokens/s {seen / spent:.0f} minutes {spent / 60:.1f}", flush=True)
+            print(f"step {step} loss {loss.item():.4f} answers {answers:.4f} tokens/s {seen / spent:.0f} minutes {spent / 60:.1f}", flush=True)
         if step % 500 == 499 or step == steps - 1:
             save(model, tokenizer)
     return losses
+
+
+def dialogue_loss(model, body, ids, weights):
+    """The loss of a batch of dialogues, and that of its answers in nats per token."""
+    target, weight = ids[:, 1:].reshape(-1), weights[:, 1:].reshape(-1)
+    # All of the answers, and as many of the user's words as their weight says: the head is a third of the work.
+    chosen = torch.rand(weight.shape) < weight
+    each = F.cross_entropy(logits_of(model, hidden_of(body, ids), chosen), target[chosen], reduction="none")
+    importance = weight[chosen].clamp(min=1.0)
+    return (each * importance).sum() / importance.sum(), each[importance >= 1.0].mean().item()
+
+
+def question_part(model, body, tokenizer, steps, tokens, peak, seed):
+    """Learns which answer a question asks for; of four batches, one holds whole dialogues, so that no answer is forgotten. The model
+    becomes the mean over the steps. Returns the last losses of openings, in nats per answer."""
+    torch.manual_seed(seed)
+    encoder, optimizer = Encoder(tokenizer), optimizer_of(model)
+    mixture = dict(strange=0.3, foreign=0.05, written=0.75)
+    dialogues, questions = batches(encoder, tokens, seed + 20, **mixture), openings(encoder, seed + 30, **mixture)
+    # Names the topic from the hidden state that an answer begins at, in this part only: a word of the answer says less about it.
+    namer = torch.nn.Linear(CONFIG["hidden_size"], len(corpus.load()[0]) + 2)
+    optimizer.add_param_group(dict(params=list(namer.parameters()), weight_decay=0.1))
+    losses, mean, start = [], None, time.time()
+    for step in range(steps):
+        if step % 4 == 0:
+            loss, _ = dialogue_loss(model, body, *next(dialogues))
+        else:
+            ids, learned, begins, answers = next(questions)
+            hidden, chosen = hidden_of(body, ids), learned[:, 1:].reshape(-1)
+            opening = F.cross_entropy(logits_of(model, hidden, chosen), ids[:, 1:].reshape(-1)[chosen], reduction="sum") / len(ids)
+            named = F.cross_entropy(namer(hidden[torch.arange(len(ids)), begins].float()), answers, label_smoothing=SMOOTHED)
+            loss = opening / 2 + TOPIC_LOSS * named
+            losses.append(opening.item())
+        descend(model, optimizer, loss, rate_at(step, steps, peak))
+        state = model.state_dict()
+        mean = mean or {name: tensor.detach().clone() for name, tensor in state.items()}
+        for name, tensor in mean.items():
+            # The first steps count for less.
+            tensor.lerp_(state[name].detach(), 1 - min(MEAN, (step + 1) / (step + 10)))
+        if step % 50 == 49 or step == steps - 1:
+            print(f"step {step} openings {np.mean(losses[-50:]):.4f} minutes {(time.time() - start) / 60:.1f}", flush=True)
+    model.load_state_dict(mean)
+    return float(np.mean(losses[-50:]))
 
 
 def optimizer_of(model):
@@ -196,10 +266,15 @@ def rate_at(step, steps, peak):
     return peak * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
-def logits_of(model, body, ids, chosen):
+def hidden_of(body, ids):
+    """The last hidden states of all but the last position."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return body(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+
+
+def logits_of(model, hidden, chosen):
     """The logits at the `chosen` of all positions, in f32."""
     with torch.autocast("cpu", torch.bfloat16):
-        hidden = body(input_ids=ids, use_cache=False).last_hidden_state
         logits = model.lm_head(hidden.reshape(-1, hidden.shape[-1])[chosen])
         logits = CONFIG["final_logit_softcapping"] * torch.tanh(logits / CONFIG["final_logit_softcapping"])
     return logits.float()
@@ -348,12 +423,12 @@ def export_tests():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--steps", type=int, default=4500, help="steps of the first part, of whole dialogues")
     parser.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=2e-3, help="the peak learning rate")
-    parser.add_argument("--short-parts", type=int, default=3, help="parts after the first")
-    parser.add_argument("--short-steps", type=int, default=750, help="steps of each of these")
-    parser.add_argument("--go-on", action="store_true", help="train what is in model/ further, with the shorter parts only")
+    parser.add_argument("--question-steps", type=int, default=3600, help="steps of the second part")
+    parser.add_argument("--seed", type=int, default=SEED + 1, help="of the second part")
+    parser.add_argument("--go-on", action="store_true", help="train what is in model/ further, with the second part only")
     parser.add_argument("--evaluate", action="store_true", help="do not train")
     options = parser.parse_args()
     record = HERE / "training.json"

@@ -145,14 +145,14 @@ fn right_answers_to_all_held_out_questions() {
 /// The turns so far, a question, and the terms that a right answer contains.
 type Asked<'a> = (Vec<(String, String)>, &'a str, &'a [String]);
 
-/// The least share of right answers to all questions about its topics. The model reaches 0.90.
-const ON_TOPIC: f64 = 0.88;
-/// The least share for questions that a person wrote, which are a fifth of all, and the hard ones. The model reaches 0.56.
-const WRITTEN: f64 = 0.53;
+/// The least share of right answers to all questions about its topics. The model reaches 0.92.
+const ON_TOPIC: f64 = 0.90;
+/// The least share for questions that a person wrote, which are a fifth of all, and the hard ones. The model reaches 0.66.
+const WRITTEN: f64 = 0.6;
 /// The least share for questions that a frame made from a term. The model reaches 0.99.
-const FRAMED: f64 = 0.95;
-/// The least share of refusals of questions about other topics. The model reaches 0.94.
-const OFF_TOPIC: f64 = 0.92;
+const FRAMED: f64 = 0.97;
+/// The least share of refusals of questions about other topics. The model reaches 0.95.
+const OFF_TOPIC: f64 = 0.93;
 
 /// Whether an answer contains every term, or one of its alternatives separated by bars. Both are in lower case.
 fn holds(answer: &str, keys: &[String]) -> bool {
