@@ -202,11 +202,11 @@ fn name((variant, constants): &PipelineKey) -> String {
 }
 
 /// Whether a pipeline is in the table: of a hot kernel, in one of its formats and, where an override sets the width of a
-/// workgroup, in the narrowest.
+/// workgroup, in the narrowest that is for GPUs.
 fn is_in_table((_, constants): &PipelineKey, dispatch: &Dispatch) -> bool {
     let kernel = dispatch.kernel.name;
     let format = WeightFormat::ALL.iter().find(|format| dispatch.features.contains(&format.name()));
-    let narrow = constants.iter().all(|(name, value)| *name != "width" || *value == 64);
+    let narrow = constants.iter().all(|(name, value)| !["width", "lanes"].contains(name) || *value == 64);
     TABLE_KERNELS.contains(&kernel) && narrow && format.is_none_or(|format| TABLE_FORMATS.contains(format))
 }
 

@@ -121,7 +121,7 @@ fn check_with(setting: &str, kernels: &[&str], configure: impl Fn(EngineBuilder)
 fn kernels_of_integers_agree() {
     let way = |mode, name| Way::named(mode, name).unwrap();
     let decode = way(Mode::Decode, "int8, a row per lane");
-    let plain = Kernels { decode, prefill: way(Mode::Prefill, "int8"), ..Kernels::FLOAT };
+    let plain = Kernels { decode, prefill: way(Mode::Prefill, "int8, 16 lanes"), ..Kernels::FLOAT };
     let split = Kernels { decode: way(Mode::Decode, "int8, split by 64"), ..plain };
     let logits = |kernels: Kernels, used: &[&str]| {
         let builder = Engine::builder(golden_path("tiny-random-gemma2")).weights(WeightFormat::Q8_0);

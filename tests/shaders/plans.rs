@@ -45,7 +45,7 @@ fn software() -> (Capabilities, Kernels) {
     let way = |mode, name| Way::named(mode, name).unwrap();
     let kernels = Kernels {
         decode: way(Mode::Decode, "int8, a row per lane"),
-        prefill: way(Mode::Prefill, "int8"),
+        prefill: way(Mode::Prefill, "int8, 16 lanes"),
         ..Kernels::FLOAT
     };
     (capabilities, kernels)

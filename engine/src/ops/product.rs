@@ -140,6 +140,13 @@ const MATMUL: Way = Way {
     fused: None,
     ..MATVEC
 };
+const MATMUL_INT8: Way = Way {
+    rounding: Rounding::Int8,
+    kernel: &matmul_int8::KERNEL,
+    tokens: matmul_int8::TILE_TOKENS,
+    supports: |format, _| format.is_integer(),
+    ..MATMUL
+};
 
 /// Bytes of workgroup memory of `wgsl/matmul_coop.wesl`. They do not depend on the weight format.
 fn matmul_coop_bytes(capabilities: &Capabilities) -> u32 {
@@ -202,13 +209,18 @@ pub static WAYS: &[Way] = &[
     Way { name: "int8, split by 256", constants: W256, otherwise: "float, split by 256", ..SMALL_INT8 },
     MATMUL,
     Way {
-        name: "int8",
-        rounding: Rounding::Int8,
-        kernel: &matmul_int8::KERNEL,
-        rows: matmul_int8::TILE_ROWS,
-        tokens: matmul_int8::TILE_TOKENS,
-        supports: |format, _| format.is_integer(),
-        ..MATMUL
+        name: "int8, 16 lanes",
+        constants: &[("lanes", 16)],
+        rows: 16 * matmul_int8::ROWS_PER_LANE,
+        may_be_fastest: |_, capabilities| capabilities.software,
+        ..MATMUL_INT8
+    },
+    Way {
+        name: "int8, 64 lanes",
+        constants: &[("lanes", 64)],
+        rows: 64 * matmul_int8::ROWS_PER_LANE,
+        may_be_fastest: |_, capabilities| !capabilities.software,
+        ..MATMUL_INT8
     },
     Way {
         name: "cooperative",
