@@ -56,7 +56,7 @@ impl App {
         };
         ui.horizontal(|ui| {
             ui.set_min_height(28.0);
-            ui.add(egui::Spinner::new().size(14.0));
+            kit::working(ui);
             kit::hint(ui, text);
         });
     }

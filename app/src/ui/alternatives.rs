@@ -41,7 +41,7 @@ impl App {
                 match (&alternatives.at, &alternatives.list) {
                     (None, _) => {}
                     (Some(_), None) => {
-                        ui.spinner();
+                        kit::working(ui);
                     }
                     (Some(_), Some(Err(reason))) => {
                         ui.label(reason);

@@ -97,7 +97,7 @@ impl App {
         ui.horizontal(|ui| {
             let clicked = kit::primary_if(ui, ready, "Connect").clicked();
             if asking {
-                ui.spinner();
+                kit::working(ui);
             }
             clicked || (ready && entered && ui.input(|input| input.key_pressed(egui::Key::Enter)))
         })

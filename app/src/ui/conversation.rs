@@ -78,7 +78,7 @@ impl App {
         // Taken before the early returns, so that it does not apply to the next chat.
         let navigation = self.conversation.navigation.take();
         let Some(tree) = self.state.tree() else {
-            ui.centered_and_justified(|ui| ui.spinner());
+            ui.centered_and_justified(kit::working);
             return;
         };
         if tree.path().is_empty() {

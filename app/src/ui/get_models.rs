@@ -138,7 +138,7 @@ impl App {
         let mut problem = None;
         match &self.state.hub.search.found {
             None => {
-                ui.spinner();
+                kit::working(ui);
             }
             Some(Err(reason)) => problem = Some(reason.clone()),
             Some(Ok(found)) if found.is_empty() => {
@@ -241,7 +241,7 @@ impl App {
         let memory = self.device_memory();
         let tokens = Tokens::of(ui.visuals());
         if self.state.hub.is_planning(name) {
-            ui.spinner();
+            kit::working(ui);
         }
         let mut problem = None;
         match self.state.hub.plan(name) {

@@ -61,7 +61,7 @@ impl App {
                 self.state.log_in(&token);
             }
             if busy {
-                ui.spinner();
+                kit::working(ui);
             }
         });
         match &self.state.hub.token.outcome {

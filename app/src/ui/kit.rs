@@ -1,8 +1,10 @@
 //! The controls that the whole window is made of.
 
+use std::time::Duration;
+
 use egui::{
-    Align, Button, Color32, Context, CornerRadius, Frame, Layout, Margin, Rect, Response, RichText, Sense, Stroke, Ui,
-    Vec2, vec2,
+    Align, Button, Color32, Context, CornerRadius, Frame, Layout, Margin, Rect, Response, RichText, Role, Sense,
+    Stroke, Ui, Vec2, WidgetInfo, vec2,
 };
 
 use super::fonts::{self, Weight};
@@ -39,6 +41,26 @@ pub(super) fn semibold(text: impl Into<String>, size: f32) -> RichText {
 pub(super) fn hint(ui: &mut Ui, text: impl Into<String>) -> Response {
     let weak = Tokens::of(ui.visuals()).weak;
     ui.label(RichText::new(text).size(12.5).color(weak))
+}
+
+/// A sign that something is being worked on: three dots, each of which is darker in turn. It draws four times per second. A smooth
+/// animation would draw sixty times, on the GPU that the model may run on.
+pub(super) fn working(ui: &mut Ui) -> Response {
+    const SECONDS_PER_DOT: f64 = 0.25;
+    let (rect, response) = ui.allocate_exact_size(vec2(22.0, 14.0), Sense::hover());
+    response.widget_info(|| WidgetInfo::new(Role::ProgressIndicator));
+    if ui.is_rect_visible(rect) {
+        let tokens = Tokens::of(ui.visuals());
+        let turn = ui.input(|input| input.time) / SECONDS_PER_DOT;
+        for dot in 0..3_u8 {
+            let colour = if turn as u64 % 3 == u64::from(dot) { tokens.mid } else { tokens.line };
+            let centre = rect.center() + vec2(7.0 * (f32::from(dot) - 1.0), 0.0);
+            ui.painter().circle_filled(centre, 2.0, colour);
+        }
+        let left = Duration::from_secs_f64((1.0 - turn.fract()) * SECONDS_PER_DOT);
+        ui.ctx().request_repaint_after(left);
+    }
+    response
 }
 
 /// A button that holds only an icon. `name` is its tooltip and its name for screen readers.

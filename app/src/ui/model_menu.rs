@@ -14,7 +14,7 @@ impl App {
         ui.spacing_mut().item_spacing.y = 2.0;
         let models = self.state.models.as_deref().unwrap_or_default();
         if models.is_empty() {
-            ui.spinner();
+            kit::working(ui);
         }
         let (mut chosen, mut server) = (None, None);
         egui::ScrollArea::vertical().max_height(320.0).show(ui, |ui| {

@@ -54,7 +54,7 @@ impl App {
     fn models_here(&mut self, ui: &mut Ui, open: &mut Option<Option<PathBuf>>) {
         let models = self.state.models.clone().unwrap_or_default();
         if models.is_empty() {
-            ui.spinner();
+            kit::working(ui);
         }
         for model in &models {
             self.model_card(ui, model, open);

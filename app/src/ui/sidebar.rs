@@ -150,7 +150,7 @@ impl App {
     fn hits(&mut self, ui: &mut Ui) {
         let tokens = Tokens::of(ui.visuals());
         let Some(hits) = &self.state.search.hits else {
-            ui.spinner();
+            kit::working(ui);
             return;
         };
         let note = if hits.is_empty() {

@@ -18,7 +18,7 @@ impl App {
         match &self.state.profile {
             None => {}
             Some(None) => {
-                ui.spinner();
+                kit::working(ui);
             }
             Some(Some(Err(reason))) => {
                 ui.label(reason);
