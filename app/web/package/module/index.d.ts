@@ -60,7 +60,7 @@ export interface LoadProgress {
 export interface LoadOptions {
     onProgress?: (progress: LoadProgress) => void;
     /** Ends the load. */
-    signal?: AbortSignal;
+    signal?: AbortSignal | null;
     /** Converts the weights while they load. Default: the file's formats. */
     weights?: WeightFormat;
     /** The most tokens that a prompt and its reply have. Default: as long as the model was trained for, at most 8192. */
@@ -112,7 +112,7 @@ export interface ReplyOptions {
     /** Adds the log-probability of each token, and of so many of the most likely tokens in its place, from 0 to 20. */
     logprobs?: number;
     /** Ends the reply: the iterator throws a `LapidaryError` with the code `aborted`. */
-    signal?: AbortSignal;
+    signal?: AbortSignal | null;
 }
 
 export interface ScoredToken {
@@ -186,7 +186,7 @@ export interface CheckOptions {
     hardwareKernels?: boolean;
     /** Gets the models of noise that are done, and how many there are. */
     onProgress?: (progress: { done: number; total: number }) => void;
-    signal?: AbortSignal;
+    signal?: AbortSignal | null;
 }
 
 export interface CheckReport {

@@ -88,7 +88,7 @@ class EngineWorker {
     #ended = null;
 
     constructor(onProgress) {
-        if (onProgress !== undefined && typeof onProgress !== 'function') {
+        if (onProgress != null && typeof onProgress !== 'function') {
             throw new LapidaryError('bad_argument', 'onProgress must be a function');
         }
         this.#onProgress = onProgress;
@@ -210,6 +210,6 @@ function toJson(options) {
 const aborted = (signal) => new LapidaryError('aborted', 'the signal ended it', { cause: signal.reason });
 
 function checkSignal(signal) {
-    if (signal !== undefined && !(signal instanceof AbortSignal)) throw new LapidaryError('bad_argument', 'signal must be an AbortSignal');
+    if (signal != null && !(signal instanceof AbortSignal)) throw new LapidaryError('bad_argument', 'signal must be an AbortSignal');
     if (signal?.aborted) throw aborted(signal);
 }
