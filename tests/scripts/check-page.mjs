@@ -1,101 +1,20 @@
 // check-page.mjs SITE SERVER CHROMIUM FOLDER: serves the built page in SITE by the program SERVER and drives Chromium over it, with
 // real key presses. FOLDER holds what the program answers to the question below, `answer.txt`, and the model `model.gguf`; pictures
 // of the page go there. tests/scripts/check-page.sh makes all that, and installs the npm package `puppeteer-core`.
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import readline from 'node:readline';
-import puppeteer from 'puppeteer-core';
 import { FILE, GATED, REPO, startHub } from './fake-hub.mjs';
+import { COMPUTES, DRAWS, browser, chord, expect, idle, log, openPage, page, ready, send, serve, server, startBrowser, state, until, untilState, url } from './page-driver.mjs';
 
 const [site, serverProgram, executablePath, folder] = process.argv.slice(2);
 const QUESTION = 'What is Lapidary?';
 const LONG_QUESTION = 'How does attention work in Gemma 2?';
 const answer = fs.readFileSync(path.join(folder, 'answer.txt'), 'utf8').trim();
 
-const started = Date.now();
-const log = (text) => console.log(`${((Date.now() - started) / 1000).toFixed(1).padStart(6)} s: ${text}`);
+let hub;
 
-function expect(condition, what) {
-    if (!condition) throw new Error(`not so: ${what}`);
-}
-
-// SwiftShader is Chromium's software adapter. Chromium's sandbox does not run as root.
-const COMPUTES = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--no-sandbox', '--disable-gpu-sandbox'];
-// With these Chromium shows what the page draws, and has no time left for the engine.
-const DRAWS = ['--enable-features=Vulkan', '--use-vulkan=swiftshader', '--use-angle=swiftshader'];
-
-let [server, url, browser, page, hub] = [];
-
-async function serve() {
-    server = spawn(serverProgram, ['serve', site, url ? new URL(url).port : '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    for await (const line of readline.createInterface({ input: server.stdout })) {
-        url = line;
-        return;
-    }
-    throw new Error('the server ended');
-}
-
-async function startBrowser(args) {
-    await browser?.close();
-    browser = await puppeteer.launch({
-        executablePath,
-        args,
-        headless: true,
-        defaultViewport: { width: 1080, height: 760 },
-        // Chats stay from one browser to the next.
-        userDataDir: path.join(folder, 'profile'),
-    });
-}
-
-async function openPage(prepare = async () => {}) {
-    page = await browser.newPage();
-    page.on('console', (message) => message.type() === 'error' && log(`the page says: ${message.text()}`));
-    page.on('pageerror', (error) => log(`the page fails: ${error.message}`));
-    await prepare();
-    await page.goto(url);
-}
-
-const state = () => page.evaluate(() => globalThis.lapidary?.state ?? null);
-
-// Waits until a condition holds, and returns what it gives.
-async function until(what, condition, seconds = 60) {
-    const end = Date.now() + 1000 * seconds;
-    for (;;) {
-        const found = await condition();
-        if (found) return found;
-        if (Date.now() > end) throw new Error(`after ${seconds} s still not: ${what}; the page is at ${JSON.stringify(await state())}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-}
-
-// Waits until the state of the page satisfies a condition, and returns it.
-async function untilState(what, condition, seconds) {
-    const test = async () => {
-        const now = await state();
-        return now && condition(now) ? now : null;
-    };
-    return until(what, test, seconds);
-}
-
-const ready = () => untilState('a model is ready', (now) => now.model.status === 'ready' && now.saved, 120);
-const finished = ({ replying, messages }) => !replying && messages.length > 0 && messages.at(-1).status !== 'writing';
-const idle = () => untilState('the reply ends', finished, 120);
 const says = (sentence) => until(sentence, () => page.evaluate((text) => document.querySelector('#message').textContent.includes(text), sentence));
 const texts = (now) => JSON.stringify(now.messages.map(({ text }) => text));
-
-async function chord(modifier, key) {
-    await page.keyboard.down(modifier);
-    await page.keyboard.press(key);
-    await page.keyboard.up(modifier);
-}
-
-async function send(text) {
-    await page.keyboard.type(text);
-    await untilState('the text is in the field', (now) => now.draft === text);
-    await page.keyboard.press('Enter');
-    await untilState('the message is sent', (now) => now.draft === '');
-}
 
 // Opens a chat by its title, in the palette.
 async function openChat(title, messages) {
@@ -334,7 +253,7 @@ async function withoutNetwork() {
     await ready();
     log('the page opens while its server is gone');
     await downloadedModel();
-    await serve();
+    await serve(site, serverProgram);
 }
 
 async function withoutWebGpu() {
@@ -345,7 +264,7 @@ async function withoutWebGpu() {
 }
 
 async function pictures() {
-    await startBrowser([...COMPUTES, ...DRAWS]);
+    await startBrowser(executablePath, folder, [...COMPUTES, ...DRAWS]);
     await openPage();
     await ready();
     await picture('first');
@@ -362,8 +281,8 @@ async function pictures() {
 }
 
 try {
-    await serve();
-    await startBrowser(COMPUTES);
+    await serve(site, serverProgram);
+    await startBrowser(executablePath, folder, COMPUTES);
     await withoutWebGpu();
     await chats();
     await modelFromDisk();

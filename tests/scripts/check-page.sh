@@ -5,40 +5,10 @@
 #   check-page.sh [FOLDER]    leaves pictures of the page in FOLDER
 set -euo pipefail
 out=${1:+$(realpath -m -- "$1")}
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-root=$(cd "$here/../.." && pwd -P)
-# shellcheck source=tests/scripts/setup.sh
-. "$here/setup.sh"
-set_up
-need_npm || {
-    say "SKIPPED: the test of the page, which needs npm"
-    exit 0
-}
-cd "$root"
-
-# The program, whose answers those of the page must equal.
-program=$(cargo build --locked --release --workspace --bins --message-format json-render-diagnostics </dev/null |
-    sed -n 's/.*"executable":"\([^"]*\/lapidary\)".*/\1/p')
-site=$(app/web/build.sh) || {
-    status=$?
-    [ $status -eq 3 ] || exit $status
-    say "SKIPPED: the test of the page"
-    exit 0
-}
-[[ $site = /* ]] || site=$root/$site
+# shellcheck source=tests/scripts/page-tools.sh
+. "$(dirname "${BASH_SOURCE[0]}")/page-tools.sh"
 "$here/page-sizes.sh" "$site"
 
-chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
-if [ -z "$chromium" ] && is_debian; then
-    apt_install "a test drives the page in it" chromium && chromium=$(command -v chromium)
-fi
-if [ -z "$chromium" ]; then
-    say "SKIPPED: the test of the page, which needs Chromium"
-    exit 0
-fi
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 out=${out:-$work/out}
 mkdir -p "$out"
 rm -rf "$out/profile" "$out/What is Lapidary.md"
@@ -47,9 +17,7 @@ rm -rf "$out/profile" "$out/What is Lapidary.md"
 # In its own format it answers as the built-in one does.
 "$program" quantize guide --weights bf16 --force -o "$out/guide.gguf" >&2
 
-cp "$here"/{check-page,fake-hub,check-package,package-tests}.mjs "$work"
 cd "$work"
-PUPPETEER_SKIP_DOWNLOAD=1 npm install --silent --no-fund --no-audit puppeteer-core@24.15.0 >&2
 timeout 330 node check-page.mjs "$site" "$site-tool/release/lapidary-page-tool" "$chromium" "$out"
 # CI must end in time.
 if [ "${CI:-}" = true ] && [ "$SECONDS" -gt 420 ]; then

@@ -1,0 +1,38 @@
+# shellcheck shell=bash disable=SC2034,SC2164 # Variables for the scripts that source it; these end on errors.
+# Builds the page and gets what drives Chromium over it. Sourced by check-page.sh and measure-page.sh, not run. Sets `here`, `program`,
+# `site`, `chromium`, and the folder `work`, in which Node's scripts find what they need. It ends the script where something cannot be had.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+root=$(cd "$here/../.." && pwd -P)
+# shellcheck source=tests/scripts/setup.sh
+. "$here/setup.sh"
+set_up
+need_npm || {
+    say "SKIPPED: the test of the page, which needs npm"
+    exit 0
+}
+cd "$root"
+
+# The program, whose answers those of the page must equal.
+program=$(cargo build --locked --release --workspace --bins --message-format json-render-diagnostics </dev/null |
+    sed -n 's/.*"executable":"\([^"]*\/lapidary\)".*/\1/p')
+site=$(app/web/build.sh) || {
+    status=$?
+    [ $status -eq 3 ] || exit $status
+    say "SKIPPED: the test of the page"
+    exit 0
+}
+[[ $site = /* ]] || site=$root/$site
+
+chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+if [ -z "$chromium" ] && is_debian; then
+    apt_install "a test drives the page in it" chromium && chromium=$(command -v chromium)
+fi
+if [ -z "$chromium" ]; then
+    say "SKIPPED: the test of the page, which needs Chromium"
+    exit 0
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp "$here"/*.mjs "$work"
+(cd "$work" && PUPPETEER_SKIP_DOWNLOAD=1 npm install --silent --no-fund --no-audit puppeteer-core@24.15.0 >&2)
