@@ -38,9 +38,7 @@ OPENING, OPENING_LOSS = 4, 4.0  # the first tokens of an answer decide which one
 ROWS, ROW = 128, 36
 CROSSED = 0.5  # of the questions about topics, the share that combines words of two phrasings
 FORGOTTEN = 0.1  # of a question's words, in half of the questions
-MERGES_LEFT_OUT = 0.1  # of the tokenizer's merges, in half of the questions: "BPE-Dropout" (Provilkov et al. 2020)
 TOPIC_LOSS, SMOOTHED = 0.5, 0.1
-MEAN = 0.998  # of the weights over the steps: the mean errs less than the last (Izmailov et al. 2018)
 
 CONFIG = dict(
     architectures=["Gemma2ForCausalLM"], model_type="gemma2", vocab_size=VOCAB, hidden_size=256, intermediate_size=768,
@@ -139,15 +137,9 @@ def openings(encoder, seed, **mixture):
     refusals, foreign = dialogues.off["answers"], dialogues.off["other_languages"]["answer"]
     numbers = {topic["answer"]: i for i, topic in enumerate(dialogues.topics)}
     numbers |= {foreign: len(dialogues.topics)} | {refusal: len(dialogues.topics) + 1 for refusal in refusals}
-    data = json.loads(encoder.tokenizer.to_str())
-    data["model"]["dropout"] = MERGES_LEFT_OUT
-    pieces = Tokenizer.from_str(json.dumps(data))
 
-    def question_ids(text):
-        if rng.random() < 0.5:
-            text = " ".join(word for word in text.split(" ") if rng.random() >= FORGOTTEN) or text
-        tokenizer = pieces if rng.random() < 0.5 else encoder.tokenizer
-        return tokenizer.encode(text, add_special_tokens=False).ids
+    def forget(text):
+        return " ".join(word for word in text.split(" ") if rng.random() >= FORGOTTEN) or text
 
     while True:
         ids, learned = np.full((ROWS, ROW + 1), PAD), np.zeros((ROWS, ROW + 1), bool)
@@ -156,7 +148,8 @@ def openings(encoder, seed, **mixture):
             question, answer = next(dialogues.turns())
             if answer in large and rng.random() < CROSSED:
                 question, answer = dialogues.crossed()
-            prompt = [BOS] + encoder.user + question_ids(question) + [END] + encoder.model
+            question = forget(question) if rng.random() < 0.5 else question
+            prompt = encoder.prompt([], question)
             whole = prompt + (encoder.ids(answer) + [END])[:OPENING]
             if len(whole) > ROW + 1:
                 continue
@@ -247,8 +240,8 @@ def question_part(model, body, tokenizer, steps, tokens, peak, seed):
         state = model.state_dict()
         mean = mean or {name: tensor.detach().clone() for name, tensor in state.items()}
         for name, tensor in mean.items():
-            # The first steps count for less.
-            tensor.lerp_(state[name].detach(), 1 - min(MEAN, (step + 1) / (step + 10)))
+            # The mean errs less than the last step (Izmailov et al. 2018). The last tenth of the steps weighs most.
+            tensor.lerp_(state[name].detach(), 9 / (step + 10))
         if step % 50 == 49 or step == steps - 1:
             print(f"step {step} openings {np.mean(losses[-50:]):.4f} minutes {(time.time() - start) / 60:.1f}", flush=True)
     model.load_state_dict(mean)
@@ -427,10 +420,14 @@ def main():
     parser.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=2e-3, help="the peak learning rate")
     parser.add_argument("--question-steps", type=int, default=3600, help="steps of the second part")
-    parser.add_argument("--seed", type=int, default=SEED + 1, help="of the second part")
+    parser.add_argument("--seed", type=int, help="of the second part; with --go-on another than without")
     parser.add_argument("--go-on", action="store_true", help="train what is in model/ further, with the second part only")
     parser.add_argument("--evaluate", action="store_true", help="do not train")
     options = parser.parse_args()
+    if options.question_steps < 2:
+        parser.error("--question-steps must be at least 2")
+    if options.seed is None:
+        options.seed = SEED + (2 if options.go_on else 1)
     record = HERE / "training.json"
     result = json.loads(record.read_text()) if options.evaluate and record.exists() else {}
     if not options.evaluate:

@@ -7,7 +7,7 @@
 # linux-arm64: the program for aarch64-unknown-linux-gnu, which runs in qemu on lavapipe.
 # macos, android: `cargo check` only. Nothing here can run what it makes.
 #
-# It needs Debian on x86-64 and its root user, takes about an hour on two cores and 6 GB, so CI does not run it. It installs
+# It needs Debian on x86-64 and its root user, takes up to two hours on two cores and 6 GB, so CI does not run it. It installs
 # compilers and qemu, and keeps two roots of another Debian and the standard libraries in ~/.cache/lapidary. All output of the
 # commands is in target/platforms.
 set -euo pipefail

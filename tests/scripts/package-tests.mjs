@@ -191,6 +191,13 @@ async function stopping({ page, expect, question, answer, fails }) {
     const isBeginning = (text) => text.length > 5 && answer.startsWith(text);
     expect(isBeginning(next.text), `the next reply is right: ${next.text}`);
     expect(both.texts.every(isBeginning) && /^a+b+$/.test(both.order), `a second request waits: ${both.order}`);
+    const isOver = await page.evaluate(async () => {
+        const reply = ask('x', { signal: null });
+        const { done } = await reply.next();
+        await reply.return();
+        return done;
+    });
+    expect(isOver === false, 'null is no signal');
     await fails('a signal that was given before', 'aborted', "() => ask('x', { signal: AbortSignal.abort() }).next()");
 }
 
@@ -281,6 +288,8 @@ async function failures({ page, expect, log }) {
         globalThis.checking = failure(() => new Promise((resolve, reject) => lapidary.check({ onProgress: resolve }).catch(reject)));
     });
     await until(() => page.workers().length === 1, 'a check has a worker');
+    // A worker that is just being made has no WebGPU yet.
+    await until(() => page.workers()[0].evaluate(() => 'GPUQueue' in globalThis).catch(() => false), 'the worker has started');
     await page.workers()[0].evaluate(() => {
         GPUQueue.prototype.submit = () => {
             throw new Error('this test breaks it');

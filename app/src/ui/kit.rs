@@ -43,7 +43,7 @@ pub(super) fn hint(ui: &mut Ui, text: impl Into<String>) -> Response {
     ui.label(RichText::new(text).size(12.5).color(weak))
 }
 
-/// A sign that something is being worked on: three dots, each of which is darker in turn. It draws four times per second. A smooth
+/// A sign that something is being worked on: three dots, one of which stands out in turn. It draws four times per second. A smooth
 /// animation would draw sixty times, on the GPU that the model may run on.
 pub(super) fn working(ui: &mut Ui) -> Response {
     const SECONDS_PER_DOT: f64 = 0.25;

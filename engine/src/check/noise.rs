@@ -105,7 +105,14 @@ fn cases(capabilities: &Capabilities, extent: &Extent) -> Vec<Case> {
         let usable = |mode| {
             let mut ways: Vec<_> = Way::all(mode).filter(|way| way.supports(format, capabilities)).collect();
             if extent.quick {
-                ways.dedup_by(|way, before| way.is_same_variant(before));
+                // Of ways that differ in constants only, the first that can be the fastest here.
+                ways.dedup_by(|way, before| {
+                    let is_same = way.is_same_variant(before);
+                    if is_same && !before.is_candidate(format, capabilities) {
+                        *before = *way;
+                    }
+                    is_same
+                });
             }
             ways
         };

@@ -212,7 +212,7 @@ pub static WAYS: &[Way] = &[
         name: "int8, 16 lanes",
         constants: &[("lanes", 16)],
         rows: 16 * matmul_int8::ROWS_PER_LANE,
-        may_be_fastest: |_, capabilities| capabilities.software,
+        may_be_fastest: |_, capabilities| capabilities.software || capabilities.narrow_subgroups,
         ..MATMUL_INT8
     },
     Way {

@@ -58,7 +58,7 @@ export interface LoadProgress {
 }
 
 export interface LoadOptions {
-    onProgress?: (progress: LoadProgress) => void;
+    onProgress?: ((progress: LoadProgress) => void) | null;
     /** Ends the load. */
     signal?: AbortSignal | null;
     /** Converts the weights while they load. Default: the file's formats. */
@@ -185,7 +185,7 @@ export interface CheckOptions {
     /** Whether a GPU that is a program on the CPU gets the kernels for GPUs. Default: false. */
     hardwareKernels?: boolean;
     /** Gets the models of noise that are done, and how many there are. */
-    onProgress?: (progress: { done: number; total: number }) => void;
+    onProgress?: ((progress: { done: number; total: number }) => void) | null;
     signal?: AbortSignal | null;
 }
 
