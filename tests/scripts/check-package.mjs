@@ -6,18 +6,12 @@ import http from 'node:http';
 import path from 'node:path';
 import puppeteer from 'puppeteer-core';
 import { tests } from './package-tests.mjs';
+import { COMPUTES, expect, log } from './page-driver.mjs';
 
 const [built, executablePath, folder] = process.argv.slice(2);
 const QUESTION = 'What is Lapidary?';
 const answer = fs.readFileSync(path.join(folder, 'answer.txt'), 'utf8').trim();
 const gguf = path.join(folder, 'guide.gguf');
-
-const started = Date.now();
-const log = (text) => console.log(`${((Date.now() - started) / 1000).toFixed(1).padStart(6)} s: ${text}`);
-
-function expect(condition, what) {
-    if (!condition) throw new Error(`not so: ${what}`);
-}
 
 // What a worker does before its own script, by the folder that it is loaded from.
 const BEFORE = {
@@ -81,7 +75,7 @@ try {
     const [home, other] = [server, elsewhere].map((one) => `http://127.0.0.1:${one.address().port}`);
     browser = await puppeteer.launch({
         executablePath,
-        args: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--no-sandbox', '--disable-gpu-sandbox'],
+        args: COMPUTES,
         headless: true,
         protocolTimeout: 240_000,
     });

@@ -54,7 +54,9 @@ export async function startHub(path, ...faults) {
         response.writeHead(start > 0 ? 206 : 200, { ...headers, ...range, 'Content-Length': length });
         switch (fault) {
             case 'break':
-                response.write(content.subarray(start, content.length / 3), () => response.destroy());
+                response.write(content.subarray(start, content.length / 3));
+                // A browser drops what the page has not read when the connection ends.
+                setTimeout(() => response.destroy(), 1000);
                 break;
             case 'hold':
                 // In two pieces, because the page shows progress only ten times a second.

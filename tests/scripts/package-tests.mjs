@@ -35,7 +35,7 @@ function helpers() {
 // Waits until a condition holds.
 async function until(condition, what) {
     const end = Date.now() + 10_000;
-    while (!condition()) {
+    while (!(await condition())) {
         if (Date.now() > end) throw new Error(`after 10 s still not: ${what}`);
         await new Promise((resolve) => setTimeout(resolve, 20));
     }

@@ -1,4 +1,5 @@
-// What the checks of the page share: serves the built page, drives Chromium over it with real key presses, and reads its state.
+// What the checks of the page and of the package share: serves the built page, drives Chromium over it with real key presses, and reads
+// its state.
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import readline from 'node:readline';
@@ -71,7 +72,7 @@ export async function untilState(what, condition, seconds) {
 }
 
 export const ready = () => untilState('a model is ready', (now) => now.model.status === 'ready' && now.saved, 120);
-export const finished = ({ replying, messages }) => !replying && messages.length > 0 && messages.at(-1).status !== 'writing';
+const finished = ({ replying, messages }) => !replying && messages.length > 0 && messages.at(-1).status !== 'writing';
 export const idle = () => untilState('the reply ends', finished, 120);
 
 export async function chord(modifier, key) {
