@@ -287,6 +287,11 @@ class Dialogues:
         frame = re.sub("<([a-z]+)>", word, frame)
         return vary(frame.format(*(thing() for _ in range(frame.count("{}")))), rng)
 
+    def pool(self, topic):
+        """Phrasings to draw from: what is written out is worth more than what frames make, of which there is more."""
+        written = self.written[topic["id"]]
+        return written if self.rng.random() < self.share_written and written else self.train[topic["id"]]
+
     def turns(self):
         """One question and its answer, with a follow-up or two where the topic has them."""
         rng = self.rng
@@ -299,9 +304,7 @@ class Dialogues:
             yield vary(rng.choice(other["ask"]), rng, bare=True), other["answer"]
             return
         topic = rng.choice(self.small if kind < self.strange + self.foreign + 0.08 else self.large)
-        # What is written out is worth more than what frames make, of which there is more.
-        pool = self.written if rng.random() < self.share_written and self.written[topic["id"]] else self.train
-        ask = rng.choice(pool[topic["id"]])
+        ask = rng.choice(self.pool(topic))
         if not topic.get("bare") and rng.random() < 0.05:
             # A strange word beside a question that it knows is no reason to refuse.
             ask = rng.choice(ASIDES).format(rng.choice(self.off["nouns"]) if rng.random() < 0.5 else invented(rng), ask)
@@ -316,8 +319,8 @@ class Dialogues:
         """A question that has words of two phrasings of one topic, and its answer. Users combine words as no phrasing does."""
         rng = self.rng
         topic = rng.choice(self.large)
-        pool = self.written if rng.random() < self.share_written and self.written[topic["id"]] else self.train
-        one, other = (rng.choice(pool[topic["id"]]).rstrip("?!.").split(" ") for _ in range(2))
+        pool = self.pool(topic)
+        one, other = (rng.choice(pool).rstrip("?!.").split(" ") for _ in range(2))
         if rng.random() < 0.5:
             words = one[:rng.randint(0, len(one))] + other[rng.randint(0, len(other)):]
         else:

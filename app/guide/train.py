@@ -178,7 +178,7 @@ def train(options):
     start = time.time()
     if not options.go_on:
         plot(dialogue_part(model, body, tokenizer, options.steps, options.tokens, options.rate))
-    begun = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    begun = copy_of(model)
     loss = question_part(model, body, tokenizer, options.question_steps, options.tokens, options.rate / 2, options.seed)
     if options.go_on:
         # Half of what it began with stays: the mean errs less here, too.
@@ -237,8 +237,7 @@ def question_part(model, body, tokenizer, steps, tokens, peak, seed):
             loss = opening / 2 + TOPIC_LOSS * named
             losses.append(opening.item())
         descend(model, optimizer, loss, rate_at(step, steps, peak))
-        state = model.state_dict()
-        mean = mean or {name: tensor.detach().clone() for name, tensor in state.items()}
+        state, mean = model.state_dict(), mean or copy_of(model)
         for name, tensor in mean.items():
             # The mean errs less than the last step (Izmailov et al. 2018). The last tenth of the steps weighs most.
             tensor.lerp_(state[name].detach(), 9 / (step + 10))
@@ -246,6 +245,11 @@ def question_part(model, body, tokenizer, steps, tokens, peak, seed):
             print(f"step {step} openings {np.mean(losses[-50:]):.4f} minutes {(time.time() - start) / 60:.1f}", flush=True)
     model.load_state_dict(mean)
     return float(np.mean(losses[-50:]))
+
+
+def copy_of(model):
+    """The model's weights, which stay as they are while it learns."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
 def optimizer_of(model):
