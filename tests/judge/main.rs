@@ -46,7 +46,7 @@ const TABLE_KERNELS: [&str; 11] = [
     "attention_decode",
     "matmul",
     "matmul_coop",
-    "matmul_int8",
+    "matmul_registers",
     "matmul_small",
 ];
 

@@ -22,6 +22,7 @@ mod sample;
 mod shortlist;
 mod to_f16;
 mod token_sink;
+mod ways;
 
 pub use add_rms_norm::{ResidualNorm, add_rms_norm};
 pub use argmax::{ARGMAX_STRETCHES, argmax, argmax_candidates};
@@ -33,7 +34,7 @@ pub use embed::{TokenIds, embed};
 pub use gate_up::gate_up;
 pub use geglu::{first_up, gate_up_cols, geglu};
 pub use logits::logits;
-pub use product::{MAX_SMALL_BATCH, Mode, Rounding, WAYS, Way, product, product_geglu};
+pub use product::{product, product_geglu};
 pub use quantize::{Int8Tensor, Operand, quantize};
 pub use rms_norm::rms_norm;
 pub use rope::{Rope, cos_sin, rope, rope_table};
@@ -41,6 +42,7 @@ pub use sample::sample;
 pub use shortlist::{LISTS, Shortlist, shortlist};
 pub use to_f16::{F16_SCALE, F16Tensor, to_f16};
 pub use token_sink::{NO_TOKEN, TokenSink, token_ids};
+pub use ways::{MAX_SMALL_BATCH, Mode, Rounding, WAYS, Way};
 
 use self::rms_norm::norm_width;
 use crate::gpu::Tensor;
