@@ -1,6 +1,7 @@
 //! `lapidary batch --safetensors`: the log-probabilities of chats as tensors.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
 use safetensors::{Dtype, SafeTensors};
@@ -190,6 +191,13 @@ fn a_batch_that_would_have_no_log_probabilities_is_refused_before_it_runs() {
         assert_eq!(files.run(&["--max-tokens", "2"]).0, Some(0));
         let (code, printed) = run(&files, &[]);
         assert!(code == Some(1) && printed.contains("begin anew with --top-logprobs"), "{printed}");
+        // The same, where a request has no result yet.
+        let mut input = fs::OpenOptions::new().append(true).open(&files.input).unwrap();
+        input.write_all(b"\nHello\n").unwrap();
+        let before = files.text();
+        let (code, printed) = run(&files, &[]);
+        assert!(code == Some(2) && printed.contains("add --top-logprobs"), "{printed}");
+        assert_eq!(files.text(), before, "it ran");
         assert!(!tensors(&files).exists());
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Value, json};
 
 use super::BatchError;
@@ -25,6 +26,8 @@ pub(super) struct Earlier {
     /// The hash of each line of the input that has a result, by its number.
     pub(super) lines: HashMap<u64, u64>,
     pub(super) failed: u64,
+    /// Whether some result has log-probabilities.
+    pub(super) has_logprobs: bool,
 }
 
 /// What is read from a result line.
@@ -38,6 +41,19 @@ struct ResultLine {
 #[derive(Deserialize)]
 struct Response {
     status_code: u16,
+    body: Body,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    /// None if the request failed.
+    #[serde(default)]
+    choices: Vec<Choice>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    logprobs: Option<IgnoredAny>,
 }
 
 /// The output file.
@@ -74,6 +90,7 @@ impl Results {
                 None => BatchError::NoResult { path: path.to_owned(), line: count },
             })?;
             earlier.failed += u64::from(line.response.status_code != 200);
+            earlier.has_logprobs |= line.response.body.choices.iter().any(|choice| choice.logprobs.is_some());
             if earlier.lines.insert(line.line, line.line_hash).is_some() {
                 return Err(BatchError::NoResult { path: path.to_owned(), line: count });
             }
