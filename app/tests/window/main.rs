@@ -2,6 +2,7 @@
 
 mod attachments;
 mod background;
+mod branches;
 mod chat_options;
 mod crash;
 #[path = "../shared/display.rs"]
@@ -11,6 +12,7 @@ mod failures;
 mod files;
 mod folders;
 mod frames;
+mod long_chats;
 mod looks;
 mod markdown;
 mod messages;
