@@ -33,7 +33,7 @@ fn product_prefill() {
 fn product_of_many_rows() {
     let case = Case { rows: 70_000, cols: 33, shard_rows: 70_000, tokens: 1, size: 1.0, weight: 1.0, seed: 7 };
     for way in Way::all(Mode::Decode) {
-        for (format, name, gpu) in supported(way).filter(|(format, ..)| *format == WeightFormat::Q4_0) {
+        for (format, name, gpu) in supported_in_q4_0(way) {
             check_on(way, &case, format, (name, gpu), gpu.capabilities());
         }
     }
@@ -65,7 +65,7 @@ fn product_takes_the_last_token() {
     }
 }
 
-/// The scales of such weights are subnormal in f16. Every kernel has two ways to read them.
+/// The scales of such weights are subnormal in f16. Every weight format has two ways to read them.
 #[test]
 fn products_with_subnormal_scales() {
     let mut kinds = Vec::new();
@@ -91,11 +91,10 @@ fn products_with_subnormal_scales() {
 #[test]
 fn cooperative_products_of_whole_and_broken_tiles() {
     let way = Way::named(Mode::Prefill, "cooperative").unwrap();
-    let devices = || supported(way).filter(|(format, ..)| *format == WeightFormat::Q4_0);
     for max_subgroups in [None, Some(3)] {
         for [rows, cols, tokens, shard_rows] in [[64, 96, 128, 64], [129, 257, 129, 129], [128, 64, 256, 64]] {
             let case = Case { rows, cols, shard_rows, tokens, size: 1.0, weight: 1.0, seed: 10 };
-            for (format, name, gpu) in devices() {
+            for (format, name, gpu) in supported_in_q4_0(way) {
                 let mut capabilities = gpu.capabilities().clone();
                 capabilities.max_subgroups = max_subgroups;
                 check_on(way, &case, format, (name, gpu), &capabilities);
@@ -141,11 +140,21 @@ fn each_way(mode: Mode, tokens: std::ops::Range<usize>, cases: u32) {
     }
 }
 
-/// The formats and devices that a way supports.
+/// The formats and devices that a way supports. A way for CPUs alone is also tested with bounds checks.
 fn supported(way: &Way) -> impl Iterator<Item = (WeightFormat, &'static str, &'static Gpu)> {
-    let formats = WeightFormat::ALL.into_iter();
-    let all = formats.flat_map(|format| devices().iter().map(move |(name, gpu)| (format, *name, gpu)));
+    let as_on_a_gpu = devices().last().unwrap().1.capabilities();
+    let devices = devices().iter().map(|(name, gpu)| (*name, gpu));
+    let is_for_cpus = move |format| !way.supports(format, as_on_a_gpu);
+    let all = WeightFormat::ALL.into_iter().flat_map(move |format| {
+        let safe = is_for_cpus(format).then(|| ("safe", safe_device()));
+        devices.clone().chain(safe).map(move |(name, gpu)| (format, name, gpu))
+    });
     all.filter(|(format, _, gpu)| way.supports(*format, gpu.capabilities()))
+}
+
+/// The devices that a way supports with weights of one format.
+fn supported_in_q4_0(way: &Way) -> impl Iterator<Item = (WeightFormat, &'static str, &'static Gpu)> {
+    supported(way).filter(|(format, ..)| *format == WeightFormat::Q4_0)
 }
 
 fn check(way: &Way, case: Case) {

@@ -82,9 +82,18 @@ fn logits_and_greedy_tokens_in_small_batches() {
     check_with("small batches", &["matmul_small"], |b| b.kernels(kernels).prefill_chunk(7));
 }
 
+/// The default kernels depend on what tuning measures; these are the ones that a CPU usually gets.
+#[test]
+fn logits_and_greedy_tokens_with_kernels_for_cpus() {
+    let way = |mode, name| Way::named(mode, name).unwrap();
+    let decode = way(Mode::Decode, "float, a row per lane");
+    let kernels = Kernels { decode, prefill: way(Mode::Prefill, "float, in registers"), ..Kernels::FLOAT };
+    check_with("kernels for CPUs", &["matmul_registers"], |b| b.kernels(kernels));
+}
+
 #[test]
 fn logits_and_greedy_tokens_in_chunks_of_seven() {
-    check("chunks of 7", |b| b.prefill_chunk(7));
+    check_with("chunks of 7", &["matvec", "matmul"], |b| b.kernels(Kernels::FLOAT).prefill_chunk(7));
 }
 
 #[test]

@@ -40,6 +40,17 @@ pub fn devices() -> &'static [(&'static str, Gpu)] {
     })
 }
 
+/// A device with bounds checks and the kernels for CPUs, which those with checks among [`devices`] do not get.
+pub fn safe_device() -> &'static Gpu {
+    static DEVICE: OnceLock<Gpu> = OnceLock::new();
+    DEVICE.get_or_init(|| {
+        let mut options = DeviceOptions::from_env();
+        options.safe_shaders = true;
+        options.hardware_kernels = false;
+        block_on(Gpu::open(&options)).expect("a graphics adapter")
+    })
+}
+
 /// The most capable device.
 pub fn device() -> &'static Gpu {
     &devices()[0].1

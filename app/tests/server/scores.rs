@@ -191,7 +191,7 @@ fn a_batch_that_would_have_no_log_probabilities_is_refused_before_it_runs() {
         assert_eq!(files.run(&["--max-tokens", "2"]).0, Some(0));
         let (code, printed) = run(&files, &[]);
         assert!(code == Some(1) && printed.contains("begin anew with --top-logprobs"), "{printed}");
-        // The same, where a request has no result yet.
+        // Where a request has no result yet, the option can still be added.
         let mut input = fs::OpenOptions::new().append(true).open(&files.input).unwrap();
         input.write_all(b"\nHello\n").unwrap();
         let before = files.text();

@@ -125,7 +125,7 @@ const SMALL: Way = Way {
     kernel: &matmul_small::KERNEL,
     rows: matmul_small::ROWS,
     geglu_rows: 0,
-    // On a CPU the kernels of a prompt serve a small batch as well, with tiles of 8 tokens.
+    // On a CPU the kernels of a prompt that keep their tiles in registers serve a small batch as well, with tiles of 8 tokens.
     may_be_fastest: |_, capabilities| !capabilities.software,
     fused: None,
     ..MATVEC
@@ -168,7 +168,7 @@ pub static WAYS: &[Way] = &[
         flags: &["row_per_lane"],
         rows: matvec::ROW_PER_LANE_ROWS,
         geglu_rows: matvec::ROW_PER_LANE_GEGLU_OUTPUTS,
-        // Only CPUs gain from it.
+        // For CPUs alone. `may_be_fastest` would have GPUs compile and check a kernel that they never use.
         supports: |_, capabilities| capabilities.software,
         fused: None,
         ..MATVEC
@@ -211,7 +211,8 @@ pub static WAYS: &[Way] = &[
         name: "float, in registers",
         constants: &[("lanes", 16)],
         rows: 16 * matmul_registers::ROWS_PER_LANE,
-        // It takes so many registers that a GPU runs the other one faster.
+        // For CPUs alone: by the estimates of Mesa's compilers, a GPU runs the other one faster, because this one takes so many
+        // registers that few subgroups fit.
         supports: |_, capabilities| capabilities.software,
         ..REGISTERS
     },

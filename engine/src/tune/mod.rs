@@ -134,7 +134,9 @@ impl Tuning {
         for choice in [Choice::Decode, Choice::Norms, Choice::Prefill, Choice::SmallBatch] {
             let kernels = candidates.of_choice(choice, tuning.kernels);
             // A single candidate is not measured.
-            if kernels.len() > 1 {
+            if let [only] = kernels[..] {
+                tuning.kernels = only;
+            } else {
                 let measured = none_if_out_of_memory(measure(gpu, format, choice, &kernels).await)?;
                 all_fit &= measured.as_ref().is_some_and(|measured| measured.iter().all(Option::is_some));
                 tuning.choose(choice, &kernels, measured.unwrap_or_default());
@@ -238,8 +240,17 @@ impl Candidates {
             Choice::SmallBatch => {
                 self.small_batch.iter().map(|small_batch| Kernels { small_batch: *small_batch, ..kernels }).collect()
             }
-            Choice::Prefill => self.prefill.iter().map(|prefill| Kernels { prefill, ..kernels }).collect(),
+            Choice::Prefill => self.of_prefill(kernels),
         }
+    }
+
+    /// Where a small batch is always a chunk of a prompt, both round as one token does if they can: only then can guessed tokens be
+    /// checked.
+    fn of_prefill(&self, kernels: Kernels) -> Vec<Kernels> {
+        let alike = |way: &&Way| way.rounding == kernels.decode.rounding;
+        let only_alike = self.small_batch.len() == 1 && self.prefill.iter().any(alike);
+        let ways = self.prefill.iter().filter(|way| !only_alike || alike(way));
+        ways.map(|prefill| Kernels { prefill, ..kernels }).collect()
     }
 
     fn leave_no_choice(&self) -> bool {
@@ -253,7 +264,7 @@ impl Candidates {
     fn include(&self, kernels: &Kernels) -> bool {
         self.decode.contains(&kernels.decode)
             && self.small_batch.contains(&kernels.small_batch)
-            && self.prefill.contains(&kernels.prefill)
+            && self.of_prefill(*kernels).contains(kernels)
             && (self.can_fuse(*kernels) || !kernels.fuses_norms)
     }
 }
@@ -303,6 +314,29 @@ mod tests {
         assert!(!agree(&[1.0, -2.0, 2.0], &expected));
         assert!(!agree(&[1.0, f32::NAN, 3.0], &expected));
         assert!(!agree(&[0.0; 3], &expected));
+    }
+
+    /// Otherwise the device could not check guessed tokens.
+    #[test]
+    fn small_batches_round_as_one_token_does_where_they_are_chunks_of_a_prompt() {
+        let mut capabilities = Capabilities::webgpu();
+        (capabilities.software, capabilities.subgroups, capabilities.narrow_subgroups) = (true, true, true);
+        let candidates = Candidates::of(&capabilities, WeightFormat::Q8_0, None);
+        let mut roundings = Vec::new();
+        for decode in candidates.of_choice(Choice::Decode, candidates.plainest()) {
+            for kernels in candidates.of_choice(Choice::Prefill, decode) {
+                assert_eq!(kernels.way(Mode::SmallBatch).rounding, kernels.decode.rounding, "{kernels:?}");
+                assert!(candidates.include(&kernels), "{kernels:?}");
+                roundings.push(kernels.prefill.rounding);
+            }
+        }
+        assert!(roundings.contains(&Rounding::None) && roundings.contains(&Rounding::Int8), "{roundings:?}");
+        let mixed = Kernels {
+            decode: Way::named(Mode::Decode, "int8, a row per lane").unwrap(),
+            prefill: Way::FLOAT_PREFILL,
+            ..Kernels::FLOAT
+        };
+        assert!(!candidates.include(&mixed));
     }
 
     #[test]

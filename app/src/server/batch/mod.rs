@@ -177,7 +177,7 @@ impl Batch {
         done == total
     }
 
-    /// Whether some result may have log-probabilities although the options add none: one of an earlier run has them, or a request
+    /// Whether some result may have log-probabilities although the options add none: a chat of an earlier run has them, or a request
     /// asks for them.
     pub fn may_have_logprobs(&self) -> bool {
         self.may_ask || self.earlier.has_logprobs

@@ -26,7 +26,7 @@ pub(super) struct Earlier {
     /// The hash of each line of the input that has a result, by its number.
     pub(super) lines: HashMap<u64, u64>,
     pub(super) failed: u64,
-    /// Whether some result has log-probabilities.
+    /// Whether some result is a chat with log-probabilities.
     pub(super) has_logprobs: bool,
 }
 
@@ -53,7 +53,13 @@ struct Body {
 
 #[derive(Deserialize)]
 struct Choice {
-    logprobs: Option<IgnoredAny>,
+    logprobs: Option<Logprobs>,
+}
+
+#[derive(Deserialize)]
+struct Logprobs {
+    /// None in a completion.
+    content: Option<IgnoredAny>,
 }
 
 /// The output file.
@@ -90,7 +96,9 @@ impl Results {
                 None => BatchError::NoResult { path: path.to_owned(), line: count },
             })?;
             earlier.failed += u64::from(line.response.status_code != 200);
-            earlier.has_logprobs |= line.response.body.choices.iter().any(|choice| choice.logprobs.is_some());
+            let choices = line.response.body.choices.into_iter();
+            earlier.has_logprobs |=
+                choices.flat_map(|choice| choice.logprobs).any(|logprobs| logprobs.content.is_some());
             if earlier.lines.insert(line.line, line.line_hash).is_some() {
                 return Err(BatchError::NoResult { path: path.to_owned(), line: count });
             }
