@@ -12,6 +12,7 @@ mod scheduler;
 mod sessions;
 mod speculation;
 mod steady;
+mod waits;
 
 use std::path::PathBuf;
 

@@ -6,18 +6,14 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
-use lapidary_engine::scheduler::{Event, Request};
-use lapidary_engine::{
-    ActivationFormat, Engine, EngineBuilder, Sampling, Scheduler, SchedulerOptions, Session, WeightFormat,
-};
+use lapidary_engine::{ActivationFormat, Engine, EngineBuilder, Sampling, Session, WeightFormat};
 use lapidary_tests::{block_on, reply};
 use serde_json::Value;
 
 use crate::golden_path;
 
-fn model() -> Option<PathBuf> {
+pub(crate) fn model() -> Option<PathBuf> {
     let path = std::env::var_os("LAPIDARY_270M").map(PathBuf::from);
     if path.is_none() {
         // Not `eprintln!`, whose output the test runner hides if the test passes.
@@ -177,51 +173,4 @@ fn assert_close(what: &str, exact: &[Vec<f32>], rounded: &[Vec<f32>], most: f64,
     let (mean, share) = (divergence / exact.len() as f64, agreed as f64 / exact.len() as f64);
     println!("{what}: mean divergence {mean:.6} nats, the same likeliest token in {:.2} %", 100.0 * share);
     assert!(mean <= most && share >= least, "{what}: mean {mean}, share {share}");
-}
-
-/// While the prompt of another request is computed, a reply waits at most 300 ms for a token after the first.
-#[test]
-#[ignore = "takes minutes, and needs a machine that does nothing else"]
-fn a_reply_waits_little_for_a_long_prompt() {
-    let Some(path) = model() else { return };
-    for weights in [None, Some(WeightFormat::Q8_0), Some(WeightFormat::Bf16)] {
-        let engine = weights.into_iter().fold(Engine::builder(&path), EngineBuilder::weights);
-        let waits = waits_beside_a_prompt(&engine.build_blocking().unwrap(), 4096);
-        let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
-        let name = weights.map_or("as in the file", WeightFormat::name);
-        println!("{name}: {} tokens, each after {median:.0?}, at most {longest:.0?}", waits.len());
-        assert!(longest < Duration::from_millis(300), "{name}: {longest:?}");
-    }
-}
-
-/// How long a reply waited for each of its tokens while a prompt of so many tokens of another request was computed, shortest first.
-fn waits_beside_a_prompt(engine: &Engine, prompt: u32) -> Vec<Duration> {
-    let mut scheduler =
-        block_on(Scheduler::new(engine, &SchedulerOptions { sequences: 2, cache_tokens: 8192 })).unwrap();
-    let sampling = |most| Sampling { max_tokens: Some(most), stop_at_end: false, ..Sampling::greedy() };
-    let reply = scheduler.submit(Request::new(vec![2, 5, 6, 7], sampling(3000))).unwrap();
-    let mut other = None;
-    let (mut last, mut waits) = (Instant::now(), Vec::new());
-    loop {
-        for event in block_on(scheduler.step()).unwrap() {
-            match event {
-                Event::Token { id, .. } if id == reply => {
-                    match other {
-                        Some(_) => waits.push(last.elapsed()),
-                        None => {
-                            let prompt = (0..prompt).map(|i| 2 + i * 7919 % 50_000).collect();
-                            other = Some(scheduler.submit(Request::new(prompt, sampling(1))).unwrap());
-                        }
-                    }
-                    last = Instant::now();
-                }
-                Event::Finished { id, .. } if Some(id) == other => {
-                    waits.sort();
-                    return waits;
-                }
-                Event::Failed { error, .. } => panic!("{error}"),
-                _ => {}
-            }
-        }
-    }
 }
