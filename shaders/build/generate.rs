@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use crate::reflect::{Field, Kind, Reflection, VariantReflection};
 use crate::sources::Sources;
-use crate::variants::{EXCLUDES, IMPLIES};
+use crate::variants::IMPLIES;
 
 /// A kernel as it was read and linked.
 #[derive(Clone)]
@@ -45,8 +45,6 @@ pub(crate) fn kernels(
         out.line(format_args!("&{}::KERNEL,", kernel.name));
     }
     out.line("];");
-    out.line("/// Flags that have no effect beside another.");
-    out.line(format_args!("pub static EXCLUDES: &[(&str, &str)] = &{EXCLUDES:?};"));
     out.line("/// Flags that must be asked for together with another, where a kernel knows both.");
     out.line(format_args!("pub static IMPLIES: &[(&str, &str)] = &{IMPLIES:?};"));
     out.line("/// The weight formats, by the name of their `dequant` module.");

@@ -8,10 +8,7 @@ pub(crate) const CHOICES: &[&[&str]] = &[&["rows_1", "rows_2", "rows_4", "rows_8
 
 /// Every other flag, in the order in which they appear in names.
 pub(crate) const FLAGS: &[&str] =
-    &["kv_f16", "qk_norm", "broadcast", "split", "int8_out", "geglu", "int8", "row_per_lane", "subgroups"];
-
-/// Flags that have no effect beside another.
-pub(crate) const EXCLUDES: &[(&str, &str)] = &[("subgroups", "row_per_lane")];
+    &["kv_f16", "qk_norm", "broadcast", "split", "int8_out", "geglu", "int8", "subgroups"];
 
 /// Flags that are only asked for together with another: subgroups must be known to be narrow before they can be relied on to
 /// broadcast, GPUs have a kernel of their own for attention of one token, and the other has fewer rows than eight only there.
@@ -63,18 +60,7 @@ pub(crate) fn of(kernel: &str, sources: &Sources, formats: &Formats) -> Vec<Vec<
         let rounds_f32 = sources.weights && features[0] == "f32" && ROUNDS.iter().any(|flag| has(features, flag));
         implied && !rounds_f32 && (!int8 || formats.int8.contains(&features[0]))
     });
-    let mut variants = Vec::new();
-    for mut features in list {
-        for (flag, other) in EXCLUDES {
-            if has(&features, other) {
-                features.retain(|feature| feature != flag);
-            }
-        }
-        if !variants.contains(&features) {
-            variants.push(features);
-        }
-    }
-    variants
+    list
 }
 
 fn has(features: &[String], flag: &str) -> bool {

@@ -82,13 +82,12 @@ impl Kernel {
     /// Of the variants whose features are all wanted, it is the one with the most features.
     pub fn variant(&self, wanted: &[&str]) -> Option<&'static Variant> {
         let knows = |flag: &str| self.flags.contains(&flag) && wanted.contains(&flag);
-        let excluded = |flag: &str| kernels::EXCLUDES.iter().any(|(excluded, other)| *excluded == flag && knows(other));
         let format =
             |variant: &&Variant| variant.features.iter().find(|f| kernels::WEIGHT_FORMATS.contains(f)).copied();
         let of_format: Vec<&'static Variant> =
             self.variants.iter().filter(|variant| format(variant).is_none_or(|f| wanted.contains(&f))).collect();
         let supported = |flag: &str| of_format.iter().any(|variant| variant.features.contains(&flag));
-        let meant: Vec<&str> = self.flags.iter().copied().filter(|flag| knows(flag) && !excluded(flag)).collect();
+        let meant: Vec<&str> = self.flags.iter().copied().filter(|flag| knows(flag)).collect();
         if !meant.iter().all(|flag| supported(flag)) {
             return None;
         }

@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 
-use crate::Kernel;
-use crate::kernels::{self, EXCLUDES, IMPLIES, Step};
+use crate::kernels::{self, IMPLIES, Step};
 
 /// A request of a host that chooses this variant: the variant's features and those that they imply.
 fn request_of(features: &[&'static str]) -> Vec<&'static str> {
@@ -26,18 +25,6 @@ fn variants_of_a_kernel_differ() {
         let texts: BTreeSet<&str> = kernel.variants.iter().map(|variant| variant.wgsl).collect();
         assert_eq!(texts.len(), kernel.variants.len(), "{}", kernel.name);
     }
-}
-
-#[test]
-fn excluded_flags_are_ignored() {
-    for (flag, other) in EXCLUDES {
-        let both = |kernel: &&&Kernel| kernel.flags.contains(flag) && kernel.flags.contains(other);
-        for kernel in kernels::ALL.iter().filter(both) {
-            assert!(kernel.variants.iter().all(|v| !(v.features.contains(flag) && v.features.contains(other))));
-        }
-    }
-    let chosen = kernels::matvec_int8::KERNEL.variant(&["q4_0", "row_per_lane", "subgroups"]).unwrap();
-    assert_eq!(chosen.name(), "matvec_int8.q4_0.row_per_lane");
 }
 
 #[test]

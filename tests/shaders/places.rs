@@ -21,7 +21,7 @@ fn every_kernel_has_a_reference_an_operation_and_a_test() {
     assert!(kernels.contains("matvec"), "the folder of kernels was not found: {kernels:?}");
     // Kernels for the same computation share its reference, operation and test.
     let computation = |name: &String| {
-        let ways = ["_int8", "_registers", "_coop", "_small", "_decode"];
+        let ways = ["_int8", "_registers", "_rows", "_coop", "_small", "_decode"];
         ways.iter().fold(name.as_str(), |name, way| name.trim_end_matches(way)).to_owned()
     };
     let computations: BTreeSet<String> = kernels.iter().map(computation).collect();

@@ -361,7 +361,7 @@ fn reference(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
         "embed" => products::embed(inputs),
         "rms_norm" => norms::rms_norm(inputs),
         "add_rms_norm" => norms::add_rms_norm(inputs),
-        "matvec" | "matvec_int8" => products::product(inputs, true),
+        "matvec" | "matvec_int8" | "matvec_rows" => products::product(inputs, true),
         "matmul" | "matmul_registers" | "matmul_coop" | "matmul_small" => products::product(inputs, false),
         "gate_up" | "gate_up_int8" => products::gate_up(inputs),
         "geglu" => norms::geglu(inputs),

@@ -27,16 +27,20 @@ pub(super) fn embed(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     Ok(outputs)
 }
 
+/// Whether the kernel multiplies integers.
+fn is_int8(inputs: &Inputs<'_>) -> bool {
+    inputs.has("int8") || inputs.dispatch.kernel.name.ends_with("_int8")
+}
+
 /// Activations of the step, `[tokens, cols]`: rows of floats or of integers, `32 * groups` apart.
 fn activations(inputs: &Inputs<'_>, cols: usize) -> Result<Vec<f32>> {
     let stride = 32 * inputs.param("groups")?;
-    let int8 = inputs.has("int8") || inputs.dispatch.kernel.name.ends_with("_int8");
     if inputs.dispatch.kernel.name == "matmul_coop" {
         let halves = half_values(&inputs.words("x")?[..inputs.tokens() * stride / 2]);
         let rows = halves.chunks_exact(stride);
         return Ok(rows.flat_map(|row| &row[..cols]).map(|v| F16_SCALE * v).collect());
     }
-    if !int8 {
+    if !is_int8(inputs) {
         return inputs.rows("x", inputs.tokens(), stride, cols);
     }
     let words = &inputs.words("x")?[..inputs.tokens() * stride / 32 * INT8_GROUP_WORDS];
@@ -92,15 +96,14 @@ fn gates_ups(inputs: &Inputs<'_>, x: &[f32], int8: f64) -> Result<Vec<Output>> {
     let n = inputs.param("rows")?;
     let both = multiply(inputs, x, 2 * n)?.concat();
     let out = reference::geglu(&both[..n], &both[n..]);
-    let rounds = inputs.dispatch.kernel.name.ends_with("_int8");
-    let expected = if rounds { Expected::Int8(out, int8) } else { Expected::Floats(out, F32) };
+    let expected = if is_int8(inputs) { Expected::Int8(out, int8) } else { Expected::Floats(out, F32) };
     Ok(vec![Output::new("out", 0, expected)])
 }
 
 pub(super) fn gate_up(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let cols = inputs.param("cols")?;
     let (residual, mut x) = residual_norm(inputs, cols, 32 * inputs.param("groups")?)?;
-    if inputs.dispatch.kernel.name.ends_with("_int8") {
+    if is_int8(inputs) {
         x = reference::quantize(&x, cols);
     }
     let mut outputs = gates_ups(inputs, &x, INT8_TWICE)?;

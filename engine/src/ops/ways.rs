@@ -8,7 +8,7 @@ use std::fmt;
 
 use lapidary_shaders::Kernel;
 use lapidary_shaders::kernels::{
-    gate_up, gate_up_int8, matmul, matmul_coop, matmul_registers, matmul_small, matvec, matvec_int8,
+    gate_up, gate_up_int8, matmul, matmul_coop, matmul_registers, matmul_small, matvec, matvec_int8, matvec_rows,
 };
 
 use super::{F16Tensor, Int8Tensor, Operand, WORKGROUP_BYTES, quantize, to_f16};
@@ -120,6 +120,13 @@ const MATVEC_INT8: Way = Way {
     may_be_fastest: |_, capabilities| !capabilities.software,
     ..MATVEC
 };
+const ROW_PER_LANE: Way = Way {
+    kernel: &matvec_rows::KERNEL,
+    rows: matvec_rows::ROWS_PER_WORKGROUP,
+    geglu_rows: matvec_rows::GEGLU_OUTPUTS,
+    fused: None,
+    ..MATVEC
+};
 const SMALL: Way = Way {
     mode: Mode::SmallBatch,
     kernel: &matmul_small::KERNEL,
@@ -165,22 +172,16 @@ pub static WAYS: &[Way] = &[
     },
     Way {
         name: "float, a row per lane",
-        flags: &["row_per_lane"],
-        rows: matvec::ROW_PER_LANE_ROWS,
-        geglu_rows: matvec::ROW_PER_LANE_GEGLU_OUTPUTS,
         // For CPUs alone. `may_be_fastest` would have GPUs compile and check a kernel that they never use.
         supports: |_, capabilities| capabilities.software,
-        fused: None,
-        ..MATVEC
+        ..ROW_PER_LANE
     },
     Way {
         name: "int8, a row per lane",
-        flags: &["row_per_lane"],
-        rows: matvec_int8::ROW_PER_LANE_ROWS,
-        geglu_rows: matvec_int8::ROW_PER_LANE_GEGLU_OUTPUTS,
-        may_be_fastest: |_, _| true,
-        fused: None,
-        ..MATVEC_INT8
+        rounding: Rounding::Int8,
+        flags: &["int8"],
+        supports: |format, _| format.is_integer(),
+        ..ROW_PER_LANE
     },
     Way {
         name: "int8, split by 64",
