@@ -37,7 +37,7 @@ use crate::speculation::{Guesses, Speculation};
 pub use request::{Bias, Event, Mask, Request, RequestId, TokenLogprobs};
 
 /// The time that a piece of a prompt takes, apart from the end of its last submit: so long do replies wait for it.
-const PIECE: Duration = Duration::from_millis(80);
+const PIECE: Duration = Duration::from_millis(40);
 
 /// How much a [`Scheduler`] does at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
