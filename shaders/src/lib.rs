@@ -103,4 +103,9 @@ impl Variant {
         let file = self.file.rsplit(['/', '\\']).next().unwrap_or(self.file);
         file.strip_suffix(".wgsl").unwrap_or(file)
     }
+
+    /// Whether it calls subgroup operations.
+    pub fn uses_subgroups(&self) -> bool {
+        self.features.iter().any(|feature| ["subgroups", "broadcast"].contains(feature))
+    }
 }

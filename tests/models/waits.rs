@@ -24,7 +24,7 @@ fn a_reply_waits_little_for_a_long_prompt() {
     }
 }
 
-/// How long a reply waited for each of its tokens while a prompt of so many tokens of another request was computed, shortest first.
+/// The time before each token of a reply while the prompt of another request, of `prompt` tokens, is computed; shortest first.
 fn waits_beside_a_prompt(engine: &Engine, prompt: u32) -> Vec<Duration> {
     let mut scheduler =
         block_on(Scheduler::new(engine, &SchedulerOptions { sequences: 2, cache_tokens: 8192 })).unwrap();

@@ -23,10 +23,9 @@ fn every_pipeline_of_every_kernel_is_valid() {
         let mut count = 0;
         for kernel in kernels::ALL {
             for variant in kernel.variants {
-                let needs_a_feature = variant.features.iter().any(|f| ["subgroups", "broadcast"].contains(f));
                 // wgpu requires consent to cooperative matrices. Drivers that have them test them.
                 let cooperative = variant.features.iter().any(|f| f.starts_with("coop_"));
-                if features.is_empty() && needs_a_feature || cooperative {
+                if features.is_empty() && variant.uses_subgroups() || cooperative {
                     continue;
                 }
                 let implied = kernels::IMPLIES.iter().filter(|(flag, _)| variant.features.contains(flag));

@@ -90,7 +90,7 @@ fn hlsl_for_fxc_is_written() {
     let folder = std::path::PathBuf::from(std::env::var_os("LAPIDARY_HLSL").expect("LAPIDARY_HLSL names a folder"));
     let mut count = 0;
     for variant in kernels::ALL.iter().flat_map(|kernel| kernel.variants) {
-        if variant.features.iter().any(|f| ["subgroups", "broadcast"].contains(f) || f.starts_with("coop_")) {
+        if variant.uses_subgroups() || variant.features.iter().any(|feature| feature.starts_with("coop_")) {
             continue;
         }
         let module = naga::front::wgsl::parse_str(variant.wgsl).unwrap();

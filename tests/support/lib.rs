@@ -28,27 +28,26 @@ pub fn devices() -> &'static [(&'static str, Gpu)] {
             ("WebGPU limits, safe, as on a GPU", true, true, true),
         ];
         let chosen = if as_gpu { &[("trusted, as on a GPU", false, false, true)][..] } else { &all[..] };
-        let open = |&(name, webgpu_limits, safe_shaders, hardware_kernels): &(&'static str, bool, bool, bool)| {
-            let mut options = DeviceOptions::from_env();
-            options.webgpu_limits = webgpu_limits;
-            options.safe_shaders = safe_shaders;
-            options.hardware_kernels = hardware_kernels;
-            // test.sh installs an adapter. Without one, a test must fail.
-            (name, block_on(Gpu::open(&options)).expect("a graphics adapter"))
-        };
-        chosen.iter().map(open).collect()
+        let opened = chosen.iter().map(|&(name, webgpu_limits, safe_shaders, hardware_kernels)| {
+            (name, open(webgpu_limits, safe_shaders, hardware_kernels))
+        });
+        opened.collect()
     })
 }
 
 /// A device with bounds checks and the kernels for CPUs, which those with checks among [`devices`] do not get.
 pub fn safe_device() -> &'static Gpu {
     static DEVICE: OnceLock<Gpu> = OnceLock::new();
-    DEVICE.get_or_init(|| {
-        let mut options = DeviceOptions::from_env();
-        options.safe_shaders = true;
-        options.hardware_kernels = false;
-        block_on(Gpu::open(&options)).expect("a graphics adapter")
-    })
+    DEVICE.get_or_init(|| open(false, true, false))
+}
+
+fn open(webgpu_limits: bool, safe_shaders: bool, hardware_kernels: bool) -> Gpu {
+    let mut options = DeviceOptions::from_env();
+    options.webgpu_limits = webgpu_limits;
+    options.safe_shaders = safe_shaders;
+    options.hardware_kernels = hardware_kernels;
+    // test.sh installs an adapter. Without one, a test must fail.
+    block_on(Gpu::open(&options)).expect("a graphics adapter")
 }
 
 /// The most capable device.

@@ -111,8 +111,7 @@ impl Gpu {
 /// The WGSL of a variant. Browsers require that it says which features it uses, and naga does not accept that yet
 /// (gfx-rs/wgpu#5555).
 fn source(variant: &'static Variant) -> Cow<'static, str> {
-    let has_subgroups = variant.features.iter().any(|feature| ["subgroups", "broadcast"].contains(feature));
-    match cfg!(target_arch = "wasm32") && has_subgroups {
+    match cfg!(target_arch = "wasm32") && variant.uses_subgroups() {
         true => format!("enable subgroups;\n{}", variant.wgsl).into(),
         false => variant.wgsl.into(),
     }

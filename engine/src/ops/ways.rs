@@ -172,7 +172,7 @@ pub static WAYS: &[Way] = &[
     },
     Way {
         name: "float, a row per lane",
-        // For CPUs alone. `may_be_fastest` would have GPUs compile and check a kernel that they never use.
+        // Only on CPUs. With `may_be_fastest` instead, GPUs would compile and check a kernel that they never use.
         supports: |_, capabilities| capabilities.software,
         ..ROW_PER_LANE
     },
@@ -212,8 +212,8 @@ pub static WAYS: &[Way] = &[
         name: "float, in registers",
         constants: &[("lanes", 16)],
         rows: 16 * matmul_registers::ROWS_PER_LANE,
-        // For CPUs alone: by the estimates of Mesa's compilers, a GPU runs the other one faster, because this one takes so many
-        // registers that few subgroups fit.
+        // Only on CPUs. By the estimates of Mesa's compilers, `matmul` is faster on GPUs: this kernel takes so many registers
+        // that few subgroups fit.
         supports: |_, capabilities| capabilities.software,
         ..REGISTERS
     },

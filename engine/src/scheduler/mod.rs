@@ -36,7 +36,8 @@ use crate::speculation::{Guesses, Speculation};
 
 pub use request::{Bias, Event, Mask, Request, RequestId, TokenLogprobs};
 
-/// The time that a piece of a prompt takes, apart from the end of its last submit: so long do replies wait for it.
+/// The time after which a piece of a prompt submits no more. Replies wait for what it has submitted: mostly two submits, of which each
+/// takes up to about 60 ms (`pace.rs`).
 const PIECE: Duration = Duration::from_millis(40);
 
 /// How much a [`Scheduler`] does at once.
