@@ -41,5 +41,6 @@ if [ "$(id -u)" -ne 0 ] || ! is_debian; then
     say "with-wine.sh needs Debian and its root user"
     exit 1
 fi
-[ -e "$root/usr/bin/wine" ] || make_root trixie libvulkan1 mesa-vulkan-drivers wine wine64
+# Debian's /usr/bin/wine is a link to /etc/alternatives, which outside the root leads nowhere.
+[ -L "$root/usr/bin/wine" ] || make_root trixie libvulkan1 mesa-vulkan-drivers wine wine64
 exec unshare --mount --propagation private "$self" --inside "$@"
