@@ -34,6 +34,8 @@ pub(crate) struct Family {
     pub(crate) wide_query_layers: usize,
     /// The window of sliding layers where a GGUF file has none, as in llama.cpp.
     pub(crate) gguf_sliding_window: Option<usize>,
+    /// Models of this context length and more have scaled positions, also where a GGUF file does not say so.
+    pub(crate) long_context: usize,
 
     pub(crate) vocab_size: usize,
     pub(crate) hidden_size: usize,
@@ -71,6 +73,7 @@ const GEMMA2: Family = Family {
     confused_vocab_sizes: &[],
     wide_query_layers: 46,
     gguf_sliding_window: Some(4096),
+    long_context: usize::MAX,
     vocab_size: 256_000,
     hidden_size: 2304,
     intermediate_size: 9216,
@@ -102,6 +105,7 @@ const GEMMA3: Family = Family {
     confused_vocab_sizes: &[262_144, 262_208],
     wide_query_layers: 62,
     gguf_sliding_window: None,
+    long_context: 131_072,
     vocab_size: 262_208,
     context_length: 131_072,
     sliding_pattern: 6,

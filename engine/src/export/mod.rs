@@ -1,11 +1,11 @@
 //! Writes a model to a GGUF file, converted, for this program and for llama.cpp.
 
 mod importance;
-mod part;
 mod recipe;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod unfinished_file;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -14,11 +14,12 @@ use std::path::Path;
 pub use importance::Importance;
 pub use recipe::Recipe;
 
-use part::Part;
+use unfinished_file::UnfinishedFile;
 
+use crate::config::Config;
 use crate::engine::Progress;
 use crate::error::{Error, Result};
-use crate::load::gguf::DEFAULT_ALIGNMENT;
+use crate::load::gguf::{DEFAULT_ALIGNMENT, config_of};
 use crate::load::{ModelFiles, TensorId, TensorView, threads};
 use crate::quant::WeightFormat;
 use crate::tokenizer::gguf_vocab;
@@ -47,7 +48,7 @@ impl ModelFiles {
     ///
     /// # Errors
     /// [`Error::Write`] where the file cannot be written, another program writes it, or it is there and not to be replaced,
-    /// [`Error::Tokenizer`] where the
+    /// [`Error::Unsupported`] where GGUF has no key for something in the model's configuration, [`Error::Tokenizer`] where the
     /// vocabulary is damaged, [`Error::Cancelled`], and the errors of reading the weights.
     pub async fn write_gguf(
         &self,
@@ -66,14 +67,11 @@ impl ModelFiles {
         }
         let tables = tables::tables(&self.name(), config, options.recipe, vocab.as_ref());
         drop(vocab);
-        let part = Part::new(path).map_err(fail)?;
-        let mut writer = GgufWriter {
-            out: BufWriter::with_capacity(1 << 20, part.file()),
-            path,
-            written: 0,
-            total: tables.len() as u64 + options.recipe.bytes(config),
-            progress,
-        };
+        let total = tables.len() as u64 + options.recipe.bytes(config);
+        check_kept(self.path(), config, &config_of(path, &tables, total)?)?;
+        let part = UnfinishedFile::new(path).map_err(fail)?;
+        let mut writer =
+            GgufWriter { out: BufWriter::with_capacity(1 << 20, part.file()), path, written: 0, total, progress };
         writer.write(&tables)?;
         drop(tables);
         for id in TensorId::all(config) {
@@ -89,6 +87,24 @@ impl ModelFiles {
         writer.out.flush().map_err(fail)?;
         drop(writer);
         part.publish(path, options.overwrite).map_err(fail)
+    }
+}
+
+/// Refuses a model whose configuration a reader of the file would not find in it.
+fn check_kept(path: &Path, config: &Config, written: &Config) -> Result<()> {
+    let differences = [
+        ("attn_logit_softcapping", config.attn_soft_cap != written.attn_soft_cap),
+        ("final_logit_softcapping", config.final_soft_cap != written.final_soft_cap),
+        ("query_pre_attn_scalar", config.query_scale != written.query_scale),
+        ("windows or RoPE of some layers", config.layers != written.layers),
+        ("eos_token_id", config.stop_ids.iter().any(|id| !written.stop_ids.contains(id))),
+    ];
+    match differences.into_iter().find(|(_, differs)| *differs) {
+        None => Ok(()),
+        Some((field, _)) => Err(Error::Unsupported {
+            what: format!("the {field} of {}, for which GGUF files have no key,", path.display()),
+            hint: "keep this model in its own files".to_owned(),
+        }),
     }
 }
 

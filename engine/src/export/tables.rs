@@ -126,6 +126,8 @@ fn model(keys: &mut Keys, config: &Config) {
         if full.rope_scale != 1.0 {
             keys.text(&key("rope.scaling.type"), "linear");
             keys.float(&key("rope.scaling.factor"), full.rope_scale);
+        } else if config.context_length >= family.long_context {
+            keys.text(&key("rope.scaling.type"), "none");
         }
     }
     let local = config.layers.iter().find(|layer| layer.window.is_some()).map(|layer| layer.rope_theta);
@@ -139,11 +141,33 @@ fn model(keys: &mut Keys, config: &Config) {
     }
 }
 
+/// The ids of `<bos>` and of what ends a reply. A base model's replies do not end with `<end_of_turn>`, by which readers know models
+/// for chats.
+fn ends(keys: &mut Keys, config: &Config, vocab: Option<&GgufVocab>) {
+    let key = |name: &str| format!("tokenizer.ggml.{name}");
+    keys.number(&key("bos_token_id"), config.bos_id as usize);
+    let eos = vocab.and_then(|vocab| vocab.eos_id).or_else(|| config.stop_ids.first().copied());
+    let end_of_turn = vocab.and_then(|vocab| vocab.tokens.iter().position(|token| token == "<end_of_turn>"));
+    let end_of_turn = end_of_turn.and_then(|id| u32::try_from(id).ok());
+    let has_template = vocab.is_some_and(|vocab| vocab.chat_template.is_some());
+    let end_of_turn = end_of_turn.filter(|id| has_template || config.stop_ids.contains(id));
+    for (name, id) in [("eos_token_id", eos), ("eot_token_id", end_of_turn)] {
+        if let Some(id) = id {
+            keys.number(&key(name), id as usize);
+        }
+    }
+    // The two keys above have room for two.
+    if config.stop_ids.iter().any(|id| Some(*id) != eos && Some(*id) != end_of_turn) {
+        keys.list(&key("eos_token_ids"), kind::I32, &config.stop_ids, |bytes, id| bytes.extend(id.to_le_bytes()));
+    }
+}
+
 fn vocabulary(keys: &mut Keys, config: &Config, vocab: Option<&GgufVocab>) {
     let key = |name: &str| format!("tokenizer.ggml.{name}");
     let Some(vocab) = vocab else {
         keys.text(&key("model"), "no_vocab");
         keys.number(&format!("{}.vocab_size", config.architecture.family().gguf_name), config.vocab_size);
+        ends(keys, config, None);
         return;
     };
     keys.text(&key("model"), &vocab.model);
@@ -151,21 +175,13 @@ fn vocabulary(keys: &mut Keys, config: &Config, vocab: Option<&GgufVocab>) {
     keys.list(&key("tokens"), kind::STRING, &vocab.tokens, |bytes, token| string(bytes, token));
     keys.list(&key("scores"), kind::F32, &vocab.scores, |bytes, score| bytes.extend(score.to_le_bytes()));
     keys.list(&key("token_type"), kind::I32, &vocab.token_types, |bytes, kind| bytes.extend(kind.to_le_bytes()));
-    keys.number(&key("bos_token_id"), vocab.bos_id.unwrap_or(config.bos_id) as usize);
-    let end_of_turn = vocab.tokens.iter().position(|token| token == "<end_of_turn>");
-    let eos = vocab.eos_id.or_else(|| config.stop_ids.first().copied()).map(|id| id as usize);
-    let others = [
-        ("eos_token_id", eos),
-        ("eot_token_id", end_of_turn),
-        ("unknown_token_id", vocab.unk_id.map(|id| id as usize)),
-        ("padding_token_id", vocab.pad_id.map(|id| id as usize)),
-    ];
-    for (name, id) in others {
+    ends(keys, config, Some(vocab));
+    for (name, id) in [("unknown_token_id", vocab.unk_id), ("padding_token_id", vocab.pad_id)] {
         if let Some(id) = id {
-            keys.number(&key(name), id);
+            keys.number(&key(name), id as usize);
         }
     }
-    keys.flag(&key("add_bos_token"), vocab.add_bos);
+    keys.flag(&key("add_bos_token"), true);
     keys.flag(&key("add_eos_token"), false);
     keys.flag(&key("add_space_prefix"), vocab.add_space_prefix == Some(true));
     if let Some(template) = &vocab.chat_template {

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config::Config;
-use crate::load::TokenizerSource;
+use crate::load::{Bytes, TokenizerSource};
 use crate::tokenizer::Tokenizer;
 
 fn options(recipe: Recipe) -> GgufOptions {
@@ -113,10 +113,55 @@ fn models_without_a_vocabulary_and_gemma_3_are_written_too() {
     let path = folder.path().join("tiny.gguf");
     write(&files, &path, Recipe::Pure(WeightFormat::Bf16)).unwrap();
     let written = ModelFiles::open(&path).unwrap();
-    // A vocabulary would name them.
-    let stop_ids = written.config().stop_ids.clone();
-    assert_eq!(*written.config(), Config { stop_ids, ..small });
+    assert_eq!(*written.config(), small);
     assert!(matches!(written.tokenizer(), TokenizerSource::Missing { .. }));
+}
+
+/// The guide with another `generation_config.json`, and without a template.
+fn guide_that_ends_with(eos: &str) -> ModelFiles {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../app/guide/model");
+    let read = |name: &str| (name.to_owned(), Bytes::from(fs::read(folder.join(name)).unwrap()));
+    let mut files = ["config.json", "tokenizer.json", "model.safetensors"].map(read).to_vec();
+    let generation = format!(r#"{{"eos_token_id": {eos}}}"#);
+    files.push(("generation_config.json".to_owned(), Bytes::from(generation.into_bytes())));
+    ModelFiles::from_bytes("guide", files).unwrap()
+}
+
+#[test]
+fn what_ends_a_reply_is_kept_and_a_base_model_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guide.gguf");
+    for (eos, ends) in [("1", vec![1]), ("[1, 9]", vec![1, 9])] {
+        let files = guide_that_ends_with(eos);
+        let options = GgufOptions { overwrite: true, ..options(Recipe::Pure(WeightFormat::Q8_0)) };
+        pollster::block_on(files.write_gguf(&path, &options, &mut |_| true)).unwrap();
+        let written = ModelFiles::open(&path).unwrap();
+        assert_eq!(written.config().stop_ids, ends);
+        let engine = crate::Engine::from_files(written).context(256).build_blocking().unwrap();
+        assert_eq!(engine.chat_template(), crate::load::ChatTemplate::Missing, "{eos}");
+    }
+}
+
+#[test]
+fn what_gguf_has_no_key_for_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let small =
+        Config { hidden_size: 64, intermediate_size: 96, vocab_size: 300, ..Config::of_shape("gemma-2-2b").unwrap() };
+    let stop_ids = vec![1];
+    let small = Config { embedding_scale: 8.0, num_layers: 2, layers: small.layers[..2].to_vec(), stop_ids, ..small };
+    let mut scaled = small.layers.clone();
+    scaled[0].rope_scale = 8.0;
+    for (config, field) in [
+        (Config { attn_soft_cap: None, ..small.clone() }, "attn_logit_softcapping"),
+        (Config { final_soft_cap: None, ..small.clone() }, "final_logit_softcapping"),
+        (Config { layers: scaled, ..small.clone() }, "RoPE"),
+    ] {
+        let files = ModelFiles::synthetic(config, WeightFormat::F32, "tiny");
+        let path = folder.path().join("tiny.gguf");
+        let error = write(&files, &path, Recipe::Pure(WeightFormat::Bf16)).unwrap_err();
+        assert!(matches!(&error, Error::Unsupported { what, .. } if what.contains(field)), "{error}");
+        assert!(!path.exists());
+    }
 }
 
 #[test]

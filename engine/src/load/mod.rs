@@ -7,7 +7,7 @@ mod bytes;
 mod chat_template;
 mod convert;
 mod folder;
-pub mod gguf;
+pub(crate) mod gguf;
 mod hub;
 mod safetensors;
 mod shapes;
@@ -47,12 +47,12 @@ use source::{ModelFile, now};
 pub struct ModelFiles {
     path: PathBuf,
     name: String,
-    kind: &'static str,
+    /// Whether the files are a Hugging Face folder's.
+    is_hub: bool,
     config: Config,
     tokenizer: TokenizerSource,
     tensors: HashMap<TensorId, Located>,
     files: Vec<ModelFile>,
-    norm_offset: f32,
     chat_template: Option<String>,
 }
 
@@ -108,13 +108,15 @@ impl ModelFiles {
             return now(Self::gguf(path, gguf::map_parts(path)?));
         }
         let folder = Folder::Disk(path.to_owned());
-        if !folder.has(hub::CONFIG) {
-            return now(Self::gguf(path, gguf::map_parts(&gguf_in(path)?)?));
-        }
-        if !hub::is_here(&folder)
-            && let Ok(file) = gguf_in(path)
+        let is_hub = folder.has(hub::CONFIG);
+        // Some folders hold GGUF files beside a configuration.
+        if !(is_hub && hub::is_here(&folder))
+            && let Some(file) = gguf_in(path)?
         {
             return now(Self::gguf(path, gguf::map_parts(&file)?));
+        }
+        if !is_hub {
+            return Err(bad(path, format!("it holds neither {} nor a .gguf file", hub::CONFIG)));
         }
         now(Self::hub(folder_name(path), folder))
     }
@@ -125,7 +127,7 @@ impl ModelFiles {
     /// `files` are pairs of a name, such as `model.safetensors`, and a source. In errors `folder`, which may be empty,
     /// stands before the name.
     ///
-    /// This reads headers and small files only. Weights are read while they load, in ranges as [`Source`] says.
+    /// This reads headers, small files, and of a GGUF's separate output head some pieces. Weights are read while they load, in ranges as [`Source`] says.
     ///
     /// # Errors
     ///
@@ -164,12 +166,11 @@ impl ModelFiles {
         Ok(ModelFiles {
             path,
             name,
-            kind: "safetensors",
+            is_hub: true,
             config: model.config,
             tokenizer: model.tokenizer,
             tensors: model.tensors.into_iter().collect(),
             files: model.files,
-            norm_offset: 1.0,
             chat_template: model.chat_template,
         })
     }
@@ -188,12 +189,11 @@ impl ModelFiles {
         Ok(ModelFiles {
             path: path.to_owned(),
             name: model.name.unwrap_or_else(stem),
-            kind: "gguf",
+            is_hub: false,
             config: model.config,
             tokenizer: model.tokenizer,
             tensors: model.tensors.into_iter().collect(),
             files,
-            norm_offset: 0.0,
             chat_template,
         })
     }
@@ -216,10 +216,7 @@ impl ModelFiles {
     pub fn tensor(&self, id: TensorId) -> Result<TensorView<'_>> {
         let located = self.tensors.get(&id);
         let Some((located, file)) = located.and_then(|located| Some((located, self.files.get(located.file)?))) else {
-            let name = match self.kind {
-                "safetensors" => id.hub_name(),
-                _ => id.gguf_name(),
-            };
+            let name = if self.is_hub { id.hub_name() } else { id.gguf_name() };
             return Err(Error::MissingTensor { path: self.path.clone(), name });
         };
         let [rows, cols] = located.shape;
@@ -242,7 +239,7 @@ impl ModelFiles {
     /// What must be added to norm weights: 1 for safetensors, which hold `w` of `1 + w`, and 0 for GGUF, which holds the
     /// sum.
     pub fn norm_offset(&self) -> f32 {
-        self.norm_offset
+        if self.is_hub { 1.0 } else { 0.0 }
     }
 
     /// The kind of chat template in the files. [`Engine::chat_template`](crate::Engine::chat_template) knows more.
@@ -253,11 +250,6 @@ impl ModelFiles {
     /// The Jinja template for chats in the files; `None` if they have none.
     pub fn chat_template_text(&self) -> Option<&str> {
         self.chat_template.as_deref()
-    }
-
-    /// The kind of files: "safetensors", "gguf" or "synthetic".
-    pub fn kind(&self) -> &'static str {
-        self.kind
     }
 
     /// A name to show: the GGUF file's `general.name` or its stem, or the folder's name.
@@ -274,8 +266,8 @@ fn folder_name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// The one GGUF model in a folder; all parts of a split one count as one.
-fn gguf_in(folder: &Path) -> Result<PathBuf> {
+/// The one GGUF model in a folder, if there is one; all parts of a split one count as one.
+fn gguf_in(folder: &Path) -> Result<Option<PathBuf>> {
     let io = |source| Error::Io { path: folder.to_owned(), source };
     let mut found: Option<PathBuf> = None;
     for entry in fs::read_dir(folder).map_err(io)? {
@@ -299,7 +291,7 @@ fn gguf_in(folder: &Path) -> Result<PathBuf> {
             }
         }
     }
-    found.ok_or_else(|| bad(folder, format!("it holds neither {} nor a .gguf file", hub::CONFIG)))
+    Ok(found)
 }
 
 fn bad(path: &Path, reason: String) -> Error {

@@ -28,6 +28,7 @@ pub type ReadFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Bytes>> + 'a>>;
 /// - Opening reads other files of a Hugging Face folder whole: `config.json` and `generation_config.json` of at most
 ///   1 MiB, `chat_template.jinja` or `tokenizer_config.json` of at most 16 MiB, an index of at most 32 MiB,
 ///   `tokenizer.json` of at most 256 MiB.
+/// - Opening a GGUF file with a separate output head compares it with the embedding, by six reads of at most 64 KiB.
 /// - Loading reads weights in batches of whole rows: at most 4 MiB, or 8 rows if those are larger.
 pub trait Source: wgpu::WasmNotSendSync {
     /// Bytes of the file, which do not change while the source is in use.

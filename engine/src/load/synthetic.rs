@@ -54,12 +54,11 @@ impl ModelFiles {
         ModelFiles {
             path: PathBuf::from(name),
             name: name.to_owned(),
-            kind: "synthetic",
+            is_hub: false,
             config,
             tokenizer: TokenizerSource::Missing { looked_for: PathBuf::from(name) },
             tensors,
             files,
-            norm_offset: 0.0,
             chat_template: None,
         }
     }

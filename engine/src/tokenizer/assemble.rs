@@ -177,7 +177,7 @@ impl Parts {
             total += len;
             if len > MAX_PIECE {
                 let reason = format!(
-                    "the control piece {} has {len} bytes; at most {MAX_PIECE} make sense",
+                    "the added piece {} has {len} bytes; at most {MAX_PIECE} make sense",
                     shorten(&token.content)
                 );
                 return Err(bad(&self.path, reason));
@@ -186,7 +186,7 @@ impl Parts {
         if total > MAX_SEARCHED {
             return Err(bad(
                 &self.path,
-                format!("its control pieces take {total} bytes; at most {MAX_SEARCHED} make sense"),
+                format!("its added pieces take {total} bytes; at most {MAX_SEARCHED} make sense"),
             ));
         }
         Ok(())

@@ -20,12 +20,16 @@ pub(crate) fn gguf_vocab(source: &TokenizerSource, vocab_size: usize) -> Result<
         TokenizerSource::Missing { .. } => return Ok(None),
         TokenizerSource::Gguf { path, vocab } => {
             gguf::check_lengths(path, vocab)?;
-            let pieces = vocab.tokens.len();
+            let pieces = gguf::usable_pieces(vocab, vocab_size);
             if pieces > vocab_size {
                 let reason = format!("it has {pieces} pieces, but the model's embedding has {vocab_size} rows");
                 return Err(bad(path, reason));
             }
-            vocab.clone()
+            let mut vocab = vocab.clone();
+            vocab.tokens.truncate(pieces);
+            vocab.scores.truncate(pieces);
+            vocab.token_types.truncate(pieces);
+            vocab
         }
         TokenizerSource::Json { .. } => {
             let parts = parts_of(source, vocab_size)?;
@@ -36,7 +40,7 @@ pub(crate) fn gguf_vocab(source: &TokenizerSource, vocab_size: usize) -> Result<
     };
     // Rows without a piece are never sampled, but llama.cpp counts pieces to find the number of rows.
     for id in vocab.tokens.len()..vocab_size {
-        vocab.tokens.push(format!("[PAD{id}]"));
+        vocab.tokens.push(gguf::padding(id));
         vocab.scores.push(-1e9);
         vocab.token_types.push(gguf::UNUSED);
     }
@@ -52,16 +56,14 @@ fn of_parts(parts: Parts, len: usize) -> GgufVocab {
     let whole: std::collections::HashSet<&str> = parts.whole.iter().map(|token| token.content.as_str()).collect();
     let mut vocab = GgufVocab {
         model: "llama".to_owned(),
-        tokens: (0..len).map(|id| format!("[PAD{id}]")).collect(),
+        tokens: (0..len).map(gguf::padding).collect(),
         scores: vec![-1e9; len],
         token_types: vec![gguf::UNUSED; len],
         bos_id: parts.bos,
         eos_id: parts.eos,
         unk_id: parts.unk,
         pad_id: parts.pad,
-        add_bos: true,
         add_space_prefix: Some(parts.space_prefix),
-        merges: Vec::new(),
         chat_template: None,
     };
     for (piece, id) in &parts.control {

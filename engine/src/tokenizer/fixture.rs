@@ -60,9 +60,7 @@ pub(crate) fn gguf() -> GgufVocab {
         eos_id: Some(1),
         unk_id: Some(3),
         pad_id: Some(0),
-        add_bos: true,
         add_space_prefix: Some(false),
-        merges: Vec::new(),
         chat_template: None,
     }
 }

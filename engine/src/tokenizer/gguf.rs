@@ -28,8 +28,8 @@ pub(super) const BYTE: i32 = 6;
 /// The most splits of pieces into two others; Gemma's vocabularies have about 600,000.
 const MAX_SPLITS: usize = 4 << 20;
 
-/// The parts of a GGUF's tokenizer.
-pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
+/// The parts of a GGUF's tokenizer. `vocab_size` is the number of the embedding's rows.
+pub(super) fn parts(path: &Path, vocab: &GgufVocab, vocab_size: usize) -> Result<Parts> {
     if vocab.model != "llama" {
         return Err(Error::Unsupported {
             what: format!("the tokenizer kind {} in {}", shorten(&vocab.model), path.display()),
@@ -55,7 +55,8 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
     };
     // The pieces that merging can produce, with their scores.
     let mut merged = Vec::with_capacity(vocab.tokens.len());
-    for (id, (piece, kind)) in (0..).zip(vocab.tokens.iter().zip(&vocab.token_types)) {
+    let pieces = usable_pieces(vocab, vocab_size);
+    for (id, (piece, kind)) in (0..).zip(vocab.tokens.iter().zip(&vocab.token_types)).take(pieces) {
         let control = matches!(*kind, UNKNOWN | CONTROL | UNUSED) || is_control_name(piece) || vocab.unk_id == Some(id);
         if control {
             let token = AddedToken::from(piece.clone(), true).normalized(false);
@@ -76,6 +77,22 @@ pub(super) fn parts(path: &Path, vocab: &GgufVocab) -> Result<Parts> {
     parts.merges = merges(&merged, &vocab.scores)
         .ok_or_else(|| bad(path, format!("its pieces split into others in more than {MAX_SPLITS} ways")))?;
     Ok(parts)
+}
+
+/// The pieces up to the last that text or the model can use. Behind it are control pieces without a row in the embedding, such as
+/// those for pictures in files that Ollama made, and those that fill up the vocabulary to the embedding's rows.
+pub(super) fn usable_pieces(vocab: &GgufVocab, vocab_size: usize) -> usize {
+    let is_usable = |(id, (piece, kind)): (usize, (&String, &i32))| match *kind {
+        UNUSED => *piece != padding(id),
+        CONTROL => id < vocab_size,
+        _ => true,
+    };
+    vocab.tokens.iter().zip(&vocab.token_types).enumerate().rposition(is_usable).map_or(0, |last| last + 1)
+}
+
+/// What a row of the embedding without a piece is called, as by llama.cpp's converter.
+pub(super) fn padding(id: usize) -> String {
+    format!("[PAD{id}]")
 }
 
 /// Checks that every piece has a score and a type.
@@ -216,6 +233,22 @@ mod tests {
         let tokenizer = load_gguf(vocab, ROWS).unwrap();
         assert!(tokenizer.is_control(id as u32));
         assert_eq!(shown(&tokenizer, &tokenizer.encode_plain("hello").unwrap()), "hell|o");
+    }
+
+    #[test]
+    fn pieces_behind_the_usable_ones_are_left_out() {
+        let mut vocab = gguf();
+        let usable = vocab.tokens.len();
+        for (piece, kind) in [(padding(usable), UNUSED), ("<image_soft_token>".to_owned(), CONTROL)] {
+            vocab.tokens.push(piece);
+            vocab.token_types.push(kind);
+            vocab.scores.push(0.0);
+        }
+        // The embedding has no row for the last one.
+        let tokenizer = load_gguf(vocab.clone(), usable + 1).unwrap();
+        assert_eq!(tokenizer.len(), usable);
+        assert_eq!(tokenizer.id("<image_soft_token>"), None);
+        assert_eq!(load_gguf(vocab, usable + 2).unwrap().len(), usable + 2);
     }
 
     #[test]

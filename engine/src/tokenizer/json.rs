@@ -19,11 +19,11 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
         what: format!("{what} in {}", path.display()),
         hint: "use the tokenizer.json that Gemma comes with".to_owned(),
     };
-    let file = serde_json::from_slice::<TokenizerFile>(bytes);
+    let file = serde_json::from_slice::<TokenizerJson>(bytes);
     // Other kinds have vocabularies of other shapes. So check the kind first, which gives the clearer error.
     let kind = match &file {
         Ok(file) => file.model.kind.clone(),
-        Err(_) => serde_json::from_slice::<KindFile>(bytes).ok().and_then(|file| file.model.kind),
+        Err(_) => serde_json::from_slice::<KindJson>(bytes).ok().and_then(|file| file.model.kind),
     };
     if let Some(kind) = kind.filter(|kind| kind != "BPE") {
         return Err(unsupported(&format!("the tokenizer kind {}", shorten(&kind))));
@@ -60,7 +60,7 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
         normalizer,
         ..Parts::default()
     };
-    let mut added: HashMap<String, AddedFile> = HashMap::with_capacity(file.added_tokens.len());
+    let mut added: HashMap<String, AddedJson> = HashMap::with_capacity(file.added_tokens.len());
     for token in file.added_tokens {
         let (piece, id) = (token.content.clone(), token.id);
         if added.insert(piece.clone(), token).is_some_and(|other| other.id != id) {
@@ -78,7 +78,7 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
             unk = Some(id);
         }
         let control = is_unk || is_control_name(&piece) || token.as_ref().is_some_and(|token| token.special);
-        parts.add(piece, id, control, token.map(AddedFile::into_token));
+        parts.add(piece, id, control, token.map(AddedJson::into_token));
     }
     if let Some(unk) = model.unk_token.filter(|_| unk.is_none()) {
         return Err(bad(path, format!("its unk_token {} is not in its vocabulary", shorten(&unk))));
@@ -98,7 +98,7 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
 
 /// Only the kind of a `tokenizer.json`.
 #[derive(Deserialize)]
-struct KindFile {
+struct KindJson {
     model: KindModel,
 }
 
@@ -111,17 +111,17 @@ struct KindModel {
 /// The fields of a `tokenizer.json` that are read. Truncation, padding and the post-processor, which adds `<bos>`, are
 /// not.
 #[derive(Deserialize)]
-struct TokenizerFile {
+struct TokenizerJson {
     #[serde(default)]
-    added_tokens: Vec<AddedFile>,
-    normalizer: Option<NormalizerFile>,
-    pre_tokenizer: Option<PreTokenizerFile>,
-    decoder: Option<DecoderFile>,
-    model: ModelFile,
+    added_tokens: Vec<AddedJson>,
+    normalizer: Option<NormalizerJson>,
+    pre_tokenizer: Option<PreTokenizerJson>,
+    decoder: Option<DecoderJson>,
+    model: ModelJson,
 }
 
 #[derive(Deserialize)]
-struct AddedFile {
+struct AddedJson {
     id: u32,
     content: String,
     #[serde(default)]
@@ -136,14 +136,14 @@ struct AddedFile {
     special: bool,
 }
 
-impl AddedFile {
+impl AddedJson {
     fn into_token(self) -> AddedToken {
         AddedToken::from(self.content, self.special).normalized(self.normalized)
     }
 }
 
 #[derive(Deserialize)]
-struct ModelFile {
+struct ModelJson {
     #[serde(rename = "type")]
     kind: Option<String>,
     unk_token: Option<String>,
@@ -163,27 +163,27 @@ struct ModelFile {
 /// files.
 #[derive(Deserialize)]
 #[serde(tag = "type")]
-enum NormalizerFile {
+enum NormalizerJson {
     Replace {
-        pattern: PatternFile,
+        pattern: PatternJson,
         content: String,
     },
     #[serde(other)]
     Other,
 }
 
-impl NormalizerFile {
+impl NormalizerJson {
     fn is_gemmas(&self) -> bool {
         matches!(self, Self::Replace { pattern, content } if pattern.is_space() && content == SPACE_MARK)
     }
 }
 
-/// A pre-tokenizer. Only Gemma's is accepted, as for [`NormalizerFile`].
+/// A pre-tokenizer. Only Gemma's is accepted, as for [`NormalizerJson`].
 #[derive(Deserialize)]
 #[serde(tag = "type")]
-enum PreTokenizerFile {
+enum PreTokenizerJson {
     Split {
-        pattern: PatternFile,
+        pattern: PatternJson,
         behavior: String,
         #[serde(default)]
         invert: bool,
@@ -192,7 +192,7 @@ enum PreTokenizerFile {
     Other,
 }
 
-impl PreTokenizerFile {
+impl PreTokenizerJson {
     fn is_gemmas(&self) -> bool {
         matches!(self, Self::Split { pattern, behavior, invert: false }
             if pattern.is_space() && behavior == "MergedWithPrevious")
@@ -200,12 +200,12 @@ impl PreTokenizerFile {
 }
 
 #[derive(Deserialize)]
-enum PatternFile {
+enum PatternJson {
     String(String),
     Regex(String),
 }
 
-impl PatternFile {
+impl PatternJson {
     fn is_space(&self) -> bool {
         matches!(self, Self::String(text) | Self::Regex(text) if text == " ")
     }
@@ -214,9 +214,9 @@ impl PatternFile {
 /// The steps of a decoder. Only Gemma's are accepted, which [`Detokenizer`](super::Detokenizer) implements.
 #[derive(Deserialize)]
 #[serde(tag = "type")]
-enum DecoderFile {
+enum DecoderJson {
     Sequence {
-        decoders: Vec<DecoderFile>,
+        decoders: Vec<DecoderJson>,
     },
     Replace {
         content: String,
@@ -227,7 +227,7 @@ enum DecoderFile {
     Other,
 }
 
-impl DecoderFile {
+impl DecoderJson {
     fn is_gemmas(&self) -> bool {
         match self {
             Self::Sequence { decoders } => decoders.iter().all(Self::is_gemmas),

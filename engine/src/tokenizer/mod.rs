@@ -241,7 +241,7 @@ fn parts_of(source: &TokenizerSource, vocab_size: usize) -> Result<Parts> {
             Err(bad(path, reason))
         }
         TokenizerSource::Json { path, bytes } => json::parts(path, bytes, vocab_size),
-        TokenizerSource::Gguf { path, vocab } => gguf::parts(path, vocab),
+        TokenizerSource::Gguf { path, vocab } => gguf::parts(path, vocab, vocab_size),
         TokenizerSource::Missing { looked_for } => {
             Err(bad(looked_for, "there is none; put the model's tokenizer.json there"))
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::metadata::{Metadata, Value};
 use crate::config::{
-    Config, FAMILIES, Family, Rope, check_layers, embedding_scale, layer_attention, one_of, query_scale,
+    Architecture, Config, FAMILIES, Family, Rope, check_layers, embedding_scale, layer_attention, one_of, query_scale,
     sliding_by_pattern, unique,
 };
 use crate::error::{Error, Result};
@@ -18,19 +18,16 @@ struct Keys<'a> {
     arch: &'static str,
 }
 
-impl Config {
-    /// Reads the metadata of a GGUF file, and the vocabulary's size from the embedding. `path` names the file in errors.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] where a key is missing or makes no sense, [`Error::MissingTensor`] where there is no embedding,
-    /// and [`Error::Unsupported`] where the file holds another kind of model.
-    pub fn from_gguf(meta: &Metadata, path: &Path) -> Result<Config> {
-        read(meta, path)
-    }
-}
+/// The divisor of positions of the Gemma-3 models with a long context.
+const LONG_CONTEXT_FACTOR: f32 = 8.0;
 
-fn read(meta: &Metadata, path: &Path) -> Result<Config> {
+/// Reads the metadata of a GGUF file, and the vocabulary's size from the embedding. `path` names the file in errors.
+///
+/// # Errors
+///
+/// [`Error::Config`] where a key is missing or makes no sense, [`Error::MissingTensor`] where there is no embedding,
+/// and [`Error::Unsupported`] where the file holds another kind of model.
+pub(super) fn read(meta: &Metadata, path: &Path) -> Result<Config> {
     let family = family(meta, path)?;
     let keys = &Keys { meta, path, arch: family.gguf_name };
     let num_layers = check_layers(path, keys.spell("block_count"), keys.required("block_count")?)?;
@@ -53,12 +50,8 @@ fn read(meta: &Metadata, path: &Path) -> Result<Config> {
             hint: "use a model that generates text".to_owned(),
         });
     }
-    let eps = keys.number("attention.layer_norm_rms_epsilon")?;
-    let Some(rms_norm_eps) = eps else {
-        let reason = "it is missing; expected a number".to_owned();
-        return Err(keys.error("attention.layer_norm_rms_epsilon", reason));
-    };
-    let (local, full) = ropes(keys, family)?;
+    let context_length = keys.required("context_length")?;
+    let (local, full) = ropes(keys, family, context_length)?;
     let (window, sliding) = windows(keys, family, num_layers)?;
     let (attn_soft_cap, final_soft_cap) = caps(keys, family)?;
     let (bos_id, stop_ids) = ids(meta, family)?;
@@ -72,8 +65,8 @@ fn read(meta: &Metadata, path: &Path) -> Result<Config> {
         num_heads,
         num_kv_heads: keys.size("attention.head_count_kv")?.unwrap_or(num_heads),
         head_dim,
-        context_length: keys.required("context_length")?,
-        rms_norm_eps,
+        context_length,
+        rms_norm_eps: epsilon(keys, family)?,
         query_scale: match keys.number("attention.scale")? {
             Some(scale) => scale,
             None => {
@@ -140,8 +133,18 @@ fn embedding_rows(meta: &Metadata, path: &Path) -> Result<usize> {
     }
 }
 
+/// What norms add to the mean square. Ollama's files of Gemma-3 lack it.
+fn epsilon(keys: &Keys<'_>, family: &Family) -> Result<f32> {
+    const KEY: &str = "attention.layer_norm_rms_epsilon";
+    match (keys.number(KEY)?, family.architecture) {
+        (Some(epsilon), _) => Ok(epsilon),
+        (None, Architecture::Gemma3) => Ok(keys.take_default(KEY, family.rms_norm_eps)),
+        (None, Architecture::Gemma2) => Err(keys.error(KEY, "it is missing; expected a number".to_owned())),
+    }
+}
+
 /// The RoPE of sliding and of full layers.
-fn ropes(keys: &Keys<'_>, family: &Family) -> Result<(Rope, Rope)> {
+fn ropes(keys: &Keys<'_>, family: &Family, context_length: usize) -> Result<(Rope, Rope)> {
     let kind = keys.meta.text(&keys.spell("rope.scaling.type"))?;
     let factor = match keys.number("rope.scaling.factor")? {
         Some(factor) => Some(factor),
@@ -150,6 +153,10 @@ fn ropes(keys: &Keys<'_>, family: &Family) -> Result<(Rope, Rope)> {
     };
     let scale = match kind {
         Some("none") => 1.0,
+        // Ollama's files of Gemma-3 lack the factor of the models that have one.
+        None if factor.is_none() && context_length >= family.long_context => {
+            keys.take_default("rope.scaling.factor", LONG_CONTEXT_FACTOR)
+        }
         // A factor of 0 means none, as in llama.cpp.
         None | Some("linear") => factor.filter(|factor| *factor != 0.0).unwrap_or(1.0),
         Some(other) => {
@@ -204,11 +211,7 @@ fn windows(keys: &Keys<'_>, family: &Family, num_layers: usize) -> Result<(usize
 fn caps(keys: &Keys<'_>, family: &Family) -> Result<(Option<f32>, Option<f32>)> {
     let cap = |key, default: Option<f32>| -> Result<Option<f32>> {
         let cap = keys.number(key)?;
-        if let (None, Some(default)) = (cap, default) {
-            let (path, key, arch) = (keys.path.display(), keys.spell(key), keys.arch);
-            log::warn!("{path}: {key} is missing; taking {default}, as in all {arch} models");
-        }
-        Ok(cap.or(default))
+        Ok(cap.or_else(|| default.map(|default| keys.take_default(key, default))))
     };
     Ok((cap("attn_logit_softcapping", family.attn_soft_cap)?, cap("final_logit_softcapping", family.final_soft_cap)?))
 }
@@ -224,12 +227,20 @@ fn ids(meta: &Metadata, family: &Family) -> Result<(u32, Vec<u32>)> {
     // Some files give <end_of_turn> as the end of text, but the model also ends replies with <eos>.
     let eos = meta.token_id("tokenizer.ggml.eos_token_id")?.into_iter().chain(find("<eos>"));
     let end_of_turn = meta.token_id("tokenizer.ggml.eot_token_id")?;
-    Ok((bos, unique(eos.chain(end_of_turn))))
+    let all = meta.token_ids("tokenizer.ggml.eos_token_ids")?.unwrap_or_default();
+    Ok((bos, unique(eos.chain(end_of_turn).chain(all))))
 }
 
 impl Keys<'_> {
     fn spell(&self, key: &str) -> String {
         format!("{}.{key}", self.arch)
+    }
+
+    /// The value of a key that is missing.
+    fn take_default(&self, key: &str, default: f32) -> f32 {
+        let (path, key, arch) = (self.path.display(), self.spell(key), self.arch);
+        log::warn!("{path}: {key} is missing; taking {default}, as in all {arch} models that have it");
+        default
     }
 
     fn error(&self, key: &str, reason: String) -> Error {

@@ -18,7 +18,7 @@ const MAX_ELEMENTS: u64 = 16 << 20;
 const MAX_DEPTH: u32 = 4;
 /// The metadata of a model, and the tensors that its files list.
 #[derive(Debug)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     path: PathBuf,
     values: HashMap<String, Value>,
     tensors: HashMap<String, TensorInfo>,
@@ -26,7 +26,7 @@ pub struct Metadata {
 
 /// A value. Numbers of all widths become the widest.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     /// Any unsigned whole number.
     Unsigned(u64),
     /// Any signed whole number.
@@ -79,7 +79,7 @@ impl Metadata {
     }
 
     /// The tensor of that name.
-    pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
+    pub(crate) fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.tensors.get(name)
     }
 
@@ -106,7 +106,7 @@ impl Metadata {
     }
 
     /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.values.get(key)
     }
 
@@ -115,17 +115,28 @@ impl Metadata {
     /// # Errors
     ///
     /// [`Error::Config`] where the value is of another type; also in the functions below.
-    pub fn unsigned(&self, key: &str) -> Result<Option<u64>> {
+    pub(crate) fn unsigned(&self, key: &str) -> Result<Option<u64>> {
         self.read(key, "a whole number of 0 or more", Value::unsigned)
     }
 
     /// The id of a piece.
-    pub fn token_id(&self, key: &str) -> Result<Option<u32>> {
+    pub(crate) fn token_id(&self, key: &str) -> Result<Option<u32>> {
         self.read(key, "a token id", |value| value.unsigned().and_then(|id| u32::try_from(id).ok()))
     }
 
+    /// A list of ids of pieces.
+    ///
+    /// # Errors
+    /// As [`Metadata::unsigned`].
+    pub(crate) fn token_ids(&self, key: &str) -> Result<Option<Vec<u32>>> {
+        self.read(key, "a list of token ids", |value| match value {
+            Value::Ints(list) => list.iter().map(|id| u32::try_from(*id).ok()).collect(),
+            _ => None,
+        })
+    }
+
     /// A whole number, or a list of one per layer, which must all be the same.
-    pub fn same_in_all_layers(&self, key: &str) -> Result<Option<u64>> {
+    pub(crate) fn same_in_all_layers(&self, key: &str) -> Result<Option<u64>> {
         let same = |value: &Value| match value {
             Value::Ints(list) => {
                 let first = *list.first()?;
@@ -138,7 +149,7 @@ impl Metadata {
     }
 
     /// A number as f32.
-    pub fn number(&self, key: &str) -> Result<Option<f32>> {
+    pub(crate) fn number(&self, key: &str) -> Result<Option<f32>> {
         self.read(key, "a number", |value| match value {
             Value::Float(value) => Some(*value as f32),
             Value::Unsigned(value) => Some(*value as f32),
@@ -148,7 +159,7 @@ impl Metadata {
     }
 
     /// A truth value.
-    pub fn flag(&self, key: &str) -> Result<Option<bool>> {
+    pub(crate) fn flag(&self, key: &str) -> Result<Option<bool>> {
         self.read(key, "a truth value", |value| match value {
             Value::Bool(value) => Some(*value),
             _ => None,
@@ -156,7 +167,7 @@ impl Metadata {
     }
 
     /// A string.
-    pub fn text(&self, key: &str) -> Result<Option<&str>> {
+    pub(crate) fn text(&self, key: &str) -> Result<Option<&str>> {
         self.read_ref(key, "a string", |value| match value {
             Value::Text(value) => Some(value.as_str()),
             _ => None,
@@ -164,7 +175,7 @@ impl Metadata {
     }
 
     /// A list of strings.
-    pub fn texts(&self, key: &str) -> Result<Option<&[String]>> {
+    pub(crate) fn texts(&self, key: &str) -> Result<Option<&[String]>> {
         self.read_ref(key, "a list of strings", |value| match value {
             Value::Texts(list) => Some(list.as_slice()),
             _ => None,

@@ -20,39 +20,26 @@ const MIN_ENTRY_BYTES: usize = 8 + 4 + 8 + 4 + 8;
 
 /// A tensor's shape, type and place.
 #[derive(Debug, Clone)]
-pub struct TensorInfo {
+pub(crate) struct TensorInfo {
     /// Its dimensions, the slowest first (the file has them the other way around): `[rows, cols]` or `[n]`.
-    pub shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// The type, as GGML numbers it.
-    pub kind: u32,
+    pub(crate) kind: u32,
     /// Which part of a split model it is in, from 0.
-    pub file: usize,
+    pub(crate) file: usize,
     /// Its bytes in that file, or nothing where its type is not supported: its size is then not known.
-    pub range: Option<Range<u64>>,
+    pub(crate) range: Option<Range<u64>>,
 }
 
 impl TensorInfo {
     /// The type, where it is supported.
-    pub fn format(&self) -> Option<WeightFormat> {
+    pub(crate) fn format(&self) -> Option<WeightFormat> {
         format_of(self.kind)
     }
 }
 
 fn format_of(kind: u32) -> Option<WeightFormat> {
-    Some(match kind {
-        0 => WeightFormat::F32,
-        1 => WeightFormat::F16,
-        2 => WeightFormat::Q4_0,
-        3 => WeightFormat::Q4_1,
-        6 => WeightFormat::Q5_0,
-        7 => WeightFormat::Q5_1,
-        8 => WeightFormat::Q8_0,
-        12 => WeightFormat::Q4K,
-        13 => WeightFormat::Q5K,
-        14 => WeightFormat::Q6K,
-        30 => WeightFormat::Bf16,
-        _ => return None,
-    })
+    WeightFormat::ALL.into_iter().find(|format| kind_of(*format) == kind)
 }
 
 /// The number by which GGML names a format.

@@ -22,12 +22,8 @@ pub struct GgufVocab {
     pub unk_id: Option<u32>,
     /// The id of `<pad>`.
     pub pad_id: Option<u32>,
-    /// Whether a text starts with `<bos>`; true where the file does not say.
-    pub add_bos: bool,
     /// Whether a space is put before a text, where the file says.
     pub add_space_prefix: Option<bool>,
-    /// Merges, which files of kind "llama" lack.
-    pub merges: Vec<String>,
     /// The Jinja template for chats.
     pub chat_template: Option<String>,
 }
@@ -50,9 +46,7 @@ impl GgufVocab {
             eos_id: metadata.token_id("tokenizer.ggml.eos_token_id")?,
             unk_id: metadata.token_id("tokenizer.ggml.unknown_token_id")?,
             pad_id: metadata.token_id("tokenizer.ggml.padding_token_id")?,
-            add_bos: metadata.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(true),
             add_space_prefix: metadata.flag("tokenizer.ggml.add_space_prefix")?,
-            merges: metadata.take_texts("tokenizer.ggml.merges")?.unwrap_or_default(),
             chat_template,
         }))
     }

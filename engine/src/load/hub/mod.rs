@@ -62,6 +62,10 @@ pub(super) async fn open(mut folder: Folder) -> Result<Model> {
     let Some(config) = folder.read_small(CONFIG, MAX_CONFIG_BYTES).await? else {
         return Err(bad(&path, format!("it has no {CONFIG}")));
     };
+    // First, so that nobody is asked for the weights of a model that does not run.
+    let config_path = path.join(CONFIG);
+    let parsed = Config::from_hub(&config, &config_path)?;
+    let tied = head_is_tied(&config, &config_path)?;
     let tensors = Tensors::open(&mut folder).await?;
     let generation_config = folder.read_small(GENERATION_CONFIG, MAX_CONFIG_BYTES).await?;
     let tokenizer = match folder.take(TOKENIZER)? {
@@ -72,20 +76,18 @@ pub(super) async fn open(mut folder: Folder) -> Result<Model> {
         None => TokenizerSource::Missing { looked_for: path.join(TOKENIZER) },
     };
     let chat_template = chat_template::read(&mut folder).await?;
-    let model = check(&path, &config, generation_config.as_deref(), tokenizer, tensors)?;
+    let model = check(&path, parsed, tied, generation_config.as_deref(), tokenizer, tensors)?;
     Ok(Model { chat_template, ..model })
 }
 
 fn check(
     folder: &Path,
-    config_json: &[u8],
+    mut config: Config,
+    tied: bool,
     generation_config: Option<&[u8]>,
     tokenizer: TokenizerSource,
     tensors: Tensors,
 ) -> Result<Model> {
-    let config_path = folder.join(CONFIG);
-    let mut config = Config::from_hub(config_json, &config_path)?;
-    let tied = head_is_tied(config_json, &config_path)?;
     let prefix = tensors.prefix();
     if let Some(found) = tensors.get(&name_of(TensorId::Embedding, prefix)) {
         let rows = found.info.shape.first().copied().unwrap_or(0);

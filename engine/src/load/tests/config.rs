@@ -218,6 +218,18 @@ fn what_ggufs_leave_out() {
     let config = read(&file).unwrap();
     assert_eq!(config.layers, [layer(None, 1e6, 8.0), layer(8, 2e4, 1.0)]);
     assert_eq!(config.query_scale, 0.5);
+    for key in ["type", "factor"] {
+        file.unset(&format!("gemma3.rope.scaling.{key}"));
+    }
+    // As Ollama's files of the larger models are.
+    file.unset("gemma3.attention.layer_norm_rms_epsilon");
+    file.set("gemma3.context_length", Value::U32(131_072));
+    file.set("tokenizer.ggml.eos_token_ids", Value::Ints(vec![1, 7]));
+    let config = read(&file).unwrap();
+    assert_eq!(config.layers, [layer(None, 1e6, 8.0), layer(8, 2e4, 1.0)]);
+    assert_eq!((config.rms_norm_eps, config.stop_ids), (1e-6, vec![1, 7]));
+    file.set("gemma3.rope.scaling.type", Value::Text("none"));
+    assert_eq!(read(&file).unwrap().layers[0], layer(None, 1e6, 1.0));
     let short = Value::Bools(vec![false]);
     file.set("gemma3.attention.sliding_window_pattern", short);
     fails(read(&file), &["sliding_window_pattern", "2 layers"]);

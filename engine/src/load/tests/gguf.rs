@@ -21,7 +21,7 @@ fn spoilt(spoil: impl FnOnce(&mut Gguf)) -> Result<ModelFiles> {
 fn a_good_file() {
     let model = open(&Gguf::model("gemma2")).unwrap();
     read_all(&model);
-    assert_eq!((model.name().as_str(), model.kind()), ("Tiny", "gguf"));
+    assert_eq!(model.name(), "Tiny");
     let down = TensorId::Layer(1, LayerTensor::Down);
     let view = model.tensor(down).unwrap();
     assert_eq!(view.format, WeightFormat::F16);
@@ -256,5 +256,8 @@ fn folders_and_files() {
     assert_eq!((model.name().as_str(), model.path()), ("one", folder.path()));
     assert!(matches!(model.tokenizer(), TokenizerSource::Missing { .. }));
     put(folder.path(), "two.gguf", file.bytes());
+    fails(ModelFiles::open(folder.path()), &["one.gguf", "two.gguf"]);
+    // Also where the weights of a configuration could be meant.
+    put(folder.path(), "config.json", super::write::hub_config(false).to_string());
     fails(ModelFiles::open(folder.path()), &["one.gguf", "two.gguf"]);
 }

@@ -9,13 +9,13 @@ const ATTEMPTS: usize = 8;
 
 /// A file beside the one that it becomes, locked so that two programs never write the same. What a killed program left is
 /// written over. It is deleted unless it is published.
-pub(super) struct Part {
+pub(super) struct UnfinishedFile {
     path: PathBuf,
     file: File,
     is_published: bool,
 }
 
-impl Part {
+impl UnfinishedFile {
     /// An empty file for the content of `path`.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for UnfinishedFile {
     fn drop(&mut self) {
         // After a rename, the name may be that of another program's file.
         if !self.is_published {
@@ -113,8 +113,8 @@ mod tests {
         let path = folder.path().join("m.gguf");
         // As a killed program left it.
         fs::write(folder.path().join("m.gguf.part"), "a long rest").unwrap();
-        let part = Part::new(&path).unwrap();
-        assert_eq!(Part::new(&path).err().map(|error| error.kind()), Some(io::ErrorKind::ResourceBusy));
+        let part = UnfinishedFile::new(&path).unwrap();
+        assert_eq!(UnfinishedFile::new(&path).err().map(|error| error.kind()), Some(io::ErrorKind::ResourceBusy));
         part.file().write_all(b"new").unwrap();
         part.publish(&path, false).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
@@ -125,11 +125,11 @@ mod tests {
     fn a_file_that_came_meanwhile_is_replaced_only_where_that_is_wanted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.gguf");
-        let part = Part::new(&path).unwrap();
+        let part = UnfinishedFile::new(&path).unwrap();
         fs::write(&path, "mine").unwrap();
         assert_eq!(part.publish(&path, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
-        let part = Part::new(&path).unwrap();
+        let part = UnfinishedFile::new(&path).unwrap();
         part.publish(&path, true).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
