@@ -16,7 +16,7 @@ cd "$root"
 # The page is downloaded, so its size counts, except that of the engine, which converts weights while it loads them, and of checksums. These are not a
 # separate profile, because Cargo would build all build scripts and macros once more for it.
 target=${CARGO_TARGET_DIR:-target}
-wasm_cargo build --locked --release -p lapidary-page -p lapidary-web --config 'profile.release.opt-level="s"' \
+wasm_cargo build --locked --release -p lapidary-page -p lapidary-sandbox -p lapidary-web --config 'profile.release.opt-level="s"' \
     --config 'profile.release.package.lapidary-engine.opt-level=3' --config 'profile.release.package.sha2.opt-level=3' >&2 || {
     status=$?
     [ $status -ne 3 ] || say "the page needs Rust's target for browsers. Install it with: rustup target add $wasm_target"
@@ -36,12 +36,14 @@ for made in "$site/offline.js" "$package/lapidary.js"; do
 done
 rm -rf "$site" "$package"
 mkdir -p "$site/guide"
-"$tool" bindgen "$target/$wasm_target/release/lapidary_page.wasm" "$site"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_page.wasm" lapidary "$site"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_sandbox.wasm" lapidary_sandbox "$site"
+"$tool" grammars "$site/grammars.bin"
 cp app/web/site/* "$site"
 cp app/guide/model/{config,generation_config,tokenizer_config,tokenizer}.json app/guide/model/model.safetensors "$site/guide"
 
 mkdir -p "$package/example"
-"$tool" bindgen "$target/$wasm_target/release/lapidary_web.wasm" "$package"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_web.wasm" lapidary "$package"
 cp app/web/package/module/* app/web/package/README.md LICENSE-APACHE LICENSE-MIT "$package"
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 sed -i.part "s/VERSION/$version/" "$package/package.json"

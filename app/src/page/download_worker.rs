@@ -9,9 +9,9 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use super::download::Download;
-use super::engine::post;
 use super::hub::{HubError, Name, Progress, Result, references, sentence, terms};
 use super::hub_client::{Client, Stop};
+use super::script::post;
 use super::{opfs, reason};
 
 /// What the window asks for.

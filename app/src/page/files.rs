@@ -12,9 +12,9 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, File};
 
 use super::opfs::is_stored;
-use super::reason;
+use super::{reason, sandbox};
 use crate::chats::{Attachment, exchange};
-use crate::worker::{DroppedFile, attachment, ending, most_bytes};
+use crate::worker::{DroppedFile, attachment, attachment_of_pdf, ending, most_bytes, too_large};
 
 /// The largest file that chats are imported from: it is in memory as a whole.
 const MAX_IMPORT: u64 = 256 << 20;
@@ -111,6 +111,12 @@ pub(crate) async fn inspect(path: PathBuf) -> DroppedFile {
 /// # Errors
 /// Why the file cannot be attached, as a sentence that names it.
 pub(crate) async fn read_attachment(path: &Path) -> Result<Attachment, String> {
+    if let Some(file) = get(path).filter(|_| ending(path) == "pdf") {
+        if file.size() as u64 > most_bytes(path) {
+            return Err(too_large(path));
+        }
+        return attachment_of_pdf(path, sandbox::pdf_text(&file).await);
+    }
     let bytes = read_start(path, most_bytes(path) + 1).await;
     attachment(path, bytes.map_err(|reason| format!("{} cannot be read: {reason}.", path.display()))?)
 }
@@ -131,6 +137,11 @@ pub(crate) async fn read_export(path: &Path) -> Result<String, String> {
 async fn read_start(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let file = get(path).ok_or("the page may not read it any more; choose it again")?;
     read(&file, 0..most.min(file.size() as u64)).await
+}
+
+/// All bytes of a file, which is known to be small.
+pub(super) async fn read_file(file: &File) -> Result<Vec<u8>, String> {
+    read(file, 0..file.size() as u64).await
 }
 
 async fn read(blob: &Blob, range: Range<u64>) -> Result<Vec<u8>, String> {

@@ -1,8 +1,8 @@
 //! The window of Lapidary as a page in a browser.
 //!
 //! The page draws and keeps the chats, in IndexedDB. The engine is in a worker of the browser, to which [`worker`] sends the
-//! commands of [`crate::worker`]; [`engine`] is that worker's side. Another worker, [`download_worker`], downloads models. The
-//! other modules stand in place of what the program does with the system: some, as their first lines say, for whole modules
+//! commands of [`crate::worker`]; [`engine`] is that worker's side. Another worker, [`download_worker`], downloads models, and
+//! [`sandbox_worker`] draws formulas, colours code and reads PDF files. The other modules stand in place of what the program does with the system: some, as their first lines say, for whole modules
 //! elsewhere.
 
 pub mod controls;
@@ -15,6 +15,8 @@ pub(crate) mod files;
 pub mod hub;
 mod hub_client;
 pub(crate) mod opfs;
+pub(crate) mod sandbox;
+pub mod sandbox_worker;
 mod script;
 pub(crate) mod storage;
 mod worker;
@@ -116,6 +118,7 @@ pub fn state() -> String {
         "chats": chats,
         "saved": matches!(state.opened, Some(Ok(()))) && state.unsaved_reason().is_none(),
         "notices": notices,
+        "formulasAndCode": sandbox::done(),
         "downloads": downloads,
         "models": models,
     })

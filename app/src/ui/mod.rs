@@ -22,7 +22,7 @@ mod hub_token;
 mod icons;
 mod keys;
 mod kit;
-mod markdown;
+pub(crate) mod markdown;
 mod message;
 mod model_menu;
 mod models;

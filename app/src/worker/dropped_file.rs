@@ -4,8 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::pdf::pdf_text;
-use super::short_name;
+use super::{pdf, short_name};
 use crate::chats::{Attachment, exchange};
 
 /// The longest text that can be attached to a message, in bytes.
@@ -64,6 +63,9 @@ pub fn read_attachment(path: &Path) -> Result<Attachment, String> {
     File::open(path)
         .and_then(|file| file.take(most_bytes(path) + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("{name} cannot be read: {error}."))?;
+    if ending(path) == "pdf" && bytes.len() as u64 <= most_bytes(path) {
+        return attachment_of_pdf(path, pdf_text(&bytes));
+    }
     attachment(path, bytes)
 }
 
@@ -72,29 +74,44 @@ pub(crate) fn most_bytes(path: &Path) -> u64 {
     if ending(path) == "pdf" { MAX_PDF_BYTES } else { MAX_TEXT_BYTES }
 }
 
-/// The attachment of a file with this content; see [`read_attachment`]. The content may be cut after one byte more than
+/// Why a file is not read.
+pub(crate) fn too_large(path: &Path) -> String {
+    format!("{} is larger than {} MiB; attach a shorter text.", short_name(Some(path)), most_bytes(path) >> 20)
+}
+
+/// The attachment of a text file with this content; see [`read_attachment`]. The content may be cut after one byte more than
 /// [`most_bytes`].
 pub(crate) fn attachment(path: &Path, bytes: Vec<u8>) -> Result<Attachment, String> {
     let name = short_name(Some(path));
-    let (is_pdf, most) = (ending(path) == "pdf", most_bytes(path));
-    if bytes.len() as u64 > most {
-        return Err(format!("{name} is larger than {} MiB; attach a shorter text.", most >> 20));
+    if bytes.len() as u64 > most_bytes(path) {
+        return Err(too_large(path));
     }
-    let text = if is_pdf {
-        pdf_text(&bytes, MAX_TEXT_BYTES as usize).map_err(|reason| format!("{name} cannot be attached: {reason}."))?
-    } else {
-        let other = "is neither a text nor a model; models are .gguf files and folders with safetensors.";
-        let text = String::from_utf8(bytes).map_err(|_| format!("{name} {other}"))?;
-        // Some editors mark the start of a text.
-        match text.strip_prefix('\u{feff}') {
-            Some(rest) => rest.to_owned(),
-            None => text,
-        }
+    let other = "is neither a text nor a model; models are .gguf files and folders with safetensors.";
+    let text = String::from_utf8(bytes).map_err(|_| format!("{name} {other}"))?;
+    // Some editors mark the start of a text.
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
     };
     if text.trim().is_empty() {
         return Err(format!("{name} is empty."));
     }
     Ok(Attachment::new(&name, text))
+}
+
+/// The attachment of a PDF file with this text, or why it has none.
+pub(crate) fn attachment_of_pdf(path: &Path, text: Result<String, String>) -> Result<Attachment, String> {
+    let name = short_name(Some(path));
+    let text = text.map_err(|reason| format!("{name} cannot be attached: {reason}."))?;
+    Ok(Attachment::new(&name, text))
+}
+
+/// The text of a PDF file, as much as can be attached.
+///
+/// # Errors
+/// Why it cannot be read, as the end of a sentence.
+pub(crate) fn pdf_text(bytes: &[u8]) -> Result<String, String> {
+    pdf::pdf_text(bytes, MAX_TEXT_BYTES as usize)
 }
 
 /// The ending of a file's name, in lower case.

@@ -6,7 +6,6 @@ mod dropped_file;
 mod engine;
 pub(crate) mod event_sender;
 mod generate;
-#[cfg_attr(target_arch = "wasm32", path = "../page/pdf.rs")]
 mod pdf;
 mod problem;
 #[cfg(not(target_arch = "wasm32"))]
@@ -33,7 +32,7 @@ use crate::hub::Token;
 pub use crate::models::FoundModel;
 pub use dropped_file::{DroppedFile, inspect, read_attachment};
 #[cfg(target_arch = "wasm32")]
-pub(crate) use dropped_file::{attachment, ending, most_bytes};
+pub(crate) use dropped_file::{attachment, attachment_of_pdf, ending, most_bytes, pdf_text, too_large};
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::EngineWorker;
 pub(crate) use problem::to_sentence;

@@ -1,5 +1,5 @@
 // The worker of the downloads.
-import { tell_downloads } from './lapidary.js';
+import init, { tell_downloads } from './lapidary.js';
 import { run } from './worker.js';
 
-await run(tell_downloads);
+await run(() => init({ module_or_path: 'lapidary_bg.wasm' }), tell_downloads);

@@ -1,6 +1,4 @@
 // What the workers of the page share. Anything but a string that a worker sends says that it failed.
-import init from './lapidary.js';
-
 const fail = (event) => {
     // Otherwise the page would be told a second time, of a worker that did not start.
     event.preventDefault();
@@ -8,13 +6,13 @@ const fail = (event) => {
     postMessage(null);
 };
 
-// Starts the program in this worker and then calls `start`. `tell` gets each message; those that come before wait.
-export async function run(tell, start = () => {}) {
+// Starts a program in this worker by `init`, and then calls `start`. `tell` gets each message; those that come before wait.
+export async function run(init, tell, start = () => {}) {
     addEventListener('error', fail);
     addEventListener('unhandledrejection', fail);
     const early = [];
     onmessage = (event) => early.push(event.data);
-    const { memory } = await init({ module_or_path: 'lapidary_bg.wasm' });
+    const { memory } = await init();
     // For programs that test the page.
     globalThis.memory = memory;
     start();

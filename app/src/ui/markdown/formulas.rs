@@ -1,28 +1,22 @@
 //! Pictures of TeX formulas in the text. A formula that cannot be drawn is shown as source.
 
-#[cfg_attr(target_arch = "wasm32", path = "../../page/tex.rs")]
-mod tex;
+pub(crate) mod tex;
 
 use std::collections::HashMap;
+use std::task::Poll;
 
 use egui::{Color32, Pos2, Rect, TextureHandle, TextureOptions, Ui, Vec2, pos2};
 
-use tex::draw;
+#[cfg(target_arch = "wasm32")]
+use crate::page::sandbox::picture;
+use tex::{Formula as Source, PADDING, decode};
 
 /// The most formulas in the cache.
 const MAX_FORMULAS: usize = 512;
 
-/// The size of a formula, relative to the text around.
-const SCALE: f32 = 1.2;
-/// The space around a formula in its picture, in points.
-pub(super) const PADDING: f32 = 2.0;
-
 /// A cache of drawn formulas.
 #[derive(Default)]
-pub(super) struct Formulas(HashMap<Key, Option<Formula>>);
-
-/// The source, whether it is on its own line, and the size and the pixels per point in hundredths.
-type Key = (String, bool, u32, u32);
+pub(super) struct Formulas(HashMap<Source, Option<Formula>>);
 
 /// A drawn formula.
 #[derive(Clone)]
@@ -35,27 +29,38 @@ pub(super) struct Formula {
 }
 
 impl Formulas {
-    /// A formula in the size of the text around it, or `None` if it cannot be drawn.
+    /// A formula in the size of the text around it, or `None` if it cannot be drawn, or is not drawn yet.
     pub(super) fn get(&mut self, ui: &Ui, tex: &str, display: bool, text_size: f32) -> Option<Formula> {
         let scale = ui.ctx().pixels_per_point();
-        let key = (tex.to_owned(), display, (100.0 * text_size) as u32, (100.0 * scale) as u32);
-        if let Some(known) = self.0.get(&key) {
+        let source = Source {
+            tex: tex.to_owned(),
+            display,
+            text_size: (100.0 * text_size) as u32,
+            pixels_per_point: (100.0 * scale) as u32,
+        };
+        if let Some(known) = self.0.get(&source) {
             return known.clone();
         }
+        let Poll::Ready(picture) = picture(ui.ctx(), &source) else { return None };
         if self.0.len() >= MAX_FORMULAS {
             self.0.clear();
         }
         // The device refuses a larger texture, which egui treats as a fatal error.
         let most = ui.input(|input| input.max_texture_side);
-        let drawn = draw(tex, !display, SCALE * text_size, scale);
-        let fits = drawn.filter(|(image, _)| image.size.iter().all(|side| *side <= most));
-        let formula = fits.map(|(image, ascent)| {
+        let formula = picture.and_then(|picture| {
+            let image = decode(&picture.png).filter(|image| image.size.iter().all(|side| *side <= most))?;
             let texture = ui.ctx().load_texture("formula", image, TextureOptions::LINEAR);
-            Formula { size: texture.size_vec2() / scale, texture, ascent }
+            Some(Formula { size: texture.size_vec2() / scale, texture, ascent: picture.ascent })
         });
-        self.0.insert(key, formula.clone());
+        self.0.insert(source, formula.clone());
         formula
     }
+}
+
+/// The picture of a formula, drawn at once. In a browser a worker draws it.
+#[cfg(not(target_arch = "wasm32"))]
+fn picture(_: &egui::Context, source: &Source) -> Poll<Option<tex::Picture>> {
+    Poll::Ready(tex::draw(source))
 }
 
 impl Formula {

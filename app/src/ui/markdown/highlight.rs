@@ -1,14 +1,19 @@
-//! Colours code on a thread of its own, because both loading the grammars and following them takes many frames.
+//! Colours code, which takes many frames: on a thread, or in a browser in a worker.
 
-mod colourer;
+pub(crate) mod colourer;
+#[cfg(not(target_arch = "wasm32"))]
+mod thread;
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use egui::Context;
+use serde::{Deserialize, Serialize};
 
 use super::theme::Class;
-use colourer::Colourer;
+#[cfg(target_arch = "wasm32")]
+use crate::page::sandbox::Colouring;
+#[cfg(not(target_arch = "wasm32"))]
+use thread::Colouring;
 
 /// The most code blocks whose colours are kept.
 const MAX_BLOCKS: usize = 256;
@@ -16,17 +21,18 @@ const MAX_BLOCKS: usize = 256;
 const MAX_CODE_BYTES: usize = 256 << 10;
 
 /// Code to colour.
-struct Request {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Request {
     id: egui::Id,
     language: String,
     code: String,
     /// The bytes of the code that have colours.
     known: usize,
-    ctx: Context,
 }
 
 /// Colours of more code.
-struct Answer {
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Answer {
     id: egui::Id,
     language: String,
     /// The byte of the code where it begins.
@@ -34,6 +40,21 @@ struct Answer {
     code: String,
     /// The class of text that ends at each byte of the whole code.
     spans: Vec<(usize, Class)>,
+}
+
+#[cfg(target_arch = "wasm32")]
+impl Request {
+    /// The answer without colours, where there can be no other.
+    pub(crate) fn plain(self) -> Answer {
+        let Self { id, language, code, known } = self;
+        let rest = code.get(known..).unwrap_or_default().to_owned();
+        Answer { id, language, from: known, code: rest, spans: vec![(code.len(), Class::Plain)] }
+    }
+
+    /// Whether an answer is to this request.
+    pub(crate) fn is_answered_by(&self, answer: &Answer) -> bool {
+        self.id == answer.id && self.language == answer.language
+    }
 }
 
 /// The colours of a code block, as far as they are known.
@@ -64,7 +85,8 @@ impl Coloured {
 #[derive(Default)]
 pub(super) struct Highlights {
     blocks: HashMap<egui::Id, Coloured>,
-    thread: Option<Option<(Sender<Request>, Receiver<Answer>)>>,
+    /// `Some(None)` where it cannot be started.
+    colouring: Option<Option<Colouring>>,
     clock: u64,
 }
 
@@ -86,13 +108,12 @@ impl Highlights {
         if block.language != language || !code.starts_with(&block.code) {
             *block = Coloured { language: language.to_owned(), last_used: self.clock, ..Coloured::default() };
         }
-        if !block.waits && block.code.len() < code.len() {
-            let thread = self.thread.get_or_insert_with(start);
-            if let Some((requests, _)) = thread {
-                let (language, code, known) = (language.to_owned(), code.to_owned(), block.code.len());
-                let request = Request { id, language, code, known, ctx: ctx.clone() };
-                block.waits = requests.send(request).is_ok();
-            }
+        if !block.waits
+            && block.code.len() < code.len()
+            && let Some(colouring) = self.colouring.get_or_insert_with(|| Colouring::start(ctx))
+        {
+            let (language, code, known) = (language.to_owned(), code.to_owned(), block.code.len());
+            block.waits = colouring.send(Request { id, language, code, known });
         }
         &block.spans
     }
@@ -103,36 +124,13 @@ impl Highlights {
     }
 
     fn receive(&mut self) {
-        let Some(Some((_, answers))) = &self.thread else { return };
-        for answer in answers.try_iter() {
+        let Some(Some(colouring)) = &self.colouring else { return };
+        for answer in colouring.answers() {
             let Some(block) = self.blocks.get_mut(&answer.id).filter(|block| block.language == answer.language) else {
                 continue;
             };
             block.waits = false;
             block.extend(answer);
-        }
-    }
-}
-
-/// Starts the thread. It ends when the window that asks it is gone.
-fn start() -> Option<(Sender<Request>, Receiver<Answer>)> {
-    let (request_sender, requests) = channel::<Request>();
-    let (answer_sender, answers) = channel();
-    let work = move || {
-        let mut colourer = Colourer::new();
-        for request in requests {
-            let answer = colourer.answer(&request);
-            if answer_sender.send(answer).is_err() {
-                return;
-            }
-            request.ctx.request_repaint();
-        }
-    };
-    match std::thread::Builder::new().name("highlighter".into()).spawn(work) {
-        Ok(_) => Some((request_sender, answers)),
-        Err(error) => {
-            log::warn!("code is not coloured, because no thread can be started: {error}");
-            None
         }
     }
 }

@@ -7,9 +7,8 @@ mod builder;
 mod code;
 mod document;
 mod draw;
-mod formulas;
-#[cfg_attr(target_arch = "wasm32", path = "../../page/highlight.rs")]
-mod highlight;
+pub(crate) mod formulas;
+pub(crate) mod highlight;
 mod html;
 mod inline;
 mod list;

@@ -14,7 +14,8 @@ use egui::{
 
 use super::Palette;
 use super::draw::Pen;
-use super::formulas::{Formula, PADDING};
+use super::formulas::Formula;
+use super::formulas::tex::PADDING;
 use super::inline::{Inline, Style};
 use super::tree::LINE_HEIGHT;
 use crate::ui::bidi;

@@ -1,17 +1,15 @@
 //! The colours of code in the dark and the light theme.
 
-#[cfg(not(target_arch = "wasm32"))]
 mod scopes;
 
 use egui::Color32;
+use serde::{Deserialize, Serialize};
 
-#[cfg(not(target_arch = "wasm32"))]
 pub(super) use scopes::{class_of, classes};
 
 /// What a part of code is, as far as colours differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the page does not colour code"))]
-pub(super) enum Class {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Class {
     Plain,
     Comment,
     Keyword,
@@ -24,7 +22,6 @@ pub(super) enum Class {
     Deleted,
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 const CLASSES: [Class; 10] = [
     Class::Plain,
     Class::Comment,

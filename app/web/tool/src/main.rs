@@ -1,5 +1,7 @@
-//! `lapidary-page-tool bindgen WASM FOLDER` writes into the folder the JavaScript module `lapidary.js` and the
-//! `lapidary_bg.wasm` that it loads. `lapidary-page-tool serve FOLDER PORT` serves a folder to this machine.
+//! - `lapidary-page-tool bindgen WASM NAME FOLDER` writes into the folder the JavaScript module `NAME.js` and the `NAME_bg.wasm` that
+//!   it loads.
+//! - `lapidary-page-tool grammars FILE` writes the grammars that colour code.
+//! - `lapidary-page-tool serve FOLDER PORT` serves a folder to this machine.
 
 mod serve;
 
@@ -11,9 +13,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
-        ["bindgen", wasm, folder] => bindgen(wasm, folder),
+        ["bindgen", wasm, name, folder] => bindgen(wasm, name, folder),
+        ["grammars", file] => grammars(file),
         ["serve", folder, port] => serve::serve(folder, port),
-        _ => Err("usage: lapidary-page-tool bindgen WASM FOLDER, or serve FOLDER PORT".into()),
+        _ => Err("usage: lapidary-page-tool bindgen WASM NAME FOLDER, grammars FILE, or serve FOLDER PORT".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -24,9 +27,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn bindgen(wasm: &str, folder: &str) -> Result<(), String> {
+fn grammars(file: &str) -> Result<(), String> {
+    let grammars = two_face::syntax::extra_newlines();
+    syntect::dumps::dump_to_uncompressed_file(&grammars, file).map_err(|error| format!("{file}: {error}"))
+}
+
+fn bindgen(wasm: &str, name: &str, folder: &str) -> Result<(), String> {
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(wasm).out_name("lapidary").typescript(false);
+    bindgen.input_path(wasm).out_name(name).typescript(false);
     bindgen.remove_name_section(true).remove_producers_section(true);
     let bindgen = bindgen.web(true).map_err(|error| format!("{error:#}"))?;
     bindgen.generate(folder).map_err(|error| format!("{error:#}"))

@@ -8,28 +8,55 @@ use ratex_layout::{LayoutOptions, layout, to_display_list, validate_layout};
 use ratex_render::{RenderOptions, render_to_png};
 use ratex_types::color::Color;
 use ratex_types::math_style::MathStyle;
-
-use super::PADDING;
+use serde::{Deserialize, Serialize};
 
 /// The longest source that is drawn, in bytes.
 const MAX_TEX_BYTES: usize = 4000;
+/// The size of a formula, relative to the text around.
+const SCALE: f32 = 1.2;
+/// The space around a formula in its picture, in points.
+pub(crate) const PADDING: f32 = 2.0;
 
-/// Draws a formula in white on transparent. Returns the picture, and the points from its top to its baseline.
-pub(super) fn draw(tex: &str, inline: bool, size: f32, scale: f32) -> Option<(ColorImage, f32)> {
-    if tex.len() > MAX_TEX_BYTES {
+/// A formula to draw.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Formula {
+    /// Its source.
+    pub(crate) tex: String,
+    /// Whether it stands on its own line.
+    pub(crate) display: bool,
+    /// The size of the text around, in hundredths of a point.
+    pub(crate) text_size: u32,
+    /// In hundredths.
+    pub(crate) pixels_per_point: u32,
+}
+
+/// A drawn formula.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Picture {
+    /// A PNG file, white on transparent.
+    pub(crate) png: Vec<u8>,
+    /// The points from its top to its baseline.
+    pub(crate) ascent: f32,
+}
+
+/// Draws a formula, or `None` if that cannot be done.
+pub(crate) fn draw(formula: &Formula) -> Option<Picture> {
+    if formula.tex.len() > MAX_TEX_BYTES {
         return None;
     }
-    // The parser is young and its input comes from a model. A panic in it must not end the window.
+    let size = SCALE * formula.text_size as f32 / 100.0;
+    // The parser is young and its input comes from a model. A panic in it must not end the window. In a browser, where panics are
+    // not caught, this runs in a worker of its own.
     let (png, height) = catch_unwind(AssertUnwindSafe(|| {
-        let formula = ratex_parser::parse(tex).ok()?;
-        let style = if inline { MathStyle::Text } else { MathStyle::Display };
-        let laid_out = layout(&formula, &LayoutOptions::default().with_style(style).with_color(Color::WHITE));
+        let parsed = ratex_parser::parse(&formula.tex).ok()?;
+        let style = if formula.display { MathStyle::Display } else { MathStyle::Text };
+        let laid_out = layout(&parsed, &LayoutOptions::default().with_style(style).with_color(Color::WHITE));
         validate_layout(&laid_out).ok()?;
         let options = RenderOptions {
             font_size: size,
             padding: PADDING,
             background_color: Color::new(1.0, 1.0, 1.0, 0.0),
-            device_pixel_ratio: scale,
+            device_pixel_ratio: formula.pixels_per_point as f32 / 100.0,
             ..RenderOptions::default()
         };
         let list = to_display_list(&laid_out);
@@ -37,10 +64,11 @@ pub(super) fn draw(tex: &str, inline: bool, size: f32, scale: f32) -> Option<(Co
     }))
     .ok()
     .flatten()?;
-    Some((decode(&png)?, PADDING + height * size))
+    Some(Picture { png, ascent: PADDING + height * size })
 }
 
-fn decode(png: &[u8]) -> Option<ColorImage> {
+/// The pixels of a picture.
+pub(super) fn decode(png: &[u8]) -> Option<ColorImage> {
     let mut reader = png::Decoder::new(png).read_info().ok()?;
     let mut bytes = vec![0; reader.output_buffer_size()];
     let info = reader.next_frame(&mut bytes).ok()?;
@@ -58,14 +86,21 @@ mod tests {
 
     #[test]
     fn formulas_are_drawn_and_other_texts_are_not() {
-        let (image, ascent) = draw(r"\frac{1}{2} + \sqrt{x_i^2}", false, 18.0, 1.0).unwrap();
+        let formula = |tex: &str, display, pixels_per_point| Formula {
+            tex: tex.to_owned(),
+            display,
+            text_size: 1500,
+            pixels_per_point,
+        };
+        let draw = |formula: &Formula| draw(formula).map(|picture| (decode(&picture.png).unwrap(), picture.ascent));
+        let (image, ascent) = draw(&formula(r"\frac{1}{2} + \sqrt{x_i^2}", true, 100)).unwrap();
         assert!(image.size[1] > 20, "a fraction is higher than a line: {:?}", image.size);
         assert!(image.pixels.iter().any(|pixel| pixel.a() > 200), "it is empty");
         assert!(ascent > 15.0 && ascent < image.size[1] as f32 - 5.0, "the baseline is in the fraction: {ascent}");
-        let (twice, _) = draw(r"\frac{1}{2} + \sqrt{x_i^2}", false, 18.0, 2.0).unwrap();
+        let (twice, _) = draw(&formula(r"\frac{1}{2} + \sqrt{x_i^2}", true, 200)).unwrap();
         assert!(twice.size[0] > image.size[0] * 3 / 2);
         for source in [r"\frac{a}{", r"\nosuchcommand{x}", &"{".repeat(3000), &"x".repeat(5000)] {
-            assert!(draw(source, true, 18.0, 1.0).is_none(), "{source:.40}");
+            assert!(draw(&formula(source, false, 100)).is_none(), "{source:.40}");
         }
     }
 }

@@ -28,7 +28,7 @@ struct Progress {
 }
 
 /// Colours code by grammars.
-pub(super) struct Colourer {
+pub(crate) struct Colourer {
     syntaxes: SyntaxSet,
     theme: Theme,
     progress: HashMap<egui::Id, Progress>,
@@ -36,13 +36,9 @@ pub(super) struct Colourer {
 }
 
 impl Colourer {
-    pub(super) fn new() -> Self {
-        Self {
-            syntaxes: two_face::syntax::extra_newlines(),
-            theme: theme::classes(),
-            progress: HashMap::new(),
-            clock: 0,
-        }
+    /// Colours by these grammars.
+    pub(crate) fn new(syntaxes: SyntaxSet) -> Self {
+        Self { syntaxes, theme: theme::classes(), progress: HashMap::new(), clock: 0 }
     }
 
     /// The grammar for the name of a language.
@@ -71,7 +67,7 @@ impl Colourer {
     }
 
     /// Colours some more of the code.
-    pub(super) fn answer(&mut self, request: &Request) -> Answer {
+    pub(crate) fn answer(&mut self, request: &Request) -> Answer {
         self.clock += 1;
         let fits = |progress: &Progress| {
             let known = progress.code.len() <= request.known;
@@ -156,16 +152,14 @@ fn colour_line(
 
 #[cfg(test)]
 mod tests {
-    use egui::Context;
-
     use super::super::Coloured;
     use super::*;
 
     /// Colours code as far as it is not coloured yet, and returns its parts.
     fn grow(colourer: &mut Colourer, known: &mut Coloured, language: &str, code: &str) -> Vec<(String, Class)> {
         while known.code.len() < code.len() {
-            let (id, ctx) = (egui::Id::NULL, Context::default());
-            let request = Request { id, language: language.into(), code: code.into(), known: known.code.len(), ctx };
+            let id = egui::Id::NULL;
+            let request = Request { id, language: language.into(), code: code.into(), known: known.code.len() };
             let answer = colourer.answer(&request);
             assert!(answer.from + answer.code.len() > known.code.len(), "no progress");
             known.extend(answer);
@@ -186,7 +180,7 @@ mod tests {
 
     #[test]
     fn every_common_language_has_a_grammar() {
-        let colourer = Colourer::new();
+        let colourer = Colourer::new(two_face::syntax::extra_newlines());
         let mut missing = Vec::new();
         for language in [
             "rust",
@@ -287,7 +281,7 @@ mod tests {
     #[test]
     fn code_has_the_classes_that_a_reader_expects() {
         let code = "// say\nfn main() {\n    let s: String = \"hi\".into(); // 5\n    f(42)\n}\n";
-        let spans = coloured(&mut Colourer::new(), "rust", code);
+        let spans = coloured(&mut Colourer::new(two_face::syntax::extra_newlines()), "rust", code);
         let class = |text: &str| spans.iter().find(|(span, _)| span.contains(text)).unwrap().1;
         for (text, expected) in [
             ("// say", Class::Comment),
@@ -303,11 +297,11 @@ mod tests {
     #[test]
     fn growing_code_gets_the_colours_of_the_whole() {
         let code = "/* a\n b */ let x = \"é\";\nfn f() -> u8 { 1 }\n".repeat(3);
-        let (mut colourer, mut known) = (Colourer::new(), Coloured::default());
+        let (mut colourer, mut known) = (Colourer::new(two_face::syntax::extra_newlines()), Coloured::default());
         for end in (1..code.len()).filter(|end| code.is_char_boundary(*end)) {
             grow(&mut colourer, &mut known, "rust", &code[..end]);
         }
-        let whole = coloured(&mut Colourer::new(), "rust", &code);
+        let whole = coloured(&mut Colourer::new(two_face::syntax::extra_newlines()), "rust", &code);
         assert_eq!(grow(&mut colourer, &mut known, "rust", &code), whole);
         // Colours that were forgotten are found again.
         assert_eq!(coloured(&mut colourer, "rust", &code), whole);
@@ -317,7 +311,7 @@ mod tests {
     fn a_huge_line_is_not_coloured_and_takes_no_time() {
         let code = format!("let a = 1;\n{}\nlet b = 2;\n", "(".repeat(1 << 20));
         let begun = Instant::now();
-        let spans = coloured(&mut Colourer::new(), "rust", &code);
+        let spans = coloured(&mut Colourer::new(two_face::syntax::extra_newlines()), "rust", &code);
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         assert_eq!(spans.iter().filter(|(text, _)| text.contains("((((")).count(), 1);
     }
