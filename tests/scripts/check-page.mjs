@@ -266,8 +266,12 @@ async function withoutWebGpu() {
 }
 
 // What the browser does not keep can be exported.
-async function withoutDatabase() {
-    await openPage(() => page.evaluateOnNewDocument(() => Object.defineProperty(globalThis, 'indexedDB', { value: undefined })));
+async function withoutStorage() {
+    const deny = () => {
+        Object.defineProperty(globalThis, 'indexedDB', { value: undefined });
+        LockManager.prototype.request = () => Promise.reject(new Error('denied'));
+    };
+    await openPage(() => page.evaluateOnNewDocument(deny));
     await untilState('a model is ready', (now) => now.model.status === 'ready' && !now.saved, 120);
     await send(QUESTION);
     await untilState('the reply begins', (now) => now.messages[1]?.text.length > 0, 120);
@@ -299,7 +303,7 @@ try {
     await serve(site, serverProgram);
     await startBrowser(executablePath, folder, COMPUTES);
     await withoutWebGpu();
-    await withoutDatabase();
+    await withoutStorage();
     await chats();
     await modelFromDisk();
     await exportChat(answer);
