@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
-use super::download::Download;
-use super::engine::post;
+use super::download::Transfer;
 use super::hub::{HubError, Name, Progress, Result, references, sentence, terms};
 use super::hub_client::{Client, Stop};
+use super::script::post;
 use super::{opfs, reason};
 
 /// What the window asks for.
@@ -141,7 +141,7 @@ async fn download(name: &Name, client: &Client, accepted: bool) -> Result<()> {
         return Err(HubError::TermsNotAccepted { model: plan.reference.repo.to_string(), terms: terms::TERMS });
     }
     let report = |progress: &Progress| tell(&Report::Progress(name.clone(), progress.clone()));
-    Download { client, plan: &plan, name, report: &report }.run().await
+    Transfer { client, plan: &plan, name, report: &report }.run().await
 }
 
 /// Deletes what came of a download.

@@ -15,6 +15,7 @@ use web_sys::{DedicatedWorkerGlobalScope, File, Response};
 
 use super::files::FileSource;
 use super::reason;
+use super::script::post;
 use crate::guide;
 use crate::worker::commands::{Commands, Place, estimate_memory_of};
 use crate::worker::event_sender::EventSender;
@@ -60,14 +61,6 @@ pub fn start() {
         guide: RefCell::default(),
     };
     ENGINE.with(|known| known.get_or_init(|| Rc::new(engine)).clone());
-}
-
-/// Sends a message from a worker to the page.
-pub(super) fn post(json: &str) {
-    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
-    if scope.post_message(&json.into()).is_err() {
-        log::error!("the page gets no messages");
-    }
 }
 
 /// Handles a message of the page: a command as JSON, or a pair of a name and the file that it stands for.

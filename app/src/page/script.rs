@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
-use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 /// How a script failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,5 +74,13 @@ impl Script {
 impl Drop for Script {
     fn drop(&mut self) {
         self.worker.terminate();
+    }
+}
+
+/// Sends a message from a worker to the page that started it.
+pub(super) fn post(json: &str) {
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    if scope.post_message(&json.into()).is_err() {
+        log::error!("the page gets no messages");
     }
 }
