@@ -396,7 +396,7 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
 
 #[cfg(test)]
 mod folder_tests;
-// The page's own tests do not run in a browser.
+// No unit test runs in a browser, so what the page does with rows is tested here.
 #[cfg(test)]
 #[path = "../page/store_rows.rs"]
 #[allow(dead_code, reason = "only its tests are wanted here")]
