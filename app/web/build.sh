@@ -34,26 +34,30 @@ for made in "$site/offline.js" "$package/lapidary.js"; do
         exit 1
     fi
 done
-rm -rf "$site" "$package"
-mkdir -p "$site/guide"
-"$tool" bindgen "$target/$wasm_target/release/lapidary_page.wasm" lapidary "$site"
-"$tool" bindgen "$target/$wasm_target/release/lapidary_sandbox.wasm" lapidary_sandbox "$site"
-"$tool" grammars "$site/grammars.bin"
-cp app/web/site/* "$site"
-cp app/guide/model/{config,generation_config,tokenizer_config,tokenizer}.json app/guide/model/model.safetensors "$site/guide"
+# Made beside them and moved at the end: an interrupted build leaves no folder that a later one would take for the user's.
+rm -rf "$site.new" "$package.new"
+mkdir -p "$site.new/guide"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_page.wasm" lapidary "$site.new"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_sandbox.wasm" lapidary_sandbox "$site.new"
+"$tool" grammars "$site.new/grammars.bin"
+cp app/web/site/* "$site.new"
+cp app/guide/model/{config,generation_config,tokenizer_config,tokenizer}.json app/guide/model/model.safetensors "$site.new/guide"
 
-mkdir -p "$package/example"
-"$tool" bindgen "$target/$wasm_target/release/lapidary_web.wasm" lapidary "$package"
-cp app/web/package/module/* app/web/package/README.md LICENSE-APACHE LICENSE-MIT "$package"
+mkdir -p "$package.new/example"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_web.wasm" lapidary "$package.new"
+cp app/web/package/module/* app/web/package/README.md LICENSE-APACHE LICENSE-MIT "$package.new"
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-sed -i.part "s/VERSION/$version/" "$package/package.json"
-rm "$package/package.json.part"
-cp app/web/example/* "$package/example"
-cp -r "$site/guide" "$package/example/guide"
+sed -i.part "s/VERSION/$version/" "$package.new/package.json"
+rm "$package.new/package.json.part"
+cp app/web/example/* "$package.new/example"
+cp -r "$site.new/guide" "$package.new/example/guide"
 
 # The list of files for the service worker, and a version that changes with any of them.
-files=$(cd "$site" && find . -type f ! -name offline.js | LC_ALL=C sort | sed "s/.*/'&'/" | paste -sd ,)
-version=lapidary-$(cd "$site" && find . -type f | LC_ALL=C sort | xargs cksum | cksum | cut -d ' ' -f 1)
-sed -i.part -e "s|'VERSION'|'$version'|" -e "s|'FILES'|'./',$files|" "$site/offline.js"
-rm "$site/offline.js.part"
+files=$(cd "$site.new" && find . -type f ! -name offline.js | LC_ALL=C sort | sed "s/.*/'&'/" | paste -sd ,)
+version=lapidary-$(cd "$site.new" && find . -type f | LC_ALL=C sort | xargs cksum | cksum | cut -d ' ' -f 1)
+sed -i.part -e "s|'VERSION'|'$version'|" -e "s|'FILES'|'./',$files|" "$site.new/offline.js"
+rm "$site.new/offline.js.part"
+rm -rf "$site" "$package"
+mv "$site.new" "$site"
+mv "$package.new" "$package"
 printf '%s\n' "$site"

@@ -235,14 +235,16 @@ async function downloadedModel() {
     await chord('Control', 'm');
 }
 
-async function exportChat() {
+// Exports the open chat, whose file must contain `text`.
+async function exportChat(text) {
     const session = await page.createCDPSession();
     await session.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: folder });
     await chord('Control', 'e');
     await untilState('the name of the export is asked for', (now) => now.dialog);
     await page.keyboard.press('Enter');
     const file = path.join(folder, 'What is Lapidary.md');
-    await until('the export is downloaded', () => fs.existsSync(file) && fs.readFileSync(file, 'utf8').includes(answer));
+    await until('the export is downloaded', () => fs.existsSync(file) && fs.readFileSync(file, 'utf8').includes(text));
+    fs.rmSync(file);
     log('an export is downloaded');
 }
 
@@ -261,6 +263,23 @@ async function withoutWebGpu() {
     await says('needs WebGPU');
     await page.close();
     log('a browser without WebGPU is told so');
+}
+
+// What the browser does not keep can be exported.
+async function withoutStorage() {
+    const deny = () => {
+        Object.defineProperty(globalThis, 'indexedDB', { value: undefined });
+        LockManager.prototype.request = () => Promise.reject(new Error('denied'));
+    };
+    await openPage(() => page.evaluateOnNewDocument(deny));
+    await untilState('a model is ready', (now) => now.model.status === 'ready' && !now.saved, 120);
+    await send(QUESTION);
+    await untilState('the reply begins', (now) => now.messages[1]?.text.length > 0, 120);
+    await page.keyboard.press('Escape');
+    const now = await idle();
+    await exportChat(now.messages[1].text.trim());
+    await page.close();
+    log('a browser that keeps no chats lets them be exported');
 }
 
 async function pictures() {
@@ -284,9 +303,10 @@ try {
     await serve(site, serverProgram);
     await startBrowser(executablePath, folder, COMPUTES);
     await withoutWebGpu();
+    await withoutStorage();
     await chats();
     await modelFromDisk();
-    await exportChat();
+    await exportChat(answer);
     await downloads();
     await withoutNetwork();
     await pictures();

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles every kernel as Chromium would, with Tint: see check-tint.mjs. It needs npm and an x86-64 or ARM machine, for which the
-# npm package `webgpu` has Dawn; elsewhere it says that it skips the check.
+# npm package `webgpu` has Dawn; elsewhere it fails.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(cd "$here/../.." && pwd -P)

@@ -10,22 +10,21 @@ per token, as the mean over the second half of each window of the text. It also 
 llama.cpp's CPU backend rounds activations to 8-bit integers where it multiplies quantized weights, as Lapidary does with
 `--activations int8`. Both programs store keys and values as f32 with f32 weights, and as f16 otherwise.
 """
-import argparse, ctypes, json, os, subprocess, tempfile
+import json, os, subprocess, sys, tempfile
 
-# llama.cpp's numbers for the formats. "auto" is the file as it is.
-FORMATS = {"auto": None, "q8_0": 7, "q6_k": 18, "q5_0": 8, "q4_k": 14, "q4_0": 2}
+sys.dont_write_bytecode = True
+from llama_quantizer import arguments, quantize  # noqa: E402
+
+# "auto" is the file as it is.
+FORMATS = ["auto", "q8_0", "q6_k", "q5_0", "q4_k", "q4_0"]
 # Columns in a block of a k-quant. Lapidary pads rows to whole blocks. llama.cpp uses a larger format for rows that do not fit.
 K_BLOCK = 256
-F32 = 0
 
 
-def quantized(llama_cpp, model, ftype, folder):
+def quantized(llama_cpp, model, name, folder):
     """Writes a copy of the file with every matrix in one format, and returns its path."""
-    params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype, params.allow_requantize, params.pure = ftype, True, True
-    path = os.path.join(folder, f"{ftype}.gguf")
-    if llama_cpp.llama_model_quantize(model.encode(), path.encode(), ctypes.byref(params)) != 0:
-        raise SystemExit(f"llama.cpp cannot quantize {model}")
+    path = os.path.join(folder, f"{name}.gguf")
+    quantize(llama_cpp, model, name, path)
     return path
 
 
@@ -62,14 +61,7 @@ def lapidary(program, options, weights, activations):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("text")
-    parser.add_argument("--lapidary", default="target/release/lapidary")
-    parser.add_argument("--ctx", type=int, default=512)
-    parser.add_argument("--windows", type=int, help="use only the first N windows")
-    parser.add_argument("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS))
-    options = parser.parse_args()
+    options = arguments(__doc__, FORMATS)
     import llama_cpp
     import numpy as np
 
@@ -79,7 +71,7 @@ def main():
 
     text = open(options.text, encoding="utf-8").read()
     with tempfile.TemporaryDirectory() as folder:
-        reference = load(quantized(llama_cpp, options.model, F32, folder), llama_cpp.GGML_TYPE_F32)
+        reference = load(quantized(llama_cpp, options.model, "f32", folder), llama_cpp.GGML_TYPE_F32)
         windows = windows_of(reference, text, options.ctx, options.windows or None)
         print(f"{len(windows)} windows of {options.ctx} tokens; KL divergence in nats per token, same most likely token\n")
         print("| weights | llama.cpp | Lapidary, int8 activations | Lapidary, float activations |\n|---|---|---|---|", flush=True)
@@ -88,7 +80,7 @@ def main():
             if name.endswith("_k") and width % K_BLOCK:
                 print(f"| {name} | (a width of {width} is no multiple of {K_BLOCK}: llama.cpp would take a larger format) | | |")
                 continue
-            path = options.model if name == "auto" else quantized(llama_cpp, options.model, FORMATS[name], folder)
+            path = options.model if name == "auto" else quantized(llama_cpp, options.model, name, folder)
             model = load(path, llama_cpp.GGML_TYPE_F16)
             divergences, agreed = [], []
             for window in windows:

@@ -9,10 +9,12 @@ MODEL is a file, a folder, a name that was pulled, or guide. TEXT is a text, or 
 Both quantizers read the same file with f32 weights, which is made first. Where the tensors of both files have the same bytes, the
 perplexity is measured once.
 """
-import argparse, ctypes, json, os, subprocess, tempfile
+import ctypes, json, os, subprocess, sys, tempfile
 
-# llama.cpp's numbers for the formats, and whether all matrices get the same.
-FORMATS = {"q8_0": (7, True), "q4_0": (2, True), "q4_k": (14, True), "q5_k": (16, True), "q6_k": (18, True), "q4_k_m": (15, False)}
+sys.dont_write_bytecode = True
+from llama_quantizer import arguments, quantize  # noqa: E402
+
+FORMATS = ["q8_0", "q4_0", "q4_k", "q5_k", "q6_k", "q4_k_m"]
 
 
 def run(command):
@@ -20,14 +22,6 @@ def run(command):
     if result.returncode:
         raise SystemExit(f"{' '.join(command)}: {result.stderr.strip()}")
     return result.stdout
-
-
-def their_file(llama_cpp, source, name, path):
-    params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype, params.pure = FORMATS[name]
-    params.allow_requantize = True
-    if llama_cpp.llama_model_quantize(source.encode(), path.encode(), ctypes.byref(params)) != 0:
-        raise SystemExit(f"llama.cpp cannot quantize {source}")
 
 
 def tensors(gguf, path):
@@ -42,14 +36,7 @@ def perplexity(options, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("text")
-    parser.add_argument("--lapidary", default="target/release/lapidary")
-    parser.add_argument("--ctx", type=int, default=512)
-    parser.add_argument("--windows", type=int, help="use only the first N windows")
-    parser.add_argument("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS))
-    options = parser.parse_args()
+    options = arguments(__doc__, FORMATS)
     import gguf
     import llama_cpp
 
@@ -64,7 +51,7 @@ def main():
         print("|---|---|---|---|---|")
         for name in options.formats:
             run([options.lapidary, "quantize", source, "--weights", name, "-o", ours, "--force"])
-            their_file(llama_cpp, source, name, theirs)
+            quantize(llama_cpp, source, name, theirs)
             a, b = tensors(gguf, ours), tensors(gguf, theirs)
             if a.keys() != b.keys():
                 raise SystemExit(f"{name}: the files have different tensors")

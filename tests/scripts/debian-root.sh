@@ -1,8 +1,11 @@
 # shellcheck shell=bash
-# Runs programs in a root of another Debian, for its drivers and programs. Sourced after setup.sh and target-sysroot.sh, not run.
+# Runs programs in a root of another Debian, for its drivers and programs. Sourced, not run.
 #
 # shellcheck disable=SC2154
-# The scripts that use it set `root`, the folder of the root, and `repository`.
+# The scripts that use it set `root`, the folder of the root.
+
+# shellcheck source=tests/scripts/setup.sh
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 # make_root SUITE PACKAGE...: makes the root with these packages, or ends the script.
 make_root() {
@@ -40,13 +43,13 @@ show() {
     mount --bind "$1" "$root$1"
 }
 
-# enter_root PROGRAM [ARG...]: runs a program in the root, with the system's lavapipe. It sees /tmp, the repository, the current
+# enter_root PROGRAM [ARG...]: runs a program in the root, with the root's lavapipe. It sees /tmp, the repository, the current
 # folder, Cargo's target folder and every file that a LAPIDARY_ variable names, and keeps the environment.
 enter_root() {
     local variable value
     mount -t proc proc "$root/proc"
     show /tmp
-    show "$repository"
+    show "$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
     show "$PWD"
     if [ -n "${CARGO_TARGET_DIR:-}" ] && [ -d "$CARGO_TARGET_DIR" ]; then
         show "$(cd "$CARGO_TARGET_DIR" && pwd -P)"
@@ -67,4 +70,29 @@ enter_root() {
     export VK_DRIVER_FILES=${drivers[0]#"$root"}
     # shellcheck disable=SC2016 # The inner shell expands these.
     exec chroot "$root" /bin/sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@"
+}
+
+# in_root MARK SUITE PACKAGE... -- PROGRAM [ARG...]: runs a program in the root, in a mount namespace of its own. A root without
+# the file MARK is made first, of this suite with these packages.
+in_root() {
+    local mark=$1 contents=()
+    shift
+    while [ "$1" != -- ]; do
+        contents+=("$1")
+        shift
+    done
+    shift
+    if [ $# -eq 0 ]; then
+        say "usage: ${0##*/} PROGRAM [ARG...]"
+        exit 2
+    fi
+    if [ "$(id -u)" -ne 0 ] || ! is_debian; then
+        say "${0##*/} needs Debian and its root user"
+        exit 1
+    fi
+    # A link may lead nowhere outside the root.
+    [ -e "$root/$mark" ] || [ -L "$root/$mark" ] || make_root "${contents[@]}"
+    # shellcheck disable=SC2016 # The inner shell expands these.
+    exec unshare --mount --propagation private \
+        bash -euo pipefail -c '. "$0" && root=$1 && shift && enter_root "$@"' "${BASH_SOURCE[0]}" "$root" "$@"
 }

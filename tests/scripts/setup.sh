@@ -33,6 +33,22 @@ apt_get() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
+# The mirror that this system's packages come from; nothing before apt has lists.
+known_debian_mirror() {
+    apt-get indextargets --format "\$(REPO_URI)" 'Label: Debian' 'Component: main' | sed -n 1p
+}
+
+# Prints the mirror, and lets apt fetch its lists first if it has none.
+debian_mirror() {
+    local mirror
+    mirror=$(known_debian_mirror)
+    if [ -z "$mirror" ]; then
+        apt_get update >&2 || return
+        mirror=$(known_debian_mirror)
+    fi
+    [ -n "$mirror" ] && printf '%s' "$mirror"
+}
+
 # apt_install WHY PACKAGE...
 # Fetches the package lists only if they lack a package, or if the package is no longer at the address that they have.
 apt_install() {

@@ -6,22 +6,6 @@ has_target() {
     [ -d "$(rustc --print target-libdir --target "$1")" ]
 }
 
-# The mirror that this system's packages come from; nothing before apt has lists.
-known_debian_mirror() {
-    apt-get indextargets --format "\$(REPO_URI)" 'Label: Debian' 'Component: main' | sed -n 1p
-}
-
-# Prints the mirror, and lets apt fetch its lists first if it has none.
-debian_mirror() {
-    local mirror
-    mirror=$(known_debian_mirror)
-    if [ -z "$mirror" ]; then
-        apt_get update >&2 || return
-        mirror=$(known_debian_mirror)
-    fi
-    [ -n "$mirror" ] && printf '%s' "$mirror"
-}
-
 # Prints the folder of the standard library's source: the toolchain's, or what Debian has for this version of Rust, which is
 # unpacked into the folder $1. Nothing is installed, so the system's own Rust stays as it is.
 standard_library_source() {

@@ -12,29 +12,8 @@
 # Needs Debian and its root user. The first call makes the chroot in $COOP_ROOT, by default ~/.cache/lapidary/coop-lavapipe.
 # It takes 580 MB and half a minute.
 set -euo pipefail
-self=$(readlink -f "${BASH_SOURCE[0]}")
-# shellcheck source=tests/scripts/setup.sh
-. "$(dirname "$self")/setup.sh"
-# shellcheck source=tests/scripts/target-sysroot.sh
-. "$(dirname "$self")/target-sysroot.sh"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=tests/scripts/debian-root.sh
-. "$(dirname "$self")/debian-root.sh"
-# shellcheck disable=SC2034 # debian-root.sh uses it.
-repository=$(cd "$(dirname "$self")/../.." && pwd -P)
+. "$here/debian-root.sh"
 root=${COOP_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/lapidary/coop-lavapipe}
-
-if [ "${1:-}" = --inside ]; then
-    shift
-    enter_root "$@"
-fi
-if [ $# -eq 0 ]; then
-    say "usage: with-coop-lavapipe.sh PROGRAM [ARG...]"
-    exit 2
-fi
-if [ "$(id -u)" -ne 0 ] || ! is_debian; then
-    say "with-coop-lavapipe.sh needs Debian and its root user"
-    exit 1
-fi
-[ -e "$root/usr/lib/x86_64-linux-gnu/libnouveau_noop_drm_shim.so" ] ||
-    make_root forky libvulkan1 mesa-vulkan-drivers mesa-drm-shim
-exec unshare --mount --propagation private "$self" --inside "$@"
+in_root usr/lib/x86_64-linux-gnu/libnouveau_noop_drm_shim.so forky libvulkan1 mesa-vulkan-drivers mesa-drm-shim -- "$@"

@@ -11,36 +11,15 @@
 # Needs Debian and its root user. The first call makes the root in $WINE_ROOT, by default ~/.cache/lapidary/wine. It takes 1.4 GB
 # and some minutes. Wine's drive C is in $WINEPREFIX, by default in the root.
 set -euo pipefail
-self=$(readlink -f "${BASH_SOURCE[0]}")
-# shellcheck source=tests/scripts/setup.sh
-. "$(dirname "$self")/setup.sh"
-# shellcheck source=tests/scripts/target-sysroot.sh
-. "$(dirname "$self")/target-sysroot.sh"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=tests/scripts/debian-root.sh
-. "$(dirname "$self")/debian-root.sh"
-# shellcheck disable=SC2034 # debian-root.sh uses it.
-repository=$(cd "$(dirname "$self")/../.." && pwd -P)
+. "$here/debian-root.sh"
 root=${WINE_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/lapidary/wine}
-
-if [ "${1:-}" = --inside ]; then
-    shift
-    # Wine says much that is no error of the program. It must not offer to download what a program in .NET or a browser needs.
-    export WINEDEBUG=${WINEDEBUG:--all} WINEDLLOVERRIDES=${WINEDLLOVERRIDES:-"mscoree=;mshtml="}
-    # These are for the programs outside, and Wine passes the environment on.
-    unset XDG_DATA_HOME XDG_CACHE_HOME XDG_CONFIG_HOME
-    case $1 in
-    *.exe) enter_root wine "$@" ;;
-    *) enter_root "$@" ;;
-    esac
-fi
-if [ $# -eq 0 ]; then
-    say "usage: with-wine.sh PROGRAM [ARG...]"
-    exit 2
-fi
-if [ "$(id -u)" -ne 0 ] || ! is_debian; then
-    say "with-wine.sh needs Debian and its root user"
-    exit 1
-fi
-# Debian's /usr/bin/wine is a link to /etc/alternatives, which outside the root leads nowhere.
-[ -L "$root/usr/bin/wine" ] || make_root trixie libvulkan1 mesa-vulkan-drivers wine wine64
-exec unshare --mount --propagation private "$self" --inside "$@"
+# Wine says much that is no error of the program. It must not offer to download what a program in .NET or a browser needs.
+export WINEDEBUG=${WINEDEBUG:--all} WINEDLLOVERRIDES=${WINEDLLOVERRIDES:-"mscoree=;mshtml="}
+# These are for the programs outside, and Wine passes the environment on.
+unset XDG_DATA_HOME XDG_CACHE_HOME XDG_CONFIG_HOME
+case ${1:-} in
+*.exe) set -- wine "$@" ;;
+esac
+in_root usr/bin/wine trixie libvulkan1 mesa-vulkan-drivers wine wine64 -- "$@"

@@ -25,7 +25,7 @@ pub use super::search::MAX_HITS;
 /// How long to wait before a failed write is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// The error message after the thread has ended, as the end of a sentence.
-pub const THREAD_ENDED: &str = "the thread that reads and writes chats has ended; start Lapidary again";
+const THREAD_ENDED: &str = "the thread that reads and writes chats has ended; start Lapidary again";
 
 enum Request {
     /// Writes of one transaction: after a crash either all of them are there or none.
@@ -187,15 +187,19 @@ impl Store {
 
     /// Exports chats to a file: as Markdown if its name ends in `.md`, as a page if it ends in `.html`, else as JSON. The
     /// answer is [`StoreEvent::Exported`]. Unless `overwrite` is set, an existing file is kept and the new name gets a number.
-    /// Returns whether the thread is there to do it.
-    pub fn export(&self, chats: Vec<Id>, path: PathBuf, overwrite: bool) -> bool {
-        self.request(Request::Export { chats, path, overwrite })
+    ///
+    /// # Errors
+    /// That the thread has ended, as the end of a sentence.
+    pub fn export(&self, chats: Vec<Id>, path: PathBuf, overwrite: bool) -> Result<(), &'static str> {
+        self.request(Request::Export { chats, path, overwrite }).then_some(()).ok_or(THREAD_ENDED)
     }
 
     /// Imports chats from a JSON file; see [`exchange::read`]. The answer is [`StoreEvent::Imported`]. Chats that exist already are added again.
-    /// Returns whether the thread is there to do it.
-    pub fn import(&self, path: PathBuf) -> bool {
-        self.request(Request::Import(path))
+    ///
+    /// # Errors
+    /// That the thread has ended, as the end of a sentence.
+    pub fn import(&self, path: PathBuf) -> Result<(), &'static str> {
+        self.request(Request::Import(path)).then_some(()).ok_or(THREAD_ENDED)
     }
 
     /// Sends a request. Returns false after the thread has ended, which [`Store::event`] reports.
@@ -392,5 +396,10 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
 
 #[cfg(test)]
 mod folder_tests;
+// No unit test runs in a browser, so what the page does with rows is tested here.
+#[cfg(test)]
+#[path = "../page/store_rows.rs"]
+#[allow(dead_code, reason = "only its tests are wanted here")]
+mod page_rows;
 #[cfg(test)]
 mod tests;

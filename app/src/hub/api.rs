@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::client::{Client, Refusal};
+use super::client::Client;
 use super::error::{HubError, Result};
 use super::name::{Reference, RepoId};
+use super::refused::Refusal;
 use super::repo::{Repo, is_gated};
 
 /// A list of files has some hundred bytes per file, and repositories of models have some hundred files.
@@ -127,25 +128,6 @@ impl Client {
 
     /// What a refusal means, for a repository or a file of it.
     pub(super) fn refused(&self, reference: &Reference, file: Option<&str>, refusal: &Refusal) -> HubError {
-        let repo = reference.repo.to_string();
-        let with_token = refusal.with_token;
-        let page = || self.page(&reference.repo);
-        let what = || file.map_or_else(|| repo.clone(), |file| format!("{repo}:{file}"));
-        match (refusal.code.as_deref(), refusal.status) {
-            (Some("GatedRepo"), _) if with_token => HubError::GatedForAccount { page: page(), repo },
-            (Some("GatedRepo"), _) => {
-                HubError::GatedWithoutToken { page: page(), tokens: self.settings().tokens_page(), repo }
-            }
-            (Some("RepoNotFound"), _) => HubError::RepoNotFound { repo, with_token },
-            (Some("RevisionNotFound"), _) => HubError::RevisionNotFound { revision: reference.revision.clone(), repo },
-            (Some("EntryNotFound"), _) => {
-                HubError::FileNotFound { repo, file: file.unwrap_or_default().to_owned(), found: Vec::new() }
-            }
-            (_, 403 | 451) => HubError::Forbidden { what: what(), reason: refusal.message.clone() },
-            // The hub hides private repositories behind 401.
-            (_, 401) => HubError::RepoNotFound { repo, with_token },
-            (_, 404) if file.is_none() => HubError::RepoNotFound { repo, with_token },
-            (_, status) => HubError::Status { host: refusal.host.clone(), status, what: what() },
-        }
+        refusal.error(reference, file, self.page(&reference.repo), self.settings().tokens_page())
     }
 }

@@ -11,6 +11,7 @@ use url::{Origin, Url};
 
 use super::HOSTS;
 use super::error::{HubError, Result, server_words};
+use super::refused::Refusal;
 use super::settings::{DEFAULT_ENDPOINT, HubSettings};
 use super::stop::Stop;
 
@@ -226,20 +227,6 @@ impl Client {
             (status, _) => HubError::Status { host: host.to_owned(), status, what: "a request".to_owned() },
         }
     }
-}
-
-/// Why the hub refuses a request.
-pub(super) struct Refusal {
-    /// 401, 403, 404, 410, 416 or 451.
-    pub(super) status: u16,
-    /// The host that refuses.
-    pub(super) host: String,
-    /// `X-Error-Code`.
-    pub(super) code: Option<String>,
-    /// `X-Error-Message`.
-    pub(super) message: Option<String>,
-    /// Whether a token was sent.
-    pub(super) with_token: bool,
 }
 
 /// A header's text, without what a terminal would obey.

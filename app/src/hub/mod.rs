@@ -20,6 +20,7 @@ mod name;
 mod progress;
 mod pull;
 mod ranges;
+mod refused;
 mod remote;
 mod repo;
 mod settings;

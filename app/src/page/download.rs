@@ -20,8 +20,8 @@ const MOST_TOLD: u64 = 10 << 30;
 /// Times that a file is begun again from its first byte because what came was wrong.
 const MAX_RESTARTS: u32 = 2;
 
-/// A file to download.
-pub(super) struct Download<'a> {
+/// The download of a file.
+pub(super) struct Transfer<'a> {
     pub(super) client: &'a Client,
     pub(super) plan: &'a Plan,
     /// What was asked for.
@@ -45,7 +45,7 @@ impl Drop for Partial {
     }
 }
 
-impl Download<'_> {
+impl Transfer<'_> {
     /// Downloads the file unless it is here.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
-use super::download::Download;
+use super::download::Transfer;
 use super::hub::{HubError, Name, Progress, Result, references, sentence, terms};
 use super::hub_client::{Client, Stop};
 use super::script::post;
@@ -141,7 +141,7 @@ async fn download(name: &Name, client: &Client, accepted: bool) -> Result<()> {
         return Err(HubError::TermsNotAccepted { model: plan.reference.repo.to_string(), terms: terms::TERMS });
     }
     let report = |progress: &Progress| tell(&Report::Progress(name.clone(), progress.clone()));
-    Download { client, plan: &plan, name, report: &report }.run().await
+    Transfer { client, plan: &plan, name, report: &report }.run().await
 }
 
 /// Deletes what came of a download.

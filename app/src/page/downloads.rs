@@ -1,6 +1,6 @@
 //! In place of `state::downloads`: downloading models into the browser's own file system.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::State;
@@ -16,8 +16,8 @@ pub struct Hub {
     downloads: Option<Downloads>,
     /// The downloads of this session, those that earlier ones left, and the models that are here, by name.
     pub active: BTreeMap<Name, Download>,
-    /// The model whose terms are shown, before its download.
-    pub asks_terms: Option<Name>,
+    /// The models whose terms are shown, before their downloads.
+    pub asks_terms: BTreeSet<Name>,
 }
 
 impl Hub {
@@ -25,6 +25,11 @@ impl Hub {
         if let Some(downloads) = &mut self.downloads {
             downloads.send(&order);
         }
+    }
+
+    /// Remembers that the person accepts the terms.
+    pub(super) fn accept_terms(&self) -> Result<(), String> {
+        opfs::accept(terms::TERMS)
     }
 }
 
@@ -39,15 +44,6 @@ impl State {
         let (name, hub, accepted) = (name.to_owned(), endpoint(), opfs::has_accepted(terms::TERMS));
         self.hub.active.insert(name.clone(), Download::Running(None));
         self.hub.send(Order::Start { name, hub, accepted });
-    }
-
-    /// Accepts the terms that are shown, and starts the download that asked for them.
-    pub fn accept_terms(&mut self) {
-        let Some(name) = self.hub.asks_terms.take() else { return };
-        match opfs::accept(terms::TERMS) {
-            Ok(()) => self.start_download(&name),
-            Err(reason) => self.notify_error(&format!("That you accept the terms cannot be kept: {reason}.")),
-        }
     }
 
     /// Pauses a download, and keeps what came.
@@ -106,13 +102,9 @@ impl State {
             Report::Cancelled(name) => {
                 self.hub.active.remove(&name);
             }
-            Report::AsksTerms(name) => {
-                self.hub.active.remove(&name);
-                self.hub.asks_terms = Some(name);
-            }
+            Report::AsksTerms(name) => self.ask_for_terms(name),
             Report::Failed(name, sentence) => {
-                self.notify_error(&format!("{name}: {sentence}"));
-                self.hub.active.insert(name, Download::Failed(HubProblem { sentence, wants_token: false }));
+                self.on_download_failed(name, HubProblem { sentence, wants_token: false });
             }
         }
     }

@@ -7,7 +7,7 @@ use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 use lapidary_engine::Recipe;
 
 use super::tokens::Tokens;
-use super::{App, Page, icons, kit};
+use super::{App, icons, kit};
 use crate::hub::{Entry, Files, Kind, catalogue, terms};
 use crate::page::opfs::is_stored;
 use crate::size::size;
@@ -23,7 +23,7 @@ pub(super) struct GetModels {
     /// The text of the field for a model of the hub.
     name: String,
     /// Whether the page of models shows those that can be downloaded.
-    shown: bool,
+    pub(super) shown: bool,
     /// The model whose deletion is being confirmed.
     deleting: Option<PathBuf>,
 }
@@ -66,19 +66,6 @@ impl App {
             );
         }
         self.get_models.shown
-    }
-
-    /// The way from the guide to a model.
-    pub(super) fn offer_models(&mut self, ui: &mut Ui) {
-        if kit::primary(ui, "Get a model").clicked() {
-            self.get_models.shown = true;
-            self.show_page(Page::Models);
-        }
-    }
-
-    /// Bytes of the device's memory. Browsers do not tell.
-    pub(super) fn device_memory(&self) -> Option<u64> {
-        self.state.loaded().and_then(|loaded| loaded.memory.device_memory)
     }
 
     /// A page has no token.

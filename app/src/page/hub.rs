@@ -14,6 +14,8 @@ mod error;
 mod name;
 #[path = "../hub/progress.rs"]
 mod progress;
+#[path = "../hub/refused.rs"]
+mod refused;
 #[path = "../hub/repo.rs"]
 mod repo;
 #[path = "../hub/terms.rs"]
@@ -29,6 +31,7 @@ pub use error::{HubError, Result};
 pub use name::{Reference, RepoId};
 pub(crate) use progress::Meter;
 pub use progress::{Phase, Progress, duration};
+pub(crate) use refused::Refusal;
 pub use repo::{Hash, RemoteFile, Repo};
 
 use crate::size::size;

@@ -3,7 +3,7 @@
 use js_sys::encode_uri_component;
 use wasm_bindgen::prelude::*;
 
-use super::hub::{Choice, Hash, HubError, Reference, Repo, Result, choose, server_words, terms};
+use super::hub::{Choice, Hash, HubError, Reference, Refusal, Repo, Result, choose, server_words, terms};
 use super::reason;
 
 /// Attempts without any progress before giving up.
@@ -225,29 +225,17 @@ impl Client {
 
     /// What a refusal means, for a repository or a file of it.
     pub(super) fn refused(&self, reference: &Reference, file: Option<&str>, answer: &Answer) -> HubError {
-        let repo = reference.repo.to_string();
-        let what = || file.map_or_else(|| repo.clone(), |file| format!("{repo}:{file}"));
-        match (answer.header("x-error-code").as_deref(), answer.status()) {
-            (Some("GatedRepo"), _) => self.gated(reference),
-            (Some("RepoNotFound"), _) => HubError::RepoNotFound { repo, with_token: false },
-            (Some("RevisionNotFound"), _) => HubError::RevisionNotFound { revision: reference.revision.clone(), repo },
-            (Some("EntryNotFound"), _) => {
-                HubError::FileNotFound { repo, file: file.unwrap_or_default().to_owned(), found: Vec::new() }
-            }
-            (_, 401) if file.is_some() => self.gated(reference),
-            (_, 403 | 451) => {
-                let reason = answer.header("x-error-message").and_then(|words| server_words(&words));
-                HubError::Forbidden { what: what(), reason }
-            }
-            // The hub hides private repositories behind 401.
-            (_, 401) => HubError::RepoNotFound { repo, with_token: false },
-            (_, 404) if file.is_none() => HubError::RepoNotFound { repo, with_token: false },
-            (_, 429) => {
-                let seconds = answer.header("retry-after").and_then(|seconds| seconds.trim().parse().ok());
-                HubError::TooManyRequests { seconds: seconds.unwrap_or(1), with_token: false }
-            }
-            (_, status) => HubError::Status { host: self.host(), status, what: what() },
+        let words = |name: &str| answer.header(name).and_then(|words| server_words(&words));
+        let status = answer.status();
+        if status == 429 {
+            let seconds = words("retry-after").and_then(|seconds| seconds.parse().ok());
+            return HubError::TooManyRequests { seconds: seconds.unwrap_or(1), with_token: false };
         }
+        // The repository of a file was shown before, so it is not a private one.
+        let gated = || (status == 401 && file.is_some()).then(|| "GatedRepo".to_owned());
+        let code = words("x-error-code").or_else(gated);
+        let refusal = Refusal { status, host: self.host(), code, message: words("x-error-message"), with_token: false };
+        refusal.error(reference, file, self.page(reference), String::new())
     }
 
     /// Waits before another attempt, after so many failed without progress.

@@ -77,7 +77,7 @@ impl Drop for Script {
     }
 }
 
-/// Sends a message from a worker to the page.
+/// Sends a message from a worker to the page that started it.
 pub(super) fn post(json: &str) {
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
     if scope.post_message(&json.into()).is_err() {

@@ -2,11 +2,12 @@
 //!
 //! Writes wait in a queue until the database has taken them, even when the browser has no room. Those that wait form one
 //! transaction, which reaches the disk before the next starts. A tab that is closed loses only what was still in the queue.
+//! Reads see the queue too, so that what is not saved can be exported. Without a database everything stays in it.
 
 #[path = "store_rows.rs"]
 mod rows;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -20,14 +21,12 @@ use super::search::{excerpt, grouped, words};
 use super::store_event::{Hit, StoreEvent};
 use super::{Chat, Id, Message, find_ignoring_case};
 use crate::page::{files, reason};
-use rows::{MessageRow, Tables, Write, attachments_row, chat_row, chats, message_row, parse};
+use rows::{MessageRow, Tables, Write, attachments_row, chat_row, chats, message_row};
 
 pub use super::search::MAX_HITS;
 
 /// How long to wait before a failed write is tried again, in milliseconds.
 const RETRY_INTERVAL: u32 = 2000;
-/// The error message after the store has ended, as the end of a sentence.
-pub const THREAD_ENDED: &str = "the chats are not open; reload the page";
 
 #[wasm_bindgen(module = "/src/page/store.js")]
 extern "C" {
@@ -60,12 +59,12 @@ struct Shared {
     requests: RefCell<VecDeque<Request>>,
     events: RefCell<VecDeque<StoreEvent>>,
     wake: Arc<dyn Fn() + Send + Sync>,
-    /// The browser's handle, once it is open.
-    database: RefCell<Option<JsValue>>,
+    /// The browser's handle, once it is open. It stays empty where the browser keeps no chats.
+    database: OnceCell<JsValue>,
+    /// The writes that the database has not taken.
+    pending: RefCell<Vec<Write>>,
     /// Whether requests are being handled.
     working: Cell<bool>,
-    /// Whether the database could not be opened.
-    ended: Cell<bool>,
     /// The number of the newest search, which is the only one that matters while the user types.
     search: Cell<u64>,
 }
@@ -77,9 +76,9 @@ impl Store {
             requests: RefCell::default(),
             events: RefCell::default(),
             wake,
-            database: RefCell::default(),
+            database: OnceCell::new(),
+            pending: RefCell::default(),
             working: Cell::new(true),
-            ended: Cell::new(false),
             search: Cell::new(0),
         });
         spawn_local(shared.clone().open());
@@ -148,37 +147,32 @@ impl Store {
     /// [`StoreEvent::Found`] with this number.
     pub fn search(&self, number: u64, text: &str) {
         self.shared.search.set(number);
-        if !self.request(Request::Search(number, text.to_owned())) {
-            self.shared.emit(StoreEvent::Found(number, Vec::new()));
-        }
+        self.request(Request::Search(number, text.to_owned()));
     }
 
     /// Downloads chats as a file: as Markdown if its name ends in `.md`, as a page if it ends in `.html`, else as JSON. The
-    /// answer is [`StoreEvent::Exported`]. Returns whether the database is there to do it.
-    pub fn export(&self, chats: Vec<Id>, path: PathBuf, _overwrite: bool) -> bool {
-        self.request(Request::Export(chats, path))
+    /// answer is [`StoreEvent::Exported`]. Never fails at once: the page has no thread that may have ended.
+    pub fn export(&self, chats: Vec<Id>, path: PathBuf, _overwrite: bool) -> Result<(), &'static str> {
+        self.request(Request::Export(chats, path));
+        Ok(())
     }
 
     /// Imports chats from a chosen JSON file. The answer is [`StoreEvent::Imported`]. Chats that exist already are added again.
-    /// Returns whether the database is there to do it.
-    pub fn import(&self, path: PathBuf) -> bool {
-        self.request(Request::Import(path))
+    /// Never fails at once, like [`Store::export`].
+    pub fn import(&self, path: PathBuf) -> Result<(), &'static str> {
+        self.request(Request::Import(path));
+        Ok(())
     }
 
     fn write(&self, writes: Vec<Write>) {
         self.request(Request::Write(writes));
     }
 
-    /// Queues a request. Returns false if the database could not be opened.
-    fn request(&self, request: Request) -> bool {
-        if self.shared.ended.get() {
-            return false;
-        }
+    fn request(&self, request: Request) {
         self.shared.requests.borrow_mut().push_back(request);
         if !self.shared.working.replace(true) {
             spawn_local(self.shared.clone().work());
         }
-        true
     }
 }
 
@@ -192,46 +186,38 @@ impl Shared {
     async fn open(self: Rc<Self>) {
         let opened = async {
             let database = open_database().await.map_err(|error| reason(&error))?;
-            let tables = tables(&database).await?;
-            self.database.borrow_mut().replace(database);
+            let tables = read_tables(&database).await?;
+            self.database.get_or_init(|| database);
             Ok::<_, String>(StoreEvent::Opened {
                 chats: chats(&tables),
                 values: tables.values.into_iter().map(|row| (row.name, row.json)).collect(),
             })
         };
-        match opened.await {
-            Ok(event) => {
-                self.emit(event);
-                self.work().await;
-            }
-            Err(reason) => {
-                self.ended.set(true);
-                self.emit(StoreEvent::NotOpened(format!("The browser keeps no chats: {reason}")));
-            }
-        }
+        let not_opened = |reason: String| StoreEvent::NotOpened(format!("The browser keeps no chats: {reason}"));
+        self.emit(opened.await.unwrap_or_else(not_opened));
+        self.work().await;
     }
 
     /// Handles requests until none waits: writes before reads, unless they fail at present.
     async fn work(self: Rc<Self>) {
-        let Some(database) = self.database.borrow().clone() else { return };
-        let (mut pending, mut failing) = (Vec::new(), false);
+        let mut failing = false;
         loop {
             let request = self.requests.borrow_mut().pop_front();
             match request {
-                Some(Request::Write(writes)) => pending.extend(writes),
+                Some(Request::Write(writes)) => self.pending.borrow_mut().extend(writes),
                 Some(request) => {
                     if !failing {
-                        failing = self.flush(&database, &mut pending, failing).await;
+                        failing = self.flush(failing).await;
                     }
-                    let event = self.answer(&database, request).await;
+                    let event = self.answer(request).await;
                     event.into_iter().for_each(|event| self.emit(event));
                 }
-                None if pending.is_empty() => break,
+                None if self.database.get().is_none() || self.pending.borrow().is_empty() => break,
                 None => {
                     if failing {
                         sleep(RETRY_INTERVAL).await;
                     }
-                    failing = self.flush(&database, &mut pending, failing).await;
+                    failing = self.flush(failing).await;
                 }
             }
         }
@@ -239,17 +225,16 @@ impl Shared {
     }
 
     /// Writes everything that waits in one transaction, or nothing. Returns whether it failed.
-    async fn flush(&self, database: &JsValue, pending: &mut Vec<Write>, failing: bool) -> bool {
-        if pending.is_empty() {
-            return failing;
-        }
-        let written = match serde_json::to_string(pending) {
+    async fn flush(&self, failing: bool) -> bool {
+        let Some(database) = self.database.get().filter(|_| !self.pending.borrow().is_empty()) else { return failing };
+        let json = serde_json::to_string(&*self.pending.borrow());
+        let written = match json {
             Ok(json) => write_rows(database, &json).await.map_err(|error| reason(&error)),
             Err(error) => Err(error.to_string()),
         };
         match written {
             Ok(()) => {
-                pending.clear();
+                self.pending.borrow_mut().clear();
                 if failing {
                     self.emit(StoreEvent::SavedAgain);
                 }
@@ -264,22 +249,22 @@ impl Shared {
         }
     }
 
-    async fn answer(&self, database: &JsValue, request: Request) -> Option<StoreEvent> {
+    async fn answer(&self, request: Request) -> Option<StoreEvent> {
         Some(match request {
             Request::Write(_) => return None,
-            Request::Messages(id) => match messages(database, id).await {
+            Request::Messages(id) => match self.messages(id).await {
                 Ok(messages) => StoreEvent::Messages(id, messages),
                 Err(reason) => StoreEvent::FileError(format!("The chat cannot be read: {reason}")),
             },
-            Request::Search(number, text) => match self.find(database, number, &text).await {
+            Request::Search(number, text) => match self.find(number, &text).await {
                 Ok(hits) => StoreEvent::Found(number, hits?),
                 Err(reason) => StoreEvent::FileError(format!("The chats cannot be searched: {reason}")),
             },
-            Request::Export(chats, path) => match export(database, &chats, &path).await {
+            Request::Export(chats, path) => match self.export(&chats, &path).await {
                 Ok(count) => StoreEvent::Exported(path, count),
                 Err(reason) => StoreEvent::FileError(format!("{} cannot be written: {reason}", path.display())),
             },
-            Request::Import(path) => match import(database, &path).await {
+            Request::Import(path) => match self.import(&path).await {
                 Ok(archive) => {
                     let left_out = archive.left_out;
                     StoreEvent::Imported {
@@ -292,12 +277,31 @@ impl Shared {
         })
     }
 
+    /// All chats, as they will be after the waiting writes.
+    async fn chats(&self) -> Result<Vec<Chat>, String> {
+        let mut tables = match self.database.get() {
+            Some(database) => read_tables(database).await?,
+            None => Tables::default(),
+        };
+        tables.apply(&self.pending.borrow());
+        Ok(chats(&tables))
+    }
+
+    /// The messages of a chat, as they will be after the waiting writes.
+    async fn messages(&self, chat: Id) -> Result<Vec<Message>, String> {
+        let rows = match self.database.get() {
+            Some(database) => read_message_rows(database, chat).await?,
+            None => Vec::new(),
+        };
+        Ok(rows::messages(rows, chat, &self.pending.borrow()))
+    }
+
     /// The hits of a search; `None` if a newer one was requested meanwhile. Chats with a matching title come first.
-    async fn find(&self, database: &JsValue, number: u64, text: &str) -> Result<Option<Vec<Hit>>, String> {
+    async fn find(&self, number: u64, text: &str) -> Result<Option<Vec<Hit>>, String> {
         let words = words(text);
         let contains = |text: &str| words.iter().all(|word| !find_ignoring_case(text, word, 1).is_empty());
         let (mut titles, mut texts) = (Vec::new(), Vec::new());
-        let mut chats = chats(&tables(database).await?);
+        let mut chats = self.chats().await?;
         chats.retain(|chat| !words.is_empty() && chat.deleted.is_none());
         for chat in chats {
             if self.search.get() != number {
@@ -311,7 +315,7 @@ impl Shared {
                 titles.push(hit(None, &chat.title));
             }
             if titles.len() + texts.len() < MAX_HITS {
-                let found = messages(database, chat.id).await?;
+                let found = self.messages(chat.id).await?;
                 let found = found.iter().filter(|message| contains(&message.text));
                 texts.extend(found.map(|message| hit(Some(message.id), &message.text)));
             }
@@ -320,47 +324,50 @@ impl Shared {
         titles.truncate(MAX_HITS);
         Ok(Some(grouped(titles)))
     }
-}
 
-/// Downloads chats. Returns their number.
-async fn export(database: &JsValue, ids: &[Id], path: &Path) -> Result<usize, String> {
-    let mut known: HashMap<Id, Chat> =
-        chats(&tables(database).await?).into_iter().map(|chat| (chat.id, chat)).collect();
-    let mut archive = Archive::default();
-    for id in ids {
-        if let Some(chat) = known.remove(id) {
-            archive.add(chat, messages(database, *id).await?);
+    /// Downloads chats. Returns their number.
+    async fn export(&self, ids: &[Id], path: &Path) -> Result<usize, String> {
+        let mut known: HashMap<Id, Chat> = self.chats().await?.into_iter().map(|chat| (chat.id, chat)).collect();
+        let mut archive = Archive::default();
+        for id in ids {
+            if let Some(chat) = known.remove(id) {
+                archive.add(chat, self.messages(*id).await?);
+            }
         }
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        files::save(&name, &exchange::text(&archive, path)?);
+        Ok(archive.chats.len())
     }
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    files::save(&name, &exchange::text(&archive, path)?);
-    Ok(archive.chats.len())
+
+    /// Imports chats. If writing them fails they do not wait, because they are still in their file.
+    async fn import(&self, path: &Path) -> Result<Archive, String> {
+        let archive = exchange::parse(&files::read_export(path).await?)?;
+        let rows: Vec<Write> = archive
+            .chats
+            .iter()
+            .flat_map(|entry| {
+                let messages = entry.messages.iter().map(|message| message_row(entry.chat.id, message));
+                [chat_row(&entry.chat), attachments_row(&entry.chat)].into_iter().chain(messages)
+            })
+            .collect();
+        match self.database.get() {
+            Some(database) => {
+                let json = serde_json::to_string(&rows).map_err(|error| error.to_string())?;
+                write_rows(database, &json).await.map_err(|error| reason(&error))?;
+            }
+            None => self.pending.borrow_mut().extend(rows),
+        }
+        Ok(archive)
+    }
 }
 
-async fn import(database: &JsValue, path: &Path) -> Result<Archive, String> {
-    let archive = exchange::parse(&files::read_export(path).await?)?;
-    let rows: Vec<Write> = archive
-        .chats
-        .iter()
-        .flat_map(|entry| {
-            let messages = entry.messages.iter().map(|message| message_row(entry.chat.id, message));
-            [chat_row(&entry.chat), attachments_row(&entry.chat)].into_iter().chain(messages)
-        })
-        .collect();
-    let json = serde_json::to_string(&rows).map_err(|error| error.to_string())?;
-    write_rows(database, &json).await.map_err(|error| reason(&error))?;
-    Ok(archive)
-}
-
-async fn tables(database: &JsValue) -> Result<Tables, String> {
+async fn read_tables(database: &JsValue) -> Result<Tables, String> {
     let json = read_all(database).await.map_err(|error| reason(&error))?;
     serde_json::from_str(&json.as_string().unwrap_or_default()).map_err(|error| error.to_string())
 }
 
-async fn messages(database: &JsValue, chat: Id) -> Result<Vec<Message>, String> {
+async fn read_message_rows(database: &JsValue, chat: Id) -> Result<Vec<MessageRow>, String> {
     // Exact: ids have at most 53 bits.
     let json = read_messages(database, chat as f64).await.map_err(|error| reason(&error))?;
-    let rows: Vec<MessageRow> =
-        serde_json::from_str(&json.as_string().unwrap_or_default()).map_err(|error| error.to_string())?;
-    Ok(rows.into_iter().filter_map(|row| Some(Message { text: row.text, ..parse(&row.json)? })).collect())
+    serde_json::from_str(&json.as_string().unwrap_or_default()).map_err(|error| error.to_string())
 }

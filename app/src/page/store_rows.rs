@@ -8,38 +8,39 @@ use super::super::{Attachment, Chat, Id, Message};
 #[derive(Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub(super) enum Write {
-    Chat { id: Id, json: String },
+    Chat(ChatRow),
     Message(MessageRow),
     Append { id: Id, text: String },
-    Attachments { chat: Id, json: String },
+    Attachments(AttachmentsRow),
     Value { name: String, json: String },
     ForgetMessage { id: Id },
     Forget { id: Id },
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct MessageRow {
     id: Id,
     chat: Id,
-    pub(super) text: String,
+    text: String,
     /// The message without its text.
-    pub(super) json: String,
+    json: String,
 }
 
 /// The content of the tables that are read at the start.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Tables {
     pub(super) chats: Vec<ChatRow>,
     pub(super) attachments: Vec<AttachmentsRow>,
     pub(super) values: Vec<ValueRow>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct ChatRow {
+    id: Id,
     json: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct AttachmentsRow {
     chat: Id,
     json: String,
@@ -49,6 +50,45 @@ pub(super) struct AttachmentsRow {
 pub(super) struct ValueRow {
     pub(super) name: String,
     pub(super) json: String,
+}
+
+/// Puts a row in the place of the one with the same key.
+fn put<R: Clone>(rows: &mut Vec<R>, row: &R, key: impl Fn(&R) -> Id) {
+    match rows.iter_mut().find(|known| key(known) == key(row)) {
+        Some(known) => known.clone_from(row),
+        None => rows.push(row.clone()),
+    }
+}
+
+impl Tables {
+    /// Applies the writes of chats that the database has not taken.
+    pub(super) fn apply(&mut self, writes: &[Write]) {
+        for write in writes {
+            match write {
+                Write::Chat(row) => put(&mut self.chats, row, |row| row.id),
+                Write::Attachments(row) => put(&mut self.attachments, row, |row| row.chat),
+                Write::Forget { id } => self.chats.retain(|row| row.id != *id),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The messages of a chat, from its rows and the writes that the database has not taken. One that cannot be read is left
+/// out, and stays.
+pub(super) fn messages(mut rows: Vec<MessageRow>, chat: Id, writes: &[Write]) -> Vec<Message> {
+    for write in writes {
+        match write {
+            Write::Message(row) if row.chat == chat => put(&mut rows, row, |row| row.id),
+            Write::Append { id, text } => {
+                rows.iter_mut().filter(|row| row.id == *id).for_each(|row| row.text.push_str(text));
+            }
+            Write::ForgetMessage { id } => rows.retain(|row| row.id != *id),
+            Write::Forget { id } if *id == chat => rows.clear(),
+            _ => {}
+        }
+    }
+    rows.into_iter().filter_map(|row| Some(Message { text: row.text, ..parse(&row.json)? })).collect()
 }
 
 /// All chats with the attachments of their drafts, the latest first. One that cannot be read is left out, and stays.
@@ -64,12 +104,12 @@ pub(super) fn chats(tables: &Tables) -> Vec<Chat> {
     chats
 }
 
-pub(super) fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
+fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
     serde_json::from_str(json).map_err(|error| log::warn!("a row of the chats cannot be read: {error}")).ok()
 }
 
 pub(super) fn chat_row(chat: &Chat) -> Write {
-    Write::Chat { id: chat.id, json: json(&Chat { attachments: Vec::new(), ..chat.clone() }) }
+    Write::Chat(ChatRow { id: chat.id, json: json(&Chat { attachments: Vec::new(), ..chat.clone() }) })
 }
 
 pub(super) fn message_row(chat: Id, message: &Message) -> Write {
@@ -78,7 +118,7 @@ pub(super) fn message_row(chat: Id, message: &Message) -> Write {
 }
 
 pub(super) fn attachments_row(chat: &Chat) -> Write {
-    Write::Attachments { chat: chat.id, json: json(&chat.attachments) }
+    Write::Attachments(AttachmentsRow { chat: chat.id, json: json(&chat.attachments) })
 }
 
 fn json<T: Serialize>(value: &T) -> String {
@@ -87,4 +127,43 @@ fn json<T: Serialize>(value: &T) -> String {
         log::error!("a row of the chats has no JSON: {error}");
         "null".into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chats::{Role, Status};
+
+    #[test]
+    fn writes_that_wait_are_seen_over_the_rows() {
+        let chat = Chat { title: "Stones".into(), ..Chat::new() };
+        let [first, gone, mut last] =
+            ["first", "gone", "la"].map(|text| Message::new(None, Role::User, text, Status::Done));
+        let stored = |message: &Message| {
+            let Write::Message(row) = message_row(chat.id, message) else { unreachable!() };
+            row
+        };
+        let attachments = vec![Attachment::new("a.txt", "text")];
+        let renamed = Chat { title: "Gems".into(), attachments, ..chat.clone() };
+        let other = Chat::new();
+        let mut writes = vec![
+            chat_row(&renamed),
+            attachments_row(&renamed),
+            message_row(chat.id, &last),
+            Write::Append { id: last.id, text: "st".into() },
+            Write::ForgetMessage { id: gone.id },
+            chat_row(&other),
+            message_row(other.id, &gone),
+        ];
+        last.text = "last".into();
+        assert_eq!(messages(vec![stored(&first), stored(&gone)], chat.id, &writes), [first, last]);
+        assert_eq!(messages(Vec::new(), other.id, &writes), [gone]);
+
+        writes.push(Write::Forget { id: other.id });
+        assert!(messages(Vec::new(), other.id, &writes).is_empty());
+        let Write::Chat(row) = chat_row(&chat) else { unreachable!() };
+        let mut tables = Tables { chats: vec![row], ..Tables::default() };
+        tables.apply(&writes);
+        assert_eq!(chats(&tables), [renamed]);
+    }
 }

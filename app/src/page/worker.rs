@@ -107,13 +107,14 @@ impl Shared {
     fn fail(&self, sentence: &str) {
         let problem = Problem { sentence: sentence.to_owned(), remedy: Remedy::Reload };
         let unanswered = std::mem::take(&mut *self.unanswered.borrow_mut());
+        // First, so that what fails with the model is not said to have left it open.
+        if !unanswered.iter().any(|command| matches!(command, Command::Load(_))) {
+            self.push(Event::NotLoaded(problem.clone()));
+        }
         for command in &unanswered {
             if let Some(event) = failure_event(command, problem.clone()) {
                 self.push(event);
             }
-        }
-        if !unanswered.iter().any(|command| matches!(command, Command::Load(_))) {
-            self.push(Event::NotLoaded(problem));
         }
     }
 }

@@ -1,5 +1,6 @@
-//! A download of a model, as the window shows it.
+//! A download of a model, as the window shows it, and what all downloads have in common.
 
+use super::State;
 use crate::hub::Progress;
 
 /// A download, as far as the window shows it.
@@ -22,4 +23,27 @@ pub struct HubProblem {
     pub sentence: String,
     /// Whether a token, or another one, may help.
     pub wants_token: bool,
+}
+
+impl State {
+    /// Accepts the terms that are shown, and starts the downloads that asked for them.
+    pub fn accept_terms(&mut self) {
+        let names = std::mem::take(&mut self.hub.asks_terms);
+        match self.hub.accept_terms() {
+            Ok(()) => names.iter().for_each(|name| self.start_download(name)),
+            Err(reason) => self.notify_error(&format!("That you accept the terms cannot be kept: {reason}.")),
+        }
+    }
+
+    /// Shows the terms, which come before a download.
+    pub(super) fn ask_for_terms(&mut self, name: String) {
+        self.hub.active.remove(&name);
+        self.hub.asks_terms.insert(name);
+    }
+
+    /// Shows that a download failed.
+    pub(super) fn on_download_failed(&mut self, name: String, problem: HubProblem) {
+        self.notify_error(&format!("{name}: {}", problem.sentence));
+        self.hub.active.insert(name, Download::Failed(problem));
+    }
 }

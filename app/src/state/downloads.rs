@@ -1,6 +1,6 @@
 //! Searching the hub and downloading models.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::State;
 use crate::hub::worker::{Command, Downloads, Event, Name, Planned};
@@ -36,8 +36,8 @@ pub struct Hub {
     pub active: BTreeMap<Name, Download>,
     /// The search.
     pub search: HubSearch,
-    /// The model whose terms are shown, before its download.
-    pub asks_terms: Option<Name>,
+    /// The models whose terms are shown, before their downloads.
+    pub asks_terms: BTreeSet<Name>,
     /// The token for the hub.
     pub token: HubToken,
 }
@@ -57,6 +57,12 @@ impl Hub {
         if let Some(downloads) = &mut self.downloads {
             downloads.send(command);
         }
+    }
+
+    /// Remembers that the person accepts the terms.
+    pub(super) fn accept_terms(&self) -> Result<(), String> {
+        let accepted = self.downloads.as_ref().map_or(Ok(()), Downloads::accept_terms);
+        accepted.map_err(|error| error.to_string())
     }
 }
 
@@ -82,15 +88,6 @@ impl State {
     pub fn start_download(&mut self, name: &str) {
         self.hub.active.insert(name.to_owned(), Download::Running(None));
         self.hub.send(Command::Start(name.to_owned()));
-    }
-
-    /// Accepts the terms that are shown, and starts the download that asked for them.
-    pub fn accept_terms(&mut self) {
-        let Some(name) = self.hub.asks_terms.take() else { return };
-        match self.hub.downloads.as_ref().map(Downloads::accept_terms) {
-            Some(Err(error)) => self.notify_error(&format!("That you accept the terms cannot be kept: {error}.")),
-            _ => self.start_download(&name),
-        }
     }
 
     /// Pauses a download, and keeps what came.
@@ -135,15 +132,8 @@ impl State {
             Event::Cancelled(name) => {
                 self.hub.active.remove(&name);
             }
-            Event::Failed(name, HubError::TermsNotAccepted { .. }) => {
-                self.hub.active.remove(&name);
-                self.hub.asks_terms = Some(name);
-            }
-            Event::Failed(name, error) => {
-                let problem = HubProblem::from(error);
-                self.notify_error(&format!("{name}: {}", problem.sentence));
-                self.hub.active.insert(name, Download::Failed(problem));
-            }
+            Event::Failed(name, HubError::TermsNotAccepted { .. }) => self.ask_for_terms(name),
+            Event::Failed(name, error) => self.on_download_failed(name, error.into()),
             Event::Token(source) => self.hub.token.on_source(source),
             Event::LoggedIn(saved) => self.hub.token.on_logged_in(saved),
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::State;
-use crate::chats::{Attachment, Id, store};
+use crate::chats::{Attachment, Id};
 use crate::worker::{Command, DroppedFile};
 
 impl State {
@@ -21,16 +21,16 @@ impl State {
     pub fn export_chats(&mut self, chats: Vec<Id>, path: PathBuf, overwrite: bool) {
         self.save_reply();
         let name = path.display().to_string();
-        if !self.store.export(chats, path, overwrite) {
-            self.notify_error(&format!("{name} cannot be written: {}.", store::THREAD_ENDED));
+        if let Err(reason) = self.store.export(chats, path, overwrite) {
+            self.notify_error(&format!("{name} cannot be written: {reason}."));
         }
     }
 
     /// Imports chats from a file.
     pub fn import(&mut self, path: PathBuf) {
         let name = path.display().to_string();
-        if !self.store.import(path) {
-            self.notify_error(&format!("{name} cannot be imported: {}.", store::THREAD_ENDED));
+        if let Err(reason) = self.store.import(path) {
+            self.notify_error(&format!("{name} cannot be imported: {reason}."));
         }
     }
 

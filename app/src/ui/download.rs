@@ -66,7 +66,10 @@ impl App {
 
     /// The terms, before the first download of a model that is under them.
     pub(super) fn terms_dialog(&mut self, ctx: &egui::Context) {
-        let Some(name) = self.state.hub.asks_terms.clone() else { return };
+        let names = self.state.hub.asks_terms.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        if names.is_empty() {
+            return;
+        }
         let mut accept = false;
         let close = kit::dialog(ctx, "Gemma's terms of use", 520.0, |ui| {
             ui.label(terms::SUMMARY);
@@ -74,12 +77,12 @@ impl App {
             ui.hyperlink_to("What they forbid", terms::FORBIDDEN_USES);
             ui.add_space(8.0);
             accept = kit::primary(ui, "Accept and download").clicked();
-            kit::hint(ui, format!("{name} is downloaded after that. The notice is kept beside its files."));
+            kit::hint(ui, format!("Downloaded after that: {names}. The notice is kept beside the files."));
         });
         if accept {
             self.state.accept_terms();
         } else if close {
-            self.state.hub.asks_terms = None;
+            self.state.hub.asks_terms.clear();
         }
     }
 }

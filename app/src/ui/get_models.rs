@@ -8,7 +8,7 @@ use lapidary_engine::{LoadOptions, Recipe};
 
 use super::models::memory_bar;
 use super::tokens::Tokens;
-use super::{App, Page, kit};
+use super::{App, kit};
 use crate::hub::{Entry, Kind, Verdict, catalogue, size, terms};
 use crate::state::{Download, HubProblem};
 use crate::worker::MemoryEstimate;
@@ -26,7 +26,7 @@ pub(super) struct GetModels {
     /// The text of the field for the hub's token.
     pub(super) token: String,
     /// Whether the page of models shows those that can be downloaded.
-    shown: bool,
+    pub(super) shown: bool,
 }
 
 /// What a model of the catalogue takes, in the proposed format.
@@ -72,14 +72,6 @@ impl App {
         self.get_models.shown
     }
 
-    /// The way from the guide to a model.
-    pub(super) fn offer_models(&mut self, ui: &mut Ui) {
-        if kit::primary(ui, "Get a model").clicked() {
-            self.get_models.shown = true;
-            self.show_page(Page::Models);
-        }
-    }
-
     fn hub_models(&mut self, ui: &mut Ui) {
         self.hub_search(ui);
         if self.state.hub.search.words.is_empty() {
@@ -94,11 +86,6 @@ impl App {
         ui.add_space(6.0);
         kit::hint(ui, "Models come from the Hugging Face hub and are kept in the cache that its programs share.");
         ui.hyperlink_to("Gemma terms of use", terms::TERMS);
-    }
-
-    /// Bytes of the device's memory, if its API says.
-    pub(super) fn device_memory(&self) -> Option<u64> {
-        self.state.loaded().and_then(|loaded| loaded.memory.device_memory)
     }
 
     fn hub_search(&mut self, ui: &mut Ui) {

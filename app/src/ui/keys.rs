@@ -83,7 +83,7 @@ impl App {
             || self.prompts.is_saving()
             || self.moving.is_some()
             || self.files.is_open()
-            || self.state.hub.asks_terms.is_some()
+            || !self.state.hub.asks_terms.is_empty()
             || self.closing == closing::Closing::Asked
     }
 
@@ -131,7 +131,7 @@ impl App {
             || self.prompts.close_dialog()
             || self.moving.take().is_some()
             || self.files.close()
-            || self.state.hub.asks_terms.take().is_some()
+            || !std::mem::take(&mut self.state.hub.asks_terms).is_empty()
             || self.dialog.take().is_some()
             || self.prompts.suggested
             || self.selection.clear()

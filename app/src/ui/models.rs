@@ -14,6 +14,19 @@ use crate::worker::{FoundModel, MemoryEstimate};
 const WIDTH: f32 = 760.0;
 
 impl App {
+    /// The way from the guide to a model.
+    pub(super) fn offer_models(&mut self, ui: &mut Ui) {
+        if kit::primary(ui, "Get a model").clicked() {
+            self.get_models.shown = true;
+            self.show_page(Page::Models);
+        }
+    }
+
+    /// Bytes of the device's memory, if its API says. Browsers do not tell.
+    pub(super) fn device_memory(&self) -> Option<u64> {
+        self.state.loaded().and_then(|loaded| loaded.memory.device_memory)
+    }
+
     pub(super) fn models_page(&mut self, ui: &mut Ui) {
         let mut open: Option<Option<PathBuf>> = None;
         egui::ScrollArea::vertical().id_salt("models").auto_shrink(false).show(ui, |ui| {

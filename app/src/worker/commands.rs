@@ -223,6 +223,8 @@ pub(crate) fn failure_event(command: &Command, problem: Problem) -> Option<Event
             Some(Event::Alternatives { message: *message, at: *at, list: Err(problem.sentence) })
         }
         Command::Profile => Some(Event::Profile(Err(problem.sentence))),
+        Command::EstimateMemory(load) => Some(Event::MemoryEstimated(load.clone(), Err(problem.sentence))),
+        Command::Check(load) => Some(Event::Checked(load.clone(), Err(problem))),
         _ => None,
     }
 }
@@ -237,4 +239,18 @@ pub(crate) fn estimate_memory_of(files: &ModelFiles, load: &Load) -> Result<Memo
 fn load_options(load: &Load, files: &ModelFiles) -> LoadOptions {
     let context = load.context.map(|context| context.clamp(1, files.config().context_length));
     LoadOptions { weights: load.weights, context, ..LoadOptions::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_engine_answers_checks_and_estimates() {
+        let (load, problem) = (Load::default(), Problem { sentence: FAILED.into(), remedy: Remedy::Reload });
+        let event = failure_event(&Command::Check(load.clone()), problem.clone());
+        assert!(matches!(&event, Some(Event::Checked(_, Err(found))) if *found == problem), "{event:?}");
+        let event = failure_event(&Command::EstimateMemory(load), problem);
+        assert!(matches!(&event, Some(Event::MemoryEstimated(_, Err(reason))) if reason == FAILED), "{event:?}");
+    }
 }

@@ -8,12 +8,13 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::Store;
 use lapidary_app::hub::worker::Downloads;
-use lapidary_app::state::State;
+use lapidary_app::state::{Download, State};
 use lapidary_app::ui::{App, apply_style};
 use lapidary_app::worker::{EngineWorker, Load};
 
 use crate::commands::with_guide;
 use crate::server::Server;
+use crate::transfer::with_file;
 
 const REPO: &str = "lapidary/guide-gemma";
 
@@ -100,4 +101,22 @@ fn a_model_is_found_downloaded_and_talked_to_by_clicks() {
     });
     let reply = window.state().state.tree().unwrap().branch().last().unwrap().text.clone();
     assert!(reply.contains("gguf"), "{reply}");
+}
+
+#[test]
+fn every_download_that_asks_for_the_terms_starts_once_they_are_accepted() {
+    let (server, content) = with_file(10_000);
+    server.put("someone/gemma-other-GGUF", "gemma-other-Q4_K_M.gguf", &content, true);
+    let home = tempfile::tempdir().unwrap();
+    let mut window = window(&server, home.path());
+    let names = ["someone/gemma-tiny-GGUF", "someone/gemma-other-GGUF"];
+    for name in names {
+        window.state_mut().state.start_download(name);
+    }
+    until(&mut window, "both ask for the terms", |window| window.state().state.hub.asks_terms.len() == 2);
+    press(&mut window, "Accept and download");
+    until(&mut window, "both are here", |window| {
+        let active = &window.state().state.hub.active;
+        names.iter().all(|name| active.get(*name) == Some(&Download::Done))
+    });
 }

@@ -27,10 +27,12 @@ function onlyTab() {
             // Held until the tab is closed.
             return new Promise(() => {});
         };
-        navigator.locks.request('lapidary', { ifAvailable: true }, (lock) => {
+        // A browser that keeps nothing for the page refuses locks too, and then there are no chats to overwrite.
+        const request = (...how) => navigator.locks.request('lapidary', ...how).catch(resolve);
+        request({ ifAvailable: true }, (lock) => {
             if (lock) return hold();
             say('Lapidary is open in another tab. Close it there, and this one goes on.');
-            navigator.locks.request('lapidary', hold);
+            request(hold);
         });
     });
 }

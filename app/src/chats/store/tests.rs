@@ -200,7 +200,7 @@ fn without_a_database_chats_are_still_found_and_exported() {
     save(&store, &chat, &messages);
     store.search(1, "seven");
     assert!(matches!(wait(&store), StoreEvent::Found(1, hits) if hits.len() == 1));
-    store.export(vec![chat.id], folder.path().join("saved.json"), false);
+    store.export(vec![chat.id], folder.path().join("saved.json"), false).unwrap();
     assert!(matches!(wait(&store), StoreEvent::Exported(_, 1)));
     drop(store);
     assert_eq!(std::fs::read(&path).unwrap().len(), 43);
@@ -222,7 +222,7 @@ fn the_end_of_the_thread_is_reported_once() {
     assert!(matches!(store.event(), Some(StoreEvent::Ended)));
     store.save_value("settings", "{}".into());
     assert!(store.event().is_none());
-    assert!(!store.export(vec![1], "chats.json".into(), false));
+    assert_eq!(store.export(vec![1], "chats.json".into(), false), Err(THREAD_ENDED));
 }
 
 #[test]

@@ -44,7 +44,8 @@ pub(crate) struct ChatsExport {
     /// Chats by number, id or title [default: all that are not in the trash]
     #[arg(value_name = "CHAT")]
     pub(crate) chats: Vec<String>,
-    /// The file to write: Markdown of the shown branches if its name ends in .md, else JSON of all branches
+    /// The file to write: the shown branches as Markdown if its name ends in .md, or as a page if it ends in .html; else JSON of
+    /// all branches
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Replace the file if it exists
