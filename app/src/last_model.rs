@@ -71,9 +71,26 @@ pub fn recent_models() -> RecentModels {
     data_folder().map(|folder| read(&folder)).unwrap_or_default()
 }
 
+/// The absolute path of a model. The link that a file may be is not followed: in the cache of the hub only the link has the name, which
+/// tells what the file is and where the other parts of a split model are.
+///
+/// # Errors
+/// That of the system where there is no such file or folder.
+pub fn absolute(model: &Path) -> io::Result<PathBuf> {
+    let is_folder = fs::metadata(model)?.is_dir();
+    match (model.parent(), model.file_name()) {
+        (Some(folder), Some(name)) if !is_folder => {
+            // The folder of a mere name is empty.
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            Ok(dunce::canonicalize(folder)?.join(name))
+        }
+        _ => dunce::canonicalize(model),
+    }
+}
+
 /// Remembers a model that was loaded as the last one. A failure is only logged.
 pub fn remember(model: &Path) {
-    let model = dunce::canonicalize(model).and_then(|path| match path.to_str() {
+    let model = absolute(model).and_then(|path| match path.to_str() {
         Some(_) => Ok(path),
         None => Err(io::Error::other("its path is not Unicode")),
     });
@@ -176,6 +193,26 @@ mod tests {
         assert_eq!(models.last(), Some(Path::new("/99.gguf")));
         assert_eq!(RecentModels::from_json(&models.to_json().unwrap()), models);
         assert_eq!(RecentModels::from_json("nonsense"), RecentModels::default());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_the_cache_keeps_its_name_and_links_to_folders_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshot = folder.path().join("snapshots/abc");
+        fs::create_dir_all(&snapshot).unwrap();
+        let blob = file(folder.path(), "0123456789");
+        let part = "gemma-00001-of-00002.gguf";
+        std::os::unix::fs::symlink(&blob, snapshot.join(part)).unwrap();
+        std::os::unix::fs::symlink(&snapshot, folder.path().join("link")).unwrap();
+        let full = dunce::canonicalize(&snapshot).unwrap();
+        assert_eq!(absolute(&snapshot.join(part)).unwrap(), full.join(part));
+        assert_eq!(absolute(&folder.path().join("link").join(part)).unwrap(), full.join(part));
+        assert_eq!(absolute(&folder.path().join("link")).unwrap(), full);
+        assert_eq!(absolute(&snapshot.join("..")).unwrap(), full.parent().unwrap());
+        assert!(absolute(&snapshot.join("gone.gguf")).is_err());
+        // Tests run in the folder of the package.
+        assert_eq!(absolute(Path::new("Cargo.toml")).unwrap(), dunce::canonicalize("Cargo.toml").unwrap());
     }
 
     #[cfg(windows)]

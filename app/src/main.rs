@@ -1,4 +1,4 @@
-//! Lapidary: Gemma-2 on your own GPU.
+//! Lapidary: Gemma-2 and Gemma-3 on your own GPU.
 
 mod cli;
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use lapidary_engine::{Sampling, WeightFormat};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::endpoint::ServerModel;
 use crate::worker::Overflow;
@@ -52,7 +53,7 @@ pub struct Preset {
     /// The name that the user gave it.
     pub name: String,
     /// How the tokens of replies are chosen.
-    #[serde(alias = "drawing")]
+    #[serde(alias = "drawing", default, deserialize_with = "sampling_or_default")]
     pub sampling: SamplingParams,
     /// The system prompt; empty to leave the chat's own.
     #[serde(default)]
@@ -60,6 +61,11 @@ pub struct Preset {
     /// The path of the model, or [`guide::NAME`](crate::guide::NAME); `None` to leave the chat's own.
     #[serde(default)]
     pub model: Option<String>,
+}
+
+/// The sampling parameters of a preset. If they cannot be read, the rest of the preset is kept.
+fn sampling_or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SamplingParams, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
 /// A text that is kept to be sent again and again. Typing `/` finds it by its name.
@@ -176,17 +182,30 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads saved settings. Invalid values become defaults, because settings of another version must not keep the window
-    /// from opening.
+    /// Reads saved settings. Each one that is invalid becomes its default and the others are kept, because those of another
+    /// version must neither keep the window from opening nor be lost. Of a preset only the sampling parameters are reset.
     pub fn from_json(text: &str) -> Self {
-        let mut settings: Self = serde_json::from_str(text).unwrap_or_else(|error| {
+        let fields: Map<String, Value> = serde_json::from_str(text).unwrap_or_else(|error| {
             log::warn!("the settings cannot be read and are reset: {error}");
-            Self::default()
+            Map::new()
         });
-        if settings.sampling.to_engine(false).check().is_err() {
-            settings.sampling = SamplingParams::default();
+        let (mut readable, mut settings) = (Map::new(), Self::default());
+        for (name, value) in fields {
+            readable.insert(name.clone(), value);
+            match serde_json::from_value(Value::Object(readable.clone())) {
+                Ok(read) => settings = read,
+                Err(error) => {
+                    log::warn!("the setting {name} cannot be read and is reset: {error}");
+                    readable.remove(&name);
+                }
+            }
         }
-        settings.presets.retain(|preset| preset.sampling.to_engine(false).check().is_ok());
+        let presets = settings.presets.iter_mut().map(|preset| &mut preset.sampling);
+        for sampling in presets.chain([&mut settings.sampling]) {
+            if sampling.to_engine(false).check().is_err() {
+                *sampling = SamplingParams::default();
+            }
+        }
         if !ZOOM_RANGE.contains(&settings.zoom) {
             settings.zoom = 1.0;
         }
@@ -276,5 +295,25 @@ mod tests {
         assert_eq!(Settings::from_json(invalid), Settings::default());
         let known = r#"{"weights": "q4_0"}"#;
         assert_eq!(Settings::from_json(known).weight_format(), Some(WeightFormat::Q4_0));
+    }
+
+    #[test]
+    fn invalid_values_leave_the_others() {
+        let text = r#"{
+            "theme": "sepia", "zoom": 1.5, "sampling": {"seed": 7}, "drawing": {"seed": 8},
+            "prompts": [{"name": "shorter", "text": "Say it in one sentence."}],
+            "presets": [
+                {"name": "calm", "sampling": {"top_p": 7}, "system": "Be calm."},
+                {"name": "wild", "sampling": {"temperature": "hot"}, "system": "Be wild."},
+                {"name": "brief", "system": "Be brief."}
+            ]
+        }"#;
+        let settings = Settings::from_json(text);
+        assert_eq!((settings.theme, settings.zoom), (Theme::System, 1.5));
+        assert!(settings.sampling.seed.is_some());
+        assert_eq!(settings.prompts[0].text, "Say it in one sentence.");
+        let presets = settings.presets.iter().map(|preset| (preset.name.as_str(), preset.system.as_str()));
+        assert!(presets.eq([("calm", "Be calm."), ("wild", "Be wild."), ("brief", "Be brief.")]));
+        assert!(settings.presets.iter().all(|preset| preset.sampling == SamplingParams::default()));
     }
 }

@@ -15,7 +15,7 @@ use crate::handover::{self, HandedOver, NotHandedOver};
 use crate::hub::worker::Downloads;
 use crate::icon::icon;
 use crate::last_model;
-use crate::state::State;
+use crate::state::{Model, State};
 use crate::ui::{App, apply_style};
 use crate::worker::{EngineWorker, Load};
 
@@ -166,8 +166,10 @@ impl MainWindow {
             ] {
                 ctx.send_viewport_cmd(command);
             }
-            if model.is_some() && self.app.state.requested_model() != model.as_ref() {
-                self.app.state.load_model(model);
+            let state = &mut self.app.state;
+            let is_loading = matches!(state.model, Model::Loading { .. }) && state.requested_model() == model.as_ref();
+            if model.is_some() && !is_loading {
+                state.load_model(model);
             }
         }
     }

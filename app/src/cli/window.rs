@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use lapidary_app::guide;
 use lapidary_app::hub::Entry;
+use lapidary_app::last_model;
 use lapidary_app::models;
 use lapidary_app::window::{self, NoWindow};
 
@@ -44,7 +45,7 @@ fn has_display() -> bool {
 /// The window may be another process in another folder.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     let failed = |error| Failure::Failed(format!("{}: {error}", path.display()));
-    dunce::canonicalize(path).map_err(failed)
+    last_model::absolute(path).map_err(failed)
 }
 
 /// Where a model is that a person named; fails if it cannot be opened. A single word that names neither a file nor a model that

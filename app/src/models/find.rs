@@ -75,13 +75,13 @@ fn in_folders() -> impl Iterator<Item = folders::Found> {
     model_folders::all().into_iter().flat_map(|folder| folders::in_folder(&folder))
 }
 
-/// The size of a file, or of the files in a folder, in bytes.
+/// The size of the files in a folder, or of all parts of a GGUF model, in bytes.
 fn bytes(path: &Path) -> u64 {
-    let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-    if path.is_dir() { entries(path).iter().map(|file| size(file)).sum() } else { size(path) }
+    let files = if path.is_dir() { entries(path) } else { folders::parts(path) };
+    files.iter().map(|file| fs::metadata(file).map_or(0, |metadata| metadata.len())).sum()
 }
 
-/// The snapshot folders of all models and the GGUF files in them, sorted.
+/// The snapshot folders of all models and the GGUF models in them, sorted.
 fn cached(cache: &Path) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for model in entries(cache) {
@@ -89,8 +89,7 @@ fn cached(cache: &Path) -> Vec<PathBuf> {
             continue;
         }
         for snapshot in entries(&model.join("snapshots")) {
-            let ggufs = entries(&snapshot).into_iter().filter(|path| path.extension().is_some_and(|end| end == "gguf"));
-            paths.extend(ggufs);
+            paths.extend(folders::ggufs(&snapshot).into_iter().map(|model| model.path));
             if ["model.safetensors", "model.safetensors.index.json"].iter().any(|file| snapshot.join(file).exists()) {
                 paths.push(snapshot);
             }
@@ -106,15 +105,13 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The repository name of a path in the cache: `google/gemma-2-2b-it` for
-/// `…/models--google--gemma-2-2b-it/snapshots/…`. A file's name is appended.
+/// `…/models--google--gemma-2-2b-it/snapshots/…`. A file's path in the repository is appended.
 fn repository(path: &Path) -> Option<String> {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     let at = parts.iter().rposition(|part| part.starts_with("models--"))?;
     let name = parts[at].strip_prefix("models--")?.replacen("--", "/", 1);
-    Some(match parts.get(at + 3) {
-        Some(file) => format!("{name}, {file}"),
-        None => name,
-    })
+    let file = parts.get(at + 3..).unwrap_or_default().join("/");
+    Some(if file.is_empty() { name } else { format!("{name}, {file}") })
 }
 
 #[cfg(test)]
@@ -145,5 +142,20 @@ mod tests {
         assert_eq!(repository(&found[0]).as_deref(), Some("google/gemma-2-2b-it"));
         assert_eq!(repository(&found[1]).as_deref(), Some("google/gemma-2-2b-it, small.gguf"));
         assert!(cached(&cache.path().join("nothing")).is_empty());
+    }
+
+    #[test]
+    fn a_split_model_of_the_cache_is_listed_once_with_the_size_of_all_parts() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = cache.path().join("models--a--b/snapshots/abc/Q4_0");
+        fs::create_dir_all(&folder).unwrap();
+        let first = folder.join("m-00001-of-00002.gguf");
+        fs::write(&first, "one").unwrap();
+        fs::write(folder.join("m-00002-of-00002.gguf"), "second").unwrap();
+        fs::write(folder.join("mmproj-m.gguf"), "pictures").unwrap();
+        assert_eq!(cached(cache.path()), std::slice::from_ref(&first));
+        assert_eq!(bytes(&first), 9);
+        assert_eq!(bytes(&folder.join("mmproj-m.gguf")), 8);
+        assert_eq!(repository(&first).as_deref(), Some("a/b, Q4_0/m-00001-of-00002.gguf"));
     }
 }

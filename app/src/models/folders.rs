@@ -116,16 +116,11 @@ fn model_blob(manifest: &Path) -> Option<String> {
 }
 
 /// The GGUF models below a folder, of which a split one is its first part. Encoders of images are no models.
-fn ggufs(folder: &Path) -> Vec<Found> {
+pub(super) fn ggufs(folder: &Path) -> Vec<Found> {
     let model = |path: PathBuf| {
         let file = path.file_name()?.to_str()?;
-        let part = file.strip_suffix(".gguf")?;
-        let later = part.len() > 14 && part.is_char_boundary(part.len() - 15) && {
-            // name-00002-of-00003
-            let end = &part[part.len() - 15..];
-            end.get(..1) == Some("-") && end.get(6..10) == Some("-of-") && end.get(1..6) != Some("00001")
-        };
-        if later || file.starts_with("mmproj") {
+        let is_later = part_of(file.strip_suffix(".gguf")?).is_some_and(|(_, number, _)| number != "00001");
+        if is_later || file.starts_with("mmproj") {
             return None;
         }
         let name: Vec<&str> =
@@ -133,6 +128,23 @@ fn ggufs(folder: &Path) -> Vec<Found> {
         Some(Found { name: name.join("/"), note: "in a folder that you added", path })
     };
     files(folder).into_iter().filter_map(model).collect()
+}
+
+/// The files of a GGUF model: all parts of a split one, or else the file.
+pub(super) fn parts(path: &Path) -> Vec<PathBuf> {
+    let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".gguf"));
+    let Some((name, _, count)) = stem.and_then(part_of) else { return vec![path.to_owned()] };
+    let part = |number: u32| path.with_file_name(format!("{name}-{number:05}-of-{count}.gguf"));
+    (1..=count.parse::<u32>().unwrap_or(0)).map(part).collect()
+}
+
+/// The name of a split model, the number of a part and how many there are, from a file's name without its ending:
+/// `name-00002-of-00003`.
+fn part_of(stem: &str) -> Option<(&str, &str, &str)> {
+    let (rest, count) = stem.rsplit_once("-of-")?;
+    let (name, number) = rest.rsplit_once('-')?;
+    let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    (digits(number) && digits(count)).then_some((name, number, count))
 }
 
 /// The files below a folder. Links to folders are not followed, because they could lead in a circle.

@@ -30,11 +30,14 @@ pub(super) struct Entry {
     pub(super) id: String,
     /// Without links, so that one file is one model; `None` for the guide.
     pub(super) path: Option<PathBuf>,
+    /// What is opened: the path as it was found. A link of the hub's cache has the name that tells the parts of a split model.
+    opens: Option<PathBuf>,
 }
 
 impl Entry {
     pub(super) fn new(id: String, path: Option<PathBuf>) -> Self {
-        Self { id, path: path.map(|path| dunce::canonicalize(&path).unwrap_or(path)) }
+        let full = |path: &PathBuf| dunce::canonicalize(path).unwrap_or_else(|_| path.clone());
+        Self { id, path: path.as_ref().map(full), opens: path }
     }
 
     /// When its file was written, in seconds since 1970; 0 if that is not known.
@@ -69,7 +72,7 @@ impl Library {
     }
 
     fn open(&self, entry: &Entry) -> Result<(ModelFiles, LoadOptions)> {
-        let files = match &entry.path {
+        let files = match &entry.opens {
             None => guide::files()?,
             Some(path) => ModelFiles::open(path)?,
         };

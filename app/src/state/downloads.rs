@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::State;
 use crate::hub::worker::{Command, Downloads, Event, Name, Planned};
 use crate::hub::{Found, HubError};
+use crate::worker::to_sentence;
 
 use super::download::{Download, HubProblem};
 use super::hub_token::HubToken;
 
 impl From<HubError> for HubProblem {
     fn from(error: HubError) -> Self {
-        Self { sentence: sentence(&error.to_string()), wants_token: error.wants_token() }
+        Self { sentence: to_sentence(&error.to_string()), wants_token: error.wants_token() }
     }
 }
 
@@ -137,23 +138,5 @@ impl State {
             Event::Token(source) => self.hub.token.on_source(source),
             Event::LoggedIn(saved) => self.hub.token.on_logged_in(saved),
         }
-    }
-}
-
-/// An error message as a sentence.
-pub(super) fn sentence(message: &str) -> String {
-    let mut letters = message.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    let text = format!("{first}{}", letters.as_str());
-    if text.ends_with(['.', '!', '?']) { text } else { text + "." }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn messages_become_sentences() {
-        assert_eq!(super::sentence("the hub is down; try again"), "The hub is down; try again.");
-        assert_eq!(super::sentence("Done."), "Done.");
-        assert_eq!(super::sentence(""), ".");
     }
 }

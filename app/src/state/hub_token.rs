@@ -1,10 +1,10 @@
 //! The token for the hub: whether there is one, saving one and forgetting it.
 
 use super::State;
-use super::downloads::sentence;
 use crate::hub::worker::Command;
 use crate::hub::{HubError, Token, TokenSource};
 use crate::secrets::Place;
+use crate::worker::to_sentence;
 
 /// What the window knows about the token for the hub.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl HubToken {
         self.busy = false;
         match source {
             Ok(source) => self.source = Some(source),
-            Err(error) => self.outcome = Some(Err(sentence(&error.to_string()))),
+            Err(error) => self.outcome = Some(Err(to_sentence(&error.to_string()))),
         }
     }
 
@@ -38,7 +38,7 @@ impl HubToken {
                 }
                 Ok(format!("This is the token of {account}. It is kept in {place}."))
             }
-            Err(error) => Err(sentence(&error.to_string())),
+            Err(error) => Err(to_sentence(&error.to_string())),
         });
     }
 }
@@ -59,7 +59,7 @@ impl State {
                 self.hub.token.outcome = None;
                 self.hub.send(Command::LogIn(token));
             }
-            Err(error) => self.hub.token.outcome = Some(Err(sentence(&error.to_string()))),
+            Err(error) => self.hub.token.outcome = Some(Err(to_sentence(&error.to_string()))),
         }
     }
 

@@ -47,15 +47,19 @@ impl State {
         self.queue(Job::Answer { chat, question, replaces: None });
     }
 
+    /// The question that a message of the open chat is or answers. A reply has none if it was imported without one, or if the question
+    /// was deleted.
+    pub fn question_of(&self, id: Id) -> Option<Id> {
+        let tree = self.tree()?;
+        let message = tree.get(id)?;
+        let question = if message.role == Role::User { message } else { tree.get(message.parent?)? };
+        (question.role == Role::User).then_some(question.id)
+    }
+
     /// Answers a user's message, or generates another reply as a new branch.
     pub fn regenerate(&mut self, id: Id) {
         let chat = self.library.open;
-        let Some(message) = self.tree().and_then(|tree| tree.get(id)) else { return };
-        let question = match message.role {
-            Role::User => Some(id),
-            Role::Model => message.parent,
-        };
-        let Some(question) = question else { return };
+        let Some(question) = self.question_of(id) else { return };
         if self.is_queued(id) || self.is_writing(id) || matches!(self.model, Model::Failed(_)) {
             return;
         }
@@ -142,12 +146,17 @@ impl State {
 
     /// Requests the most probable tokens at a byte of a reply.
     pub fn request_alternatives(&mut self, message: Id, at: usize) {
+        let Some(bytes) = self.tree().and_then(|tree| tree.get(message)).map(|message| message.text.len()) else {
+            return;
+        };
         let Some((mut turns, system)) = self.prompt(self.library.open, message) else { return };
         let Some((_, text)) = turns.last_mut() else { return };
-        if !text.is_char_boundary(at) {
+        // The turn begins with the replies before it, if the question between them was deleted.
+        let Some(start) = text.len().checked_sub(bytes) else { return };
+        if !text.is_char_boundary(start + at) {
             return;
         }
-        text.truncate(at);
+        text.truncate(start + at);
         self.alternatives = Some(Alternatives { message, at: Some(at), list: None });
         self.stop_title();
         let plain = self.is_plain();

@@ -100,8 +100,7 @@ impl App {
                 }
                 action(ui, true, icons::PENCIL, "Edit", Choice::Edit);
                 if is_reply {
-                    // An imported reply may have no question.
-                    if message.parent.is_some() {
+                    if self.state.question_of(id).is_some() {
                         action(ui, can_generate, icons::REFRESH_CW, "Regenerate", Choice::Regenerate);
                     }
                     // A server would answer a reply rather than continue it.

@@ -60,11 +60,6 @@ impl App {
             self.show_page(Page::Chat);
             close = true;
         }
-        if close {
-            // The key is not kept longer than needed, and an answer is of no more use.
-            self.connect = ConnectForm::default();
-            self.state.servers = ServerSearch::None;
-        }
         close
     }
 

@@ -30,7 +30,7 @@ impl App {
             Some(_) if guide => (
                 "Gemma on your own GPU".into(),
                 "You talk to the built-in guide. It knows how to use Lapidary and how Gemma 2 works, and nothing else. For a real \
-                 conversation, open a Gemma 2 model."
+                 conversation, open Gemma 2 or Gemma 3."
                     .into(),
             ),
             Some(loaded) => {

@@ -132,7 +132,7 @@ impl App {
             || self.moving.take().is_some()
             || self.files.close()
             || !std::mem::take(&mut self.state.hub.asks_terms).is_empty()
-            || self.dialog.take().is_some()
+            || self.close_dialog()
             || self.prompts.suggested
             || self.selection.clear()
             || self.state.alternatives.take().is_some()

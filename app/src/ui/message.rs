@@ -68,7 +68,7 @@ impl App {
             }
             MessagePart::Block(index) => {
                 if let Some(block) = self.documents.block(id, *index) {
-                    markdown::draw_block(ui, block, &mut self.markdown, &palette(Tokens::of(ui.visuals())));
+                    markdown::draw_block(ui, block, &mut self.markdown);
                 }
             }
             MessagePart::Footer => self.footer(ui, id),
@@ -226,19 +226,6 @@ fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, wanted: &str) {
         }
     });
     ui.advance_cursor_after_rect(rect);
-}
-
-/// The colours of a reply.
-fn palette(tokens: &Tokens) -> markdown::Palette {
-    markdown::Palette {
-        text: tokens.text,
-        weak: tokens.weak,
-        accent_text: tokens.accent_text,
-        code_bg: tokens.code,
-        line: tokens.line,
-        found: tokens.found,
-        bg: tokens.bg,
-    }
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ mod virtual_rows;
 use egui::{Context, Ui};
 
 use crate::chats::Id;
-use crate::state::State;
+use crate::state::{ServerSearch, State};
 
 pub use files::Purpose;
 pub use settings::SettingsPage;
@@ -227,7 +227,7 @@ impl App {
     /// Shows a page in the middle of the window.
     pub fn show_page(&mut self, page: Page) {
         self.page = page;
-        self.dialog = None;
+        self.close_dialog();
         // The list belongs to the field, which may no longer be drawn.
         self.prompts.suggested = false;
         match page {
@@ -243,6 +243,16 @@ impl App {
         self.state.refresh_lists();
     }
 
+    /// Closes the dialog. Returns whether one was open.
+    fn close_dialog(&mut self) -> bool {
+        if self.dialog == Some(Dialog::Connect) {
+            // The key is not kept longer than needed, and an answer is of no more use.
+            self.connect = connect::ConnectForm::default();
+            self.state.servers = ServerSearch::None;
+        }
+        self.dialog.take().is_some()
+    }
+
     fn show_dialog(&mut self, ctx: &Context) {
         let close = match self.dialog {
             Some(Dialog::Settings(page)) => self.settings_dialog(ctx, page),
@@ -252,7 +262,7 @@ impl App {
             None => false,
         };
         if close {
-            self.dialog = None;
+            self.close_dialog();
             self.composer.focus = true;
         }
         if self.dialog != Some(Dialog::Trash) {

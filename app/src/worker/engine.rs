@@ -12,7 +12,7 @@ use super::requirements::{adapter_names, device, estimate_memory, open};
 use super::scored::ScoredReplies;
 use super::server::{self, Connected};
 use super::serving::{self, Serving};
-use super::shared::SharedTokenizer;
+use super::shared::{SharedTokenizer, guess_tokens};
 use super::token::{Token, Tokens};
 use super::{
     Command, CountedText, DroppedFile, Event, Load, Problem, Remedy, Worker, inspect, read_attachment, short_name,
@@ -63,11 +63,12 @@ impl EngineWorker {
         };
         let work = move || {
             for (token, command) in inbox {
-                if let Some(event) = catch_panic(command, |command| engine_thread.run(command, &token)) {
+                let events = catch_panic(command, |command| engine_thread.run(command, &token));
+                if !events.is_empty() {
                     // After a panic the model may be inconsistent. Dropping it may panic again.
                     let _ = catch_unwind(AssertUnwindSafe(|| engine_thread.commands.unload()));
-                    engine_thread.sender.send(event);
                 }
+                events.into_iter().for_each(|event| engine_thread.sender.send(event));
             }
         };
         let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(work).ok();
@@ -115,8 +116,7 @@ impl Worker for EngineWorker {
                 });
             }
             Command::CountTokens(texts) => {
-                // An estimate. Without any number the window would ask again at once, for ever.
-                let guess = |(name, text): &(CountedText, String)| (*name, text.len(), text.len() / 4);
+                let guess = |(name, text): &(CountedText, String)| (*name, text.len(), guess_tokens(text));
                 let failed = Event::TokensCounted(texts.iter().map(guess).collect());
                 let tokenizer = self.tokenizer.clone();
                 self.spawn_io(failed, move || Event::TokensCounted(tokenizer.count_tokens(texts)));
@@ -203,11 +203,19 @@ impl Drop for EngineWorker {
     }
 }
 
-/// Runs a command and returns a failure event if it panics. Without one the window would wait for ever.
-fn catch_panic(command: Command, run: impl FnOnce(Command)) -> Option<Event> {
+/// Runs a command and returns the events that report its failure if it panics. Without them the window would wait for ever, or take
+/// the model for loaded.
+fn catch_panic(command: Command, run: impl FnOnce(Command)) -> Vec<Event> {
     let remedy = if matches!(command, Command::Load(_)) { Remedy::Retry } else { Remedy::Reload };
-    let event = failure_event(&command, Problem { sentence: FAILED.into(), remedy });
-    catch_unwind(AssertUnwindSafe(|| run(command))).err().and(event)
+    let problem = Problem { sentence: FAILED.into(), remedy };
+    let event = failure_event(&command, problem.clone());
+    // Their own events have no remedy.
+    let is_silent = matches!(command, Command::Alternatives { .. } | Command::Profile);
+    let unloaded = is_silent.then_some(Event::NotLoaded(problem));
+    match catch_unwind(AssertUnwindSafe(|| run(command))) {
+        Ok(()) => Vec::new(),
+        Err(_) => event.into_iter().chain(unloaded).collect(),
+    }
 }
 
 /// The state that belongs to the engine's thread.
@@ -301,14 +309,18 @@ mod tests {
     #[test]
     fn a_panic_is_reported_as_a_failure_with_a_remedy() {
         let load = || Command::Load(Load::default());
-        let event = catch_panic(load(), |_| panic!("as a test"));
-        assert!(matches!(event, Some(Event::NotLoaded(Problem { remedy: Remedy::Retry, .. }))), "{event:?}");
+        let events = catch_panic(load(), |_| panic!("as a test"));
+        assert!(matches!(&events[..], [Event::NotLoaded(Problem { remedy: Remedy::Retry, .. })]), "{events:?}");
         let sampling = lapidary_engine::Sampling::default();
         let (turns, system, overflow) = (Vec::new(), String::new(), super::super::Overflow::Ask);
         let command = Command::Generate { reply: 7, turns, system, plain: false, sampling, overflow };
-        let event = catch_panic(command, |_| panic!("as a test"));
-        assert!(matches!(event, Some(Event::Failed(7, Problem { remedy: Remedy::Reload, .. }))), "{event:?}");
-        assert!(catch_panic(load(), |_| {}).is_none());
+        let events = catch_panic(command, |_| panic!("as a test"));
+        assert!(matches!(&events[..], [Event::Failed(7, Problem { remedy: Remedy::Reload, .. })]), "{events:?}");
+        // The window learns that no model is loaded any more.
+        let events = catch_panic(Command::Profile, |_| panic!("as a test"));
+        let unloaded = Problem { sentence: FAILED.into(), remedy: Remedy::Reload };
+        assert!(matches!(&events[..], [Event::Profile(Err(_)), Event::NotLoaded(problem)] if *problem == unloaded));
+        assert!(catch_panic(load(), |_| {}).is_empty());
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl From<&Error> for Problem {
     }
 }
 
-/// Turns an error message of the engine into a sentence.
+/// Turns an error message of the engine or the hub into a sentence.
 pub(crate) fn to_sentence(message: &str) -> String {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut chars = message.chars();
@@ -75,6 +75,7 @@ mod tests {
     fn messages_become_sentences() {
         assert_eq!(to_sentence("no graphics adapter is there"), "No graphics adapter is there.");
         assert_eq!(to_sentence("/a/b.gguf: it is\n damaged"), "/a/b.gguf: it is damaged.");
+        assert_eq!(to_sentence("Done."), "Done.");
     }
 
     #[test]

@@ -103,6 +103,35 @@ fn alternatives_are_shown_and_branched_from() {
 }
 
 #[test]
+fn a_reply_below_a_deleted_question_has_alternatives_and_is_not_regenerated() {
+    let mut window = Window::new();
+    window.exchange("One", "First");
+    window.exchange("Two", "Second");
+    let path: Vec<_> = window.harness.state().state.tree().unwrap().path().to_vec();
+    assert_eq!(window.harness.get_all_by_label("Regenerate").count(), 2);
+    window.harness.state_mut().state.delete_message(path[2]);
+    window.settle();
+    assert_eq!(window.branch(), ["One", "First", "Second"]);
+    assert_eq!(window.harness.get_all_by_label("Regenerate").count(), 1, "that of the first reply");
+    let asked = |window: &Window| {
+        let script = window.script();
+        script.commands.iter().filter(|command| matches!(command, Command::Generate { .. })).count()
+    };
+    let before = asked(&window);
+    window.harness.state_mut().state.regenerate(path[3]);
+    window.settle();
+    assert_eq!(asked(&window), before);
+    assert_eq!(window.branch(), ["One", "First", "Second"]);
+    // The place is a byte of this reply, which the prompt joins to the one before.
+    window.harness.state_mut().state.request_alternatives(path[3], 3);
+    let script = window.script();
+    let Some(Command::Alternatives { turns, at: 3, .. }) = script.commands.last() else {
+        panic!("none were asked for")
+    };
+    assert_eq!(*turns, [user("One"), model("First\n\nSec")]);
+}
+
+#[test]
 fn continuing_a_reply_that_is_followed_makes_a_branch() {
     let mut window = Window::new();
     window.harness.state_mut().state.settings.overflow = Overflow::DropOldest;

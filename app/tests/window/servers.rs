@@ -2,7 +2,7 @@
 
 use egui::{Key, Modifiers};
 use lapidary_app::chats::Status;
-use lapidary_app::state::Model;
+use lapidary_app::state::{Model, ServerSearch};
 use lapidary_app::worker::{Command, NextToken, Remedy};
 
 use crate::script::{Window, problem, user};
@@ -116,6 +116,7 @@ fn a_server_that_cannot_be_used_changes_nothing() {
     window.sees("copy the key again");
     window.key(Modifiers::NONE, Key::Escape);
     assert!(!window.shows("copy the key again"));
+    assert!(matches!(window.harness.state().state.servers, ServerSearch::None), "what was typed and answered is gone");
     assert!(window.harness.state().state.loaded().unwrap().is_guide());
     window.sees("nothing leaves this machine");
 }

@@ -1,6 +1,6 @@
 //! Import of the exports of ChatGPT and Open WebUI.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde::Deserialize;
 
@@ -118,28 +118,7 @@ fn chat(conversation: Conversation, left_out: &mut LeftOut) -> Option<ArchivedCh
 /// The messages of a conversation, and the one that ends the shown branch. A node without a message is skipped: what
 /// follows it follows its parent.
 fn messages(mut nodes: HashMap<String, Node>, shown: Option<&str>) -> (Vec<Message>, Option<Id>) {
-    // The nearest message at or above a node. Steps are bounded by the nodes visited, because a file may contain cycles.
-    let above = |nodes: &HashMap<String, Node>, from: Option<&str>| {
-        let (mut at, mut visited) = (from.map(str::to_owned), HashSet::new());
-        while let Some(key) = at {
-            if !visited.insert(key.clone()) {
-                return None;
-            }
-            let node = nodes.get(&key)?;
-            if let Some(message) = &node.message {
-                return Some(message.id);
-            }
-            at = node.parent.clone();
-        }
-        None
-    };
-    let leaf = above(&nodes, shown);
-    let mut parents = HashMap::new();
-    for (key, node) in &nodes {
-        if node.message.is_some() {
-            parents.insert(key.clone(), above(&nodes, node.parent.as_deref()));
-        }
-    }
+    let (parents, leaf) = parents(&nodes, shown);
     let mut messages = Vec::new();
     for (key, parent) in parents {
         if let Some(message) = nodes.get_mut(&key).and_then(|node| node.message.take()) {
@@ -147,6 +126,45 @@ fn messages(mut nodes: HashMap<String, Node>, shown: Option<&str>) -> (Vec<Messa
         }
     }
     (messages, leaf)
+}
+
+/// The message that each node with a message follows, by the node's key, and the one that ends the shown branch.
+fn parents(nodes: &HashMap<String, Node>, shown: Option<&str>) -> (HashMap<String, Option<Id>>, Option<Id>) {
+    let mut known = HashMap::new();
+    let leaf = nearest(nodes, &mut known, shown);
+    let mut parents = HashMap::new();
+    for (key, node) in nodes {
+        if node.message.is_some() {
+            parents.insert(key.clone(), nearest(nodes, &mut known, node.parent.as_deref()));
+        }
+    }
+    (parents, leaf)
+}
+
+/// The nearest message at or above a node. What is `known` of the nodes without a message is kept, so that none is passed twice: a file
+/// may have many messages below a long chain of them, or a cycle.
+fn nearest<'a>(
+    nodes: &'a HashMap<String, Node>,
+    known: &mut HashMap<&'a str, Option<Id>>,
+    from: Option<&'a str>,
+) -> Option<Id> {
+    let (mut at, mut passed) = (from, Vec::new());
+    let found = loop {
+        let Some(key) = at else { break None };
+        if let Some(found) = known.get(key) {
+            break *found;
+        }
+        let Some(node) = nodes.get(key) else { break None };
+        if let Some(message) = &node.message {
+            break Some(message.id);
+        }
+        // For now, so that a cycle ends.
+        known.insert(key, None);
+        passed.push(key);
+        at = node.parent.as_deref();
+    };
+    known.extend(passed.into_iter().map(|key| (key, found)));
+    found
 }
 
 /// A message of an imported conversation.

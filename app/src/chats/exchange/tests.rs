@@ -137,6 +137,32 @@ fn conversations_of_chatgpt_are_imported_with_their_branches() {
     assert_eq!(archive.left_out.as_deref(), Some(left_out));
 }
 
+/// Walking up the chain from every message would take minutes.
+#[test]
+fn many_messages_below_a_long_chain_of_empty_nodes_are_imported_at_once() {
+    let count = 20_000;
+    let mut mapping = serde_json::Map::new();
+    for number in 0..count {
+        let parent = if number == 0 { "top".to_owned() } else { format!("n{}", number - 1) };
+        mapping.insert(format!("n{number}"), serde_json::json!({"message": null, "parent": parent}));
+    }
+    let message = |parent: Option<String>| {
+        let content = serde_json::json!({"content_type": "text", "parts": ["Hello"]});
+        serde_json::json!({"message": {"author": {"role": "user"}, "content": content}, "parent": parent})
+    };
+    mapping.insert("top".into(), message(None));
+    for number in 0..count {
+        mapping.insert(format!("m{number}"), message(Some(format!("n{}", count - 1))));
+    }
+    let started = std::time::Instant::now();
+    let archive = imported(&serde_json::json!([{"title": "Long", "mapping": mapping}]).to_string());
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    let messages = &archive.chats[0].messages;
+    assert_eq!(messages.len(), count + 1);
+    let top = messages.iter().find(|message| message.parent.is_none()).unwrap().id;
+    assert_eq!(messages.iter().filter(|message| message.parent == Some(top)).count(), count);
+}
+
 #[test]
 fn chats_of_open_webui_are_imported_with_their_branches() {
     let archive = imported(OPEN_WEBUI);

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use egui::text::{LayoutJob, TextFormat};
 use egui::{
-    Button, CornerRadius, FontFamily, FontId, Frame, Margin, Rect, Response, RichText, Role, ScrollArea, Stroke, Ui,
-    UiBuilder, WidgetInfo, vec2,
+    Button, CornerRadius, FontId, Frame, Margin, Rect, Response, RichText, Role, ScrollArea, Stroke, Ui, UiBuilder,
+    WidgetInfo, vec2,
 };
 
 use super::draw::Pen;
 use super::text::{mark_found, select_and_paint, text_sense};
 use super::theme::{self, Class};
 use super::tree::{CODE_LINE_HEIGHT, Code};
-use crate::ui::icons;
+use crate::ui::{icons, kit};
 
 /// The size of code in points.
 const SIZE: f32 = 13.5;
@@ -20,10 +20,6 @@ const SIZE: f32 = 13.5;
 const HEADER_HEIGHT: f32 = 34.0;
 const PADDING: Margin = Margin { left: 14, right: 14, top: 8, bottom: 10 };
 const RADIUS: u8 = 10;
-/// Icons by their places in the font "icons".
-const COPY: (char, &str) = (icons::COPY, "Copy");
-const COPIED: (char, &str) = (icons::CHECK, "Copied");
-const WRAP: (char, &str) = (icons::WRAP_TEXT, "Wrap");
 /// How long the button shows that the code was copied, in seconds.
 const COPIED_SECONDS: f64 = 1.5;
 
@@ -32,8 +28,8 @@ pub(super) fn draw(ui: &mut Ui, code: &Code, pen: &mut Pen<'_>) {
     let (first, last) = (code.part.start == 0, code.part.end == code.text.len());
     let corner = |round: bool| if round { RADIUS } else { 0 };
     let radius = CornerRadius { nw: corner(first), ne: corner(first), sw: corner(last), se: corner(last) };
-    let stroke = Stroke::new(1.0, if first && last { pen.palette.line } else { pen.palette.code_bg });
-    Frame::new().fill(pen.palette.code_bg).stroke(stroke).corner_radius(radius).show(ui, |ui| {
+    let stroke = Stroke::new(1.0, if first && last { pen.tokens.line } else { pen.tokens.code });
+    Frame::new().fill(pen.tokens.code).stroke(stroke).corner_radius(radius).show(ui, |ui| {
         ui.set_width(ui.available_width());
         // One choice for all parts of the code, and while it grows.
         let beginning = code.text.floor_char_boundary(64);
@@ -60,7 +56,7 @@ fn header(ui: &mut Ui, code: &Code, wrap_id: egui::Id, pen: &Pen<'_>) {
     ui.allocate_rect(row, egui::Sense::hover());
     let inner = row.shrink2(vec2(f32::from(PADDING.left), 0.0));
     let left = UiBuilder::new().max_rect(inner).layout(egui::Layout::left_to_right(egui::Align::Center));
-    let name = RichText::new(&code.language).size(12.5).color(pen.palette.weak);
+    let name = RichText::new(&code.language).size(12.5).color(pen.tokens.weak);
     ui.new_child(left).add(egui::Label::new(name).truncate().selectable(false));
     let right = UiBuilder::new().max_rect(inner.expand2(vec2(8.0, 0.0)));
     let mut ui_right = ui.new_child(right.layout(egui::Layout::right_to_left(egui::Align::Center)));
@@ -68,7 +64,8 @@ fn header(ui: &mut Ui, code: &Code, wrap_id: egui::Id, pen: &Pen<'_>) {
     let copied_id = ui_right.scope_id().with("copied");
     let now = ui_right.input(|input| input.time);
     let copied = ui_right.data(|data| data.get_temp::<f64>(copied_id)).is_some_and(|time| now - time < COPIED_SECONDS);
-    if icon_button(ui_right, if copied { COPIED } else { COPY }, "Copy code", false, pen).clicked() {
+    let sign = if copied { icons::CHECK } else { icons::COPY };
+    if icon_button(ui_right, sign, "Copy code", false, pen).clicked() {
         ui_right.copy_text(code.text.to_string());
         ui_right.data_mut(|data| data.insert_temp(copied_id, now));
     }
@@ -76,28 +73,22 @@ fn header(ui: &mut Ui, code: &Code, wrap_id: egui::Id, pen: &Pen<'_>) {
         ui_right.ctx().request_repaint_after(Duration::from_secs_f64(COPIED_SECONDS));
     }
     let wraps = ui_right.data(|data| data.get_temp(wrap_id)).unwrap_or(false);
-    if icon_button(ui_right, WRAP, "Wrap lines", wraps, pen).clicked() {
+    if icon_button(ui_right, icons::WRAP_TEXT, "Wrap lines", wraps, pen).clicked() {
         ui_right.data_mut(|data| data.insert_temp(wrap_id, !wraps));
     }
-    ui.painter().hline(row.x_range(), row.bottom() - 0.5, Stroke::new(1.0, pen.palette.line));
+    ui.painter().hline(row.x_range(), row.bottom() - 0.5, Stroke::new(1.0, pen.tokens.line));
 }
 
-/// A button that shows an icon, or a word if the font of icons is not installed.
-fn icon_button(ui: &mut Ui, (icon, word): (char, &str), name: &str, on: bool, pen: &Pen<'_>) -> Response {
-    let family = FontFamily::Name("icons".into());
-    let has_icons = ui.fonts(|fonts| fonts.definitions().families.contains_key(&family));
-    let text = if has_icons { RichText::new(icon).family(family).size(16.0) } else { RichText::new(word).size(12.5) };
-    let color = if on { pen.palette.accent_text } else { pen.palette.weak };
-    let button = Button::new(text.color(color)).frame_when_inactive(false).min_size(vec2(26.0, 26.0));
-    let response = ui.add(button);
-    let kind = Role::Button;
-    response.widget_info(|| {
-        if on { WidgetInfo::selected(kind, true, on, name) } else { WidgetInfo::labeled(kind, true, name) }
+/// A button that holds only an icon, and may be switched on.
+fn icon_button(ui: &mut Ui, sign: char, name: &str, on: bool, pen: &Pen<'_>) -> Response {
+    let colour = if on { pen.tokens.accent_text } else { pen.tokens.weak };
+    let button = Button::new(kit::icon(sign, 16.0).color(colour));
+    let response = ui.add(button.frame_when_inactive(false).min_size(vec2(26.0, 26.0)));
+    response.widget_info(|| match on {
+        true => WidgetInfo::selected(Role::Button, true, on, name),
+        false => WidgetInfo::labeled(Role::Button, true, name),
     });
-    if response.gained_focus() {
-        response.scroll_to_me(None);
-    }
-    response.on_hover_text(name)
+    kit::scroll_on_focus(response).on_hover_text(name)
 }
 
 fn body(ui: &mut Ui, code: &Code, wraps: bool, pen: &mut Pen<'_>) {
@@ -112,7 +103,7 @@ fn body(ui: &mut Ui, code: &Code, wraps: bool, pen: &mut Pen<'_>) {
     let draw = |ui: &mut Ui| {
         let (rect, response) = ui.allocate_exact_size(galley.size(), text_sense(ui));
         response.widget_info(|| WidgetInfo::labeled(Role::Label, ui.is_enabled(), galley.text()));
-        mark_found(ui, &galley, rect.min, &pen.resources.wanted, pen.palette.found);
+        mark_found(ui, &galley, rect.min, &pen.resources.wanted, pen.tokens.found);
         select_and_paint(ui, &response, rect.min, galley.clone(), theme::colour(Class::Plain, dark));
     };
     if galley.size().x <= space {

@@ -259,6 +259,7 @@ fn hostile_texts_are_parsed_in_bounded_time_and_small_parts() {
         ("brackets", "[".repeat(many), many),
         ("links", "[a](".repeat(many), many),
         ("references", "[a] ".repeat(many), many),
+        ("an address before brackets", format!("http://{}", ")".repeat(many)), many),
         ("formulas", "\\(".repeat(many), many / 2),
         ("dollars", "$$ a ".repeat(many), many / 2),
         ("backticks", (1..1400).map(|count| format!("{} ", "`".repeat(count))).collect(), many),

@@ -193,8 +193,10 @@ fn find_address(text: &str) -> Option<Range<usize>> {
         let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`')).unwrap_or(rest.len());
         let mut address = rest[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_']);
         // A bracket belongs to the sentence unless the address opened it.
-        while address.ends_with(')') && address.matches(')').count() > address.matches('(').count() {
+        let mut unopened = address.matches(')').count().saturating_sub(address.matches('(').count());
+        while unopened > 0 && address.ends_with(')') {
             address = address[..address.len() - 1].trim_end_matches(['.', ',', ';', ':', '!', '?']);
+            unopened -= 1;
         }
         if address.len() > scheme.len() {
             return Some(start..start + address.len());

@@ -19,30 +19,9 @@ mod text;
 mod theme;
 mod tree;
 
-use egui::Color32;
-
 pub(super) use document::{Block, Documents};
 pub(super) use draw::draw_block;
 pub(super) use text::mark_found;
-
-/// The colours of a message.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Palette {
-    /// Text.
-    pub(super) text: Color32,
-    /// Text that stands back: list markers, languages, pictures.
-    pub(super) weak: Color32,
-    /// Links.
-    pub(super) accent_text: Color32,
-    /// The background of code.
-    pub(super) code_bg: Color32,
-    /// Frames and rules.
-    pub(super) line: Color32,
-    /// The background of text that is looked for.
-    pub(super) found: Color32,
-    /// The background of the message.
-    pub(super) bg: Color32,
-}
 
 /// What is computed from messages and kept between frames: pictures of formulas, and the colours of code.
 #[derive(Default)]
