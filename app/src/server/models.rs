@@ -60,7 +60,8 @@ struct Loaded {
 pub(super) struct Served {
     pub(super) offer: Arc<Offer>,
     pub(super) queue: Arc<Queue>,
-    path: Option<PathBuf>,
+    /// [`Entry::file`].
+    file: Option<PathBuf>,
     bytes: u64,
     /// Ends when this is dropped.
     _thread: EngineThread,
@@ -70,7 +71,7 @@ pub(super) struct Served {
 pub(super) struct Prepared {
     offer: Arc<Offer>,
     scheduler: Scheduler,
-    path: Option<PathBuf>,
+    file: Option<PathBuf>,
     bytes: u64,
 }
 
@@ -137,9 +138,9 @@ impl Models {
         let mut entries = entries.await.unwrap_or_default();
         let loaded = self.lock();
         // Under its own name, also while it is not loaded.
-        entries.retain(|entry| entry.path != self.first.path);
+        entries.retain(|entry| entry.file != self.first.file);
         entries.insert(0, self.first.clone());
-        entries.retain(|entry| loaded.models.iter().all(|served| served.path != entry.path));
+        entries.retain(|entry| loaded.models.iter().all(|served| served.file != entry.file));
         let others = entries.iter().map(|entry| object(&entry.id, entry.created(), false));
         loaded.models.iter().rev().map(|served| served.object()).chain(others).collect()
     }
@@ -196,7 +197,7 @@ impl Models {
     /// Whether a request that names a model, or none, means this one.
     fn is_meant(&self, name: Option<&str>, served: &Served) -> bool {
         match name {
-            None => served.path == self.first.path,
+            None => served.file == self.first.file,
             // Several files of one model can have the same name inside.
             Some(name) if self.loads_more() => served.offer.id == name,
             Some(name) => served.offer.is_named(name),
@@ -232,7 +233,7 @@ impl Models {
 
     /// Loads a model, unless it was loaded meanwhile. `_turn` shows that nobody else loads one.
     fn load(self: &Arc<Self>, entry: &Entry, _turn: &OwnedMutexGuard<()>) -> Result<Arc<Served>, ApiError> {
-        if let Some(served) = self.find(|served| served.path == entry.path)? {
+        if let Some(served) = self.find(|served| served.file == entry.file)? {
             return Ok(served);
         }
         // Nothing is unloaded for what does not fit even alone.
@@ -275,7 +276,7 @@ impl Models {
         let sampling = guide::default_sampling(entry.path.is_none());
         let (offer, scheduler) = prepare(engine, entry.id, sampling, parallel, cache_tokens)?;
         let bytes = engine.model_weights().bytes() + scheduler.bytes();
-        Ok(Prepared { offer, scheduler, path: entry.path, bytes })
+        Ok(Prepared { offer, scheduler, file: entry.file, bytes })
     }
 
     /// Serves a model.
@@ -283,7 +284,7 @@ impl Models {
     /// # Errors
     /// [`Error::Cancelled`] if the server stops, and [`Error::Gpu`] if the system refuses a thread.
     pub(super) fn start(&self, model: Prepared) -> Result<Arc<Served>> {
-        let Prepared { offer, scheduler, path, bytes } = model;
+        let Prepared { offer, scheduler, file, bytes } = model;
         let mut loaded = self.lock();
         if loaded.closed {
             return Err(Error::Cancelled);
@@ -291,7 +292,7 @@ impl Models {
         let queue = Arc::new(Queue::new(self.limits.queue));
         let (thread, engine_ended) = EngineThread::start(scheduler, self.limits.parallel, &queue, self.metrics.clone())
             .map_err(|error| Error::Gpu { reason: format!("the system refused a thread: {error}") })?;
-        let served = Arc::new(Served { offer, queue, path, bytes, _thread: thread });
+        let served = Arc::new(Served { offer, queue, file, bytes, _thread: thread });
         loaded.threads += 1;
         loaded.models.push(served.clone());
         let ended = self.ended.clone();
