@@ -175,8 +175,7 @@ impl Server {
         self.address
     }
 
-    /// Answers requests until [`Stop::stop`], or on Unix until SIGTERM, and then those that it has. The second stop or signal
-    /// ends these too.
+    /// Answers requests until [`Stop::stop`], and then those that it has. The second call ends these too.
     ///
     /// # Errors
     /// [`ServeError::Engine`] if the device fails, and [`ServeError::System`].
@@ -203,13 +202,7 @@ async fn accept_until_done(
     let models = app.models.clone();
     let mut connections = Connections::new(router(app));
     let stopped = async {
-        let mut terminations = Terminations::new();
-        let mut next = async || {
-            tokio::select! {
-                permit = stop.0.acquire() => permit.into_iter().for_each(SemaphorePermit::forget),
-                () = terminations.next() => {}
-            }
-        };
+        let next = async || stop.0.acquire().await.into_iter().for_each(SemaphorePermit::forget);
         next().await;
         models.close();
         next().await;
@@ -233,35 +226,4 @@ async fn accept_until_done(
     models.abandon();
     connections.end().await;
     Ok(result?)
-}
-
-/// SIGTERM, as often as it comes.
-struct Terminations {
-    #[cfg(unix)]
-    signal: Option<tokio::signal::unix::Signal>,
-}
-
-impl Terminations {
-    #[cfg(unix)]
-    fn new() -> Self {
-        let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-        if let Err(error) = &signal {
-            log::warn!("SIGTERM will end the server at once: {error}");
-        }
-        Self { signal: signal.ok() }
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> Self {
-        Self {}
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        if let Some(signal) = &mut self.signal {
-            signal.recv().await;
-            return;
-        }
-        std::future::pending().await
-    }
 }

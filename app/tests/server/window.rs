@@ -42,6 +42,15 @@ fn address(worker: &mut EngineWorker) -> (SocketAddr, bool) {
     (address.parse().unwrap(), served.has_key)
 }
 
+/// Whether this process has a handler of SIGTERM.
+#[cfg(target_os = "linux")]
+fn catches_sigterm() -> bool {
+    const SIGTERM: u32 = 15;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << (SIGTERM - 1)) != 0
+}
+
 #[test]
 fn other_programs_use_the_model_of_the_window() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,6 +81,10 @@ fn other_programs_use_the_model_of_the_window() {
         lines.push(event(&mut worker, |event| if let Event::Answered(line) = event { Some(line) } else { None }));
     }
     assert_eq!(lines, ["POST /v1/chat/completions 200"]);
+
+    // Only the command serves until SIGTERM: the window must end at it, also after its server has.
+    #[cfg(target_os = "linux")]
+    assert!(!catches_sigterm());
 
     // A key counts from the next start on.
     worker.send(Command::SaveServingKey(Some(Token::new("sesame", "the test").unwrap())));
