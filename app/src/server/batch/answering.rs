@@ -62,6 +62,8 @@ impl Answering {
                                 let replies = collect(answer.choices, events).await;
                                 (place, replies.map(|replies| answer.whole(replies)))
                             })),
+                            // The engine has failed, and its end says how. The next run answers this request.
+                            Err(_) if self.queue.is_abandoned() => break engine_ended.await,
                             Err(error) => writer.take(place, Err(error))?,
                         }
                     }
