@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::{io, thread};
 
-use lapidary_engine::{Engine, Error, Result, Sampling, Scheduler, SchedulerOptions, Speculation};
-use tokio::sync::oneshot;
+use lapidary_engine::{Engine, Result, Sampling, Scheduler, SchedulerOptions, Speculation};
 
 use super::metrics::Metrics;
 use super::queue::Queue;
+use super::reply_loop::ReplyLoop;
 use super::request::Offer;
-use super::worker::Worker;
 
 /// A model under a name, with `sampling` for requests that set none, and a scheduler that generates up to `parallel` replies at
 /// once. All of them together have room for `cache_tokens`, prompts included; `None` for as many as the model's context holds.
@@ -31,14 +30,6 @@ pub(super) fn prepare(
     Ok((Arc::new(offer), scheduler))
 }
 
-/// Resolves when the engine's thread ends, with the error if it failed.
-pub(super) type Ended = oneshot::Receiver<Result<()>>;
-
-/// What became of the engine's thread.
-pub(super) fn end_of(ended: std::result::Result<Result<()>, oneshot::error::RecvError>) -> Result<()> {
-    ended.unwrap_or_else(|_| Err(Error::Gpu { reason: "the engine's thread panicked, which is a bug".into() }))
-}
-
 /// The running thread. Dropping this ends it, whatever happened before, because the device must not be dropped while the program
 /// exits.
 pub(super) struct EngineThread {
@@ -47,7 +38,8 @@ pub(super) struct EngineThread {
 }
 
 impl EngineThread {
-    /// Starts the thread, which ends once the queue is closed and empty, or abandoned.
+    /// Starts the thread, which ends once the queue is closed and empty, or abandoned. It then calls `on_end`, with the error if it
+    /// failed.
     ///
     /// # Errors
     /// If the system refuses a thread.
@@ -56,14 +48,15 @@ impl EngineThread {
         parallel: usize,
         queue: &Arc<Queue>,
         metrics: Arc<Metrics>,
-    ) -> io::Result<(Self, Ended)> {
-        let (ended, engine_ended) = oneshot::channel();
+        on_end: impl FnOnce(Result<()>) + Send + 'static,
+    ) -> io::Result<Self> {
         let jobs = queue.clone();
         let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(move || {
-            // The receiver is gone only if the runtime failed.
-            let _ = ended.send(Worker::new(scheduler, parallel, &jobs, &metrics).run());
+            let mut replies = ReplyLoop::new(scheduler, parallel, &jobs, &metrics);
+            // Before the scheduler is dropped, which may panic after a panic.
+            on_end(replies.run());
         })?;
-        Ok((Self { queue: queue.clone(), thread: Some(thread) }, engine_ended))
+        Ok(Self { queue: queue.clone(), thread: Some(thread) })
     }
 }
 
@@ -71,7 +64,7 @@ impl Drop for EngineThread {
     fn drop(&mut self) {
         self.queue.abandon();
         if let Some(thread) = self.thread.take() {
-            // `Ended` tells how it ended.
+            // `on_end` was told how it ended.
             let _ = thread.join();
         }
     }

@@ -21,12 +21,12 @@ mod metrics;
 mod models;
 mod queue;
 mod reply;
+mod reply_loop;
 mod request;
 mod routes;
 mod stall;
 mod stream;
 mod supported;
-mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -42,7 +42,7 @@ pub use bounds::MAX_LOGPROBS;
 use connections::Connections;
 use guard::Guard;
 use library::{Entry, Library};
-use models::{Limits, Models, Prepared};
+use models::{Limits, Models};
 use routes::{App, router};
 
 /// Bodies that are read into tokens at the same time.
@@ -105,7 +105,6 @@ pub enum ServeError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    first: Prepared,
     app: Arc<App>,
     ended: UnboundedReceiver<lapidary_engine::Result<()>>,
 }
@@ -158,16 +157,15 @@ impl Server {
             queue: options.queue,
             models: options.models,
         };
-        let first = Entry::new(options.model, options.path);
-        let (models, ended) = Models::new(library, limits, first);
-        let started = models.prepare_first(engine)?;
+        let (models, ended) = Models::new(library, limits, Entry::new(options.model, options.path));
+        models.start_first(engine)?;
         let app = App {
             models: Arc::new(models),
             guard: Guard::new(loopback, hosts, options.allowed_origins, options.api_key.as_deref()),
             readers: Arc::new(Semaphore::new(READERS)),
             log: options.log,
         };
-        Ok(Self { listener, address, first: started, app: Arc::new(app), ended })
+        Ok(Self { listener, address, app: Arc::new(app), ended })
     }
 
     /// The address that it listens at.
@@ -180,14 +178,11 @@ impl Server {
     /// # Errors
     /// [`ServeError::Engine`] if the device fails, and [`ServeError::System`].
     pub fn run(self, stop: Stop) -> Result<(), ServeError> {
-        let Self { listener, first, app, ended, .. } = self;
+        let Self { listener, app, ended, .. } = self;
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         // One thread loads models.
         let runtime = runtime.enable_io().enable_time().max_blocking_threads(READERS + 1).build()?;
-        runtime.block_on(async {
-            app.models.start(first)?;
-            accept_until_done(listener, app, stop, ended).await
-        })
+        runtime.block_on(accept_until_done(listener, app, stop, ended))
     }
 }
 

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
-use lapidary_engine::{Engine, Error, Result, Scheduler};
+use lapidary_engine::{Engine, Error, Result};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
 
-use super::engine_thread::{EngineThread, end_of, prepare};
+use super::engine_thread::{EngineThread, prepare};
 use super::error::ApiError;
 use super::library::{Entry, Library};
 use super::metrics::Metrics;
@@ -67,14 +67,6 @@ pub(super) struct Served {
     _thread: EngineThread,
 }
 
-/// What serves a model, before it does.
-pub(super) struct Prepared {
-    offer: Arc<Offer>,
-    scheduler: Scheduler,
-    file: Option<PathBuf>,
-    bytes: u64,
-}
-
 impl Served {
     /// Whether nobody waits for it or is about to.
     fn is_idle(self: &Arc<Self>) -> bool {
@@ -103,12 +95,12 @@ impl Models {
         (Self { library, first, limits, metrics, loading, loaded, ended }, receiver)
     }
 
-    /// Prepares the model of requests that name none, which is loaded.
+    /// Serves the model of requests that name none, which is loaded.
     ///
     /// # Errors
-    /// As for [`Models::prepare`].
-    pub(super) fn prepare_first(&self, engine: &Engine) -> Result<Prepared> {
-        self.prepare(engine, self.first.clone())
+    /// As for [`Models::start`].
+    pub(super) fn start_first(&self, engine: &Engine) -> Result<()> {
+        self.start(engine, &self.first).map(drop)
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -264,40 +256,34 @@ impl Models {
     fn load_beside(self: &Arc<Self>, entry: &Entry, taken: u64) -> Result<Arc<Served>> {
         let models = self.clone();
         let engine = self.library.load(entry, &self.limits, taken, move || !models.is_closed())?;
-        self.start(self.prepare(&engine, entry.clone())?)
+        self.start(&engine, entry)
     }
 
-    /// Makes what serves a model that was loaded.
+    /// Serves a model that was loaded.
     ///
     /// # Errors
-    /// If it has no tokenizer, or there is no memory for its replies.
-    fn prepare(&self, engine: &Engine, entry: Entry) -> Result<Prepared> {
+    /// If it has no tokenizer, or there is no memory for its replies; [`Error::Cancelled`] if the server stops, and
+    /// [`Error::Thread`] if the system refuses a thread.
+    fn start(&self, engine: &Engine, entry: &Entry) -> Result<Arc<Served>> {
         let Limits { parallel, cache_tokens, .. } = self.limits;
         let sampling = guide::default_sampling(entry.path.is_none());
-        let (offer, scheduler) = prepare(engine, entry.id, sampling, parallel, cache_tokens)?;
+        let (offer, scheduler) = prepare(engine, entry.id.clone(), sampling, parallel, cache_tokens)?;
         let bytes = engine.model_weights().bytes() + scheduler.bytes();
-        Ok(Prepared { offer, scheduler, file: entry.file, bytes })
-    }
-
-    /// Serves a model.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`] if the server stops, and [`Error::Gpu`] if the system refuses a thread.
-    pub(super) fn start(&self, model: Prepared) -> Result<Arc<Served>> {
-        let Prepared { offer, scheduler, file, bytes } = model;
         let mut loaded = self.lock();
         if loaded.closed {
             return Err(Error::Cancelled);
         }
         let queue = Arc::new(Queue::new(self.limits.queue));
-        let (thread, engine_ended) = EngineThread::start(scheduler, self.limits.parallel, &queue, self.metrics.clone())
-            .map_err(|error| Error::Gpu { reason: format!("the system refused a thread: {error}") })?;
-        let served = Arc::new(Served { offer, queue, file, bytes, _thread: thread });
-        loaded.threads += 1;
-        loaded.models.push(served.clone());
         let ended = self.ended.clone();
         // The receiver is gone only if the server is.
-        tokio::spawn(async move { drop(ended.send(end_of(engine_ended.await))) });
+        let on_end = move |end| drop(ended.send(end));
+        let refused = |error| Error::Thread {
+            reason: format!("the system refused a thread: {error}; close other programs and try again"),
+        };
+        let thread = EngineThread::start(scheduler, parallel, &queue, self.metrics.clone(), on_end).map_err(refused)?;
+        let served = Arc::new(Served { offer, queue, file: entry.file.clone(), bytes, _thread: thread });
+        loaded.threads += 1;
+        loaded.models.push(served.clone());
         Ok(served)
     }
 
@@ -352,7 +338,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut next_end = async || timeout(Duration::from_secs(60), ended.recv()).await.unwrap().unwrap();
         runtime.block_on(async {
-            drop(models.start(models.prepare_first(&engine).unwrap()).unwrap());
+            models.start_first(&engine).unwrap();
             assert!(models.unload_one() && !models.unload_one());
             assert!(next_end().await.is_ok());
             assert!(!models.thread_ended(), "it goes on, because the next request may load a model");

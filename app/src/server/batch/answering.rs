@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lapidary_engine::Error;
 use serde_json::Value;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 
 use super::entry::Place;
@@ -13,7 +14,6 @@ use super::reader::Entry;
 use super::writer::Writer;
 use super::{BatchError, Progress};
 use crate::server::answer::{Answer, collect};
-use crate::server::engine_thread::{Ended, end_of};
 use crate::server::error::ApiError;
 use crate::server::queue::Queue;
 use crate::server::request::Offer;
@@ -34,7 +34,7 @@ impl Answering {
         self,
         mut requests: Receiver<Result<Entry, BatchError>>,
         stopped: impl Future<Output = ()>,
-        mut engine_ended: Ended,
+        mut engine_ended: oneshot::Receiver<lapidary_engine::Result<()>>,
         writer: &mut Writer<impl FnMut(&Progress)>,
     ) -> Result<(), BatchError> {
         let mut replies: JoinSet<Reply> = JoinSet::new();
@@ -74,14 +74,17 @@ impl Answering {
         while let Some(reply) = replies.join_next().await {
             take(reply, writer)?;
         }
-        end_of(ended)?;
+        ended.map_err(|_| panicked("the engine's thread"))??;
         // After a stop, replies that are not complete have failed too.
         if was_stopped { Ok(()) } else { writer.add_doubtful() }
     }
 }
 
 fn take(reply: Result<Reply, JoinError>, writer: &mut Writer<impl FnMut(&Progress)>) -> Result<(), BatchError> {
-    let panicked = |_| Error::Gpu { reason: "collecting a reply panicked, which is a bug".into() };
-    let (place, result) = reply.map_err(panicked)?;
+    let (place, result) = reply.map_err(|_| panicked("collecting a reply"))?;
     writer.take(place, result)
+}
+
+fn panicked(what: &str) -> Error {
+    Error::Thread { reason: format!("{what} panicked, which is a bug; the same command goes on") }
 }

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapidary_engine::{Engine, Error, Sampling};
+use tokio::sync::oneshot;
 
 use super::engine_thread::{EngineThread, prepare};
-use super::metrics::Metrics;
 use super::queue::Queue;
 use answering::Answering;
 use lines::Lines;
@@ -235,9 +235,11 @@ impl Batch {
         // While replies are generated, as many requests wait, so that no place stays free.
         let most = 2 * options.parallel;
         let queue = Arc::new(Queue::new(most));
-        let (_thread, engine_ended) =
-            EngineThread::start(scheduler, options.parallel, &queue, Arc::new(Metrics::default()))
-                .map_err(BatchError::System)?;
+        let (ended, engine_ended) = oneshot::channel();
+        // The receiver is gone if the results cannot be written.
+        let on_end = move |end| drop(ended.send(end));
+        let _thread = EngineThread::start(scheduler, options.parallel, &queue, Arc::default(), on_end)
+            .map_err(BatchError::System)?;
         let answering = Answering { offer, queue, most };
         runtime.block_on(answering.run(requests, stopped, engine_ended, &mut writer))?;
         writer.finish()
