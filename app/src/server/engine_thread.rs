@@ -8,7 +8,7 @@ use lapidary_engine::{Engine, Result, Sampling, Scheduler, SchedulerOptions, Spe
 use super::metrics::Metrics;
 use super::queue::Queue;
 use super::reply_loop::ReplyLoop;
-use super::request::Offer;
+use super::request_reader::RequestReader;
 
 /// A model under a name, with `sampling` for requests that set none, and a scheduler that generates up to `parallel` replies at
 /// once. All of them together have room for `cache_tokens`, prompts included; `None` for as many as the model's context holds.
@@ -21,13 +21,13 @@ pub(super) fn prepare(
     sampling: Sampling,
     parallel: usize,
     cache_tokens: Option<usize>,
-) -> Result<(Arc<Offer>, Scheduler)> {
+) -> Result<(Arc<RequestReader>, Scheduler)> {
     let cache_tokens = cache_tokens.unwrap_or(engine.context());
-    let offer = Offer::new(engine, model, sampling, cache_tokens)?;
+    let reader = RequestReader::new(engine, model, sampling, cache_tokens)?;
     let options = SchedulerOptions { sequences: parallel, cache_tokens };
     let mut scheduler = pollster::block_on(Scheduler::new(engine, &options))?;
     scheduler.speculate(Speculation::from_text())?;
-    Ok((Arc::new(offer), scheduler))
+    Ok((Arc::new(reader), scheduler))
 }
 
 /// The running thread. Dropping this ends it, whatever happened before, because the device must not be dropped while the program

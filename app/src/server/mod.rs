@@ -23,6 +23,7 @@ mod queue;
 mod reply;
 mod reply_loop;
 mod request;
+mod request_reader;
 mod routes;
 mod stall;
 mod stream;

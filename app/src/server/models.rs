@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::library::{Entry, Library};
 use super::metrics::Metrics;
 use super::queue::Queue;
-use super::request::Offer;
+use super::request_reader::RequestReader;
 use crate::guide;
 
 /// Seconds after which a client may ask again for a model for which there is no room.
@@ -58,7 +58,7 @@ struct Loaded {
 
 /// A model that is loaded, with the requests that wait for it.
 pub(super) struct Served {
-    pub(super) offer: Arc<Offer>,
+    pub(super) reader: Arc<RequestReader>,
     pub(super) queue: Arc<Queue>,
     /// [`Entry::file`].
     file: Option<PathBuf>,
@@ -75,9 +75,9 @@ impl Served {
 
     /// As OpenAI's API lists it.
     pub(super) fn object(&self) -> Value {
-        let offer = &self.offer;
-        let mut object = object(&offer.id, offer.loaded, true);
-        object["max_model_len"] = json!(offer.context);
+        let reader = &self.reader;
+        let mut object = object(&reader.id, reader.loaded, true);
+        object["max_model_len"] = json!(reader.context);
         object
     }
 }
@@ -191,8 +191,8 @@ impl Models {
         match name {
             None => served.file == self.first.file,
             // Several files of one model can have the same name inside.
-            Some(name) if self.loads_more() => served.offer.id == name,
-            Some(name) => served.offer.is_named(name),
+            Some(name) if self.loads_more() => served.reader.id == name,
+            Some(name) => served.reader.is_named(name),
         }
     }
 
@@ -267,7 +267,7 @@ impl Models {
     fn start(&self, engine: &Engine, entry: &Entry) -> Result<Arc<Served>> {
         let Limits { parallel, cache_tokens, .. } = self.limits;
         let sampling = guide::default_sampling(entry.path.is_none());
-        let (offer, scheduler) = prepare(engine, entry.id.clone(), sampling, parallel, cache_tokens)?;
+        let (reader, scheduler) = prepare(engine, entry.id.clone(), sampling, parallel, cache_tokens)?;
         let bytes = engine.model_weights().bytes() + scheduler.bytes();
         let mut loaded = self.lock();
         if loaded.closed {
@@ -281,7 +281,7 @@ impl Models {
             reason: format!("the system refused a thread: {error}; close other programs and try again"),
         };
         let thread = EngineThread::start(scheduler, parallel, &queue, self.metrics.clone(), on_end).map_err(refused)?;
-        let served = Arc::new(Served { offer, queue, file: entry.file.clone(), bytes, _thread: thread });
+        let served = Arc::new(Served { reader, queue, file: entry.file.clone(), bytes, _thread: thread });
         loaded.threads += 1;
         loaded.models.push(served.clone());
         Ok(served)
@@ -293,7 +293,7 @@ impl Models {
         let Some(at) = loaded.models.iter().position(Served::is_idle) else { return false };
         let served = loaded.models.remove(at);
         drop(loaded);
-        log::info!("unloading {}", served.offer.id);
+        log::info!("unloading {}", served.reader.id);
         // Waits for its thread.
         drop(served);
         true

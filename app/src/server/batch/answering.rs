@@ -16,13 +16,13 @@ use super::{BatchError, Progress};
 use crate::server::answer::{Answer, collect};
 use crate::server::error::ApiError;
 use crate::server::queue::Queue;
-use crate::server::request::Offer;
+use crate::server::request_reader::RequestReader;
 
 type Reply = (Place, Result<Value, ApiError>);
 
 /// The requests in the engine's hands.
 pub(super) struct Answering {
-    pub(super) offer: Arc<Offer>,
+    pub(super) reader: Arc<RequestReader>,
     pub(super) queue: Arc<Queue>,
     /// The most requests at once. The queue holds as many.
     pub(super) most: usize,
@@ -57,7 +57,7 @@ impl Answering {
                 entry = requests.recv(), if more && replies.len() < self.most => match entry {
                     Some(entry) => {
                         let (place, request) = entry?;
-                        match request.and_then(|request| Answer::begin(&self.offer, &self.queue, request)) {
+                        match request.and_then(|request| Answer::begin(&self.reader, &self.queue, request)) {
                             Ok((answer, events, _)) => drop(replies.spawn(async move {
                                 let replies = collect(answer.choices, events).await;
                                 (place, replies.map(|replies| answer.whole(replies)))

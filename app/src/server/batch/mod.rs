@@ -219,7 +219,7 @@ impl Batch {
         stopped: impl Future<Output = ()>,
         on_progress: impl FnMut(&Progress),
     ) -> Result<Progress, BatchError> {
-        let (offer, scheduler) =
+        let (reader, scheduler) =
             prepare(engine, options.model, options.sampling, options.parallel, options.cache_tokens)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(BatchError::System)?;
         let progress = self.progress();
@@ -228,7 +228,7 @@ impl Batch {
             input: self.input,
             path: self.input_path,
             done: self.earlier.lines,
-            offer: offer.clone(),
+            reader: reader.clone(),
             top_logprobs: options.top_logprobs,
         };
         let requests = requests.start(options.parallel).map_err(BatchError::System)?;
@@ -240,7 +240,7 @@ impl Batch {
         let on_end = move |end| drop(ended.send(end));
         let _thread = EngineThread::start(scheduler, options.parallel, &queue, Arc::default(), on_end)
             .map_err(BatchError::System)?;
-        let answering = Answering { offer, queue, most };
+        let answering = Answering { reader, queue, most };
         runtime.block_on(answering.run(requests, stopped, engine_ended, &mut writer))?;
         writer.finish()
     }
