@@ -88,3 +88,52 @@ fn take(reply: Result<Reply, JoinError>, writer: &mut Writer<impl FnMut(&Progres
 fn panicked(what: &str) -> Error {
     Error::Thread { reason: format!("{what} panicked, which is a bug; the same command goes on") }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use lapidary_engine::{Engine, Sampling};
+    use tokio::sync::mpsc::channel;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::guide;
+    use crate::server::batch::results::Results;
+    use crate::server::request::Request;
+
+    /// More requests than the failures that prove that the engine went on.
+    const REQUESTS: u64 = 1000;
+
+    /// An engine that failed closes its queue, and its thread ends later.
+    #[test]
+    fn requests_that_a_failed_engine_refuses_are_left_to_the_next_run() {
+        let engine = Engine::from_files(guide::files().unwrap()).build_blocking().unwrap();
+        let reader = RequestReader::new(&engine, "guide".into(), Sampling::default(), 64).unwrap();
+        let queue = Arc::new(Queue::new(2));
+        queue.abandon();
+        let (sender, requests) = channel(REQUESTS as usize);
+        for line in 1..=REQUESTS {
+            let place = Place { custom_id: line.to_string(), line, hash: 0 };
+            assert!(sender.try_send(Ok((place, Ok(Request::default())))).is_ok());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (results, _) = Results::open(&folder.path().join("results.jsonl")).unwrap();
+        let progress = Progress { total: 0, done: 0, failed: 0, new: 0, tokens: 0, elapsed: Duration::ZERO };
+        let mut writer = Writer::new(results, progress, |_: &Progress| {}).unwrap();
+        let (ended, engine_ended) = oneshot::channel();
+        let fails_later = async {
+            for _ in 0..REQUESTS {
+                yield_now().await;
+            }
+            assert!(ended.send(Err(Error::DeviceLost { reason: "a test".into() })).is_ok());
+        };
+        let answering = Answering { reader: Arc::new(reader), queue, most: 2 };
+        let answered = answering.run(requests, pending(), engine_ended, &mut writer);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (result, ()) = runtime.block_on(async { tokio::join!(answered, fails_later) });
+        assert!(matches!(result, Err(BatchError::Engine(Error::DeviceLost { .. }))));
+        assert_eq!(writer.finish().unwrap().new, 0);
+    }
+}
