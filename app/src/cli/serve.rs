@@ -111,6 +111,9 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
             ServeError::Engine(error) => error.into(),
+            error @ ServeError::Listen { .. } => {
+                Self::Failed(format!("{error}; choose another address with --host and --port"))
+            }
             error => Self::Failed(error.to_string()),
         }
     }

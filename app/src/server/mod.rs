@@ -86,8 +86,8 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The address cannot be listened at.
-    #[error("cannot listen at {address}: {source}; choose another with --host and --port")]
+    /// The address cannot be listened at. Whoever shows this adds where another is chosen.
+    #[error("cannot listen at {address}: {source}")]
     Listen {
         /// The address.
         address: String,

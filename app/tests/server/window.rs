@@ -109,5 +109,8 @@ fn other_programs_use_the_model_of_the_window() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     worker.send(Command::Serve(Some(taken.local_addr().unwrap().port())));
     let refused = event(&mut worker, serving).unwrap_err();
-    assert!(refused.starts_with("Cannot listen at 127.0.0.1:"), "{refused}");
+    assert!(
+        refused.starts_with("Cannot listen at 127.0.0.1:") && refused.ends_with("; choose another port."),
+        "{refused}"
+    );
 }
