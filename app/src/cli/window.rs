@@ -41,10 +41,10 @@ fn has_display() -> bool {
     cfg!(any(windows, target_os = "macos")) || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
-/// The window may be another process in another folder.
+/// The window may be another process in another folder. Links stay: a part of a split model is known by its name.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     let failed = |error| Failure::Failed(format!("{}: {error}", path.display()));
-    dunce::canonicalize(path).map_err(failed)
+    std::path::absolute(path).map_err(failed)
 }
 
 /// Where a model is that a person named; fails if it cannot be opened. A single word that names neither a file nor a model that
