@@ -87,8 +87,7 @@ fn read(data: &Path) -> Vec<PathBuf> {
 
 fn parse(text: &str) -> Vec<PathBuf> {
     let folders: Vec<PathBuf> = serde_json::from_str(text).unwrap_or_default();
-    // Earlier versions stored paths that begin with `\\?\` on Windows.
-    folders.into_iter().take(MAX).map(|folder| dunce::simplified(&folder).to_owned()).collect()
+    folders.into_iter().take(MAX).collect()
 }
 
 fn change(change: impl FnOnce(&mut Vec<PathBuf>) -> Result<(), String>) -> Result<(), String> {

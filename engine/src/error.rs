@@ -117,6 +117,12 @@ pub enum Error {
         /// wgpu's message, with the kernel's name where it is known.
         reason: String,
     },
+    /// A thread of the program could not start, or panicked.
+    #[error("{reason}")]
+    Thread {
+        /// What happened, and what to do.
+        reason: String,
+    },
     /// All logits of the model are NaN, so there is no next token.
     #[error("{model} computes only NaN; its file is probably damaged, so get it again")]
     NoToken {

@@ -67,20 +67,20 @@ fn local_time(milliseconds: i64) -> String {
 }
 
 /// The result of looking for a chat.
-pub(super) enum Found<'c> {
+pub(super) enum ChatMatch<'c> {
     None,
     One(&'c Chat),
     Several(usize),
 }
 
 /// The chat with a number of the list, an id, or a title: the whole title, or a part of one title alone.
-pub(super) fn find<'c>(chats: &'c [Chat], wanted: &str) -> Found<'c> {
+pub(super) fn find<'c>(chats: &'c [Chat], wanted: &str) -> ChatMatch<'c> {
     let wanted = wanted.trim();
     if let Ok(number) = wanted.parse::<usize>() {
         let by_number = number.checked_sub(1).and_then(|index| chats.get(index));
         let by_id = chats.iter().find(|chat| usize::try_from(chat.id).is_ok_and(|id| id == number));
         if let Some(chat) = by_number.or(by_id) {
-            return Found::One(chat);
+            return ChatMatch::One(chat);
         }
     }
     let wanted = wanted.to_lowercase();
@@ -91,18 +91,18 @@ pub(super) fn find<'c>(chats: &'c [Chat], wanted: &str) -> Found<'c> {
         _ => whole,
     };
     match fitting[..] {
-        [] => Found::None,
-        [chat] => Found::One(chat),
-        _ => Found::Several(fitting.len()),
+        [] => ChatMatch::None,
+        [chat] => ChatMatch::One(chat),
+        _ => ChatMatch::Several(fitting.len()),
     }
 }
 
 /// The chat that an argument names. Chats outside the trash come first in the numbers.
 fn named<'c>(chats: &'c [Chat], wanted: &str) -> Result<&'c Chat, Failure> {
     match find(chats, wanted) {
-        Found::One(chat) => Ok(chat),
-        Found::None => Err(Failure::Failed(format!("there is no chat {wanted:?}; lapidary chats list shows them"))),
-        Found::Several(count) => {
+        ChatMatch::One(chat) => Ok(chat),
+        ChatMatch::None => Err(Failure::Failed(format!("there is no chat {wanted:?}; lapidary chats list shows them"))),
+        ChatMatch::Several(count) => {
             Err(Failure::Failed(format!("{count} chats fit {wanted:?}; name one by its number in lapidary chats list")))
         }
     }
@@ -192,9 +192,9 @@ mod tests {
     fn chats_are_found_by_number_id_and_title() {
         let chats = [chat(700, "Fruit"), chat(800, "Fruit salad"), chat(900, "7")];
         let id = |wanted| match find(&chats, wanted) {
-            Found::One(chat) => chat.id,
-            Found::None => 0,
-            Found::Several(count) => -(count as i64),
+            ChatMatch::One(chat) => chat.id,
+            ChatMatch::None => 0,
+            ChatMatch::Several(count) => -(count as i64),
         };
         assert_eq!((id("1"), id("3"), id("800")), (700, 900, 800));
         assert_eq!((id("fruit"), id("SALAD"), id("fru"), id("tree"), id(""), id("7")), (700, 800, -2, 0, 0, 900));

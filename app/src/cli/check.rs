@@ -1,6 +1,6 @@
 //! `lapidary check`: whether the device computes what it should.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use lapidary_engine::Gpu;
 use lapidary_engine::check::{Extent, Report, check_device};
@@ -11,11 +11,16 @@ use super::devices::driver;
 use super::failure::{Failure, sanitized};
 use super::interrupt::{self, Busy};
 use super::load::{device_options, engine, open};
+use super::terminal::ProgressBar;
 
 pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
     let busy = Busy::new();
     let model = &arguments.model;
-    let mut progress = progress_line();
+    let mut bar = ProgressBar::new("Checking");
+    let mut progress = |done: usize, all: usize| {
+        bar.set(done as u64, all as u64);
+        !interrupt::interrupted()
+    };
     let (gpu, report) = match &model.model {
         Some(path) => {
             let engine = engine(open(Some(path))?, model, None, &busy)?;
@@ -30,9 +35,7 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
             (gpu, report)
         }
     };
-    if io::stderr().is_terminal() {
-        let _ = write!(io::stderr(), "\r\x1b[K");
-    }
+    drop(bar);
     let report = report?;
     if arguments.json {
         writeln!(io::stdout(), "{}", json(&gpu, &report))?;
@@ -81,17 +84,4 @@ fn json(gpu: &Gpu, report: &Report) -> serde_json::Value {
         "variants": report.variants,
         "fault": fault,
     })
-}
-
-/// Shows how much is done on a terminal; says to stop after Ctrl-C.
-fn progress_line() -> impl FnMut(usize, usize) -> bool + Send {
-    let terminal = io::stderr().is_terminal();
-    move |done, all| {
-        if terminal {
-            let mut out = io::stderr().lock();
-            // Progress that cannot be shown is not worth failing for.
-            let _ = write!(out, "\rChecking … {} %", 100 * done / all.max(1)).and_then(|()| out.flush());
-        }
-        !interrupt::interrupted()
-    }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use lapidary_app::hub::{
-    Cache, Client, Entry, Fit, HubSettings, Plan, Stop, Verdict, find, measure_speed, plan_first, references, size,
+    Client, Entry, Fit, HubSettings, Plan, Stop, Verdict, measure_speed, plan_first, references, size,
 };
-use lapidary_app::{guide, last_model};
+use lapidary_app::{guide, last_model, models};
 use lapidary_engine::{DeviceOptions, Gpu, ModelFiles, Recipe, WeightFormat};
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ pub(crate) struct FitArguments {
 }
 
 /// What a model takes, and how fast it would be.
-pub(crate) struct Answer {
+pub(crate) struct FitReport {
     fit: Fit,
     /// Tokens per second of the recommended way, if they were measured.
     speed: Option<f64>,
@@ -43,22 +43,22 @@ pub(crate) fn fit(arguments: &FitArguments) -> Result<(), Failure> {
     let busy = Busy::new();
     let files = files_of(&arguments.model)?;
     let gpu = busy.wait(Gpu::open(&device_options(arguments.device.as_deref())))?;
-    let answer = Answer::new(&files, &gpu, !arguments.no_speed, &busy)?;
+    let report = FitReport::new(&files, &gpu, !arguments.no_speed, &busy)?;
     let mut out = io::stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", answer.json())?;
+        writeln!(out, "{}", report.json())?;
     } else {
-        answer.print(&mut out)?;
+        report.print(&mut out)?;
     }
     Ok(())
 }
 
 /// Whether what a plan downloads fits the default device.
-pub(super) fn of_plan(client: &Arc<Client>, plan: &Plan) -> Result<Answer, Failure> {
+pub(super) fn of_plan(client: &Arc<Client>, plan: &Plan) -> Result<FitReport, Failure> {
     let busy = Busy::new();
     let files = plan.open_remote(client)?;
     let gpu = busy.wait(Gpu::open(&DeviceOptions::from_env()))?;
-    Answer::new(&files, &gpu, true, &busy)
+    FitReport::new(&files, &gpu, true, &busy)
 }
 
 /// A model's headers: from this machine, else those of the catalogue's shape, else from the hub.
@@ -67,12 +67,10 @@ fn files_of(name: &str) -> Result<ModelFiles, Failure> {
     if guide::is_guide(path) || path.exists() {
         return open(Some(path));
     }
-    let references = references(name)?;
-    let settings = HubSettings::from_env()?;
-    let cache = Cache::new(&settings.cache);
-    if let Some(found) = references.iter().find_map(|reference| find(&cache, reference)) {
+    if let Some(found) = models::find_named(name) {
         return open(Some(&found));
     }
+    let references = references(name)?;
     let (entry, format) = match name.split_once(':') {
         Some((entry, format)) => (Entry::of_name(entry), format.to_lowercase()),
         None => (Entry::of_name(name), String::new()),
@@ -88,11 +86,11 @@ fn files_of(name: &str) -> Result<ModelFiles, Failure> {
     }
     let stop = Stop::default();
     stop_on_interrupt(stop.clone());
-    let client = Arc::new(Client::new(settings, stop)?);
+    let client = Arc::new(Client::new(HubSettings::from_env()?, stop)?);
     Ok(plan_first(&client, &references)?.open_remote(&client)?)
 }
 
-impl Answer {
+impl FitReport {
     fn new(files: &ModelFiles, gpu: &Gpu, with_speed: bool, busy: &Busy) -> Result<Self, Failure> {
         let fit = Fit::new(files, gpu)?;
         let mut speed = None;

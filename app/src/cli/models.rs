@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use lapidary_app::models::FoundModel;
 use lapidary_app::{guide, model_folders, models};
 use serde_json::json;
 
@@ -23,19 +24,19 @@ pub(crate) fn models(arguments: &args::Models) -> Result<(), Failure> {
     }
     // Those that the window and the terminal used before are among them.
     let found = models::find(&[]);
-    // The value for -m.
-    let name = |model: &lapidary_app::worker::FoundModel| {
-        model.path.as_ref().map_or(guide::NAME.to_owned(), |path| path.display().to_string())
-    };
+    // The name by which requests to `lapidary serve` ask for it, and the value for -m, which files without a repository need.
+    let name = |model: &FoundModel| models::id_of(model.path.as_deref());
+    let value =
+        |model: &FoundModel| model.path.as_ref().map_or(guide::NAME.to_owned(), |path| path.display().to_string());
     let mut out = io::stdout().lock();
     if arguments.json {
         let list: Vec<_> =
-            found.iter().map(|model| json!({"name": model.name, "model": name(model), "note": model.note})).collect();
+            found.iter().map(|model| json!({"name": name(model), "model": value(model), "note": model.note})).collect();
         writeln!(out, "{}", json!({ "models": list }))?;
         return Ok(());
     }
     for model in &found {
-        writeln!(out, "{} ({})\n   -m {}", sanitized(&model.name), model.note, sanitized(&name(model)))?;
+        writeln!(out, "{} ({})\n   -m {}", sanitized(&name(model)), model.note, sanitized(&value(model)))?;
     }
     if found.len() == 1 {
         writeln!(out, "\nOther models are used by their path: lapidary chat -m gemma-2-2b-it-Q4_K_M.gguf")?;

@@ -90,12 +90,15 @@ fn importance(model: &Path, path: &Path, busy: &Busy) -> Result<Importance, Fail
     if Importance::is_file(&start) {
         return Ok(Importance::read(path, files.config())?);
     }
-    let mut text = String::new();
-    File::open(path).and_then(|file| file.take(MAX_TEXT + 1).read_to_string(&mut text)).map_err(failed)?;
+    let mut text = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_TEXT + 1).read_to_end(&mut text)).map_err(failed)?;
     if text.len() as u64 > MAX_TEXT {
         let most = MAX_TEXT >> 20;
         return Err(Failure::Failed(format!("{} has more than {most} MiB; a part of it is enough", path.display())));
     }
+    let text = String::from_utf8(text).map_err(|_| {
+        Failure::Failed(format!("{} is neither UTF-8 text nor a file of llama-imatrix; choose another", path.display()))
+    })?;
     require_tokenizer(&files)?;
     let model = Model { activations: Auto::Chosen(ActivationFormat::Float), ..Model::default() };
     let context = files.config().context_length.min(CONTEXT);

@@ -46,6 +46,8 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
     let stop = Stop::default();
     let stopped = stop.clone();
     on_interrupt(move || stopped.stop());
+    #[cfg(unix)]
+    on_termination(stop.clone());
     let address = server.address();
     if !address.ip().is_loopback() && !has_key {
         print_error("other machines can use this server without a key; --api-key sets one");
@@ -54,6 +56,31 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
     writeln!(out, "{model} is served at http://{address}/v1")?;
     out.flush()?;
     Ok(server.run(stop)?)
+}
+
+/// Stops the server at each SIGTERM. Only this command does so: the handler stays until the program ends, and the window's server
+/// may stop before that.
+#[cfg(unix)]
+fn on_termination(stop: Stop) {
+    use std::thread;
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = || -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let mut terminations = {
+            let _context = runtime.enter();
+            signal(SignalKind::terminate())?
+        };
+        let wait = async move {
+            while terminations.recv().await.is_some() {
+                stop.stop();
+            }
+        };
+        // It ends with the program.
+        thread::Builder::new().name("lapidary-signals".into()).spawn(move || runtime.block_on(wait)).map(drop)
+    };
+    if let Err(error) = listen() {
+        log::warn!("SIGTERM will end the server at once: {error}");
+    }
 }
 
 /// The key that clients must have. A key that clients cannot send is refused: a server must not start without the one that it was
@@ -84,6 +111,9 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
             ServeError::Engine(error) => error.into(),
+            error @ ServeError::Listen { .. } => {
+                Self::Failed(format!("{error}; choose another address with --host and --port"))
+            }
             error => Self::Failed(error.to_string()),
         }
     }

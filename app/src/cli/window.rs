@@ -42,7 +42,7 @@ fn has_display() -> bool {
     cfg!(any(windows, target_os = "macos")) || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
-/// The window may be another process in another folder.
+/// The window may be another process in another folder. Links stay: a part of a split model is known by its name.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     let failed = |error| Failure::Failed(format!("{}: {error}", path.display()));
     last_model::absolute(path).map_err(failed)

@@ -30,8 +30,8 @@ pub struct Client {
     stop: Stop,
 }
 
-/// A successful answer.
-pub(super) struct Answer {
+/// A successful response.
+pub(super) struct Response {
     /// The status: 200 or 206.
     pub(super) status: StatusCode,
     /// The headers of the last host.
@@ -43,7 +43,7 @@ pub(super) struct Answer {
     body: Body,
 }
 
-impl Answer {
+impl Response {
     /// The body, which is read at most `limit` bytes long.
     pub(super) fn reader(self, limit: u64) -> ureq::BodyReader<'static> {
         self.body.into_with_config().limit(limit).reader()
@@ -138,7 +138,7 @@ impl Client {
         url: &Url,
         range: Option<&str>,
         refusal: &dyn Fn(&Refusal) -> HubError,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         if self.settings.offline {
             return Err(HubError::Offline { what: url.to_string() });
         }
@@ -162,7 +162,7 @@ impl Client {
             let status = parts.status;
             if status.is_success() {
                 let first = first.unwrap_or_else(|| parts.headers.clone());
-                return Ok(Answer { status, headers: parts.headers, first, host, body });
+                return Ok(Response { status, headers: parts.headers, first, host, body });
             }
             if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Err(self.refuse(status, &parts.headers, &host, trusted, refusal));

@@ -8,7 +8,7 @@ use ureq::http::{StatusCode, header};
 use url::Url;
 
 use super::cache::{Cache, make_parent};
-use super::client::{Answer, Client, header_text};
+use super::client::{Client, Response, header_text};
 use super::content_range::{content_range, number};
 use super::error::{HubError, Result};
 use super::hash::Hasher;
@@ -176,22 +176,22 @@ impl Download<'_> {
         Ok(())
     }
 
-    /// Receives one answer, which may begin again or end early.
+    /// Receives one response, which may begin again or end early.
     fn receive(&self, partial: &mut Partial, restarts: &mut u32, report: &mut dyn FnMut(Step<'_>)) -> Result<()> {
         let range = (partial.have > 0).then(|| format!("bytes={}-", partial.have));
         let refusal = |refusal: &_| self.client.refused(self.reference, Some(&self.file.path), refusal);
         let url = file_url(self.client, &self.reference.repo, self.commit, &self.file.path);
-        let answer = match self.client.attempt(&url, range.as_deref(), &refusal) {
+        let response = match self.client.attempt(&url, range.as_deref(), &refusal) {
             // What is here is longer than what is there.
             Err(HubError::Status { status: 416, .. }) if partial.have > 0 && *restarts < MAX_RESTARTS => {
                 *restarts += 1;
                 return self.restart(partial);
             }
-            answer => answer?,
+            response => response?,
         };
-        self.check_hash(&answer)?;
-        let (start, size) = extent(&answer);
-        let protocol = |reason: String| HubError::Protocol { host: answer.host.clone(), reason };
+        self.check_hash(&response)?;
+        let (start, size) = extent(&response);
+        let protocol = |reason: String| HubError::Protocol { host: response.host.clone(), reason };
         if let Some(size) = size
             && size != self.file.size
         {
@@ -209,15 +209,15 @@ impl Download<'_> {
             self.restart(partial)?;
             report(Step::Have(0));
         }
-        self.store(partial, answer, report)
+        self.store(partial, response, report)
     }
 
     /// Writes a body to the end of the file.
-    fn store(&self, partial: &mut Partial, answer: Answer, report: &mut dyn FnMut(Step<'_>)) -> Result<()> {
-        let host = answer.host.clone();
+    fn store(&self, partial: &mut Partial, response: Response, report: &mut dyn FnMut(Step<'_>)) -> Result<()> {
+        let host = response.host.clone();
         let left = self.file.size - partial.have;
         // One byte more than there may be, to see whether there is one.
-        let mut body = answer.reader(left.saturating_add(1)).take(left);
+        let mut body = response.reader(left.saturating_add(1)).take(left);
         let mut piece = vec![0; PIECE];
         loop {
             let read = body.read(&mut piece);
@@ -252,8 +252,8 @@ impl Download<'_> {
     }
 
     /// Fails where the hub names another hash than its list of files did.
-    pub(super) fn check_hash(&self, answer: &Answer) -> Result<()> {
-        let Some(etag) = header_text(&answer.first, "x-linked-etag") else { return Ok(()) };
+    pub(super) fn check_hash(&self, response: &Response) -> Result<()> {
+        let Some(etag) = header_text(&response.first, "x-linked-etag") else { return Ok(()) };
         let etag = etag.trim_start_matches("W/").trim_matches('"');
         match &self.file.hash {
             Hash::Sha256(digits) if is_hex(etag, 64) && etag != digits => Err(HubError::Checksum {
@@ -288,10 +288,10 @@ pub(super) fn file_url(client: &Client, repo: &RepoId, commit: &str, file: &str)
     client.url(&segments)
 }
 
-/// The first byte of an answer, and the size of the whole file where it says so.
-pub(super) fn extent(answer: &Answer) -> (Option<u64>, Option<u64>) {
-    let text = |name: header::HeaderName| header_text(&answer.headers, name.as_str());
-    if answer.status == StatusCode::PARTIAL_CONTENT {
+/// The first byte of a response, and the size of the whole file where it says so.
+pub(super) fn extent(response: &Response) -> (Option<u64>, Option<u64>) {
+    let text = |name: header::HeaderName| header_text(&response.headers, name.as_str());
+    if response.status == StatusCode::PARTIAL_CONTENT {
         content_range(&text(header::CONTENT_RANGE).unwrap_or_default())
     } else {
         (Some(0), text(header::CONTENT_LENGTH).and_then(|length| number(&length)))

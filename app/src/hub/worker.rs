@@ -260,12 +260,7 @@ impl Shared {
             let (deletes, again) = removed.map_or((false, false), |running| (running.deletes, running.again));
             let event = match result {
                 Ok(path) => Event::Done(name.clone(), path),
-                Err(HubError::Cancelled) if deletes => {
-                    if let Some((plan, cache)) = planned {
-                        plan.delete_parts(&cache);
-                    }
-                    Event::Cancelled(name.clone())
-                }
+                Err(HubError::Cancelled) if deletes => self.delete_parts(name.clone(), planned),
                 Err(HubError::Cancelled) => Event::Paused(name.clone()),
                 Err(error) => Event::Failed(name.clone(), error),
             };
@@ -298,13 +293,20 @@ impl Shared {
         drop(all);
         // A download that is paused has no thread. What came of it is deleted on a new one, because its name must be looked up.
         if deletes {
-            thread::spawn(move || {
-                let deleted = self.look_up(&name, Stop::default()).map(|(_, cache, plan)| plan.delete_parts(&cache));
-                self.send(match deleted {
-                    Ok(()) => Event::Cancelled(name),
-                    Err(error) => Event::Failed(name, error),
-                });
-            });
+            thread::spawn(move || self.send(self.delete_parts(name, None)));
+        }
+    }
+
+    /// Deletes what came of a download, and says so. It is looked up where it was cancelled before it had a plan: its parts may be
+    /// those of an earlier time.
+    fn delete_parts(&self, name: Name, planned: Option<(Plan, Cache)>) -> Event {
+        let look_up = || self.look_up(&name, Stop::default()).map(|(_, cache, plan)| (plan, cache));
+        match planned.map_or_else(look_up, Ok) {
+            Ok((plan, cache)) => {
+                plan.delete_parts(&cache);
+                Event::Cancelled(name)
+            }
+            Err(error) => Event::Failed(name, error),
         }
     }
 }

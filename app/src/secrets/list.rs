@@ -9,8 +9,6 @@ use super::SecretError;
 
 /// The file in Lapidary's data folder: a JSON object of secrets by name, or null for those in the key store.
 pub(super) const FILE: &str = "keys.json";
-/// Where earlier versions kept the keys of servers, in the same form.
-const OLD_FILE: &str = "endpoint-keys.json";
 /// The size of the largest file of secrets, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -35,9 +33,17 @@ pub(super) fn lock(folder: &Path) -> Result<File, SecretError> {
 
 /// Reads the list of a folder, which may not exist yet.
 pub(super) fn read(folder: &Path) -> Result<Secrets, SecretError> {
-    match read_file(&path(folder))? {
-        Some(secrets) => Ok(secrets),
-        None => Ok(read_file(&folder.join(OLD_FILE))?.unwrap_or_default()),
+    let path = path(folder);
+    let mut text = String::new();
+    match File::open(&path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text)) {
+        // The parser's own words can hold a key.
+        Ok(_) => serde_json::from_str(&text).map_err(|_| SecretError::Damaged { path }),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(Secrets::default()),
+            // It is no text.
+            io::ErrorKind::InvalidData => Err(SecretError::Damaged { path }),
+            _ => Err(SecretError::File { path, source: error }),
+        },
     }
 }
 
@@ -45,23 +51,7 @@ pub(super) fn read(folder: &Path) -> Result<Secrets, SecretError> {
 pub(super) fn write(folder: &Path, secrets: &Secrets) -> Result<(), SecretError> {
     let path = path(folder);
     let text = serde_json::to_string(secrets).map_err(io::Error::from);
-    text.and_then(|text| write_private(&path, &text)).map_err(|source| SecretError::File { path, source })?;
-    // The secrets are in the new file. Without it, or where it cannot be deleted, nothing reads the old one any more.
-    let _ = fs::remove_file(folder.join(OLD_FILE));
-    Ok(())
-}
-
-fn read_file(path: &Path) -> Result<Option<Secrets>, SecretError> {
-    let failed = |source| SecretError::File { path: path.to_owned(), source };
-    let mut text = String::new();
-    match File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text)) {
-        Ok(_) => serde_json::from_str(&text).map(Some).map_err(|_| {
-            // The parser's own words can hold a key.
-            failed(io::Error::new(io::ErrorKind::InvalidData, "it is no JSON object of keys"))
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(error)),
-    }
+    text.and_then(|text| write_private(&path, &text)).map_err(|source| SecretError::File { path, source })
 }
 
 /// Writes a file that only its owner can read, and creates its folder.
@@ -82,26 +72,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_earlier_versions_move_to_the_new_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let old = folder.path().join(OLD_FILE);
-        fs::write(&old, r#"{"https://a.example":"sk"}"#).unwrap();
-        let mut secrets = read(folder.path()).unwrap();
-        assert_eq!(secrets["https://a.example"].as_deref(), Some("sk"));
-        secrets.insert("b".into(), None);
-        write(folder.path(), &secrets).unwrap();
-        assert!(!old.exists());
-        assert_eq!(read(folder.path()).unwrap(), secrets);
-    }
-
-    #[test]
     fn a_damaged_file_is_refused_without_showing_it() {
         let folder = tempfile::tempdir().unwrap();
-        for text in ["{", "\"sk-secret\"", "[\"sk-secret\"]", "{\"a\":1}"] {
+        for text in [&b"{"[..], b"\"sk-secret\"", b"[\"sk-secret\"]", b"{\"a\":1}", b"{\"secret\":\"\xff\"}"] {
             fs::write(path(folder.path()), text).unwrap();
             let message = read(folder.path()).unwrap_err().to_string();
             assert!(message.contains(FILE) && !message.contains("secret"), "{message}");
+            assert!(message.contains("delete it"), "{message}");
         }
+    }
+
+    /// What it holds may be whole.
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_to_be_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(path(folder.path())).unwrap();
+        let message = read(folder.path()).unwrap_err().to_string();
+        assert!(message.contains(FILE) && !message.contains("delete"), "{message}");
     }
 
     #[cfg(unix)]

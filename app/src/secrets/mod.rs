@@ -15,12 +15,18 @@ use std::{fmt, io};
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file of secrets cannot be read or written.
-    #[error("the file of keys {} cannot be used: {source}; delete it, and save the keys again", path.display())]
+    #[error("the file of keys {} cannot be used: {source}; repair that and try again", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The file of secrets holds something else.
+    #[error("the file of keys {} is damaged: it is no JSON object of keys; delete it, and save the keys again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
     },
     /// The key store does not do what it is asked for.
     #[error("the system's key store does not answer as it should: {reason}; unlock it and start Lapidary again")]
@@ -71,7 +77,7 @@ impl Secrets {
     /// Whether a secret is saved under a name. This opens no key store.
     ///
     /// # Errors
-    /// [`SecretError::File`].
+    /// [`SecretError::File`] and [`SecretError::Damaged`].
     pub fn has(&self, name: &str) -> Result<bool, SecretError> {
         let Some(folder) = &self.folder else { return Ok(false) };
         Ok(list::read(folder)?.contains_key(name))
@@ -96,7 +102,7 @@ impl Secrets {
     /// Saves a secret, and says where.
     ///
     /// # Errors
-    /// [`SecretError::File`].
+    /// [`SecretError::File`] and [`SecretError::Damaged`].
     pub fn save(&self, name: &str, secret: &str) -> Result<Place, SecretError> {
         let folder = self.folder()?;
         let taken = self.uses_key_store

@@ -12,7 +12,8 @@ use super::bounds::MAX_UNSENT;
 use super::error::ApiError;
 use super::logprobs::{TokenLogprob, chat_json, completion_json};
 use super::queue::{End, Event, Job, Queue};
-use super::request::{Kind, Offer, Request};
+use super::request::{Kind, Request};
+use super::request_reader::RequestReader;
 use crate::chats;
 
 /// Seconds since 1970.
@@ -48,18 +49,18 @@ impl Answer {
     /// # Errors
     /// Those of [`Queue::submit`].
     pub(super) fn begin(
-        offer: &Offer,
+        reader: &RequestReader,
         queue: &Queue,
         request: Request,
     ) -> Result<(Self, Receiver<Event>, Arc<AtomicBool>), ApiError> {
-        let answer = Self::new(offer, &request);
+        let answer = Self::new(reader, &request);
         let (events, receiver) = channel(MAX_UNSENT);
         let lost = Arc::new(AtomicBool::new(false));
         queue.submit(Job { request: Arc::new(request), events, next: 0, lost: lost.clone() })?;
         Ok((answer, receiver, lost))
     }
 
-    fn new(offer: &Offer, request: &Request) -> Self {
+    fn new(reader: &RequestReader, request: &Request) -> Self {
         let prefix = if request.kind == Kind::Chat { "chatcmpl" } else { "cmpl" };
         Self {
             kind: request.kind,
@@ -69,8 +70,8 @@ impl Answer {
             prompt_tokens: request.prompts.iter().map(Vec::len).sum(),
             id: random_id(&format!("{prefix}-")),
             created: now(),
-            model: offer.id.clone(),
-            tokenizer: offer.tokenizer.clone(),
+            model: reader.id.clone(),
+            tokenizer: reader.tokenizer.clone(),
         }
     }
 

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::{io, thread};
 
-use lapidary_engine::{Engine, Error, Result, Sampling, Scheduler, SchedulerOptions, Speculation};
-use tokio::sync::oneshot;
+use lapidary_engine::{Engine, Result, Sampling, Scheduler, SchedulerOptions, Speculation};
 
 use super::metrics::Metrics;
 use super::queue::Queue;
-use super::request::Offer;
-use super::worker::Worker;
+use super::reply_loop::ReplyLoop;
+use super::request_reader::RequestReader;
 
 /// A model under a name, with `sampling` for requests that set none, and a scheduler that generates up to `parallel` replies at
 /// once. All of them together have room for `cache_tokens`, prompts included; `None` for as many as the model's context holds.
@@ -22,21 +21,13 @@ pub(super) fn prepare(
     sampling: Sampling,
     parallel: usize,
     cache_tokens: Option<usize>,
-) -> Result<(Arc<Offer>, Scheduler)> {
+) -> Result<(Arc<RequestReader>, Scheduler)> {
     let cache_tokens = cache_tokens.unwrap_or(engine.context());
-    let offer = Offer::new(engine, model, sampling, cache_tokens)?;
+    let reader = RequestReader::new(engine, model, sampling, cache_tokens)?;
     let options = SchedulerOptions { sequences: parallel, cache_tokens };
     let mut scheduler = pollster::block_on(Scheduler::new(engine, &options))?;
     scheduler.speculate(Speculation::from_text())?;
-    Ok((Arc::new(offer), scheduler))
-}
-
-/// Resolves when the engine's thread ends, with the error if it failed.
-pub(super) type Ended = oneshot::Receiver<Result<()>>;
-
-/// What became of the engine's thread.
-pub(super) fn end_of(ended: std::result::Result<Result<()>, oneshot::error::RecvError>) -> Result<()> {
-    ended.unwrap_or_else(|_| Err(Error::Gpu { reason: "the engine's thread panicked, which is a bug".into() }))
+    Ok((Arc::new(reader), scheduler))
 }
 
 /// The running thread. Dropping this ends it, whatever happened before, because the device must not be dropped while the program
@@ -47,7 +38,8 @@ pub(super) struct EngineThread {
 }
 
 impl EngineThread {
-    /// Starts the thread, which ends once the queue is closed and empty, or abandoned.
+    /// Starts the thread, which ends once the queue is closed and empty, or abandoned. It then calls `on_end`, with the error if it
+    /// failed.
     ///
     /// # Errors
     /// If the system refuses a thread.
@@ -56,14 +48,15 @@ impl EngineThread {
         parallel: usize,
         queue: &Arc<Queue>,
         metrics: Arc<Metrics>,
-    ) -> io::Result<(Self, Ended)> {
-        let (ended, engine_ended) = oneshot::channel();
+        on_end: impl FnOnce(Result<()>) + Send + 'static,
+    ) -> io::Result<Self> {
         let jobs = queue.clone();
         let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(move || {
-            // The receiver is gone only if the runtime failed.
-            let _ = ended.send(Worker::new(scheduler, parallel, &jobs, &metrics).run());
+            let mut replies = ReplyLoop::new(scheduler, parallel, &jobs, &metrics);
+            // Before the scheduler is dropped, which may panic after a panic.
+            on_end(replies.run());
         })?;
-        Ok((Self { queue: queue.clone(), thread: Some(thread) }, engine_ended))
+        Ok(Self { queue: queue.clone(), thread: Some(thread) })
     }
 }
 
@@ -71,7 +64,7 @@ impl Drop for EngineThread {
     fn drop(&mut self) {
         self.queue.abandon();
         if let Some(thread) = self.thread.take() {
-            // `Ended` tells how it ended.
+            // `on_end` was told how it ended.
             let _ = thread.join();
         }
     }

@@ -28,16 +28,16 @@ pub(super) struct Library {
 pub(super) struct Entry {
     /// The name by which clients ask for it.
     pub(super) id: String,
-    /// Without links, so that one file is one model; `None` for the guide.
+    /// What is opened; `None` for the guide. A part of a split model is known by its name, which may be that of a link.
     pub(super) path: Option<PathBuf>,
-    /// What is opened: the path as it was found. A link of the hub's cache has the name that tells the parts of a split model.
-    opens: Option<PathBuf>,
+    /// The same without links, so that one file is one model.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Entry {
     pub(super) fn new(id: String, path: Option<PathBuf>) -> Self {
-        let full = |path: &PathBuf| dunce::canonicalize(path).unwrap_or_else(|_| path.clone());
-        Self { id, path: path.as_ref().map(full), opens: path }
+        let file = path.as_ref().map(|path| dunce::canonicalize(path).unwrap_or_else(|_| path.clone()));
+        Self { id, path, file }
     }
 
     /// When its file was written, in seconds since 1970; 0 if that is not known.
@@ -72,7 +72,7 @@ impl Library {
     }
 
     fn open(&self, entry: &Entry) -> Result<(ModelFiles, LoadOptions)> {
-        let files = match &entry.opens {
+        let files = match &entry.path {
             None => guide::files()?,
             Some(path) => ModelFiles::open(path)?,
         };
@@ -141,13 +141,33 @@ impl Library {
 fn list() -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     for (id, path) in models::find_ids() {
-        let entry = Entry::new(id, path.clone());
-        match entries.iter_mut().find(|known| known.path == entry.path) {
+        let entry = Entry::new(id, path);
+        match entries.iter_mut().find(|known| known.file == entry.file) {
             // The cache of the hub has files under their digests, and links to them under their names.
-            Some(known) if path != entry.path => *known = entry,
+            Some(known) if entry.path != entry.file => *known = entry,
             Some(_) => {}
             None => entries.push(entry),
         }
     }
     entries
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// As in the cache of the hub. A part of a split model has siblings by its name, and none by its digest.
+    #[test]
+    fn a_link_is_opened_by_its_name_and_is_the_same_model_as_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (blob, link) = (folder.path().join("0123abcd"), folder.path().join("gemma-00001-of-00002.gguf"));
+        fs::write(&blob, "").unwrap();
+        symlink(&blob, &link).unwrap();
+        let [of_blob, of_link] = [&blob, &link].map(|path| Entry::new("gemma".into(), Some(path.clone())));
+        assert_eq!(of_link.path, Some(link));
+        assert_eq!(of_link.file, of_blob.file);
+    }
 }

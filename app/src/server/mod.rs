@@ -21,12 +21,13 @@ mod metrics;
 mod models;
 mod queue;
 mod reply;
+mod reply_loop;
 mod request;
+mod request_reader;
 mod routes;
 mod stall;
 mod stream;
 mod supported;
-mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -42,7 +43,7 @@ pub use bounds::MAX_LOGPROBS;
 use connections::Connections;
 use guard::Guard;
 use library::{Entry, Library};
-use models::{Limits, Models, Prepared};
+use models::{Limits, Models};
 use routes::{App, router};
 
 /// Bodies that are read into tokens at the same time.
@@ -85,8 +86,8 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The address cannot be listened at.
-    #[error("cannot listen at {address}: {source}; choose another with --host and --port")]
+    /// The address cannot be listened at. Whoever shows this adds where another is chosen.
+    #[error("cannot listen at {address}: {source}")]
     Listen {
         /// The address.
         address: String,
@@ -105,7 +106,6 @@ pub enum ServeError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    first: Prepared,
     app: Arc<App>,
     ended: UnboundedReceiver<lapidary_engine::Result<()>>,
 }
@@ -158,16 +158,15 @@ impl Server {
             queue: options.queue,
             models: options.models,
         };
-        let first = Entry::new(options.model, options.path);
-        let (models, ended) = Models::new(library, limits, first);
-        let started = models.prepare_first(engine)?;
+        let (models, ended) = Models::new(library, limits, Entry::new(options.model, options.path));
+        models.start_first(engine)?;
         let app = App {
             models: Arc::new(models),
             guard: Guard::new(loopback, hosts, options.allowed_origins, options.api_key.as_deref()),
             readers: Arc::new(Semaphore::new(READERS)),
             log: options.log,
         };
-        Ok(Self { listener, address, first: started, app: Arc::new(app), ended })
+        Ok(Self { listener, address, app: Arc::new(app), ended })
     }
 
     /// The address that it listens at.
@@ -175,20 +174,16 @@ impl Server {
         self.address
     }
 
-    /// Answers requests until [`Stop::stop`], or on Unix until SIGTERM, and then those that it has. The second stop or signal
-    /// ends these too.
+    /// Answers requests until [`Stop::stop`], and then those that it has. The second call ends these too.
     ///
     /// # Errors
     /// [`ServeError::Engine`] if the device fails, and [`ServeError::System`].
     pub fn run(self, stop: Stop) -> Result<(), ServeError> {
-        let Self { listener, first, app, ended, .. } = self;
+        let Self { listener, app, ended, .. } = self;
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         // One thread loads models.
         let runtime = runtime.enable_io().enable_time().max_blocking_threads(READERS + 1).build()?;
-        runtime.block_on(async {
-            app.models.start(first)?;
-            accept_until_done(listener, app, stop, ended).await
-        })
+        runtime.block_on(accept_until_done(listener, app, stop, ended))
     }
 }
 
@@ -203,13 +198,7 @@ async fn accept_until_done(
     let models = app.models.clone();
     let mut connections = Connections::new(router(app));
     let stopped = async {
-        let mut terminations = Terminations::new();
-        let mut next = async || {
-            tokio::select! {
-                permit = stop.0.acquire() => permit.into_iter().for_each(SemaphorePermit::forget),
-                () = terminations.next() => {}
-            }
-        };
+        let next = async || stop.0.acquire().await.into_iter().for_each(SemaphorePermit::forget);
         next().await;
         models.close();
         next().await;
@@ -233,35 +222,4 @@ async fn accept_until_done(
     models.abandon();
     connections.end().await;
     Ok(result?)
-}
-
-/// SIGTERM, as often as it comes.
-struct Terminations {
-    #[cfg(unix)]
-    signal: Option<tokio::signal::unix::Signal>,
-}
-
-impl Terminations {
-    #[cfg(unix)]
-    fn new() -> Self {
-        let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-        if let Err(error) = &signal {
-            log::warn!("SIGTERM will end the server at once: {error}");
-        }
-        Self { signal: signal.ok() }
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> Self {
-        Self {}
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        if let Some(signal) = &mut self.signal {
-            signal.recv().await;
-            return;
-        }
-        std::future::pending().await
-    }
 }

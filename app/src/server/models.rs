@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
-use lapidary_engine::{Engine, Error, Result, Scheduler};
+use lapidary_engine::{Engine, Error, Result};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
 
-use super::engine_thread::{EngineThread, end_of, prepare};
+use super::engine_thread::{EngineThread, prepare};
 use super::error::ApiError;
 use super::library::{Entry, Library};
 use super::metrics::Metrics;
 use super::queue::Queue;
-use super::request::Offer;
+use super::request_reader::RequestReader;
 use crate::guide;
 
 /// Seconds after which a client may ask again for a model for which there is no room.
@@ -58,20 +58,13 @@ struct Loaded {
 
 /// A model that is loaded, with the requests that wait for it.
 pub(super) struct Served {
-    pub(super) offer: Arc<Offer>,
+    pub(super) reader: Arc<RequestReader>,
     pub(super) queue: Arc<Queue>,
-    path: Option<PathBuf>,
+    /// [`Entry::file`].
+    file: Option<PathBuf>,
     bytes: u64,
     /// Ends when this is dropped.
     _thread: EngineThread,
-}
-
-/// What serves a model, before it does.
-pub(super) struct Prepared {
-    offer: Arc<Offer>,
-    scheduler: Scheduler,
-    path: Option<PathBuf>,
-    bytes: u64,
 }
 
 impl Served {
@@ -82,9 +75,9 @@ impl Served {
 
     /// As OpenAI's API lists it.
     pub(super) fn object(&self) -> Value {
-        let offer = &self.offer;
-        let mut object = object(&offer.id, offer.loaded, true);
-        object["max_model_len"] = json!(offer.context);
+        let reader = &self.reader;
+        let mut object = object(&reader.id, reader.loaded, true);
+        object["max_model_len"] = json!(reader.context);
         object
     }
 }
@@ -102,12 +95,12 @@ impl Models {
         (Self { library, first, limits, metrics, loading, loaded, ended }, receiver)
     }
 
-    /// Prepares the model of requests that name none, which is loaded.
+    /// Serves the model of requests that name none, which is loaded.
     ///
     /// # Errors
-    /// As for [`Models::prepare`].
-    pub(super) fn prepare_first(&self, engine: &Engine) -> Result<Prepared> {
-        self.prepare(engine, self.first.clone())
+    /// As for [`Models::start`].
+    pub(super) fn start_first(&self, engine: &Engine) -> Result<()> {
+        self.start(engine, &self.first).map(drop)
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -137,9 +130,9 @@ impl Models {
         let mut entries = entries.await.unwrap_or_default();
         let loaded = self.lock();
         // Under its own name, also while it is not loaded.
-        entries.retain(|entry| entry.path != self.first.path);
+        entries.retain(|entry| entry.file != self.first.file);
         entries.insert(0, self.first.clone());
-        entries.retain(|entry| loaded.models.iter().all(|served| served.path != entry.path));
+        entries.retain(|entry| loaded.models.iter().all(|served| served.file != entry.file));
         let others = entries.iter().map(|entry| object(&entry.id, entry.created(), false));
         loaded.models.iter().rev().map(|served| served.object()).chain(others).collect()
     }
@@ -196,10 +189,10 @@ impl Models {
     /// Whether a request that names a model, or none, means this one.
     fn is_meant(&self, name: Option<&str>, served: &Served) -> bool {
         match name {
-            None => served.path == self.first.path,
+            None => served.file == self.first.file,
             // Several files of one model can have the same name inside.
-            Some(name) if self.loads_more() => served.offer.id == name,
-            Some(name) => served.offer.is_named(name),
+            Some(name) if self.loads_more() => served.reader.id == name,
+            Some(name) => served.reader.is_named(name),
         }
     }
 
@@ -232,7 +225,7 @@ impl Models {
 
     /// Loads a model, unless it was loaded meanwhile. `_turn` shows that nobody else loads one.
     fn load(self: &Arc<Self>, entry: &Entry, _turn: &OwnedMutexGuard<()>) -> Result<Arc<Served>, ApiError> {
-        if let Some(served) = self.find(|served| served.path == entry.path)? {
+        if let Some(served) = self.find(|served| served.file == entry.file)? {
             return Ok(served);
         }
         // Nothing is unloaded for what does not fit even alone.
@@ -263,40 +256,34 @@ impl Models {
     fn load_beside(self: &Arc<Self>, entry: &Entry, taken: u64) -> Result<Arc<Served>> {
         let models = self.clone();
         let engine = self.library.load(entry, &self.limits, taken, move || !models.is_closed())?;
-        self.start(self.prepare(&engine, entry.clone())?)
+        self.start(&engine, entry)
     }
 
-    /// Makes what serves a model that was loaded.
+    /// Serves a model that was loaded.
     ///
     /// # Errors
-    /// If it has no tokenizer, or there is no memory for its replies.
-    fn prepare(&self, engine: &Engine, entry: Entry) -> Result<Prepared> {
+    /// If it has no tokenizer, or there is no memory for its replies; [`Error::Cancelled`] if the server stops, and
+    /// [`Error::Thread`] if the system refuses a thread.
+    fn start(&self, engine: &Engine, entry: &Entry) -> Result<Arc<Served>> {
         let Limits { parallel, cache_tokens, .. } = self.limits;
         let sampling = guide::default_sampling(entry.path.is_none());
-        let (offer, scheduler) = prepare(engine, entry.id, sampling, parallel, cache_tokens)?;
+        let (reader, scheduler) = prepare(engine, entry.id.clone(), sampling, parallel, cache_tokens)?;
         let bytes = engine.model_weights().bytes() + scheduler.bytes();
-        Ok(Prepared { offer, scheduler, path: entry.path, bytes })
-    }
-
-    /// Serves a model.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`] if the server stops, and [`Error::Gpu`] if the system refuses a thread.
-    pub(super) fn start(&self, model: Prepared) -> Result<Arc<Served>> {
-        let Prepared { offer, scheduler, path, bytes } = model;
         let mut loaded = self.lock();
         if loaded.closed {
             return Err(Error::Cancelled);
         }
         let queue = Arc::new(Queue::new(self.limits.queue));
-        let (thread, engine_ended) = EngineThread::start(scheduler, self.limits.parallel, &queue, self.metrics.clone())
-            .map_err(|error| Error::Gpu { reason: format!("the system refused a thread: {error}") })?;
-        let served = Arc::new(Served { offer, queue, path, bytes, _thread: thread });
-        loaded.threads += 1;
-        loaded.models.push(served.clone());
         let ended = self.ended.clone();
         // The receiver is gone only if the server is.
-        tokio::spawn(async move { drop(ended.send(end_of(engine_ended.await))) });
+        let on_end = move |end| drop(ended.send(end));
+        let refused = |error| Error::Thread {
+            reason: format!("the system refused a thread: {error}; close other programs and try again"),
+        };
+        let thread = EngineThread::start(scheduler, parallel, &queue, self.metrics.clone(), on_end).map_err(refused)?;
+        let served = Arc::new(Served { reader, queue, file: entry.file.clone(), bytes, _thread: thread });
+        loaded.threads += 1;
+        loaded.models.push(served.clone());
         Ok(served)
     }
 
@@ -306,7 +293,7 @@ impl Models {
         let Some(at) = loaded.models.iter().position(Served::is_idle) else { return false };
         let served = loaded.models.remove(at);
         drop(loaded);
-        log::info!("unloading {}", served.offer.id);
+        log::info!("unloading {}", served.reader.id);
         // Waits for its thread.
         drop(served);
         true
@@ -351,7 +338,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut next_end = async || timeout(Duration::from_secs(60), ended.recv()).await.unwrap().unwrap();
         runtime.block_on(async {
-            drop(models.start(models.prepare_first(&engine).unwrap()).unwrap());
+            models.start_first(&engine).unwrap();
             assert!(models.unload_one() && !models.unload_one());
             assert!(next_end().await.is_ok());
             assert!(!models.thread_ended(), "it goes on, because the next request may load a model");

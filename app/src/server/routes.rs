@@ -95,10 +95,10 @@ fn known_path(path: &str) -> &'static str {
 
 async fn replies(State(app): State<Arc<App>>, kind: Kind, request: Request) -> Answered {
     let (fields, served) = read_fields(&app, request).await?;
-    let offer = served.offer.clone();
-    let request = on_reader(&app, move || offer.read_fields(kind, &fields)).await?;
+    let reader = served.reader.clone();
+    let request = on_reader(&app, move || reader.read_fields(kind, &fields)).await?;
     let is_stream = request.stream;
-    let (answer, events, lost) = Answer::begin(&served.offer, &served.queue, request)?;
+    let (answer, events, lost) = Answer::begin(&served.reader, &served.queue, request)?;
     drop(served);
     if is_stream {
         return Ok(stream(answer, events, lost));
@@ -147,15 +147,15 @@ async fn model(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answered 
 async fn tokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
     let (fields, served) = read_fields(&app, request).await?;
     let read = move || {
-        let offer = &served.offer;
+        let reader = &served.reader;
         let bos = fields.get("add_special_tokens").is_none() || fields.boolean("add_special_tokens")?;
         let ids = match (fields.string("prompt")?, fields.get("messages")) {
-            (Some(text), None) => offer.completion_ids(text, bos)?,
-            (None, Some(messages)) => offer.chat_ids(messages)?,
+            (Some(text), None) => reader.completion_ids(text, bos)?,
+            (None, Some(messages)) => reader.chat_ids(messages)?,
             _ => return Err(ApiError::field("prompt", "give either prompt, a text, or messages")),
         };
         // Written here, because a long list keeps a thread busy.
-        Ok(json_response(&json!({"tokens": ids, "count": ids.len(), "max_model_len": offer.context})))
+        Ok(json_response(&json!({"tokens": ids, "count": ids.len(), "max_model_len": reader.context})))
     };
     on_reader(&app, read).await
 }
@@ -165,7 +165,7 @@ async fn detokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
     let read = move || {
         let ids = fields.get("tokens").and_then(token_ids);
         let ids = ids.ok_or_else(|| ApiError::field("tokens", "tokens must be an array of token ids"))?;
-        let text = served.offer.tokenizer.decode(&ids).map_err(|error| ApiError::of(&error).at("tokens"))?;
+        let text = served.reader.tokenizer.decode(&ids).map_err(|error| ApiError::of(&error).at("tokens"))?;
         Ok(json!({"prompt": text}))
     };
     Ok(json_response(&on_reader(&app, read).await?))
@@ -175,7 +175,7 @@ async fn detokenize(State(app): State<Arc<App>>, request: Request) -> Answered {
 /// tokenizer.
 async fn tokenizer_info(State(app): State<Arc<App>>) -> Answered {
     let served = app.models.get(None).await?;
-    let tokenizer = &served.offer.tokenizer;
+    let tokenizer = &served.reader.tokenizer;
     let piece = |id: Option<u32>| id.and_then(|id| tokenizer.piece(id));
     Ok(json_response(&json!({
         "tokenizer_class": "GemmaTokenizer",
@@ -183,7 +183,7 @@ async fn tokenizer_info(State(app): State<Arc<App>>) -> Answered {
         "eos_token": piece(tokenizer.eos_id()),
         "pad_token": piece(tokenizer.pad_id()),
         "unk_token": piece(tokenizer.unk_id()),
-        "model_max_length": served.offer.context,
+        "model_max_length": served.reader.context,
     })))
 }
 

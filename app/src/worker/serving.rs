@@ -12,7 +12,7 @@ use super::{Event, Load, Served, to_sentence};
 use crate::hub::Token;
 use crate::models;
 use crate::secrets::Secrets;
-use crate::server::{Options, Server, Stop};
+use crate::server::{Options, ServeError, Server, Stop};
 
 /// The name of the saved key.
 const KEY: &str = "the key of this window's server";
@@ -106,7 +106,10 @@ fn serve(
         queue: QUEUE,
         log: Some(log),
     };
-    let server = Server::bind(engine, options).map_err(|error| sentence(&error))?;
+    let server = Server::bind(engine, options).map_err(|error| match error {
+        ServeError::Listen { .. } => to_sentence(&format!("{error}; choose another port")),
+        error => sentence(&error),
+    })?;
     sender.send(Event::Serving(Ok(Some(Served { address: format!("http://{}/v1", server.address()), has_key }))));
     let answers = sender.clone();
     let forward = move || lines.into_iter().for_each(|line| answers.send(Event::Answered(line)));

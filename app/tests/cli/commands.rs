@@ -112,6 +112,18 @@ fn damaged_models_are_refused_in_one_sentence() {
     }
 }
 
+/// The last byte that is read of a long text lies inside a character.
+#[test]
+fn texts_for_an_importance_matrix_are_refused_by_what_is_wrong_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (text, out) = (folder.path().join("text"), folder.path().join("out.gguf"));
+    let arguments = ["quantize", "guide", "--imatrix", text.to_str().unwrap(), "-o", out.to_str().unwrap()];
+    std::fs::write(&text, "é".repeat((8 << 20) + 1)).unwrap();
+    refuses(&arguments, 1, &["more than 16 MiB"]);
+    std::fs::write(&text, b"caf\xe9 au lait").unwrap();
+    refuses(&arguments, 1, &["UTF-8"]);
+}
+
 #[test]
 fn logits_are_a_safetensors_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -156,6 +156,8 @@ fn models_of_ollama_are_listed_and_opened_by_their_names_there() {
     assert!(stdout.contains("guide-gemma:small (in Ollama's folder)"), "{stdout}");
     let (code, _, stderr) = with(&prompt);
     assert_eq!(code, Some(0), "{stderr}");
+    let (code, _, stderr) = with(&["fit", "guide-gemma:small", "--no-speed"]);
+    assert_eq!(code, Some(0), "{stderr}");
     let (code, stdout, stderr) = with(&["models", "--remove", folder]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(!stdout.contains("in Ollama's folder"), "{stdout}");

@@ -106,10 +106,14 @@ fn a_name_of_the_catalogue_alone_opens_what_was_pulled() {
     let (code, _, stderr) = run(&mut lapidary(&server, home.path(), &arguments));
     assert_eq!(code, Some(0), "{stderr}");
     // Without a display and without input, a chat in the terminal begins and ends.
-    for name in ["gemma-2-2b-it", "bartowski/gemma-2-2b-it-GGUF"] {
+    let full = "bartowski/gemma-2-2b-it-GGUF:gemma-2-2b-it-Q8_0.gguf";
+    for name in ["gemma-2-2b-it", "bartowski/gemma-2-2b-it-GGUF", full] {
         let (code, _, stderr) = run(&mut lapidary(&server, home.path(), &[name]));
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{name}");
     }
+    // As the server calls it.
+    let (code, list, _) = run(&mut lapidary(&server, home.path(), &["models"]));
+    assert!(code == Some(0) && list.contains(&format!("{full} (")), "{list}");
     assert!(server.state().hub.is_empty());
 }
 

@@ -59,6 +59,8 @@ pub(crate) struct Faults {
     pub(crate) redirect_to: Option<String>,
     /// A list of files that is no JSON.
     pub(crate) broken_list: bool,
+    /// How long after its request a list of files comes.
+    pub(crate) late_list: Duration,
 }
 
 #[derive(Default)]
@@ -207,8 +209,9 @@ fn answer_as_hub(stream: &mut dyn Stream, state: &Mutex<State>, storage: &str, s
     };
     match (rest.0, rest.1.as_slice()) {
         ("api", ["revision", revision]) if matches!(*revision, "main" | COMMIT) => {
-            let broken = guard.faults.broken_list;
+            let (broken, late) = (guard.faults.broken_list, guard.faults.late_list);
             drop(guard);
+            thread::sleep(late);
             let siblings: Vec<_> = repo
                 .files
                 .iter()

@@ -240,6 +240,19 @@ fn a_torn_last_line_is_written_anew() {
     }
 }
 
+/// A request that begins as a result does, in a file without a last line break.
+const REQUEST: &str = r#"{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"messages":[]}}"#;
+
+#[test]
+fn the_requests_are_not_replaced_by_their_results() {
+    let mut files = Files::new(REQUEST);
+    files.output = files.input.parent().unwrap().join("./prompts.jsonl");
+    let (code, printed) = files.run(&[]);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("holds the requests") && printed.contains("-o"), "{printed}");
+    assert_eq!(files.text(), REQUEST);
+}
+
 #[test]
 fn an_output_of_something_else_is_refused_and_kept() {
     let files = Files::new("What is RoPE?\nWhat is Gemma 2?\n");
@@ -253,6 +266,8 @@ fn an_output_of_something_else_is_refused_and_kept() {
         ("What is RoPE?\nWhat is Gemma 2?\n", format!("{first}my notes"), "no result of a batch"),
         ("What is RoPE?\nWhat is Gemma 2?\n", "my notes".to_owned(), "no result of a batch"),
         ("What is RoPE?\nWhat is Gemma 2?\n", openai_lines(1), "no result of a batch"),
+        ("What is RoPE?\nWhat is Gemma 2?\n", REQUEST.to_owned(), "no result of a batch"),
+        ("What is RoPE?\nWhat is Gemma 2?\n", format!("{first}{REQUEST}"), "no result of a batch"),
     ];
     for (input, output, words) in cases {
         fs::write(&files.input, input).unwrap();

@@ -42,6 +42,15 @@ fn address(worker: &mut EngineWorker) -> (SocketAddr, bool) {
     (address.parse().unwrap(), served.has_key)
 }
 
+/// Whether this process has a handler of SIGTERM.
+#[cfg(target_os = "linux")]
+fn catches_sigterm() -> bool {
+    const SIGTERM: u32 = 15;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << (SIGTERM - 1)) != 0
+}
+
 #[test]
 fn other_programs_use_the_model_of_the_window() {
     let folder = tempfile::tempdir().unwrap();
@@ -73,6 +82,10 @@ fn other_programs_use_the_model_of_the_window() {
     }
     assert_eq!(lines, ["POST /v1/chat/completions 200"]);
 
+    // Only the command serves until SIGTERM: the window must end at it, also after its server has.
+    #[cfg(target_os = "linux")]
+    assert!(!catches_sigterm());
+
     // A key counts from the next start on.
     worker.send(Command::SaveServingKey(Some(Token::new("sesame", "the test").unwrap())));
     event(&mut worker, |event| if let Event::ServingKeySaved(saved) = event { saved.ok() } else { None });
@@ -96,5 +109,8 @@ fn other_programs_use_the_model_of_the_window() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     worker.send(Command::Serve(Some(taken.local_addr().unwrap().port())));
     let refused = event(&mut worker, serving).unwrap_err();
-    assert!(refused.starts_with("Cannot listen at 127.0.0.1:"), "{refused}");
+    assert!(
+        refused.starts_with("Cannot listen at 127.0.0.1:") && refused.ends_with("; choose another port."),
+        "{refused}"
+    );
 }

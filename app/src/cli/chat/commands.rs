@@ -10,7 +10,7 @@ use super::command::{self, Command};
 use super::model::LoadedModel;
 use super::{Model, Session, print_line, saved_chats};
 use crate::cli::args;
-use crate::cli::chats::{Found, find, list_line};
+use crate::cli::chats::{ChatMatch, find, list_line};
 use crate::cli::failure::{Failure, print_error, sanitized};
 use crate::cli::load::open;
 
@@ -100,9 +100,9 @@ impl Session {
                 let none = || format!("there is no chat {argument:?}; /load lists the latest");
                 let (reader, chats) = saved.ok_or_else(none)?;
                 match find(&chats, argument) {
-                    Found::One(chat) => reader.archive([chat])?.chats.pop().ok_or_else(none),
-                    Found::None => Err(none()),
-                    Found::Several(count) => Err(format!("{count} chats fit {argument:?}; name one by its number")),
+                    ChatMatch::One(chat) => reader.archive([chat])?.chats.pop().ok_or_else(none),
+                    ChatMatch::None => Err(none()),
+                    ChatMatch::Several(count) => Err(format!("{count} chats fit {argument:?}; name one by its number")),
                 }
             })
         };

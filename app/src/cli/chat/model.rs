@@ -46,7 +46,9 @@ impl LoadedModel {
         // A Ctrl-C that came during loading still counts.
         busy.wait(async { Ok(()) })?;
         let name = if is_guide { "Guide".to_owned() } else { engine.name().to_owned() };
-        let (speculate, options) = (arguments.speculate.clone(), arguments.model.clone());
+        let speculate = arguments.speculate.clone();
+        // `/model` loads others than the one that the arguments name.
+        let options = args::Model { model: Some(path.clone()), ..arguments.model.clone() };
         Ok(Self { engine, is_guide, name, path, sampling, speculate, options, session: None })
     }
 

@@ -7,7 +7,8 @@ use super::lines::Line;
 use crate::server::body::too_large;
 use crate::server::error::ApiError;
 use crate::server::fields::Fields;
-use crate::server::request::{Kind, Offer, Request};
+use crate::server::request::{Kind, Request};
+use crate::server::request_reader::RequestReader;
 
 /// Where a request stands in the input.
 pub(super) struct Place {
@@ -17,7 +18,11 @@ pub(super) struct Place {
 }
 
 /// Reads a line. A line without a `custom_id` has its number in its place.
-pub(super) fn read(offer: &Offer, line: &Line, top_logprobs: Option<u64>) -> (Place, Result<Request, ApiError>) {
+pub(super) fn read(
+    reader: &RequestReader,
+    line: &Line,
+    top_logprobs: Option<u64>,
+) -> (Place, Result<Request, ApiError>) {
     let object = if line.is_too_long {
         Err(too_large("line"))
     } else if line.is_plain {
@@ -33,10 +38,10 @@ pub(super) fn read(offer: &Offer, line: &Line, top_logprobs: Option<u64>) -> (Pl
             ask_for_logprobs(kind, &mut body, count);
         }
         let fields = Fields::of(body);
-        if let Some(name) = fields.string("model")?.filter(|name| !offer.is_named(name)) {
-            return Err(ApiError::not_loaded(name, &offer.id));
+        if let Some(name) = fields.string("model")?.filter(|name| !reader.is_named(name)) {
+            return Err(ApiError::not_loaded(name, &reader.id));
         }
-        let request = offer.read_fields(kind, &fields)?;
+        let request = reader.read_fields(kind, &fields)?;
         if request.stream {
             return Err(ApiError::unsupported("stream", "a batch has no streams; leave stream out"));
         }

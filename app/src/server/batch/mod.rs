@@ -11,16 +11,16 @@ mod results;
 mod scores;
 mod writer;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lapidary_engine::{Engine, Error, Sampling};
+use tokio::sync::oneshot;
 
 use super::engine_thread::{EngineThread, prepare};
-use super::metrics::Metrics;
 use super::queue::Queue;
 use answering::Answering;
 use lines::Lines;
@@ -31,6 +31,9 @@ use writer::Writer;
 
 /// What is in the JSON of each request that asks for log-probabilities.
 const LOGPROBS: &[u8] = b"logprobs";
+
+/// The path that means standard input.
+const STANDARD_INPUT: &str = "-";
 
 /// How to answer a batch.
 #[derive(Clone, Debug)]
@@ -71,6 +74,12 @@ pub enum BatchError {
     /// Another batch writes the output.
     #[error("another program writes {path}; wait until it ends, or choose another file with -o", path = path.display())]
     InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The output is the input too.
+    #[error("{path} holds the requests, which the results would replace; choose another file with -o", path = path.display())]
+    OutputIsInput {
         /// The file.
         path: PathBuf,
     },
@@ -149,6 +158,9 @@ impl Batch {
     /// # Errors
     /// [`BatchError`], if the files cannot be read or do not belong to each other.
     pub fn open(input: &Path, output: &Path) -> Result<Self, BatchError> {
+        if input != Path::new(STANDARD_INPUT) && is_same_file(input, output) {
+            return Err(BatchError::OutputIsInput { path: output.to_owned() });
+        }
         let failed = |source| BatchError::Input { path: input.to_owned(), source };
         let file = open_input(input).map_err(failed)?;
         let (results, earlier) = Results::open(output)?;
@@ -207,7 +219,7 @@ impl Batch {
         stopped: impl Future<Output = ()>,
         on_progress: impl FnMut(&Progress),
     ) -> Result<Progress, BatchError> {
-        let (offer, scheduler) =
+        let (reader, scheduler) =
             prepare(engine, options.model, options.sampling, options.parallel, options.cache_tokens)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(BatchError::System)?;
         let progress = self.progress();
@@ -216,17 +228,19 @@ impl Batch {
             input: self.input,
             path: self.input_path,
             done: self.earlier.lines,
-            offer: offer.clone(),
+            reader: reader.clone(),
             top_logprobs: options.top_logprobs,
         };
         let requests = requests.start(options.parallel).map_err(BatchError::System)?;
         // While replies are generated, as many requests wait, so that no place stays free.
         let most = 2 * options.parallel;
         let queue = Arc::new(Queue::new(most));
-        let (_thread, engine_ended) =
-            EngineThread::start(scheduler, options.parallel, &queue, Arc::new(Metrics::default()))
-                .map_err(BatchError::System)?;
-        let answering = Answering { offer, queue, most };
+        let (ended, engine_ended) = oneshot::channel();
+        // The receiver is gone if the results cannot be written.
+        let on_end = move |end| drop(ended.send(end));
+        let _thread = EngineThread::start(scheduler, options.parallel, &queue, Arc::default(), on_end)
+            .map_err(BatchError::System)?;
+        let answering = Answering { reader, queue, most };
         runtime.block_on(answering.run(requests, stopped, engine_ended, &mut writer))?;
         writer.finish()
     }
@@ -238,9 +252,14 @@ fn open_input(path: &Path) -> io::Result<File> {
         io::copy(&mut input, &mut file)?;
         Ok(file)
     };
-    if path == Path::new("-") {
+    if path == Path::new(STANDARD_INPUT) {
         return copy(Box::new(io::stdin().lock()));
     }
     let file = File::open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { copy(Box::new(file)) }
+}
+
+/// Whether two paths lead to the same file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    fs::canonicalize(one).is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
 }

@@ -12,7 +12,8 @@ use super::BatchError;
 use super::entry::{Place, read};
 use super::lines::Lines;
 use crate::server::error::ApiError;
-use crate::server::request::{Offer, Request};
+use crate::server::request::Request;
+use crate::server::request_reader::RequestReader;
 
 /// A line of the input: what it asks for, or why it is refused.
 pub(super) type Entry = (Place, Result<Request, ApiError>);
@@ -23,7 +24,7 @@ pub(super) struct Reader {
     pub(super) path: PathBuf,
     /// The hashes of the lines that have a result, by their numbers.
     pub(super) done: HashMap<u64, u64>,
-    pub(super) offer: Arc<Offer>,
+    pub(super) reader: Arc<RequestReader>,
     pub(super) top_logprobs: Option<u64>,
 }
 
@@ -50,7 +51,7 @@ impl Reader {
                 Some(_) => return Err(io::Error::other("it was changed while the batch ran")),
                 None => {}
             }
-            if sender.blocking_send(Ok(read(&self.offer, &line, self.top_logprobs))).is_err() {
+            if sender.blocking_send(Ok(read(&self.reader, &line, self.top_logprobs))).is_err() {
                 break;
             }
         }

@@ -147,7 +147,7 @@ impl Results {
     }
 }
 
-/// How many bytes of a file are complete lines, and whether what follows can be the beginning of a result line.
+/// How many bytes of a file are complete lines, and whether what follows can be a result line that was cut off.
 fn complete_bytes(file: &mut File) -> io::Result<(u64, bool)> {
     let mut block = [0; 1 << 14];
     let mut end = file.seek(SeekFrom::End(0))?;
@@ -164,6 +164,14 @@ fn complete_bytes(file: &mut File) -> io::Result<(u64, bool)> {
     }
     file.seek(SeekFrom::Start(end))?;
     let mut rest = Vec::new();
-    file.take(BEGINNING.len() as u64).read_to_end(&mut rest)?;
-    Ok((end, BEGINNING.starts_with(&rest)))
+    (&*file).take(BEGINNING.len() as u64).read_to_end(&mut rest)?;
+    if !BEGINNING.starts_with(&rest) {
+        return Ok((end, false));
+    }
+    file.seek(SeekFrom::Start(end))?;
+    // A line of requests can begin alike. It holds something else, while a result that was cut off only ends too early.
+    match serde_json::from_reader::<_, ResultLine>(BufReader::new(file)) {
+        Err(error) if error.is_io() => Err(error.into()),
+        result => Ok((end, !result.is_err_and(|error| error.is_data()))),
+    }
 }

@@ -16,7 +16,7 @@
 //!
 //! A token that cannot be chosen has the log-probability -9999, as in the results.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use super::BatchError;
+use super::{BatchError, is_same_file};
 use crate::hub::new_file;
 
 /// A file for log-probabilities, which appears when it is complete.
@@ -122,13 +122,10 @@ impl ScoresFile {
     pub fn open(path: &Path, others: &[&Path]) -> Result<Self, BatchError> {
         let failed = |source| BatchError::Output { path: path.to_owned(), source };
         if path.exists() {
-            let is = |other: &&Path| {
-                fs::canonicalize(other).is_ok_and(|other| fs::canonicalize(path).is_ok_and(|path| path == other))
-            };
             if !path.is_file() {
                 return Err(failed(io::Error::other("it is not a file")));
             }
-            if others.iter().any(is) {
+            if others.iter().any(|other| is_same_file(other, path)) {
                 return Err(failed(io::Error::other("the batch needs it for something else")));
             }
         }

@@ -1,4 +1,4 @@
-//! The engine's thread: generates the replies of many requests at once.
+//! What the engine's thread does: begins the requests of the queue, and takes one step after another for all replies at once.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use super::queue::{Event, Job, Queue};
 use super::reply::{Ending, Reply};
 
 /// What the engine's thread has in hand.
-pub(super) struct Worker<'a> {
+pub(super) struct ReplyLoop<'a> {
     scheduler: Scheduler,
     /// The most replies at once.
     sequences: usize,
@@ -23,7 +23,7 @@ pub(super) struct Worker<'a> {
     replies: HashMap<RequestId, Reply>,
 }
 
-impl<'a> Worker<'a> {
+impl<'a> ReplyLoop<'a> {
     pub(super) fn new(scheduler: Scheduler, sequences: usize, queue: &'a Queue, metrics: &'a Metrics) -> Self {
         Self { scheduler, sequences, queue, metrics, replies: HashMap::new() }
     }
@@ -31,14 +31,15 @@ impl<'a> Worker<'a> {
     /// Answers requests until the queue is closed and empty, or abandoned.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails. After that, no reply is possible.
-    pub(super) fn run(mut self) -> Result<()> {
+    /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails, and [`Error::Thread`] after a panic. After that, no reply is
+    /// possible.
+    pub(super) fn run(&mut self) -> Result<()> {
         let result = catch_unwind(AssertUnwindSafe(|| {
             while self.turn()? {}
             Ok(())
         }));
         let result = result.unwrap_or_else(|_| {
-            Err(Error::Gpu { reason: "the engine's thread panicked, which is a bug; start the server again".into() })
+            Err(Error::Thread { reason: "the engine's thread panicked, which is a bug; start Lapidary again".into() })
         });
         if let Err(error) = &result {
             self.replies.values().for_each(|reply| reply.fail(ApiError::of(error)));
