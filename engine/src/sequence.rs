@@ -1,6 +1,6 @@
 //! A sequence of tokens: their ids, their keys and values, and the steps that extend it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::engine::Engine;
@@ -99,15 +99,20 @@ impl Sequence {
         &self.ids[..self.ids.len().min(self.computed)]
     }
 
-    /// Pages that no other sequence shares.
-    pub(crate) fn own_pages(&self) -> usize {
-        self.pages.iter().filter(|page| Arc::strong_count(page) == 1).count()
+    /// Pages that only these sequences have: they are free once all of these are dropped.
+    pub(crate) fn pages_of_only<'a>(sequences: impl IntoIterator<Item = &'a Self>) -> usize {
+        // How many other sequences have each page.
+        let mut others: BTreeMap<u32, usize> = BTreeMap::new();
+        for page in sequences.into_iter().flat_map(|sequence| &sequence.pages) {
+            *others.entry(page.number()).or_insert_with(|| Arc::strong_count(page)) -= 1;
+        }
+        others.into_values().filter(|others| *others == 0).count()
     }
 
     /// Pages that the sequence gives back or keeps for its own use when it is rewound to `len` tokens.
     pub(crate) fn reusable_pages(&self, len: usize) -> usize {
-        let shared = self.pages[..len / PAGE].iter().filter(|page| Arc::strong_count(page) > 1).count();
-        self.own_pages() + shared
+        let (kept, given_back) = self.pages.split_at(len / PAGE);
+        kept.len() + given_back.iter().filter(|page| Arc::strong_count(page) == 1).count()
     }
 
     /// Its number among the sequences of its runner.

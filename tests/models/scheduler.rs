@@ -252,6 +252,29 @@ fn what_is_kept_never_keeps_a_request_waiting() {
     assert!(ids.iter().all(|id| outcomes.0[id].tokens == expected));
 }
 
+/// Two requests that ended have a page in common, which no other request has.
+#[test]
+fn pages_that_only_kept_sequences_share_keep_no_request_waiting() {
+    let engine = engine();
+    let mut scheduler = scheduler(&engine, 4, 4 * 64);
+    let beginning: Vec<u32> = (0..64).map(|i| 2 + i * 7 % 700).collect();
+    for last in [600, 601] {
+        submit(&mut scheduler, &[&beginning[..], &[last]].concat(), tokens(3));
+        Outcomes::default().run(&mut scheduler);
+    }
+    assert_eq!(scheduler.load(), Load { waiting: 0, active: 0, free_cache_tokens: 4 * 64 });
+    // The one that waits needs the three pages that the first one leaves.
+    submit(&mut scheduler, &[5, 9], tokens(60));
+    let long: Vec<u32> = (0..150).map(|i| 3 + i * 11 % 700).collect();
+    let id = submit(&mut scheduler, &long, tokens(3));
+    let mut outcomes = Outcomes::default();
+    while scheduler.load().waiting + scheduler.load().active == 2 {
+        outcomes.add(block_on(scheduler.step()).unwrap());
+    }
+    assert!(outcomes.0.get(&id).is_some_and(|outcome| outcome.finish.is_some()), "it waited for the first one to end");
+    assert_eq!(outcomes.0[&id].tokens, reply(&mut engine.session_blocking().unwrap(), &long, &tokens(3)));
+}
+
 #[test]
 fn a_cancelled_request_gives_its_place_back_and_disturbs_no_other() {
     let engine = engine();

@@ -20,8 +20,7 @@ impl Scheduler {
         let room = if job.reply.is_empty() { IN_FLIGHT } else { PAGE };
         let pages = (tokens.len() + room).min(self.runner.slots.tables.context()).div_ceil(PAGE);
         let needed = pages - source.map_or(0, |source| source.len / PAGE);
-        let kept_pages: usize = self.kept.iter().map(Sequence::own_pages).sum();
-        if !self.active.is_empty() && self.runner.free_pages() + kept_pages < needed {
+        if !self.active.is_empty() && self.runner.free_pages() + Sequence::pages_of_only(&self.kept) < needed {
             return Ok(());
         }
         // What is kept gives way, the source last.
