@@ -152,7 +152,7 @@ impl Session {
         self.sequence.drain().await?;
         self.sequence.rewind(0);
         let gpu = &engine.inner.gpu;
-        let logits = PromptLogits::new(&self.runner, LOGIT_ROWS).await?;
+        let mut logits = PromptLogits::new(&self.runner, LOGIT_ROWS).await?;
         for (i, chunk) in tokens.chunks(logits.most_tokens()).enumerate() {
             let position = i * logits.most_tokens();
             self.sequence.reserve(position + chunk.len())?;

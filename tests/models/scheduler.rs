@@ -1,7 +1,7 @@
 //! Tests the scheduler: many requests get the replies that each would get alone, in whatever order they come and go.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -228,6 +228,44 @@ fn guesses_change_no_reply() {
         }
         assert!(guessed > 0, "{what}");
         assert_eq!(scheduler.load().free_cache_tokens, 3 * 64);
+    }
+}
+
+/// What a future gives, unless it is still pending after it was polled `patience` times more: then its caller gives up.
+async fn patiently<T>(future: impl Future<Output = T>, mut patience: usize) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending if patience == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            patience -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_caller_can_give_up_while_a_prompt_is_scored() {
+    let engine = engine();
+    let mut scheduler = scheduler(&engine, 2, 1024);
+    let prompt: Vec<u32> = (0..30).map(|i| 2 + i * 23).collect();
+    let request = || Request { prompt_logprobs: Some(2), ..Request::new(prompt.clone(), tokens(5)) };
+    let id = scheduler.submit(request()).unwrap();
+    let expected = Outcomes::default().run(&mut scheduler).0.remove(&id).unwrap();
+    // A piece waits for its layers, then for their logits.
+    for patience in 0..3 {
+        let id = scheduler.submit(request()).unwrap();
+        let mut outcomes = Outcomes::default();
+        while !scheduler.is_idle() {
+            let events = match block_on(patiently(scheduler.step(), patience)) {
+                Some(events) => events,
+                None => block_on(scheduler.step()),
+            };
+            outcomes.add(events.unwrap());
+        }
+        assert_eq!(outcomes.0[&id].prompt, expected.prompt, "given up after {patience}");
+        assert_eq!(outcomes.0[&id].tokens, expected.tokens, "given up after {patience}");
     }
 }
 

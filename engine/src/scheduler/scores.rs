@@ -31,7 +31,7 @@ impl Scheduler {
             }
         }
         let (Some(scores), Some(prompt)) = (&mut self.scores, &mut self.prompt) else { return Ok(()) };
-        let (inner, logits) = (&self.runner.engine.inner, &scores.logits);
+        let (inner, logits) = (&self.runner.engine.inner, &mut scores.logits);
         let (start, last) = (prompt.sequence.tokens().len(), prompt.tokens.len() - 1);
         if start == 0 {
             scores.found.clear();
