@@ -91,7 +91,7 @@ pub enum Error {
         found: String,
     },
     /// The adapter cannot do what the model needs.
-    #[error("the adapter {adapter} cannot run this model: {reason}")]
+    #[error("{adapter}: {reason}")]
     Adapter {
         /// The adapter's name.
         adapter: String,

@@ -46,7 +46,7 @@ impl Session {
     /// normal step.
     ///
     /// # Errors
-    /// [`Error::Adapter`] if the adapter has no timestamps; [`Error::ContextFull`].
+    /// [`Error::Unsupported`] if the adapter has no timestamps; [`Error::ContextFull`].
     pub async fn profile(&mut self) -> Result<Vec<(&'static str, f64)>> {
         self.sequence.drain().await?;
         let inner = &self.runner.engine.inner;
