@@ -461,7 +461,7 @@ fn a_mask_forbids_what_a_bias_forbids() {
     let id = scheduler.submit(Request { mask: Some(nothing), ..Request::new(prompt, tokens(30)) }).unwrap();
     let beside = submit(&mut scheduler, &[2, 50, 60], tokens(5));
     let outcomes = Outcomes::default().run(&mut scheduler);
-    assert!(matches!(outcomes.0[&id].error, Some(Error::NoToken { .. })), "{:?}", outcomes.0[&id]);
+    assert!(matches!(outcomes.0[&id].error, Some(Error::Setting { .. })), "{:?}", outcomes.0[&id]);
     assert_eq!(outcomes.0[&beside].tokens.len(), 5);
 }
 

@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::Step;
 use crate::model::Room;
-use crate::ops::PAGE;
+use crate::ops::{NO_TOKEN, PAGE};
 use crate::runner::{Chunk, Runner};
 use crate::sequence::{IN_FLIGHT, Sequence};
 use crate::speculation::{Guesses, Speculation};
@@ -374,6 +374,11 @@ impl Scheduler {
                     expected: "a number for one token at least",
                 })
             }
+            _ if word == NO_TOKEN && job.allows_none => Err(Error::Setting {
+                field: "mask of the tokens",
+                value: "0 for every token".into(),
+                expected: "1 for one token at least",
+            }),
             _ => engine.token_of(word),
         };
         let token = match token {
