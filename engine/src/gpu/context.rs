@@ -311,9 +311,12 @@ async fn request_device(
 /// wgpu requires explicit consent to experimental features, which may have undefined behaviour.
 fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
     if features.intersects(wgpu::Features::all_experimental_mask()) {
-        // SAFETY: the only experimental feature that the engine requests is cooperative matrices. One kernel uses them,
-        // in uniform control flow, on its workgroup memory with constant bounds. A test compares that kernel with its
-        // reference.
+        // SAFETY: the only experimental feature that the engine requests is cooperative matrices. Two kernels use them, in
+        // control flow that is uniform within a subgroup, mostly on their workgroup memory with constant bounds.
+        // `attention_coop` also loads matrices of keys and values from the cache, at places that it reads from page tables. A
+        // page holds a whole tile of keys (`PAGE`), and `Attention::fits_matrices` allows only heads of whole matrices.
+        // `matmul_coop` also stores matrices into `out`, but only where its tile lies within the product (`is_whole`). Tests
+        // compare both with their references.
         unsafe { wgpu::ExperimentalFeatures::enabled() }
     } else {
         wgpu::ExperimentalFeatures::disabled()

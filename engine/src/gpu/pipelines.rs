@@ -84,9 +84,10 @@ impl Gpu {
             device.create_shader_module(descriptor)
         } else {
             // SAFETY: every index of every kernel is in bounds for the sizes that `ops` requires: tests compare each
-            // kernel with its reference over odd shapes, with checks on and off. `Engine::check_prompt` checks lengths and
-            // token ids, and `Decoding::check` that positions stay those of its sequence; callers of the unsafe
-            // `Gpu::run_plan` must check their own. Every loop counts towards a bound.
+            // kernel with its reference over odd shapes, with checks on and off. `Sequence::reserve` checks positions, and gives
+            // them pages of the cache. Token ids are those of prompts, which `Engine::check_prompt` checks, those that were
+            // drawn, which `Engine::token_of` checks, and those of a model that guesses, whose vocabulary `Speculation::check`
+            // compares. Callers of the unsafe `Gpu::run_plan` must check their own. Every loop counts towards a bound.
             unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
