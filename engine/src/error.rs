@@ -117,6 +117,12 @@ pub enum Error {
         /// wgpu's message, with the kernel's name where it is known.
         reason: String,
     },
+    /// Something does not hold that always should.
+    #[error("a bug in Lapidary: {reason}; please report it")]
+    Internal {
+        /// What was found.
+        reason: String,
+    },
     /// All logits of the model are NaN, so there is no next token.
     #[error("{model} computes only NaN; its file is probably damaged, so get it again")]
     NoToken {

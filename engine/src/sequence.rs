@@ -302,7 +302,7 @@ impl Sequence {
             self.land().await?;
         }
         let Some(word) = self.landed.pop_front() else {
-            return Err(Error::Gpu { reason: "no step is in flight".into() });
+            return Err(Error::Internal { reason: "no step is in flight".into() });
         };
         let token = self.engine.token_of(word)?;
         self.ids.push(token);
@@ -364,10 +364,9 @@ impl Engine {
         let vocab_size = self.inner.config.vocab_size;
         match word {
             NO_TOKEN => Err(Error::NoToken { model: self.name().to_owned() }),
-            token if token as usize >= vocab_size => {
-                let reason = format!("it chose the token {token} out of {vocab_size}");
-                Err(Error::Gpu { reason })
-            }
+            token if token as usize >= vocab_size => Err(Error::Internal {
+                reason: format!("the token {token} was drawn from a vocabulary of {vocab_size}"),
+            }),
             token => Ok(token),
         }
     }

@@ -466,6 +466,21 @@ fn a_mask_forbids_what_a_bias_forbids() {
 }
 
 #[test]
+fn a_scheduler_whose_step_failed_says_why_at_each_further_step() {
+    let engine = engine();
+    let mut scheduler = scheduler(&engine, 2, 128);
+    submit(&mut scheduler, &[2, 3, 4], tokens(50));
+    for _ in 0..3 {
+        block_on(scheduler.step()).unwrap();
+    }
+    // SAFETY: no shader is made.
+    unsafe { engine.gpu().wgpu_device() }.destroy();
+    let first = (0..50).find_map(|_| block_on(scheduler.step()).err()).expect("the device is lost");
+    let second = block_on(scheduler.step()).unwrap_err();
+    assert!(matches!(second, Error::Setting { .. }) && second.to_string().contains(&first.to_string()), "{second}");
+}
+
+#[test]
 fn requests_that_can_never_run_are_refused() {
     let engine = engine();
     let mut scheduler = scheduler(&engine, 2, 128);

@@ -36,7 +36,7 @@ pub(super) type Ended = oneshot::Receiver<Result<()>>;
 
 /// What became of the engine's thread.
 pub(super) fn end_of(ended: std::result::Result<Result<()>, oneshot::error::RecvError>) -> Result<()> {
-    ended.unwrap_or_else(|_| Err(Error::Gpu { reason: "the engine's thread panicked, which is a bug".into() }))
+    ended.unwrap_or_else(|_| Err(Error::Internal { reason: "the engine's thread panicked".into() }))
 }
 
 /// The running thread. Dropping this ends it, whatever happened before, because the device must not be dropped while the program

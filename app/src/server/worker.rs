@@ -31,14 +31,14 @@ impl<'a> Worker<'a> {
     /// Answers requests until the queue is closed and empty, or abandoned.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails. After that, no reply is possible.
+    /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails, and [`Error::Internal`]. After that, no reply is possible.
     pub(super) fn run(mut self) -> Result<()> {
         let result = catch_unwind(AssertUnwindSafe(|| {
             while self.turn()? {}
             Ok(())
         }));
         let result = result.unwrap_or_else(|_| {
-            Err(Error::Gpu { reason: "the engine's thread panicked, which is a bug; start the server again".into() })
+            Err(Error::Internal { reason: "the engine's thread panicked, so start the server again".into() })
         });
         if let Err(error) = &result {
             self.replies.values().for_each(|reply| reply.fail(ApiError::of(error)));
@@ -159,7 +159,7 @@ impl<'a> Worker<'a> {
     /// Reports a failure to one client, and returns it if no other reply is possible either.
     fn fail(&self, reply: &Reply, error: Error) -> Result<()> {
         reply.fail(ApiError::of(&error));
-        if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }) {
+        if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. } | Error::Internal { .. }) {
             return Err(error);
         }
         log::error!("a reply failed: {error}");

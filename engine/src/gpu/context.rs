@@ -1,7 +1,7 @@
 //! The device, its queue and its health.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::adapter::{self, AdapterChoice};
 use super::capabilities::Capabilities;
@@ -191,16 +191,14 @@ impl Gpu {
         if let Some(reason) = self.inner.health.lost.get() {
             return Err(Error::DeviceLost { reason: reason.clone() });
         }
-        match self.inner.health.refused.lock() {
-            // Reported once, so that a refused command does not end other sessions of the device.
-            Ok(mut refused) => match refused.take() {
-                None => Ok(()),
-                Some(Refusal::OutOfMemory) => {
-                    Err(Error::OutOfMemory { what: "a command was refused for lack of it".into() })
-                }
-                Some(Refusal::Other(reason)) => Err(Error::Gpu { reason }),
-            },
-            Err(_) => Err(Error::Gpu { reason: "an error handler panicked".into() }),
+        // Reported once, so that a refused command does not end other sessions of the device.
+        let refused = self.inner.health.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match refused {
+            None => Ok(()),
+            Some(Refusal::OutOfMemory) => {
+                Err(Error::OutOfMemory { what: "a command was refused for lack of it".into() })
+            }
+            Some(Refusal::Other(reason)) => Err(Error::Gpu { reason }),
         }
     }
 

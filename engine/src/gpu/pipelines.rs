@@ -19,7 +19,7 @@ impl Gpu {
     /// Creates the pipeline of a kernel's variant, unless it exists.
     ///
     /// # Errors
-    /// [`Error::Gpu`] if the kernel has no such variant, or the driver refuses it.
+    /// [`Error::Internal`] if the kernel has no such variant, and [`Error::Gpu`] if the driver refuses it.
     pub async fn prepare(&self, kernel: &'static Kernel, features: &[&str]) -> Result<()> {
         self.pipeline(kernel, features, &[]).await.map(|_| ())
     }
@@ -27,14 +27,14 @@ impl Gpu {
     /// The pipeline of a kernel's variant for `features` (weight format, cache type, what the device can do, …).
     ///
     /// # Errors
-    /// [`Error::Gpu`] if the kernel has no such variant, or the driver refuses it.
+    /// [`Error::Internal`] if the kernel has no such variant, and [`Error::Gpu`] if the driver refuses it.
     pub(crate) async fn pipeline(
         &self,
         kernel: &'static Kernel,
         features: &[&str],
         constants: Constants<'_>,
     ) -> Result<Pipeline> {
-        let variant = kernel.variant(features).ok_or_else(|| Error::Gpu {
+        let variant = kernel.variant(features).ok_or_else(|| Error::Internal {
             reason: format!("the kernel {} has no variant for {features:?}", kernel.name),
         })?;
         let key = (variant.file, constants.to_vec());

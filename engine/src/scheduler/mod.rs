@@ -75,8 +75,8 @@ pub struct Scheduler {
     scores: Option<Scores>,
     /// Whether the last step computed a piece of a prompt.
     was_piece: bool,
-    /// Whether a step failed. Its tokens are lost, so no reply can go on.
-    failed: bool,
+    /// Why a step failed. Its tokens are lost, so no reply can go on.
+    failed: Option<String>,
     requests: u64,
     events: Vec<Event>,
 }
@@ -120,7 +120,7 @@ impl Scheduler {
             readbacks: Readbacks::default(),
             scores: None,
             was_piece: false,
-            failed: false,
+            failed: None,
             requests: 0,
             events: Vec::new(),
         })
@@ -193,17 +193,20 @@ impl Scheduler {
     /// [is idle](Self::is_idle). A step whose future is dropped goes on in the next one.
     ///
     /// # Errors
-    /// If the device is lost or refuses a command; no reply can go on after that. Errors of single requests are
-    /// [events](Event::Failed).
+    /// If the device is lost or refuses a command; no reply can go on after that, and further steps give [`Error::Setting`]. Errors
+    /// of single requests are [events](Event::Failed).
     pub async fn step(&mut self) -> Result<Vec<Event>> {
-        if self.failed {
-            return Err(Error::Gpu {
-                reason: "an earlier step failed, so its tokens are missing; make a new scheduler".into(),
+        if let Some(reason) = &self.failed {
+            return Err(Error::Setting {
+                field: "the scheduler",
+                value: format!("one whose step failed ({reason})"),
+                expected: "a new one",
             });
         }
-        let outcome = self.advance().await;
-        self.failed = outcome.is_err();
-        outcome?;
+        if let Err(error) = self.advance().await {
+            self.failed = Some(error.to_string());
+            return Err(error);
+        }
         Ok(std::mem::take(&mut self.events))
     }
 

@@ -79,7 +79,7 @@ impl Answering {
 }
 
 fn take(reply: Result<Reply, JoinError>, writer: &mut Writer<impl FnMut(&Progress)>) -> Result<(), BatchError> {
-    let panicked = |_| Error::Gpu { reason: "collecting a reply panicked, which is a bug".into() };
+    let panicked = |_| Error::Internal { reason: "collecting a reply panicked".into() };
     let (place, result) = reply.map_err(panicked)?;
     writer.take(place, result)
 }
