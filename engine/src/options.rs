@@ -99,7 +99,7 @@ impl ModelFiles {
     /// [`ModelFiles::tensor`].
     pub fn memory(&self, options: &LoadOptions, capabilities: &Capabilities) -> Result<MemoryEstimate> {
         let (config, context) = (self.config(), options.context_of(self.config())?);
-        let weights = Weights::new(self, options.weights, u64::MAX, capabilities)?;
+        let weights = Weights::new(self, options.weights, capabilities)?;
         let sequence = Slots::new(config, options.kv_format_of(self)?, Room::for_one(context));
         let chunk = prefill_chunk(None, context, config, capabilities);
         let activations = Activations::of_one_sequence(config, capabilities, chunk);
