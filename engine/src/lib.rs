@@ -31,6 +31,7 @@ mod measure;
 mod model_check;
 mod options;
 mod pace;
+mod plans;
 mod prompt_logits;
 mod runner;
 mod sampling;

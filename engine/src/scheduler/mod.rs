@@ -320,7 +320,7 @@ impl Scheduler {
         }
         let Runner { engine, plans, slots, activations, ring, .. } = &mut self.runner;
         let (gpu, results, logits) = (&engine.inner.gpu, &slots.sink.results, &activations.logits);
-        let pass = plans.decode(draws.len());
+        let pass = plans.decode_of(draws.len());
         let mut steps = vec![(&pass.body, step), (&pass.logits, step)];
         steps.extend(growing().zip(&draws).map(|(active, draw)| (plans.choice(&active.job.sampling), *draw)));
         let row = |(Active { job, .. }, draw): (&Active, &Step)| Row {
