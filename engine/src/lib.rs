@@ -62,5 +62,5 @@ pub use session::{Generation, Session};
 pub use speculation::Speculation;
 pub use stop_strings::StopStrings;
 pub use text::TextGeneration;
-pub use tune::{ActivationFormat, Choice, Tuning};
+pub use tune::{ActivationFormat, Tuning, TuningChoice};
 pub use wgpu;
