@@ -13,9 +13,9 @@ mod choose;
 mod flight;
 mod guess;
 mod job;
-mod likeness;
 mod request;
 mod scores;
+mod shared_prefix;
 
 use std::collections::VecDeque;
 use std::time::Duration;
