@@ -38,7 +38,7 @@ pub use request::{Bias, Event, Mask, Request, RequestId, TokenLogprobs};
 
 /// The time after which a piece of a prompt submits no more. Replies wait for what it has submitted: mostly two submits, of which each
 /// takes up to about 60 ms (`pace.rs`).
-const PIECE: Duration = Duration::from_millis(40);
+const PIECE_TIME: Duration = Duration::from_millis(40);
 
 /// How much a [`Scheduler`] does at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,7 +252,7 @@ impl Scheduler {
             }
             if let Some((chunk, end)) = &mut prompt.chunk {
                 let started = Instant::now();
-                while !chunk.is_done() && started.elapsed() < PIECE {
+                while !chunk.is_done() && started.elapsed() < PIECE_TIME {
                     self.runner.run_segments(chunk).await?;
                 }
                 if chunk.is_done() {
