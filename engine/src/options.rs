@@ -79,7 +79,7 @@ pub struct MemoryEstimate {
     /// The buffers of a session's sequence, above all the keys and values of a full context. A [`Scheduler`](crate::Scheduler) has a
     /// cache of the size that it is given instead.
     pub sequence: u64,
-    /// The activations, which all sequences of a runner share.
+    /// The activations of a step, which sequences share.
     pub activations: u64,
 }
 

@@ -16,15 +16,15 @@ use crate::plans::Plans;
 use crate::sampling::Sampling;
 use crate::sequence::Sequence;
 
-/// The most sequences of a runner: a step's uniform has a place for each.
+/// The most sequences of a [`Scheduler`](crate::Scheduler): a step's uniform has a place for each.
 pub const MAX_SEQUENCES: usize = 2 * Step::PLACE_PAIRS;
 
 /// The activations of a model, the memory of its sequences, and the order of its submits. [Sequences](Sequence) can share a
 /// runner, because its activations hold nothing that a later step of a sequence needs.
-pub struct Runner {
+pub(crate) struct Runner {
     pub(crate) engine: Engine,
-    /// Which runner it is: its sequences and generations hold the same.
-    pub(crate) id: Arc<()>,
+    /// Which runner it is: its sequences hold the same.
+    id: Arc<()>,
     /// Of a chunk of a prompt. Its logits are those that every token is chosen from.
     pub(crate) activations: Activations,
     pub(crate) slots: Arc<Slots>,
@@ -41,22 +41,20 @@ impl Runner {
     ///
     /// # Errors
     /// If there is no memory for its buffers.
-    pub async fn new(engine: &Engine) -> Result<Self> {
+    pub(crate) async fn new(engine: &Engine) -> Result<Self> {
         Self::with_room(engine, Room::for_one(engine.inner.context)).await
     }
 
-    /// A runner for several sequences.
+    /// A runner for several sequences, none longer than the engine's context.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is room for none, for more than [`MAX_SEQUENCES`] or for longer ones than the engine's context;
-    /// if there is no memory for its buffers.
-    pub async fn with_room(engine: &Engine, room: Room) -> Result<Self> {
+    /// [`Error::Setting`] if there is room for none or for more than [`MAX_SEQUENCES`]; if there is no memory for its buffers.
+    pub(crate) async fn with_room(engine: &Engine, room: Room) -> Result<Self> {
         let inner = &engine.inner;
         let check = |ok: bool, field, value: usize, expected| {
             if ok { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected }) }
         };
-        check((1..=MAX_SEQUENCES).contains(&room.slots), "sequences of a runner", room.slots, "from 1 to 64")?;
-        check(room.context <= inner.context, "tokens of a sequence", room.context, "at most the engine's context")?;
+        check((1..=MAX_SEQUENCES).contains(&room.slots), "the number of sequences", room.slots, "from 1 to 64")?;
         check(room.context > 0 && room.pages > 0, "pages of the cache", room.pages, "at least 1")?;
         let slots = Arc::new(Slots::new(&inner.config, inner.cache_format, room));
         slots.check_size(&inner.gpu)?;
@@ -83,45 +81,19 @@ impl Runner {
         Ok(Self { engine, id, activations, slots, free_slots, free_pages, plans, ring, pace, bytes })
     }
 
-    /// The engine.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// A new, empty sequence for this runner.
+    /// A new, empty sequence for this runner, which has room for it.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the runner has as many sequences as it has room for.
-    pub async fn sequence(&self) -> Result<Sequence> {
+    /// The errors of buffers.
+    pub(crate) async fn sequence(&self) -> Result<Sequence> {
         let Some(slot) = self.free_slots.take() else {
-            return Err(Error::Setting {
-                field: "sequences of a runner",
-                value: "one more than there is room for".into(),
-                expected: "at most as many as it was made for",
-            });
+            return Err(Error::Internal { reason: "a runner has no room for another sequence".into() });
         };
         Sequence::new(&self.engine, &self.id, &self.slots, slot, &self.free_pages).await
     }
 
-    /// A new sequence for this runner with the tokens of another of the same engine.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] if the sequence is of another engine, or as for [`Runner::sequence`]; [`Error::CacheFull`].
-    pub async fn fork(&self, sequence: &Sequence) -> Result<Sequence> {
-        if !Arc::ptr_eq(&self.engine.inner, &sequence.engine.inner) {
-            return Err(Error::Setting {
-                field: "the sequence to fork",
-                value: "of another engine".into(),
-                expected: "of this runner's engine",
-            });
-        }
-        let mut fork = self.sequence().await?;
-        fork.begin_as(sequence, sequence.tokens().len())?;
-        Ok(fork)
-    }
-
     /// Bytes of its buffers on the device. The weights are the engine's.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 

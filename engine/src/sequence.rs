@@ -14,13 +14,11 @@ use crate::ops::{MAX_SMALL_BATCH, NO_TOKEN, PAGE, TokenSink};
 pub(crate) const IN_FLIGHT: usize = 2;
 
 /// A sequence of tokens with its KV cache. It is the only owner of its ids; it shares pages of its cache only with
-/// sequences that begin with the same tokens. A [`Runner`](crate::Runner), which several sequences can share, extends it.
-pub struct Sequence {
-    pub(crate) engine: Engine,
+/// sequences that begin with the same tokens. A runner, which several sequences can share, extends it.
+pub(crate) struct Sequence {
+    engine: Engine,
     /// Which runner it is of.
-    pub(crate) runner: Arc<()>,
-    /// Another one after each rewind. A generation goes on only where it began.
-    pub(crate) version: Arc<()>,
+    runner: Arc<()>,
     /// The tokens that the host has read, without those of steps in flight.
     ids: Vec<u32>,
     /// Positions whose keys and values are in the cache once all submitted steps are done.
@@ -80,7 +78,6 @@ impl Sequence {
         Ok(Self {
             engine: engine.clone(),
             runner: runner.clone(),
-            version: Arc::new(()),
             ids: Vec::new(),
             computed: 0,
             slots: slots.clone(),
@@ -95,7 +92,7 @@ impl Sequence {
     }
 
     /// The tokens whose keys and values are in the cache.
-    pub fn tokens(&self) -> &[u32] {
+    pub(crate) fn tokens(&self) -> &[u32] {
         &self.ids[..self.ids.len().min(self.computed)]
     }
 
@@ -121,9 +118,8 @@ impl Sequence {
     }
 
     /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the
-    /// sequence. A generation of this sequence that has begun cannot go on after it.
-    pub fn rewind(&mut self, len: usize) {
-        self.version = Arc::new(());
+    /// sequence.
+    pub(crate) fn rewind(&mut self, len: usize) {
         self.computed = len.min(self.tokens().len());
         self.ids.truncate(self.computed);
         self.landed.clear();
@@ -345,8 +341,6 @@ impl Sequence {
 
     /// Waits for the steps in flight of an earlier reply, and discards their tokens.
     pub(crate) async fn drain(&mut self) -> Result<()> {
-        // First, so that the earlier reply cannot go on without these tokens where this future is dropped.
-        self.version = Arc::new(());
         while !self.in_flight.is_empty() {
             self.land().await?;
         }
