@@ -61,7 +61,6 @@ pub struct EngineBuilder {
     device: DeviceOptions,
     gpu: Option<Gpu>,
     memory_limit: Option<u64>,
-    max_shard_bytes: u64,
     prefill_chunk: Option<usize>,
     progress: Box<dyn FnMut(Progress) -> bool + Send>,
 }
@@ -81,7 +80,6 @@ impl EngineBuilder {
             device: DeviceOptions::from_env(),
             gpu: None,
             memory_limit: None,
-            max_shard_bytes: u64::MAX,
             prefill_chunk: None,
             progress: Box::new(|_| true),
         }
@@ -155,12 +153,6 @@ impl EngineBuilder {
         self
     }
 
-    /// Splits matrices into shards of at most this size, but at least eight rows. Default: the device's largest binding.
-    pub fn max_shard_bytes(mut self, bytes: u64) -> Self {
-        self.max_shard_bytes = bytes;
-        self
-    }
-
     /// The most tokens of a prompt per step. Default: 512, and 256 on a software adapter. It is fewer where the device cannot
     /// bind the activations of so many.
     pub fn prefill_chunk(mut self, tokens: usize) -> Self {
@@ -204,7 +196,7 @@ impl EngineBuilder {
         };
         let gpu = tested(gpu, tuning_folder.as_deref()).await?;
         let cache_format = options.kv_format_of(&files)?;
-        let weights = Weights::new(&files, options.weights, self.max_shard_bytes, gpu.capabilities())?;
+        let weights = Weights::new(&files, options.weights, gpu.capabilities())?;
         let sequence = Slots::new(&config, cache_format, Room::for_one(context));
         let tables = RopeTables::new(&config, context);
         let prefill_chunk = prefill_chunk(self.prefill_chunk, context, &config, gpu.capabilities());

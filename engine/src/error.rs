@@ -91,7 +91,7 @@ pub enum Error {
         found: String,
     },
     /// The adapter cannot do what the model needs.
-    #[error("the adapter {adapter} cannot run this model: {reason}")]
+    #[error("{adapter}: {reason}")]
     Adapter {
         /// The adapter's name.
         adapter: String,
@@ -117,10 +117,16 @@ pub enum Error {
         /// wgpu's message, with the kernel's name where it is known.
         reason: String,
     },
-    /// A thread of the program could not start, or panicked.
+    /// A thread of the program could not start.
     #[error("{reason}")]
     Thread {
         /// What happened, and what to do.
+        reason: String,
+    },
+    /// Something does not hold that always should.
+    #[error("a bug in Lapidary: {reason}; please report it")]
+    Internal {
+        /// What was found.
         reason: String,
     },
     /// All logits of the model are NaN, so there is no next token.

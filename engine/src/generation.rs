@@ -1,12 +1,10 @@
 //! Generates a reply token by token.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use web_time::Instant;
 
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::runner::{Draw, Runner};
 use crate::sampling::Sampling;
 use crate::sequence::{Checked, IN_FLIGHT, Sequence};
@@ -59,12 +57,8 @@ pub struct Timings {
     pub right_guesses: usize,
 }
 
-/// The state of a generation, without the [runner](Runner) and the [sequence](Sequence) that it works on. Generations
-/// of several sequences can take turns on one runner.
-pub struct Decoding {
-    engine: Engine,
-    /// The sequence's version at the first step; `None` before.
-    version: Option<Arc<()>>,
+/// The state of a generation, without the runner and the sequence that it works on.
+pub(crate) struct Decoding {
     prompt: Vec<u32>,
     sampling: Sampling,
     seed: u64,
@@ -87,12 +81,10 @@ impl Decoding {
     ///
     /// # Errors
     /// The errors of [`Session::generate`](crate::Session::generate).
-    pub fn new(engine: &Engine, prompt: &[u32], sampling: &Sampling) -> Result<Self> {
+    pub(crate) fn new(engine: &Engine, prompt: &[u32], sampling: &Sampling) -> Result<Self> {
         sampling.check()?;
         engine.check_prompt(prompt, engine.context())?;
         Ok(Self {
-            engine: engine.clone(),
-            version: None,
             most_steps: sampling.most_tokens(engine.context() + 1 - prompt.len()),
             seed: sampling.seed_or_random(),
             prompt: prompt.to_vec(),
@@ -107,22 +99,12 @@ impl Decoding {
     }
 
     /// The next token, or `None` at the end; a stop token ends the generation and is not returned. Every call must pass
-    /// the same sequence and the runner that made it, and nothing else may extend or rewind the sequence until the generation
-    /// ends.
+    /// the same session's runner, sequence and speculation, and nothing else may extend or rewind the sequence until the
+    /// generation ends.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the sequence or the runner is another, or the sequence has changed; [`Error::ContextFull`] and
-    /// [`Error::CacheFull`] if the runner has no room for the prompt, or for the next token. Else if the device is lost or
-    /// refuses a command, or all logits are NaN.
-    pub async fn next(&mut self, runner: &mut Runner, sequence: &mut Sequence) -> Result<Option<u32>> {
-        self.next_guessing(runner, sequence, &mut Speculation::off()).await
-    }
-
-    /// The same, with tokens that are guessed ahead. The speculation can be the same for several generations on one engine.
-    ///
-    /// # Errors
-    /// As for [`Decoding::next`], and [`Error::Setting`] if another model is to guess tokens whose vocabulary is not the engine's.
-    pub async fn next_guessing(
+    /// If the device is lost or refuses a command, or all logits are NaN.
+    pub(crate) async fn next(
         &mut self,
         runner: &mut Runner,
         sequence: &mut Sequence,
@@ -131,35 +113,19 @@ impl Decoding {
         if self.finish.is_some() || self.failed {
             return Ok(None);
         }
-        speculation.check(self.engine.config().vocab_size)?;
         let next = self.advance(runner, sequence, speculation).await;
         self.failed = next.is_err();
         next
     }
 
     /// Why the generation ended, once it has.
-    pub fn finish(&self) -> Option<Finish> {
+    pub(crate) fn finish(&self) -> Option<Finish> {
         self.finish
     }
 
     /// How long the generation has taken so far.
-    pub fn timings(&self) -> Timings {
+    pub(crate) fn timings(&self) -> Timings {
         self.clock.timings
-    }
-
-    /// Fails if the next step would not continue this generation's sequence. Kernels check no bounds, so a position has to
-    /// be one that the generation counted.
-    fn check(&self, runner: &Runner, sequence: &Sequence) -> Result<()> {
-        let wrong = |value: &str, expected| {
-            Err(Error::Setting { field: "the sequence of a generation", value: value.to_owned(), expected })
-        };
-        if !Arc::ptr_eq(&self.engine.inner, &runner.engine.inner) || !Arc::ptr_eq(&sequence.runner, &runner.id) {
-            return wrong("of another engine or runner", "made by the runner, on the generation's engine");
-        }
-        if self.version.as_ref().is_some_and(|version| !Arc::ptr_eq(version, &sequence.version)) {
-            return wrong("another, or rewound", "the same and unchanged until the generation ends");
-        }
-        Ok(())
     }
 
     async fn advance(
@@ -168,7 +134,6 @@ impl Decoding {
         sequence: &mut Sequence,
         speculation: &mut Speculation,
     ) -> Result<Option<u32>> {
-        self.check(runner, sequence)?;
         if self.taken == self.most_steps {
             self.finish = Some(Finish::at_limit(&self.sampling, self.most_steps));
             return Ok(None);
@@ -179,13 +144,8 @@ impl Decoding {
             if self.sampling.repetition_penalty != 1.0 {
                 sequence.set_seen(&self.prompt);
             }
-            // The runner may have room for shorter sequences than the engine's context.
-            let context = runner.slots.tables.context();
-            self.engine.check_prompt(&self.prompt, context)?;
-            self.most_steps = self.sampling.most_tokens(context + 1 - self.prompt.len());
             let prefilled = runner.prefill(sequence, &self.prompt).await?;
             self.clock.timings.prefill_tokens = prefilled.computed;
-            self.version = Some(sequence.version.clone());
             runner.submit_first(sequence, &self.prompt, &prefilled, &self.next_draw())?;
             self.submitted += 1;
         }
@@ -230,21 +190,16 @@ impl Decoding {
             Next::Text(guess) => Some(guess),
             Next::Model(tokens) => Some(speculation.ask_model(sequence.taken(), tokens, &draw).await?),
         };
-        if let Some(guess) = guess.filter(|guess| !guess.tokens.is_empty())
-            && runner.submit_guess(sequence, &guess.tokens, &draw).is_ok()
-        {
+        if let Some(guess) = guess.filter(|guess| !guess.tokens.is_empty()) {
+            runner.submit_guess(sequence, &guess.tokens, &draw)?;
             self.submitted += 1 + guess.tokens.len();
             self.guesses.submitted(&guess);
             return Ok(());
         }
         // Keep the device busy: the next step needs nothing from the host.
         while sequence.in_flight() < IN_FLIGHT && self.submitted < self.most_steps {
-            match runner.submit_next(sequence, &self.next_draw()) {
-                Ok(()) => self.submitted += 1,
-                // Tokens in flight come first.
-                Err(_) if !sequence.is_settled() => break,
-                Err(error) => return Err(error),
-            }
+            runner.submit_next(sequence, &self.next_draw())?;
+            self.submitted += 1;
         }
         Ok(())
     }

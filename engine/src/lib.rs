@@ -4,8 +4,8 @@
 //!
 //! Start with [`Engine::builder`]. [`Chat`] has turns of text. It works on a [`Session`], which extends a sequence of tokens and
 //! gives tokens ([`Session::generate`]), text ([`Session::generate_text`]) or logits ([`Session::logits`]). [`Sampling`] has the
-//! sampling parameters, [`LoadOptions`] the options of loading, and [`Error`] all errors. To let several [`Sequence`]s share
-//! buffers, use a [`Runner`] with a [`Decoding`] per reply. [`ModelFiles::write_gguf`] writes a model in another format.
+//! sampling parameters, [`LoadOptions`] the options of loading, and [`Error`] all errors. A [`Scheduler`] answers many requests at
+//! once. [`ModelFiles::write_gguf`] writes a model in another format.
 //!
 //! The modules below are public for tests and for tools, and their contents can change in any version. [`model`] is the layer
 //! graph, [`ops`] has one function per kernel, and [`gpu`] is the device. [`load`] and [`quant`] move weights from files to the
@@ -31,6 +31,7 @@ mod measure;
 mod model_check;
 mod options;
 mod pace;
+mod plans;
 mod prompt_logits;
 mod runner;
 mod sampling;
@@ -46,20 +47,18 @@ pub use chat::{Chat, Reply};
 pub use engine::{Engine, EngineBuilder, Progress};
 pub use error::{Error, Result};
 pub use export::{GgufOptions, Importance, Recipe};
-pub use generation::{Decoding, Finish, Timings};
+pub use generation::{Finish, Timings};
 pub use gpu::{AdapterChoice, DeviceOptions, Gpu};
 pub use load::ModelFiles;
-pub use model::Room;
 pub use ops::CacheFormat;
 pub use options::{LoadOptions, MemoryEstimate};
 pub use quant::WeightFormat;
-pub use runner::{MAX_SEQUENCES, Runner};
+pub use runner::MAX_SEQUENCES;
 pub use sampling::Sampling;
 pub use scheduler::{Scheduler, SchedulerOptions};
-pub use sequence::Sequence;
 pub use session::{Generation, Session};
 pub use speculation::Speculation;
 pub use stop_strings::StopStrings;
 pub use text::TextGeneration;
-pub use tune::{ActivationFormat, Choice, Tuning};
+pub use tune::{ActivationFormat, Tuning, TuningChoice};
 pub use wgpu;

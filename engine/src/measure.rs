@@ -4,7 +4,7 @@ use web_time::Instant;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Plan, Step};
-use crate::runner::Plans;
+use crate::plans::Plans;
 use crate::session::Session;
 
 impl Session {
@@ -21,7 +21,7 @@ impl Session {
 
     /// The kernels of a prefill step of this many tokens, one entry per dispatch.
     pub fn prefill_kernels(&self, tokens: usize) -> Vec<&'static str> {
-        self.runner.plans.prefill(tokens).kernels().collect()
+        self.runner.plans.prefill_of(tokens).kernels().collect()
     }
 
     /// Makes the session hold this many tokens without computing them, to measure the speed at that depth. Their keys
@@ -46,7 +46,7 @@ impl Session {
     /// normal step.
     ///
     /// # Errors
-    /// [`Error::Adapter`] if the adapter has no timestamps; [`Error::ContextFull`].
+    /// [`Error::Unsupported`] if the adapter has no timestamps; [`Error::ContextFull`].
     pub async fn profile(&mut self) -> Result<Vec<(&'static str, f64)>> {
         self.sequence.drain().await?;
         let inner = &self.runner.engine.inner;

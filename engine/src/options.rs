@@ -79,7 +79,7 @@ pub struct MemoryEstimate {
     /// The buffers of a session's sequence, above all the keys and values of a full context. A [`Scheduler`](crate::Scheduler) has a
     /// cache of the size that it is given instead.
     pub sequence: u64,
-    /// The activations, which all sequences of a runner share.
+    /// The activations of a step, which sequences share.
     pub activations: u64,
 }
 
@@ -99,7 +99,7 @@ impl ModelFiles {
     /// [`ModelFiles::tensor`].
     pub fn memory(&self, options: &LoadOptions, capabilities: &Capabilities) -> Result<MemoryEstimate> {
         let (config, context) = (self.config(), options.context_of(self.config())?);
-        let weights = Weights::new(self, options.weights, u64::MAX, capabilities)?;
+        let weights = Weights::new(self, options.weights, capabilities)?;
         let sequence = Slots::new(config, options.kv_format_of(self)?, Room::for_one(context));
         let chunk = prefill_chunk(None, context, config, capabilities);
         let activations = Activations::of_one_sequence(config, capabilities, chunk);

@@ -11,7 +11,8 @@ pub(crate) struct PromptLogits {
     pub(crate) activations: Activations,
     /// All layers, then the head as the last segment.
     pub(crate) plan: Plan,
-    readback: Readback,
+    /// `None` while it is read: where that future is dropped, the buffer stays mapped, and the next read makes another one.
+    readback: Option<Readback>,
     vocab_size: usize,
 }
 
@@ -30,7 +31,7 @@ impl PromptLogits {
         record_body(&mut r, Body::Prompt(Mode::Prefill), inner.model(), &runner.slots, &activations);
         record_head(&mut r, Head::AllLogits, inner.model(), &runner.slots, &activations, inner.usable_vocab);
         let plan = r.finish(&inner.gpu, &runner.ring).await?;
-        let readback = Readback::new(&inner.gpu, activations.logits.buffer().bytes()).await?;
+        let readback = Some(Readback::new(&inner.gpu, activations.logits.buffer().bytes()).await?);
         Ok(Self { activations, plan, readback, vocab_size: config.vocab_size })
     }
 
@@ -42,9 +43,9 @@ impl PromptLogits {
     /// Reads the logits of the first `tokens` tokens of the chunk. `read` gets a row of `[vocab_size]` for each.
     ///
     /// # Errors
-    /// If the device is lost.
+    /// If the device is lost, and the errors of buffers.
     pub(crate) async fn read<T>(
-        &self,
+        &mut self,
         gpu: &Gpu,
         tokens: usize,
         read: impl FnOnce(&mut dyn Iterator<Item = &[f32]>) -> T,
@@ -55,6 +56,12 @@ impl PromptLogits {
             let padded: &[f32] = bytemuck::cast_slice(bytes);
             read(&mut padded.chunks_exact(logits.stride()).map(|row| &row[..self.vocab_size]))
         };
-        self.readback.read(gpu, logits.buffer().memory(), bytes, of_rows).await
+        let readback = match self.readback.take() {
+            Some(readback) => readback,
+            None => Readback::new(gpu, logits.buffer().bytes()).await?,
+        };
+        let value = readback.read(gpu, logits.buffer().memory(), bytes, of_rows).await?;
+        self.readback = Some(readback);
+        Ok(value)
     }
 }

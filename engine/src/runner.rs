@@ -7,23 +7,24 @@ use web_time::Instant;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Plan, Recording, Step, StepRing};
+use crate::gpu::{Step, StepRing};
 use crate::leases::Leases;
-use crate::model::{Activations, Body, Head, Room, Slots, record_body, record_choice, record_logits};
-use crate::ops::{MAX_SMALL_BATCH, Mode};
+use crate::model::{Activations, Room, Slots};
+use crate::ops::MAX_SMALL_BATCH;
 use crate::pace::Pace;
+use crate::plans::Plans;
 use crate::sampling::Sampling;
 use crate::sequence::Sequence;
 
-/// The most sequences of a runner: a step's uniform has a place for each.
+/// The most sequences of a [`Scheduler`](crate::Scheduler): a step's uniform has a place for each.
 pub const MAX_SEQUENCES: usize = 2 * Step::PLACE_PAIRS;
 
 /// The activations of a model, the memory of its sequences, and the order of its submits. [Sequences](Sequence) can share a
 /// runner, because its activations hold nothing that a later step of a sequence needs.
-pub struct Runner {
+pub(crate) struct Runner {
     pub(crate) engine: Engine,
-    /// Which runner it is: its sequences and generations hold the same.
-    pub(crate) id: Arc<()>,
+    /// Which runner it is: its sequences hold the same.
+    id: Arc<()>,
     /// Of a chunk of a prompt. Its logits are those that every token is chosen from.
     pub(crate) activations: Activations,
     pub(crate) slots: Arc<Slots>,
@@ -35,136 +36,25 @@ pub struct Runner {
     bytes: u64,
 }
 
-/// What a runner's steps submit.
-pub(crate) struct Plans {
-    pub(crate) prefill: Plan,
-    /// For a small batch of prompt tokens; `None` without kernels for that.
-    pub(crate) small_batch: Option<Plan>,
-    /// The logits of the last token of a prompt's chunk.
-    prompt_logits: Plan,
-    /// The logits of each token of a small batch of prompt tokens, by which guessed tokens are checked. `None` where the small
-    /// batch is computed less exactly than one token, or more exactly: replies would depend on what was guessed.
-    small_batch_logits: Option<Plan>,
-    /// For the newest token of one sequence.
-    pub(crate) decode: Pass,
-    /// For those of a small batch of sequences; `None` without kernels for that, or for one sequence.
-    pub(crate) decode_small_batch: Option<Pass>,
-    /// For those of more sequences; `None` for one sequence.
-    pub(crate) decode_batch: Option<Pass>,
-    pub(crate) greedy: Plan,
-    pub(crate) sample: Plan,
-}
-
-/// All layers, and the logits.
-pub(crate) struct Pass {
-    pub(crate) body: Plan,
-    pub(crate) logits: Plan,
-}
-
-impl Plans {
-    async fn new(
-        engine: &Engine,
-        ring: &StepRing,
-        slots: &Slots,
-        prompt: &Activations,
-        decode: &Activations,
-    ) -> Result<Self> {
-        let inner = &engine.inner;
-        let record = || Recording::new(inner.gpu.capabilities());
-        let body = async |body, a: &Activations| {
-            let mut r = record();
-            record_body(&mut r, body, inner.model(), slots, a);
-            r.finish(&inner.gpu, ring).await
-        };
-        let logits = async |mode, a: &Activations| {
-            let mut r = record();
-            record_logits(&mut r, mode, inner.model(), a);
-            r.finish(&inner.gpu, ring).await
-        };
-        let choice = async |head| {
-            let mut r = record();
-            record_choice(&mut r, head, inner.model(), slots, decode, inner.usable_vocab);
-            r.finish(&inner.gpu, ring).await
-        };
-        let pass = async |mode| {
-            Ok::<_, Error>(Pass { body: body(Body::Newest(mode), decode).await?, logits: logits(mode, decode).await? })
-        };
-        let (small, several) = (inner.kernels.small_batch.is_some(), !std::ptr::eq(prompt, decode));
-        let alike = inner.kernels.way(Mode::SmallBatch).rounding == inner.kernels.decode.rounding;
-        Ok(Self {
-            prefill: body(Body::Prompt(Mode::Prefill), prompt).await?,
-            small_batch: if small { Some(body(Body::Prompt(Mode::SmallBatch), prompt).await?) } else { None },
-            prompt_logits: logits(Mode::Decode, prompt).await?,
-            small_batch_logits: if alike { Some(logits(Mode::SmallBatch, prompt).await?) } else { None },
-            decode: pass(Mode::Decode).await?,
-            decode_small_batch: if small && several { Some(pass(Mode::SmallBatch).await?) } else { None },
-            decode_batch: if several { Some(pass(Mode::Prefill).await?) } else { None },
-            greedy: choice(Head::Greedy).await?,
-            sample: choice(Head::Sample).await?,
-        })
-    }
-
-    /// The plan that chooses a token.
-    pub(crate) fn choice(&self, sampling: &Sampling) -> &Plan {
-        if sampling.is_greedy() { &self.greedy } else { &self.sample }
-    }
-
-    /// The plan of a prefill step of this many tokens.
-    pub(crate) fn prefill(&self, tokens: usize) -> &Plan {
-        self.small_batch.as_ref().filter(|_| tokens <= MAX_SMALL_BATCH).unwrap_or(&self.prefill)
-    }
-
-    /// What computes the newest token of a sequence and a guess of those after it, and draws the token after each, the first as
-    /// `draw` says. Sets the ids of these tokens.
-    pub(crate) fn checking<'p>(
-        &'p self,
-        gpu: &Gpu,
-        activations: &Activations,
-        sequence: &Sequence,
-        guess: &[u32],
-        draw: &Step,
-        sampling: &Sampling,
-    ) -> Vec<(&'p Plan, Step)> {
-        let ids: Vec<u32> = sequence.taken().last().into_iter().chain(guess).copied().collect();
-        let step = activations.begin(gpu, &ids, draw.position as usize, draw.slot);
-        let choice = self.choice(sampling);
-        // One after the other, each with a number of its own.
-        let draws = (0..step.n_tokens).map(|row| (choice, Step { row, draw: draw.draw + row, ..*draw }));
-        let logits = self.small_batch_logits.iter().map(|logits| (logits, step));
-        std::iter::once((self.prefill(ids.len()), step)).chain(logits).chain(draws).collect()
-    }
-
-    /// The plans of a decode step of this many sequences.
-    pub(crate) fn decode(&self, sequences: usize) -> &Pass {
-        let small = self.decode_small_batch.as_ref().filter(|_| sequences <= MAX_SMALL_BATCH);
-        match small.or(self.decode_batch.as_ref()) {
-            Some(pass) if sequences > 1 => pass,
-            _ => &self.decode,
-        }
-    }
-}
-
 impl Runner {
     /// A runner for one sequence of up to the engine's context.
     ///
     /// # Errors
     /// If there is no memory for its buffers.
-    pub async fn new(engine: &Engine) -> Result<Self> {
+    pub(crate) async fn new(engine: &Engine) -> Result<Self> {
         Self::with_room(engine, Room::for_one(engine.inner.context)).await
     }
 
-    /// A runner for several sequences.
+    /// A runner for several sequences, none longer than the engine's context.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is room for none, for more than [`MAX_SEQUENCES`] or for longer ones than the engine's context;
-    /// if there is no memory for its buffers.
-    pub async fn with_room(engine: &Engine, room: Room) -> Result<Self> {
+    /// [`Error::Setting`] if there is room for none or for more than [`MAX_SEQUENCES`]; if there is no memory for its buffers.
+    pub(crate) async fn with_room(engine: &Engine, room: Room) -> Result<Self> {
         let inner = &engine.inner;
         let check = |ok: bool, field, value: usize, expected| {
             if ok { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected }) }
         };
-        check((1..=MAX_SEQUENCES).contains(&room.slots), "sequences of a runner", room.slots, "from 1 to 64")?;
-        check(room.context <= inner.context, "tokens of a sequence", room.context, "at most the engine's context")?;
+        check((1..=MAX_SEQUENCES).contains(&room.slots), "the number of sequences", room.slots, "from 1 to 64")?;
         check(room.context > 0 && room.pages > 0, "pages of the cache", room.pages, "at least 1")?;
         let slots = Arc::new(Slots::new(&inner.config, inner.cache_format, room));
         slots.check_size(&inner.gpu)?;
@@ -191,45 +81,19 @@ impl Runner {
         Ok(Self { engine, id, activations, slots, free_slots, free_pages, plans, ring, pace, bytes })
     }
 
-    /// The engine.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// A new, empty sequence for this runner.
+    /// A new, empty sequence for this runner, which has room for it.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the runner has as many sequences as it has room for.
-    pub async fn sequence(&self) -> Result<Sequence> {
+    /// The errors of buffers.
+    pub(crate) async fn sequence(&self) -> Result<Sequence> {
         let Some(slot) = self.free_slots.take() else {
-            return Err(Error::Setting {
-                field: "sequences of a runner",
-                value: "one more than there is room for".into(),
-                expected: "at most as many as it was made for",
-            });
+            return Err(Error::Internal { reason: "a runner has no room for another sequence".into() });
         };
         Sequence::new(&self.engine, &self.id, &self.slots, slot, &self.free_pages).await
     }
 
-    /// A new sequence for this runner with the tokens of another of the same engine.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] if the sequence is of another engine, or as for [`Runner::sequence`]; [`Error::CacheFull`].
-    pub async fn fork(&self, sequence: &Sequence) -> Result<Sequence> {
-        if !Arc::ptr_eq(&self.engine.inner, &sequence.engine.inner) {
-            return Err(Error::Setting {
-                field: "the sequence to fork",
-                value: "of another engine".into(),
-                expected: "of this runner's engine",
-            });
-        }
-        let mut fork = self.sequence().await?;
-        fork.begin_as(sequence, sequence.tokens().len())?;
-        Ok(fork)
-    }
-
     /// Bytes of its buffers on the device. The weights are the engine's.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
@@ -279,12 +143,12 @@ impl Runner {
     /// Begins a chunk of a prompt, whose positions are reserved.
     pub(crate) fn begin_chunk(&self, chunk: &[u32], position: usize, slot: u32) -> Chunk {
         let step = self.activations.begin(&self.engine.inner.gpu, chunk, position, slot);
-        Chunk { step, next: 0, all: self.plans.prefill(chunk.len()).segments() }
+        Chunk { step, next: 0, all: self.plans.prefill_of(chunk.len()).segments() }
     }
 
     /// Runs the next layers of a chunk and waits for them, as many as [`Pace`] chooses.
     pub(crate) async fn run_segments(&mut self, chunk: &mut Chunk) -> Result<()> {
-        let plan = self.plans.prefill(chunk.step.n_tokens as usize);
+        let plan = self.plans.prefill_of(chunk.step.n_tokens as usize);
         let segments = self.pace.segments(chunk.next, chunk.all);
         // First: where this future is dropped, the layers are submitted and must not run again.
         chunk.next = segments.end;

@@ -1,6 +1,6 @@
 //! A sequence of tokens: their ids, their keys and values, and the steps that extend it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::engine::Engine;
@@ -14,13 +14,11 @@ use crate::ops::{MAX_SMALL_BATCH, NO_TOKEN, PAGE, TokenSink};
 pub(crate) const IN_FLIGHT: usize = 2;
 
 /// A sequence of tokens with its KV cache. It is the only owner of its ids; it shares pages of its cache only with
-/// sequences that begin with the same tokens. A [`Runner`](crate::Runner), which several sequences can share, extends it.
-pub struct Sequence {
-    pub(crate) engine: Engine,
+/// sequences that begin with the same tokens. A runner, which several sequences can share, extends it.
+pub(crate) struct Sequence {
+    engine: Engine,
     /// Which runner it is of.
-    pub(crate) runner: Arc<()>,
-    /// Another one after each rewind. A generation goes on only where it began.
-    pub(crate) version: Arc<()>,
+    runner: Arc<()>,
     /// The tokens that the host has read, without those of steps in flight.
     ids: Vec<u32>,
     /// Positions whose keys and values are in the cache once all submitted steps are done.
@@ -80,7 +78,6 @@ impl Sequence {
         Ok(Self {
             engine: engine.clone(),
             runner: runner.clone(),
-            version: Arc::new(()),
             ids: Vec::new(),
             computed: 0,
             slots: slots.clone(),
@@ -95,19 +92,24 @@ impl Sequence {
     }
 
     /// The tokens whose keys and values are in the cache.
-    pub fn tokens(&self) -> &[u32] {
+    pub(crate) fn tokens(&self) -> &[u32] {
         &self.ids[..self.ids.len().min(self.computed)]
     }
 
-    /// Pages that no other sequence shares.
-    pub(crate) fn own_pages(&self) -> usize {
-        self.pages.iter().filter(|page| Arc::strong_count(page) == 1).count()
+    /// Pages that only these sequences have: they are free once all of these are dropped.
+    pub(crate) fn pages_of_only<'a>(sequences: impl IntoIterator<Item = &'a Self>) -> usize {
+        // How many other sequences have each page.
+        let mut others: BTreeMap<u32, usize> = BTreeMap::new();
+        for page in sequences.into_iter().flat_map(|sequence| &sequence.pages) {
+            *others.entry(page.number()).or_insert_with(|| Arc::strong_count(page)) -= 1;
+        }
+        others.into_values().filter(|others| *others == 0).count()
     }
 
     /// Pages that the sequence gives back or keeps for its own use when it is rewound to `len` tokens.
     pub(crate) fn reusable_pages(&self, len: usize) -> usize {
-        let shared = self.pages[..len / PAGE].iter().filter(|page| Arc::strong_count(page) > 1).count();
-        self.own_pages() + shared
+        let (kept, given_back) = self.pages.split_at(len / PAGE);
+        kept.len() + given_back.iter().filter(|page| Arc::strong_count(page) == 1).count()
     }
 
     /// Its number among the sequences of its runner.
@@ -116,9 +118,8 @@ impl Sequence {
     }
 
     /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the
-    /// sequence. A generation of this sequence that has begun cannot go on after it.
-    pub fn rewind(&mut self, len: usize) {
-        self.version = Arc::new(());
+    /// sequence.
+    pub(crate) fn rewind(&mut self, len: usize) {
         self.computed = len.min(self.tokens().len());
         self.ids.truncate(self.computed);
         self.landed.clear();
@@ -297,7 +298,7 @@ impl Sequence {
             self.land().await?;
         }
         let Some(word) = self.landed.pop_front() else {
-            return Err(Error::Gpu { reason: "no step is in flight".into() });
+            return Err(Error::Internal { reason: "no step is in flight".into() });
         };
         let token = self.engine.token_of(word)?;
         self.ids.push(token);
@@ -340,8 +341,6 @@ impl Sequence {
 
     /// Waits for the steps in flight of an earlier reply, and discards their tokens.
     pub(crate) async fn drain(&mut self) -> Result<()> {
-        // First, so that the earlier reply cannot go on without these tokens where this future is dropped.
-        self.version = Arc::new(());
         while !self.in_flight.is_empty() {
             self.land().await?;
         }
@@ -359,10 +358,9 @@ impl Engine {
         let vocab_size = self.inner.config.vocab_size;
         match word {
             NO_TOKEN => Err(Error::NoToken { model: self.name().to_owned() }),
-            token if token as usize >= vocab_size => {
-                let reason = format!("it chose the token {token} out of {vocab_size}");
-                Err(Error::Gpu { reason })
-            }
+            token if token as usize >= vocab_size => Err(Error::Internal {
+                reason: format!("the token {token} was drawn from a vocabulary of {vocab_size}"),
+            }),
             token => Ok(token),
         }
     }

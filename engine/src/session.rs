@@ -12,8 +12,8 @@ use crate::speculation::Speculation;
 /// Rows of logits per step of [`Session::logits`].
 const LOGIT_ROWS: usize = 32;
 
-/// A sequence of tokens with its KV cache, and the runner that extends it. A session owns all buffers of a step except
-/// the weights, which belong to the engine. To let several sequences share buffers, use a [`Runner`].
+/// A sequence of tokens with its KV cache, and what extends it. A session owns all buffers of a step except the weights,
+/// which belong to the engine. A [`Scheduler`](crate::Scheduler) lets many sequences share buffers.
 pub struct Session {
     pub(crate) runner: Runner,
     pub(crate) sequence: Sequence,
@@ -54,7 +54,7 @@ impl Generation<'_> {
     /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails, and [`Error::NoToken`] if all logits are NaN.
     pub async fn next(&mut self) -> Result<Option<u32>> {
         let Session { runner, sequence, speculation } = &mut *self.session;
-        self.decoding.next_guessing(runner, sequence, speculation).await
+        self.decoding.next(runner, sequence, speculation).await
     }
 
     /// [`Generation::next`], blocking.
@@ -110,7 +110,8 @@ impl Session {
     /// If there is no memory for a second cache.
     pub async fn fork(&self) -> Result<Self> {
         let runner = Runner::new(self.engine()).await?;
-        let sequence = runner.fork(&self.sequence).await?;
+        let mut sequence = runner.sequence().await?;
+        sequence.begin_as(&self.sequence, self.tokens().len())?;
         Ok(Self { runner, sequence, speculation: Speculation::off() })
     }
 
@@ -152,7 +153,7 @@ impl Session {
         self.sequence.drain().await?;
         self.sequence.rewind(0);
         let gpu = &engine.inner.gpu;
-        let logits = PromptLogits::new(&self.runner, LOGIT_ROWS).await?;
+        let mut logits = PromptLogits::new(&self.runner, LOGIT_ROWS).await?;
         for (i, chunk) in tokens.chunks(logits.most_tokens()).enumerate() {
             let position = i * logits.most_tokens();
             self.sequence.reserve(position + chunk.len())?;

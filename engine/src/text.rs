@@ -27,7 +27,7 @@ impl TextDecoding {
     pub(crate) async fn next(&mut self, session: &mut Session) -> Result<Option<String>> {
         let Session { runner, sequence, speculation } = session;
         while !self.ended {
-            let next = self.decoding.next_guessing(runner, sequence, speculation).await;
+            let next = self.decoding.next(runner, sequence, speculation).await;
             let piece = match next {
                 Ok(Some(id)) => self.push(id),
                 Ok(None) => {

@@ -4,7 +4,9 @@ use lapidary_engine::config::Config;
 use lapidary_engine::gpu::DeviceOptions;
 use lapidary_engine::model::Kernels;
 use lapidary_engine::ops::{Mode, Way};
-use lapidary_engine::{Choice, Engine, EngineBuilder, ModelFiles, Result, Sampling, Session, Timings, WeightFormat};
+use lapidary_engine::{
+    Engine, EngineBuilder, ModelFiles, Result, Sampling, Session, Timings, TuningChoice, WeightFormat,
+};
 use pollster::block_on;
 
 use crate::report::Report;
@@ -107,7 +109,7 @@ fn prefill_speeds(timings: &[Timings]) -> Vec<f64> {
 
 /// The names of the chosen kernels.
 fn choices(kernels: Kernels) -> String {
-    Choice::ALL.map(|choice| format!("{choice:?}: {}", choice.of(kernels))).join(", ")
+    TuningChoice::ALL.map(|choice| format!("{choice:?}: {}", choice.of(kernels))).join(", ")
 }
 
 /// A model with the kernels that tuning chose, at several depths.
@@ -170,8 +172,8 @@ fn ways(subject: Subject, size: Size, report: &mut Report) -> Result<()> {
     let gpu = tuned.gpu().clone();
     drop(tuned);
     for (mode, choice, tokens) in [
-        (Mode::Decode, Choice::Decode, Tokens { prompt: 16, ..tokens }),
-        (Mode::Prefill, Choice::Prefill, Tokens { reply: 1, ..tokens }),
+        (Mode::Decode, TuningChoice::Decode, Tokens { prompt: 16, ..tokens }),
+        (Mode::Prefill, TuningChoice::Prefill, Tokens { reply: 1, ..tokens }),
     ] {
         let (mut best, mut chosen) = (0.0, 0.0);
         for way in Way::all(mode).filter(|way| way.supports(subject.format, &capabilities)) {

@@ -1,7 +1,7 @@
 //! Tests the scheduler: many requests get the replies that each would get alone, in whatever order they come and go.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -231,6 +231,44 @@ fn guesses_change_no_reply() {
     }
 }
 
+/// What a future gives, unless it is still pending after it was polled `patience` times more: then its caller gives up.
+async fn patiently<T>(future: impl Future<Output = T>, mut patience: usize) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending if patience == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            patience -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_caller_can_give_up_while_a_prompt_is_scored() {
+    let engine = engine();
+    let mut scheduler = scheduler(&engine, 2, 1024);
+    let prompt: Vec<u32> = (0..30).map(|i| 2 + i * 23).collect();
+    let request = || Request { prompt_logprobs: Some(2), ..Request::new(prompt.clone(), tokens(5)) };
+    let id = scheduler.submit(request()).unwrap();
+    let expected = Outcomes::default().run(&mut scheduler).0.remove(&id).unwrap();
+    // A piece waits for its layers, then for their logits.
+    for patience in 0..3 {
+        let id = scheduler.submit(request()).unwrap();
+        let mut outcomes = Outcomes::default();
+        while !scheduler.is_idle() {
+            let events = match block_on(patiently(scheduler.step(), patience)) {
+                Some(events) => events,
+                None => block_on(scheduler.step()),
+            };
+            outcomes.add(events.unwrap());
+        }
+        assert_eq!(outcomes.0[&id].prompt, expected.prompt, "given up after {patience}");
+        assert_eq!(outcomes.0[&id].tokens, expected.tokens, "given up after {patience}");
+    }
+}
+
 /// The only page that is left is kept for requests that begin like the one that waits.
 #[test]
 fn what_is_kept_never_keeps_a_request_waiting() {
@@ -250,6 +288,29 @@ fn what_is_kept_never_keeps_a_request_waiting() {
     assert_eq!(scheduler.load().active, 1);
     let expected = reply(&mut engine.session_blocking().unwrap(), &short, &tokens(3));
     assert!(ids.iter().all(|id| outcomes.0[id].tokens == expected));
+}
+
+/// Two requests that ended have a page in common, which no other request has.
+#[test]
+fn pages_that_only_kept_sequences_share_keep_no_request_waiting() {
+    let engine = engine();
+    let mut scheduler = scheduler(&engine, 4, 4 * 64);
+    let beginning: Vec<u32> = (0..64).map(|i| 2 + i * 7 % 700).collect();
+    for last in [600, 601] {
+        submit(&mut scheduler, &[&beginning[..], &[last]].concat(), tokens(3));
+        Outcomes::default().run(&mut scheduler);
+    }
+    assert_eq!(scheduler.load(), Load { waiting: 0, active: 0, free_cache_tokens: 4 * 64 });
+    // The one that waits needs the three pages that the first one leaves.
+    submit(&mut scheduler, &[5, 9], tokens(60));
+    let long: Vec<u32> = (0..150).map(|i| 3 + i * 11 % 700).collect();
+    let id = submit(&mut scheduler, &long, tokens(3));
+    let mut outcomes = Outcomes::default();
+    while scheduler.load().waiting + scheduler.load().active == 2 {
+        outcomes.add(block_on(scheduler.step()).unwrap());
+    }
+    assert!(outcomes.0.get(&id).is_some_and(|outcome| outcome.finish.is_some()), "it waited for the first one to end");
+    assert_eq!(outcomes.0[&id].tokens, reply(&mut engine.session_blocking().unwrap(), &long, &tokens(3)));
 }
 
 #[test]
@@ -400,8 +461,23 @@ fn a_mask_forbids_what_a_bias_forbids() {
     let id = scheduler.submit(Request { mask: Some(nothing), ..Request::new(prompt, tokens(30)) }).unwrap();
     let beside = submit(&mut scheduler, &[2, 50, 60], tokens(5));
     let outcomes = Outcomes::default().run(&mut scheduler);
-    assert!(matches!(outcomes.0[&id].error, Some(Error::NoToken { .. })), "{:?}", outcomes.0[&id]);
+    assert!(matches!(outcomes.0[&id].error, Some(Error::Setting { .. })), "{:?}", outcomes.0[&id]);
     assert_eq!(outcomes.0[&beside].tokens.len(), 5);
+}
+
+#[test]
+fn a_scheduler_whose_step_failed_says_why_at_each_further_step() {
+    let engine = engine();
+    let mut scheduler = scheduler(&engine, 2, 128);
+    submit(&mut scheduler, &[2, 3, 4], tokens(50));
+    for _ in 0..3 {
+        block_on(scheduler.step()).unwrap();
+    }
+    // SAFETY: no shader is made.
+    unsafe { engine.gpu().wgpu_device() }.destroy();
+    let first = (0..50).find_map(|_| block_on(scheduler.step()).err()).expect("the device is lost");
+    let second = block_on(scheduler.step()).unwrap_err();
+    assert!(matches!(second, Error::Setting { .. }) && second.to_string().contains(&first.to_string()), "{second}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use lapidary_engine::model::Kernels;
 use lapidary_engine::ops::Way;
-use lapidary_engine::{Decoding, Engine, Error, Finish, Room, Runner, Sampling};
+use lapidary_engine::{Engine, Error, Finish, Sampling};
 use lapidary_tests::{block_on, reply};
 
 use crate::golden::builder;
@@ -212,109 +212,4 @@ fn a_caller_may_give_up_waiting() {
         assert_eq!(reply(&mut session, &prompt, &tokens(10)), whole);
     }
     engine.gpu().check().unwrap();
-}
-
-/// A runner with room for shorter sequences than the engine's context: kernels check no bounds, so the host has to.
-#[test]
-fn a_runner_keeps_to_its_own_room() {
-    let engine = engine();
-    let room = Room { slots: 2, context: 100, pages: 3 };
-    block_on(async {
-        let mut runner = Runner::with_room(&engine, room).await.unwrap();
-        let mut sequence = runner.sequence().await.unwrap();
-        let full = |result: Result<Option<u32>, Error>| {
-            matches!(result, Err(Error::ContextFull { tokens: 101, context: 100 }))
-        };
-        let mut decoding = Decoding::new(&engine, &[2; 101], &tokens(1)).unwrap();
-        assert!(full(decoding.next(&mut runner, &mut sequence).await));
-        let mut decoding = Decoding::new(&engine, &[2; 98], &Sampling { max_tokens: None, ..tokens(0) }).unwrap();
-        let mut said = 0;
-        while decoding.next(&mut runner, &mut sequence).await.unwrap().is_some() {
-            said += 1;
-        }
-        assert_eq!((said, decoding.finish()), (3, Some(Finish::ContextFull)));
-        // One page is left for the other sequence.
-        let mut other = runner.sequence().await.unwrap();
-        let mut decoding = Decoding::new(&engine, &[2; 62], &tokens(9)).unwrap();
-        for _ in 0..3 {
-            assert!(decoding.next(&mut runner, &mut other).await.unwrap().is_some());
-        }
-        assert!(matches!(decoding.next(&mut runner, &mut other).await, Err(Error::CacheFull { tokens: 192 })));
-    });
-}
-
-/// Replies of several sequences take turns on one runner, in any order of steps. Each equals the reply of a sequence
-/// with its own runner: greedy, sampled, with a repetition penalty, and after prompts of several chunks.
-#[test]
-fn sequences_share_a_runner() {
-    let engine = builder("tiny-random-gemma2").prefill_chunk(7).build_blocking().unwrap();
-    let drawn = Sampling {
-        seed: Some(7),
-        repetition_penalty: 1.3,
-        max_tokens: Some(12),
-        stop_at_end: false,
-        ..Sampling::default()
-    };
-    let cases: [(Vec<u32>, Sampling); 3] =
-        [((2..42).collect(), tokens(12)), (vec![2, 9, 30], drawn), ((60..75).collect(), tokens(5))];
-    let alone: Vec<Vec<u32>> = cases
-        .iter()
-        .map(|(prompt, sampling)| reply(&mut engine.session_blocking().unwrap(), prompt, sampling))
-        .collect();
-    block_on(async {
-        // Room for a fork as well.
-        let room = Room { slots: cases.len() + 1, context: engine.context(), pages: 8 };
-        let mut runner = Runner::with_room(&engine, room).await.unwrap();
-        let mut running = Vec::new();
-        let mut said = vec![Vec::new(); cases.len()];
-        for step in 0.. {
-            // One generation advances at every second step only.
-            if step % 2 == 0 && running.len() < cases.len() {
-                let (prompt, sampling) = &cases[running.len()];
-                let sequence = runner.sequence().await.unwrap();
-                running.push((sequence, Decoding::new(&engine, prompt, sampling).unwrap()));
-            }
-            let mut ended = 0;
-            for ((sequence, decoding), said) in running.iter_mut().zip(&mut said) {
-                match decoding.next(&mut runner, sequence).await.unwrap() {
-                    Some(token) => said.push(token),
-                    None => ended += 1,
-                }
-            }
-            if ended == cases.len() {
-                break;
-            }
-        }
-        assert_eq!(said, alone);
-        // A fork has the keys and values of its original.
-        let fork = runner.fork(&running[0].0).await.unwrap();
-        assert_eq!(fork.tokens(), running[0].0.tokens());
-        assert!(matches!(runner.sequence().await.err(), Some(Error::Setting { .. })), "there is no room for another");
-        // A generation goes on with its own runner and its own, unchanged sequence only.
-        let (prompt, sampling) = &cases[0];
-        let mut decoding = Decoding::new(&engine, prompt, sampling).unwrap();
-        let mut other = Runner::new(&engine).await.unwrap();
-        let refused = |result: Result<Option<u32>, Error>| matches!(result, Err(Error::Setting { .. }));
-        assert!(refused(decoding.next(&mut other, &mut running[0].0).await));
-        let mut decoding = Decoding::new(&engine, prompt, sampling).unwrap();
-        decoding.next(&mut runner, &mut running[0].0).await.unwrap();
-        assert!(refused(decoding.next(&mut runner, &mut running[1].0).await));
-        let mut decoding = Decoding::new(&engine, prompt, sampling).unwrap();
-        decoding.next(&mut runner, &mut running[0].0).await.unwrap();
-        running[0].0.rewind(1);
-        assert!(refused(decoding.next(&mut runner, &mut running[0].0).await));
-        // Of two generations on one sequence, the one that began last goes on, even where a caller gave up waiting for it.
-        for polls_once in [false, true] {
-            let [mut earlier, mut later] = [(); 2].map(|()| Decoding::new(&engine, prompt, sampling).unwrap());
-            let first = earlier.next(&mut runner, &mut running[0].0).await.unwrap();
-            if polls_once {
-                let mut next = Box::pin(later.next(&mut runner, &mut running[0].0));
-                let _ = next.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
-            } else {
-                assert_eq!(later.next(&mut runner, &mut running[0].0).await.unwrap(), first);
-            }
-            assert!(refused(earlier.next(&mut runner, &mut running[0].0).await));
-            assert!(later.next(&mut runner, &mut running[0].0).await.is_ok());
-        }
-    });
 }

@@ -4,9 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use lapidary_engine::{
-    ActivationFormat, Decoding, Engine, Error, Finish, Room, Runner, Sampling, Session, Speculation, WeightFormat,
-};
+use lapidary_engine::{ActivationFormat, Engine, Error, Finish, Sampling, Session, Speculation, WeightFormat};
 use lapidary_tests::{block_on, reply};
 
 use crate::golden::builder;
@@ -141,32 +139,6 @@ fn a_caller_can_give_up_among_guesses() {
             guessing.rewind(stop);
         }
     }
-}
-
-#[test]
-fn sequences_that_share_a_runner_are_guessed_apart() {
-    let engine = engine(MODEL);
-    let cases = [(repetitive(), tokens(25)), (repetitive()[..30].to_vec(), drawn(25, 5)), (vec![2, 7, 7], tokens(9))];
-    let plain =
-        |(prompt, sampling): &(Vec<u32>, Sampling)| reply(&mut session(&engine, Speculation::off()), prompt, sampling);
-    let expected: Vec<Vec<u32>> = cases.iter().map(plain).collect();
-    block_on(async {
-        let room = Room { slots: 4, context: 128, pages: 8 };
-        let mut runner = Runner::with_room(&engine, room).await.unwrap();
-        let mut speculation = Speculation::from_text().always(7);
-        let mut running = Vec::new();
-        for (prompt, sampling) in &cases {
-            let sequence = runner.sequence().await.unwrap();
-            running.push((sequence, Decoding::new(&engine, prompt, sampling).unwrap(), Vec::new()));
-        }
-        for _ in 0..30 {
-            for (sequence, decoding, said) in &mut running {
-                said.extend(decoding.next_guessing(&mut runner, sequence, &mut speculation).await.unwrap());
-            }
-        }
-        let said: Vec<_> = running.into_iter().map(|(_, _, said)| said).collect();
-        assert_eq!(said, expected);
-    });
 }
 
 /// The random numbers of a reply are its own, so guesses need no correction. If they did, this would show it.

@@ -18,6 +18,7 @@ const ENGINE_LAYERS: &[&[&str]] = &[
     &["options"],
     &["engine"],
     &["sequence"],
+    &["plans"],
     &["runner"],
     &["speculation"],
     &["generation", "prompt_logits"],

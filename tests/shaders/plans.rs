@@ -82,7 +82,7 @@ fn plans_are_as_written() {
 /// All plans of a model, in q4_0.
 fn text(config: &Config, capabilities: &Capabilities, kernels: Kernels) -> String {
     let files = ModelFiles::synthetic(config.clone(), WeightFormat::Q4_0, "noise");
-    let weights = Weights::new(&files, None, u64::MAX, capabilities).unwrap();
+    let weights = Weights::new(&files, None, capabilities).unwrap();
     let slots = Slots::new(config, CacheFormat::F16, Room::for_one(CONTEXT));
     let tables = RopeTables::new(config, CONTEXT);
     let activations = Activations::new(config, capabilities, CHUNK, 1);

@@ -188,7 +188,7 @@ pub fn matrix(
     let rows = values.len() / cols;
     let bytes = Bytes::from(bytemuck::cast_slice(values).to_vec());
     let view = TensorView::in_memory("test", WeightFormat::F32, rows, cols, &bytes);
-    let matrix = Matrix::new("test", format, [rows, cols], max_shard_bytes, gpu.capabilities());
+    let matrix = Matrix::new("test", format, [rows, cols], &with_shards(gpu.capabilities(), max_shard_bytes));
     let mut progress = |_, _| true;
     block_on(async {
         let mut uploader = Uploader::new(gpu, 0, &mut progress);
@@ -204,6 +204,13 @@ pub fn matrix(
         back
     });
     (matrix, held.collect())
+}
+
+/// A device's capabilities, by which matrices have shards of at most `max_bytes`.
+fn with_shards(device: &Capabilities, max_bytes: u64) -> Capabilities {
+    let mut device = device.clone();
+    device.max_binding_bytes = device.max_binding_bytes.min(max_bytes);
+    device
 }
 
 /// A session's whole reply to a prompt.

@@ -10,6 +10,8 @@ use lapidary_engine::model::{
 use lapidary_engine::ops::{Mode, Way};
 use lapidary_engine::{CacheFormat, ModelFiles, WeightFormat};
 
+use crate::with_shards;
+
 /// A variant's name and the values of its overrides.
 pub type PipelineKey = (&'static str, Vec<(&'static str, u32)>);
 
@@ -61,7 +63,7 @@ fn files(shape: &str, hidden: usize, group: usize, head_dim: usize) -> ModelFile
 }
 
 fn weights(files: &ModelFiles, format: WeightFormat, shard_bytes: u64, device: &Capabilities) -> Weights {
-    Weights::new(files, Some(format), shard_bytes, device).expect("weights that fit together")
+    Weights::new(files, Some(format), &with_shards(device, shard_bytes)).expect("weights that fit together")
 }
 
 /// Choices of kernels that together have every way to multiply in a format, with and without fused norms.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use lapidary_engine::config::Config;
-use lapidary_engine::{Choice, ModelFiles, Sampling, Session, Timings, WeightFormat};
+use lapidary_engine::{ModelFiles, Sampling, Session, Timings, TuningChoice, WeightFormat};
 use serde_json::{Value, json};
 
 use super::args;
@@ -51,7 +51,7 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
         writeln!(out, "{}, weights {weights}", sanitized(engine.name()))?;
         let (name, driver) = (sanitized(&info.name), driver(info));
         writeln!(out, "{name} ({}, {})", info.backend.to_str(), sanitized(&driver))?;
-        let [decode, norms, small_batch, prefill] = Choice::ALL.map(|choice| choice.of(kernels));
+        let [decode, norms, small_batch, prefill] = TuningChoice::ALL.map(|choice| choice.of(kernels));
         writeln!(out, "kernels: prefill {prefill}; small batch {small_batch}; decode {decode}, norms {norms}")?;
     }
     if !arguments.streams.is_empty() {
@@ -78,10 +78,10 @@ pub(crate) fn bench(arguments: &args::Bench) -> Result<(), Failure> {
                 "model": engine.name(),
                 "weights": weights,
                 "kernels": {
-                    "prefill": Choice::Prefill.of(kernels),
-                    "small_batch": Choice::SmallBatch.of(kernels),
-                    "decode": Choice::Decode.of(kernels),
-                    "norms": Choice::Norms.of(kernels),
+                    "prefill": TuningChoice::Prefill.of(kernels),
+                    "small_batch": TuningChoice::SmallBatch.of(kernels),
+                    "decode": TuningChoice::Decode.of(kernels),
+                    "norms": TuningChoice::Norms.of(kernels),
                 },
                 "dispatches_per_token": dispatches,
                 "copy_bytes_per_s": bandwidth,

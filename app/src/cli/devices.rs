@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use lapidary_engine::gpu::{AdapterChoice, Capabilities, adapters_blocking};
 use lapidary_engine::wgpu::AdapterInfo;
-use lapidary_engine::{Choice, DeviceOptions, Gpu, Tuning, WeightFormat};
+use lapidary_engine::{DeviceOptions, Gpu, Tuning, TuningChoice, WeightFormat};
 use serde_json::{Value, json};
 
 use lapidary_app::last_model;
@@ -72,10 +72,10 @@ fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), 
         }
         for (choice, kernel, ms) in &tuning.measured {
             let what = match choice {
-                Choice::Decode => "decode",
-                Choice::Norms => "norms",
-                Choice::SmallBatch => "small batch",
-                Choice::Prefill => "prefill",
+                TuningChoice::Decode => "decode",
+                TuningChoice::Norms => "norms",
+                TuningChoice::SmallBatch => "small batch",
+                TuningChoice::Prefill => "prefill",
             };
             let chosen = *kernel == choice.of(tuning.kernels);
             if json {

@@ -31,7 +31,7 @@ impl<'a> ReplyLoop<'a> {
     /// Answers requests until the queue is closed and empty, or abandoned.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails, and [`Error::Thread`] after a panic. After that, no reply is
+    /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails, and [`Error::Internal`] after a panic. After that, no reply is
     /// possible.
     pub(super) fn run(&mut self) -> Result<()> {
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -39,7 +39,7 @@ impl<'a> ReplyLoop<'a> {
             Ok(())
         }));
         let result = result.unwrap_or_else(|_| {
-            Err(Error::Thread { reason: "the engine's thread panicked, which is a bug; start Lapidary again".into() })
+            Err(Error::Internal { reason: "the engine's thread panicked, so start the server again".into() })
         });
         if let Err(error) = &result {
             self.replies.values().for_each(|reply| reply.fail(ApiError::of(error)));
@@ -160,7 +160,7 @@ impl<'a> ReplyLoop<'a> {
     /// Reports a failure to one client, and returns it if no other reply is possible either.
     fn fail(&self, reply: &Reply, error: Error) -> Result<()> {
         reply.fail(ApiError::of(&error));
-        if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }) {
+        if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. } | Error::Internal { .. }) {
             return Err(error);
         }
         log::error!("a reply failed: {error}");

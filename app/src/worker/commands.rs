@@ -208,7 +208,7 @@ impl Commands {
 
     /// Drops the model if its device is lost. It has to be loaded again.
     fn unload_if_lost(&mut self, error: &Error) {
-        if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }) {
+        if matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. } | Error::Internal { .. }) {
             self.ready = None;
         }
     }

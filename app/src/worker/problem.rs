@@ -43,7 +43,7 @@ impl From<&Error> for Problem {
             | Error::TensorShape { .. }
             | Error::Unsupported { .. }
             | Error::Tokenizer { .. } => Remedy::OtherFile,
-            Error::DeviceLost { .. } | Error::Gpu { .. } => Remedy::Reload,
+            Error::DeviceLost { .. } | Error::Gpu { .. } | Error::Internal { .. } => Remedy::Reload,
             Error::ContextFull { .. } => Remedy::MakeRoom,
             _ => Remedy::Retry,
         };

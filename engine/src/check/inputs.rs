@@ -143,7 +143,7 @@ impl<'a> Inputs<'a> {
 
     fn missing(&self, what: &str, name: &str) -> Error {
         let reason = format!("the check expects the {what} {name} of {}, which has none", self.dispatch.kernel.name);
-        Error::Gpu { reason }
+        Error::Internal { reason }
     }
 }
 

@@ -262,7 +262,7 @@ impl Subject<'_> {
             let views = tensors.into_iter().map(|tensor| self.files.tensor(tensor)).collect::<Result<Vec<_>>>()?;
             return ShardRows::read(&views, matrix, shard).await.map(Some);
         }
-        Err(Error::Gpu { reason: format!("{} multiplies by weights of no matrix", dispatch.kernel.name) })
+        Err(Error::Internal { reason: format!("{} multiplies by weights of no matrix", dispatch.kernel.name) })
     }
 }
 
@@ -377,6 +377,6 @@ fn reference(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
         "argmax_merge" => tokens::argmax_merge(inputs),
         "shortlist" => tokens::shortlist(inputs),
         "sample" => tokens::sample(inputs),
-        other => Err(Error::Gpu { reason: format!("the kernel {other} has no reference to check it against") }),
+        other => Err(Error::Internal { reason: format!("the kernel {other} has no reference to check it against") }),
     }
 }

@@ -95,6 +95,7 @@ struct Case {
     group: usize,
     kernels: Kernels,
     cache_format: CacheFormat,
+    /// The most bytes of a shard of a matrix.
     shard_bytes: u64,
 }
 
@@ -163,7 +164,10 @@ impl Case {
         let compared = if extent.quick { Compared::NewVariants } else { Compared::NewShapes };
         let config = self.config()?;
         let files = ModelFiles::synthetic(config.clone(), WeightFormat::F32, "noise");
-        let weights = Weights::new(&files, Some(self.format), self.shard_bytes, gpu.capabilities())?;
+        let device = gpu.capabilities();
+        let max_binding_bytes = self.shard_bytes.min(device.max_binding_bytes);
+        let small = Capabilities { max_binding_bytes, ..device.clone() };
+        let weights = Weights::new(&files, Some(self.format), &small)?;
         weights.upload(gpu, &files, &mut |_, _| true).await?;
         let tables = RopeTables::new(&config, super::CONTEXT);
         tables.upload(gpu).await?;

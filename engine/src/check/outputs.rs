@@ -14,7 +14,7 @@ pub(super) const INT8: f64 = 0.52 / 127.0;
 pub(super) const INT8_TWICE: f64 = 1.05 / 127.0;
 
 /// Numbers that are compared together. Their largest is the measure of an error, so a large number far away hides none.
-const PIECE: usize = 256;
+const COMPARED_TOGETHER: usize = 256;
 
 /// What is wrong with words, if anything.
 type Judge = Box<dyn Fn(&[u32]) -> Result<(), String> + Send>;
@@ -31,7 +31,7 @@ pub(super) struct Output {
 
 /// What should be there.
 pub(super) enum Expected {
-    /// Floats, within a tolerance relative to the largest of a [`PIECE`].
+    /// Floats, within a tolerance relative to the largest of [`COMPARED_TOGETHER`].
     Floats(Vec<f32>, f64),
     /// Floats stored as f16, an even number.
     Halves(Vec<f32>, f64),
@@ -86,7 +86,8 @@ impl Output {
     }
 
     fn close(&self, found: &[f32], expected: &[f32], tolerance: f64) -> Result<(), String> {
-        for (first, (found, expected)) in found.chunks(PIECE).zip(expected.chunks(PIECE)).enumerate() {
+        let pieces = found.chunks(COMPARED_TOGETHER).zip(expected.chunks(COMPARED_TOGETHER));
+        for (first, (found, expected)) in pieces.enumerate() {
             let finite = expected.iter().filter(|value| value.is_finite());
             let largest = finite.fold(1e-20, |most, value| f64::max(most, f64::from(value.abs())));
             for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -94,7 +95,7 @@ impl Output {
                 // A comparison with NaN is false, so NaN is an error unless the reference has it too.
                 let close = error <= tolerance || found == expected || found.is_nan() && expected.is_nan();
                 if !close {
-                    let place = format!("{}[{} + {}]", self.binding, self.at, PIECE * first + i);
+                    let place = format!("{}[{} + {}]", self.binding, self.at, COMPARED_TOGETHER * first + i);
                     return Err(format!(
                         "{place} is {found}, the reference says {expected}: off by {error:.1e} of the largest value \
                          near it, {largest}; at most {tolerance:.0e} is rounding"

@@ -11,7 +11,7 @@ pub enum AdapterChoice {
     Fastest,
     /// An integrated adapter, else as [`AdapterChoice::Fastest`]. It uses less power.
     Frugal,
-    /// The adapter at this index of [`adapters`].
+    /// The adapter at this index of [`adapters`]. Beyond the last, the first adapter whose name contains the number, as `4090`.
     Index(usize),
     /// The first adapter whose name contains this, in any case.
     Named(String),
@@ -89,17 +89,21 @@ pub(crate) async fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
     let mut all = adapters().await;
 
     let kind = |adapter: &wgpu::Adapter| adapter.get_info().device_type;
+    let named = |part: &str| {
+        let part = part.to_lowercase();
+        all.iter().position(|a| a.get_info().name.to_lowercase().contains(&part))
+    };
     let (place, wanted) = match choice {
         AdapterChoice::Fastest => ((!all.is_empty()).then_some(0), "is there; install a Vulkan driver".to_owned()),
         AdapterChoice::Frugal => {
             let integrated = all.iter().position(|a| kind(a) == wgpu::DeviceType::IntegratedGpu);
             (integrated.or((!all.is_empty()).then_some(0)), "is there; install a Vulkan driver".to_owned())
         }
-        AdapterChoice::Index(index) => ((*index < all.len()).then_some(*index), format!("has the number {index}")),
-        AdapterChoice::Named(name) => {
-            let wanted = name.to_lowercase();
-            (all.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted)), format!("is named {name:?}"))
+        AdapterChoice::Index(index) => {
+            let place = if *index < all.len() { Some(*index) } else { named(&index.to_string()) };
+            (place, format!("has the number {index} or is named so"))
         }
+        AdapterChoice::Named(name) => (named(name), format!("is named {name:?}")),
         AdapterChoice::Software => {
             (all.iter().position(|a| kind(a) == wgpu::DeviceType::Cpu), "is a software one".to_owned())
         }

@@ -19,7 +19,7 @@ impl Gpu {
     /// Creates the pipeline of a kernel's variant, unless it exists.
     ///
     /// # Errors
-    /// [`Error::Gpu`] if the kernel has no such variant, or the driver refuses it.
+    /// [`Error::Internal`] if the kernel has no such variant, and [`Error::Gpu`] if the driver refuses it.
     pub async fn prepare(&self, kernel: &'static Kernel, features: &[&str]) -> Result<()> {
         self.pipeline(kernel, features, &[]).await.map(|_| ())
     }
@@ -27,14 +27,14 @@ impl Gpu {
     /// The pipeline of a kernel's variant for `features` (weight format, cache type, what the device can do, …).
     ///
     /// # Errors
-    /// [`Error::Gpu`] if the kernel has no such variant, or the driver refuses it.
+    /// [`Error::Internal`] if the kernel has no such variant, and [`Error::Gpu`] if the driver refuses it.
     pub(crate) async fn pipeline(
         &self,
         kernel: &'static Kernel,
         features: &[&str],
         constants: Constants<'_>,
     ) -> Result<Pipeline> {
-        let variant = kernel.variant(features).ok_or_else(|| Error::Gpu {
+        let variant = kernel.variant(features).ok_or_else(|| Error::Internal {
             reason: format!("the kernel {} has no variant for {features:?}", kernel.name),
         })?;
         let key = (variant.file, constants.to_vec());
@@ -84,9 +84,10 @@ impl Gpu {
             device.create_shader_module(descriptor)
         } else {
             // SAFETY: every index of every kernel is in bounds for the sizes that `ops` requires: tests compare each
-            // kernel with its reference over odd shapes, with checks on and off. `Engine::check_prompt` checks lengths and
-            // token ids, and `Decoding::check` that positions stay those of its sequence; callers of the unsafe
-            // `Gpu::run_plan` must check their own. Every loop counts towards a bound.
+            // kernel with its reference over odd shapes, with checks on and off. `Sequence::reserve` checks positions, and gives
+            // them pages of the cache. Token ids are those of prompts, which `Engine::check_prompt` checks, those that were
+            // drawn, which `Engine::token_of` checks, and those of a model that guesses, whose vocabulary `Speculation::check`
+            // compares. Callers of the unsafe `Gpu::run_plan` must check their own. Every loop counts towards a bound.
             unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

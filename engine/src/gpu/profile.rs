@@ -15,21 +15,27 @@ impl Gpu {
     /// normal step.
     ///
     /// # Errors
-    /// [`Error::Adapter`] if the adapter has no timestamps within a pass, and the errors of running a plan.
+    /// [`Error::Unsupported`] if the adapter has no timestamps within a pass, or the step more dispatches than a query set has
+    /// timestamps; and the errors of running a plan.
     pub(crate) async fn profile(
         &self,
         ring: &mut StepRing,
         plans: &[&Plan],
         step: &Step,
     ) -> Result<Vec<(&'static str, f64)>> {
-        let refuse = |reason: String| Error::Adapter { adapter: self.info().name.clone(), reason };
         if !self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
-            return Err(refuse("it has no timestamps, so there is no profile".into()));
+            return Err(Error::Unsupported {
+                what: format!("a profile on {}", self.info().name),
+                hint: "use an adapter with timestamps inside passes".into(),
+            });
         }
         let kernels: Vec<&'static str> = plans.iter().flat_map(|plan| plan.kernels()).collect();
         let stamps = kernels.len() + 1;
         if stamps > MAX_STAMPS {
-            return Err(refuse(format!("a step of {} dispatches is too long to profile", kernels.len())));
+            return Err(Error::Unsupported {
+                what: format!("a profile of {} dispatches", kernels.len()),
+                hint: format!("use a model of fewer than {MAX_STAMPS}"),
+            });
         }
         let queries = self.device().create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("profile"),

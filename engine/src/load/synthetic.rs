@@ -94,7 +94,7 @@ impl NoiseRows {
     /// The errors of buffers.
     pub async fn matrix(&self, gpu: &Gpu, rows: usize) -> Result<Matrix> {
         let view = TensorView::in_memory("noise", self.format, rows, self.cols, &self.bytes);
-        let matrix = Matrix::new("noise", self.format, [rows, self.cols], u64::MAX, gpu.capabilities());
+        let matrix = Matrix::new("noise", self.format, [rows, self.cols], gpu.capabilities());
         let mut ignore = |_, _| true;
         let mut uploader = Uploader::new(gpu, 0, &mut ignore);
         uploader.fill(&matrix, &[view]).await?;

@@ -76,18 +76,13 @@ pub(crate) enum Source<'a> {
 
 impl Weights {
     /// Declares the weights of a model, in `format` or in the file's formats. It needs no device and reads only the
-    /// files' headers. Matrices are split into shards of at most `max_shard_bytes`.
+    /// files' headers. Matrices are split into shards that fit the bindings of a device with these capabilities.
     ///
     /// # Errors
     /// The errors of [`ModelFiles::tensor`].
-    pub fn new(
-        files: &ModelFiles,
-        format: Option<WeightFormat>,
-        max_shard_bytes: u64,
-        capabilities: &Capabilities,
-    ) -> Result<Self> {
+    pub fn new(files: &ModelFiles, format: Option<WeightFormat>, capabilities: &Capabilities) -> Result<Self> {
         let config = files.config();
-        let declare = Declare { files, format, max_shard_bytes, capabilities };
+        let declare = Declare { files, format, capabilities };
         Ok(Self {
             embedding: declare.matrix("embedding", TensorId::Embedding)?,
             layers: (0..config.num_layers).map(|i| declare.layer(i)).collect::<Result<_>>()?,
@@ -190,7 +185,6 @@ impl Weights {
 struct Declare<'a> {
     files: &'a ModelFiles,
     format: Option<WeightFormat>,
-    max_shard_bytes: u64,
     capabilities: &'a Capabilities,
 }
 
@@ -198,7 +192,7 @@ impl Declare<'_> {
     fn matrix(&self, label: &str, part: TensorId) -> Result<Matrix> {
         let view = self.files.tensor(part)?;
         let format = self.format.unwrap_or(view.format);
-        Ok(Matrix::new(label, format, [view.rows, view.cols], self.max_shard_bytes, self.capabilities))
+        Ok(Matrix::new(label, format, [view.rows, view.cols], self.capabilities))
     }
 
     /// Matrices of the same input, each with the first column of its output.
@@ -228,7 +222,7 @@ impl Declare<'_> {
         }
         let parts = groups.into_iter().map(|Group { tensors, format, cols, first_out, end, .. }| {
             let shape = [end - first_out, cols];
-            let matrix = Matrix::new(label, format, shape, self.max_shard_bytes, self.capabilities);
+            let matrix = Matrix::new(label, format, shape, self.capabilities);
             StackPart { matrix, first_out, tensors }
         });
         Ok(Stack { parts: parts.collect() })

@@ -26,19 +26,12 @@ pub(crate) struct Shard {
 }
 
 impl Matrix {
-    /// Declares a matrix. Its shards have at most `max_shard_bytes`, and fit the bindings of a device with these
-    /// capabilities; but each has at least 8 rows.
-    pub fn new(
-        label: &str,
-        format: WeightFormat,
-        [rows, cols]: [usize; 2],
-        max_shard_bytes: u64,
-        capabilities: &Capabilities,
-    ) -> Self {
+    /// Declares a matrix. Its shards fit the bindings of a device with these capabilities, but each has at least 8 rows.
+    pub fn new(label: &str, format: WeightFormat, [rows, cols]: [usize; 2], capabilities: &Capabilities) -> Self {
         let row = format.gpu_row(cols);
         // The scales of a shard are never larger than its quants. So the quants limit the rows per binding, and both
         // together the rows per buffer.
-        let in_binding = max_shard_bytes.min(capabilities.max_binding_bytes) / row.quant_bytes().max(1);
+        let in_binding = capabilities.max_binding_bytes / row.quant_bytes().max(1);
         let in_buffer = capabilities.max_buffer_bytes.saturating_sub(BINDING_ALIGN) / row.bytes().max(1);
         let most = (in_binding.min(in_buffer) as usize / ROW_GROUP * ROW_GROUP).max(ROW_GROUP);
         let shards =

@@ -1,7 +1,7 @@
 //! Room for requests: who begins, and who gives way.
 
-use super::likeness::{Likest, Which, likest};
 use super::request::Event;
+use super::shared_prefix::{Holder, SharedPrefix, longest_shared_prefix};
 use super::{Active, Prompt, Scheduler};
 use crate::error::{Error, Result};
 use crate::ops::PAGE;
@@ -15,18 +15,17 @@ impl Scheduler {
         let tokens = job.tokens();
         // The logits of each of its tokens need each to be computed.
         let reusable = if job.prompt_logprobs.is_some() { 0 } else { tokens.len() - 1 };
-        let source = likest(&self.active, &self.kept, &tokens[..reusable]);
+        let source = longest_shared_prefix(&self.active, &self.kept, &tokens[..reusable]);
         // With room to grow: one that gave its place back would give it back again at once.
         let room = if job.reply.is_empty() { IN_FLIGHT } else { PAGE };
         let pages = (tokens.len() + room).min(self.runner.slots.tables.context()).div_ceil(PAGE);
         let needed = pages - source.map_or(0, |source| source.len / PAGE);
-        let kept_pages: usize = self.kept.iter().map(Sequence::own_pages).sum();
-        if !self.active.is_empty() && self.runner.free_pages() + kept_pages < needed {
+        if !self.active.is_empty() && self.runner.free_pages() + Sequence::pages_of_only(&self.kept) < needed {
             return Ok(());
         }
         // What is kept gives way, the source last.
         let kept_source = match source {
-            Some(Likest { which: Which::Kept(i), .. }) => self.kept.remove(i),
+            Some(SharedPrefix { holder: Holder::Kept(i), .. }) => self.kept.remove(i),
             _ => None,
         };
         let is_tight = |runner: &Runner| runner.free_slots() == 0 || runner.free_pages() < needed;
@@ -49,7 +48,7 @@ impl Scheduler {
                 self.kept.push_back(kept);
                 sequence
             }
-            (None, Some(Likest { which: Which::Active(i), .. })) => {
+            (None, Some(SharedPrefix { holder: Holder::Active(i), .. })) => {
                 let mut sequence = self.runner.sequence().await?;
                 sequence.begin_as(&self.active[i].sequence, len)?;
                 sequence

@@ -18,6 +18,8 @@ pub(super) struct Job {
     pub(super) prompt_logprobs: Option<usize>,
     pub(super) bias: Option<Bias>,
     mask: Option<Mask>,
+    /// Whether the mask allowed no token the last time.
+    pub(super) allows_none: bool,
     /// Tokens that the submitted steps draw.
     submitted: usize,
     /// The most steps, limited by the caller and by the context. The keys and values of the last token are never read.
@@ -42,6 +44,7 @@ impl Job {
             prompt_logprobs,
             bias,
             mask,
+            allows_none: false,
             submitted: 0,
             cached: 0,
             clock: Clock::start(),
@@ -74,6 +77,7 @@ impl Job {
     pub(super) fn allowed(&mut self, words: usize) -> Option<Vec<u32>> {
         let mut bits = vec![0; words];
         self.mask.as_mut()?(&self.reply, &mut bits);
+        self.allows_none = bits.iter().all(|word| *word == 0);
         Some(bits)
     }
 

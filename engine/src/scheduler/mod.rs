@@ -13,9 +13,9 @@ mod choose;
 mod flight;
 mod guess;
 mod job;
-mod likeness;
 mod request;
 mod scores;
+mod shared_prefix;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::Step;
 use crate::model::Room;
-use crate::ops::PAGE;
+use crate::ops::{NO_TOKEN, PAGE};
 use crate::runner::{Chunk, Runner};
 use crate::sequence::{IN_FLIGHT, Sequence};
 use crate::speculation::{Guesses, Speculation};
@@ -38,7 +38,7 @@ pub use request::{Bias, Event, Mask, Request, RequestId, TokenLogprobs};
 
 /// The time after which a piece of a prompt submits no more. Replies wait for what it has submitted: mostly two submits, of which each
 /// takes up to about 60 ms (`pace.rs`).
-const PIECE: Duration = Duration::from_millis(40);
+const PIECE_TIME: Duration = Duration::from_millis(40);
 
 /// How much a [`Scheduler`] does at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +75,8 @@ pub struct Scheduler {
     scores: Option<Scores>,
     /// Whether the last step computed a piece of a prompt.
     was_piece: bool,
-    /// Whether a step failed. Its tokens are lost, so no reply can go on.
-    failed: bool,
+    /// Why a step failed. Its tokens are lost, so no reply can go on.
+    failed: Option<String>,
     requests: u64,
     events: Vec<Event>,
 }
@@ -120,7 +120,7 @@ impl Scheduler {
             readbacks: Readbacks::default(),
             scores: None,
             was_piece: false,
-            failed: false,
+            failed: None,
             requests: 0,
             events: Vec::new(),
         })
@@ -181,7 +181,7 @@ impl Scheduler {
 
     /// What it is doing.
     pub fn load(&self) -> Load {
-        let kept: usize = self.kept.iter().map(Sequence::own_pages).sum();
+        let kept = Sequence::pages_of_only(&self.kept);
         Load {
             waiting: self.waiting.len(),
             active: self.active.len() + usize::from(self.prompt.is_some()),
@@ -193,17 +193,20 @@ impl Scheduler {
     /// [is idle](Self::is_idle). A step whose future is dropped goes on in the next one.
     ///
     /// # Errors
-    /// If the device is lost or refuses a command; no reply can go on after that. Errors of single requests are
-    /// [events](Event::Failed).
+    /// If the device is lost or refuses a command; no reply can go on after that, and further steps give [`Error::Setting`]. Errors
+    /// of single requests are [events](Event::Failed).
     pub async fn step(&mut self) -> Result<Vec<Event>> {
-        if self.failed {
-            return Err(Error::Gpu {
-                reason: "an earlier step failed, so its tokens are missing; make a new scheduler".into(),
+        if let Some(reason) = &self.failed {
+            return Err(Error::Setting {
+                field: "the scheduler",
+                value: format!("one whose step failed ({reason})"),
+                expected: "a new one",
             });
         }
-        let outcome = self.advance().await;
-        self.failed = outcome.is_err();
-        outcome?;
+        if let Err(error) = self.advance().await {
+            self.failed = Some(error.to_string());
+            return Err(error);
+        }
         Ok(std::mem::take(&mut self.events))
     }
 
@@ -249,7 +252,7 @@ impl Scheduler {
             }
             if let Some((chunk, end)) = &mut prompt.chunk {
                 let started = Instant::now();
-                while !chunk.is_done() && started.elapsed() < PIECE {
+                while !chunk.is_done() && started.elapsed() < PIECE_TIME {
                     self.runner.run_segments(chunk).await?;
                 }
                 if chunk.is_done() {
@@ -317,7 +320,7 @@ impl Scheduler {
         }
         let Runner { engine, plans, slots, activations, ring, .. } = &mut self.runner;
         let (gpu, results, logits) = (&engine.inner.gpu, &slots.sink.results, &activations.logits);
-        let pass = plans.decode(draws.len());
+        let pass = plans.decode_of(draws.len());
         let mut steps = vec![(&pass.body, step), (&pass.logits, step)];
         steps.extend(growing().zip(&draws).map(|(active, draw)| (plans.choice(&active.job.sampling), *draw)));
         let row = |(Active { job, .. }, draw): (&Active, &Step)| Row {
@@ -374,6 +377,11 @@ impl Scheduler {
                     expected: "a number for one token at least",
                 })
             }
+            _ if word == NO_TOKEN && job.allows_none => Err(Error::Setting {
+                field: "mask of the tokens",
+                value: "0 for every token".into(),
+                expected: "1 for one token at least",
+            }),
             _ => engine.token_of(word),
         };
         let token = match token {

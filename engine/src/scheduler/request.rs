@@ -9,7 +9,7 @@ use crate::sampling::Sampling;
 pub type Bias = Box<dyn FnMut(&[u32], &mut [f32]) + Send>;
 
 /// Says which tokens may follow: the first argument is the reply so far, the second has a bit per token of the vocabulary, token `i` in
-/// bit `i % 32` of word `i / 32`, none of them set. If it sets none, the reply fails.
+/// bit `i % 32` of word `i / 32`, none of them set. If it sets none, the reply fails with [`Error::Setting`].
 pub type Mask = Box<dyn FnMut(&[u32], &mut [u32]) + Send>;
 
 /// A request for a reply.

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::prompt_logits::PromptLogits;
 
 /// Tokens of a piece: few, because replies wait for it.
-const PIECE: usize = 8;
+const PIECE_TOKENS: usize = 8;
 
 /// The log-probabilities of the prompt under way.
 pub(super) struct Scores {
@@ -18,7 +18,7 @@ impl Scheduler {
     /// Computes a piece of the prompt under way, with the log-probabilities of its tokens.
     pub(super) async fn score_piece(&mut self) -> Result<()> {
         if self.scores.is_none() {
-            match PromptLogits::new(&self.runner, PIECE).await {
+            match PromptLogits::new(&self.runner, PIECE_TOKENS).await {
                 Ok(logits) => self.scores = Some(Scores { logits, found: Vec::new() }),
                 // The other requests need no such memory.
                 Err(error @ Error::OutOfMemory { .. }) => {
@@ -31,7 +31,7 @@ impl Scheduler {
             }
         }
         let (Some(scores), Some(prompt)) = (&mut self.scores, &mut self.prompt) else { return Ok(()) };
-        let (inner, logits) = (&self.runner.engine.inner, &scores.logits);
+        let (inner, logits) = (&self.runner.engine.inner, &mut scores.logits);
         let (start, last) = (prompt.sequence.tokens().len(), prompt.tokens.len() - 1);
         if start == 0 {
             scores.found.clear();

@@ -21,7 +21,7 @@ impl Draft {
     }
 
     pub(super) fn engine(&self) -> &Engine {
-        self.runner.engine()
+        &self.runner.engine
     }
 
     /// What it draws after `taken` with the random numbers from this draw on, and the milliseconds of a token, without the time in

@@ -16,7 +16,7 @@ pub(super) async fn flushes_halves(gpu: &Gpu) -> Result<bool> {
     let bytes = Bytes::from(bytemuck::cast_slice(&numbers).to_vec());
     let row = TensorView::in_memory("halves", WeightFormat::F32, 1, numbers.len(), &bytes);
     let capabilities = Capabilities { flushes_halves: false, ..gpu.capabilities().clone() };
-    let table = Matrix::new("halves", WeightFormat::F16, [1, numbers.len()], u64::MAX, &capabilities);
+    let table = Matrix::new("halves", WeightFormat::F16, [1, numbers.len()], &capabilities);
     let mut progress = |_, _| true;
     let mut uploader = Uploader::new(gpu, 0, &mut progress);
     uploader.fill(&table, &[row]).await?;

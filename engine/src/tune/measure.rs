@@ -4,7 +4,7 @@ use web_time::Instant;
 
 use super::norms::NormBench;
 use super::products::ProductBench;
-use super::{Choice, SUBMIT_MS, none_if_out_of_memory};
+use super::{SUBMIT_MS, TuningChoice, none_if_out_of_memory};
 use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Step, StepRing};
 use crate::model::Kernels;
@@ -25,9 +25,9 @@ enum Bench {
 }
 
 impl Bench {
-    async fn new(gpu: &Gpu, format: WeightFormat, choice: Choice) -> Result<Self> {
+    async fn new(gpu: &Gpu, format: WeightFormat, choice: TuningChoice) -> Result<Self> {
         Ok(match choice {
-            Choice::Norms => Self::Norms(Box::new(NormBench::new(gpu, format).await?)),
+            TuningChoice::Norms => Self::Norms(Box::new(NormBench::new(gpu, format).await?)),
             _ => Self::Products(ProductBench::new(gpu, format, choice.mode()).await?),
         })
     }
@@ -52,7 +52,7 @@ impl Bench {
 pub(super) async fn measure(
     gpu: &Gpu,
     format: WeightFormat,
-    choice: Choice,
+    choice: TuningChoice,
     candidates: &[Kernels],
 ) -> Result<Vec<Option<f64>>> {
     let bench = Bench::new(gpu, format, choice).await?;

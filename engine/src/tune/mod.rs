@@ -53,7 +53,7 @@ const TOLERANCE: f64 = 0.03;
 
 /// What a tuning run chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum TuningChoice {
     /// The way to multiply one token.
     Decode,
     /// Whether the norms before the feed-forward block of one token are fused with its first product.
@@ -64,7 +64,7 @@ pub enum Choice {
     Prefill,
 }
 
-impl Choice {
+impl TuningChoice {
     /// Every choice.
     pub const ALL: [Self; 4] = [Self::Decode, Self::Norms, Self::SmallBatch, Self::Prefill];
     /// The name of the choice to multiply a small batch as a chunk of a prompt.
@@ -112,7 +112,7 @@ pub struct Tuning {
     pub kernels: Kernels,
     /// Milliseconds of each candidate per choice; infinite if its results were wrong or it did not fit the device. Empty if the
     /// result was loaded from a file.
-    pub measured: Vec<(Choice, &'static str, f64)>,
+    pub measured: Vec<(TuningChoice, &'static str, f64)>,
 }
 
 impl Tuning {
@@ -131,7 +131,7 @@ impl Tuning {
         let candidates = Candidates::of(gpu.capabilities(), format, allowed);
         let mut tuning = Self { kernels: candidates.plainest(), measured: Vec::new() };
         let mut all_fit = true;
-        for choice in [Choice::Decode, Choice::Norms, Choice::Prefill, Choice::SmallBatch] {
+        for choice in [TuningChoice::Decode, TuningChoice::Norms, TuningChoice::Prefill, TuningChoice::SmallBatch] {
             let kernels = candidates.of_choice(choice, tuning.kernels);
             // A single candidate is not measured.
             if let [only] = kernels[..] {
@@ -150,7 +150,7 @@ impl Tuning {
     }
 
     /// Chooses the fastest candidate; keeps the choice if all are wrong or do not fit.
-    fn choose(&mut self, choice: Choice, candidates: &[Kernels], measured: Vec<Option<f64>>) {
+    fn choose(&mut self, choice: TuningChoice, candidates: &[Kernels], measured: Vec<Option<f64>>) {
         let mut best = f64::INFINITY;
         for (kernels, ms) in candidates.iter().zip(measured) {
             let ms = ms.unwrap_or(f64::INFINITY);
@@ -232,15 +232,15 @@ impl Candidates {
     }
 
     /// `kernels` with each candidate of a choice.
-    fn of_choice(&self, choice: Choice, kernels: Kernels) -> Vec<Kernels> {
+    fn of_choice(&self, choice: TuningChoice, kernels: Kernels) -> Vec<Kernels> {
         match choice {
-            Choice::Decode => self.decode.iter().map(|decode| Kernels { decode, ..kernels }).collect(),
-            Choice::Norms if !self.can_fuse(kernels) => vec![kernels],
-            Choice::Norms => [false, true].map(|fuses_norms| Kernels { fuses_norms, ..kernels }).to_vec(),
-            Choice::SmallBatch => {
+            TuningChoice::Decode => self.decode.iter().map(|decode| Kernels { decode, ..kernels }).collect(),
+            TuningChoice::Norms if !self.can_fuse(kernels) => vec![kernels],
+            TuningChoice::Norms => [false, true].map(|fuses_norms| Kernels { fuses_norms, ..kernels }).to_vec(),
+            TuningChoice::SmallBatch => {
                 self.small_batch.iter().map(|small_batch| Kernels { small_batch: *small_batch, ..kernels }).collect()
             }
-            Choice::Prefill => self.of_prefill(kernels),
+            TuningChoice::Prefill => self.of_prefill(kernels),
         }
     }
 
@@ -323,8 +323,8 @@ mod tests {
         (capabilities.software, capabilities.subgroups, capabilities.narrow_subgroups) = (true, true, true);
         let candidates = Candidates::of(&capabilities, WeightFormat::Q8_0, None);
         let mut roundings = Vec::new();
-        for decode in candidates.of_choice(Choice::Decode, candidates.plainest()) {
-            for kernels in candidates.of_choice(Choice::Prefill, decode) {
+        for decode in candidates.of_choice(TuningChoice::Decode, candidates.plainest()) {
+            for kernels in candidates.of_choice(TuningChoice::Prefill, decode) {
                 assert_eq!(kernels.way(Mode::SmallBatch).rounding, kernels.decode.rounding, "{kernels:?}");
                 assert!(candidates.include(&kernels), "{kernels:?}");
                 roundings.push(kernels.prefill.rounding);
@@ -346,7 +346,7 @@ mod tests {
         let candidates = [Way::FLOAT_DECODE, int8, small].map(|decode| Kernels { decode, ..Kernels::FLOAT });
         let chosen = |measured: Vec<Option<f64>>| {
             let mut tuning = Tuning { kernels: Kernels::FLOAT, measured: Vec::new() };
-            tuning.choose(Choice::Decode, &candidates, measured);
+            tuning.choose(TuningChoice::Decode, &candidates, measured);
             tuning.kernels.decode
         };
         assert_eq!(chosen(vec![None, Some(2.0), Some(3.0)]), int8);

@@ -1,11 +1,11 @@
 //! The file of results of tuning and of the self-test. Each line has a key, which holds everything that a result depends on, and
-//! the result: for tuning the chosen kernels in the order of [`Choice::ALL`].
+//! the result: for tuning the chosen kernels in the order of [`TuningChoice::ALL`].
 
 use std::path::Path;
 
 #[cfg(target_arch = "wasm32")]
 use super::browser as file;
-use super::{ActivationFormat, Choice};
+use super::{ActivationFormat, TuningChoice};
 use crate::gpu::Gpu;
 use crate::model::Kernels;
 use crate::quant::WeightFormat;
@@ -82,13 +82,13 @@ mod file {
 }
 
 pub(super) fn unparse(kernels: Kernels) -> String {
-    Choice::ALL.map(|choice| format!("\t{}", choice.of(kernels))).concat()
+    TuningChoice::ALL.map(|choice| format!("\t{}", choice.of(kernels))).concat()
 }
 
 pub(super) fn parse(line: &str) -> Option<Kernels> {
     let mut names = line.strip_prefix('\t')?.split('\t');
     let mut kernels = Kernels::FLOAT;
-    for choice in Choice::ALL {
+    for choice in TuningChoice::ALL {
         choice.make(&mut kernels, names.next()?)?;
     }
     names.next().is_none().then_some(kernels)

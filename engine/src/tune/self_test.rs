@@ -66,11 +66,12 @@ async fn run(gpu: &Gpu) -> Result<(Capabilities, bool)> {
             Ok(Report { fault: Some(fault), .. }) => {
                 (fault.to_string(), capabilities.without_feature_of(fault.variant))
             }
-            Err(Error::Gpu { reason }) => match capabilities.without_a_feature() {
-                Some(fewer) => (reason, Some(fewer)),
-                None => return Err(Error::Gpu { reason }),
+            Err(error) => match capabilities.without_a_feature() {
+                Some(fewer) if matches!(error, Error::Gpu { .. } | Error::Internal { .. }) => {
+                    (error.to_string(), Some(fewer))
+                }
+                _ => return Err(error),
             },
-            Err(error) => return Err(error),
         };
         let name = &gpu.info().name;
         match fewer {

@@ -86,7 +86,7 @@ fn take(reply: Result<Reply, JoinError>, writer: &mut Writer<impl FnMut(&Progres
 }
 
 fn panicked(what: &str) -> Error {
-    Error::Thread { reason: format!("{what} panicked, which is a bug; the same command goes on") }
+    Error::Internal { reason: format!("{what} panicked; the same command goes on") }
 }
 
 #[cfg(test)]
