@@ -79,8 +79,11 @@ pub(crate) fn reflect(module: &Module, kernel: &str) -> (Reflection, VariantRefl
     let mut reflection = Reflection { step: None, params: Vec::new(), storage: Vec::new(), constants: BTreeMap::new() };
     let mut workgroup_bytes = 0;
     for (_, global) in module.global_variables.iter() {
-        if global.space == AddressSpace::WorkGroup {
-            workgroup_bytes += module.types[global.ty].inner.size(module.to_ctx());
+        let ty = &module.types[global.ty].inner;
+        // naga would count an array that is sized by an override with the override's default.
+        let is_sized_later = matches!(ty, TypeInner::Array { size: naga::ArraySize::Pending(_), .. });
+        if global.space == AddressSpace::WorkGroup && !is_sized_later {
+            workgroup_bytes += ty.size(module.to_ctx());
         }
         let Some(binding) = &global.binding else { continue };
         assert!(binding.group == 0, "{kernel}: only group 0 is used");

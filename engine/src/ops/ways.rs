@@ -357,7 +357,33 @@ impl fmt::Debug for Way {
 
 #[cfg(test)]
 mod tests {
+    use lapidary_shaders::kernels;
+
     use super::*;
+
+    /// wgpu does not compare a kernel's workgroup memory with what the device has.
+    #[test]
+    fn kernels_fit_the_workgroup_memory_of_every_device() {
+        for variant in kernels::ALL.iter().flat_map(|kernel| kernel.variants) {
+            // Those on cooperative matrices are only for devices that have more.
+            let has_matrices = variant.features.iter().any(|feature| feature.starts_with("coop_"));
+            let bytes = variant.workgroup_bytes as usize;
+            assert!(has_matrices || bytes <= WORKGROUP_BYTES, "{}: {bytes} bytes", variant.name());
+        }
+        for subgroups in [false, true] {
+            let capabilities = Capabilities { subgroups, ..Capabilities::webgpu() };
+            for way in WAYS {
+                let Some(fused) = &way.fused else { continue };
+                let fits = |groups: &usize| way.can_fuse_norms(32 * groups, &capabilities);
+                let widest = (1..10_000).rev().find(fits).unwrap();
+                assert!(32 * widest >= 2816, "{way:?}: only {widest} groups of columns");
+                for variant in fused.kernel.variants.iter().filter(|variant| variant.uses_subgroups() == subgroups) {
+                    let bytes = variant.workgroup_bytes as usize + 16 * fused.x_vec4s as usize * widest;
+                    assert!(bytes <= WORKGROUP_BYTES, "{}: {bytes} bytes for {widest} groups", variant.name());
+                }
+            }
+        }
+    }
 
     #[test]
     fn names_are_unique_and_every_fallback_supports_everything() {
