@@ -4,6 +4,7 @@ use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
 use lapidary_shaders::kernels::attention_merge::MAX_SPLITS;
 use lapidary_shaders::kernels::{attention_coop, attention_decode};
 
+use super::ways::workgroup_bytes;
 use super::{CacheFormat, CacheLayer, Operand, Rope, Rounding, assert_cols, u32_of};
 use crate::gpu::{Buffer, Capabilities, Count, Grid, Recording, Slice, Tensor, stride_of};
 
@@ -230,7 +231,6 @@ impl Attention {
     /// Whether cooperative matrices can compute it on a device, over a cache of this format. Those of a software adapter are slower
     /// than its vectors: with them, lavapipe of Mesa 26 takes twice as long for a prompt of 512 tokens of the 270M.
     pub fn fits_matrices(self, cache: CacheFormat, device: &Capabilities) -> bool {
-        let variant = attention_coop::KERNEL.variant(&device.shader_features());
         // Each subgroup needs room for a matrix in workgroup memory.
         let has_room = match device.cooperative_size {
             Some(8) => device.subgroups,
@@ -242,7 +242,7 @@ impl Attention {
             && self.head_dim.is_multiple_of(16)
             && self.head_dim <= 256
             && has_room
-            && variant.is_some_and(|variant| variant.workgroup_bytes <= device.max_workgroup_bytes)
+            && workgroup_bytes(&attention_coop::KERNEL, device).is_some_and(|bytes| bytes <= device.max_workgroup_bytes)
     }
 
     /// The window, or without one a number above any position, to which kernels can still add a position.
