@@ -197,34 +197,8 @@ pub fn attention_split(
     let features = [cache.features(), &["split", feature]].concat();
     let blocks = Count::Tokens { per_token: group.div_ceil(rows) * params.splits, per_group: 1 };
     let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
-    if broadcasts {
-        r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
-    } else {
-        let (params, slots) = always_split(&params, bindings);
-        r.dispatch(&attention_decode::KERNEL, &features, params, slots, grid);
-    }
-}
-
-/// The same for `attention_decode.wesl`, which always splits.
-fn always_split(params: &Params, bindings: Bindings<Slice>) -> (Vec<u32>, Vec<(u32, Slice)>) {
-    let Params { heads, kv_heads, head_dim4, q_stride4, table_len, window, soft_cap, splits, .. } = *params;
-    let Params { query_scale, qk_norm, eps, .. } = *params;
-    let params = attention_decode::Params {
-        heads,
-        kv_heads,
-        head_dim4,
-        q_stride4,
-        table_len,
-        window,
-        soft_cap,
-        splits,
-        query_scale,
-        qk_norm,
-        eps,
-    };
-    let Bindings { q, k_cache, v_cache, pages, out, cos_sin, qk_weight } = bindings;
-    let bindings = attention_decode::Bindings { q, k_cache, v_cache, pages, out, cos_sin, qk_weight };
-    (params.words(), bindings.slots())
+    let kernel = if broadcasts { &KERNEL } else { &attention_decode::KERNEL };
+    r.dispatch(kernel, &features, params.words(), bindings.slots(), grid);
 }
 
 impl Attention {
