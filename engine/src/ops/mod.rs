@@ -25,7 +25,7 @@ mod token_sink;
 mod ways;
 
 pub use add_rms_norm::{ResidualNorm, add_rms_norm};
-pub use argmax::{ARGMAX_STRETCHES, argmax, argmax_candidates};
+pub use argmax::{argmax, argmax_candidates};
 pub use argmax_merge::argmax_merge;
 pub use attention::{Attention, KeySplits, Partials, attention, attention_split};
 pub use attention_merge::{attention_merge, attention_splits};
@@ -39,13 +39,18 @@ pub use quantize::{Int8Tensor, Operand, quantize};
 pub use rms_norm::rms_norm;
 pub use rope::{Rope, cos_sin, rope, rope_table};
 pub use sample::sample;
-pub use shortlist::{LISTS, Shortlist, shortlist};
+pub use shortlist::{Shortlist, shortlist};
 pub use to_f16::{F16_SCALE, F16Tensor, to_f16};
 pub use token_sink::{NO_TOKEN, TokenSink, token_ids};
 pub use ways::{MAX_SMALL_BATCH, Mode, Rounding, WAYS, Way};
 
+use lapidary_shaders::kernels;
+
 use self::rms_norm::norm_width;
 use crate::gpu::Tensor;
+
+/// The number of stretches that [`argmax()`] and [`shortlist()`] split the logits into, one per workgroup.
+pub const STRETCHES: usize = kernels::argmax::STRETCHES as usize;
 
 /// Bytes of workgroup memory; WebGPU's default limit.
 const WORKGROUP_BYTES: usize = 16 << 10;
