@@ -1,4 +1,4 @@
-//! One function per kernel, over typed arguments.
+//! One function per computation, over typed arguments.
 //!
 //! Every function records one or more dispatches into a [`Recording`](crate::gpu::Recording). Shapes are given as
 //! `[rows, cols]`, where `T` is the number of tokens of a step. The functions assert the columns. The caller that runs
@@ -14,6 +14,7 @@ mod embed;
 mod gate_up;
 mod geglu;
 mod logits;
+mod operand;
 mod product;
 mod quantize;
 mod rms_norm;
@@ -34,8 +35,9 @@ pub use embed::{TokenIds, embed};
 pub use gate_up::gate_up;
 pub use geglu::{first_up, gate_up_cols, geglu};
 pub use logits::logits;
+pub use operand::Operand;
 pub use product::{product, product_geglu};
-pub use quantize::{Int8Tensor, Operand, quantize};
+pub use quantize::{Int8Tensor, quantize};
 pub use rms_norm::rms_norm;
 pub use rope::{Rope, cos_sin, rope, rope_table};
 pub use sample::sample;
