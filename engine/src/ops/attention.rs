@@ -225,7 +225,7 @@ impl Attention {
         self.window.map_or(ALL, |window| u32_of(window).min(ALL))
     }
 
-    /// The checks that both kernels share.
+    /// The parameters of `attention` and `attention_decode`, checked.
     fn params(self, q: &Tensor, cache: &CacheLayer) -> Params {
         let Self { heads, kv_heads, head_dim, soft_cap, .. } = self;
         assert!(head_dim % 8 == 0 && head_dim <= 256, "a head of {head_dim} values");
