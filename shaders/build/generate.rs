@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
-use crate::reflect::{Field, Kind, Reflection, VariantReflection};
+use crate::reflect::{Field, Kind, Reflection};
 use crate::sources::Sources;
 use crate::variants::IMPLIES;
 
@@ -13,8 +13,8 @@ pub(crate) struct Kernel {
     pub(crate) name: String,
     pub(crate) sources: Sources,
     pub(crate) reflection: Reflection,
-    /// Features, file, and what differs.
-    pub(crate) variants: Vec<(Vec<String>, String, VariantReflection)>,
+    /// Features, file, and bytes of workgroup memory.
+    pub(crate) variants: Vec<(Vec<String>, String, u32)>,
 }
 
 /// The text of `kernels.rs`. `shared` has one of the kernels of each shared module.
@@ -144,12 +144,6 @@ impl Text {
             Some(module) => self.line(format_args!("pub use super::{module}::{{Bindings, Params}};")),
             None => self.params(reflection, sources),
         }
-        let sizes: Vec<Option<u32>> = variants.iter().map(|(_, _, variant)| variant.workgroup_size).collect();
-        if let Some(Some(size)) = sizes.first()
-            && sizes.iter().all(|other| *other == Some(*size))
-        {
-            self.line(format_args!("/// Invocations per workgroup.\npub const WORKGROUP_SIZE: u32 = {size};"));
-        }
         for (name, value) in &reflection.constants {
             if let Some(value) = value {
                 self.doc_of(sources, name);
@@ -169,11 +163,10 @@ impl Text {
         }
         let flags: Vec<&String> = sources.flags.iter().collect();
         self.line(format_args!("],\nflags: &{flags:?},\nvariants: &["));
-        for (features, file, variant) in variants {
-            let VariantReflection { workgroup_size, workgroup_bytes } = variant;
+        for (features, file, workgroup_bytes) in variants {
             let path = format!("concat!(env!(\"OUT_DIR\"), \"/{file}\")");
-            self.line(format_args!("crate::Variant {{ features: &{features:?}, workgroup_size: {workgroup_size:?},"));
-            self.line(format_args!("workgroup_bytes: {workgroup_bytes}, file: {path}, wgsl: include_str!({path}) }},"));
+            self.line(format_args!("crate::Variant {{ features: &{features:?}, workgroup_bytes: {workgroup_bytes},"));
+            self.line(format_args!("file: {path}, wgsl: include_str!({path}) }},"));
         }
         self.line("],\n};\n}");
     }

@@ -46,7 +46,7 @@ fn main() {
             fs::write(out_dir.join(&file), &wgsl).expect("OUT_DIR is writable");
             wgsl.hash(&mut hash);
             let module = link::validate(&wgsl, &out_dir.join(&file));
-            let (reflection, variant) = reflect::reflect(&module, &name);
+            let (reflection, workgroup_bytes) = reflect::reflect(&module, &name);
             if let Some(fields) = reflection.step.clone() {
                 let first = step.get_or_insert_with(|| fields.clone());
                 assert!(*first == fields, "{name}: the step differs from other kernels'");
@@ -55,7 +55,7 @@ fn main() {
                 None => reflected = Some(reflection),
                 Some(first) => first.merge(reflection, &name),
             }
-            variants.push((features, file, variant));
+            variants.push((features, file, workgroup_bytes));
         }
         let reflection = reflected.expect("every kernel has a variant");
         let kernel = Kernel { name, sources, reflection, variants };

@@ -50,15 +50,6 @@ pub(crate) struct Reflection {
     pub(crate) constants: BTreeMap<String, Option<u32>>,
 }
 
-/// What differs from one variant to another.
-#[derive(Clone, Debug)]
-pub(crate) struct VariantReflection {
-    /// Invocations per workgroup, unless an override sets them.
-    pub(crate) workgroup_size: Option<u32>,
-    /// Bytes of workgroup memory, without arrays that are sized by an override.
-    pub(crate) workgroup_bytes: u32,
-}
-
 impl Reflection {
     /// Adds another variant of the same kernel.
     pub(crate) fn merge(&mut self, other: Self, kernel: &str) {
@@ -75,12 +66,17 @@ impl Reflection {
     }
 }
 
-pub(crate) fn reflect(module: &Module, kernel: &str) -> (Reflection, VariantReflection) {
+/// What a variant has in common with the others of its kernel, and its own bytes of workgroup memory, without arrays that are
+/// sized by an override.
+pub(crate) fn reflect(module: &Module, kernel: &str) -> (Reflection, u32) {
     let mut reflection = Reflection { step: None, params: Vec::new(), storage: Vec::new(), constants: BTreeMap::new() };
     let mut workgroup_bytes = 0;
     for (_, global) in module.global_variables.iter() {
-        if global.space == AddressSpace::WorkGroup {
-            workgroup_bytes += module.types[global.ty].inner.size(module.to_ctx());
+        let ty = &module.types[global.ty].inner;
+        // naga would count an array that is sized by an override with the override's default.
+        let is_sized_later = matches!(ty, TypeInner::Array { size: naga::ArraySize::Pending(_), .. });
+        if global.space == AddressSpace::WorkGroup && !is_sized_later {
+            workgroup_bytes += ty.size(module.to_ctx());
         }
         let Some(binding) = &global.binding else { continue };
         assert!(binding.group == 0, "{kernel}: only group 0 is used");
@@ -102,10 +98,8 @@ pub(crate) fn reflect(module: &Module, kernel: &str) -> (Reflection, VariantRefl
         }
     }
     let [main] = &module.entry_points[..] else { panic!("{kernel}: one entry point") };
-    let overridden = main.workgroup_size_overrides.is_some_and(|sizes| sizes.iter().any(Option::is_some));
-    let [size, 1, 1] = main.workgroup_size else { panic!("{kernel}: workgroups are one-dimensional") };
-    let workgroup_size = (!overridden).then_some(size);
-    (reflection, VariantReflection { workgroup_size, workgroup_bytes })
+    assert!(matches!(main.workgroup_size, [_, 1, 1]), "{kernel}: workgroups are one-dimensional");
+    (reflection, workgroup_bytes)
 }
 
 /// The fields of a uniform, which are words without gaps.

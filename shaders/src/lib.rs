@@ -64,8 +64,6 @@ pub struct Storage {
 pub struct Variant {
     /// Its weight format and flags.
     pub features: &'static [&'static str],
-    /// Invocations per workgroup. `None` where an override sets them.
-    pub workgroup_size: Option<u32>,
     /// Workgroup memory in bytes, without arrays that are sized by an override.
     pub workgroup_bytes: u32,
     /// The path of the file that the build script wrote.

@@ -1,5 +1,5 @@
 use lapidary_engine::gpu::Step;
-use lapidary_engine::ops::{self, ARGMAX_STRETCHES};
+use lapidary_engine::ops::{self, STRETCHES};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -15,16 +15,16 @@ proptest! {
         for at in (0..vocab).step_by(7).take(if broken > 0 { vocab } else { 0 }) {
             logits[at..(at + broken).min(vocab)].fill([f32::NAN, f32::INFINITY][at % 2]);
         }
-        let stretch = vocab.div_ceil(ARGMAX_STRETCHES);
+        let stretch = vocab.div_ceil(STRETCHES);
         let expected = reference::argmax(&logits, stretch);
         for (name, gpu) in devices() {
             // Padding must never win, even if it is the largest value.
             // Nor must the row before.
             let padded = [&vec![99.0; vocab + 7], logits.as_slice(), &[99.0; 7]].concat();
             let logits = tensor(gpu, vocab + 7, &padded);
-            let best = words(gpu, &[7; 2 * ARGMAX_STRETCHES]);
+            let best = words(gpu, &[7; 2 * STRETCHES]);
             run(gpu, Step { row: 1, ..step(1, 0) }, |r| ops::argmax(r, &logits, vocab, &best));
-            let found = read_words(gpu, &best, 2 * ARGMAX_STRETCHES);
+            let found = read_words(gpu, &best, 2 * STRETCHES);
             for (i, find) in found.chunks_exact(2).enumerate() {
                 // Stretches past the end have no result.
                 match expected.get(i).copied().flatten() {

@@ -1,4 +1,4 @@
-use lapidary_engine::ops::{self, ARGMAX_STRETCHES};
+use lapidary_engine::ops::{self, STRETCHES};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ proptest! {
     #![proptest_config(crate::cases(12))]
     #[test]
     fn argmax_merge(draw in 0u32..1000, missing in 0usize..4, seed: u64) {
-        let finds: Vec<Option<(f32, u32)>> = gaussian(seed, ARGMAX_STRETCHES)
+        let finds: Vec<Option<(f32, u32)>> = gaussian(seed, STRETCHES)
             .iter()
             .enumerate()
             .map(|(i, v)| (missing == 0 || i % missing != 0).then(|| ((v * 2.0).round() + 0.5, 3 * i as u32)))
@@ -19,7 +19,7 @@ proptest! {
 /// Without any candidate, as after NaN logits, there is no token.
 #[test]
 fn argmax_merge_of_nothing() {
-    check(&[None; ARGMAX_STRETCHES], 5);
+    check(&[None; STRETCHES], 5);
 }
 
 fn check(finds: &[Option<(f32, u32)>], draw: u32) {

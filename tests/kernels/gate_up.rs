@@ -60,21 +60,3 @@ proptest! {
         }
     }
 }
-
-/// The widest activations that `can_fuse_norms` accepts. Devices refuse a kernel that takes more than WebGPU's 16 KiB.
-#[test]
-fn gate_up_fits_as_it_says() {
-    let way = Way::FLOAT_DECODE;
-    for (name, gpu) in devices() {
-        let fits = |groups: &usize| way.can_fuse_norms(32 * groups, gpu.capabilities());
-        let widest = (1..10_000).rev().find(fits).unwrap() * 32;
-        assert!(widest >= 2816, "{name}: {widest}");
-        let (weights, _) = matrix(gpu, WeightFormat::F32, widest, &vec![0.1; 2 * widest], u64::MAX);
-        let row = tensor(gpu, widest, &vec![1.0; widest]);
-        let norm = ResidualNorm { y: &row, post_weight: &row, residual: &row, next_weight: &row, eps: 1e-6 };
-        let (new_residual, out) = (dirty(gpu, 1, widest), dirty(gpu, 1, 1));
-        run(gpu, step(1, 0), |r| ops::gate_up(r, way, norm, &new_residual, &weights, Operand::Float(&out)));
-        let sum = 0.1 * widest as f32;
-        assert_close_for(name, &read(gpu, &out, 1), &reference::geglu(&[sum], &[sum]), f64::from(sum * sum), F32);
-    }
-}

@@ -1,4 +1,4 @@
-use lapidary_engine::ops::{self, LISTS, Shortlist};
+use lapidary_engine::ops::{self, STRETCHES, Shortlist};
 use lapidary_shaders::reference;
 use lapidary_tests::*;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ proptest! {
         if broken {
             logits.iter_mut().step_by(5).for_each(|logit| *logit = f32::NAN);
         }
-        let stretch = vocab.div_ceil(LISTS);
+        let stretch = vocab.div_ceil(STRETCHES);
         // The reference lists every token that top-k keeps.
         let mut sorted: Vec<f32> = logits.iter().copied().filter(|logit| logit.is_finite()).collect();
         sorted.sort_by(|a, b| b.total_cmp(a));
@@ -36,8 +36,8 @@ proptest! {
             let mut step = step(1, 0);
             (step.top_k, step.row) = (top_k as u32, 1);
             run(gpu, step, |r| ops::shortlist(r, &logits, vocab, &shortlist));
-            let lists = read_words(gpu, shortlist.lists(), 2 * LISTS * stretch);
-            let lengths = read_words(gpu, shortlist.lengths(), LISTS);
+            let lists = read_words(gpu, shortlist.lists(), 2 * STRETCHES * stretch);
+            let lengths = read_words(gpu, shortlist.lengths(), STRETCHES);
             for (i, length) in lengths.iter().enumerate() {
                 let list = &lists[2 * i * stretch..][..2 * *length as usize];
                 let expected = by_reference.get(i).map_or(&[][..], Vec::as_slice);

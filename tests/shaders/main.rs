@@ -2,8 +2,8 @@
 //! pipelines, plans, layers, and the names of kernels.
 
 mod layers;
+mod names;
 mod noop;
-mod places;
 mod plans;
 mod reachable;
 mod translation;

@@ -8,7 +8,7 @@ use super::inputs::Inputs;
 use super::outputs::{Expected, F32, Output};
 use crate::error::{Error, Result};
 use crate::gpu::{Count, Grid, Step};
-use crate::ops::{ARGMAX_STRETCHES, LISTS, NO_TOKEN, TokenSink};
+use crate::ops::{NO_TOKEN, STRETCHES, TokenSink};
 
 pub(super) fn logits(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (vocab, stride) = (inputs.param("vocab_size")?, inputs.param("stride")?);
@@ -54,7 +54,7 @@ fn logits_of_row<'a>(inputs: &'a Inputs<'_>) -> Result<&'a [f32]> {
 pub(super) fn argmax(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let logits = logits_of_row(inputs)?;
     let mut best = reference::argmax(logits, inputs.param("stretch")?);
-    best.resize(ARGMAX_STRETCHES, None);
+    best.resize(STRETCHES, None);
     let mut outputs = Vec::new();
     for (i, best) in best.into_iter().enumerate() {
         // A stretch without a finite logit has the lowest key, with any token.
@@ -71,7 +71,7 @@ pub(super) fn argmax_merge(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let best: Vec<Option<(f32, u32)>> = inputs
         .words("best")?
         .chunks_exact(2)
-        .take(inputs.param("count")?)
+        .take(STRETCHES)
         .map(|words| (words[0] != 0).then(|| (value_of(words[0]), words[1])))
         .collect();
     emitted(inputs, reference::argmax_merge(&best))
@@ -97,7 +97,7 @@ pub(super) fn shortlist(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let stretch = inputs.param("stretch")?;
     let logits = logits_of_row(inputs)?;
     let mut lists = reference::shortlist(logits, stretch, inputs.step.top_k as usize);
-    lists.resize(LISTS, Vec::new());
+    lists.resize(STRETCHES, Vec::new());
     let lengths = lists.iter().map(|list| list.len() as u32).collect();
     let mut outputs = vec![Output::new("lengths", 0, Expected::Words(lengths))];
     for (i, list) in lists.into_iter().enumerate() {
@@ -115,7 +115,7 @@ pub(super) fn sample(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let stretch = inputs.param("stretch")?;
     let (lists, lengths) = (inputs.words("lists")?, inputs.words("lengths")?);
     let mut listed = Vec::new();
-    for (i, length) in lengths.iter().take(LISTS).enumerate() {
+    for (i, length) in lengths.iter().take(STRETCHES).enumerate() {
         let words = &lists[2 * i * stretch..][..2 * (*length as usize).min(stretch)];
         listed.extend(words.chunks_exact(2).map(|words| (words[0], value_of(words[1]))));
     }

@@ -101,7 +101,7 @@ impl Capabilities {
 
     /// The constants of a kernel with these features that every dispatch of it needs.
     pub(crate) fn constants_of(&self, kernel: &Kernel, features: &[&str]) -> Vec<(&'static str, u32)> {
-        /// Of `lib/halves.wesl`.
+        /// Of `lib/f16.wesl`.
         const FLUSHES: &str = "flushes_halves";
         let reads_halves = || kernel.variant(features).is_some_and(|variant| variant.wgsl.contains(FLUSHES));
         (self.flushes_halves && reads_halves()).then_some((FLUSHES, 1)).into_iter().collect()

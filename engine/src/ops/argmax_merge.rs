@@ -1,15 +1,15 @@
 //! `wgsl/argmax_merge.wesl`
 
-use lapidary_shaders::kernels::argmax_merge::{Bindings, KERNEL, Params, STRETCHES};
+use lapidary_shaders::kernels::argmax_merge::{Bindings, KERNEL, Params};
 
 use super::TokenSink;
 use crate::gpu::{Buffer, Grid, Recording};
 
 /// Chooses the token of the largest of [`argmax`](super::argmax())'s candidates; on a tie, the lowest token.
 ///
-/// `best`: 8 bytes for each of [`ARGMAX_STRETCHES`](super::ARGMAX_STRETCHES).
+/// `best`: 8 bytes for each of [`STRETCHES`](super::STRETCHES).
 pub fn argmax_merge(r: &mut Recording, best: &Buffer, sink: &TokenSink) {
-    let params = Params { count: STRETCHES, seen_words: sink.seen_words() };
+    let params = Params { seen_words: sink.seen_words() };
     let bindings = Bindings {
         best: best.into(),
         tokens: (&sink.tokens).into(),

@@ -4,6 +4,7 @@ use lapidary_shaders::kernels::attention::{Bindings, KERNEL, Params};
 use lapidary_shaders::kernels::attention_merge::MAX_SPLITS;
 use lapidary_shaders::kernels::{attention_coop, attention_decode};
 
+use super::ways::workgroup_bytes;
 use super::{CacheFormat, CacheLayer, Operand, Rope, Rounding, assert_cols, u32_of};
 use crate::gpu::{Buffer, Capabilities, Count, Grid, Recording, Slice, Tensor, stride_of};
 
@@ -196,41 +197,14 @@ pub fn attention_split(
     let features = [cache.features(), &["split", feature]].concat();
     let blocks = Count::Tokens { per_token: group.div_ceil(rows) * params.splits, per_group: 1 };
     let grid = Grid::Xy(blocks, Count::Fixed(params.kv_heads));
-    if broadcasts {
-        r.dispatch(&KERNEL, &features, params.words(), bindings.slots(), grid);
-    } else {
-        let (params, slots) = always_split(&params, bindings);
-        r.dispatch(&attention_decode::KERNEL, &features, params, slots, grid);
-    }
-}
-
-/// The same for `attention_decode.wesl`, which always splits.
-fn always_split(params: &Params, bindings: Bindings<Slice>) -> (Vec<u32>, Vec<(u32, Slice)>) {
-    let Params { heads, kv_heads, head_dim4, q_stride4, table_len, window, soft_cap, splits, .. } = *params;
-    let Params { query_scale, qk_norm, eps, .. } = *params;
-    let params = attention_decode::Params {
-        heads,
-        kv_heads,
-        head_dim4,
-        q_stride4,
-        table_len,
-        window,
-        soft_cap,
-        splits,
-        query_scale,
-        qk_norm,
-        eps,
-    };
-    let Bindings { q, k_cache, v_cache, pages, out, cos_sin, qk_weight } = bindings;
-    let bindings = attention_decode::Bindings { q, k_cache, v_cache, pages, out, cos_sin, qk_weight };
-    (params.words(), bindings.slots())
+    let kernel = if broadcasts { &KERNEL } else { &attention_decode::KERNEL };
+    r.dispatch(kernel, &features, params.words(), bindings.slots(), grid);
 }
 
 impl Attention {
     /// Whether cooperative matrices can compute it on a device, over a cache of this format. Those of a software adapter are slower
     /// than its vectors: with them, lavapipe of Mesa 26 takes twice as long for a prompt of 512 tokens of the 270M.
     pub fn fits_matrices(self, cache: CacheFormat, device: &Capabilities) -> bool {
-        let variant = attention_coop::KERNEL.variant(&device.shader_features());
         // Each subgroup needs room for a matrix in workgroup memory.
         let has_room = match device.cooperative_size {
             Some(8) => device.subgroups,
@@ -242,7 +216,7 @@ impl Attention {
             && self.head_dim.is_multiple_of(16)
             && self.head_dim <= 256
             && has_room
-            && variant.is_some_and(|variant| variant.workgroup_bytes <= device.max_workgroup_bytes)
+            && workgroup_bytes(&attention_coop::KERNEL, device).is_some_and(|bytes| bytes <= device.max_workgroup_bytes)
     }
 
     /// The window, or without one a number above any position, to which kernels can still add a position.
@@ -251,7 +225,7 @@ impl Attention {
         self.window.map_or(ALL, |window| u32_of(window).min(ALL))
     }
 
-    /// The checks that both kernels share.
+    /// The parameters of `attention` and `attention_decode`, checked.
     fn params(self, q: &Tensor, cache: &CacheLayer) -> Params {
         let Self { heads, kv_heads, head_dim, soft_cap, .. } = self;
         assert!(head_dim % 8 == 0 && head_dim <= 256, "a head of {head_dim} values");

@@ -29,6 +29,7 @@ pub fn embed(r: &mut Recording, table: &Matrix, ids: TokenIds<'_>, scale: f32, o
             first_row: u32_of(shard.first_row),
             rows: u32_of(shard.rows),
             groups: u32_of(table.groups()),
+            cols: u32_of(table.cols),
             scale,
             newest,
         };

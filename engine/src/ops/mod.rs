@@ -1,4 +1,4 @@
-//! One function per kernel, over typed arguments.
+//! One function per computation, over typed arguments.
 //!
 //! Every function records one or more dispatches into a [`Recording`](crate::gpu::Recording). Shapes are given as
 //! `[rows, cols]`, where `T` is the number of tokens of a step. The functions assert the columns. The caller that runs
@@ -14,6 +14,7 @@ mod embed;
 mod gate_up;
 mod geglu;
 mod logits;
+mod operand;
 mod product;
 mod quantize;
 mod rms_norm;
@@ -25,7 +26,7 @@ mod token_sink;
 mod ways;
 
 pub use add_rms_norm::{ResidualNorm, add_rms_norm};
-pub use argmax::{ARGMAX_STRETCHES, argmax, argmax_candidates};
+pub use argmax::{argmax, argmax_candidates};
 pub use argmax_merge::argmax_merge;
 pub use attention::{Attention, KeySplits, Partials, attention, attention_split};
 pub use attention_merge::{attention_merge, attention_splits};
@@ -34,18 +35,24 @@ pub use embed::{TokenIds, embed};
 pub use gate_up::gate_up;
 pub use geglu::{first_up, gate_up_cols, geglu};
 pub use logits::logits;
+pub use operand::Operand;
 pub use product::{product, product_geglu};
-pub use quantize::{Int8Tensor, Operand, quantize};
+pub use quantize::{Int8Tensor, quantize};
 pub use rms_norm::rms_norm;
 pub use rope::{Rope, cos_sin, rope, rope_table};
 pub use sample::sample;
-pub use shortlist::{LISTS, Shortlist, shortlist};
+pub use shortlist::{Shortlist, shortlist};
 pub use to_f16::{F16_SCALE, F16Tensor, to_f16};
 pub use token_sink::{NO_TOKEN, TokenSink, token_ids};
 pub use ways::{MAX_SMALL_BATCH, Mode, Rounding, WAYS, Way};
 
+use lapidary_shaders::kernels;
+
 use self::rms_norm::norm_width;
 use crate::gpu::Tensor;
+
+/// The number of stretches that [`argmax()`] and [`shortlist()`] split the logits into, one per workgroup.
+pub const STRETCHES: usize = kernels::argmax::STRETCHES as usize;
 
 /// Bytes of workgroup memory; WebGPU's default limit.
 const WORKGROUP_BYTES: usize = 16 << 10;

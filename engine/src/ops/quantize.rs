@@ -2,7 +2,7 @@
 
 use lapidary_shaders::kernels::quantize::{Bindings, GROUP_BYTES, GROUPS_PER_WORKGROUP, KERNEL, Params};
 
-use super::{F16Tensor, u32_of};
+use super::u32_of;
 use crate::gpu::{Buffer, Count, Grid, Recording, Slice, Tensor};
 
 /// A buffer for activations as 8-bit integers, with a scale per group of 32. The activations quantized last define its
@@ -28,42 +28,6 @@ impl Int8Tensor {
 
     pub(crate) fn slice(&self) -> Slice {
         (&self.buffer).into()
-    }
-}
-
-/// The activation operand of a product. The kernel before the product writes it in the format that the product takes.
-#[derive(Clone, Copy, Debug)]
-pub enum Operand<'a> {
-    /// `[T, n]` as f32.
-    Float(&'a Tensor),
-    /// `[T, n]` as 8-bit integers, as by [`quantize`].
-    Int8(&'a Int8Tensor),
-    /// `[T, n]` as f16, as by [`to_f16`](super::to_f16()). Only products take it.
-    F16(&'a F16Tensor),
-}
-
-impl<'a> Operand<'a> {
-    pub(crate) fn slice(self) -> Slice {
-        match self {
-            Self::Float(tensor) => tensor.slice(),
-            Self::Int8(tensor) => tensor.slice(),
-            Self::F16(tensor) => tensor.slice(),
-        }
-    }
-
-    /// The shader flags of the kind.
-    pub(crate) fn flags(self) -> &'static [&'static str] {
-        match self {
-            Self::Float(_) => &[],
-            Self::Int8(_) => &["int8_out"],
-            Self::F16(_) => panic!("only to_f16 writes f16"),
-        }
-    }
-
-    pub(crate) fn assert_cols(self, name: &str, cols: usize) {
-        if let Self::Float(tensor) = self {
-            super::assert_cols(name, tensor, cols);
-        }
     }
 }
 

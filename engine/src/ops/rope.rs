@@ -16,7 +16,7 @@ pub struct Rope {
     pub head_dim: usize,
     /// The factor of rotated queries.
     pub query_scale: f32,
-    /// Epsilon of the norm of q and k; `None` without a norm.
+    /// Epsilon of the norms of q and k. Not used without norm weights.
     pub eps: f32,
 }
 

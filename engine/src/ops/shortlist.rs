@@ -1,12 +1,9 @@
 //! `wgsl/shortlist.wesl`
 
-use lapidary_shaders::kernels::shortlist::{self, Bindings, KERNEL, Params};
+use lapidary_shaders::kernels::shortlist::{Bindings, KERNEL, Params};
 
-use super::u32_of;
+use super::{STRETCHES, u32_of};
 use crate::gpu::{Buffer, Count, Grid, Recording, Tensor};
-
-/// The number of stretches that the logits are split into; each has its own list.
-pub const LISTS: usize = shortlist::LISTS as usize;
 
 /// The candidates that [`shortlist`](shortlist()) lists and [`sample`](super::sample()) samples from.
 #[derive(Clone, Debug)]
@@ -19,27 +16,28 @@ pub struct Shortlist {
 impl Shortlist {
     /// Room for the lists of up to `logits` logits.
     pub fn new(logits: usize) -> Self {
-        let bytes = 8 * (LISTS * logits.div_ceil(LISTS)) as u64;
+        let bytes = 8 * (STRETCHES * logits.div_ceil(STRETCHES)) as u64;
         Self {
             lists: Buffer::new("lists", bytes),
-            lengths: Buffer::new("lengths", 4 * LISTS as u64),
+            lengths: Buffer::new("lengths", 4 * STRETCHES as u64),
             candidates: Buffer::new("candidates", bytes),
         }
     }
 
     /// Logits in a stretch of `usable_vocab` logits, which must have room here.
     pub(crate) fn stretch(&self, usable_vocab: usize) -> u32 {
-        let stretch = usable_vocab.div_ceil(LISTS);
-        assert!(8 * (LISTS * stretch) as u64 <= self.lists.bytes(), "no room for the lists of {usable_vocab} logits");
+        let stretch = usable_vocab.div_ceil(STRETCHES);
+        let bytes = 8 * (STRETCHES * stretch) as u64;
+        assert!(bytes <= self.lists.bytes(), "no room for the lists of {usable_vocab} logits");
         u32_of(stretch)
     }
 
-    /// `[LISTS][stretch]` of 8 bytes: a token, and its logit as an integer key of the same order.
+    /// `[STRETCHES][stretch]` of 8 bytes: a token, and its logit as an integer key of the same order.
     pub fn lists(&self) -> &Buffer {
         &self.lists
     }
 
-    /// `[LISTS]`: the length of each list, 4 bytes.
+    /// `[STRETCHES]`: the length of each list, 4 bytes.
     pub fn lengths(&self) -> &Buffer {
         &self.lengths
     }
@@ -63,6 +61,6 @@ pub fn shortlist(r: &mut Recording, logits: &Tensor, usable_vocab: usize, out: &
     let stride = u32_of(logits.stride());
     let params = Params { vocab_size: u32_of(usable_vocab), stretch: out.stretch(usable_vocab), stride };
     let bindings = Bindings { logits: logits.slice(), lists: (&out.lists).into(), lengths: (&out.lengths).into() };
-    let grid = Grid::Xy(Count::Fixed(shortlist::LISTS), Count::Fixed(1));
+    let grid = Grid::Xy(Count::Fixed(u32_of(STRETCHES)), Count::Fixed(1));
     r.dispatch(&KERNEL, &[], params.words(), bindings.slots(), grid);
 }

@@ -72,24 +72,10 @@ pub(super) struct Fused {
     pub(super) constants: Constants<'static>,
     /// Elements of 16 bytes in its workgroup memory per group of 32 columns.
     pub(super) x_vec4s: u32,
-    /// Other bytes of its workgroup memory.
-    bytes: fn(&Capabilities) -> usize,
 }
 
-const FUSED: Fused = Fused {
-    kernel: &gate_up::KERNEL,
-    constants: &[],
-    x_vec4s: 8,
-    // The sums of `lib/reduce.wesl`, and without subgroups those of the lanes.
-    bytes: |capabilities| if capabilities.subgroups { 4 * 256 } else { (4 + 16) * 256 },
-};
-const FUSED_INT8: Fused = Fused {
-    kernel: &gate_up_int8::KERNEL,
-    constants: &[],
-    x_vec4s: 3,
-    // The sums of `lib/reduce.wesl` and `lib/split_k.wesl`, and the outputs.
-    bytes: |_| (4 + 8) * 256 + 4 * 64,
-};
+const FUSED: Fused = Fused { kernel: &gate_up::KERNEL, constants: &[], x_vec4s: 8 };
+const FUSED_INT8: Fused = Fused { kernel: &gate_up_int8::KERNEL, constants: &[], x_vec4s: 3 };
 
 const W64: Constants<'static> = &[("width", 64)];
 const W128: Constants<'static> = &[("width", 128)];
@@ -152,10 +138,11 @@ const REGISTERS: Way = Way { kernel: &matmul_registers::KERNEL, tokens: matmul_r
 const REGISTERS_INT8: Way =
     Way { rounding: Rounding::Int8, flags: &["int8"], supports: |format, _| format.is_integer(), ..REGISTERS };
 
-/// Bytes of workgroup memory of `wgsl/matmul_coop.wesl`. They do not depend on the weight format.
-fn matmul_coop_bytes(capabilities: &Capabilities) -> u32 {
+/// Bytes of workgroup memory of a kernel on a device, without arrays that are sized by an override; `None` if it has no variant for
+/// the device. They do not depend on the weight format.
+pub(super) fn workgroup_bytes(kernel: &Kernel, capabilities: &Capabilities) -> Option<u32> {
     let features = [&[WeightFormat::Q4_0.name()][..], &capabilities.shader_features()].concat();
-    matmul_coop::KERNEL.variant(&features).map_or(u32::MAX, |variant| variant.workgroup_bytes)
+    kernel.variant(&features).map(|variant| variant.workgroup_bytes)
 }
 
 /// Every way to multiply, the basic float kernel of each mode first.
@@ -239,8 +226,8 @@ pub static WAYS: &[Way] = &[
         tokens: matmul_coop::TILE_TOKENS,
         supports: |format, capabilities| {
             format != WeightFormat::F32
-                && capabilities.cooperative_size.is_some()
-                && matmul_coop_bytes(capabilities) <= capabilities.max_workgroup_bytes
+                && workgroup_bytes(&matmul_coop::KERNEL, capabilities)
+                    .is_some_and(|bytes| bytes <= capabilities.max_workgroup_bytes)
         },
         ..MATMUL
     },
@@ -294,9 +281,9 @@ impl Way {
     /// Whether one dispatch can compute the norms of `cols` columns and the product of gates and ups. The kernel needs
     /// room for the columns in workgroup memory.
     pub fn can_fuse_norms(&self, cols: usize, capabilities: &Capabilities) -> bool {
-        self.fused.as_ref().is_some_and(|fused| {
-            16 * fused.x_vec4s as usize * cols.div_ceil(32) + (fused.bytes)(capabilities) <= WORKGROUP_BYTES
-        })
+        let Some(Fused { kernel, x_vec4s, .. }) = self.fused else { return false };
+        let x_bytes = 16 * x_vec4s as usize * cols.div_ceil(32);
+        workgroup_bytes(kernel, capabilities).is_some_and(|bytes| x_bytes + bytes as usize <= WORKGROUP_BYTES)
     }
 
     /// Whether it has a kernel with fused norms.
@@ -357,7 +344,33 @@ impl fmt::Debug for Way {
 
 #[cfg(test)]
 mod tests {
+    use lapidary_shaders::kernels;
+
     use super::*;
+
+    /// wgpu does not compare a kernel's workgroup memory with what the device has.
+    #[test]
+    fn kernels_fit_the_workgroup_memory_of_every_device() {
+        for variant in kernels::ALL.iter().flat_map(|kernel| kernel.variants) {
+            // Those on cooperative matrices are only for devices that have more.
+            let has_matrices = variant.features.iter().any(|feature| feature.starts_with("coop_"));
+            let bytes = variant.workgroup_bytes as usize;
+            assert!(has_matrices || bytes <= WORKGROUP_BYTES, "{}: {bytes} bytes", variant.name());
+        }
+        for subgroups in [false, true] {
+            let capabilities = Capabilities { subgroups, ..Capabilities::webgpu() };
+            for way in WAYS {
+                let Some(fused) = &way.fused else { continue };
+                let fits = |groups: &usize| way.can_fuse_norms(32 * groups, &capabilities);
+                let widest = (1..10_000).rev().find(fits).unwrap();
+                assert!(32 * widest >= 2816, "{way:?}: only {widest} groups of columns");
+                for variant in fused.kernel.variants.iter().filter(|variant| variant.uses_subgroups() == subgroups) {
+                    let bytes = variant.workgroup_bytes as usize + 16 * fused.x_vec4s as usize * widest;
+                    assert!(bytes <= WORKGROUP_BYTES, "{}: {bytes} bytes for {widest} groups", variant.name());
+                }
+            }
+        }
+    }
 
     #[test]
     fn names_are_unique_and_every_fallback_supports_everything() {

@@ -10,8 +10,10 @@
 //! GGML's blocks have odd sizes (18, 34, 210 bytes), which a shader cannot load well. On the GPU a
 //! matrix is therefore two arrays, `quants: array<vec4<u32>>` and `scales: array<u32>`, both row by
 //! row and in little-endian words. A row is padded with zeros to whole groups of 32 columns, and to
-//! whole super-blocks of 256 columns in the k-quants. With `groups = ceil(cols / 32)`,
-//! `pairs = ceil(groups / 2)` and `supers = ceil(cols / 256)`, a row holds:
+//! whole super-blocks of 256 columns in the k-quants. In a format with a minimum (q5_1, q4_1, q4_k,
+//! q5_k), zeros beside other values of a group decode to numbers only close to zero: up to about half
+//! a step away. With `groups = ceil(cols / 32)`, `pairs = ceil(groups / 2)` and
+//! `supers = ceil(cols / 256)`, a row holds:
 //!
 //! | format | `quants`, in vec4 | what they are | `scales`, in words | what they are |
 //! | --- | --- | --- | --- | --- |
