@@ -12,7 +12,7 @@ use crate::data_folder::{Lock, NotLocked, data_folder, database};
 #[cfg(all(unix, not(target_os = "macos")))]
 use crate::desktop_note::DesktopNotes;
 use crate::handover::{self, HandedOver, NotHandedOver};
-use crate::hub::worker::Downloads;
+use crate::hub::downloads::Downloads;
 use crate::icon::icon;
 use crate::last_model;
 use crate::state::{Model, State};

@@ -14,7 +14,7 @@ const MAX_LIST: u64 = 16 << 20;
 
 /// A repository that a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct SearchResult {
     /// Its name.
     pub repo: RepoId,
     /// Downloads in the last month.
@@ -60,7 +60,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of the network, and [`HubError::Protocol`] where the answer is no list.
-    pub fn search(&self, words: &str, limit: usize) -> Result<Vec<Found>> {
+    pub fn search(&self, words: &str, limit: usize) -> Result<Vec<SearchResult>> {
         let mut url = self.url(&["api", "models"]);
         let limit = limit.clamp(1, 100).to_string();
         url.query_pairs_mut().extend_pairs([
@@ -79,7 +79,7 @@ impl Client {
             serde_json::from_slice(&answer).map_err(|error| HubError::Protocol { host, reason: error.to_string() })?;
         let found = |hit: Hit| {
             let tag = |wanted: &str| hit.tags.iter().any(|tag| tag == wanted);
-            Some(Found {
+            Some(SearchResult {
                 // Names without an owner are not models of people.
                 repo: hit.id.parse().ok()?,
                 downloads: hit.downloads,

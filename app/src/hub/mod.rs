@@ -13,6 +13,7 @@ mod choose;
 mod client;
 mod content_range;
 mod download;
+pub mod downloads;
 mod error;
 mod fit;
 mod hash;
@@ -28,9 +29,8 @@ mod stop;
 pub mod terms;
 mod token;
 mod whole;
-pub mod worker;
 
-pub use api::Found;
+pub use api::SearchResult;
 pub use cache::Cache;
 pub(crate) use cache::new_file;
 pub use catalogue::{Entry, Files, Kind, Source, catalogue, references};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::State;
-use crate::hub::worker::{Command, Downloads, Event, Name, Planned};
-use crate::hub::{Found, HubError};
+use crate::hub::downloads::{Command, Downloads, Event, Name, Planned};
+use crate::hub::{HubError, SearchResult};
 use crate::worker::to_sentence;
 
 use super::download::{Download, HubProblem};
@@ -25,7 +25,7 @@ pub struct HubSearch {
     /// The words that were searched for last.
     pub words: String,
     /// What was found; `None` before the first search and while one runs.
-    pub found: Option<Result<Vec<Found>, HubProblem>>,
+    pub found: Option<Result<Vec<SearchResult>, HubProblem>>,
 }
 
 /// What the window knows about models on the hub.

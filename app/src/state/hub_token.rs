@@ -1,7 +1,7 @@
 //! The token for the hub: whether there is one, saving one and forgetting it.
 
 use super::State;
-use crate::hub::worker::Command;
+use crate::hub::downloads::Command;
 use crate::hub::{HubError, Token, TokenSource};
 use crate::secrets::Place;
 use crate::worker::to_sentence;

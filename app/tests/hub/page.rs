@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use lapidary_app::chats::Store;
-use lapidary_app::hub::worker::Downloads;
+use lapidary_app::hub::downloads::Downloads;
 use lapidary_app::state::{Download, State};
 use lapidary_app::ui::{App, apply_style};
 use lapidary_app::worker::{EngineWorker, Load};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lapidary_app::hub::worker::{Command, Downloads, Event};
+use lapidary_app::hub::downloads::{Command, Downloads, Event};
 use lapidary_app::hub::{HubError, terms};
 
 use crate::server::Server;

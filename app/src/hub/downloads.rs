@@ -1,4 +1,4 @@
-//! Search, plans and downloads for the window: commands in, events out, without blocking.
+//! The window's work with the hub: search, plans, downloads and the token. Commands go in and events come out, and nothing blocks.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,7 +10,7 @@ use std::thread;
 use lapidary_engine::gpu::Capabilities;
 use lapidary_engine::{LoadOptions, MemoryEstimate, ModelFiles};
 
-use super::api::Found;
+use super::api::SearchResult;
 use super::cache::Cache;
 use super::catalogue::references;
 use super::client::Client;
@@ -52,7 +52,7 @@ pub enum Command {
 #[derive(Debug)]
 pub enum Event {
     /// What a search found, for these words.
-    Found(String, Result<Vec<Found>>),
+    Found(String, Result<Vec<SearchResult>>),
     /// What a download consists of.
     Planned(Name, Result<Box<Planned>>),
     /// How far a download has come; about ten times a second.
