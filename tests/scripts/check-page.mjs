@@ -115,6 +115,60 @@ async function modelFromDisk() {
     log(`a model from the disk, ${now.model.name}, answers: ${text.slice(0, 60)}…`);
 }
 
+// A PDF file of one page with this text.
+function pdf(text) {
+    const content = `BT /F1 12 Tf 72 720 Td (${text}) Tj ET`;
+    const objects = [
+        '<< /Type /Catalog /Pages 2 0 R >>',
+        '<< /Type /Pages /Kids [3 0 R] /Count 1 >>',
+        '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>',
+        `<< /Length ${content.length} >>\nstream\n${content}\nendstream`,
+        '<< /Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding >>',
+    ];
+    let file = '%PDF-1.4\n';
+    const places = objects.map((object, index) => {
+        const place = file.length;
+        file += `${index + 1} 0 obj\n${object}\nendobj\n`;
+        return `${String(place).padStart(10, '0')} 00000 n \n`;
+    });
+    const table = file.length;
+    return `${file}xref\n0 6\n0000000000 65535 f \n${places.join('')}trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n${table}\n%%EOF\n`;
+}
+
+// What a worker of its own reads: formulas, code and PDF files.
+async function sandbox() {
+    const message = (role, text) => ({ author: { role }, content: { content_type: 'text', parts: [text] }, create_time: 1 });
+    const text = 'Inline $e^{i\\pi} + 1 = 0$, and\n\n$$\\int_0^1 \\frac{x^2}{\\sqrt{1 + x}}\\,dx$$\n\n```rust\nfn main() { let answer = "42"; } // code\n```';
+    const mapping = {
+        a: { id: 'a', parent: null, children: ['b'], message: message('user', 'Show me formulas and code.') },
+        b: { id: 'b', parent: 'a', children: [], message: message('assistant', text) },
+    };
+    const file = path.join(folder, 'chats.json');
+    fs.writeFileSync(file, JSON.stringify([{ title: 'Formulas', create_time: 1, mapping, current_node: 'b' }]));
+    const { formulasAndCode } = await state();
+    await chord('Control', 'k');
+    await untilState('the palette is open', (now) => now.dialog);
+    await page.keyboard.type('Import chats');
+    const [imports] = await Promise.all([page.waitForFileChooser({ timeout: 7000 }), page.keyboard.press('Enter')]);
+    await imports.accept([file]);
+    await untilState('the chat is imported', (now) => now.chats.includes('Formulas'));
+    await openChat('Formulas', 2);
+    await untilState('two formulas and a piece of code are drawn', (now) => now.formulasAndCode === formulasAndCode + 3, 30);
+    const attach = async (name, content) => {
+        fs.writeFileSync(path.join(folder, name), content);
+        const [chooser] = await Promise.all([page.waitForFileChooser({ timeout: 7000 }), click('Attach a file')]);
+        await chooser.accept([path.join(folder, name)]);
+    };
+    await attach('no.pdf', 'this is no PDF');
+    await untilState('what is no PDF file is refused', (now) => now.notices.some((notice) => notice.includes('not a readable PDF')));
+    await attach('yes.pdf', pdf('The text of a page.'));
+    await untilState('the text of a PDF file is attached', (now) => now.attached[0]?.includes('The text of a page.'));
+    await click('Remove yes.pdf');
+    await untilState('the file is removed', (now) => now.attached.length === 0);
+    await openChat(QUESTION, 6);
+    log('formulas and code are drawn, and a PDF file is read');
+}
+
 // Clicks a control in its middle, once it has stood still for some milliseconds.
 async function click(name, still = 100) {
     let [place, since] = ['', 0];
@@ -289,6 +343,10 @@ async function pictures() {
     await picture('first');
     await openChat(QUESTION, 8);
     await picture('chat');
+    const { formulasAndCode } = await state();
+    await openChat('Formulas', 2);
+    await untilState('formulas and code are drawn', (now) => now.formulasAndCode === formulasAndCode + 3, 60);
+    await picture('formulas');
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
     await chord('Control', 'm');
     await new Promise((resolve) => setTimeout(resolve, 2000));
@@ -305,6 +363,7 @@ try {
     await withoutWebGpu();
     await withoutStorage();
     await chats();
+    await sandbox();
     await modelFromDisk();
     await exportChat(answer);
     await downloads();

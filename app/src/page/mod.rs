@@ -114,6 +114,7 @@ pub fn state() -> String {
         "replying": state.reply().is_some(),
         "messages": messages,
         "draft": state.draft(),
+        "attached": state.attachments().iter().map(|file| &file.text).collect::<Vec<_>>(),
         "dialog": app.has_dialog(),
         "chats": chats,
         "saved": matches!(state.opened, Some(Ok(()))) && state.unsaved_reason().is_none(),

@@ -3,7 +3,9 @@
 use super::adapter::{self, AdapterChoice};
 use super::capabilities::Capabilities;
 use super::context::Gpu;
-use crate::error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::error::Error;
+use crate::error::Result;
 
 /// How to open a device.
 #[derive(Clone, Debug, Default)]
