@@ -154,6 +154,12 @@ async function sandbox() {
     await untilState('the chat is imported', (now) => now.chats.includes('Formulas'));
     await openChat('Formulas', 2);
     await untilState('two formulas and a piece of code are drawn', (now) => now.formulasAndCode === formulasAndCode + 3, 30);
+    // As after a panic. In another size the formulas are drawn again.
+    const worker = page.workers().find((worker) => worker.url().endsWith('sandbox.js'));
+    await worker.evaluate(() => postMessage(null));
+    await chord('Control', '+');
+    await untilState('another worker draws the formulas', (now) => now.formulasAndCode >= formulasAndCode + 5, 30);
+    await chord('Control', '0');
     const attach = async (name, content) => {
         fs.writeFileSync(path.join(folder, name), content);
         const [chooser] = await Promise.all([page.waitForFileChooser({ timeout: 7000 }), click('Attach a file')]);
