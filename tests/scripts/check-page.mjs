@@ -220,6 +220,9 @@ async function downloads() {
     await ready();
     await chord('Control', 'm');
     await click('Get models');
+    await ask('guide gemma');
+    await until('the search finds a model', () => page.evaluate((name) => globalThis.lapidary.controls.some((control) => control.name === `Download ${name}`), REPO));
+    await click('Back to the catalogue');
     await ask(`${GATED}:${FILE}`);
     const refused = await untilState('a model that needs an account is refused', ({ downloads }) => downloads[`${GATED}:${FILE}`]?.reason);
     expect(refused.downloads[`${GATED}:${FILE}`].reason.includes('Open a file…'), 'the refusal says what to do');

@@ -35,6 +35,10 @@ export async function startHub(path, ...faults) {
             response.writeHead(204, { ...headers, 'Access-Control-Allow-Headers': 'Range' }).end();
         } else if (repo) {
             response.writeHead(200, { ...headers, 'Content-Type': 'application/json' }).end(JSON.stringify(list(repo)));
+        } else if (pathname === '/api/models') {
+            const found = { id: REPO, downloads: 1234, gated: false, tags: ['gguf'] };
+            const fits = new URL(request.url, 'http://hub').searchParams.get('search') === 'guide gemma';
+            response.writeHead(200, { ...headers, 'Content-Type': 'application/json' }).end(JSON.stringify(fits ? [found] : []));
         } else if (pathname === `/${REPO}/resolve/${COMMIT}/${FILE}`) {
             response.writeHead(302, { ...headers, Location: `http://localhost:${server.address().port}/file` }).end();
         } else if (pathname === '/file') {

@@ -7,36 +7,11 @@ use super::client::Client;
 use super::error::{HubError, Result};
 use super::name::{Reference, RepoId};
 use super::refused::Refusal;
-use super::repo::{Repo, is_gated};
+use super::repo::Repo;
+use super::search::SearchResult;
 
 /// A list of files has some hundred bytes per file, and repositories of models have some hundred files.
 const MAX_LIST: u64 = 16 << 20;
-
-/// A repository that a search found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SearchResult {
-    /// Its name.
-    pub repo: RepoId,
-    /// Downloads in the last month.
-    pub downloads: u64,
-    /// Whether accounts must accept terms before they may download.
-    pub gated: bool,
-    /// Whether it holds GGUF files.
-    pub gguf: bool,
-    /// Whether it holds safetensors files.
-    pub safetensors: bool,
-}
-
-#[derive(Deserialize)]
-struct Hit {
-    id: String,
-    #[serde(default)]
-    downloads: u64,
-    #[serde(default)]
-    gated: serde_json::Value,
-    #[serde(default)]
-    tags: Vec<String>,
-}
 
 impl Client {
     /// Asks what a repository holds.
@@ -75,20 +50,7 @@ impl Client {
             what: "a search".to_owned(),
         };
         let (answer, host) = self.list(&url, &refused)?;
-        let hits: Vec<Hit> =
-            serde_json::from_slice(&answer).map_err(|error| HubError::Protocol { host, reason: error.to_string() })?;
-        let found = |hit: Hit| {
-            let tag = |wanted: &str| hit.tags.iter().any(|tag| tag == wanted);
-            Some(SearchResult {
-                // Names without an owner are not models of people.
-                repo: hit.id.parse().ok()?,
-                downloads: hit.downloads,
-                gated: is_gated(&hit.gated),
-                gguf: tag("gguf"),
-                safetensors: tag("safetensors"),
-            })
-        };
-        Ok(hits.into_iter().filter_map(found).collect())
+        SearchResult::parse(&answer, host)
     }
 
     /// The name of the account whose token is sent.

@@ -10,13 +10,13 @@ use std::thread;
 use lapidary_engine::gpu::Capabilities;
 use lapidary_engine::{LoadOptions, MemoryEstimate, ModelFiles};
 
-use super::api::SearchResult;
 use super::cache::Cache;
 use super::catalogue::references;
 use super::client::Client;
 use super::error::{HubError, Result};
 use super::progress::Progress;
 use super::pull::{Plan, plan_first};
+use super::search::{MAX_FOUND, SearchResult};
 use super::settings::HubSettings;
 use super::stop::Stop;
 use super::terms;
@@ -143,7 +143,7 @@ impl Downloads {
                 self.search = Stop::default();
                 let stop = self.search.clone();
                 thread::spawn(move || {
-                    let found = shared.client(stop).and_then(|client| client.search(&words, 30));
+                    let found = shared.client(stop).and_then(|client| client.search(&words, MAX_FOUND));
                     if !matches!(found, Err(HubError::Cancelled)) {
                         shared.send(Event::Found(words, found));
                     }

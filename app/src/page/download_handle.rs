@@ -10,7 +10,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::download_worker::{Order, Report};
-use super::hub::Name;
+use super::hub::{Name, SearchResult, sentence};
+use super::hub_client::{Client, Stop};
 use super::script::Script;
 use super::{files, opfs};
 
@@ -25,6 +26,8 @@ pub(crate) enum Event {
     Report(Report),
     /// The models of the browser's file system, by what was asked for, and whether each is complete. [`files`] has those that are.
     Listed(Vec<(Name, bool)>),
+    /// What a search for words found, or why not, as a sentence.
+    Found(String, Result<Vec<SearchResult>, String>),
     /// A model was deleted, or why not, as the end of a sentence.
     Deleted(PathBuf, Result<(), String>),
 }
@@ -67,6 +70,15 @@ impl Downloads {
             self.script = None;
             self.shared.fail();
         }
+    }
+
+    /// Searches the hub at this address for words.
+    pub(crate) fn search(&self, words: String, hub: String) {
+        let shared = self.shared.clone();
+        spawn_local(async move {
+            let found = Client { endpoint: hub, stop: Stop::new() }.search(&words).await;
+            shared.push(Event::Found(words, found.map_err(|error| sentence(&error))));
+        });
     }
 
     /// Deletes a model of the browser's file system.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::State;
-use super::download::{Download, HubProblem};
+use super::download::{Download, HubProblem, HubSearch};
 use crate::hub::{Name, endpoint, terms};
 use crate::page::download_handle::{Downloads, Event};
 use crate::page::download_worker::{Order, Report};
@@ -16,6 +16,8 @@ pub struct Hub {
     downloads: Option<Downloads>,
     /// The downloads of this session, those that earlier ones left, and the models that are here, by name.
     pub active: BTreeMap<Name, Download>,
+    /// The search.
+    pub search: HubSearch,
     /// The models whose terms are shown, before their downloads.
     pub asks_terms: BTreeSet<Name>,
 }
@@ -37,6 +39,14 @@ impl State {
     /// Lets the window download models, and lists those that the browser keeps.
     pub(crate) fn set_downloads(&mut self, downloads: Downloads) {
         self.hub.downloads = Some(downloads);
+    }
+
+    /// Searches the hub for words.
+    pub fn search_hub(&mut self, words: &str) {
+        self.hub.search = HubSearch { words: words.to_owned(), found: None };
+        if let Some(downloads) = &self.hub.downloads {
+            downloads.search(words.to_owned(), endpoint());
+        }
     }
 
     /// Starts a download, or goes on with one. If the model is under terms that were not accepted yet, they are shown first.
@@ -78,6 +88,12 @@ impl State {
                         }
                     }
                     self.refresh_lists();
+                }
+                Event::Found(words, found) => {
+                    if words == self.hub.search.words {
+                        let problem = |sentence| HubProblem { sentence, wants_token: false };
+                        self.hub.search.found = Some(found.map_err(problem));
+                    }
                 }
                 Event::Deleted(_, Ok(())) => {}
                 Event::Deleted(path, Err(reason)) => {

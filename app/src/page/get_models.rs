@@ -20,8 +20,8 @@ const PROPOSED: Recipe = Recipe::Q4KM;
 /// What the part of the page of models keeps.
 #[derive(Default)]
 pub(super) struct GetModels {
-    /// The text of the field for a model of the hub.
-    name: String,
+    /// The text of the field for words, or for a model of the hub.
+    pub(super) words: String,
     /// Whether the page of models shows those that can be downloaded.
     pub(super) shown: bool,
     /// The model whose deletion is being confirmed.
@@ -73,13 +73,17 @@ impl App {
 
     fn hub_models(&mut self, ui: &mut Ui) {
         self.hub_field(ui);
+        if !self.state.hub.search.words.is_empty() {
+            return self.search_results(ui);
+        }
         let of_catalogue = |name: &String| OFFERS.iter().any(|offer| offer.name == *name);
         let named: Vec<String> = self.state.hub.active.keys().filter(|name| !of_catalogue(name)).cloned().collect();
         for name in named {
-            self.hub_card(ui, &name, None);
+            self.repository_card(ui, &name, "What you named");
         }
         for offer in OFFERS.iter() {
-            self.hub_card(ui, &offer.name, Some(offer));
+            let note = format!("{} {} to download.", offer.entry.purpose, size(offer.bytes));
+            self.hub_card(ui, &offer.name, Some(offer), &note);
         }
         ui.add_space(6.0);
         kit::hint(
@@ -93,26 +97,39 @@ impl App {
     fn hub_field(&mut self, ui: &mut Ui) {
         let size = vec2(ui.available_width(), 34.0);
         ui.allocate_ui_with_layout(size, Layout::right_to_left(Align::Center), |ui| {
-            let button = kit::primary(ui, "Download").accessible_name("Download the model that is named");
-            let field = egui::TextEdit::singleline(&mut self.get_models.name).desired_width(f32::INFINITY);
-            let hint = "org/repo:file.gguf, or an address of a .gguf file on the hub";
+            let is_name = self.get_models.words.contains('/');
+            let (verb, what) = match is_name {
+                true => ("Download", "Download the model that is named"),
+                false => ("Search", "Start the search of the hub"),
+            };
+            let button = kit::primary(ui, verb).accessible_name(what);
+            let field = egui::TextEdit::singleline(&mut self.get_models.words).desired_width(f32::INFINITY);
+            let hint = "Search the hub, or paste org/repo:file.gguf or an address";
             let field = ui.add(field.margin(vec2(10.0, 8.0)).hint_text(hint)).accessible_name("Model of the hub");
             let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-            let name = self.get_models.name.trim().to_owned();
-            if (button.clicked() || entered) && !name.is_empty() {
-                self.get_models.name.clear();
-                self.state.start_download(&name);
+            let words = self.get_models.words.trim().to_owned();
+            if button.clicked() || entered {
+                if is_name {
+                    self.get_models.words.clear();
+                    self.state.hub.search.words.clear();
+                    self.state.start_download(&words);
+                } else if words.is_empty() {
+                    self.state.hub.search.words.clear();
+                } else {
+                    self.state.search_hub(&words);
+                }
             }
         });
         ui.add_space(4.0);
     }
 
-    /// A model of the hub: one of the catalogue, or else one that the person named.
-    fn hub_card(&mut self, ui: &mut Ui, name: &str, offer: Option<&Offer>) {
-        let note = match offer {
-            None => "What you named".to_owned(),
-            Some(offer) => format!("{} {} to download.", offer.entry.purpose, size(offer.bytes)),
-        };
+    /// A repository or a file of the hub.
+    pub(super) fn repository_card(&mut self, ui: &mut Ui, name: &str, note: &str) {
+        self.hub_card(ui, name, None, note);
+    }
+
+    /// A model of the hub: one of the catalogue, or another one.
+    fn hub_card(&mut self, ui: &mut Ui, name: &str, offer: Option<&Offer>, note: &str) {
         let tokens = Tokens::of(ui.visuals());
         kit::card(ui).inner_margin(Margin::symmetric(16, 12)).show(ui, |ui| {
             ui.set_width(ui.available_width());

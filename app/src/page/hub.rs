@@ -18,6 +18,8 @@ mod progress;
 mod refused;
 #[path = "../hub/repo.rs"]
 mod repo;
+#[path = "../hub/search.rs"]
+mod search;
 #[path = "../hub/terms.rs"]
 pub mod terms;
 
@@ -33,6 +35,8 @@ pub(crate) use progress::Meter;
 pub use progress::{Phase, Progress, duration};
 pub(crate) use refused::Refusal;
 pub use repo::{Hash, RemoteFile, Repo};
+pub(crate) use search::MAX_FOUND;
+pub use search::SearchResult;
 
 use crate::size::size;
 use crate::worker::to_sentence;

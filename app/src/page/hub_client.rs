@@ -3,7 +3,9 @@
 use js_sys::encode_uri_component;
 use wasm_bindgen::prelude::*;
 
-use super::hub::{Choice, Hash, HubError, Reference, Refusal, Repo, Result, choose, server_words, terms};
+use super::hub::{
+    Choice, Hash, HubError, MAX_FOUND, Reference, Refusal, Repo, Result, SearchResult, choose, server_words, terms,
+};
 use super::reason;
 
 /// Attempts without any progress before giving up.
@@ -153,23 +155,43 @@ impl Client {
         segments.extend(id.split('/'));
         segments.extend(["revision", &reference.revision]);
         let address = self.address(&segments) + "?blobs=true";
+        let answer = self.list(&address, |answer| self.refused(reference, None, answer)).await?;
+        Repo::parse(reference, &answer, &self.host())
+    }
+
+    /// Searches the hub for models that the page opens, those with most downloads first.
+    ///
+    /// # Errors
+    /// Those of the network, and [`HubError::Protocol`] where the answer is no list.
+    pub(super) async fn search(&self, words: &str) -> Result<Vec<SearchResult>> {
+        let (models, words) = (self.address(&["api", "models"]), String::from(encode_uri_component(words)));
+        let address = format!("{models}?search={words}&filter=gguf&sort=downloads&direction=-1&limit={MAX_FOUND}");
+        let refused = |answer: &Answer| {
+            let (host, what) = (self.host(), "a search".to_owned());
+            self.too_many(answer).unwrap_or(HubError::Status { host, status: answer.status(), what })
+        };
+        SearchResult::parse(&self.list(&address, refused).await?, self.host())
+    }
+
+    /// A list of the hub.
+    async fn list(&self, address: &str, refused: impl Fn(&Answer) -> HubError) -> Result<Vec<u8>> {
         let mut failures = 0;
         loop {
-            match self.list(&address, reference).await {
-                Ok(answer) => return Repo::parse(reference, &answer, &self.host()),
+            match self.try_list(address, &refused).await {
                 Err(error) => {
                     failures += 1;
                     self.wait_after(error, failures).await?;
                 }
+                list => return list,
             }
         }
     }
 
-    async fn list(&self, address: &str, reference: &Reference) -> Result<Vec<u8>> {
+    async fn try_list(&self, address: &str, refused: impl Fn(&Answer) -> HubError) -> Result<Vec<u8>> {
         let answer = self.ask(address, 0).await?;
         let list = match answer.status() {
             200 => self.read(&answer).await,
-            _ => Err(self.refused(reference, None, &answer)),
+            _ => Err(refused(&answer)),
         };
         answer.close();
         list
@@ -223,14 +245,20 @@ impl Client {
         }
     }
 
+    /// The error where the hub had too many requests.
+    #[expect(clippy::unused_self, reason = "as the other readers of answers")]
+    fn too_many(&self, answer: &Answer) -> Option<HubError> {
+        let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse().ok()).unwrap_or(1);
+        (answer.status() == 429).then_some(HubError::TooManyRequests { seconds, with_token: false })
+    }
+
     /// What a refusal means, for a repository or a file of it.
     pub(super) fn refused(&self, reference: &Reference, file: Option<&str>, answer: &Answer) -> HubError {
+        if let Some(error) = self.too_many(answer) {
+            return error;
+        }
         let words = |name: &str| answer.header(name).and_then(|words| server_words(&words));
         let status = answer.status();
-        if status == 429 {
-            let seconds = words("retry-after").and_then(|seconds| seconds.parse().ok());
-            return HubError::TooManyRequests { seconds: seconds.unwrap_or(1), with_token: false };
-        }
         // The repository of a file was shown before, so it is not a private one.
         let gated = || (status == 401 && file.is_some()).then(|| "GatedRepo".to_owned());
         let code = words("x-error-code").or_else(gated);

@@ -1,7 +1,7 @@
-//! A download of a model, as the window shows it, and what all downloads have in common.
+//! A download of a model and a search of the hub, as the window shows them, and what all downloads have in common.
 
 use super::State;
-use crate::hub::Progress;
+use crate::hub::{Progress, SearchResult};
 
 /// A download, as far as the window shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,15 @@ pub struct HubProblem {
     pub sentence: String,
     /// Whether a token, or another one, may help.
     pub wants_token: bool,
+}
+
+/// A search of the hub.
+#[derive(Debug, Default)]
+pub struct HubSearch {
+    /// The words that were searched for last.
+    pub words: String,
+    /// What was found; `None` before the first search and while one runs.
+    pub found: Option<Result<Vec<SearchResult>, HubProblem>>,
 }
 
 impl State {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::State;
+use crate::hub::HubError;
 use crate::hub::downloads::{Command, Downloads, Event, Name, Planned};
-use crate::hub::{HubError, SearchResult};
 use crate::worker::to_sentence;
 
-use super::download::{Download, HubProblem};
+use super::download::{Download, HubProblem, HubSearch};
 use super::hub_token::HubToken;
 
 impl From<HubError> for HubProblem {
@@ -18,15 +18,6 @@ impl From<HubError> for HubProblem {
 
 /// What a download would consist of, or why that cannot be told.
 pub type PlanResult = Result<Box<Planned>, HubProblem>;
-
-/// A search of the hub.
-#[derive(Debug, Default)]
-pub struct HubSearch {
-    /// The words that were searched for last.
-    pub words: String,
-    /// What was found; `None` before the first search and while one runs.
-    pub found: Option<Result<Vec<SearchResult>, HubProblem>>,
-}
 
 /// What the window knows about models on the hub.
 #[derive(Default)]

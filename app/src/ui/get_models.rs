@@ -22,7 +22,7 @@ const CONTEXT: usize = 8192;
 #[derive(Default)]
 pub(super) struct GetModels {
     /// The text of the field that searches the hub.
-    words: String,
+    pub(super) words: String,
     /// The text of the field for the hub's token.
     pub(super) token: String,
     /// Whether the page of models shows those that can be downloaded.
@@ -112,47 +112,6 @@ impl App {
         ui.add_space(4.0);
     }
 
-    fn search_results(&mut self, ui: &mut Ui) {
-        let words = self.state.hub.search.words.clone();
-        if kit::ghost(ui, "Back to the catalogue").clicked() {
-            self.state.hub.search.words.clear();
-            self.get_models.words.clear();
-            return;
-        }
-        if words.contains('/') {
-            self.repository_card(ui, &words, "what you named");
-        }
-        let mut problem = None;
-        match &self.state.hub.search.found {
-            None => {
-                kit::working(ui);
-            }
-            Some(Err(reason)) => problem = Some(reason.clone()),
-            Some(Ok(found)) if found.is_empty() => {
-                kit::hint(ui, "The hub has no model of that name that holds GGUF or safetensors files.");
-            }
-            Some(Ok(found)) => {
-                let rows: Vec<(String, String)> = found
-                    .iter()
-                    .map(|found| {
-                        let kinds = [(found.gguf, "GGUF"), (found.safetensors, "safetensors")];
-                        let kinds: Vec<&str> = kinds.iter().filter(|(has, _)| *has).map(|(_, kind)| *kind).collect();
-                        let gate = if found.gated { ", asks for an account" } else { "" };
-                        let downloads = kit::with_thousands(found.downloads as usize);
-                        (
-                            found.repo.to_string(),
-                            format!("{}, {downloads} downloads a month{gate}", kinds.join(" and ")),
-                        )
-                    })
-                    .collect();
-                for (name, note) in rows {
-                    self.repository_card(ui, &name, &note);
-                }
-            }
-        }
-        self.hub_problem(ui, "search", problem);
-    }
-
     /// Why the hub refused, and the field for a token where that may help.
     pub(super) fn hub_problem(&mut self, ui: &mut Ui, place: &str, problem: Option<HubProblem>) {
         let Some(HubProblem { sentence, wants_token }) = problem else { return };
@@ -164,7 +123,7 @@ impl App {
     }
 
     /// A repository of the hub, whose size and fit are looked up when the person asks.
-    fn repository_card(&mut self, ui: &mut Ui, name: &str, note: &str) {
+    pub(super) fn repository_card(&mut self, ui: &mut Ui, name: &str, note: &str) {
         let tokens = Tokens::of(ui.visuals());
         kit::card(ui).inner_margin(Margin::symmetric(16, 12)).show(ui, |ui| {
             ui.set_width(ui.available_width());

@@ -17,6 +17,7 @@ mod fonts;
 #[cfg_attr(target_arch = "wasm32", path = "../page/get_models.rs")]
 mod get_models;
 mod greeting;
+mod hub_search;
 #[cfg(not(target_arch = "wasm32"))]
 mod hub_token;
 mod icons;
