@@ -35,29 +35,31 @@ for made in "$site/offline.js" "$package/lapidary.js"; do
     fi
 done
 # Made beside them and moved at the end: an interrupted build leaves no folder that a later one would take for the user's.
-rm -rf "$site.new" "$package.new"
-mkdir -p "$site.new/guide"
-"$tool" bindgen "$target/$wasm_target/release/lapidary_page.wasm" lapidary "$site.new"
-"$tool" bindgen "$target/$wasm_target/release/lapidary_sandbox.wasm" lapidary_sandbox "$site.new"
-"$tool" grammars "$site.new/grammars.bin"
-cp app/web/site/* "$site.new"
-cp app/guide/model/{config,generation_config,tokenizer_config,tokenizer}.json app/guide/model/model.safetensors "$site.new/guide"
+mkdir -p "$(dirname "$site")"
+new=$(mktemp -d "$site.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+chmod 755 "$new"
+mkdir -p "$new/site/guide" "$new/package/example"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_page.wasm" lapidary "$new/site"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_sandbox.wasm" lapidary_sandbox "$new/site"
+"$tool" grammars "$new/site/grammars.bin"
+cp app/web/site/* "$new/site"
+cp app/guide/model/{config,generation_config,tokenizer_config,tokenizer}.json app/guide/model/model.safetensors "$new/site/guide"
 
-mkdir -p "$package.new/example"
-"$tool" bindgen "$target/$wasm_target/release/lapidary_web.wasm" lapidary "$package.new"
-cp app/web/package/module/* app/web/package/README.md LICENSE-APACHE LICENSE-MIT "$package.new"
+"$tool" bindgen "$target/$wasm_target/release/lapidary_web.wasm" lapidary "$new/package"
+cp app/web/package/module/* app/web/package/README.md LICENSE-APACHE LICENSE-MIT "$new/package"
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-sed -i.part "s/VERSION/$version/" "$package.new/package.json"
-rm "$package.new/package.json.part"
-cp app/web/example/* "$package.new/example"
-cp -r "$site.new/guide" "$package.new/example/guide"
+sed -i.part "s/VERSION/$version/" "$new/package/package.json"
+rm "$new/package/package.json.part"
+cp app/web/example/* "$new/package/example"
+cp -r "$new/site/guide" "$new/package/example/guide"
 
 # The list of files for the service worker, and a version that changes with any of them.
-files=$(cd "$site.new" && find . -type f ! -name offline.js | LC_ALL=C sort | sed "s/.*/'&'/" | paste -sd ,)
-version=lapidary-$(cd "$site.new" && find . -type f | LC_ALL=C sort | xargs cksum | cksum | cut -d ' ' -f 1)
-sed -i.part -e "s|'VERSION'|'$version'|" -e "s|'FILES'|'./',$files|" "$site.new/offline.js"
-rm "$site.new/offline.js.part"
+files=$(cd "$new/site" && find . -type f ! -name offline.js | LC_ALL=C sort | sed "s/.*/'&'/" | paste -sd ,)
+version=lapidary-$(cd "$new/site" && find . -type f | LC_ALL=C sort | xargs cksum | cksum | cut -d ' ' -f 1)
+sed -i.part -e "s|'VERSION'|'$version'|" -e "s|'FILES'|'./',$files|" "$new/site/offline.js"
+rm "$new/site/offline.js.part"
 rm -rf "$site" "$package"
-mv "$site.new" "$site"
-mv "$package.new" "$package"
+mv "$new/site" "$site"
+mv "$new/package" "$package"
 printf '%s\n' "$site"

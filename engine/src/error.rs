@@ -117,7 +117,7 @@ pub enum Error {
         /// wgpu's message, with the kernel's name where it is known.
         reason: String,
     },
-    /// A thread of the program could not start.
+    /// A thread of the program that uses the engine could not start. The engine itself goes on without its own.
     #[error("{reason}")]
     Thread {
         /// What happened, and what to do.

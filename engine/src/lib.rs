@@ -7,9 +7,10 @@
 //! sampling parameters, [`LoadOptions`] the options of loading, and [`Error`] all errors. A [`Scheduler`] answers many requests at
 //! once. [`ModelFiles::write_gguf`] writes a model in another format.
 //!
-//! The modules below are public for tests and for tools, and their contents can change in any version. [`model`] is the layer
-//! graph, [`ops`] has one function per kernel, and [`gpu`] is the device. [`load`] and [`quant`] move weights from files to the
-//! device, [`config`] is the shape of a model, and [`check`] compares a device with the reference implementations.
+//! The modules below, except [`scheduler`], are public for tests and for tools, and their contents can change in any version.
+//! [`model`] is the layer graph, [`ops`] has one function per computation, and [`gpu`] is the device. [`load`] and [`quant`] move
+//! weights from files to the device, [`config`] is the shape of a model, and [`check`] compares a device with the reference
+//! implementations.
 
 pub mod check;
 pub mod config;

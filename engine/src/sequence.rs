@@ -1,6 +1,6 @@
 //! A sequence of tokens: their ids, their keys and values, and the steps that extend it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::engine::Engine;
@@ -96,14 +96,19 @@ impl Sequence {
         &self.ids[..self.ids.len().min(self.computed)]
     }
 
-    /// Pages that only these sequences have: they are free once all of these are dropped.
-    pub(crate) fn pages_of_only<'a>(sequences: impl IntoIterator<Item = &'a Self>) -> usize {
+    /// Pages that only these sequences have, by their numbers: they are free once all of these are dropped.
+    pub(crate) fn pages_of_only<'a>(sequences: impl IntoIterator<Item = &'a Self>) -> BTreeSet<u32> {
         // How many other sequences have each page.
         let mut others: BTreeMap<u32, usize> = BTreeMap::new();
         for page in sequences.into_iter().flat_map(|sequence| &sequence.pages) {
             *others.entry(page.number()).or_insert_with(|| Arc::strong_count(page)) -= 1;
         }
-        others.into_values().filter(|others| *others == 0).count()
+        others.into_iter().filter(|(_, others)| *others == 0).map(|(page, _)| page).collect()
+    }
+
+    /// The numbers of the pages that hold its first `len` tokens and no others.
+    pub(crate) fn whole_pages(&self, len: usize) -> impl Iterator<Item = u32> {
+        self.pages[..len / PAGE].iter().map(|page| page.number())
     }
 
     /// Pages that the sequence gives back or keeps for its own use when it is rewound to `len` tokens.

@@ -51,7 +51,8 @@ impl Generation<'_> {
     /// The next token, or `None` at the end; a stop token ends the generation and is not returned.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails, and [`Error::NoToken`] if all logits are NaN.
+    /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails, [`Error::NoToken`] if all logits are NaN, and
+    /// [`Error::Internal`].
     pub async fn next(&mut self) -> Result<Option<u32>> {
         let Session { runner, sequence, speculation } = &mut *self.session;
         self.decoding.next(runner, sequence, speculation).await

@@ -159,6 +159,8 @@ async function sandbox() {
     await worker.evaluate(() => postMessage(null));
     await chord('Control', '+');
     await untilState('another worker draws the formulas', (now) => now.formulasAndCode >= formulasAndCode + 5, 30);
+    const others = page.workers().filter((other) => other.url().endsWith('sandbox.js'));
+    expect(others.length === 1 && others[0] !== worker, 'the worker that failed is gone, and another one is there');
     await chord('Control', '0');
     const attach = async (name, content) => {
         fs.writeFileSync(path.join(folder, name), content);

@@ -22,4 +22,4 @@ unset XDG_DATA_HOME XDG_CACHE_HOME XDG_CONFIG_HOME
 case ${1:-} in
 *.exe) set -- wine "$@" ;;
 esac
-in_root usr/bin/wine trixie libgl1 libvulkan1 mesa-vulkan-drivers wine wine64 -- "$@"
+in_root usr/lib/x86_64-linux-gnu/libGL.so.1 trixie libgl1 libvulkan1 mesa-vulkan-drivers wine wine64 -- "$@"

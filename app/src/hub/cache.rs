@@ -106,6 +106,12 @@ impl Cache {
         self.repo(repo).join("blobs").join(hash.digits())
     }
 
+    /// Whether a part of a file of the repository is here.
+    pub(super) fn has_parts(&self, repo: &RepoId) -> bool {
+        let entries = fs::read_dir(self.repo(repo).join("blobs")).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| entry.path().extension().is_some_and(|end| end == "incomplete"))
+    }
+
     /// Where a blob is while it comes. Python's library uses the same name, and goes on where this program stopped.
     pub(super) fn incomplete(&self, repo: &RepoId, hash: &Hash) -> PathBuf {
         self.repo(repo).join("blobs").join(format!("{}.incomplete", hash.digits()))

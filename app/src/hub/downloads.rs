@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use lapidary_engine::gpu::Capabilities;
 use lapidary_engine::{LoadOptions, MemoryEstimate, ModelFiles};
@@ -22,6 +23,9 @@ use super::stop::Stop;
 use super::terms;
 use super::token::{Token, TokenSource, log_in, log_out, saved, token_source};
 use crate::secrets::{Place, Secrets};
+
+/// The longest wait for the hub before what came is deleted: nobody can stop it.
+const MAX_LOOK_UP: Duration = Duration::from_secs(10);
 
 /// A download, by what the person named: a name of the catalogue, a repository, a file or an address.
 pub type Name = String;
@@ -256,20 +260,25 @@ impl Shared {
         thread::spawn(move || {
             let mut planned = None;
             let result = self.download(&name, stop, &mut planned);
-            let removed = self.running().remove(&name);
-            let (deletes, again) = removed.map_or((false, false), |running| (running.deletes, running.again));
-            let event = match result {
-                Ok(path) => Event::Done(name.clone(), path),
-                Err(HubError::Cancelled) if deletes => self.delete_parts(name.clone(), planned),
-                Err(HubError::Cancelled) => Event::Paused(name.clone()),
-                Err(error) => Event::Failed(name.clone(), error),
-            };
-            let stopped = matches!(event, Event::Paused(_) | Event::Cancelled(_));
-            self.send(event);
-            if again && stopped {
-                self.start(name);
-            }
+            self.end(name, result, planned);
         });
+    }
+
+    /// Tells how a download ended, or starts it again. Until what came of it is deleted, what starts under its name waits.
+    fn end(self: Arc<Self>, name: Name, result: Result<PathBuf>, planned: Option<(Plan, Cache)>) {
+        let deletes = self.running().get(&name).is_some_and(|running| running.deletes);
+        let event = match result {
+            Ok(path) => Event::Done(name.clone(), path),
+            Err(HubError::Cancelled) if deletes => self.delete_parts(name.clone(), planned),
+            Err(HubError::Cancelled) => Event::Paused(name.clone()),
+            Err(error) => Event::Failed(name.clone(), error),
+        };
+        let again = self.running().remove(&name).is_some_and(|running| running.again);
+        let stopped = matches!(event, Event::Paused(_) | Event::Cancelled(_));
+        self.send(event);
+        if again && stopped {
+            self.start(name);
+        }
     }
 
     fn download(&self, name: &str, stop: Stop, planned: &mut Option<(Plan, Cache)>) -> Result<PathBuf> {
@@ -290,23 +299,51 @@ impl Shared {
             running.stop.stop();
             return;
         }
-        drop(all);
         // A download that is paused has no thread. What came of it is deleted on a new one, because its name must be looked up.
         if deletes {
-            thread::spawn(move || self.send(self.delete_parts(name, None)));
+            let stop = Stop::default();
+            stop.stop();
+            all.insert(name.clone(), Running { stop, deletes, again: false });
+            drop(all);
+            thread::spawn(move || self.end(name, Err(HubError::Cancelled), None));
         }
     }
 
     /// Deletes what came of a download, and says so. It is looked up where it was cancelled before it had a plan: its parts may be
     /// those of an earlier time.
     fn delete_parts(&self, name: Name, planned: Option<(Plan, Cache)>) -> Event {
-        let look_up = || self.look_up(&name, Stop::default()).map(|(_, cache, plan)| (plan, cache));
-        match planned.map_or_else(look_up, Ok) {
-            Ok((plan, cache)) => {
-                plan.delete_parts(&cache);
+        match planned.map_or_else(|| self.parts_of(&name), |planned| Ok(Some(planned))) {
+            Ok(planned) => {
+                if let Some((plan, cache)) = planned {
+                    plan.delete_parts(&cache);
+                }
                 Event::Cancelled(name)
             }
             Err(error) => Event::Failed(name, error),
         }
+    }
+
+    /// What a name leads to, unless no part of it can be here.
+    fn parts_of(&self, name: &str) -> Result<Option<(Plan, Cache)>> {
+        let HubSettings { cache, endpoint, .. } = self.settings()?;
+        let cache = Cache::new(&cache);
+        if !references(name)?.iter().any(|reference| cache.has_parts(&reference.repo)) {
+            return Ok(None);
+        }
+        let stop = Stop::default();
+        let late = stop.clone();
+        thread::spawn(move || {
+            thread::sleep(MAX_LOOK_UP);
+            late.stop();
+        });
+        let silent = |error| match error {
+            HubError::Cancelled => {
+                let host = endpoint.host_str().unwrap_or_default().to_owned();
+                HubError::Network { host, reason: "it does not answer".to_owned() }
+            }
+            error => error,
+        };
+        let (_, cache, plan) = self.look_up(name, stop).map_err(silent)?;
+        Ok(Some((plan, cache)))
     }
 }

@@ -22,6 +22,10 @@ use crate::ui::markdown::highlight::{Answer, Request};
 const SCRIPT: &str = "sandbox.js";
 /// After so many panics the sandbox is not started again.
 const MAX_PANICS: u32 = 8;
+/// The most pictures that are kept until they are taken.
+const MAX_PICTURES: usize = 512;
+/// What is told where a file of the page is missing.
+const NOT_STARTED: &str = "a file of the page cannot be loaded; reload the page";
 
 thread_local! {
     static SANDBOX: Rc<Sandbox> = Rc::default();
@@ -89,13 +93,19 @@ pub(super) async fn pdf_text(file: &File) -> Result<String, String> {
     let mut script = Err(JsValue::UNDEFINED);
     let mut start = |resolve: js_sys::Function, reject: js_sys::Function| {
         let resolve = move |json: &str| drop(resolve.call1(&JsValue::UNDEFINED, &json.into()));
-        let fail = move |_: &web_sys::Worker, _| drop(reject.call0(&JsValue::UNDEFINED));
+        let fail = move |_: &web_sys::Worker, failure| {
+            let reason = match failure {
+                Failure::Start => NOT_STARTED,
+                Failure::Internal => "it is not a readable PDF file",
+            };
+            drop(reject.call1(&JsValue::UNDEFINED, &reason.into()));
+        };
         script = Script::start(SCRIPT, resolve, fail);
     };
     let answer = Promise::new(&mut start);
     let script = script.map_err(|error| reason(&error))?;
     script.post(file).map_err(|error| reason(&error))?;
-    let json = JsFuture::from(answer).await.map_err(|_| "it is not a readable PDF file")?;
+    let json = JsFuture::from(answer).await.map_err(|failure| reason(&failure))?;
     let text: Result<String, String> =
         serde_json::from_str(&json.as_string().unwrap_or_default()).map_err(|error| error.to_string())?;
     text
@@ -139,23 +149,23 @@ impl Sandbox {
     }
 
     fn receive(&self, done: Done) {
-        self.jobs.borrow_mut().retain(|job| match (job, &done) {
-            (Job::Formula(asked), Done::Formula(drawn, _)) => asked != drawn,
-            (Job::Code(request), Done::Code(answer)) => !request.is_answered_by(answer),
-            _ => true,
-        });
+        self.jobs.borrow_mut().pop_front();
         self.done.set(self.done.get() + 1);
         match done {
-            Done::Formula(formula, picture) => drop(self.pictures.borrow_mut().insert(formula, picture)),
+            Done::Formula(formula, picture) => self.keep(formula, picture),
             Done::Code(answer) => self.answers.borrow_mut().push(answer),
         }
     }
 
     /// Ends the job that the sandbox failed at, and starts another sandbox for the others.
     fn fail(self: &Rc<Self>, ctx: &Context, failure: Failure) {
+        // What comes later is tried again.
+        if failure == Failure::Start {
+            log::warn!("formulas and code are shown as they are: {NOT_STARTED}");
+            return self.give_up();
+        }
         self.panics.set(self.panics.get() + 1);
-        if failure == Failure::Start || self.panics.get() >= MAX_PANICS {
-            self.panics.set(MAX_PANICS);
+        if self.panics.get() >= MAX_PANICS {
             return self.give_up();
         }
         if let Some(job) = self.jobs.borrow_mut().pop_front() {
@@ -167,6 +177,15 @@ impl Sandbox {
         }
     }
 
+    /// Keeps a picture until the window takes it. Of a formula that is no longer shown it never does.
+    fn keep(&self, formula: Formula, picture: Option<Picture>) {
+        let mut pictures = self.pictures.borrow_mut();
+        if pictures.len() >= MAX_PICTURES {
+            pictures.clear();
+        }
+        pictures.insert(formula, picture);
+    }
+
     fn give_up(&self) {
         for job in self.jobs.take() {
             self.end(job);
@@ -176,7 +195,7 @@ impl Sandbox {
     /// What was asked for is shown as it is.
     fn end(&self, job: Job) {
         match job {
-            Job::Formula(formula) => drop(self.pictures.borrow_mut().insert(formula, None)),
+            Job::Formula(formula) => self.keep(formula, None),
             Job::Code(request) => self.answers.borrow_mut().push(request.plain()),
         }
     }

@@ -49,6 +49,7 @@ impl Script {
         let failed = fail.clone();
         let receive = Closure::new(move |message: MessageEvent| match message.data().as_string() {
             Some(text) => receive(&text),
+            None if message.data().as_bool() == Some(false) => failed(Failure::Start),
             None => failed(Failure::Internal),
         });
         worker.set_onmessage(Some(receive.as_ref().unchecked_ref()));

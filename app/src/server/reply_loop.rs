@@ -38,9 +38,7 @@ impl<'a> ReplyLoop<'a> {
             while self.turn()? {}
             Ok(())
         }));
-        let result = result.unwrap_or_else(|_| {
-            Err(Error::Internal { reason: "the engine's thread panicked, so start the server again".into() })
-        });
+        let result = result.unwrap_or_else(|_| Err(Error::Internal { reason: "the engine's thread panicked".into() }));
         if let Err(error) = &result {
             self.replies.values().for_each(|reply| reply.fail(ApiError::of(error)));
         }

@@ -123,6 +123,17 @@ fn what_came_before_is_deleted_although_the_hub_has_not_answered_yet() {
 }
 
 #[test]
+fn a_download_of_which_nothing_came_is_cancelled_without_the_hub() {
+    let (server, _) = with_file(1 << 20);
+    let home = tempfile::tempdir().unwrap();
+    server.faults(|faults| faults.late_list = Duration::from_secs(60));
+    let mut downloads = downloads(&server, home.path());
+    downloads.send(Command::Start(NAME.into()));
+    downloads.send(Command::Cancel(NAME.into()));
+    assert!(matches!(next(&mut downloads).0, Event::Cancelled(_)));
+}
+
+#[test]
 fn a_plan_tells_what_would_come_and_search_what_there_is() {
     let (server, content) = with_file(50_000);
     let home = tempfile::tempdir().unwrap();

@@ -1,9 +1,11 @@
-// What the workers of the page share. Anything but a string that a worker sends says that it failed.
+// What the workers of the page share. Anything but a string that a worker sends says that it failed: `false` before its program ran.
+let runs = false;
+
 const fail = (event) => {
     // Otherwise the page would be told a second time, of a worker that did not start.
     event.preventDefault();
     console.error(event.reason ?? event.error ?? event);
-    postMessage(null);
+    postMessage(runs ? null : false);
 };
 
 // Starts a program in this worker by `init`, and then calls `start`. `tell` gets each message; those that come before wait.
@@ -15,6 +17,7 @@ export async function run(init, tell, start = () => {}) {
     const { memory } = await init();
     // For programs that test the page.
     globalThis.memory = memory;
+    runs = true;
     start();
     early.forEach((data) => tell(data));
     onmessage = (event) => tell(event.data);

@@ -145,7 +145,9 @@ fn model(keys: &mut Keys, config: &Config) {
 /// for chats.
 fn ends(keys: &mut Keys, config: &Config, vocab: Option<&GgufVocab>) {
     let key = |name: &str| format!("tokenizer.ggml.{name}");
-    keys.number(&key("bos_token_id"), config.bos_id as usize);
+    // The engine begins prompts with the tokenizer's.
+    let bos = vocab.and_then(|vocab| vocab.bos_id).unwrap_or(config.bos_id);
+    keys.number(&key("bos_token_id"), bos as usize);
     let eos = vocab.and_then(|vocab| vocab.eos_id).or_else(|| config.stop_ids.first().copied());
     let end_of_turn = vocab.and_then(|vocab| vocab.tokens.iter().position(|token| token == "<end_of_turn>"));
     let end_of_turn = end_of_turn.and_then(|id| u32::try_from(id).ok());

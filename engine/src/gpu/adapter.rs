@@ -100,7 +100,16 @@ pub(crate) async fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
             (integrated.or((!all.is_empty()).then_some(0)), "is there; install a Vulkan driver".to_owned())
         }
         AdapterChoice::Index(index) => {
-            let place = if *index < all.len() { Some(*index) } else { named(&index.to_string()) };
+            // Of a larger number, as 4090, the user means the name.
+            let numbered = |a: &wgpu::Adapter| {
+                let name = a.get_info().name;
+                name.split(|c: char| !c.is_ascii_digit()).any(|number| number == index.to_string())
+            };
+            let place = match *index {
+                index if index < all.len() => Some(index),
+                100.. => all.iter().position(numbered),
+                _ => None,
+            };
             (place, format!("has the number {index} or is named so"))
         }
         AdapterChoice::Named(name) => (named(name), format!("is named {name:?}")),

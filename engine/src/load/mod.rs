@@ -127,7 +127,8 @@ impl ModelFiles {
     /// `files` are pairs of a name, such as `model.safetensors`, and a source. In errors `folder`, which may be empty,
     /// stands before the name.
     ///
-    /// This reads headers, small files, and of a GGUF's separate output head some pieces. Weights are read while they load, in ranges as [`Source`] says.
+    /// This reads headers, small files, and of a GGUF's separate output head some pieces. Weights are read while they load, in
+    /// ranges as [`Source`] says.
     ///
     /// # Errors
     ///

@@ -20,8 +20,18 @@ impl Scheduler {
         let room = if job.reply.is_empty() { IN_FLIGHT } else { PAGE };
         let pages = (tokens.len() + room).min(self.runner.slots.tables.context()).div_ceil(PAGE);
         let needed = pages - source.map_or(0, |source| source.len / PAGE);
-        if !self.active.is_empty() && self.runner.free_pages() + Sequence::pages_of_only(&self.kept) < needed {
-            return Ok(());
+        if !self.active.is_empty() && self.runner.free_pages() < needed {
+            let only_kept = Sequence::pages_of_only(&self.kept);
+            // What the request has in common with a kept sequence does not become free for it.
+            let common = match source {
+                Some(SharedPrefix { holder: Holder::Kept(i), len }) => {
+                    self.kept[i].whole_pages(len).filter(|page| only_kept.contains(page)).count()
+                }
+                _ => 0,
+            };
+            if self.runner.free_pages() + only_kept.len() < needed + common {
+                return Ok(());
+            }
         }
         // What is kept gives way, the source last.
         let kept_source = match source {

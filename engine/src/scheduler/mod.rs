@@ -181,7 +181,7 @@ impl Scheduler {
 
     /// What it is doing.
     pub fn load(&self) -> Load {
-        let kept = Sequence::pages_of_only(&self.kept);
+        let kept = Sequence::pages_of_only(&self.kept).len();
         Load {
             waiting: self.waiting.len(),
             active: self.active.len() + usize::from(self.prompt.is_some()),

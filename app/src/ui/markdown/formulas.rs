@@ -14,9 +14,9 @@ use tex::{Formula as Source, PADDING, decode};
 /// The most formulas in the cache.
 const MAX_FORMULAS: usize = 512;
 
-/// A cache of drawn formulas.
+/// A cache of drawn formulas, with the number of the frame that used each last.
 #[derive(Default)]
-pub(super) struct Formulas(HashMap<Source, Option<Formula>>);
+pub(super) struct Formulas(HashMap<Source, (Option<Formula>, u64)>);
 
 /// A drawn formula.
 #[derive(Clone)]
@@ -38,12 +38,16 @@ impl Formulas {
             text_size: (100.0 * text_size) as u32,
             pixels_per_point: (100.0 * scale) as u32,
         };
-        if let Some(known) = self.0.get(&source) {
+        let now = ui.ctx().cumulative_frame_nr();
+        if let Some((known, used)) = self.0.get_mut(&source) {
+            *used = now;
             return known.clone();
         }
         let Poll::Ready(picture) = picture(ui.ctx(), &source) else { return None };
+        // Those that are shown are used in every frame.
         if self.0.len() >= MAX_FORMULAS {
-            self.0.clear();
+            let oldest = self.0.iter().min_by_key(|(_, (_, used))| *used).map(|(source, _)| source.clone());
+            oldest.map(|source| self.0.remove(&source));
         }
         // The device refuses a larger texture, which egui treats as a fatal error.
         let most = ui.input(|input| input.max_texture_side);
@@ -52,7 +56,7 @@ impl Formulas {
             let texture = ui.ctx().load_texture("formula", image, TextureOptions::LINEAR);
             Some(Formula { size: texture.size_vec2() / scale, texture, ascent: picture.ascent })
         });
-        self.0.insert(source, formula.clone());
+        self.0.insert(source, (formula.clone(), now));
         formula
     }
 }

@@ -50,11 +50,6 @@ impl Request {
         let rest = code.get(known..).unwrap_or_default().to_owned();
         Answer { id, language, from: known, code: rest, spans: vec![(code.len(), Class::Plain)] }
     }
-
-    /// Whether an answer is to this request.
-    pub(crate) fn is_answered_by(&self, answer: &Answer) -> bool {
-        self.id == answer.id && self.language == answer.language
-    }
 }
 
 /// The colours of a code block, as far as they are known.

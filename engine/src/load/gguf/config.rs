@@ -54,11 +54,12 @@ pub(super) fn read(meta: &Metadata, path: &Path) -> Result<Config> {
     let (local, full) = ropes(keys, family, context_length)?;
     let (window, sliding) = windows(keys, family, num_layers)?;
     let (attn_soft_cap, final_soft_cap) = caps(keys, family)?;
-    let (bos_id, stop_ids) = ids(meta, family)?;
+    let vocab_size = embedding_rows(meta, path)?;
+    let (bos_id, stop_ids) = ids(keys, family, vocab_size)?;
 
     let config = Config {
         architecture: family.architecture,
-        vocab_size: embedding_rows(meta, path)?,
+        vocab_size,
         hidden_size,
         intermediate_size: keys.required("feed_forward_length")?,
         num_layers,
@@ -217,7 +218,8 @@ fn caps(keys: &Keys<'_>, family: &Family) -> Result<(Option<f32>, Option<f32>)> 
 }
 
 /// The id of `<bos>`, and the ids that end a reply.
-fn ids(meta: &Metadata, family: &Family) -> Result<(u32, Vec<u32>)> {
+fn ids(keys: &Keys<'_>, family: &Family, vocab_size: usize) -> Result<(u32, Vec<u32>)> {
+    let meta = keys.meta;
     let tokens = meta.texts("tokenizer.ggml.tokens")?.unwrap_or_default();
     let find = |piece: &str| {
         let id = tokens.iter().position(|token| token == piece)?;
@@ -227,7 +229,12 @@ fn ids(meta: &Metadata, family: &Family) -> Result<(u32, Vec<u32>)> {
     // Some files give <end_of_turn> as the end of text, but the model also ends replies with <eos>.
     let eos = meta.token_id("tokenizer.ggml.eos_token_id")?.into_iter().chain(find("<eos>"));
     let end_of_turn = meta.token_id("tokenizer.ggml.eot_token_id")?;
-    let all = meta.token_ids("tokenizer.ggml.eos_token_ids")?.unwrap_or_default();
+    const ALL: &str = "tokenizer.ggml.eos_token_ids";
+    let all = meta.token_ids(ALL)?.unwrap_or_default();
+    if let Some(id) = all.iter().find(|id| **id as usize >= vocab_size) {
+        let reason = format!("it names {id}, but the vocabulary has only {vocab_size} tokens");
+        return Err(Error::Config { path: keys.path.to_owned(), field: ALL.to_owned(), reason });
+    }
     Ok((bos, unique(eos.chain(end_of_turn).chain(all))))
 }
 

@@ -124,13 +124,13 @@ impl Metadata {
         self.read(key, "a token id", |value| value.unsigned().and_then(|id| u32::try_from(id).ok()))
     }
 
-    /// A list of ids of pieces.
+    /// A list of at most [`MAX_IDS`] ids of pieces.
     ///
     /// # Errors
     /// As [`Metadata::unsigned`].
     pub(crate) fn token_ids(&self, key: &str) -> Result<Option<Vec<u32>>> {
-        self.read(key, "a list of token ids", |value| match value {
-            Value::Ints(list) => list.iter().map(|id| u32::try_from(*id).ok()).collect(),
+        self.read(key, "a list of at most 256 token ids", |value| match value {
+            Value::Ints(list) if list.len() <= MAX_IDS => list.iter().map(|id| u32::try_from(*id).ok()).collect(),
             _ => None,
         })
     }
@@ -244,6 +244,8 @@ impl Metadata {
     }
 }
 
+/// The most ids of a list. A model has a few that end its replies.
+const MAX_IDS: usize = 256;
 /// The smallest key and value: a length of 0, the type, and one byte.
 const MIN_PAIR_BYTES: usize = 8 + 4 + 1;
 

@@ -228,6 +228,11 @@ fn what_ggufs_leave_out() {
     let config = read(&file).unwrap();
     assert_eq!(config.layers, [layer(None, 1e6, 8.0), layer(8, 2e4, 1.0)]);
     assert_eq!((config.rms_norm_eps, config.stop_ids), (1e-6, vec![1, 7]));
+    file.set("tokenizer.ggml.eos_token_ids", Value::Ints(vec![1, 999]));
+    fails(read(&file), &["eos_token_ids", "999"]);
+    file.set("tokenizer.ggml.eos_token_ids", Value::Ints((0..1000).collect()));
+    fails(read(&file), &["eos_token_ids", "at most 256"]);
+    file.unset("tokenizer.ggml.eos_token_ids");
     file.set("gemma3.rope.scaling.type", Value::Text("none"));
     assert_eq!(read(&file).unwrap().layers[0], layer(None, 1e6, 1.0));
     let short = Value::Bools(vec![false]);
