@@ -31,9 +31,9 @@ pub mod hub;
 #[cfg(not(target_arch = "wasm32"))]
 mod icon;
 #[cfg(not(target_arch = "wasm32"))]
-pub mod last_model;
-#[cfg(not(target_arch = "wasm32"))]
 pub mod model_folders;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod recent_models;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod secrets;
 #[cfg(not(target_arch = "wasm32"))]

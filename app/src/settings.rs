@@ -53,7 +53,7 @@ pub struct Preset {
     /// The name that the user gave it.
     pub name: String,
     /// How the tokens of replies are chosen.
-    #[serde(alias = "drawing", default, deserialize_with = "sampling_or_default")]
+    #[serde(default, deserialize_with = "sampling_or_default")]
     pub sampling: SamplingParams,
     /// The system prompt; empty to leave the chat's own.
     #[serde(default)]
@@ -109,8 +109,7 @@ pub enum Theme {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// How the tokens of replies are chosen. Earlier versions saved it as `drawing`.
-    #[serde(alias = "drawing")]
+    /// How the tokens of replies are chosen.
     pub sampling: SamplingParams,
     /// The system prompt of new chats.
     pub system: String,
@@ -291,7 +290,7 @@ mod tests {
     #[test]
     fn invalid_settings_become_defaults() {
         assert_eq!(Settings::from_json("nonsense"), Settings::default());
-        let invalid = r#"{"zoom": 900, "drawing": {"top_p": 7}, "new field": 1}"#;
+        let invalid = r#"{"zoom": 900, "sampling": {"top_p": 7}, "new field": 1}"#;
         assert_eq!(Settings::from_json(invalid), Settings::default());
         let known = r#"{"weights": "q4_0"}"#;
         assert_eq!(Settings::from_json(known).weight_format(), Some(WeightFormat::Q4_0));
@@ -300,7 +299,7 @@ mod tests {
     #[test]
     fn invalid_values_leave_the_others() {
         let text = r#"{
-            "theme": "sepia", "zoom": 1.5, "sampling": {"seed": 7}, "drawing": {"seed": 8},
+            "theme": "sepia", "zoom": 1.5, "sampling": {"seed": 7},
             "prompts": [{"name": "shorter", "text": "Say it in one sentence."}],
             "presets": [
                 {"name": "calm", "sampling": {"top_p": 7}, "system": "Be calm."},
@@ -310,7 +309,7 @@ mod tests {
         }"#;
         let settings = Settings::from_json(text);
         assert_eq!((settings.theme, settings.zoom), (Theme::System, 1.5));
-        assert!(settings.sampling.seed.is_some());
+        assert_eq!(settings.sampling.seed, Some(7));
         assert_eq!(settings.prompts[0].text, "Say it in one sentence.");
         let presets = settings.presets.iter().map(|preset| (preset.name.as_str(), preset.system.as_str()));
         assert!(presets.eq([("calm", "Be calm."), ("wild", "Be wild."), ("brief", "Be brief.")]));

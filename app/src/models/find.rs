@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use lapidary_engine::ModelFiles;
 
 use super::{FoundModel, folders, guide};
-use crate::{hub, last_model, model_folders};
+use crate::{hub, model_folders, recent_models};
 
 /// The models that Lapidary can open, the guide first, then those used before. `used` holds more paths of such models;
 /// of all of them those that still open are listed. Reads the headers of all files, so it may take a moment.
 pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
-    let recent = last_model::recent_models();
+    let recent = recent_models::all();
     let mut found = vec![guide(if recent.last().is_none() { "built in, the default" } else { "built in" })];
     let noted = |path: &Path| {
         let note = if recent.last() == Some(path) { "the last one used, the default" } else { "used before" };

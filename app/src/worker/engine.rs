@@ -18,9 +18,10 @@ use super::{
     Command, CountedText, DroppedFile, Event, Load, Problem, Remedy, Worker, inspect, read_attachment, short_name,
     to_sentence,
 };
+use crate::data_folder::data_folder;
 use crate::endpoint::Keys;
 use crate::wait::block_on;
-use crate::{last_model, model_folders, models};
+use crate::{model_folders, models, recent_models};
 
 /// The error message for a file whose reader panics.
 const UNREADABLE: &str = "The model cannot be read.";
@@ -286,14 +287,11 @@ impl EngineThread {
             self.sender.send(Event::Loaded(Box::new(server::loaded(&server.model))));
             return;
         }
-        let place = Place { device: device(&load), tuning_folder: last_model::data_folder() };
+        let place = Place { device: device(&load), tuning_folder: data_folder() };
         let files = async { open(load.model.as_deref()) };
         let Some(event) = block_on(self.commands.load(&load, files, place, token)) else { return };
         if matches!(event, Event::Loaded(_)) {
-            match &load.model {
-                Some(path) => last_model::remember(path),
-                None => last_model::forget(),
-            }
+            recent_models::remember(load.model.as_deref());
         }
         self.sender.send(event);
         self.serve();
