@@ -1,7 +1,5 @@
 //! The user's settings and their JSON form.
 
-use std::path::Path;
-
 use lapidary_engine::{Sampling, WeightFormat};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -141,14 +139,10 @@ pub struct Settings {
     pub serves: bool,
     /// The port at which they find it.
     pub serving_port: u16,
-    /// Files and folders of models that were used, the most recent first.
-    pub models: Vec<String>,
     /// Models of servers that were used, the most recent first. Their keys are kept elsewhere.
     pub servers: Vec<SavedServer>,
 }
 
-/// The most entries of [`Settings::models`].
-const MAX_MODELS: usize = 24;
 /// The most entries of [`Settings::servers`].
 const MAX_SERVERS: usize = 8;
 
@@ -174,7 +168,6 @@ impl Default for Settings {
             notify_replies: true,
             serves: false,
             serving_port: 8080,
-            models: Vec::new(),
             servers: Vec::new(),
         }
     }
@@ -217,13 +210,6 @@ impl Settings {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Adds a model to the recently used ones, unless its path is not Unicode.
-    pub fn remember_model(&mut self, path: &Path) {
-        if let Some(path) = path.to_str() {
-            put_first(&mut self.models, path.to_owned(), MAX_MODELS);
-        }
-    }
-
     /// Adds a model of a server to the recently used ones. Returns those that no longer have a place.
     pub fn remember_server(&mut self, server: &ServerModel) -> Vec<SavedServer> {
         put_first(&mut self.servers, server.into(), MAX_SERVERS)
@@ -259,16 +245,6 @@ mod tests {
         });
         settings.prompts.push(SavedPrompt { name: "shorter".into(), text: "Say it in one sentence.".into() });
         assert_eq!(Settings::from_json(&settings.to_json()), settings);
-    }
-
-    #[test]
-    fn recent_models_are_listed_once_each() {
-        let mut settings = Settings::default();
-        for number in (0..40).chain([30]) {
-            settings.remember_model(Path::new(&format!("/{number}.gguf")));
-        }
-        assert_eq!(settings.models.len(), MAX_MODELS);
-        assert_eq!(settings.models[..3], ["/30.gguf", "/39.gguf", "/38.gguf"]);
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Worker for PageWorker {
         match command {
             // Browsers choose the adapter.
             Command::FindDevices => shared.push(Event::Devices(Vec::new())),
-            Command::FindModels(_) => shared.push(Event::Models(found_models())),
+            Command::FindModels => shared.push(Event::Models(found_models())),
             Command::Inspect { chat, path } => spawn_local(async move {
                 let file = files::inspect(path).await;
                 shared.push(Event::Inspected { chat, file });

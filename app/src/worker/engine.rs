@@ -94,9 +94,9 @@ impl Worker for EngineWorker {
             Command::Stop => self.tokens.stop_work(),
             Command::CancelLoad => self.tokens.stop_load(),
             Command::FindDevices => self.spawn_io(Event::Devices(Vec::new()), || Event::Devices(adapter_names())),
-            Command::FindModels(used) => {
+            Command::FindModels => {
                 let failed = Event::Models(vec![models::guide("built in")]);
-                self.spawn_io(failed, move || Event::Models(models::find(&used)));
+                self.spawn_io(failed, || Event::Models(models::find()));
                 self.spawn_io(Event::ModelFolders(Vec::new()), || Event::ModelFolders(model_folders::added()));
             }
             Command::ChangeModelFolder { folder, adds } => {

@@ -123,9 +123,9 @@ pub enum Command {
     /// List the adapters of this machine.
     #[serde(skip)]
     FindDevices,
-    /// List the models on this machine. The argument holds the paths of models used before.
+    /// List the models on this machine.
     #[serde(skip)]
-    FindModels(Vec<PathBuf>),
+    FindModels,
     /// List the models in a folder of another program from now on, or no more.
     #[serde(skip)]
     ChangeModelFolder {
