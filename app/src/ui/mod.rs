@@ -6,6 +6,7 @@ mod banners;
 mod bidi;
 mod chat_list;
 mod closing;
+mod colours;
 mod composer;
 mod connect;
 mod conversation;
@@ -34,7 +35,6 @@ mod selection;
 mod settings;
 mod sidebar;
 mod style;
-mod tokens;
 mod top;
 mod trash;
 mod virtual_rows;
@@ -198,7 +198,7 @@ impl App {
             self.rail_panel(ui);
         }
         self.top_bar(ui);
-        let ground = egui::Frame::new().fill(tokens::Tokens::of(ui.visuals()).bg);
+        let ground = egui::Frame::new().fill(colours::Colours::of(ui.visuals()).bg);
         match self.page {
             Page::Chat => {
                 self.composer_panel(ui);
