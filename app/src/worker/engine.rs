@@ -13,7 +13,7 @@ use super::scored::ScoredReplies;
 use super::server::{self, Connected};
 use super::serving::{self, Serving};
 use super::shared::{SharedTokenizer, guess_tokens};
-use super::token::{Token, Tokens};
+use super::stop::{StopSignal, StopSignals};
 use super::{
     Command, CountedText, DroppedFile, Event, Load, Problem, Remedy, Worker, inspect, read_attachment, short_name,
     to_sentence,
@@ -28,8 +28,8 @@ const UNREADABLE: &str = "The model cannot be read.";
 
 /// The window's handle to the engine's thread.
 pub struct EngineWorker {
-    commands: Option<Sender<(Arc<Token>, Command)>>,
-    tokens: Tokens,
+    commands: Option<Sender<(Arc<StopSignal>, Command)>>,
+    signals: StopSignals,
     sender: EventSender,
     events: Receiver<Event>,
     tokenizer: Arc<SharedTokenizer>,
@@ -63,8 +63,8 @@ impl EngineWorker {
             serving: None,
         };
         let work = move || {
-            for (token, command) in inbox {
-                let events = catch_panic(command, |command| engine_thread.run(command, &token));
+            for (signal, command) in inbox {
+                let events = catch_panic(command, |command| engine_thread.run(command, &signal));
                 if !events.is_empty() {
                     // After a panic the model may be inconsistent. Dropping it may panic again.
                     let _ = catch_unwind(AssertUnwindSafe(|| engine_thread.commands.unload()));
@@ -73,7 +73,7 @@ impl EngineWorker {
             }
         };
         let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(work).ok();
-        Self { commands: Some(commands), tokens: Tokens::default(), sender, events, tokenizer, keys, thread }
+        Self { commands: Some(commands), signals: StopSignals::default(), sender, events, tokenizer, keys, thread }
     }
 
     /// Runs `work`, which needs no device but may wait for a disk, on a new thread and sends the event it returns. The
@@ -91,8 +91,8 @@ impl EngineWorker {
 impl Worker for EngineWorker {
     fn send(&mut self, command: Command) {
         match command {
-            Command::Stop => self.tokens.stop_work(),
-            Command::CancelLoad => self.tokens.stop_load(),
+            Command::Stop => self.signals.stop_work(),
+            Command::CancelLoad => self.signals.stop_load(),
             Command::FindDevices => self.spawn_io(Event::Devices(Vec::new()), || Event::Devices(adapter_names())),
             Command::FindModels => {
                 let failed = Event::Models(vec![models::guide("built in")]);
@@ -173,10 +173,10 @@ impl Worker for EngineWorker {
             | Command::Serve(_) => {
                 // A new load cancels the reply under way and any earlier load.
                 let is_load = matches!(command, Command::Load(_));
-                let token = if is_load { self.tokens.for_load() } else { self.tokens.for_work() };
+                let signal = if is_load { self.signals.for_load() } else { self.signals.for_work() };
                 let Some(commands) = &self.commands else { return };
                 // Sending fails if the thread could not be started.
-                if let Err(SendError((_, command))) = commands.send((token, command)) {
+                if let Err(SendError((_, command))) = commands.send((signal, command)) {
                     let sentence = "The system could not start a thread for the engine. Close other programs and start Lapidary again.";
                     let problem = Problem { sentence: sentence.into(), remedy: Remedy::Retry };
                     if let Some(event) = failure_event(&command, problem) {
@@ -195,8 +195,8 @@ impl Worker for EngineWorker {
 /// Waits for the thread, because the device must not be dropped while the program exits.
 impl Drop for EngineWorker {
     fn drop(&mut self) {
-        self.tokens.stop_work();
-        self.tokens.stop_load();
+        self.signals.stop_work();
+        self.signals.stop_load();
         self.commands = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -234,24 +234,24 @@ struct EngineThread {
 }
 
 impl EngineThread {
-    fn run(&mut self, command: Command, token: &Arc<Token>) {
+    fn run(&mut self, command: Command, signal: &Arc<StopSignal>) {
         match command {
-            Command::Load(load) => self.load(load, token),
+            Command::Load(load) => self.load(load, signal),
             Command::Serve(port) => {
                 self.port = port;
                 self.serve();
             }
-            command if self.server.is_some() => self.ask(command, token),
-            command => block_on(self.commands.run(command, token)),
+            command if self.server.is_some() => self.ask(command, signal),
+            command => block_on(self.commands.run(command, signal)),
         }
     }
 
     /// Runs a command that a server's model answers.
-    fn ask(&mut self, command: Command, token: &Arc<Token>) {
+    fn ask(&mut self, command: Command, signal: &Arc<StopSignal>) {
         match (command, &mut self.server) {
             (Command::Generate { reply, turns, system, plain, sampling, .. }, Some(server)) => {
                 let prompt = Prompt { turns, system, plain };
-                let lists = server::reply(&self.keys, server, token, &self.sender, reply, &prompt, &sampling);
+                let lists = server::reply(&self.keys, server, signal, &self.sender, reply, &prompt, &sampling);
                 self.scored.add(reply, lists);
             }
             (Command::Alternatives { message, at, .. }, _) => {
@@ -278,7 +278,7 @@ impl EngineThread {
     }
 
     /// Loads a model and reports the result, unless a newer load was sent.
-    fn load(&mut self, load: Load, token: &Arc<Token>) {
+    fn load(&mut self, load: Load, signal: &Arc<StopSignal>) {
         // It holds the old model.
         self.serving = None;
         self.server = load.server.clone().map(Connected::new);
@@ -289,7 +289,7 @@ impl EngineThread {
         }
         let place = Place { device: device(&load), tuning_folder: data_folder() };
         let files = async { open(load.model.as_deref()) };
-        let Some(event) = block_on(self.commands.load(&load, files, place, token)) else { return };
+        let Some(event) = block_on(self.commands.load(&load, files, place, signal)) else { return };
         if matches!(event, Event::Loaded(_)) {
             recent_models::remember(load.model.as_deref());
         }

@@ -17,7 +17,7 @@ mod server;
 #[cfg(not(target_arch = "wasm32"))]
 mod serving;
 pub(crate) mod shared;
-pub(crate) mod token;
+pub(crate) mod stop;
 
 use std::path::{Path, PathBuf};
 
