@@ -19,7 +19,7 @@ use super::script::post;
 use crate::guide;
 use crate::worker::commands::{Commands, Place, estimate_memory_of};
 use crate::worker::event_sender::EventSender;
-use crate::worker::shared::SharedTokenizer;
+use crate::worker::shared_tokenizer::SharedTokenizer;
 use crate::worker::stop::{StopSignal, StopSignals};
 use crate::worker::{Command, Event, Problem};
 

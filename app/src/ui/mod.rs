@@ -31,6 +31,7 @@ mod notices;
 mod palette;
 mod prompts;
 mod rail;
+mod rename;
 mod selection;
 mod settings;
 mod sidebar;

@@ -8,7 +8,7 @@ use lapidary_engine::{DeviceOptions, Engine, Error, LoadOptions, ModelFiles, Res
 
 use super::event_sender::EventSender;
 use super::generate::{self, Prompt};
-use super::shared::SharedTokenizer;
+use super::shared_tokenizer::SharedTokenizer;
 use super::stop::StopSignal;
 use super::{Command, Event, Load, Loaded, MemoryEstimate, Problem, Remedy};
 use crate::chat_ability::chat_problem;

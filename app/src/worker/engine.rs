@@ -9,10 +9,10 @@ use super::commands::{Commands, FAILED, Place, failure_event};
 use super::event_sender::EventSender;
 use super::generate::Prompt;
 use super::requirements::{adapter_names, device, estimate_memory, open};
-use super::scored::ScoredReplies;
 use super::server::{self, Connected};
+use super::server_alternatives::ServerAlternatives;
 use super::serving::{self, Serving};
-use super::shared::{SharedTokenizer, guess_tokens};
+use super::shared_tokenizer::{SharedTokenizer, guess_tokens};
 use super::stop::{StopSignal, StopSignals};
 use super::{
     Command, CountedText, DroppedFile, Event, Load, Problem, Remedy, Worker, inspect, read_attachment, short_name,
@@ -57,7 +57,7 @@ impl EngineWorker {
             sender: sender.clone(),
             commands: Commands::new(sender.clone(), tokenizer.clone()),
             server: None,
-            scored: ScoredReplies::default(),
+            alternatives: ServerAlternatives::default(),
             keys: keys.clone(),
             port: None,
             serving: None,
@@ -225,7 +225,7 @@ struct EngineThread {
     commands: Commands,
     /// The model of a server that answers in place of one that is ready.
     server: Option<Connected>,
-    scored: ScoredReplies,
+    alternatives: ServerAlternatives,
     keys: Keys,
     /// The port at which other programs are to find the model that is loaded.
     port: Option<u16>,
@@ -252,10 +252,10 @@ impl EngineThread {
             (Command::Generate { reply, turns, system, plain, sampling, .. }, Some(server)) => {
                 let prompt = Prompt { turns, system, plain };
                 let lists = server::reply(&self.keys, server, signal, &self.sender, reply, &prompt, &sampling);
-                self.scored.add(reply, lists);
+                self.alternatives.add(reply, lists);
             }
             (Command::Alternatives { message, at, .. }, _) => {
-                let list = self.scored.at(message, at);
+                let list = self.alternatives.at(message, at);
                 self.sender.send(Event::Alternatives { message, at, list });
             }
             (command, _) => {

@@ -11,12 +11,12 @@ mod problem;
 #[cfg(not(target_arch = "wasm32"))]
 mod requirements;
 #[cfg(not(target_arch = "wasm32"))]
-mod scored;
-#[cfg(not(target_arch = "wasm32"))]
 mod server;
 #[cfg(not(target_arch = "wasm32"))]
+mod server_alternatives;
+#[cfg(not(target_arch = "wasm32"))]
 mod serving;
-pub(crate) mod shared;
+pub(crate) mod shared_tokenizer;
 pub(crate) mod stop;
 
 use std::path::{Path, PathBuf};
