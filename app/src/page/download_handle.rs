@@ -10,9 +10,9 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::download_worker::{Order, Report};
-use super::hub::Name;
 use super::script::Script;
 use super::{files, opfs};
+use crate::hub::Name;
 
 /// The script of the downloads.
 const SCRIPT: &str = "download.js";

@@ -3,8 +3,8 @@
 use js_sys::encode_uri_component;
 use wasm_bindgen::prelude::*;
 
-use super::hub::{Choice, Hash, HubError, Reference, Refusal, Repo, Result, choose, server_words, terms};
 use super::reason;
+use crate::hub::{Choice, Hash, HubError, Reference, Refusal, Repo, Result, choose, server_words, terms};
 
 /// Attempts without any progress before giving up.
 const ATTEMPTS: u32 = 6;

@@ -10,10 +10,10 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::script::{Failure, Script};
-use super::{endpoint, files, opfs};
-use crate::models;
+use super::{files, opfs};
 use crate::worker::commands::{FAILED, failure_event};
 use crate::worker::{Command, Event, FoundModel, Load, Problem, Remedy, Worker, to_sentence};
+use crate::{endpoint, models};
 
 /// The script of the engine.
 const SCRIPT: &str = "engine.js";

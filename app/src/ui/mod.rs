@@ -15,7 +15,7 @@ mod files;
 mod find;
 mod folders;
 mod fonts;
-#[cfg_attr(target_arch = "wasm32", path = "../page/get_models.rs")]
+#[cfg_attr(target_arch = "wasm32", path = "../page/instead/ui/get_models.rs")]
 mod get_models;
 mod greeting;
 #[cfg(not(target_arch = "wasm32"))]

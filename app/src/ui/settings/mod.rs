@@ -6,7 +6,7 @@ mod chat_defaults;
 mod general;
 mod hardware;
 mod keyboard;
-#[cfg_attr(target_arch = "wasm32", path = "../../page/privacy.rs")]
+#[cfg_attr(target_arch = "wasm32", path = "../../page/instead/ui/settings/privacy.rs")]
 mod privacy;
 mod profiler;
 mod serving;
