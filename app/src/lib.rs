@@ -4,7 +4,11 @@
 
 pub mod chat_ability;
 pub mod chats;
+#[cfg_attr(target_arch = "wasm32", path = "page/instead/endpoint.rs")]
+pub mod endpoint;
 pub mod guide;
+#[cfg_attr(target_arch = "wasm32", path = "page/instead/hub.rs")]
+pub mod hub;
 pub mod models;
 pub mod settings;
 pub mod size;
@@ -23,17 +27,13 @@ pub mod desktop;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod desktop_note;
 #[cfg(not(target_arch = "wasm32"))]
-pub mod endpoint;
-#[cfg(not(target_arch = "wasm32"))]
 pub mod handover;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod hub;
 #[cfg(not(target_arch = "wasm32"))]
 mod icon;
 #[cfg(not(target_arch = "wasm32"))]
-pub mod last_model;
-#[cfg(not(target_arch = "wasm32"))]
 pub mod model_folders;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod recent_models;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod secrets;
 #[cfg(not(target_arch = "wasm32"))]
@@ -46,8 +46,6 @@ pub mod window;
 // What only the page in a browser has.
 #[cfg(target_arch = "wasm32")]
 pub mod page;
-#[cfg(target_arch = "wasm32")]
-use page::{endpoint, hub};
 
 /// Whether this is the page in a browser, which connects to no servers.
 pub const IS_PAGE: bool = cfg!(target_arch = "wasm32");

@@ -1,7 +1,5 @@
 //! The user's settings and their JSON form.
 
-use std::path::Path;
-
 use lapidary_engine::{Sampling, WeightFormat};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -53,7 +51,7 @@ pub struct Preset {
     /// The name that the user gave it.
     pub name: String,
     /// How the tokens of replies are chosen.
-    #[serde(alias = "drawing", default, deserialize_with = "sampling_or_default")]
+    #[serde(default, deserialize_with = "sampling_or_default")]
     pub sampling: SamplingParams,
     /// The system prompt; empty to leave the chat's own.
     #[serde(default)]
@@ -109,8 +107,7 @@ pub enum Theme {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// How the tokens of replies are chosen. Earlier versions saved it as `drawing`.
-    #[serde(alias = "drawing")]
+    /// How the tokens of replies are chosen.
     pub sampling: SamplingParams,
     /// The system prompt of new chats.
     pub system: String,
@@ -142,14 +139,10 @@ pub struct Settings {
     pub serves: bool,
     /// The port at which they find it.
     pub serving_port: u16,
-    /// Files and folders of models that were used, the most recent first.
-    pub models: Vec<String>,
     /// Models of servers that were used, the most recent first. Their keys are kept elsewhere.
     pub servers: Vec<SavedServer>,
 }
 
-/// The most entries of [`Settings::models`].
-const MAX_MODELS: usize = 24;
 /// The most entries of [`Settings::servers`].
 const MAX_SERVERS: usize = 8;
 
@@ -175,7 +168,6 @@ impl Default for Settings {
             notify_replies: true,
             serves: false,
             serving_port: 8080,
-            models: Vec::new(),
             servers: Vec::new(),
         }
     }
@@ -218,13 +210,6 @@ impl Settings {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Adds a model to the recently used ones, unless its path is not Unicode.
-    pub fn remember_model(&mut self, path: &Path) {
-        if let Some(path) = path.to_str() {
-            put_first(&mut self.models, path.to_owned(), MAX_MODELS);
-        }
-    }
-
     /// Adds a model of a server to the recently used ones. Returns those that no longer have a place.
     pub fn remember_server(&mut self, server: &ServerModel) -> Vec<SavedServer> {
         put_first(&mut self.servers, server.into(), MAX_SERVERS)
@@ -263,16 +248,6 @@ mod tests {
     }
 
     #[test]
-    fn recent_models_are_listed_once_each() {
-        let mut settings = Settings::default();
-        for number in (0..40).chain([30]) {
-            settings.remember_model(Path::new(&format!("/{number}.gguf")));
-        }
-        assert_eq!(settings.models.len(), MAX_MODELS);
-        assert_eq!(settings.models[..3], ["/30.gguf", "/39.gguf", "/38.gguf"]);
-    }
-
-    #[test]
     fn recent_servers_are_listed_once_each_and_survive_a_restart() {
         let mut settings = Settings::default();
         let mut dropped = Vec::new();
@@ -291,7 +266,7 @@ mod tests {
     #[test]
     fn invalid_settings_become_defaults() {
         assert_eq!(Settings::from_json("nonsense"), Settings::default());
-        let invalid = r#"{"zoom": 900, "drawing": {"top_p": 7}, "new field": 1}"#;
+        let invalid = r#"{"zoom": 900, "sampling": {"top_p": 7}, "new field": 1}"#;
         assert_eq!(Settings::from_json(invalid), Settings::default());
         let known = r#"{"weights": "q4_0"}"#;
         assert_eq!(Settings::from_json(known).weight_format(), Some(WeightFormat::Q4_0));
@@ -300,7 +275,7 @@ mod tests {
     #[test]
     fn invalid_values_leave_the_others() {
         let text = r#"{
-            "theme": "sepia", "zoom": 1.5, "sampling": {"seed": 7}, "drawing": {"seed": 8},
+            "theme": "sepia", "zoom": 1.5, "sampling": {"seed": 7},
             "prompts": [{"name": "shorter", "text": "Say it in one sentence."}],
             "presets": [
                 {"name": "calm", "sampling": {"top_p": 7}, "system": "Be calm."},
@@ -310,7 +285,7 @@ mod tests {
         }"#;
         let settings = Settings::from_json(text);
         assert_eq!((settings.theme, settings.zoom), (Theme::System, 1.5));
-        assert!(settings.sampling.seed.is_some());
+        assert_eq!(settings.sampling.seed, Some(7));
         assert_eq!(settings.prompts[0].text, "Say it in one sentence.");
         let presets = settings.presets.iter().map(|preset| (preset.name.as_str(), preset.system.as_str()));
         assert!(presets.eq([("calm", "Be calm."), ("wild", "Be wild."), ("brief", "Be brief.")]));

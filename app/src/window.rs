@@ -14,7 +14,7 @@ use crate::desktop_note::DesktopNotes;
 use crate::handover::{self, HandedOver, NotHandedOver};
 use crate::hub::downloads::Downloads;
 use crate::icon::icon;
-use crate::last_model;
+use crate::recent_models;
 use crate::state::{Model, State};
 use crate::ui::{App, apply_style};
 use crate::worker::{EngineWorker, Load};
@@ -95,7 +95,7 @@ pub fn open(model: Option<PathBuf>) -> Result<(), NoWindow> {
                     wake.clone(),
                 ),
             };
-            let load = Load { model: model.or_else(last_model::last_model), ..Load::default() };
+            let load = Load { model: model.or_else(recent_models::last), ..Load::default() };
             let hub_wake = wake.clone();
             let downloads = Downloads::new(None, data_folder(), move || hub_wake());
             let mut state = State::new(Box::new(EngineWorker::start(wake)), store, load);

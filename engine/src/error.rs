@@ -176,3 +176,12 @@ pub enum Error {
     #[error("cancelled")]
     Cancelled,
 }
+
+/// Words as a sentence lists them: "a, b or c".
+pub(crate) fn one_of(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [word] => (*word).to_owned(),
+        [others @ .., last] => format!("{} or {last}", others.join(", ")),
+    }
+}

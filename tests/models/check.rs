@@ -66,6 +66,10 @@ fn a_wrong_kernel_is_named() {
     assert_eq!((fault.kernel, report.dispatches), ("embed", 1));
     assert!(fault.to_string().contains("a chunk of a prompt of tiny-random-gemma2"), "{fault}");
     assert!(fault.reason.contains("out[") && fault.reason.contains("the reference says"), "{fault}");
+    // As the page's package and `lapidary check --json` give it.
+    let json = serde_json::to_value(&fault).unwrap();
+    assert_eq!(json["kernel"], fault.kernel);
+    assert_eq!(json["error"], fault.reason);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use lapidary_engine::gpu::{DeviceOptions, adapters};
 use lapidary_engine::model::Kernels;
 use lapidary_engine::ops::{MAX_SMALL_BATCH, Mode, Way};
-use lapidary_engine::{Engine, EngineBuilder, Gpu, Sampling, Session, WeightFormat, wgpu};
-use lapidary_tests::{block_on, largest_difference, reply, worst_error};
+use lapidary_engine::{Engine, EngineBuilder, Gpu, Session, WeightFormat, wgpu};
+use lapidary_tests::{block_on, largest_difference, reply, tokens, worst_error};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -180,11 +180,8 @@ fn check_logits(what: &str, session: &mut Session, prompt: &Prompt, golden: &[f3
 
 fn check_greedy(what: &str, session: &mut Session, prompt: &Prompt) {
     // Cached: prefill, then one token per step.
-    let mut sampling = Sampling::greedy();
-    sampling.max_tokens = Some(prompt.greedy.len());
-    sampling.stop_at_end = false;
     session.rewind(0);
-    assert_eq!(reply(session, &prompt.ids, &sampling), prompt.greedy, "{what}: cached");
+    assert_eq!(reply(session, &prompt.ids, &tokens(prompt.greedy.len())), prompt.greedy, "{what}: cached");
 
     // Uncached: prompt and reply in one go; every position must choose the next token.
     let mut all = prompt.ids.clone();

@@ -7,8 +7,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use lapidary_engine::{ActivationFormat, Engine, EngineBuilder, Sampling, Session, WeightFormat};
-use lapidary_tests::{block_on, reply};
+use lapidary_engine::{ActivationFormat, Engine, EngineBuilder, Session, WeightFormat};
+use lapidary_tests::{block_on, reply, tokens};
 use serde_json::Value;
 
 use crate::golden_path;
@@ -82,8 +82,7 @@ fn weights_as_f32_agree_with_the_reference() {
         }
 
         let expected = ids(&prompt["output_ids"]);
-        let sampling = Sampling { max_tokens: Some(expected.len()), stop_at_end: false, ..Sampling::greedy() };
-        assert_eq!(reply(&mut session, &prompt_ids, &sampling), expected, "{name}");
+        assert_eq!(reply(&mut session, &prompt_ids, &tokens(expected.len())), expected, "{name}");
     }
 
     let running = perplexity(&mut session, 2);
@@ -110,8 +109,7 @@ fn weights_as_in_the_file_lose_nothing() {
 
     // Equal weights give the same tokens, at least up to the first near tie.
     let golden = &json("greedy.json")["prompts"]["raw"];
-    let sampling = Sampling { max_tokens: Some(12), stop_at_end: false, ..Sampling::greedy() };
-    let said = reply(&mut session, &ids(&golden["prompt_ids"]), &sampling);
+    let said = reply(&mut session, &ids(&golden["prompt_ids"]), &tokens(12));
     assert_eq!(said, ids(&golden["output_ids"])[..12]);
 }
 
@@ -126,8 +124,7 @@ fn activations_as_integers_say_the_same() {
     assert!(kernels.prefill.quantizes_activations() && kernels.decode.quantizes_activations(), "{kernels:?}");
     let mut session = engine.session_blocking().unwrap();
     let golden = &json("greedy.json")["prompts"]["raw"];
-    let sampling = Sampling { max_tokens: Some(8), stop_at_end: false, ..Sampling::greedy() };
-    let said = reply(&mut session, &ids(&golden["prompt_ids"]), &sampling);
+    let said = reply(&mut session, &ids(&golden["prompt_ids"]), &tokens(8));
     assert_eq!(said, ids(&golden["output_ids"])[..8]);
 }
 

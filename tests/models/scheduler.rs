@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use lapidary_engine::scheduler::{Event, Load, Request, RequestId, TokenLogprobs};
 use lapidary_engine::{Engine, Error, Finish, Sampling, Scheduler, SchedulerOptions, Speculation};
-use lapidary_tests::{block_on, reply};
+use lapidary_tests::{block_on, reply, tokens};
 
 use crate::golden::builder;
 
@@ -17,10 +17,6 @@ fn engine() -> Engine {
 
 fn scheduler(engine: &Engine, sequences: usize, cache_tokens: usize) -> Scheduler {
     block_on(Scheduler::new(engine, &SchedulerOptions { sequences, cache_tokens })).unwrap()
-}
-
-fn tokens(n: usize) -> Sampling {
-    Sampling { max_tokens: Some(n), stop_at_end: false, ..Sampling::greedy() }
 }
 
 fn drawn(seed: u64, n: usize) -> Sampling {

@@ -5,16 +5,12 @@ use std::future::Future;
 use lapidary_engine::model::Kernels;
 use lapidary_engine::ops::Way;
 use lapidary_engine::{Engine, Error, Finish, Sampling};
-use lapidary_tests::{block_on, reply};
+use lapidary_tests::{block_on, reply, rest, tokens};
 
 use crate::golden::builder;
 
 fn engine() -> Engine {
     builder("tiny-random-gemma2").build_blocking().unwrap()
-}
-
-fn tokens(n: usize) -> Sampling {
-    Sampling { max_tokens: Some(n), stop_at_end: false, ..Sampling::greedy() }
 }
 
 #[test]
@@ -27,10 +23,7 @@ fn a_second_turn_computes_only_what_is_new() {
     prompt.extend([300, 301, 302]);
 
     let mut generation = session.generate(&prompt, &tokens(4)).unwrap();
-    let mut again = Vec::new();
-    while let Some(id) = generation.next_blocking().unwrap() {
-        again.push(id);
-    }
+    let again = rest(&mut generation);
     // Three tokens are new, and the last token of the reply was never an input.
     assert_eq!(generation.timings().prefill_tokens, 4);
     assert_eq!(again, reply(&mut engine.session_blocking().unwrap(), &prompt, &tokens(4)));
@@ -111,10 +104,7 @@ fn a_reply_fills_the_context_and_no_more() {
     let unlimited = Sampling { max_tokens: None, ..tokens(0) };
     let prompt: Vec<u32> = (2..18).collect();
     let mut generation = session.generate(&prompt, &unlimited).unwrap();
-    let mut said = Vec::new();
-    while let Some(id) = generation.next_blocking().unwrap() {
-        said.push(id);
-    }
+    let said = rest(&mut generation);
     assert_eq!(generation.finish(), Some(Finish::ContextFull));
     // The last token needs no position in the cache.
     assert_eq!(said.len(), 20 - 16 + 1);

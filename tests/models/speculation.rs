@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use lapidary_engine::{ActivationFormat, Engine, Error, Finish, Sampling, Session, Speculation, WeightFormat};
-use lapidary_tests::{block_on, reply};
+use lapidary_tests::{block_on, reply, rest, tokens};
 
 use crate::golden::builder;
 use crate::golden_path;
@@ -27,10 +27,6 @@ fn session(engine: &Engine, speculation: Speculation) -> Session {
 /// Guesses by another model, which are mostly wrong.
 fn from_other() -> Speculation {
     block_on(Speculation::from_model(&engine(OTHER))).unwrap()
-}
-
-fn tokens(n: usize) -> Sampling {
-    Sampling { max_tokens: Some(n), stop_at_end: false, ..Sampling::greedy() }
 }
 
 fn drawn(n: usize, seed: u64) -> Sampling {
@@ -59,10 +55,7 @@ fn replies_with_guesses_are_those_without() {
         for sampling in std::iter::once(tokens(40)).chain((0..3).map(|seed| drawn(20, seed))) {
             let expected = reply(&mut plain, &repetitive(), &sampling);
             let mut generation = guessing.generate(&repetitive(), &sampling).unwrap();
-            let mut said = Vec::new();
-            while let Some(token) = generation.next_blocking().unwrap() {
-                said.push(token);
-            }
+            let said = rest(&mut generation);
             assert_eq!(said, expected, "{what}, {sampling:?}");
             assert_eq!(generation.finish(), Some(Finish::MaxTokens));
             let timings = generation.timings();
@@ -87,7 +80,7 @@ fn a_reply_ends_where_it_would_without_guesses() {
     // The context of 80 tokens is full after 20, the last of which is not computed.
     let sampling = Sampling { max_tokens: None, ..tokens(0) };
     let mut generation = guessing.generate(&repetitive(), &sampling).unwrap();
-    assert_eq!(std::iter::from_fn(|| generation.next_blocking().unwrap()).count(), 20);
+    assert_eq!(rest(&mut generation).len(), 20);
     assert_eq!(generation.finish(), Some(Finish::ContextFull));
 }
 
@@ -104,7 +97,7 @@ fn a_stop_token_ends_a_reply_among_guesses() {
     let same = block_on(Speculation::from_model(&engine)).unwrap().always(6);
     let mut guessing = session(&engine, same);
     let mut generation = guessing.generate(&prompt, &Sampling::greedy()).unwrap();
-    let said: Vec<u32> = std::iter::from_fn(|| generation.next_blocking().unwrap()).collect();
+    let said = rest(&mut generation);
     assert_eq!((said, generation.finish()), (expected, Some(Finish::Stop)));
     assert!(generation.timings().right_guesses > 4);
     // What was guessed after the stop token is gone.
@@ -170,7 +163,7 @@ fn guesses_do_not_change_what_is_drawn() {
     let (mut guessed, mut right) = (0, 0);
     for seed in 0..draws {
         let mut generation = guessing.generate(&prompt, &sampling(seed)).unwrap();
-        let said: Vec<u32> = std::iter::from_fn(|| generation.next_blocking().unwrap()).collect();
+        let said = rest(&mut generation);
         guessed += generation.timings().guessed_tokens;
         right += generation.timings().right_guesses;
         let ids = [&prompt[..], &said[..4]].concat();

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use lapidary_engine::scheduler::{Event, Request};
-use lapidary_engine::{Engine, EngineBuilder, Sampling, Scheduler, SchedulerOptions, WeightFormat};
-use lapidary_tests::block_on;
+use lapidary_engine::{Engine, EngineBuilder, Scheduler, SchedulerOptions, WeightFormat};
+use lapidary_tests::{block_on, tokens};
 
 use crate::real::model;
 
@@ -28,8 +28,7 @@ fn a_reply_waits_little_for_a_long_prompt() {
 fn waits_beside_a_prompt(engine: &Engine, prompt: u32) -> Vec<Duration> {
     let mut scheduler =
         block_on(Scheduler::new(engine, &SchedulerOptions { sequences: 2, cache_tokens: 8192 })).unwrap();
-    let sampling = |most| Sampling { max_tokens: Some(most), stop_at_end: false, ..Sampling::greedy() };
-    let reply = scheduler.submit(Request::new(vec![2, 5, 6, 7], sampling(3000))).unwrap();
+    let reply = scheduler.submit(Request::new(vec![2, 5, 6, 7], tokens(3000))).unwrap();
     let mut other = None;
     let (mut last, mut waits) = (Instant::now(), Vec::new());
     loop {
@@ -40,7 +39,7 @@ fn waits_beside_a_prompt(engine: &Engine, prompt: u32) -> Vec<Duration> {
                         Some(_) => waits.push(last.elapsed()),
                         None => {
                             let prompt = (0..prompt).map(|i| 2 + i * 7919 % 50_000).collect();
-                            other = Some(scheduler.submit(Request::new(prompt, sampling(1))).unwrap());
+                            other = Some(scheduler.submit(Request::new(prompt, tokens(1))).unwrap());
                         }
                     }
                     last = Instant::now();

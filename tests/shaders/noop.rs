@@ -46,8 +46,7 @@ fn a_model_records_and_runs() {
         let engine = Engine::builder(path).gpu(noop(features)).build_blocking().unwrap();
         let mut session = engine.session_blocking().unwrap();
         let sampling = Sampling { max_tokens: Some(3), ..Sampling::default() };
-        let mut generation = session.generate(&[2, 3, 4], &sampling).unwrap();
-        while generation.next_blocking().unwrap().is_some() {}
+        lapidary_tests::reply(&mut session, &[2, 3, 4], &sampling);
         engine.gpu().check().unwrap();
     }
 }

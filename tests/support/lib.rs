@@ -8,7 +8,7 @@ use lapidary_engine::gpu::{Buffer, Capabilities, DeviceOptions, Recording, Step,
 use lapidary_engine::load::{Bytes, TensorView, Uploader};
 use lapidary_engine::ops::{Int8Tensor, TokenSink};
 use lapidary_engine::quant::{Matrix, WeightFormat};
-use lapidary_engine::{Gpu, Sampling, Session};
+use lapidary_engine::{Generation, Gpu, Sampling, Session};
 
 /// Blocks on a future of the engine.
 pub use pollster::block_on;
@@ -220,14 +220,19 @@ fn with_shards(device: &Capabilities, max_bytes: u64) -> Capabilities {
     device
 }
 
+/// Sampling of the `n` most probable tokens one after the other, whether or not the model ends its turn.
+pub fn tokens(n: usize) -> Sampling {
+    Sampling { max_tokens: Some(n), stop_at_end: false, ..Sampling::greedy() }
+}
+
 /// A session's whole reply to a prompt.
 pub fn reply(session: &mut Session, prompt: &[u32], sampling: &Sampling) -> Vec<u32> {
-    let mut generation = session.generate(prompt, sampling).expect("the prompt fits");
-    let mut said = Vec::new();
-    while let Some(id) = generation.next_blocking().expect("the device works") {
-        said.push(id);
-    }
-    said
+    rest(&mut session.generate(prompt, sampling).expect("the prompt fits"))
+}
+
+/// What is left of a reply.
+pub fn rest(generation: &mut Generation<'_>) -> Vec<u32> {
+    std::iter::from_fn(|| generation.next_blocking().expect("the device works")).collect()
 }
 
 /// Values from a normal distribution of standard deviation 1, the same for the same seed.

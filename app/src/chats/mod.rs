@@ -11,7 +11,7 @@ mod options;
 #[cfg(not(target_arch = "wasm32"))]
 mod reader;
 mod search;
-#[cfg_attr(target_arch = "wasm32", path = "../page/store.rs")]
+#[cfg_attr(target_arch = "wasm32", path = "../page/instead/chats/store.rs")]
 pub mod store;
 mod store_event;
 pub mod tree;

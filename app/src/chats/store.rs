@@ -398,7 +398,7 @@ impl<S: Fn(StoreEvent)> WriteQueue<S> {
 mod folder_tests;
 // No unit test runs in a browser, so what the page does with rows is tested here.
 #[cfg(test)]
-#[path = "../page/store_rows.rs"]
+#[path = "../page/instead/chats/store/rows.rs"]
 #[allow(dead_code, reason = "only its tests are wanted here")]
 mod page_rows;
 #[cfg(test)]

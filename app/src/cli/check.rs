@@ -67,21 +67,12 @@ fn print_device(gpu: &Gpu, json: bool) -> io::Result<()> {
 }
 
 fn json(gpu: &Gpu, report: &Report) -> serde_json::Value {
-    let fault = report.fault.as_ref().map(|fault| {
-        json!({
-            "kernel": fault.kernel,
-            "variant": fault.variant,
-            "step": fault.step,
-            "dispatch": fault.dispatch,
-            "error": fault.reason,
-        })
-    });
     json!({
         "adapter": gpu.info().name,
         "backend": gpu.info().backend.to_str(),
         "driver": driver(gpu.info()),
         "dispatches": report.dispatches,
         "variants": report.variants,
-        "fault": fault,
+        "fault": report.fault,
     })
 }

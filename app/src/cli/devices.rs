@@ -7,7 +7,7 @@ use lapidary_engine::wgpu::AdapterInfo;
 use lapidary_engine::{DeviceOptions, Gpu, Tuning, TuningChoice, WeightFormat};
 use serde_json::{Value, json};
 
-use lapidary_app::last_model;
+use lapidary_app::data_folder::data_folder;
 
 use super::args;
 use super::failure::{Failure, sanitized};
@@ -65,7 +65,7 @@ fn tune(gpu: &Gpu, busy: &Busy, json: bool, out: &mut impl Write) -> Result<(), 
     let mut bar = ProgressBar::new("Measuring kernels");
     for (done, format) in FORMATS.into_iter().enumerate() {
         bar.set(done as u64, FORMATS.len() as u64);
-        let tuning = busy.wait(Tuning::run(gpu, format, None, last_model::data_folder().as_deref()))?;
+        let tuning = busy.wait(Tuning::run(gpu, format, None, data_folder().as_deref()))?;
         bar.erase();
         if !json {
             writeln!(out, "\n{format} on {}", sanitized(&gpu.info().name))?;

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
+use lapidary_app::data_folder::data_folder;
 use lapidary_app::hub::{
     Client, Entry, Fit, HubSettings, Plan, Stop, Verdict, measure_speed, plan_first, references, size,
 };
-use lapidary_app::{guide, last_model, models};
+use lapidary_app::{guide, models};
 use lapidary_engine::{DeviceOptions, Gpu, ModelFiles, Recipe, WeightFormat};
 use serde_json::{Value, json};
 
@@ -95,7 +96,7 @@ impl FitReport {
         let fit = Fit::new(files, gpu)?;
         let mut speed = None;
         if let (true, Some(row)) = (with_speed, fit.recommended.map(|row| fit.rows[row])) {
-            let folder = last_model::data_folder();
+            let folder = data_folder();
             speed = Some(busy.wait(measure_speed(gpu, files, row.weights, folder.as_deref()))?);
         }
         Ok(Self { fit, speed })

@@ -11,9 +11,8 @@ use super::args::Model;
 use super::failure::{Failure, sanitized};
 use super::interrupt::{self, Busy};
 use super::terminal::ProgressBar;
-use lapidary_app::guide;
-use lapidary_app::last_model;
-use lapidary_app::models;
+use lapidary_app::data_folder::data_folder;
+use lapidary_app::{guide, models, recent_models};
 
 /// Opens a model without reading its weights: the named one, else the last one used, else the guide.
 pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
@@ -33,7 +32,7 @@ pub(crate) fn open(named: Option<&Path>) -> Result<ModelFiles, Failure> {
             )));
         }
         Some(path) => path.to_owned(),
-        None => match last_model::last_model() {
+        None => match recent_models::last() {
             Some(path) if missing(&path) => {
                 return Err(Failure::Failed(format!(
                     "the last model used no longer exists: {}; name another with -m, or use the built-in one with -m guide",
@@ -84,11 +83,7 @@ pub(crate) fn engine(files: ModelFiles, model: &Model, tokens: Option<usize>, bu
     let tokens = tokens.map(|tokens| tokens.clamp(1, files.config().context_length));
     let options = LoadOptions { context: model.context.or(tokens), ..load_options(model) };
     let engine = load(files, options, |builder| builder.device(device_options(model.device.as_deref())), busy)?;
-    if guide::is_guide(&path) {
-        last_model::forget();
-    } else {
-        last_model::remember(&path);
-    }
+    recent_models::remember(Some(path.as_path()).filter(|path| !guide::is_guide(path)));
     Ok(engine)
 }
 
@@ -126,7 +121,7 @@ fn load(
 ) -> Result<Engine, Failure> {
     let mut bar = ProgressBar::new(format!("Loading {}", sanitized(&files.name())));
     let mut builder = device(Engine::from_files(files)).options(options);
-    if let Some(folder) = last_model::data_folder() {
+    if let Some(folder) = data_folder() {
         builder = builder.tuning_folder(folder);
     }
     let report = move |progress: Progress| {

@@ -23,7 +23,7 @@ pub(crate) fn models(arguments: &args::Models) -> Result<(), Failure> {
         return Err(Failure::Failed(format!("{} was not added; {what}", folder.display())));
     }
     // Those that the window and the terminal used before are among them.
-    let found = models::find(&[]);
+    let found = models::find();
     // The name by which requests to `lapidary serve` ask for it, and the value for -m, which files without a repository need.
     let name = |model: &FoundModel| models::id_of(model.path.as_deref());
     let value =

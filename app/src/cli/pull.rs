@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
+use lapidary_app::data_folder::data_folder;
 use lapidary_app::hub::{
     Cache, Client, HubError, HubSettings, Phase, Plan, Progress, Stop, catalogue, duration, find, plan_first,
     references, size, terms,
 };
-use lapidary_app::last_model;
 use serde_json::json;
 
 use super::failure::{Failure, print_error, sanitized};
@@ -128,7 +128,7 @@ fn dry_run(client: &Arc<Client>, cache: &Cache, plan: &Plan, json: bool) -> Resu
 
 /// Makes sure that the user accepts the terms: before, by an option, or by answering here.
 fn agree(plan: &Plan, accept: bool) -> Result<(), Failure> {
-    let data = last_model::data_folder();
+    let data = data_folder();
     if data.as_deref().is_some_and(terms::are_accepted) {
         return Ok(());
     }

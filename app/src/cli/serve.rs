@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
+use lapidary_app::data_folder::data_folder;
 use lapidary_app::server::{Options, ServeError, Server, Stop};
-use lapidary_app::{guide, last_model, models};
+use lapidary_app::{guide, models};
 use lapidary_engine::ModelFiles;
 
 use super::args;
@@ -27,7 +28,7 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
         model: model_id(named, &files),
         path: (!guide::is_guide(files.path())).then(|| files.path().to_owned()),
         load: load_options(&arguments.model),
-        tuning_folder: last_model::data_folder(),
+        tuning_folder: data_folder(),
         models: arguments.models,
         api_key,
         allowed_origins: arguments.allow_origin.clone(),

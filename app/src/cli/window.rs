@@ -4,11 +4,9 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use lapidary_app::guide;
 use lapidary_app::hub::Entry;
-use lapidary_app::last_model;
-use lapidary_app::models;
 use lapidary_app::window::{self, NoWindow};
+use lapidary_app::{guide, models, recent_models};
 
 use super::args::{self, Arguments};
 use super::chat;
@@ -45,7 +43,7 @@ fn has_display() -> bool {
 /// The window may be another process in another folder. Links stay: a part of a split model is known by its name.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     let failed = |error| Failure::Failed(format!("{}: {error}", path.display()));
-    last_model::absolute(path).map_err(failed)
+    recent_models::absolute(path).map_err(failed)
 }
 
 /// Where a model is that a person named; fails if it cannot be opened. A single word that names neither a file nor a model that

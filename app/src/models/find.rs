@@ -7,18 +7,17 @@ use std::path::{Path, PathBuf};
 use lapidary_engine::ModelFiles;
 
 use super::{FoundModel, folders, guide};
-use crate::{hub, last_model, model_folders};
+use crate::{hub, model_folders, recent_models};
 
-/// The models that Lapidary can open, the guide first, then those used before. `used` holds more paths of such models;
-/// of all of them those that still open are listed. Reads the headers of all files, so it may take a moment.
-pub fn find(used: &[PathBuf]) -> Vec<FoundModel> {
-    let recent = last_model::recent_models();
+/// The models that Lapidary can open, the guide first, then those used before. Reads the headers of all files, so it may take a moment.
+pub fn find() -> Vec<FoundModel> {
+    let recent = recent_models::all();
     let mut found = vec![guide(if recent.last().is_none() { "built in, the default" } else { "built in" })];
     let noted = |path: &Path| {
         let note = if recent.last() == Some(path) { "the last one used, the default" } else { "used before" };
         (path.to_owned(), note)
     };
-    let before = recent.paths().chain(used.iter().map(PathBuf::as_path)).map(noted);
+    let before = recent.paths().map(noted);
     let cached = hub::cache_folder().map(|folder| cached(&folder)).unwrap_or_default();
     let cached = cached.into_iter().map(|path| (path, "in the Hugging Face cache"));
     let named: Vec<(PathBuf, folders::Found)> = in_folders().map(|model| (model.path.clone(), model)).collect();
@@ -55,7 +54,7 @@ pub fn id_of(path: Option<&Path>) -> String {
 pub fn find_ids() -> Vec<(String, Option<PathBuf>)> {
     let known: Vec<folders::Found> = in_folders().collect();
     let id = |found: FoundModel| (id_among(found.path.as_deref(), || known.iter().cloned()), found.path);
-    find(&[]).into_iter().map(id).collect()
+    find().into_iter().map(id).collect()
 }
 
 fn id_among<I: Iterator<Item = folders::Found>>(path: Option<&Path>, in_folders: impl FnOnce() -> I) -> String {

@@ -8,10 +8,10 @@ use js_sys::Uint8Array;
 use sha2::{Digest, Sha256};
 use wasm_bindgen::JsValue;
 
-use super::hub::{HubError, Meter, Name, Phase, Progress, Result, content_range, number, sentence, terms};
 use super::hub_client::{Answer, Client, Plan};
 use super::opfs::{self, Part, Record};
 use super::reason;
+use crate::hub::{HubError, Meter, Name, Phase, Progress, Result, content_range, number, sentence, terms};
 
 /// Bytes that are hashed or read at a time.
 const PIECE: u32 = 1 << 20;

@@ -10,10 +10,10 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::download_worker::{Order, Report};
-use super::hub::{Name, SearchResult, sentence};
 use super::hub_client::{Client, Stop};
 use super::script::Script;
 use super::{files, opfs};
+use crate::hub::{Name, SearchResult, sentence};
 
 /// The script of the downloads.
 const SCRIPT: &str = "download.js";

@@ -9,10 +9,10 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use super::download::Transfer;
-use super::hub::{HubError, Name, Progress, Result, references, sentence, terms};
 use super::hub_client::{Client, Stop};
 use super::script::post;
 use super::{opfs, reason};
+use crate::hub::{HubError, Name, Progress, Result, references, sentence, terms};
 
 /// What the window asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -19,8 +19,8 @@ use super::script::post;
 use crate::guide;
 use crate::worker::commands::{Commands, Place, estimate_memory_of};
 use crate::worker::event_sender::EventSender;
-use crate::worker::shared::SharedTokenizer;
-use crate::worker::token::{Token, Tokens};
+use crate::worker::shared_tokenizer::SharedTokenizer;
+use crate::worker::stop::{StopSignal, StopSignals};
 use crate::worker::{Command, Event, Problem};
 
 /// The folder of the guide, beside the page.
@@ -34,9 +34,9 @@ thread_local! {
 struct Engine {
     sender: EventSender,
     tokenizer: Arc<SharedTokenizer>,
-    tokens: RefCell<Tokens>,
+    signals: RefCell<StopSignals>,
     /// The commands that wait for the model, with what stops them.
-    queue: RefCell<VecDeque<(Arc<Token>, Command)>>,
+    queue: RefCell<VecDeque<(Arc<StopSignal>, Command)>>,
     /// `None` while a command runs.
     commands: Cell<Option<Commands>>,
     files: RefCell<HashMap<PathBuf, File>>,
@@ -55,7 +55,7 @@ pub fn start() {
         commands: Cell::new(Some(Commands::new(sender.clone(), tokenizer.clone()))),
         sender,
         tokenizer,
-        tokens: RefCell::default(),
+        signals: RefCell::default(),
         queue: RefCell::default(),
         files: RefCell::default(),
         guide: RefCell::default(),
@@ -89,8 +89,8 @@ fn place() -> Place {
 impl Engine {
     fn handle(self: Rc<Self>, command: Command) {
         match command {
-            Command::Stop => self.tokens.borrow_mut().stop_work(),
-            Command::CancelLoad => self.tokens.borrow().stop_load(),
+            Command::Stop => self.signals.borrow_mut().stop_work(),
+            Command::CancelLoad => self.signals.borrow().stop_load(),
             Command::CountTokens(texts) => self.sender.send(Event::TokensCounted(self.tokenizer.count_tokens(texts))),
             Command::EstimateMemory(load) => spawn_local(async move {
                 let estimate =
@@ -107,10 +107,10 @@ impl Engine {
             Command::Load(_) | Command::Generate { .. } | Command::Alternatives { .. } | Command::Profile => {
                 // A new load cancels the reply under way and any earlier load.
                 let is_load = matches!(command, Command::Load(_));
-                let mut tokens = self.tokens.borrow_mut();
-                let token = if is_load { tokens.for_load() } else { tokens.for_work() };
-                drop(tokens);
-                self.queue.borrow_mut().push_back((token, command));
+                let mut signals = self.signals.borrow_mut();
+                let signal = if is_load { signals.for_load() } else { signals.for_work() };
+                drop(signals);
+                self.queue.borrow_mut().push_back((signal, command));
                 if let Some(commands) = self.commands.take() {
                     spawn_local(self.clone().work(commands));
                 }
@@ -126,13 +126,13 @@ impl Engine {
             let next = self.queue.borrow_mut().pop_front();
             match next {
                 None => break,
-                Some((token, Command::Load(load))) => {
+                Some((signal, Command::Load(load))) => {
                     let files = self.open(load.model.as_deref());
-                    if let Some(event) = commands.load(&load, files, place(), &token).await {
+                    if let Some(event) = commands.load(&load, files, place(), &signal).await {
                         self.sender.send(event);
                     }
                 }
-                Some((token, command)) => commands.run(command, &token).await,
+                Some((signal, command)) => commands.run(command, &signal).await,
             }
         }
         self.commands.set(Some(commands));

@@ -3,10 +3,10 @@
 use js_sys::encode_uri_component;
 use wasm_bindgen::prelude::*;
 
-use super::hub::{
+use super::reason;
+use crate::hub::{
     Choice, Hash, HubError, MAX_FOUND, Reference, Refusal, Repo, Result, SearchResult, choose, server_words, terms,
 };
-use super::reason;
 
 /// Attempts without any progress before giving up.
 const ATTEMPTS: u32 = 6;

@@ -2,17 +2,16 @@
 //!
 //! The page draws and keeps the chats, in IndexedDB. The engine is in a worker of the browser, to which [`worker`] sends the
 //! commands of [`crate::worker`]; [`engine`] is that worker's side. Another worker, [`download_worker`], downloads models, and
-//! [`sandbox_worker`] draws formulas, colours code and reads PDF files. The other modules stand in place of what the program does with the system: some, as their first lines say, for whole modules
-//! elsewhere.
+//! [`sandbox_worker`] draws formulas, colours code and reads PDF files. The other modules do here what the program does with the
+//! system. The files in the folder `instead` are no modules of this one: each stands in place of the module with its path, where that
+//! module is declared.
 
 pub mod controls;
 mod download;
 pub(crate) mod download_handle;
 pub mod download_worker;
-pub mod endpoint;
 pub mod engine;
 pub(crate) mod files;
-pub mod hub;
 mod hub_client;
 pub(crate) mod opfs;
 pub(crate) mod sandbox;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 use web_sys::File;
 
-use super::hub::Name;
 use super::reason;
+use crate::hub::Name;
 
 #[wasm_bindgen(module = "/src/page/opfs.js")]
 extern "C" {

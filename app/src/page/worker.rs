@@ -10,10 +10,10 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::script::{Failure, Script};
-use super::{endpoint, files, opfs};
-use crate::models;
+use super::{files, opfs};
 use crate::worker::commands::{FAILED, failure_event};
 use crate::worker::{Command, Event, FoundModel, Load, Problem, Remedy, Worker, to_sentence};
+use crate::{endpoint, models};
 
 /// The script of the engine.
 const SCRIPT: &str = "engine.js";
@@ -142,7 +142,7 @@ impl Worker for PageWorker {
         match command {
             // Browsers choose the adapter.
             Command::FindDevices => shared.push(Event::Devices(Vec::new())),
-            Command::FindModels(_) => shared.push(Event::Models(found_models())),
+            Command::FindModels => shared.push(Event::Models(found_models())),
             Command::Inspect { chat, path } => spawn_local(async move {
                 let file = files::inspect(path).await;
                 shared.push(Event::Inspected { chat, file });

@@ -112,10 +112,9 @@ impl State {
             Event::Progress(name, progress) => {
                 self.hub.active.insert(name, Download::Running(Some(progress)));
             }
-            Event::Done(name, path) => {
+            Event::Done(name, _) => {
                 self.notify(&format!("{name} is on this machine now."));
                 self.hub.active.insert(name, Download::Done);
-                self.settings.remember_model(&path);
                 self.refresh_lists();
             }
             Event::Paused(name) => {

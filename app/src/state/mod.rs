@@ -5,7 +5,7 @@
 
 mod attachments;
 mod download;
-#[cfg_attr(target_arch = "wasm32", path = "../page/downloads.rs")]
+#[cfg_attr(target_arch = "wasm32", path = "../page/instead/state/downloads.rs")]
 mod downloads;
 mod drafts;
 mod files;

@@ -152,12 +152,9 @@ impl State {
             let dropped = self.settings.remember_server(server);
             self.forget_keys(&dropped);
         }
-        if let Some(path) = &loaded.load.model {
-            self.settings.remember_model(path);
-            // An earlier list may lack it.
-            if self.models.is_some() {
-                self.find_models();
-            }
+        // An earlier list may lack it.
+        if loaded.load.model.is_some() && self.models.is_some() {
+            self.find_models();
         }
         self.model = Model::Ready(loaded);
         self.next_job();
@@ -225,8 +222,7 @@ impl State {
     }
 
     fn find_models(&mut self) {
-        let used = self.settings.models.iter().map(PathBuf::from).collect();
-        self.worker.send(Command::FindModels(used));
+        self.worker.send(Command::FindModels);
     }
 }
 

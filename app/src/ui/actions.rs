@@ -2,7 +2,7 @@
 
 use egui::{Align, Layout, RichText, Ui, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, Page, icons, kit};
 use crate::chats::{Id, Message, Role, Speed, Status};
 use crate::state::Model;
@@ -129,7 +129,7 @@ impl App {
                 let [first, second] = if is_reply { arrows } else { [arrows[1], arrows[0]] };
                 ui.add_space(8.0);
                 action(ui, first.2, first.0, first.1, Choice::Sibling(first.3));
-                let mid = Tokens::of(ui.visuals()).mid;
+                let mid = Colours::of(ui.visuals()).mid;
                 ui.label(kit::medium(format!("{}/{count}", index + 1), 12.5).color(mid));
                 action(ui, second.2, second.0, second.1, Choice::Sibling(second.3));
             }
@@ -183,7 +183,7 @@ fn show_speed(ui: &mut Ui, speed: &Speed, seen: bool) {
     } else {
         (tokens.clone(), format!("{first} · {tokens}"))
     };
-    let weak = Tokens::of(ui.visuals()).weak;
+    let weak = Colours::of(ui.visuals()).weak;
     ui.set_opacity(if seen { 1.0 } else { 0.0 });
     ui.label(RichText::new(short).size(12.5).color(weak)).on_hover_text(full);
 }
@@ -203,8 +203,8 @@ fn reply_status(
         _ => None,
     };
     let failed = message.status == Status::Failed;
-    let tokens = Tokens::of(ui.visuals());
-    let colour = if failed { tokens.danger } else { tokens.weak };
+    let colours = Colours::of(ui.visuals());
+    let colour = if failed { colours.danger } else { colours.weak };
     for line in text.into_iter().chain(message.note.as_deref().filter(|_| !writing || !failed)) {
         ui.label(RichText::new(line).color(colour).size(13.0));
     }

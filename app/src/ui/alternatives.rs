@@ -2,7 +2,7 @@
 
 use egui::{Context, RichText, Ui};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, kit};
 use crate::chats::Id;
 use crate::worker::{Candidate, NextToken};
@@ -126,7 +126,7 @@ fn tokens(ui: &mut Ui, list: &[Candidate], can_branch: bool, choice: &mut Option
                 NextToken::NonText(_) => None,
                 NextToken::Text(text) => Some(Some(text.clone())),
             };
-            let accent = Tokens::of(ui.visuals()).accent_text;
+            let accent = Colours::of(ui.visuals()).accent_text;
             ui.horizontal(|ui| {
                 kit::meter(ui, *probability, 110.0, 8.0, accent, &format!("Probability of {name}"));
                 ui.label(format!("{:.1} %", probability * 100.0));

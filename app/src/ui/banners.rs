@@ -2,15 +2,15 @@
 
 use egui::{RichText, Ui};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, Page, Purpose, SettingsPage};
 use crate::state::Model;
 use crate::worker::Remedy;
 
 impl App {
     pub(super) fn banners(&mut self, ui: &mut Ui) {
-        let tokens = Tokens::of(ui.visuals());
-        let bad = tokens.danger;
+        let colours = Colours::of(ui.visuals());
+        let bad = colours.danger;
         if self.state.store_ended {
             let text = "Chats are not saved any more: the thread that writes them has ended. Copy what you want to keep, and start Lapidary \
                         again.";
@@ -29,7 +29,7 @@ impl App {
         let loaded = self.state.loaded().filter(|_| self.page == Page::Chat && !self.state.is_plain());
         if let Some(problem) = loaded.and_then(|loaded| loaded.chat_problem.clone()) {
             ui.horizontal_wrapped(|ui| {
-                ui.label(RichText::new(problem).color(tokens.warn));
+                ui.label(RichText::new(problem).color(colours.warn));
                 if ui.button("Continue texts instead").clicked() {
                     self.state.set_plain(true);
                 }
@@ -42,7 +42,7 @@ impl App {
         };
         if let Some(problem) = failed {
             let cancelled = problem.remedy == Remedy::Resume;
-            let colour = if cancelled { tokens.weak } else { bad };
+            let colour = if cancelled { colours.weak } else { bad };
             ui.label(RichText::new(&problem.sentence).color(colour));
             ui.horizontal_wrapped(|ui| {
                 let again = match problem.remedy {

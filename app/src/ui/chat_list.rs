@@ -2,7 +2,7 @@
 
 use egui::{Align, Key, Layout, Margin, Modifiers, Rect, Response, Sense, Stroke, Ui, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, Page, bidi, icons, kit};
 use crate::chats::{Chat, Folder, Group, Id};
 
@@ -114,7 +114,7 @@ impl App {
 
     fn chat_row(&self, ui: &mut Ui, chat: &Chat, inside: bool, choice: &mut Option<Choice>) {
         let (id, title) = (chat.id, chat.shown_title());
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         // A finger scrolls the list.
         let touch = ui.input(|input| input.has_touch_screen());
         let sense = if touch { Sense::click() } else { Sense::click_and_drag() };
@@ -124,7 +124,7 @@ impl App {
         let open = self.state.open_id() == id && self.page == Page::Chat;
         let over = ui.rect_contains_pointer(rect);
         if open || marked || over {
-            let ground = if open || marked { tokens.selected } else { tokens.hover };
+            let ground = if open || marked { colours.selected } else { colours.hover };
             ui.painter().rect_filled(rect, super::style::RADIUS, ground);
         }
         focus_ring(ui, rect, &response);
@@ -138,7 +138,7 @@ impl App {
         egui::Popup::context_menu(&response).width(200.0).show(|ui| items(ui, choice));
         let writing = self.state.reply().is_some_and(|reply| reply.chat == id);
         let text = if writing { format!("{title} …") } else { title.to_owned() };
-        let colour = if open { tokens.text } else { tokens.mid };
+        let colour = if open { colours.text } else { colours.mid };
         let text_rect = Rect::from_min_max(rect.min + vec2(left, 0.0), menu_rect.left_bottom());
         row_text(ui, ("title", id), text_rect, &text, colour);
         let role = if selecting { egui::Role::CheckBox } else { egui::Role::Button };
@@ -196,12 +196,18 @@ impl App {
             [id] => self.state.chat(*id).map(|chat| kit::shorten_middle(chat.shown_title(), 32)).unwrap_or_default(),
             chats => format!("{} chats", chats.len()),
         };
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let painter = ctx.layer_painter(egui::LayerId::new(egui::Order::Tooltip, egui::Id::unique("dragged chats")));
-        let galley = painter.layout_no_wrap(text, egui::FontId::proportional(13.0), tokens.text);
+        let galley = painter.layout_no_wrap(text, egui::FontId::proportional(13.0), colours.text);
         let rect = Rect::from_min_size(pointer + vec2(12.0, 4.0), galley.size()).expand2(vec2(8.0, 4.0));
-        painter.rect(rect, super::style::RADIUS, tokens.card, Stroke::new(1.0, tokens.line), egui::StrokeKind::Inside);
-        painter.galley(rect.min + vec2(8.0, 4.0), galley, tokens.text);
+        painter.rect(
+            rect,
+            super::style::RADIUS,
+            colours.card,
+            Stroke::new(1.0, colours.line),
+            egui::StrokeKind::Inside,
+        );
+        painter.galley(rect.min + vec2(8.0, 4.0), galley, colours.text);
     }
 }
 
@@ -221,19 +227,19 @@ fn row(ui: &mut Ui, id: (&str, Id), indent: f32, sense: Sense) -> (Rect, Respons
 
 fn focus_ring(ui: &Ui, rect: Rect, response: &Response) {
     if response.has_focus() {
-        let ring = Stroke::new(2.0, Tokens::of(ui.visuals()).accent_text);
+        let ring = Stroke::new(2.0, Colours::of(ui.visuals()).accent_text);
         ui.painter().rect_stroke(rect, super::style::RADIUS, ring, egui::StrokeKind::Inside);
     }
 }
 
 /// The button of a row's menu, which is seen where the pointer or the focus is.
 fn menu_button(ui: &Ui, row: Rect, id: Id, name: &str, seen: bool) -> (Rect, Response) {
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     let rect = Rect::from_min_max(row.right_top() - vec2(36.0, 0.0), row.right_bottom());
     let menu = ui.interact(rect, ui.scope_id().with(("menu", id)), Sense::click());
     let is_open = egui::Popup::is_id_open(ui.ctx(), egui::Popup::default_response_id(&menu));
     if seen || is_open || menu.has_focus() {
-        let colour = if menu.hovered() || menu.has_focus() { tokens.text } else { tokens.mid };
+        let colour = if menu.hovered() || menu.has_focus() { colours.text } else { colours.mid };
         let font = egui::FontId::new(16.0, super::fonts::icons());
         ui.painter().text(rect.center(), egui::Align2::CENTER_CENTER, icons::ELLIPSIS, font, colour);
     }
@@ -255,20 +261,20 @@ fn row_text(ui: &mut Ui, id: (&str, Id), rect: Rect, text: &str, colour: egui::C
 
 /// The box at the left of a chat while chats are selected.
 fn mark_box(ui: &Ui, row: Rect, marked: bool) {
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     let rect = Rect::from_center_size(row.left_center() + vec2(18.0, 0.0), vec2(16.0, 16.0));
     if marked {
-        ui.painter().rect_filled(rect, 4.0, tokens.accent);
+        ui.painter().rect_filled(rect, 4.0, colours.accent);
         let font = egui::FontId::new(12.0, super::fonts::icons());
-        ui.painter().text(rect.center(), egui::Align2::CENTER_CENTER, icons::CHECK, font, tokens.on_accent);
+        ui.painter().text(rect.center(), egui::Align2::CENTER_CENTER, icons::CHECK, font, colours.on_accent);
     } else {
-        ui.painter().rect_stroke(rect, 4.0, Stroke::new(1.5, tokens.weak), egui::StrokeKind::Inside);
+        ui.painter().rect_stroke(rect, 4.0, Stroke::new(1.5, colours.weak), egui::StrokeKind::Inside);
     }
 }
 
 /// The heading of a group of chats. A chat that is dropped on it leaves its folder.
 fn heading_row(ui: &mut Ui, heading: &str, choice: &mut Option<Choice>) {
-    let weak = Tokens::of(ui.visuals()).weak;
+    let weak = Colours::of(ui.visuals()).weak;
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
     let place = Rect::from_min_max(rect.left_bottom() + vec2(20.0, -20.0), rect.max);
     let mut row = ui.new_child(egui::UiBuilder::new().max_rect(place));
@@ -279,17 +285,17 @@ fn heading_row(ui: &mut Ui, heading: &str, choice: &mut Option<Choice>) {
 /// A folder, which shows or hides its chats at a click.
 fn folder_row(ui: &mut Ui, folder: &Folder, count: usize, choice: &mut Option<Choice>) {
     let (id, name) = (folder.id, &folder.name);
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     let (rect, response) = row(ui, ("folder", id), 0.0, Sense::click());
     let over = ui.rect_contains_pointer(rect);
     if over {
-        ui.painter().rect_filled(rect, super::style::RADIUS, tokens.hover);
+        ui.painter().rect_filled(rect, super::style::RADIUS, colours.hover);
     }
     focus_ring(ui, rect, &response);
     let sign = |at: f32, sign: char, size: f32| {
         let font = egui::FontId::new(size, super::fonts::icons());
         let at = rect.left_center() + vec2(at, 0.0);
-        ui.painter().text(at, egui::Align2::CENTER_CENTER, sign, font, tokens.mid);
+        ui.painter().text(at, egui::Align2::CENTER_CENTER, sign, font, colours.mid);
     };
     sign(14.0, if folder.collapsed { icons::CHEVRON_RIGHT } else { icons::CHEVRON_DOWN }, 14.0);
     sign(32.0, icons::FOLDER_OPEN, 15.0);
@@ -297,7 +303,7 @@ fn folder_row(ui: &mut Ui, folder: &Folder, count: usize, choice: &mut Option<Ch
     egui::Popup::menu(&menu).gap(4.0).width(200.0).show(|ui| folder_menu(ui, folder, choice));
     egui::Popup::context_menu(&response).width(200.0).show(|ui| folder_menu(ui, folder, choice));
     let text_rect = Rect::from_min_max(rect.min + vec2(46.0, 0.0), menu_rect.left_bottom());
-    row_text(ui, ("folder name", id), text_rect, &format!("{name} ({count})"), tokens.mid);
+    row_text(ui, ("folder name", id), text_rect, &format!("{name} ({count})"), colours.mid);
     let chats = if count == 1 { "1 chat".to_owned() } else { format!("{count} chats") };
     let label = format!("Folder {name}, {chats}");
     response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, !folder.collapsed, &label));
@@ -322,7 +328,7 @@ fn folder_menu(ui: &mut Ui, folder: &Folder, choice: &mut Option<Choice>) {
 /// Moves chats that are dropped on a row into its folder.
 fn accept_drop(ui: &Ui, rect: Rect, response: &Response, folder: Option<Id>, choice: &mut Option<Choice>) {
     if response.dnd_hover_payload::<Dragged>().is_some() {
-        let line = Stroke::new(2.0, Tokens::of(ui.visuals()).accent_text);
+        let line = Stroke::new(2.0, Colours::of(ui.visuals()).accent_text);
         ui.painter().rect_stroke(rect, super::style::RADIUS, line, egui::StrokeKind::Inside);
     }
     if let Some(dragged) = response.dnd_release_payload::<Dragged>() {

@@ -2,7 +2,7 @@
 
 use egui::{Context, RichText, ViewportCommand};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, kit};
 
 /// The state of closing the window.
@@ -44,7 +44,7 @@ impl App {
         let ended = self.state.store_ended;
         let (mut export, mut anyway, mut cancel) = (false, false, false);
         let close = kit::dialog(ctx, "Not everything is saved", 440.0, |ui| {
-            let danger = Tokens::of(ui.visuals()).danger;
+            let danger = Colours::of(ui.visuals()).danger;
             ui.label(RichText::new(reason).color(danger));
             ui.label(if ended {
                 "What is not saved is lost when Lapidary closes. Copy what you want to keep first."

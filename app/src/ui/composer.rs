@@ -4,8 +4,8 @@ use egui::{
     Align, Event, ImeEvent, Key, KeyboardShortcut, Layout, Margin, Modifiers, RichText, Sense, Stroke, Ui, vec2,
 };
 
+use super::colours::Colours;
 use super::style::{COLUMN, LARGE_RADIUS};
-use super::tokens::Tokens;
 use super::{App, Purpose, icons, kit, prompts};
 use crate::state::{Meter, Model};
 
@@ -60,7 +60,7 @@ impl App {
     /// The panel at the bottom of the window.
     pub(super) fn composer_panel(&mut self, ui: &mut Ui) {
         let frame =
-            egui::Frame::new().fill(Tokens::of(ui.visuals()).bg).inner_margin(Margin { top: 4, ..Margin::ZERO });
+            egui::Frame::new().fill(Colours::of(ui.visuals()).bg).inner_margin(Margin { top: 4, ..Margin::ZERO });
         egui::Panel::bottom("composer").frame(frame).show_separator_line(false).show(ui, |ui| {
             let width = (ui.available_width() - 32.0).min(COLUMN + 16.0);
             ui.vertical_centered(|ui| {
@@ -85,7 +85,7 @@ impl App {
             Some(loaded) => format!("Runs on {} · nothing leaves this machine", loaded.adapter),
             None => "Nothing leaves this machine".to_owned(),
         };
-        let weak = Tokens::of(ui.visuals()).weak;
+        let weak = Colours::of(ui.visuals()).weak;
         ui.add(egui::Label::new(RichText::new(text).size(12.0).color(weak)).truncate());
     }
 
@@ -104,9 +104,9 @@ impl App {
                 ui.ctx().memory_mut(|memory| memory.surrender_focus(id));
             }
         }
-        let tokens = Tokens::of(ui.visuals());
-        let line = if focused { tokens.weak.gamma_multiply(0.4) } else { tokens.line };
-        let ground = if ui.visuals().dark_mode { tokens.card } else { tokens.bg };
+        let colours = Colours::of(ui.visuals());
+        let line = if focused { colours.weak.gamma_multiply(0.4) } else { colours.line };
+        let ground = if ui.visuals().dark_mode { colours.card } else { colours.bg };
         let frame = egui::Frame::new()
             .fill(ground)
             .stroke(Stroke::new(1.0, line))
@@ -152,7 +152,7 @@ impl App {
         if self.state.attachments().is_empty() {
             return;
         }
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let mut removed = None;
         // How many tokens they are, only the server knows.
         let counted = self.state.used_server().is_none();
@@ -160,10 +160,10 @@ impl App {
             ui.add_space(6.0);
             for (index, attachment) in self.state.attachments().iter().enumerate() {
                 let frame =
-                    egui::Frame::new().fill(tokens.hover).corner_radius(8).inner_margin(Margin::symmetric(8, 2));
+                    egui::Frame::new().fill(colours.hover).corner_radius(8).inner_margin(Margin::symmetric(8, 2));
                 frame.show(ui, |ui| {
                     ui.spacing_mut().item_spacing.x = 6.0;
-                    kit::sign(ui, icons::FILE_TEXT, 15.0, tokens.mid);
+                    kit::sign(ui, icons::FILE_TEXT, 15.0, colours.mid);
                     ui.label(kit::medium(kit::shorten_middle(&attachment.name, 28), 12.5));
                     let count = self.state.attachment_tokens(attachment.id);
                     let count = match count {
@@ -171,7 +171,7 @@ impl App {
                         None if counted => "…".to_owned(),
                         None => crate::size::size(attachment.text.len() as u64),
                     };
-                    ui.label(RichText::new(count).size(12.0).color(tokens.weak));
+                    ui.label(RichText::new(count).size(12.0).color(colours.weak));
                     let name = format!("Remove {}", attachment.name);
                     if kit::small_icon_button(ui, true, icons::X, &name).clicked() {
                         removed = Some(index);
@@ -250,7 +250,7 @@ impl App {
 
     /// The round button. Returns whether to send.
     fn send_or_stop(&mut self, ui: &mut Ui) -> bool {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let empty = !self.state.can_send();
         let here = self.state.is_replying_here();
         let stops = empty && (here || self.state.is_queued_here());
@@ -264,8 +264,8 @@ impl App {
         let enabled = (stops && !(here && self.state.is_stopping())) || !empty;
         let response = ui.scope(|ui| {
             ui.spacing_mut().button_padding = vec2(9.0, 9.0);
-            let button = egui::Button::new(kit::icon(sign, 18.0).color(tokens.on_accent))
-                .fill(tokens.accent)
+            let button = egui::Button::new(kit::icon(sign, 18.0).color(colours.on_accent))
+                .fill(colours.accent)
                 .stroke(Stroke::NONE);
             ui.add_enabled(enabled, button.corner_radius(18).min_size(vec2(SEND_BUTTON, SEND_BUTTON)))
         });
@@ -284,7 +284,7 @@ impl App {
         let Some(meter) = self.state.meter() else { return };
         show_meter(ui, &meter);
         if let Some(title) = elsewhere.filter(|_| ui.available_width() > 120.0) {
-            let weak = Tokens::of(ui.visuals()).weak;
+            let weak = Colours::of(ui.visuals()).weak;
             let text = RichText::new(format!("The reply in “{title}” comes first.")).size(12.0).color(weak);
             ui.add(egui::Label::new(text).truncate());
         }
@@ -304,12 +304,12 @@ pub(super) fn consume_enter(ui: &Ui) -> bool {
 
 /// A ring that fills, the numbers in short, and all of them as a tooltip.
 fn show_meter(ui: &mut Ui, meter: &Meter) {
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     let share = meter.used as f32 / meter.context.max(1) as f32;
     let colour = match share {
-        share if share > 1.0 => tokens.danger,
-        share if share > 0.8 => tokens.warn,
-        _ => tokens.weak,
+        share if share > 1.0 => colours.danger,
+        share if share > 0.8 => colours.warn,
+        _ => colours.weak,
     };
     let mut full = format!("{} of {} tokens", kit::with_thousands(meter.used), kit::with_thousands(meter.context));
     if meter.draft > 0 {
@@ -325,14 +325,14 @@ fn show_meter(ui: &mut Ui, meter: &Meter) {
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &full));
     ui.painter().galley(rect.right_center() - vec2(galley.size().x, galley.size().y / 2.0), galley, colour);
     let (centre, radius) = (rect.left_center() + vec2(8.0, 0.0), 6.0);
-    ui.painter().circle_stroke(centre, radius, Stroke::new(2.0, tokens.line));
+    ui.painter().circle_stroke(centre, radius, Stroke::new(2.0, colours.line));
     let filled = share.clamp(0.0, 1.0);
     if filled > 0.0 {
         // From the top, clockwise.
         let angle = |step: f32| std::f32::consts::TAU * filled * step / 32.0 - std::f32::consts::FRAC_PI_2;
         let arc: Vec<egui::Pos2> =
             (0..=32u8).map(|step| centre + radius * egui::Vec2::angled(angle(f32::from(step)))).collect();
-        let colour = if share > 0.8 { colour } else { tokens.accent_text };
+        let colour = if share > 0.8 { colour } else { colours.accent_text };
         ui.painter().add(egui::Shape::line(arc, Stroke::new(2.0, colour)));
     }
     response.on_hover_text(full);

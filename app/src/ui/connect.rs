@@ -2,7 +2,7 @@
 
 use egui::{Context, RichText, Ui, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, Dialog, Page, icons, kit};
 use crate::endpoint::{Address, KEY_VARIABLE, Keys, ServerModel};
 use crate::state::ServerSearch;
@@ -101,16 +101,16 @@ impl App {
 
     /// Draws the server's answer. Returns the model that was chosen.
     fn connect_answer(&mut self, ui: &mut Ui) -> Option<ServerModel> {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let mut chosen = None;
         match &self.state.servers {
             ServerSearch::None | ServerSearch::Asking(_) => {}
             ServerSearch::Failed(reason) => {
-                ui.label(RichText::new(reason).size(13.5).color(tokens.danger));
+                ui.label(RichText::new(reason).size(13.5).color(colours.danger));
             }
             ServerSearch::Found(address, models) if models.is_empty() => {
                 let text = format!("{} lists no models. Load one there, and connect again.", address.host());
-                ui.label(RichText::new(text).size(13.5).color(tokens.danger));
+                ui.label(RichText::new(text).size(13.5).color(colours.danger));
             }
             ServerSearch::Found(address, models) => {
                 warning(ui, address);
@@ -119,7 +119,7 @@ impl App {
                 area.auto_shrink([false, true]).show(ui, |ui| {
                     for model in models {
                         let button =
-                            egui::Button::new((kit::icon(icons::CLOUD, 16.0).color(tokens.mid), model.as_str()));
+                            egui::Button::new((kit::icon(icons::CLOUD, 16.0).color(colours.mid), model.as_str()));
                         let button = button.right_text("").truncate().min_size(vec2(ui.available_width(), 34.0));
                         if ui.add(button).accessible_name(model).clicked() {
                             chosen = Some(ServerModel { address: address.clone(), model: model.clone() });
@@ -142,7 +142,7 @@ impl App {
                 let forget = format!("Forget {author}");
                 let width = ui.available_width() - if used { 0.0 } else { kit::ICON_BUTTON };
                 let shown = kit::shorten_middle(&author, 38);
-                let mid = Tokens::of(ui.visuals()).mid;
+                let mid = Colours::of(ui.visuals()).mid;
                 let button = egui::Button::new((kit::icon(icons::CLOUD, 16.0).color(mid), shown)).right_text("");
                 let button = ui.add_sized([width, 32.0], button.selected(used));
                 if button.accessible_name(format!("Use {author}")).on_hover_text(&author).clicked() && !used {
@@ -159,6 +159,6 @@ impl App {
 
 /// Says that messages leave this program, and where they go.
 pub(super) fn warning(ui: &mut Ui, address: &Address) {
-    let warn = Tokens::of(ui.visuals()).warn;
+    let warn = Colours::of(ui.visuals()).warn;
     ui.add(egui::Label::new(RichText::new(address.warning()).size(12.5).color(warn)).wrap());
 }

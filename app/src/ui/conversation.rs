@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use egui::{Rect, Ui, UiBuilder, pos2, vec2};
 
 use super::App;
+use super::colours::Colours;
 use super::icons;
 use super::kit;
 use super::markdown::Block;
 use super::message::{MessagePart, bubble_pieces};
 use super::style::COLUMN;
-use super::tokens::Tokens;
 use super::virtual_rows::{Anchor, VirtualRows};
 use crate::chats::{Id, Role};
 use crate::state::Found;
@@ -189,10 +189,10 @@ impl App {
     }
 
     fn button_to_the_end(&mut self, ui: &mut Ui, area: Rect, chat: Id) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let rect = Rect::from_center_size(pos2(area.center().x, area.bottom() - 30.0), vec2(36.0, 36.0));
-        let button = egui::Button::new(kit::icon(icons::ARROW_DOWN, 18.0).color(tokens.text));
-        let button = button.fill(tokens.card).stroke(egui::Stroke::new(1.0, tokens.line)).corner_radius(18);
+        let button = egui::Button::new(kit::icon(icons::ARROW_DOWN, 18.0).color(colours.text));
+        let button = button.fill(colours.card).stroke(egui::Stroke::new(1.0, colours.line)).corner_radius(18);
         let response = ui.scope(|ui| {
             ui.spacing_mut().button_padding = vec2(9.0, 9.0);
             ui.put(rect, button)

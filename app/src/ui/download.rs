@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, icons, kit};
 use crate::hub::{Phase, Progress, duration, terms};
 use crate::size::size;
@@ -26,12 +26,12 @@ impl App {
 
     /// How far a download has come, and its buttons.
     pub(super) fn progress(&mut self, ui: &mut Ui, name: &str) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let (mut pause, mut cancel, mut problem) = (false, false, None);
         match self.state.hub.active.get(name) {
             None => {}
             Some(Download::Done) => {
-                ui.label(RichText::new("It is listed under “On this machine”.").size(13.0).color(tokens.ok));
+                ui.label(RichText::new("It is listed under “On this machine”.").size(13.0).color(colours.ok));
             }
             Some(Download::Failed(reason)) => {
                 problem = Some(reason.clone());
@@ -47,12 +47,12 @@ impl App {
                 let share = progress.as_ref().map_or(0.0, |now| now.done as f32 / now.total.max(1) as f32);
                 let width = (ui.available_width() - 80.0).max(60.0);
                 ui.horizontal(|ui| {
-                    kit::meter(ui, share, width, 6.0, tokens.accent_text, &format!("Downloading {name}"));
+                    kit::meter(ui, share, width, 6.0, colours.accent_text, &format!("Downloading {name}"));
                     pause = kit::small_icon_button(ui, true, icons::SQUARE, "Pause the download").clicked();
                     cancel = kit::small_icon_button(ui, true, icons::X, "Cancel the download").clicked();
                 });
                 let text = progress.as_ref().map_or_else(|| "Asking the hub…".to_owned(), progress_text);
-                ui.label(RichText::new(text).size(12.5).color(tokens.mid));
+                ui.label(RichText::new(text).size(12.5).color(colours.mid));
             }
         }
         self.hub_problem(ui, name, problem);

@@ -1,6 +1,6 @@
 //! Choosing files and folders: in a system dialog, by typing a path, or by dropping them on the window.
 
-#[cfg_attr(target_arch = "wasm32", path = "../page/prompt.rs")]
+#[cfg_attr(target_arch = "wasm32", path = "../page/instead/ui/files/prompt.rs")]
 mod prompt;
 
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use egui::{Align, Key, Layout, Margin, Modifiers, Ui, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, icons, kit};
 use crate::chats::Id;
 use crate::state::Found;
@@ -44,9 +44,9 @@ impl App {
     /// Draws the bar if it is open.
     pub(super) fn find_bar(&mut self, ui: &mut Ui) {
         let Some(mut text) = self.find.text.take() else { return };
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let (mut close, mut all, mut step) = (false, false, 0);
-        let frame = egui::Frame::new().fill(tokens.card).corner_radius(10).inner_margin(Margin::symmetric(8, 4));
+        let frame = egui::Frame::new().fill(colours.card).corner_radius(10).inner_margin(Margin::symmetric(8, 4));
         let bar = vec2(ui.available_width(), 44.0);
         ui.allocate_ui_with_layout(bar, Layout::right_to_left(Align::Center), |ui| {
             ui.add_space(16.0);

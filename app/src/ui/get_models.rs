@@ -6,8 +6,8 @@ use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 use lapidary_engine::gpu::Capabilities;
 use lapidary_engine::{LoadOptions, Recipe};
 
+use super::colours::Colours;
 use super::models::memory_bar;
-use super::tokens::Tokens;
 use super::{App, kit};
 use crate::hub::{Entry, Kind, Verdict, catalogue, size, terms};
 use crate::state::{Download, HubProblem};
@@ -115,7 +115,7 @@ impl App {
     /// Why the hub refused, and the field for a token where that may help.
     pub(super) fn hub_problem(&mut self, ui: &mut Ui, place: &str, problem: Option<HubProblem>) {
         let Some(HubProblem { sentence, wants_token }) = problem else { return };
-        let danger = Tokens::of(ui.visuals()).danger;
+        let danger = Colours::of(ui.visuals()).danger;
         ui.label(RichText::new(sentence).size(13.0).color(danger));
         if wants_token {
             self.token_form(ui, place);
@@ -124,7 +124,7 @@ impl App {
 
     /// A repository of the hub, whose size and fit are looked up when the person asks.
     pub(super) fn repository_card(&mut self, ui: &mut Ui, name: &str, note: &str) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         kit::card(ui).inner_margin(Margin::symmetric(16, 12)).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.horizontal(|ui| {
@@ -140,7 +140,7 @@ impl App {
                     ui.with_layout(Layout::top_down(Align::Min), |ui| {
                         ui.spacing_mut().item_spacing.y = 2.0;
                         ui.add(egui::Label::new(kit::semibold(name, 14.0)).truncate());
-                        ui.add(egui::Label::new(RichText::new(note).size(12.5).color(tokens.weak)).truncate());
+                        ui.add(egui::Label::new(RichText::new(note).size(12.5).color(colours.weak)).truncate());
                     });
                 });
             });
@@ -150,10 +150,10 @@ impl App {
     }
 
     fn catalogue_card(&mut self, ui: &mut Ui, priced: &Priced, memory: Option<u64>, best: bool) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let name = format!("{}:{}", priced.entry.name, priced.recipe.name());
         let frame = kit::card(ui).inner_margin(Margin::symmetric(16, 12));
-        let frame = if best { frame.stroke(egui::Stroke::new(1.0, tokens.accent_text)) } else { frame };
+        let frame = if best { frame.stroke(egui::Stroke::new(1.0, colours.accent_text)) } else { frame };
         frame.show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.horizontal(|ui| {
@@ -164,16 +164,16 @@ impl App {
                         ui.horizontal(|ui| {
                             ui.spacing_mut().item_spacing.x = 6.0;
                             ui.label(kit::semibold(&priced.entry.title, 15.0));
-                            kit::chip(ui, priced.recipe.name(), tokens.mid);
+                            kit::chip(ui, priced.recipe.name(), colours.mid);
                             if priced.entry.kind == Kind::Base {
-                                kit::chip(ui, "base: continues texts, does not chat", tokens.warn);
+                                kit::chip(ui, "base: continues texts, does not chat", colours.warn);
                             }
                             if best {
-                                kit::chip(ui, "recommended here", tokens.accent_text);
+                                kit::chip(ui, "recommended here", colours.accent_text);
                             }
                         });
                         let text = format!("{} {} to download.", priced.entry.purpose, size(priced.bytes));
-                        ui.add(egui::Label::new(RichText::new(text).size(13.0).color(tokens.mid)).wrap());
+                        ui.add(egui::Label::new(RichText::new(text).size(13.0).color(colours.mid)).wrap());
                     });
                 });
             });
@@ -185,7 +185,7 @@ impl App {
     /// What a download would consist of.
     fn plan(&mut self, ui: &mut Ui, name: &str) {
         let memory = self.device_memory();
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         if self.state.hub.is_planning(name) {
             kit::working(ui);
         }
@@ -199,16 +199,16 @@ impl App {
                 let (total, count) = (planned.plan.total(), planned.plan.files.len());
                 let files = if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
                 let text = format!("{files}, {} to download", size(total - planned.present));
-                ui.label(RichText::new(text).size(13.0).color(tokens.mid));
+                ui.label(RichText::new(text).size(13.0).color(colours.mid));
                 match &planned.memory {
                     Err(reason) => {
                         let text = format!("It cannot run here: {reason}.");
-                        ui.label(RichText::new(text).size(13.0).color(tokens.danger));
+                        ui.label(RichText::new(text).size(13.0).color(colours.danger));
                     }
                     Ok(needed) => memory_bar(ui, (*needed).into(), memory),
                 }
                 if let Some(reason) = &planned.no_room {
-                    ui.label(RichText::new(reason.to_string()).size(13.0).color(tokens.danger));
+                    ui.label(RichText::new(reason.to_string()).size(13.0).color(colours.danger));
                 }
             }
         }

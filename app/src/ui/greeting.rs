@@ -2,7 +2,7 @@
 
 use egui::{Align, Layout, RichText, Sense, Ui, UiBuilder, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, icons, kit};
 use crate::state::Model;
 
@@ -44,7 +44,7 @@ impl App {
             None => ("One moment".into(), "The model is loading. You can type already.".into()),
         };
         let ready = loaded.is_some();
-        let weak = Tokens::of(ui.visuals()).weak;
+        let weak = Colours::of(ui.visuals()).weak;
         let middle = vec2(ui.available_width().min(560.0), ui.available_height());
         let rect = egui::Align2::CENTER_CENTER.align_size_within_rect(middle, ui.max_rect());
         ui.scope_builder(UiBuilder::new().max_rect(rect).layout(Layout::top_down(Align::Center)), |ui| {
@@ -98,20 +98,20 @@ impl App {
 
 /// A card that can be clicked. Returns whether it was.
 fn prompt_card(ui: &mut Ui, sign: char, text: &str, width: f32) -> bool {
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     let (rect, response) = ui.allocate_exact_size(vec2(width, 56.0), Sense::click());
-    let fill = if response.hovered() { tokens.hover } else { tokens.bg };
+    let fill = if response.hovered() { colours.hover } else { colours.bg };
     let ring = if response.has_focus() {
-        egui::Stroke::new(2.0, tokens.accent_text)
+        egui::Stroke::new(2.0, colours.accent_text)
     } else {
-        egui::Stroke::new(1.0, tokens.line)
+        egui::Stroke::new(1.0, colours.line)
     };
     ui.painter().rect(rect, 12, fill, ring, egui::StrokeKind::Inside);
     let mut inner = ui.new_child(UiBuilder::new().max_rect(rect.shrink2(vec2(14.0, 6.0))));
     inner.with_layout(Layout::left_to_right(Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = 10.0;
-        kit::sign(ui, sign, 18.0, tokens.accent_text);
-        ui.add(egui::Label::new(kit::medium(text, 13.5).color(tokens.mid)).wrap().selectable(false));
+        kit::sign(ui, sign, 18.0, colours.accent_text);
+        ui.add(egui::Label::new(kit::medium(text, 13.5).color(colours.mid)).wrap().selectable(false));
     });
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, text));
     response.clicked()
@@ -119,7 +119,7 @@ fn prompt_card(ui: &mut Ui, sign: char, text: &str, width: f32) -> bool {
 
 /// The mark of the program: the octagon of its icon.
 fn logo(ui: &mut Ui) {
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     let (rect, _) = ui.allocate_exact_size(vec2(52.0, 52.0), Sense::hover());
     let corner = |radius: f32, index: usize| {
         let angle = std::f32::consts::TAU * (index as f32 + 0.5) / 8.0;
@@ -127,8 +127,8 @@ fn logo(ui: &mut Ui) {
     };
     let outer: Vec<egui::Pos2> = (0..8).map(|index| corner(24.0, index)).collect();
     let inner: Vec<egui::Pos2> = (0..8).map(|index| corner(12.5, index)).collect();
-    ui.painter().add(egui::Shape::convex_polygon(outer.clone(), tokens.accent, egui::Stroke::NONE));
-    let line = egui::Stroke::new(1.5, tokens.on_accent.gamma_multiply(0.75));
+    ui.painter().add(egui::Shape::convex_polygon(outer.clone(), colours.accent, egui::Stroke::NONE));
+    let line = egui::Stroke::new(1.5, colours.on_accent.gamma_multiply(0.75));
     ui.painter().add(egui::Shape::closed_line(inner.clone(), line));
     for (outer, inner) in outer.iter().zip(&inner) {
         ui.painter().line_segment([*outer, *inner], line);

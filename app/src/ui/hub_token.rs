@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, kit};
 use crate::hub::{DEFAULT_ENDPOINT, TokenSource};
 
@@ -37,7 +37,7 @@ impl App {
     /// Draws the field, with what it is for. `place` tells it from the others that are shown: what is above a field changes, and
     /// it keeps its focus.
     pub(super) fn token_form(&mut self, ui: &mut Ui, place: &str) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let busy = self.state.hub.token.busy;
         kit::hint(
             ui,
@@ -67,10 +67,10 @@ impl App {
         match &self.state.hub.token.outcome {
             None => {}
             Some(Ok(text)) => {
-                ui.label(RichText::new(text).size(13.0).color(tokens.ok));
+                ui.label(RichText::new(text).size(13.0).color(colours.ok));
             }
             Some(Err(reason)) => {
-                ui.label(RichText::new(reason).size(13.0).color(tokens.danger));
+                ui.label(RichText::new(reason).size(13.0).color(colours.danger));
             }
         }
     }

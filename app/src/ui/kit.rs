@@ -7,10 +7,10 @@ use egui::{
     Stroke, Ui, Vec2, WidgetInfo, vec2,
 };
 
+use super::colours::Colours;
 use super::fonts::{self, Weight};
 use super::icons;
 use super::style::RADIUS;
-use super::tokens::Tokens;
 
 /// The side of a button that holds only an icon, in points.
 pub(super) const ICON_BUTTON: f32 = 32.0;
@@ -39,7 +39,7 @@ pub(super) fn semibold(text: impl Into<String>, size: f32) -> RichText {
 
 /// Text of less importance.
 pub(super) fn hint(ui: &mut Ui, text: impl Into<String>) -> Response {
-    let weak = Tokens::of(ui.visuals()).weak;
+    let weak = Colours::of(ui.visuals()).weak;
     ui.label(RichText::new(text).size(12.5).color(weak))
 }
 
@@ -50,10 +50,10 @@ pub(super) fn working(ui: &mut Ui) -> Response {
     let (rect, response) = ui.allocate_exact_size(vec2(22.0, 14.0), Sense::hover());
     response.widget_info(|| WidgetInfo::new(Role::ProgressIndicator));
     if ui.is_rect_visible(rect) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let turn = ui.input(|input| input.time) / SECONDS_PER_DOT;
         for dot in 0..3_u8 {
-            let colour = if turn as u64 % 3 == u64::from(dot) { tokens.mid } else { tokens.line };
+            let colour = if turn as u64 % 3 == u64::from(dot) { colours.mid } else { colours.line };
             let centre = rect.center() + vec2(7.0 * (f32::from(dot) - 1.0), 0.0);
             ui.painter().circle_filled(centre, 2.0, colour);
         }
@@ -79,7 +79,7 @@ pub(super) fn small_icon_button(ui: &mut Ui, enabled: bool, sign: char, name: &s
 }
 
 fn sized_icon_button(ui: &mut Ui, enabled: bool, sign: char, name: &str, size: f32, side: f32) -> Response {
-    let colour = Tokens::of(ui.visuals()).mid;
+    let colour = Colours::of(ui.visuals()).mid;
     let response = ui.scope(|ui| {
         ui.spacing_mut().button_padding = Vec2::splat((side - size) / 2.0);
         let button = Button::new(icon(sign, size).color(colour)).frame_when_inactive(false);
@@ -100,8 +100,8 @@ pub(super) fn primary(ui: &mut Ui, text: &str) -> Response {
 
 /// A [`primary`] button that may be disabled.
 pub(super) fn primary_if(ui: &mut Ui, enabled: bool, text: &str) -> Response {
-    let tokens = Tokens::of(ui.visuals());
-    ui.add_enabled(enabled, Button::new(RichText::new(text).color(tokens.on_accent)).fill(tokens.accent))
+    let colours = Colours::of(ui.visuals());
+    ui.add_enabled(enabled, Button::new(RichText::new(text).color(colours.on_accent)).fill(colours.accent))
 }
 
 /// A button without a ground.
@@ -111,7 +111,7 @@ pub(super) fn ghost(ui: &mut Ui, text: &str) -> Response {
 
 /// A button of a menu, with an icon at the left and a shortcut at the right, which may be empty.
 pub(super) fn menu_item(ui: &mut Ui, sign: char, text: &str, shortcut: &str) -> Response {
-    let mid = Tokens::of(ui.visuals()).mid;
+    let mid = Colours::of(ui.visuals()).mid;
     let button = Button::new((icon(sign, 16.0).color(mid), text)).right_text(RichText::new(shortcut).weak().size(12.0));
     ui.add(button).accessible_name(text)
 }
@@ -125,9 +125,9 @@ pub(super) fn icon_menu(ui: &mut Ui, sign: char, name: &str, content: impl FnOnc
 
 /// A row of alternatives, of which one is chosen. Returns whether the choice changed.
 pub(super) fn segmented<T: PartialEq + Copy>(ui: &mut Ui, value: &mut T, choices: &[(T, &str)]) -> bool {
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     let before = *value;
-    Frame::new().fill(tokens.code).corner_radius(RADIUS + 2).inner_margin(3).show(ui, |ui| {
+    Frame::new().fill(colours.code).corner_radius(RADIUS + 2).inner_margin(3).show(ui, |ui| {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
             ui.spacing_mut().button_padding.y = 3.0;
@@ -136,7 +136,7 @@ pub(super) fn segmented<T: PartialEq + Copy>(ui: &mut Ui, value: &mut T, choices
                 let selected = before == *choice;
                 let mut button = Button::selectable(selected, *text);
                 if selected {
-                    button = button.fill(tokens.selected).stroke(Stroke::NONE);
+                    button = button.fill(colours.selected).stroke(Stroke::NONE);
                 }
                 if ui.add(button).clicked() {
                     *value = *choice;
@@ -174,9 +174,9 @@ pub(super) fn setting(ui: &mut Ui, label: &str, explanation: &str, control: impl
 pub(super) fn meter(ui: &mut Ui, share: f32, width: f32, height: f32, colour: Color32, name: &str) -> Response {
     let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
     if ui.is_rect_visible(rect) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let radius = CornerRadius::from(height / 2.0);
-        ui.painter().rect_filled(rect, radius, tokens.line);
+        ui.painter().rect_filled(rect, radius, colours.line);
         let filled = Rect::from_min_size(rect.min, vec2(rect.width() * share.clamp(0.0, 1.0), rect.height()));
         if filled.width() > 0.5 {
             ui.painter().rect_filled(filled, radius, colour);
@@ -192,17 +192,17 @@ pub(super) fn meter(ui: &mut Ui, share: f32, width: f32, height: f32, colour: Co
 
 /// The frame of a card.
 pub(super) fn card(ui: &Ui) -> Frame {
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     Frame::new()
-        .fill(tokens.card)
-        .stroke(Stroke::new(1.0, tokens.line))
+        .fill(colours.card)
+        .stroke(Stroke::new(1.0, colours.line))
         .corner_radius(12)
         .inner_margin(Margin::same(16))
 }
 
 /// A small label with a ground.
 pub(super) fn chip(ui: &mut Ui, text: &str, colour: Color32) {
-    let ground = Tokens::of(ui.visuals()).hover;
+    let ground = Colours::of(ui.visuals()).hover;
     Frame::new().fill(ground).corner_radius(6).inner_margin(Margin::symmetric(7, 2)).show(ui, |ui| {
         ui.label(medium(text, 11.5).color(colour));
     });

@@ -5,8 +5,8 @@ use std::ops::Range;
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Align, CornerRadius, Layout, Ui, UiBuilder, pos2, vec2};
 
+use super::colours::Colours;
 use super::markdown;
-use super::tokens::Tokens;
 use super::{App, bidi, composer, icons, kit};
 use crate::chats::{Attachment, Id, Role, Status};
 
@@ -96,7 +96,7 @@ impl App {
             return;
         }
         ui.horizontal(|ui| {
-            let weak = Tokens::of(ui.visuals()).weak;
+            let weak = Colours::of(ui.visuals()).weak;
             if let Some(model) = message.model.as_ref().filter(|_| named) {
                 ui.add(egui::Label::new(kit::medium(model, 12.5).color(weak)).truncate());
             }
@@ -166,13 +166,13 @@ fn attachments(ui: &mut Ui, attachments: &[Attachment]) {
     if attachments.is_empty() {
         return;
     }
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     ui.with_layout(Layout::right_to_left(Align::Min).with_main_wrap(true), |ui| {
         ui.spacing_mut().item_spacing = vec2(6.0, 6.0);
         // From the right, so that they read from the left.
         for attachment in attachments.iter().rev() {
-            let sign = kit::icon(icons::FILE_TEXT, 15.0).color(tokens.mid);
-            let text = kit::medium(kit::shorten_middle(&attachment.name, 32), 12.5).color(tokens.mid);
+            let sign = kit::icon(icons::FILE_TEXT, 15.0).color(colours.mid);
+            let text = kit::medium(kit::shorten_middle(&attachment.name, 32), 12.5).color(colours.mid);
             let response = ui.add(egui::Button::new((sign, text)));
             let response = response.accessible_name(format!("Attachment {}", attachment.name));
             egui::Popup::menu(&response).gap(4.0).width(520.0).show(|ui| {
@@ -189,7 +189,7 @@ fn attachments(ui: &mut Ui, attachments: &[Attachment]) {
 
 /// Draws text of a question in a bubble at the right. A bubble of several rows is as wide as it may be.
 fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, wanted: &str) {
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     if text.is_empty() {
         return;
     }
@@ -198,7 +198,7 @@ fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, wanted: &str) {
     let text_width = column.width() * BUBBLE_WIDTH - 2.0 * padding.x;
     let format = TextFormat {
         font_id: egui::FontId::proportional(15.0),
-        color: tokens.text,
+        color: colours.text,
         line_height: Some(24.0),
         ..TextFormat::default()
     };
@@ -211,10 +211,10 @@ fn bubble(ui: &mut Ui, text: &str, first: bool, last: bool, wanted: &str) {
     let rect = egui::Rect::from_min_size(pos2(column.right() - size.x, column.top()), size);
     let (top, bottom) = (if first { BUBBLE_RADIUS } else { 0 }, if last { BUBBLE_RADIUS } else { 0 });
     let corners = CornerRadius { nw: top, ne: top, sw: bottom, se: bottom };
-    ui.painter().rect_filled(rect, corners, tokens.card);
+    ui.painter().rect_filled(rect, corners, colours.card);
     let inner = egui::Rect::from_min_size(rect.min + vec2(padding.x, above), vec2(width, galley.size().y));
     let corner = if galley.job.halign == Align::RIGHT { inner.right_top() } else { inner.min };
-    markdown::mark_found(ui, &galley, corner, wanted, tokens.found);
+    markdown::mark_found(ui, &galley, corner, wanted, colours.found);
     ui.scope_builder(UiBuilder::new().max_rect(inner), |ui| {
         if galley.job.halign == Align::RIGHT {
             ui.set_min_width(width);

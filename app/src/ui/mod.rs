@@ -6,6 +6,7 @@ mod banners;
 mod bidi;
 mod chat_list;
 mod closing;
+mod colours;
 mod composer;
 mod connect;
 mod conversation;
@@ -14,7 +15,7 @@ mod files;
 mod find;
 mod folders;
 mod fonts;
-#[cfg_attr(target_arch = "wasm32", path = "../page/get_models.rs")]
+#[cfg_attr(target_arch = "wasm32", path = "../page/instead/ui/get_models.rs")]
 mod get_models;
 mod greeting;
 mod hub_search;
@@ -31,11 +32,11 @@ mod notices;
 mod palette;
 mod prompts;
 mod rail;
+mod rename;
 mod selection;
 mod settings;
 mod sidebar;
 mod style;
-mod tokens;
 mod top;
 mod trash;
 mod virtual_rows;
@@ -199,7 +200,7 @@ impl App {
             self.rail_panel(ui);
         }
         self.top_bar(ui);
-        let ground = egui::Frame::new().fill(tokens::Tokens::of(ui.visuals()).bg);
+        let ground = egui::Frame::new().fill(colours::Colours::of(ui.visuals()).bg);
         match self.page {
             Page::Chat => {
                 self.composer_panel(ui);

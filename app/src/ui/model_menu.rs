@@ -2,8 +2,8 @@
 
 use egui::{Align, Layout, RichText, Sense, Ui, vec2};
 
+use super::colours::Colours;
 use super::connect::ServerChoice;
-use super::tokens::Tokens;
 use super::{App, Page, Purpose, icons, kit};
 use crate::IS_PAGE;
 use crate::size::size;
@@ -53,23 +53,23 @@ impl App {
 
     /// Draws a model. Returns whether it was chosen.
     fn model_row(&self, ui: &mut Ui, model: &FoundModel) -> bool {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let used = self.state.loaded().is_some_and(|loaded| loaded.is_file(model.path.as_ref()));
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 44.0), Sense::click());
         if response.hovered() || response.has_focus() {
-            ui.painter().rect_filled(rect, super::style::RADIUS, tokens.hover);
+            ui.painter().rect_filled(rect, super::style::RADIUS, colours.hover);
         }
         let mut row = ui.new_child(egui::UiBuilder::new().max_rect(rect.shrink2(vec2(10.0, 4.0))));
         row.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let sign = if used { icons::CHECK } else { ' ' };
-            kit::sign(ui, sign, 16.0, tokens.accent_text);
+            kit::sign(ui, sign, 16.0, colours.accent_text);
             ui.with_layout(Layout::top_down(Align::Min), |ui| {
                 ui.spacing_mut().item_spacing.y = 0.0;
                 let name = kit::shorten_middle(&model.name, 38);
                 ui.add(egui::Label::new(kit::medium(name, 13.5)).selectable(false));
                 let note = format!("{}, {}", size(model.bytes), model.note);
                 ui.add(
-                    egui::Label::new(RichText::new(note).size(12.0).color(tokens.weak)).truncate().selectable(false),
+                    egui::Label::new(RichText::new(note).size(12.0).color(colours.weak)).truncate().selectable(false),
                 );
             });
         });

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, Page, Purpose, icons, kit};
 use crate::size::size;
 use crate::verdict::Verdict;
@@ -103,7 +103,7 @@ impl App {
     }
 
     fn model_card(&mut self, ui: &mut Ui, model: &FoundModel, open: &mut Option<Option<PathBuf>>) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let loaded = self.state.loaded().is_some_and(|loaded| loaded.is_file(model.path.as_ref()));
         let device_memory = self.device_memory();
         let load = self.state.load_of(model.path.clone());
@@ -112,7 +112,7 @@ impl App {
         let asked = if dragged { None } else { self.state.memory_estimate(&load) };
         let estimate = asked.or_else(|| self.state.last_memory_estimate(model.path.as_ref()));
         let frame = kit::card(ui).inner_margin(Margin::symmetric(16, 12));
-        let frame = if loaded { frame.stroke(egui::Stroke::new(1.0, tokens.accent_text)) } else { frame };
+        let frame = if loaded { frame.stroke(egui::Stroke::new(1.0, colours.accent_text)) } else { frame };
         frame.show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.horizontal(|ui| {
@@ -130,7 +130,7 @@ impl App {
                         ui.label(kit::semibold(name, 14.5)).on_hover_text(&model.name);
                         let path = model.path.as_ref().map(|path| path.display().to_string());
                         let note = format!("{} on disk, {}", size(model.bytes), model.note);
-                        let note = ui.label(RichText::new(note).size(12.5).color(tokens.weak));
+                        let note = ui.label(RichText::new(note).size(12.5).color(colours.weak));
                         if let Some(path) = path {
                             note.on_hover_text(path);
                         }
@@ -143,7 +143,7 @@ impl App {
                 None => {}
                 Some(Ok(estimate)) => memory_bar(ui, estimate, device_memory),
                 Some(Err(reason)) => {
-                    ui.label(RichText::new(reason).color(tokens.danger).size(12.5));
+                    ui.label(RichText::new(reason).color(colours.danger).size(12.5));
                 }
             }
         });
@@ -152,25 +152,25 @@ impl App {
 
 /// The memory that a model takes, and its share of the device's memory if that is known.
 pub(super) fn memory_bar(ui: &mut Ui, estimate: MemoryEstimate, device_memory: Option<u64>) {
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     let needed = estimate.needed();
     let (weights, context) = (size(estimate.weights), size(estimate.sequence));
     let text = format!("{} of memory: {weights} weights, {context} context", size(needed));
     let Some(device_memory) = device_memory else {
-        ui.label(RichText::new(text).size(12.5).color(tokens.mid));
+        ui.label(RichText::new(text).size(12.5).color(colours.mid));
         return;
     };
     let share = needed as f32 / device_memory.max(1) as f32;
     let (verdict, colour) = match Verdict::of(needed, Some(device_memory)) {
-        Verdict::TooLarge => ("Too large", tokens.danger),
-        Verdict::Tight => ("Tight", tokens.warn),
-        Verdict::Fits | Verdict::Unknown => ("Fits", tokens.ok),
+        Verdict::TooLarge => ("Too large", colours.danger),
+        Verdict::Tight => ("Tight", colours.warn),
+        Verdict::Fits | Verdict::Unknown => ("Fits", colours.ok),
     };
     ui.horizontal(|ui| {
         ui.spacing_mut().interact_size.y = 18.0;
         kit::meter(ui, share, 120.0, 6.0, colour, "Share of the device's memory");
         ui.label(kit::medium(verdict, 12.5).color(colour));
         let text = format!("{text}; the device has {}", size(device_memory));
-        ui.add(egui::Label::new(RichText::new(text).size(12.5).color(tokens.mid)).wrap());
+        ui.add(egui::Label::new(RichText::new(text).size(12.5).color(colours.mid)).wrap());
     });
 }

@@ -2,8 +2,8 @@
 
 use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 
+use super::colours::Colours;
 use super::style::COLUMN;
-use super::tokens::Tokens;
 use super::{App, Page, icons, kit};
 
 impl App {
@@ -12,12 +12,12 @@ impl App {
             return;
         }
         let (mut undo, mut close) = (None, None);
-        let frame = egui::Frame::new().fill(Tokens::of(ui.visuals()).bg).inner_margin(Margin::symmetric(16, 4));
+        let frame = egui::Frame::new().fill(Colours::of(ui.visuals()).bg).inner_margin(Margin::symmetric(16, 4));
         egui::Panel::bottom("notices").frame(frame).show_separator_line(false).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 4.0;
             ui.vertical_centered(|ui| {
                 for (index, notice) in self.state.notices.iter().enumerate() {
-                    let tokens = Tokens::of(ui.visuals());
+                    let colours = Colours::of(ui.visuals());
                     let width = ui.available_width().min(COLUMN + 16.0);
                     let frame =
                         kit::card(ui).corner_radius(10).inner_margin(Margin { left: 14, right: 6, top: 2, bottom: 2 });
@@ -34,7 +34,7 @@ impl App {
                                         undo = Some(notice.undo.clone());
                                     }
                                     ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                                        let colour = if notice.is_error { tokens.danger } else { tokens.text };
+                                        let colour = if notice.is_error { colours.danger } else { colours.text };
                                         if notice.is_error {
                                             kit::sign(ui, icons::CIRCLE_ALERT, 16.0, colour);
                                         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use egui::{Context, Key, Modifiers, Sense, Ui, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, Dialog, Page, Purpose, SettingsPage, icons, kit};
 use crate::IS_PAGE;
 use crate::chats::Id;
@@ -191,20 +191,20 @@ fn commands() -> [(char, &'static str, Action); 17] {
 
 /// Draws an entry, and scrolls to the chosen one if the choice moved. Returns whether it was clicked.
 fn entry_row(ui: &mut Ui, entry: &Entry, chosen: bool, moved: bool) -> bool {
-    let tokens = Tokens::of(ui.visuals());
+    let colours = Colours::of(ui.visuals());
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 36.0), Sense::click());
     if chosen && moved {
         response.scroll_to_me(None);
     }
     if chosen || response.hovered() {
-        let ground = if chosen { tokens.selected } else { tokens.hover };
+        let ground = if chosen { colours.selected } else { colours.hover };
         ui.painter().rect_filled(rect, super::style::RADIUS, ground);
     }
     let mut row = ui.new_child(egui::UiBuilder::new().max_rect(rect.shrink2(vec2(10.0, 0.0))));
     row.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-        kit::sign(ui, entry.icon, 16.0, tokens.mid);
+        kit::sign(ui, entry.icon, 16.0, colours.mid);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            ui.label(egui::RichText::new(entry.kind).size(12.0).color(tokens.weak));
+            ui.label(egui::RichText::new(entry.kind).size(12.0).color(colours.weak));
             ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
                 ui.add(egui::Label::new(kit::medium(&entry.name, 13.5)).truncate().selectable(false));
             });

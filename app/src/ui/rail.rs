@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use egui::{Align, Layout, Margin, Ui, vec2};
 
+use super::colours::Colours;
 use super::settings::sampling_controls;
-use super::tokens::Tokens;
 use super::{App, SettingsPage, icons, kit};
 
 impl App {
@@ -19,7 +19,7 @@ impl App {
             self.rail &= !close;
             return;
         }
-        let frame = egui::Frame::new().fill(Tokens::of(ui.visuals()).sidebar).inner_margin(Margin::same(16));
+        let frame = egui::Frame::new().fill(Colours::of(ui.visuals()).sidebar).inner_margin(Margin::same(16));
         let panel = egui::Panel::right("rail").frame(frame).default_size(320.0).size_range(280.0..=460.0);
         panel.show(ui, |ui| {
             ui.horizontal(|ui| {
@@ -117,12 +117,12 @@ impl App {
 
     /// The menu of presets below the field for messages.
     pub(super) fn preset_menu(&mut self, ui: &mut Ui) {
-        let tokens = Tokens::of(ui.visuals());
-        let sign = kit::icon(icons::FILE_TEXT, 18.0).color(tokens.mid);
-        let chevron = kit::icon(icons::CHEVRON_DOWN, 14.0).color(tokens.mid);
+        let colours = Colours::of(ui.visuals());
+        let sign = kit::icon(icons::FILE_TEXT, 18.0).color(colours.mid);
+        let chevron = kit::icon(icons::CHEVRON_DOWN, 14.0).color(colours.mid);
         let applied = self.state.open().and_then(|chat| chat.options.preset.clone());
         let text = kit::shorten_middle(applied.as_deref().unwrap_or("Preset"), 24);
-        let text = kit::medium(text, 13.5).color(tokens.mid);
+        let text = kit::medium(text, 13.5).color(colours.mid);
         let button = egui::Button::new((sign, text, chevron)).frame_when_inactive(false);
         let name = applied.map_or_else(|| "Preset".to_owned(), |name| format!("Preset: {name}"));
         let response = ui.add(button).accessible_name(name);

@@ -2,7 +2,7 @@
 
 use egui::{Align, Context, Layout, Margin, Modifiers, Ui, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, Dialog, Page, SettingsPage, icons, kit};
 
 /// The height of the actions for selected chats, in points.
@@ -33,7 +33,7 @@ impl App {
     /// Draws the list beside the conversation, or above it in a narrow window.
     pub(super) fn sidebar(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
-        let ground = Tokens::of(ui.visuals()).sidebar;
+        let ground = Colours::of(ui.visuals()).sidebar;
         let frame = egui::Frame::new().fill(ground);
         if self.sidebar_shown(&ctx) {
             self.sidebar_overlay = false;
@@ -56,7 +56,7 @@ impl App {
     }
 
     fn sidebar_content(&mut self, ui: &mut Ui) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let command = ui.ctx().format_modifiers(Modifiers::COMMAND);
         ui.spacing_mut().item_spacing.y = 0.0;
         egui::Frame::new().inner_margin(Margin { left: 12, right: 12, top: 10, bottom: 6 }).show(ui, |ui| {
@@ -103,14 +103,14 @@ impl App {
             }
         });
         let line = ui.cursor().top();
-        ui.painter().hline(ui.max_rect().x_range(), line, egui::Stroke::new(1.0, tokens.line));
+        ui.painter().hline(ui.max_rect().x_range(), line, egui::Stroke::new(1.0, colours.line));
         egui::Frame::new().inner_margin(Margin::symmetric(12, 12)).show(ui, |ui| {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 2.0;
-                let models = (kit::icon(icons::HARD_DRIVE, 18.0).color(tokens.mid), "Models");
+                let models = (kit::icon(icons::HARD_DRIVE, 18.0).color(colours.mid), "Models");
                 let selected = self.page == Page::Models;
                 let button = egui::Button::selectable(selected, models).gap(10.0);
-                let button = if selected { button.fill(tokens.selected).stroke(egui::Stroke::NONE) } else { button };
+                let button = if selected { button.fill(colours.selected).stroke(egui::Stroke::NONE) } else { button };
                 if ui.add(button).accessible_name("Models").clicked() {
                     self.show_page(Page::Models);
                 }
@@ -148,7 +148,7 @@ impl App {
     }
 
     fn hits(&mut self, ui: &mut Ui) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let Some(hits) = &self.state.search.hits else {
             kit::working(ui);
             return;
@@ -174,7 +174,7 @@ impl App {
                     kit::medium(&title, 13.5).append_to(&mut job, style, font, align);
                     if hit.message.is_some() {
                         job.append("\n", 0.0, egui::TextFormat::default());
-                        highlighted(&mut job, &hit.excerpt, &hit.ranges, tokens);
+                        highlighted(&mut job, &hit.excerpt, &hit.ranges, colours);
                     }
                     let button = egui::Button::new(job).wrap().frame_when_inactive(false).right_text("");
                     let size = vec2(ui.available_width(), 0.0);
@@ -192,10 +192,10 @@ impl App {
 }
 
 /// Adds an excerpt in which some bytes are marked.
-fn highlighted(job: &mut egui::text::LayoutJob, text: &str, ranges: &[std::ops::Range<usize>], tokens: &Tokens) {
-    let plain = egui::TextFormat::simple(egui::FontId::proportional(12.5), tokens.mid);
+fn highlighted(job: &mut egui::text::LayoutJob, text: &str, ranges: &[std::ops::Range<usize>], colours: &Colours) {
+    let plain = egui::TextFormat::simple(egui::FontId::proportional(12.5), colours.mid);
     let font = egui::FontId::new(12.5, super::fonts::Weight::SemiBold.family());
-    let marked = egui::TextFormat::simple(font, tokens.text);
+    let marked = egui::TextFormat::simple(font, colours.text);
     let mut from = 0;
     for range in ranges {
         job.append(text.get(from..range.start).unwrap_or_default(), 0.0, plain.clone());

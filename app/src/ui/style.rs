@@ -2,8 +2,8 @@
 
 use egui::{Color32, Context, CornerRadius, FontFamily, FontId, Margin, Shadow, Stroke, TextStyle, ThemePreference};
 
+use super::colours::Colours;
 use super::fonts::{self, Weight};
-use super::tokens::Tokens;
 use crate::settings::{Settings, Theme};
 
 /// The greatest width of text in points, because longer lines are hard to read.
@@ -39,22 +39,22 @@ pub fn apply(ctx: &Context) {
     });
 }
 
-/// Derives all of egui's colours from the tokens of the theme.
+/// Derives all of egui's colours from those of the theme.
 fn set_colours(visuals: &mut egui::Visuals) {
-    let tokens = *Tokens::of(visuals);
-    visuals.panel_fill = tokens.bg;
-    visuals.window_fill = if visuals.dark_mode { tokens.card } else { tokens.bg };
-    visuals.window_stroke = Stroke::new(1.0, tokens.line);
-    visuals.extreme_bg_color = tokens.code;
-    visuals.text_edit_bg_color = Some(tokens.code);
-    visuals.faint_bg_color = tokens.card;
-    visuals.code_bg_color = tokens.card;
-    visuals.hyperlink_color = tokens.accent_text;
-    visuals.error_fg_color = tokens.danger;
-    visuals.warn_fg_color = tokens.warn;
-    visuals.weak_text_color = Some(tokens.weak);
-    visuals.selection.bg_fill = if visuals.dark_mode { Color32::from_rgb(45, 75, 140) } else { tokens.selected };
-    visuals.selection.stroke = Stroke::new(1.0, tokens.text);
+    let colours = *Colours::of(visuals);
+    visuals.panel_fill = colours.bg;
+    visuals.window_fill = if visuals.dark_mode { colours.card } else { colours.bg };
+    visuals.window_stroke = Stroke::new(1.0, colours.line);
+    visuals.extreme_bg_color = colours.code;
+    visuals.text_edit_bg_color = Some(colours.code);
+    visuals.faint_bg_color = colours.card;
+    visuals.code_bg_color = colours.card;
+    visuals.hyperlink_color = colours.accent_text;
+    visuals.error_fg_color = colours.danger;
+    visuals.warn_fg_color = colours.warn;
+    visuals.weak_text_color = Some(colours.weak);
+    visuals.selection.bg_fill = if visuals.dark_mode { Color32::from_rgb(45, 75, 140) } else { colours.selected };
+    visuals.selection.stroke = Stroke::new(1.0, colours.text);
     visuals.slider_trailing_fill = true;
     visuals.handle_shape = egui::style::HandleShape::Circle;
     visuals.window_corner_radius = CornerRadius::same(LARGE_RADIUS);
@@ -64,12 +64,12 @@ fn set_colours(visuals: &mut egui::Visuals) {
     visuals.window_shadow = Shadow { offset: [0, 10], blur: 32, spread: 0, color: shadow };
     let widgets = &mut visuals.widgets;
     for (widget, fill, stroke, text) in [
-        (&mut widgets.noninteractive, tokens.bg, Stroke::new(1.0, tokens.line), tokens.text),
-        (&mut widgets.inactive, tokens.card, Stroke::new(1.0, tokens.line), tokens.text),
-        (&mut widgets.hovered, tokens.hover, Stroke::new(1.0, tokens.line), tokens.text),
+        (&mut widgets.noninteractive, colours.bg, Stroke::new(1.0, colours.line), colours.text),
+        (&mut widgets.inactive, colours.card, Stroke::new(1.0, colours.line), colours.text),
+        (&mut widgets.hovered, colours.hover, Stroke::new(1.0, colours.line), colours.text),
         // Also of the widget that has the focus, which needs a visible ring.
-        (&mut widgets.active, tokens.hover, Stroke::new(2.0, tokens.accent_text), tokens.text),
-        (&mut widgets.open, tokens.hover, Stroke::new(1.0, tokens.line), tokens.text),
+        (&mut widgets.active, colours.hover, Stroke::new(2.0, colours.accent_text), colours.text),
+        (&mut widgets.open, colours.hover, Stroke::new(1.0, colours.line), colours.text),
     ] {
         widget.corner_radius = CornerRadius::same(RADIUS);
         widget.weak_bg_fill = fill;
@@ -79,9 +79,9 @@ fn set_colours(visuals: &mut egui::Visuals) {
         widget.expansion = 0.0;
     }
     // The rail of a slider and the box of a check box need more contrast than a button's ground.
-    widgets.inactive.bg_fill = tokens.control;
-    widgets.hovered.bg_fill = tokens.control;
-    widgets.active.bg_fill = tokens.control;
+    widgets.inactive.bg_fill = colours.control;
+    widgets.hovered.bg_fill = colours.control;
+    widgets.active.bg_fill = colours.control;
 }
 
 /// The theme, zoom and reduced motion last applied to egui. Applying them every frame would undo egui's own changes.

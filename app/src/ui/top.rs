@@ -2,7 +2,7 @@
 
 use egui::{Align, Align2, Layout, Margin, Modifiers, Rect, Sense, Stroke, Ui, pos2, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, Page, Purpose, SettingsPage, bidi, icons, kit};
 use crate::state::Model;
 
@@ -15,7 +15,7 @@ const LETTER: f32 = 7.2;
 
 impl App {
     pub(super) fn top_bar(&mut self, ui: &mut Ui) {
-        let frame = egui::Frame::new().fill(Tokens::of(ui.visuals()).bg).inner_margin(Margin::symmetric(14, 0));
+        let frame = egui::Frame::new().fill(Colours::of(ui.visuals()).bg).inner_margin(Margin::symmetric(14, 0));
         egui::Panel::top("top").frame(frame).show_separator_line(false).show(ui, |ui| {
             ui.allocate_ui_with_layout(
                 vec2(ui.available_width(), HEIGHT),
@@ -77,7 +77,7 @@ impl App {
         if title.is_empty() || self.state.tree().is_some_and(|tree| tree.path().is_empty()) {
             return;
         }
-        let colour = Tokens::of(ui.visuals()).mid;
+        let colour = Colours::of(ui.visuals()).mid;
         let font = egui::FontId::new(14.0, super::fonts::Weight::Medium.family());
         let galley = bidi::title(ui, &title, &font, colour, to - from).unwrap_or_else(|| {
             egui::WidgetText::from(kit::medium(&title, 14.0).color(colour)).into_galley(
@@ -100,7 +100,7 @@ impl App {
         );
         let response = ui.interact(rect, ui.scope_id().with("title"), Sense::click());
         if response.hovered() || response.has_focus() {
-            let hover = Tokens::of(ui.visuals()).hover;
+            let hover = Colours::of(ui.visuals()).hover;
             ui.painter().rect_filled(rect, super::style::RADIUS, hover);
         }
         ui.painter().galley(rect.center() - size / 2.0, galley, colour);
@@ -150,19 +150,19 @@ impl App {
 
     /// The button that names the model and opens the list of models.
     fn model_pill(&mut self, ui: &mut Ui, width: f32) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let (rect, response) = ui.allocate_exact_size(vec2(width, 34.0), Sense::click());
         let name = self.model_name();
         let (dot, progress) = match &self.state.model {
-            Model::Ready(_) => (tokens.ok, None),
-            Model::Loading { progress, .. } => (tokens.warn, Some(*progress)),
-            Model::Failed(_) => (tokens.danger, None),
-            Model::None => (tokens.weak, None),
+            Model::Ready(_) => (colours.ok, None),
+            Model::Loading { progress, .. } => (colours.warn, Some(*progress)),
+            Model::Failed(_) => (colours.danger, None),
+            Model::None => (colours.weak, None),
         };
         let painter = ui.painter();
-        let fill = if response.hovered() { tokens.hover } else { tokens.bg };
+        let fill = if response.hovered() { colours.hover } else { colours.bg };
         let stroke =
-            if response.has_focus() { Stroke::new(2.0, tokens.accent_text) } else { Stroke::new(1.0, tokens.line) };
+            if response.has_focus() { Stroke::new(2.0, colours.accent_text) } else { Stroke::new(1.0, colours.line) };
         painter.rect(rect, super::style::RADIUS, fill, stroke, egui::StrokeKind::Inside);
         let mark = pos2(rect.left() + 15.0, rect.center().y);
         let icons = |size| egui::FontId::new(size, super::fonts::icons());
@@ -172,7 +172,7 @@ impl App {
             painter.circle_filled(mark, 4.0, dot);
         }
         let chevron = pos2(rect.right() - 16.0, rect.center().y);
-        painter.text(chevron, Align2::CENTER_CENTER, icons::CHEVRON_DOWN, icons(16.0), tokens.mid);
+        painter.text(chevron, Align2::CENTER_CENTER, icons::CHEVRON_DOWN, icons(16.0), colours.mid);
         // Where it runs is said below the field for messages, and in the tooltip.
         let title = self.state.used_server().map_or(&name, |server| &server.model);
         let (short, in_name) = kit::split_format(title);
@@ -182,16 +182,16 @@ impl App {
         let shown = kit::shorten_middle(short, room);
         let font = egui::FontId::new(13.5, super::fonts::Weight::SemiBold.family());
         let left = pos2(rect.left() + 28.0, rect.center().y);
-        let end = painter.text(left, Align2::LEFT_CENTER, shown, font, tokens.text).right();
+        let end = painter.text(left, Align2::LEFT_CENTER, shown, font, colours.text).right();
         if let Some(weights) = weights {
             let font = egui::FontId::proportional(12.0);
-            painter.text(pos2(end + 6.0, rect.center().y), Align2::LEFT_CENTER, weights, font, tokens.weak);
+            painter.text(pos2(end + 6.0, rect.center().y), Align2::LEFT_CENTER, weights, font, colours.weak);
         }
         if let Some(progress) = progress {
             let track = Rect::from_min_max(pos2(rect.left() + 8.0, rect.bottom() - 4.0), rect.max - vec2(8.0, 2.0));
             let done = Rect::from_min_size(track.min, vec2(track.width() * progress, track.height()));
-            painter.rect_filled(track, 1.0, tokens.line);
-            painter.rect_filled(done, 1.0, tokens.accent_text);
+            painter.rect_filled(track, 1.0, colours.line);
+            painter.rect_filled(done, 1.0, colours.accent_text);
         }
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Model: {name}")));
         let response = response.on_hover_text(&name);

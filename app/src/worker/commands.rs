@@ -8,8 +8,8 @@ use lapidary_engine::{DeviceOptions, Engine, Error, LoadOptions, ModelFiles, Res
 
 use super::event_sender::EventSender;
 use super::generate::{self, Prompt};
-use super::shared::SharedTokenizer;
-use super::token::Token;
+use super::shared_tokenizer::SharedTokenizer;
+use super::stop::StopSignal;
 use super::{Command, Event, Load, Loaded, MemoryEstimate, Problem, Remedy};
 use crate::chat_ability::chat_problem;
 
@@ -58,13 +58,13 @@ impl Commands {
     }
 
     /// Runs a command, except a load, and sends the events that answer it.
-    pub(crate) async fn run(&mut self, command: Command, token: &Token) {
+    pub(crate) async fn run(&mut self, command: Command, signal: &StopSignal) {
         match command {
             Command::Generate { reply, turns, system, plain, sampling, overflow } => {
                 let prompt = Prompt { turns, system, plain };
                 let sender = self.sender.clone();
-                let result = match self.session(token).await {
-                    Ok(session) => generate::reply(session, token, &sender, reply, &prompt, &sampling, overflow).await,
+                let result = match self.session(signal).await {
+                    Ok(session) => generate::reply(session, signal, &sender, reply, &prompt, &sampling, overflow).await,
                     Err(error) => Err(error),
                 };
                 match result {
@@ -80,16 +80,16 @@ impl Commands {
             }
             Command::Alternatives { message, at, turns, system, plain } => {
                 let prompt = Prompt { turns, system, plain };
-                let list = match self.session(token).await {
-                    Ok(session) => generate::alternatives(session, token, &prompt).await,
+                let list = match self.session(signal).await {
+                    Ok(session) => generate::alternatives(session, signal, &prompt).await,
                     Err(error) => Err(error),
                 };
                 let list = list.map_err(|error| Problem::from(&error).sentence);
                 self.sender.send(Event::Alternatives { message, at, list });
             }
             Command::Profile => {
-                let profile = match self.session(token).await {
-                    Ok(session) => generate::profile(session, token).await,
+                let profile = match self.session(signal).await {
+                    Ok(session) => generate::profile(session, signal).await,
                     Err(error) => Err(error),
                 };
                 self.sender.send(Event::Profile(profile.map_err(|error| Problem::from(&error).sentence)));
@@ -105,16 +105,16 @@ impl Commands {
         load: &Load,
         files: impl Future<Output = Result<ModelFiles>>,
         place: Place,
-        token: &Arc<Token>,
+        signal: &Arc<StopSignal>,
     ) -> Option<Event> {
         // The old model is dropped first to free its memory for the new one.
         self.unload();
-        let result = self.load_files(load, files, place, token).await;
+        let result = self.load_files(load, files, place, signal).await;
         if result.is_err() {
             self.ready = None;
         }
         // The window has asked for another model since.
-        if token.is_superseded() {
+        if signal.is_superseded() {
             return None;
         }
         Some(match result {
@@ -132,14 +132,14 @@ impl Commands {
         load: &Load,
         files: impl Future<Output = Result<ModelFiles>>,
         place: Place,
-        token: &Arc<Token>,
+        signal: &Arc<StopSignal>,
     ) -> Result<Loaded> {
-        let files = token.wait(files).await?;
-        let (engine, loaded) = self.build(load, files, place, token).await?;
+        let files = signal.wait(files).await?;
+        let (engine, loaded) = self.build(load, files, place, signal).await?;
         self.tokenizer.set(engine.tokenizer().ok().cloned());
         self.ready = Some(Ready { engine, load: load.clone(), session: None });
         // Creates the session's buffers and pipelines before the first prompt needs them.
-        self.session(token).await?;
+        self.session(signal).await?;
         Ok(loaded)
     }
 
@@ -149,14 +149,14 @@ impl Commands {
         load: &Load,
         files: ModelFiles,
         place: Place,
-        token: &Arc<Token>,
+        signal: &Arc<StopSignal>,
     ) -> Result<(Engine, Loaded)> {
         let name = if load.model.is_none() { "Guide".to_owned() } else { files.name() };
         let estimate = estimate_memory_of(&files, load)?;
         let longest_context = files.config().context_length;
         let options = load_options(load, &files);
         self.sender.send(Event::Loading { name: name.clone(), progress: 0.0 });
-        let (sender, stop, title) = (self.sender.clone(), token.clone(), name.clone());
+        let (sender, stop, title) = (self.sender.clone(), signal.clone(), name.clone());
         let mut last = 0;
         let mut builder =
             Engine::from_files(files).device(place.device).options(options).on_progress(move |progress| {
@@ -170,7 +170,7 @@ impl Commands {
         if let Some(folder) = place.tuning_folder {
             builder = builder.tuning_folder(folder);
         }
-        let engine = token.wait(builder.build()).await?;
+        let engine = signal.wait(builder.build()).await?;
         // Reports a damaged tokenizer now rather than at the first prompt.
         engine.tokenizer()?;
         let info = engine.gpu().info();
@@ -191,14 +191,14 @@ impl Commands {
     }
 
     /// The session of the loaded model, created at its first use.
-    async fn session(&mut self, token: &Token) -> Result<&mut Session> {
+    async fn session(&mut self, signal: &StopSignal) -> Result<&mut Session> {
         let Some(ready) = &mut self.ready else {
             return Err(Error::DeviceLost { reason: "no model is loaded".into() });
         };
         let session = match ready.session.take() {
             Some(session) => session,
             None => {
-                let mut session = token.wait(ready.engine.session()).await?;
+                let mut session = signal.wait(ready.engine.session()).await?;
                 session.speculate(Speculation::from_text())?;
                 session
             }

@@ -9,26 +9,27 @@ use super::commands::{Commands, FAILED, Place, failure_event};
 use super::event_sender::EventSender;
 use super::generate::Prompt;
 use super::requirements::{adapter_names, device, estimate_memory, open};
-use super::scored::ScoredReplies;
 use super::server::{self, Connected};
+use super::server_alternatives::ServerAlternatives;
 use super::serving::{self, Serving};
-use super::shared::{SharedTokenizer, guess_tokens};
-use super::token::{Token, Tokens};
+use super::shared_tokenizer::{SharedTokenizer, guess_tokens};
+use super::stop::{StopSignal, StopSignals};
 use super::{
     Command, CountedText, DroppedFile, Event, Load, Problem, Remedy, Worker, inspect, read_attachment, short_name,
     to_sentence,
 };
+use crate::data_folder::data_folder;
 use crate::endpoint::Keys;
 use crate::wait::block_on;
-use crate::{last_model, model_folders, models};
+use crate::{model_folders, models, recent_models};
 
 /// The error message for a file whose reader panics.
 const UNREADABLE: &str = "The model cannot be read.";
 
 /// The window's handle to the engine's thread.
 pub struct EngineWorker {
-    commands: Option<Sender<(Arc<Token>, Command)>>,
-    tokens: Tokens,
+    commands: Option<Sender<(Arc<StopSignal>, Command)>>,
+    signals: StopSignals,
     sender: EventSender,
     events: Receiver<Event>,
     tokenizer: Arc<SharedTokenizer>,
@@ -56,14 +57,14 @@ impl EngineWorker {
             sender: sender.clone(),
             commands: Commands::new(sender.clone(), tokenizer.clone()),
             server: None,
-            scored: ScoredReplies::default(),
+            alternatives: ServerAlternatives::default(),
             keys: keys.clone(),
             port: None,
             serving: None,
         };
         let work = move || {
-            for (token, command) in inbox {
-                let events = catch_panic(command, |command| engine_thread.run(command, &token));
+            for (signal, command) in inbox {
+                let events = catch_panic(command, |command| engine_thread.run(command, &signal));
                 if !events.is_empty() {
                     // After a panic the model may be inconsistent. Dropping it may panic again.
                     let _ = catch_unwind(AssertUnwindSafe(|| engine_thread.commands.unload()));
@@ -72,7 +73,7 @@ impl EngineWorker {
             }
         };
         let thread = thread::Builder::new().name("lapidary-engine".into()).spawn(work).ok();
-        Self { commands: Some(commands), tokens: Tokens::default(), sender, events, tokenizer, keys, thread }
+        Self { commands: Some(commands), signals: StopSignals::default(), sender, events, tokenizer, keys, thread }
     }
 
     /// Runs `work`, which needs no device but may wait for a disk, on a new thread and sends the event it returns. The
@@ -90,12 +91,12 @@ impl EngineWorker {
 impl Worker for EngineWorker {
     fn send(&mut self, command: Command) {
         match command {
-            Command::Stop => self.tokens.stop_work(),
-            Command::CancelLoad => self.tokens.stop_load(),
+            Command::Stop => self.signals.stop_work(),
+            Command::CancelLoad => self.signals.stop_load(),
             Command::FindDevices => self.spawn_io(Event::Devices(Vec::new()), || Event::Devices(adapter_names())),
-            Command::FindModels(used) => {
+            Command::FindModels => {
                 let failed = Event::Models(vec![models::guide("built in")]);
-                self.spawn_io(failed, move || Event::Models(models::find(&used)));
+                self.spawn_io(failed, || Event::Models(models::find()));
                 self.spawn_io(Event::ModelFolders(Vec::new()), || Event::ModelFolders(model_folders::added()));
             }
             Command::ChangeModelFolder { folder, adds } => {
@@ -172,10 +173,10 @@ impl Worker for EngineWorker {
             | Command::Serve(_) => {
                 // A new load cancels the reply under way and any earlier load.
                 let is_load = matches!(command, Command::Load(_));
-                let token = if is_load { self.tokens.for_load() } else { self.tokens.for_work() };
+                let signal = if is_load { self.signals.for_load() } else { self.signals.for_work() };
                 let Some(commands) = &self.commands else { return };
                 // Sending fails if the thread could not be started.
-                if let Err(SendError((_, command))) = commands.send((token, command)) {
+                if let Err(SendError((_, command))) = commands.send((signal, command)) {
                     let sentence = "The system could not start a thread for the engine. Close other programs and start Lapidary again.";
                     let problem = Problem { sentence: sentence.into(), remedy: Remedy::Retry };
                     if let Some(event) = failure_event(&command, problem) {
@@ -194,8 +195,8 @@ impl Worker for EngineWorker {
 /// Waits for the thread, because the device must not be dropped while the program exits.
 impl Drop for EngineWorker {
     fn drop(&mut self) {
-        self.tokens.stop_work();
-        self.tokens.stop_load();
+        self.signals.stop_work();
+        self.signals.stop_load();
         self.commands = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -224,7 +225,7 @@ struct EngineThread {
     commands: Commands,
     /// The model of a server that answers in place of one that is ready.
     server: Option<Connected>,
-    scored: ScoredReplies,
+    alternatives: ServerAlternatives,
     keys: Keys,
     /// The port at which other programs are to find the model that is loaded.
     port: Option<u16>,
@@ -233,28 +234,28 @@ struct EngineThread {
 }
 
 impl EngineThread {
-    fn run(&mut self, command: Command, token: &Arc<Token>) {
+    fn run(&mut self, command: Command, signal: &Arc<StopSignal>) {
         match command {
-            Command::Load(load) => self.load(load, token),
+            Command::Load(load) => self.load(load, signal),
             Command::Serve(port) => {
                 self.port = port;
                 self.serve();
             }
-            command if self.server.is_some() => self.ask(command, token),
-            command => block_on(self.commands.run(command, token)),
+            command if self.server.is_some() => self.ask(command, signal),
+            command => block_on(self.commands.run(command, signal)),
         }
     }
 
     /// Runs a command that a server's model answers.
-    fn ask(&mut self, command: Command, token: &Arc<Token>) {
+    fn ask(&mut self, command: Command, signal: &Arc<StopSignal>) {
         match (command, &mut self.server) {
             (Command::Generate { reply, turns, system, plain, sampling, .. }, Some(server)) => {
                 let prompt = Prompt { turns, system, plain };
-                let lists = server::reply(&self.keys, server, token, &self.sender, reply, &prompt, &sampling);
-                self.scored.add(reply, lists);
+                let lists = server::reply(&self.keys, server, signal, &self.sender, reply, &prompt, &sampling);
+                self.alternatives.add(reply, lists);
             }
             (Command::Alternatives { message, at, .. }, _) => {
-                let list = self.scored.at(message, at);
+                let list = self.alternatives.at(message, at);
                 self.sender.send(Event::Alternatives { message, at, list });
             }
             (command, _) => {
@@ -277,7 +278,7 @@ impl EngineThread {
     }
 
     /// Loads a model and reports the result, unless a newer load was sent.
-    fn load(&mut self, load: Load, token: &Arc<Token>) {
+    fn load(&mut self, load: Load, signal: &Arc<StopSignal>) {
         // It holds the old model.
         self.serving = None;
         self.server = load.server.clone().map(Connected::new);
@@ -286,14 +287,11 @@ impl EngineThread {
             self.sender.send(Event::Loaded(Box::new(server::loaded(&server.model))));
             return;
         }
-        let place = Place { device: device(&load), tuning_folder: last_model::data_folder() };
+        let place = Place { device: device(&load), tuning_folder: data_folder() };
         let files = async { open(load.model.as_deref()) };
-        let Some(event) = block_on(self.commands.load(&load, files, place, token)) else { return };
+        let Some(event) = block_on(self.commands.load(&load, files, place, signal)) else { return };
         if matches!(event, Event::Loaded(_)) {
-            match &load.model {
-                Some(path) => last_model::remember(path),
-                None => last_model::forget(),
-            }
+            recent_models::remember(load.model.as_deref());
         }
         self.sender.send(event);
         self.serve();

@@ -7,7 +7,7 @@ use lapidary_engine::tokenizer::{Tokenizer, byte_of};
 use lapidary_engine::{Error, Result, Sampling, Session};
 
 use super::event_sender::EventSender;
-use super::token::Token;
+use super::stop::StopSignal;
 use super::{Candidate, Event, NextToken, Overflow};
 use crate::chat_ability::completion_ids;
 use crate::chats::{Id, Role};
@@ -53,7 +53,7 @@ impl Prompt {
 
     /// The token ids after dropping the fewest oldest pairs of question and reply for which they fit `max_tokens`, and
     /// the number of messages dropped. The last question is always kept.
-    fn fit_context(&self, tokenizer: &Tokenizer, token: &Token, max_tokens: usize) -> Result<(Vec<u32>, usize)> {
+    fn fit_context(&self, tokenizer: &Tokenizer, signal: &StopSignal, max_tokens: usize) -> Result<(Vec<u32>, usize)> {
         let all = self.ids(tokenizer)?;
         if all.len() <= max_tokens {
             return Ok((all, 0));
@@ -66,7 +66,7 @@ impl Prompt {
         // The length falls with each pair dropped, so a binary search finds the fewest pairs.
         let (mut not_enough, mut enough) = (0, self.turns.len().saturating_sub(1) / 2);
         while not_enough + 1 < enough {
-            if token.is_stopped() {
+            if signal.is_stopped() {
                 return Err(Error::Cancelled);
             }
             let half = (not_enough + enough) / 2;
@@ -79,7 +79,7 @@ impl Prompt {
 /// Generates a reply and sends its text as it grows.
 pub(super) async fn reply(
     session: &mut Session,
-    token: &Token,
+    signal: &StopSignal,
     sender: &EventSender,
     reply: Id,
     prompt: &Prompt,
@@ -90,7 +90,7 @@ pub(super) async fn reply(
     let tokenizer = engine.tokenizer()?.clone();
     let context = engine.context();
     let (ids, dropped) = match overflow {
-        Overflow::DropOldest => prompt.fit_context(&tokenizer, token, context - REPLY_RESERVE.min(context / 4))?,
+        Overflow::DropOldest => prompt.fit_context(&tokenizer, signal, context - REPLY_RESERVE.min(context / 4))?,
         Overflow::Ask => (prompt.ids(&tokenizer)?, 0),
     };
     if ids.len() >= context {
@@ -101,7 +101,7 @@ pub(super) async fn reply(
     }
     let mut generation = session.generate_text(&ids, sampling)?;
     let end = loop {
-        match token.wait(generation.next()).await {
+        match signal.wait(generation.next()).await {
             Ok(Some(piece)) => sender.send(Event::ReplyText(reply, piece)),
             Ok(None) | Err(Error::Cancelled) => break Ok(()),
             Err(error) => break Err(error),
@@ -117,11 +117,15 @@ pub(super) async fn reply(
 }
 
 /// The most probable next tokens after a prompt, with their probabilities at temperature 1.
-pub(super) async fn alternatives(session: &mut Session, token: &Token, prompt: &Prompt) -> Result<Vec<Candidate>> {
+pub(super) async fn alternatives(
+    session: &mut Session,
+    signal: &StopSignal,
+    prompt: &Prompt,
+) -> Result<Vec<Candidate>> {
     let engine = session.engine().clone();
     let tokenizer = engine.tokenizer()?;
     let ids = prompt.ids(tokenizer)?;
-    let logits = token.wait(session.next_logits(&ids)).await?;
+    let logits = signal.wait(session.next_logits(&ids)).await?;
     // A damaged model can give others, which have no probability.
     let mut by_logit: Vec<usize> = (0..logits.len()).filter(|id| logits[*id].is_finite()).collect();
     let highest = by_logit.iter().map(|id| logits[*id]).fold(f32::NEG_INFINITY, f32::max);
@@ -150,9 +154,9 @@ pub(super) async fn alternatives(session: &mut Session, token: &Token, prompt: &
 }
 
 /// Per kernel: its name, and its dispatches and milliseconds per token, the slowest first.
-pub(super) async fn profile(session: &mut Session, token: &Token) -> Result<Vec<(String, usize, f64)>> {
+pub(super) async fn profile(session: &mut Session, signal: &StopSignal) -> Result<Vec<(String, usize, f64)>> {
     let mut kernels: HashMap<&'static str, (usize, f64)> = HashMap::new();
-    for (kernel, ms) in token.wait(session.profile()).await? {
+    for (kernel, ms) in signal.wait(session.profile()).await? {
         let entry = kernels.entry(kernel).or_default();
         entry.0 += 1;
         entry.1 += ms;
@@ -183,7 +187,7 @@ mod tests {
     fn the_fewest_oldest_turns_are_dropped() {
         let files = guide::files().unwrap();
         let tokenizer = Tokenizer::load(files.tokenizer(), files.config().vocab_size).unwrap();
-        let token = Token::default();
+        let signal = StopSignal::default();
         let turns = (0..41).map(|i| {
             let role = if i % 2 == 0 { Role::User } else { Role::Model };
             (role, "some words ".repeat(1 + i % 7))
@@ -198,7 +202,7 @@ mod tests {
             };
             let pairs = (0..20).find(|pairs| without(*pairs).len() <= max_tokens).unwrap_or(20);
             assert_eq!(
-                prompt.fit_context(&tokenizer, &token, max_tokens).unwrap(),
+                prompt.fit_context(&tokenizer, &signal, max_tokens).unwrap(),
                 (without(pairs), 2 * pairs),
                 "{max_tokens} of {all}"
             );

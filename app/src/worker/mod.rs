@@ -11,13 +11,13 @@ mod problem;
 #[cfg(not(target_arch = "wasm32"))]
 mod requirements;
 #[cfg(not(target_arch = "wasm32"))]
-mod scored;
-#[cfg(not(target_arch = "wasm32"))]
 mod server;
 #[cfg(not(target_arch = "wasm32"))]
+mod server_alternatives;
+#[cfg(not(target_arch = "wasm32"))]
 mod serving;
-pub(crate) mod shared;
-pub(crate) mod token;
+pub(crate) mod shared_tokenizer;
+pub(crate) mod stop;
 
 use std::path::{Path, PathBuf};
 
@@ -123,9 +123,9 @@ pub enum Command {
     /// List the adapters of this machine.
     #[serde(skip)]
     FindDevices,
-    /// List the models on this machine. The argument holds the paths of models used before.
+    /// List the models on this machine.
     #[serde(skip)]
-    FindModels(Vec<PathBuf>),
+    FindModels,
     /// List the models in a folder of another program from now on, or no more.
     #[serde(skip)]
     ChangeModelFolder {

@@ -6,13 +6,13 @@ use lapidary_engine::{Sampling, Timings};
 
 use super::event_sender::EventSender;
 use super::generate::{MAX_CANDIDATES, Prompt};
-use super::token::Token;
+use super::stop::StopSignal;
 use super::{Event, Loaded, Problem, Remedy};
 use crate::chats::{Id, Role};
 use crate::endpoint::{
     Address, ChatRequest, Client, EndpointError, Keys, Result, STALL, ServerModel, TokenLists, stop_when,
 };
-use crate::hub::{Stop, Token as Key};
+use crate::hub::{Stop, Token};
 
 /// The model of a server that answers.
 pub(super) struct Connected {
@@ -41,7 +41,7 @@ impl From<&EndpointError> for Problem {
 ///
 /// # Errors
 /// All but those of replies.
-pub(super) fn list(keys: &Keys, address: &str, key: Option<Key>) -> Result<(Address, Vec<String>)> {
+pub(super) fn list(keys: &Keys, address: &str, key: Option<Token>) -> Result<(Address, Vec<String>)> {
     let address = Address::parse(address)?;
     let stop = Stop::default();
     let models = match key {
@@ -77,7 +77,7 @@ pub(super) fn loaded(server: &ServerModel) -> Loaded {
 pub(super) fn reply(
     keys: &Keys,
     server: &mut Connected,
-    token: &Arc<Token>,
+    signal: &Arc<StopSignal>,
     sender: &EventSender,
     reply: Id,
     prompt: &Prompt,
@@ -85,7 +85,7 @@ pub(super) fn reply(
 ) -> TokenLists {
     let mut lists = TokenLists::new();
     let asked = stop_when(
-        || token.is_stopped(),
+        || signal.is_stopped(),
         |stop| {
             if prompt.plain {
                 return Err(EndpointError::Plain);

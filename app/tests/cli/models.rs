@@ -44,7 +44,6 @@ fn a_model_that_was_used_stays_in_the_list() {
     with(&["run", "-m", "guide", "--max-tokens", "1", "Hello"]);
     let list = with(&["models"]);
     assert!(list.contains("(built in, the default)") && list.contains("tiny-random-gemma2 (used before)"), "{list}");
-    assert!(!home.path().join("lapidary/last-model").exists());
 }
 
 /// What is answered to lines on standard input.

@@ -93,7 +93,7 @@ impl Worker for ScriptedWorker {
                     .push_back(Event::Profile(Ok(vec![("matvec".into(), 182, 8.25), ("attention".into(), 26, 1.5)])));
             }
             Command::FindDevices => script.events.push_back(Event::Devices(vec!["Card".into(), "Other card".into()])),
-            Command::FindModels(_) => {
+            Command::FindModels => {
                 let model = |name: &str, path: Option<&str>| lapidary_app::worker::FoundModel {
                     name: name.into(),
                     path: path.map(PathBuf::from),

@@ -290,14 +290,6 @@ fn a_superseded_model_that_loads_late_is_ignored() {
     window.script().push(WorkerEvent::Loaded(Box::new(late)));
     window.settle();
     assert_eq!(window.harness.state().state.loaded().unwrap().name, "2b");
-    // The list of models includes those used before.
-    window.key(Modifiers::COMMAND, Key::M);
-    let script = window.script();
-    let used = script.commands.iter().rev().find_map(|command| match command {
-        Command::FindModels(used) => Some(used.clone()),
-        _ => None,
-    });
-    assert_eq!(used.unwrap(), [std::path::PathBuf::from("/models/2b.gguf")]);
 }
 
 #[test]

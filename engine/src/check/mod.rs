@@ -18,6 +18,8 @@ mod tokens;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::Serialize;
+
 use self::inputs::{Inputs, ShardRows};
 use self::outputs::Output;
 use crate::error::{Error, Result};
@@ -43,7 +45,7 @@ pub struct Report {
 }
 
 /// A dispatch that is wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Fault {
     /// The kernel.
     pub kernel: &'static str,
@@ -54,6 +56,7 @@ pub struct Fault {
     /// What was being computed.
     pub step: String,
     /// What is wrong with it.
+    #[serde(rename = "error")]
     pub reason: String,
 }
 

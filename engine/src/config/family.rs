@@ -124,12 +124,3 @@ impl Architecture {
         }
     }
 }
-
-/// Words as a sentence lists them: "a, b or c".
-pub(crate) fn one_of(words: &[&str]) -> String {
-    match words {
-        [] => String::new(),
-        [word] => (*word).to_owned(),
-        [others @ .., last] => format!("{} or {last}", others.join(", ")),
-    }
-}

@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 pub use family::Architecture;
-pub(crate) use family::{FAMILIES, Family, one_of};
+pub(crate) use family::{FAMILIES, Family};
 pub use layers::LayerAttention;
 pub(crate) use layers::{Rope, layer_attention, sliding_by_pattern};
 

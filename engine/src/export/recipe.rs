@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use crate::config::{Config, one_of};
-use crate::error::Error;
+use crate::config::Config;
+use crate::error::{Error, one_of};
 use crate::load::gguf::DEFAULT_ALIGNMENT;
 use crate::load::{LayerTensor, TensorId};
 use crate::quant::WeightFormat;

@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::bad;
 use super::bytes::Bytes;
+use super::gguf::SplitName;
 use super::source::{FileSource, ModelFile, Source};
 use crate::error::{Error, Result};
 
@@ -84,4 +86,44 @@ impl Folder {
             Self::Given(_, files) => Ok(files.remove(name).map(|source| ModelFile { path, source })),
         }
     }
+}
+
+/// The folder's name, also where the path ends in `.` or `..`.
+pub(super) fn folder_name(path: &Path) -> String {
+    let full = path.file_name().is_none().then(|| path.canonicalize().ok());
+    let full = full.flatten().unwrap_or_else(|| path.to_owned());
+    let name = full.file_name().unwrap_or(full.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The one GGUF model in a folder, if there is one; all parts of a split one count as one.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the folder cannot be read, and [`Error::BadFile`] where it holds more than one.
+pub(super) fn gguf_in(folder: &Path) -> Result<Option<PathBuf>> {
+    let io = |source| Error::Io { path: folder.to_owned(), source };
+    let mut found: Option<PathBuf> = None;
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // Gemma-3's image encoder comes as a separate file.
+        if !name.ends_with(".gguf") || name.starts_with("mmproj") {
+            continue;
+        }
+        let stem = |path: &Path| SplitName::of(path).map(|split| split.stem().to_owned());
+        match &found {
+            None => found = Some(path),
+            Some(first) if stem(first).is_some() && stem(first) == stem(&path) => {}
+            Some(first) => {
+                let reason = format!(
+                    "it holds more than one model ({} and {}); open one of the files",
+                    first.file_name().unwrap_or_default().display(),
+                    path.file_name().unwrap_or_default().display()
+                );
+                return Err(bad(folder, reason));
+            }
+        }
+    }
+    Ok(found)
 }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use crate::config::{Config, one_of};
-use crate::error::{Error, Result};
+use crate::config::Config;
+use crate::error::{Error, Result, one_of};
 
 /// The names that [`Config::of_shape`] knows.
 pub const SHAPES: [&str; 5] = ["gemma-2-2b", "gemma-2-9b", "gemma-2-27b", "gemma-3-270m", "gemma-3-1b"];

@@ -60,8 +60,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::one_of;
-use crate::error::Error;
+use crate::error::{Error, one_of};
 
 use self::table::{CODECS, Codec};
 

@@ -43,7 +43,7 @@ impl Session {
             Model::AtServer(model) => return model.list(),
         };
         let mut out = io::stdout().lock();
-        for (number, found) in (1..).zip(models::find(&[])) {
+        for (number, found) in (1..).zip(models::find()) {
             let mark = if found.path.as_deref().unwrap_or(Path::new(guide::NAME)) == loaded.path { "*" } else { " " };
             writeln!(out, "{mark}{number:>2}  {} ({})", sanitized(&found.name), found.note)?;
         }
@@ -135,7 +135,7 @@ impl Session {
 /// If the output is closed.
 pub(super) fn named_model(argument: &str) -> Result<Option<PathBuf>, Failure> {
     let path = match argument.parse::<usize>() {
-        Ok(number) => match models::find(&[]).into_iter().nth(number.wrapping_sub(1)) {
+        Ok(number) => match models::find().into_iter().nth(number.wrapping_sub(1)) {
             Some(found) => found.path.unwrap_or_else(|| guide::NAME.into()),
             None => {
                 print_error(&format!("there is no model {number}; /model lists them"));

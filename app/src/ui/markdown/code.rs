@@ -28,8 +28,8 @@ pub(super) fn draw(ui: &mut Ui, code: &Code, pen: &mut Pen<'_>) {
     let (first, last) = (code.part.start == 0, code.part.end == code.text.len());
     let corner = |round: bool| if round { RADIUS } else { 0 };
     let radius = CornerRadius { nw: corner(first), ne: corner(first), sw: corner(last), se: corner(last) };
-    let stroke = Stroke::new(1.0, if first && last { pen.tokens.line } else { pen.tokens.code });
-    Frame::new().fill(pen.tokens.code).stroke(stroke).corner_radius(radius).show(ui, |ui| {
+    let stroke = Stroke::new(1.0, if first && last { pen.colours.line } else { pen.colours.code });
+    Frame::new().fill(pen.colours.code).stroke(stroke).corner_radius(radius).show(ui, |ui| {
         ui.set_width(ui.available_width());
         // One choice for all parts of the code, and while it grows.
         let beginning = code.text.floor_char_boundary(64);
@@ -56,7 +56,7 @@ fn header(ui: &mut Ui, code: &Code, wrap_id: egui::Id, pen: &Pen<'_>) {
     ui.allocate_rect(row, egui::Sense::hover());
     let inner = row.shrink2(vec2(f32::from(PADDING.left), 0.0));
     let left = UiBuilder::new().max_rect(inner).layout(egui::Layout::left_to_right(egui::Align::Center));
-    let name = RichText::new(&code.language).size(12.5).color(pen.tokens.weak);
+    let name = RichText::new(&code.language).size(12.5).color(pen.colours.weak);
     ui.new_child(left).add(egui::Label::new(name).truncate().selectable(false));
     let right = UiBuilder::new().max_rect(inner.expand2(vec2(8.0, 0.0)));
     let mut ui_right = ui.new_child(right.layout(egui::Layout::right_to_left(egui::Align::Center)));
@@ -76,12 +76,12 @@ fn header(ui: &mut Ui, code: &Code, wrap_id: egui::Id, pen: &Pen<'_>) {
     if icon_button(ui_right, icons::WRAP_TEXT, "Wrap lines", wraps, pen).clicked() {
         ui_right.data_mut(|data| data.insert_temp(wrap_id, !wraps));
     }
-    ui.painter().hline(row.x_range(), row.bottom() - 0.5, Stroke::new(1.0, pen.tokens.line));
+    ui.painter().hline(row.x_range(), row.bottom() - 0.5, Stroke::new(1.0, pen.colours.line));
 }
 
 /// A button that holds only an icon, and may be switched on.
 fn icon_button(ui: &mut Ui, sign: char, name: &str, on: bool, pen: &Pen<'_>) -> Response {
-    let colour = if on { pen.tokens.accent_text } else { pen.tokens.weak };
+    let colour = if on { pen.colours.accent_text } else { pen.colours.weak };
     let button = Button::new(kit::icon(sign, 16.0).color(colour));
     let response = ui.add(button.frame_when_inactive(false).min_size(vec2(26.0, 26.0)));
     response.widget_info(|| match on {
@@ -103,7 +103,7 @@ fn body(ui: &mut Ui, code: &Code, wraps: bool, pen: &mut Pen<'_>) {
     let draw = |ui: &mut Ui| {
         let (rect, response) = ui.allocate_exact_size(galley.size(), text_sense(ui));
         response.widget_info(|| WidgetInfo::labeled(Role::Label, ui.is_enabled(), galley.text()));
-        mark_found(ui, &galley, rect.min, &pen.resources.wanted, pen.tokens.found);
+        mark_found(ui, &galley, rect.min, &pen.resources.wanted, pen.colours.found);
         select_and_paint(ui, &response, rect.min, galley.clone(), theme::colour(Class::Plain, dark));
     };
     if galley.size().x <= space {

@@ -7,12 +7,12 @@ use super::inline::{Inline, Style};
 use super::text::{Look, paragraph};
 use super::tree::{Node, is_rtl};
 use super::{Resources, code, list, table};
-use crate::ui::tokens::Tokens;
+use crate::ui::colours::Colours;
 
 /// What drawing needs besides the window.
 pub(super) struct Pen<'a> {
     pub(super) resources: &'a mut Resources,
-    pub(super) tokens: &'static Tokens,
+    pub(super) colours: &'static Colours,
 }
 
 /// The width in points below which nested blocks are not indented further.
@@ -30,8 +30,8 @@ pub(crate) fn draw_block(ui: &mut Ui, block: &Block, resources: &mut Resources) 
         _ => space_above(block.node()),
     };
     ui.add_space(above);
-    let tokens = Tokens::of(ui.visuals());
-    node(ui, block.node(), &mut Pen { resources, tokens });
+    let colours = Colours::of(ui.visuals());
+    node(ui, block.node(), &mut Pen { resources, colours });
 }
 
 fn space_above(node: &Node) -> f32 {
@@ -66,14 +66,14 @@ pub(super) fn nodes(ui: &mut Ui, nodes: &[Node], pen: &mut Pen<'_>) {
 
 fn node(ui: &mut Ui, node: &Node, pen: &mut Pen<'_>) {
     match node {
-        Node::Paragraph(text) => paragraph(ui, text, &Look::body(pen.tokens), pen),
-        Node::Heading(level, text) => paragraph(ui, text, &Look::heading(*level, pen.tokens), pen),
+        Node::Paragraph(text) => paragraph(ui, text, &Look::body(pen.colours), pen),
+        Node::Heading(level, text) => paragraph(ui, text, &Look::heading(*level, pen.colours), pen),
         Node::Rule => rule(ui, pen),
         Node::Code(part) => code::draw(ui, part, pen),
         Node::Quote(children) => quote(ui, children, pen),
         Node::List(items) => list::draw(ui, items, pen),
         Node::Table(part) => table::draw(ui, part, pen),
-        Node::Term(text) => paragraph(ui, text, &Look { strong: true, ..Look::body(pen.tokens) }, pen),
+        Node::Term(text) => paragraph(ui, text, &Look { strong: true, ..Look::body(pen.colours) }, pen),
         Node::Definition(children) => {
             indented(ui, list::INDENT, is_rtl(children), |ui| nodes(ui, children, pen));
         }
@@ -96,12 +96,12 @@ pub(super) fn indented(ui: &mut Ui, indent: f32, rtl: bool, draw: impl FnOnce(&m
 
 fn rule(ui: &mut Ui, pen: &Pen<'_>) {
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 9.0), Sense::hover());
-    ui.painter().hline(rect.x_range(), rect.top() + 0.5, Stroke::new(1.0, pen.tokens.line));
+    ui.painter().hline(rect.x_range(), rect.top() + 0.5, Stroke::new(1.0, pen.colours.line));
 }
 
 fn quote(ui: &mut Ui, children: &[Node], pen: &mut Pen<'_>) {
     let space = ui.available_rect_before_wrap();
-    let line = pen.tokens.line;
+    let line = pen.colours.line;
     let rtl = is_rtl(children);
     let rect = indented(ui, QUOTE_INDENT, rtl, |ui| nodes(ui, children, pen));
     let left = if rtl { space.right() - 3.0 } else { space.left() };
@@ -123,7 +123,7 @@ fn details(ui: &mut Ui, summary: &Inline, children: &[Node], pen: &mut Pen<'_>) 
     let icon = Rect::from_center_size(pos2(row.left() + 8.0, row.center().y), vec2(10.0, 10.0));
     let openness = ui.ctx().animate_bool_responsive(id, open);
     egui::collapsing_header::paint_default_icon(ui, openness, &response.clone().with_new_rect(icon));
-    let colour = if response.hovered() { pen.tokens.accent_text } else { pen.tokens.text };
+    let colour = if response.hovered() { pen.colours.accent_text } else { pen.colours.text };
     // Shown on one line, so that the row is one control. The rest of a long summary is in the hover text.
     let mut job = egui::text::LayoutJob::simple_singleline(
         summary.text().replace('\n', " "),
@@ -135,7 +135,7 @@ fn details(ui: &mut Ui, summary: &Inline, children: &[Node], pen: &mut Pen<'_>) 
     let elided = galley.elided;
     ui.painter().galley(pos2(row.left() + 20.0, row.center().y - 0.5 * galley.size().y), galley, colour);
     if response.has_focus() {
-        ui.painter().rect_stroke(row, 4.0, Stroke::new(2.0, pen.tokens.accent_text), egui::StrokeKind::Inside);
+        ui.painter().rect_stroke(row, 4.0, Stroke::new(2.0, pen.colours.accent_text), egui::StrokeKind::Inside);
     }
     if elided {
         response.on_hover_text(summary.text());
@@ -148,6 +148,6 @@ fn details(ui: &mut Ui, summary: &Inline, children: &[Node], pen: &mut Pen<'_>) 
 
 /// A short text in the look of weak body text.
 pub(super) fn label(ui: &mut Ui, text: &str, align: Align, pen: &mut Pen<'_>) {
-    let look = Look { color: pen.tokens.weak, align, ..Look::body(pen.tokens) };
+    let look = Look { color: pen.colours.weak, align, ..Look::body(pen.colours) };
     paragraph(ui, &Inline::styled(text, Style::PLAIN), &look, pen);
 }

@@ -38,7 +38,7 @@ fn entry(ui: &mut Ui, item: &Item, indent: f32, pen: &mut Pen<'_>) {
     let left = |distance: f32, width: f32| if rtl { row.right() - distance - width } else { row.left() + distance };
     match item.marker {
         Marker::Bullet => {
-            ui.painter().circle_filled(pos2(left(7.0, 0.0), middle), 3.0, pen.tokens.weak);
+            ui.painter().circle_filled(pos2(left(7.0, 0.0), middle), 3.0, pen.colours.weak);
         }
         Marker::Number(number) => {
             let (row, align) = if rtl { (row.with_min_x(left(0.0, indent)), Align::RIGHT) } else { (row, Align::LEFT) };
@@ -79,11 +79,11 @@ fn task(ui: &mut Ui, corner: egui::Pos2, done: bool, pen: &Pen<'_>) {
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, if done { "done:" } else { "to do:" }));
     let painter = ui.painter();
     if done {
-        painter.rect_filled(rect, CornerRadius::same(3), pen.tokens.accent_text);
+        painter.rect_filled(rect, CornerRadius::same(3), pen.colours.accent_text);
         let check = [vec2(0.25, 0.52), vec2(0.43, 0.7), vec2(0.76, 0.32)].map(|at| rect.min + at * BOX_SIDE);
-        painter.line(check.to_vec(), Stroke::new(1.8, pen.tokens.bg));
+        painter.line(check.to_vec(), Stroke::new(1.8, pen.colours.bg));
     } else {
-        painter.rect_stroke(rect, CornerRadius::same(3), Stroke::new(1.5, pen.tokens.weak), StrokeKind::Inside);
+        painter.rect_stroke(rect, CornerRadius::same(3), Stroke::new(1.5, pen.colours.weak), StrokeKind::Inside);
     }
 }
 

@@ -36,7 +36,7 @@ fn natural_width(ui: &Ui, column: &Column, pen: &mut Pen<'_>) -> f32 {
 }
 
 fn look(header: bool, pen: &Pen<'_>) -> Look {
-    Look { strong: header, ..Look::body(pen.tokens) }
+    Look { strong: header, ..Look::body(pen.colours) }
 }
 
 /// The widths of the columns' text in a space. Narrow columns keep their width, and wide ones share the rest.
@@ -75,11 +75,11 @@ fn grid(ui: &mut Ui, table: &Table, widths: &[f32], total: f32, pen: &mut Pen<'_
     let height = |cells: &Vec<LaidOut>| cells.iter().map(|cell| cell.size().y).fold(0.0, f32::max) + 2.0 * PADDING.y;
     let heights: Vec<f32> = rows.iter().map(height).collect();
     let (rect, _) = ui.allocate_exact_size(vec2(total, heights.iter().sum()), Sense::hover());
-    let stroke = Stroke::new(1.0, pen.tokens.line);
+    let stroke = Stroke::new(1.0, pen.colours.line);
     if has_header {
         let head = Rect::from_min_size(rect.min, vec2(total, heights[0]));
         let corners = CornerRadius { sw: 0, se: 0, ..RADIUS };
-        ui.painter().rect_filled(head, corners, pen.tokens.code);
+        ui.painter().rect_filled(head, corners, pen.colours.code);
     }
     let rtl = table.is_rtl();
     let mut top = rect.top();
@@ -98,7 +98,7 @@ fn grid(ui: &mut Ui, table: &Table, widths: &[f32], total: f32, pen: &mut Pen<'_
                 let corner = pos2(left, row.top()) + PADDING;
                 let cell_rect = Rect::from_min_size(corner, vec2(*width, height - 2.0 * PADDING.y));
                 let builder = UiBuilder::new().id_salt((index, column)).max_rect(cell_rect);
-                cell.draw(&mut ui.new_child(builder), pen.tokens, &pen.resources.wanted);
+                cell.draw(&mut ui.new_child(builder), pen.colours, &pen.resources.wanted);
             }
         }
     }

@@ -18,7 +18,7 @@ use super::formulas::tex::PADDING;
 use super::inline::{Inline, Style};
 use super::tree::LINE_HEIGHT;
 use crate::ui::bidi;
-use crate::ui::tokens::Tokens;
+use crate::ui::colours::Colours;
 use lines::{Lines, Mark, MarkKind, baseline};
 
 /// The size of body text in points.
@@ -41,19 +41,19 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn body(tokens: &Tokens) -> Self {
-        let (size, line_height, color) = (BODY_SIZE, LINE_HEIGHT, tokens.text);
+    pub(super) fn body(colours: &Colours) -> Self {
+        let (size, line_height, color) = (BODY_SIZE, LINE_HEIGHT, colours.text);
         Self { size, line_height, strong: false, color, align: Align::LEFT, level: 0 }
     }
 
-    pub(super) fn heading(level: u8, tokens: &Tokens) -> Self {
+    pub(super) fn heading(level: u8, colours: &Colours) -> Self {
         let size = match level {
             1 => 22.0,
             2 => 18.0,
             3 => 16.0,
             _ => BODY_SIZE,
         };
-        Self { size, line_height: (size * 1.3_f32).round(), strong: true, level, ..Self::body(tokens) }
+        Self { size, line_height: (size * 1.3_f32).round(), strong: true, level, ..Self::body(colours) }
     }
 
     fn font(&self) -> FontId {
@@ -94,7 +94,7 @@ impl LaidOut {
             if !run.style.has(Style::FORMULA) {
                 // A formula on its own line ends the line before, and its line break with it.
                 let content = if lines.chars == 0 { content.trim_start_matches([' ', '\n']) } else { content };
-                lines.run(content, run, pen.tokens);
+                lines.run(content, run, pen.colours);
                 continue;
             }
             let display = run.style.has(Style::DISPLAY);
@@ -106,7 +106,7 @@ impl LaidOut {
                 }
                 None => {
                     let source = Inline::styled(content, Style::CODE);
-                    source.runs().for_each(|(text, run)| lines.run(text, run, pen.tokens));
+                    source.runs().for_each(|(text, run)| lines.run(text, run, pen.colours));
                 }
             }
         }
@@ -137,16 +137,18 @@ impl LaidOut {
     }
 
     /// Draws it in the width of the ui.
-    pub(super) fn draw(self, ui: &mut Ui, tokens: &Tokens, wanted: &str) {
+    pub(super) fn draw(self, ui: &mut Ui, colours: &Colours, wanted: &str) {
         for part in self.parts {
             match part {
-                LaidOutPart::Lines(galley, marks) => draw_lines(ui, galley, &marks, &self.look, tokens, wanted),
+                LaidOutPart::Lines(galley, marks) => draw_lines(ui, galley, &marks, &self.look, colours, wanted),
                 LaidOutPart::Display(tex, formula) => {
                     ui.add_space(DISPLAY_SPACE);
                     if formula.size.x > ui.available_width() {
-                        egui::ScrollArea::horizontal().id_salt(&tex).show(ui, |ui| formula.draw(ui, &tex, tokens.text));
+                        egui::ScrollArea::horizontal()
+                            .id_salt(&tex)
+                            .show(ui, |ui| formula.draw(ui, &tex, colours.text));
                     } else {
-                        ui.vertical_centered(|ui| formula.draw(ui, &tex, tokens.text));
+                        ui.vertical_centered(|ui| formula.draw(ui, &tex, colours.text));
                     }
                     ui.add_space(DISPLAY_SPACE);
                 }
@@ -157,10 +159,10 @@ impl LaidOut {
 
 /// Draws a text in the width of the ui.
 pub(super) fn paragraph(ui: &mut Ui, text: &Inline, look: &Look, pen: &mut Pen<'_>) {
-    LaidOut::new(ui, text, look, ui.available_width(), pen).draw(ui, pen.tokens, &pen.resources.wanted);
+    LaidOut::new(ui, text, look, ui.available_width(), pen).draw(ui, pen.colours, &pen.resources.wanted);
 }
 
-fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, tokens: &Tokens, wanted: &str) {
+fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, colours: &Colours, wanted: &str) {
     // Text that runs from right to left is at the right.
     let align = galley.job.halign;
     let size = if align == Align::LEFT { galley.size() } else { vec2(ui.available_width(), galley.size().y) };
@@ -177,15 +179,15 @@ fn draw_lines(ui: &mut Ui, galley: Arc<Galley>, marks: &[Mark], look: &Look, tok
     };
     if ui.is_rect_visible(rect) {
         for mark in marks {
-            backgrounds(ui, &galley, corner, mark, look, tokens);
+            backgrounds(ui, &galley, corner, mark, look, colours);
         }
-        mark_found(ui, &galley, corner, wanted, tokens.found);
+        mark_found(ui, &galley, corner, wanted, colours.found);
     }
     let text = galley.clone();
     select_and_paint(ui, &response, corner, bidi::selectable(&galley), look.color);
     for (index, mark) in marks.iter().enumerate() {
         if let MarkKind::Link(address) = &mark.kind {
-            link(ui, &text, corner, &mark.chars, address, response.id.with(index), tokens);
+            link(ui, &text, corner, &mark.chars, address, response.id.with(index), colours);
         }
     }
 }
@@ -266,15 +268,15 @@ fn apart(glyphs: &[egui::epaint::text::Glyph]) -> Vec<Rect> {
     rects
 }
 
-fn backgrounds(ui: &Ui, galley: &Galley, corner: Pos2, mark: &Mark, look: &Look, tokens: &Tokens) {
+fn backgrounds(ui: &Ui, galley: &Galley, corner: Pos2, mark: &Mark, look: &Look, colours: &Colours) {
     match &mark.kind {
         MarkKind::Link(_) => {}
         MarkKind::Code | MarkKind::Key => {
             for stretch in stretches(galley, &mark.chars) {
                 let rect = stretch.rect.expand2(vec2(CODE_PADDING - 0.5, 1.0)).translate(corner.to_vec2());
-                ui.painter().rect_filled(rect, CornerRadius::same(4), tokens.code);
+                ui.painter().rect_filled(rect, CornerRadius::same(4), colours.code);
                 if matches!(mark.kind, MarkKind::Key) {
-                    let stroke = Stroke::new(1.0, tokens.line);
+                    let stroke = Stroke::new(1.0, colours.line);
                     ui.painter().rect_stroke(rect, CornerRadius::same(4), stroke, egui::StrokeKind::Inside);
                 }
             }
@@ -309,7 +311,7 @@ pub(in crate::ui) fn mark_found(ui: &Ui, galley: &Galley, corner: Pos2, wanted: 
     }
 }
 
-fn link(ui: &Ui, galley: &Galley, corner: Pos2, chars: &Range<usize>, address: &str, id: egui::Id, tokens: &Tokens) {
+fn link(ui: &Ui, galley: &Galley, corner: Pos2, chars: &Range<usize>, address: &str, id: egui::Id, colours: &Colours) {
     let stretches = stretches(galley, chars);
     let mut whole: Option<egui::Response> = None;
     for (index, stretch) in stretches.iter().enumerate() {
@@ -328,7 +330,7 @@ fn link(ui: &Ui, galley: &Galley, corner: Pos2, chars: &Range<usize>, address: &
     if response.hovered() || response.has_focus() {
         for stretch in &stretches {
             let line = stretch.rect.translate(corner.to_vec2());
-            ui.painter().hline(line.x_range(), line.bottom() - 1.0, Stroke::new(1.0, tokens.accent_text));
+            ui.painter().hline(line.x_range(), line.bottom() - 1.0, Stroke::new(1.0, colours.accent_text));
         }
     }
     if response.hovered() {

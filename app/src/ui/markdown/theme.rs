@@ -56,11 +56,11 @@ pub(super) fn colour(class: Class, dark: bool) -> Color32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::tokens::{Tokens, contrast};
+    use crate::ui::colours::{Colours, contrast};
 
     #[test]
     fn every_colour_of_code_can_be_read_in_both_themes() {
-        let backgrounds = [(true, Tokens::DARK.code), (false, Tokens::LIGHT.code)];
+        let backgrounds = [(true, Colours::DARK.code), (false, Colours::LIGHT.code)];
         for (dark, background) in backgrounds {
             for class in CLASSES {
                 let contrast = contrast(colour(class, dark), background);

@@ -3,8 +3,8 @@
 use egui::{RichText, Ui};
 use lapidary_engine::WeightFormat;
 
+use crate::ui::colours::Colours;
 use crate::ui::models::memory_bar;
-use crate::ui::tokens::Tokens;
 use crate::ui::{App, kit};
 
 /// The weight format if none is chosen.
@@ -76,7 +76,7 @@ impl App {
         let changed = here.is_some_and(|loaded| loaded.load != self.state.load_of(loaded.load.model.clone()));
         if changed {
             ui.horizontal(|ui| {
-                let warn = Tokens::of(ui.visuals()).warn;
+                let warn = Colours::of(ui.visuals()).warn;
                 ui.label(RichText::new("The loaded model has other settings.").color(warn));
                 if kit::primary(ui, "Load the model again with these").clicked() {
                     self.state.reload();

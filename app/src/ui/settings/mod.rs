@@ -6,14 +6,14 @@ mod chat_defaults;
 mod general;
 mod hardware;
 mod keyboard;
-#[cfg_attr(target_arch = "wasm32", path = "../../page/privacy.rs")]
+#[cfg_attr(target_arch = "wasm32", path = "../../page/instead/ui/settings/privacy.rs")]
 mod privacy;
 mod profiler;
 mod serving;
 
 use egui::{Align, Context, Layout, Margin, Ui, vec2};
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, icons, kit};
 
 pub(super) use chat_defaults::sampling_controls;
@@ -132,17 +132,17 @@ impl App {
     }
 
     fn settings_pages(&mut self, ui: &mut Ui, shown: SettingsPage, size: egui::Vec2, wide: bool) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         let corners =
             egui::CornerRadius { nw: super::style::LARGE_RADIUS, sw: super::style::LARGE_RADIUS, ne: 0, se: 0 };
-        let frame = egui::Frame::new().fill(tokens.sidebar).corner_radius(corners).inner_margin(Margin::same(10));
+        let frame = egui::Frame::new().fill(colours.sidebar).corner_radius(corners).inner_margin(Margin::same(10));
         frame.show(ui, |ui| {
             ui.set_width(size.x - 20.0);
             ui.set_height(size.y - 20.0);
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = 2.0;
                 for page in SettingsPage::ALL.into_iter().filter(|page| page.is_here()) {
-                    let sign = kit::icon(page.icon(), 17.0).color(tokens.mid);
+                    let sign = kit::icon(page.icon(), 17.0).color(colours.mid);
                     let selected = page == shown;
                     let button = if wide {
                         egui::Button::selectable(selected, (sign, page.title())).right_text("").gap(10.0)
@@ -150,7 +150,7 @@ impl App {
                         egui::Button::selectable(selected, sign)
                     };
                     let button = if selected {
-                        button.fill(tokens.selected).stroke(egui::Stroke::new(1.0, egui::Color32::TRANSPARENT))
+                        button.fill(colours.selected).stroke(egui::Stroke::new(1.0, egui::Color32::TRANSPARENT))
                     } else {
                         button
                     };

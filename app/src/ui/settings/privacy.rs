@@ -33,7 +33,7 @@ pub(super) fn page(ui: &mut Ui) {
     ui.label("Links in a reply open in your browser when you click them. Pictures in a reply are not loaded.");
     ui.label("When a reply ends while the window is in the background, the desktop is told the title of the chat, unless you turn that off in General.");
     kit::section(ui, "What is kept");
-    if let Some(folder) = crate::last_model::data_folder() {
+    if let Some(folder) = crate::data_folder::data_folder() {
         ui.label("Chats, folders, prompts and settings, in a file of this folder:");
         ui.label(RichText::new(folder.display().to_string()).monospace());
         ui.label(

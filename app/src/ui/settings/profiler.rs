@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui};
 
-use crate::ui::tokens::Tokens;
+use crate::ui::colours::Colours;
 use crate::ui::{App, kit};
 
 impl App {
@@ -29,7 +29,7 @@ impl App {
 }
 
 fn chart(ui: &mut Ui, kernels: &[(String, usize, f64)]) {
-    let accent = Tokens::of(ui.visuals()).accent_text;
+    let accent = Colours::of(ui.visuals()).accent_text;
     let total: f64 = kernels.iter().map(|(_, _, ms)| ms).sum();
     let longest = kernels.first().map_or(1.0, |(_, _, ms)| *ms).max(1e-9);
     ui.label(format!("{total:.2} ms in all; timestamps separate the kernels, so a real token takes less."));

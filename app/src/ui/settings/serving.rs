@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui, vec2};
 
-use crate::ui::tokens::Tokens;
+use crate::ui::colours::Colours;
 use crate::ui::{App, icons, kit};
 
 /// Ports below are the system's.
@@ -38,19 +38,19 @@ impl App {
 
     /// Where programs find the model, or why they do not.
     fn serving_state(&self, ui: &mut Ui) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         match &self.state.serving.served {
             _ if !self.state.settings.serves => {}
             Some(Ok(served)) => {
                 ui.horizontal(|ui| {
-                    ui.label(RichText::new(&served.address).monospace().color(tokens.ok));
+                    ui.label(RichText::new(&served.address).monospace().color(colours.ok));
                     if kit::icon_button(ui, icons::COPY, "Copy the address of the server").clicked() {
                         ui.copy_text(served.address.clone());
                     }
                 });
             }
             Some(Err(reason)) => {
-                ui.label(RichText::new(reason).color(tokens.danger));
+                ui.label(RichText::new(reason).color(colours.danger));
             }
             None if self.state.used_server().is_some() => {
                 kit::hint(ui, "A model of a server answers at present. Choose a model on this machine.");

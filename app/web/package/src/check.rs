@@ -1,6 +1,6 @@
 //! The engine's check of the kernels on the browser's GPU.
 
-use lapidary_engine::check::{Extent, check_device};
+use lapidary_engine::check::{Extent, Report, check_device};
 use lapidary_engine::{DeviceOptions, Error, Gpu, Result};
 use serde::Deserialize;
 use serde_json::json;
@@ -57,16 +57,7 @@ async fn run(options: &str) -> Result<String> {
         true
     };
     let report = check_device(&gpu, &extent, &mut progress).await?;
-    let fault = report.fault.as_ref().map(|fault| {
-        json!({
-            "kernel": fault.kernel,
-            "variant": fault.variant,
-            "step": fault.step,
-            "dispatch": fault.dispatch,
-            "error": fault.reason,
-        })
-    });
-    let json =
-        json!({ "ok": fault.is_none(), "dispatches": report.dispatches, "variants": report.variants, "fault": fault });
+    let Report { dispatches, variants, fault, .. } = report;
+    let json = json!({ "ok": fault.is_none(), "dispatches": dispatches, "variants": variants, "fault": fault });
     Ok(json.to_string())
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::metadata::{Metadata, Value};
 use crate::config::{
-    Architecture, Config, FAMILIES, Family, Rope, check_layers, embedding_scale, layer_attention, one_of, query_scale,
+    Architecture, Config, FAMILIES, Family, Rope, check_layers, embedding_scale, layer_attention, query_scale,
     sliding_by_pattern, unique,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_of};
 use crate::load::clip;
 use crate::load::tensor_id::TensorId;
 

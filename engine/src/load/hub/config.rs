@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::json::{Fields, ids, parse};
 use crate::config::{
-    Config, FAMILIES, Family, Rope, check_layers, embedding_scale, layer_attention, one_of, query_scale,
-    sliding_by_pattern, unique,
+    Config, FAMILIES, Family, Rope, check_layers, embedding_scale, layer_attention, query_scale, sliding_by_pattern,
+    unique,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_of};
 use crate::load::clip;
 
 impl Config {

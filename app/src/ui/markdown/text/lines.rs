@@ -12,7 +12,7 @@ use super::super::formulas::Formula;
 use super::super::inline::{Run, Style};
 use super::{BOLD, CODE_PADDING, Look};
 use crate::ui::bidi;
-use crate::ui::tokens::Tokens;
+use crate::ui::colours::Colours;
 
 /// The size of code and keys, relative to the text around.
 const CODE_SCALE: f32 = 0.9;
@@ -66,7 +66,7 @@ impl Lines {
     }
 
     /// Adds a run of text.
-    pub(super) fn run(&mut self, text: &str, run: &Run, tokens: &Tokens) {
+    pub(super) fn run(&mut self, text: &str, run: &Run, colours: &Colours) {
         let look = &self.look;
         let style = run.style;
         let mut format = look.format();
@@ -75,10 +75,10 @@ impl Lines {
         }
         format.italics = style.has(Style::EMPHASIS);
         if style.has(Style::WEAK) {
-            format.color = tokens.weak;
+            format.color = colours.weak;
         }
         if run.link.is_some() {
-            format.color = tokens.accent_text;
+            format.color = colours.accent_text;
         }
         let boxed = style.has(Style::CODE.with(Style::KEY));
         if boxed {
@@ -93,7 +93,7 @@ impl Lines {
             format.strikethrough = Stroke::new(1.0, format.color);
         }
         if style.has(Style::MARK) {
-            format.background = tokens.accent_text.gamma_multiply(0.25);
+            format.background = colours.accent_text.gamma_multiply(0.25);
         }
         // Code has a background that is wider than its text.
         let space = if boxed != self.padded && self.chars > 0 { CODE_PADDING } else { 0.0 };

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::hub::Token;
+use crate::hub::Token;
 use crate::worker::{Problem, Remedy};
 
-#[path = "../endpoint/author.rs"]
+#[path = "../../endpoint/author.rs"]
 mod author;
-#[path = "../endpoint/server_model.rs"]
+#[path = "../../endpoint/server_model.rs"]
 mod server_model;
 
 pub use author::is_of_server;

@@ -1,26 +1,26 @@
-//! In place of `hub`: what of it needs no sockets and no files. [`super::download`] downloads for the page, which has no secrets.
+//! In place of `hub`: what of it needs no sockets and no files. [`crate::page::download`] downloads for the page, which has no secrets.
 
-#[path = "address.rs"]
+#[path = "hub/address.rs"]
 mod address;
-#[path = "../hub/catalogue.rs"]
+#[path = "../../hub/catalogue.rs"]
 mod catalogue;
-#[path = "../hub/choose.rs"]
+#[path = "../../hub/choose.rs"]
 mod choose;
-#[path = "../hub/content_range.rs"]
+#[path = "../../hub/content_range.rs"]
 mod content_range;
-#[path = "../hub/error.rs"]
+#[path = "../../hub/error.rs"]
 mod error;
-#[path = "../hub/name.rs"]
+#[path = "../../hub/name.rs"]
 mod name;
-#[path = "../hub/progress.rs"]
+#[path = "../../hub/progress.rs"]
 mod progress;
-#[path = "../hub/refused.rs"]
+#[path = "../../hub/refused.rs"]
 mod refused;
-#[path = "../hub/repo.rs"]
+#[path = "../../hub/repo.rs"]
 mod repo;
-#[path = "../hub/search.rs"]
+#[path = "../../hub/search.rs"]
 mod search;
-#[path = "../hub/terms.rs"]
+#[path = "../../hub/terms.rs"]
 pub mod terms;
 
 use std::io::ErrorKind;

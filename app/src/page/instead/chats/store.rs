@@ -4,7 +4,7 @@
 //! transaction, which reaches the disk before the next starts. A tab that is closed loses only what was still in the queue.
 //! Reads see the queue too, so that what is not saved can be exported. Without a database everything stays in it.
 
-#[path = "store_rows.rs"]
+#[path = "store/rows.rs"]
 mod rows;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -28,7 +28,7 @@ pub use super::search::MAX_HITS;
 /// How long to wait before a failed write is tried again, in milliseconds.
 const RETRY_INTERVAL: u32 = 2000;
 
-#[wasm_bindgen(module = "/src/page/store.js")]
+#[wasm_bindgen(module = "/src/page/instead/chats/store.js")]
 extern "C" {
     #[wasm_bindgen(js_name = open, catch)]
     async fn open_database() -> Result<JsValue, JsValue>;

@@ -3,19 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use serde_json::Value;
-
 use crate::chats::{Reader, change_value};
-pub use crate::data_folder::data_folder;
-use crate::data_folder::database;
+use crate::data_folder::{data_folder, database};
 use crate::settings::put_first;
 
 /// The name of the value: a JSON array of paths, the latest first, where the guide is `null`.
 const NAME: &str = "recent_models";
 /// The most models that are remembered.
 const MAX: usize = 24;
-/// The file that held the last model's path in earlier versions.
-const OLD_FILE: &str = "last-model";
 
 /// The models that were used.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,20 +35,7 @@ impl RecentModels {
     }
 
     fn from_json(text: &str) -> Self {
-        let entries: Vec<Option<PathBuf>> = serde_json::from_str(text).unwrap_or_default();
-        Self::of_stored(entries)
-    }
-
-    /// Takes over what was stored. Earlier versions stored paths that begin with `\\?\` on Windows.
-    fn of_stored(entries: impl IntoIterator<Item = Option<PathBuf>>) -> Self {
-        let mut models = Self::default();
-        for entry in entries.into_iter().take(MAX) {
-            let entry = entry.map(|path| dunce::simplified(&path).to_owned());
-            if !models.entries.contains(&entry) {
-                models.entries.push(entry);
-            }
-        }
-        models
+        Self { entries: serde_json::from_str(text).unwrap_or_default() }
     }
 
     fn to_json(&self) -> Option<String> {
@@ -62,12 +44,12 @@ impl RecentModels {
 }
 
 /// The path of the last model used; `None` for the guide or at the first start.
-pub fn last_model() -> Option<PathBuf> {
-    recent_models().last().map(Path::to_owned)
+pub fn last() -> Option<PathBuf> {
+    all().last().map(Path::to_owned)
 }
 
 /// The models that were used. A failure to read them is only logged.
-pub fn recent_models() -> RecentModels {
+pub fn all() -> RecentModels {
     data_folder().map(|folder| read(&folder)).unwrap_or_default()
 }
 
@@ -88,74 +70,44 @@ pub fn absolute(model: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Remembers a model that was loaded as the last one. A failure is only logged.
-pub fn remember(model: &Path) {
-    let model = absolute(model).and_then(|path| match path.to_str() {
-        Some(_) => Ok(path),
-        None => Err(io::Error::other("its path is not Unicode")),
-    });
-    match (model, data_folder()) {
-        (Ok(model), Some(folder)) => put(&folder, Some(model)),
-        (Err(error), _) => log::debug!("cannot remember the model: {error}"),
-        (_, None) => {}
-    }
-}
-
-/// Remembers the guide as the last model, which makes it the default.
-pub fn forget() {
-    if let Some(folder) = data_folder() {
-        put(&folder, None);
-    }
-}
-
-fn read(folder: &Path) -> RecentModels {
-    match Reader::open(&database(folder)) {
-        Ok(Some(reader)) => match reader.value(NAME) {
-            Ok(Some(text)) => RecentModels::from_json(&text),
-            _ => of_earlier_versions(folder, reader.value("settings").ok().flatten().as_deref()),
-        },
-        Ok(None) => of_earlier_versions(folder, None),
-        Err(error) => {
-            log::debug!("cannot read the models used: {error}");
-            RecentModels::default()
-        }
-    }
-}
-
-fn put(folder: &Path, model: Option<PathBuf>) {
-    let recent = read(folder);
-    if recent.entries.first() == Some(&model) && !folder.join(OLD_FILE).exists() {
-        return;
-    }
-    // At the first start the guide is the default without being remembered.
-    if model.is_none() && recent.entries.is_empty() && !folder.join(OLD_FILE).exists() {
-        return;
-    }
-    let changed = change_value(&database(folder), NAME, |known| {
-        let mut models = known.as_deref().map_or(recent, RecentModels::from_json);
-        models.put_first(model);
-        models.to_json()
-    });
-    match changed {
-        // It was read above, and is of no more use.
-        Ok(()) => drop(fs::remove_file(folder.join(OLD_FILE))),
+/// Remembers a model that was loaded as the last one, which makes it the default; `None` is the guide. A failure is only logged.
+pub fn remember(model: Option<&Path>) {
+    let Some(folder) = data_folder() else { return };
+    let path = |model: &Path| match absolute(model)? {
+        path if path.to_str().is_none() => Err(io::Error::other("its path is not Unicode")),
+        path => Ok(path),
+    };
+    match model.map(path).transpose() {
+        Ok(model) => put(&folder, model),
         Err(error) => log::debug!("cannot remember the model: {error}"),
     }
 }
 
-/// Earlier versions kept the last model in a file, and the models used in the settings of the window.
-fn of_earlier_versions(folder: &Path, settings: Option<&str>) -> RecentModels {
-    let last = fs::read_to_string(folder.join(OLD_FILE)).ok();
-    let last = last.map(|text| text.trim_end_matches('\n').to_owned()).filter(|path| !path.is_empty());
-    let settings = settings.and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let used = settings.as_ref().and_then(|settings| settings["models"].as_array());
-    let used = used.into_iter().flatten().filter_map(Value::as_str).map(|path| Some(PathBuf::from(path)));
-    let mut models = RecentModels::of_stored(used);
-    // Without the file, the last model was the guide.
-    if last.is_some() || !models.entries.is_empty() {
-        models.put_first(last.map(|path| dunce::simplified(Path::new(&path)).to_owned()));
+fn read(folder: &Path) -> RecentModels {
+    let value = match Reader::open(&database(folder)) {
+        Ok(Some(reader)) => reader.value(NAME).ok().flatten(),
+        Ok(None) => None,
+        Err(error) => {
+            log::debug!("cannot read the models used: {error}");
+            None
+        }
+    };
+    value.as_deref().map(RecentModels::from_json).unwrap_or_default()
+}
+
+fn put(folder: &Path, model: Option<PathBuf>) {
+    // At the first start the guide is the default without being remembered.
+    if read(folder).last() == model.as_deref() {
+        return;
     }
-    models
+    let changed = change_value(&database(folder), NAME, |known| {
+        let mut models = known.as_deref().map(RecentModels::from_json).unwrap_or_default();
+        models.put_first(model);
+        models.to_json()
+    });
+    if let Err(error) = changed {
+        log::debug!("cannot remember the model: {error}");
+    }
 }
 
 #[cfg(test)]
@@ -213,27 +165,5 @@ mod tests {
         assert!(absolute(&snapshot.join("gone.gguf")).is_err());
         // Tests run in the folder of the package.
         assert_eq!(absolute(Path::new("Cargo.toml")).unwrap(), dunce::canonicalize("Cargo.toml").unwrap());
-    }
-
-    #[cfg(windows)]
-    #[test]
-    fn paths_of_earlier_versions_are_simplified() {
-        let models = RecentModels::from_json(r#"["\\\\?\\C:\\a.gguf", "C:\\a.gguf"]"#);
-        assert_eq!(models.paths().collect::<Vec<_>>(), [Path::new(r"C:\a.gguf")]);
-    }
-
-    #[test]
-    fn what_earlier_versions_remembered_is_taken_over() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(OLD_FILE), "/old.gguf\n").unwrap();
-        assert_eq!(read(folder.path()).last(), Some(Path::new("/old.gguf")));
-        let settings = r#"{"models": ["/x.gguf", "/old.gguf"]}"#;
-        change_value(&database(folder.path()), "settings", |_| Some(settings.into())).unwrap();
-        let expected = ["/old.gguf", "/x.gguf"].map(Path::new);
-        assert_eq!(read(folder.path()).paths().collect::<Vec<_>>(), expected);
-        put(folder.path(), None);
-        assert!(!folder.path().join(OLD_FILE).exists());
-        assert_eq!(read(folder.path()).last(), None);
-        assert_eq!(read(folder.path()).paths().collect::<Vec<_>>(), expected);
     }
 }

@@ -4,7 +4,7 @@ use egui::{Color32, Visuals};
 
 /// The colours of a theme. Text colours have a contrast of at least 4.5:1 on every ground that they are drawn on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tokens {
+pub(crate) struct Colours {
     /// The window.
     pub(crate) bg: Color32,
     /// The list of chats.
@@ -47,7 +47,7 @@ const fn rgb(hex: u32) -> Color32 {
     Color32::from_rgb((hex >> 16) as u8, (hex >> 8) as u8, hex as u8)
 }
 
-impl Tokens {
+impl Colours {
     /// The dark theme.
     pub(crate) const DARK: Self = Self {
         bg: rgb(0x17181c),
@@ -124,23 +124,23 @@ mod tests {
 
     #[test]
     fn text_can_be_read_on_every_ground() {
-        for (theme, tokens) in [("dark", Tokens::DARK), ("light", Tokens::LIGHT)] {
+        for (theme, colours) in [("dark", Colours::DARK), ("light", Colours::LIGHT)] {
             let grounds = [
-                ("bg", tokens.bg),
-                ("sidebar", tokens.sidebar),
-                ("card", tokens.card),
-                ("code", tokens.code),
-                ("hover", tokens.hover),
-                ("selected", tokens.selected),
+                ("bg", colours.bg),
+                ("sidebar", colours.sidebar),
+                ("card", colours.card),
+                ("code", colours.code),
+                ("hover", colours.hover),
+                ("selected", colours.selected),
             ];
             let texts = [
-                ("text", tokens.text),
-                ("mid", tokens.mid),
-                ("weak", tokens.weak),
-                ("accent_text", tokens.accent_text),
-                ("danger", tokens.danger),
-                ("warn", tokens.warn),
-                ("ok", tokens.ok),
+                ("text", colours.text),
+                ("mid", colours.mid),
+                ("weak", colours.weak),
+                ("accent_text", colours.accent_text),
+                ("danger", colours.danger),
+                ("warn", colours.warn),
+                ("ok", colours.ok),
             ];
             for (ground_name, ground) in grounds {
                 for (name, text) in texts {
@@ -148,16 +148,16 @@ mod tests {
                     assert!(reached >= 4.5, "{theme}: {name} on {ground_name} has {reached:.2}");
                 }
             }
-            for text in [tokens.text, tokens.accent_text] {
-                assert!(contrast(text, tokens.found) >= 4.5, "{theme}: text that was found");
+            for text in [colours.text, colours.accent_text] {
+                assert!(contrast(text, colours.found) >= 4.5, "{theme}: text that was found");
             }
-            for ground in [tokens.bg, tokens.sidebar, tokens.card] {
-                let reached = contrast(tokens.control, ground);
+            for ground in [colours.bg, colours.sidebar, colours.card] {
+                let reached = contrast(colours.control, ground);
                 assert!(reached >= 3.0, "{theme}: a control has {reached:.2}");
             }
             // Of signs, the standard asks for 3:1.
-            assert!(contrast(tokens.text, tokens.control) >= 3.0, "{theme}: the tick of a check box");
-            assert!(contrast(tokens.on_accent, tokens.accent) >= 4.5, "{theme}: the primary button");
+            assert!(contrast(colours.text, colours.control) >= 3.0, "{theme}: the tick of a check box");
+            assert!(contrast(colours.on_accent, colours.accent) >= 4.5, "{theme}: the primary button");
         }
     }
 }

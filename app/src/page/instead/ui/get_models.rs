@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use egui::{Align, Layout, Margin, RichText, Ui, vec2};
 use lapidary_engine::Recipe;
 
-use super::tokens::Tokens;
+use super::colours::Colours;
 use super::{App, icons, kit};
 use crate::hub::{Entry, Files, Kind, catalogue, terms};
 use crate::page::opfs::is_stored;
@@ -130,7 +130,7 @@ impl App {
 
     /// A model of the hub: one of the catalogue, or another one.
     fn hub_card(&mut self, ui: &mut Ui, name: &str, offer: Option<&Offer>, note: &str) {
-        let tokens = Tokens::of(ui.visuals());
+        let colours = Colours::of(ui.visuals());
         kit::card(ui).inner_margin(Margin::symmetric(16, 12)).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.horizontal(|ui| {
@@ -146,11 +146,11 @@ impl App {
                                 }
                                 Some(offer) => {
                                     ui.label(kit::semibold(&offer.entry.title, 15.0));
-                                    kit::chip(ui, PROPOSED.name(), tokens.mid);
+                                    kit::chip(ui, PROPOSED.name(), colours.mid);
                                 }
                             }
                         });
-                        ui.add(egui::Label::new(RichText::new(note).size(13.0).color(tokens.mid)).wrap());
+                        ui.add(egui::Label::new(RichText::new(note).size(13.0).color(colours.mid)).wrap());
                     });
                 });
             });
@@ -161,7 +161,7 @@ impl App {
     /// Why the hub refused.
     pub(super) fn hub_problem(&mut self, ui: &mut Ui, _place: &str, problem: Option<HubProblem>) {
         let Some(HubProblem { sentence, .. }) = problem else { return };
-        let danger = Tokens::of(ui.visuals()).danger;
+        let danger = Colours::of(ui.visuals()).danger;
         ui.label(RichText::new(sentence).size(13.0).color(danger));
     }
 

@@ -10,12 +10,12 @@ use lapidary_engine::{Error, Result};
 
 /// Tells a command whether it is to be stopped. The queue carries it with the command.
 #[derive(Default)]
-pub(crate) struct Token {
+pub(crate) struct StopSignal {
     stopped: AtomicBool,
     superseded: AtomicBool,
 }
 
-impl Token {
+impl StopSignal {
     /// Stops the command, started or not.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
@@ -52,23 +52,23 @@ impl Token {
     }
 }
 
-/// The tokens of the commands sent last.
+/// The signals of the commands sent last.
 #[derive(Default)]
-pub(crate) struct Tokens {
+pub(crate) struct StopSignals {
     /// That of all commands since the last stop, except loads.
-    work: Arc<Token>,
+    work: Arc<StopSignal>,
     /// That of the last load.
-    load: Arc<Token>,
+    load: Arc<StopSignal>,
 }
 
-impl Tokens {
-    /// The token for a new command that is no load.
-    pub(crate) fn for_work(&self) -> Arc<Token> {
+impl StopSignals {
+    /// The signal for a new command that is no load.
+    pub(crate) fn for_work(&self) -> Arc<StopSignal> {
         self.work.clone()
     }
 
-    /// The token for a new load, which stops everything before it.
-    pub(crate) fn for_load(&mut self) -> Arc<Token> {
+    /// The signal for a new load, which stops everything before it.
+    pub(crate) fn for_load(&mut self) -> Arc<StopSignal> {
         self.stop_work();
         std::mem::take(&mut self.load).supersede();
         self.load.clone()
@@ -91,23 +91,23 @@ mod tests {
 
     #[test]
     fn a_stop_reaches_what_was_sent_before_and_nothing_after() {
-        let mut tokens = Tokens::default();
-        let (load, first) = (tokens.for_load(), tokens.for_work());
-        let second = tokens.for_work();
-        tokens.stop_work();
+        let mut signals = StopSignals::default();
+        let (load, first) = (signals.for_load(), signals.for_work());
+        let second = signals.for_work();
+        signals.stop_work();
         assert!(first.is_stopped() && second.is_stopped() && !load.is_stopped());
-        assert!(!tokens.for_work().is_stopped());
+        assert!(!signals.for_work().is_stopped());
     }
 
     #[test]
     fn a_load_stops_everything_before_it() {
-        let mut tokens = Tokens::default();
-        let (load, work) = (tokens.for_load(), tokens.for_work());
+        let mut signals = StopSignals::default();
+        let (load, work) = (signals.for_load(), signals.for_work());
         // Cancelled by the user, who then chooses another model: the first load must report nothing.
-        tokens.stop_load();
+        signals.stop_load();
         assert!(load.is_stopped() && !load.is_superseded() && !work.is_stopped());
-        let next = tokens.for_load();
+        let next = signals.for_load();
         assert!(load.is_superseded() && work.is_stopped() && !next.is_stopped());
-        assert!(!tokens.for_work().is_stopped());
+        assert!(!signals.for_work().is_stopped());
     }
 }

@@ -14,9 +14,9 @@ const UNKNOWN: &str =
 
 /// The alternatives of the last replies' tokens.
 #[derive(Default)]
-pub(super) struct ScoredReplies(VecDeque<(Id, TokenLists)>);
+pub(super) struct ServerAlternatives(VecDeque<(Id, TokenLists)>);
 
-impl ScoredReplies {
+impl ServerAlternatives {
     /// Keeps those of a reply, and forgets the oldest.
     pub(super) fn add(&mut self, reply: Id, lists: TokenLists) {
         if lists.is_empty() {
@@ -49,20 +49,20 @@ mod tests {
 
     #[test]
     fn only_the_bytes_of_a_token_have_its_alternatives() {
-        let mut replies = ScoredReplies::default();
-        replies.add(1, vec![(0..4, list("a")), (4..6, list("b")), (8..9, list("c"))]);
+        let mut alternatives = ServerAlternatives::default();
+        alternatives.add(1, vec![(0..4, list("a")), (4..6, list("b")), (8..9, list("c"))]);
         let known = [(0, "a"), (3, "a"), (4, "b"), (5, "b"), (8, "c")];
-        assert!(known.iter().all(|(at, name)| replies.at(1, *at) == Ok(list(name))));
-        assert!([6, 7, 9, 99].iter().all(|at| replies.at(1, *at).is_err()));
-        assert!(replies.at(2, 0).is_err());
+        assert!(known.iter().all(|(at, name)| alternatives.at(1, *at) == Ok(list(name))));
+        assert!([6, 7, 9, 99].iter().all(|at| alternatives.at(1, *at).is_err()));
+        assert!(alternatives.at(2, 0).is_err());
     }
 
     #[test]
     fn the_oldest_replies_are_forgotten() {
-        let mut replies = ScoredReplies::default();
+        let mut alternatives = ServerAlternatives::default();
         for reply in 0..3 {
-            replies.add(reply, (0..MAX_TOKENS / 2).map(|at| (at..at + 1, list("a"))).collect());
+            alternatives.add(reply, (0..MAX_TOKENS / 2).map(|at| (at..at + 1, list("a"))).collect());
         }
-        assert!(replies.at(0, 0).is_err() && replies.at(1, 0).is_ok() && replies.at(2, 0).is_ok());
+        assert!(alternatives.at(0, 0).is_err() && alternatives.at(1, 0).is_ok() && alternatives.at(2, 0).is_ok());
     }
 }
