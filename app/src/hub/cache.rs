@@ -234,6 +234,8 @@ fn link_or_copy(target: &Path, blob: &Path, path: &Path) -> io::Result<()> {
     let beside = PathBuf::from(beside);
     let _ = fs::remove_file(&beside);
     symlink(target, &beside)
+        // Wine says that it made a link and makes none.
+        .and_then(|()| fs::symlink_metadata(&beside).map(|_| ()))
         .or_else(|_| fs::hard_link(blob, &beside))
         .or_else(|_| fs::copy(blob, &beside).map(|_| ()))?;
     fs::rename(&beside, path).inspect_err(|_| {

@@ -36,6 +36,8 @@ fn a_good_folder() {
     assert_eq!((&bytes[..], path.exists()), (&b"{}"[..], true));
     fails(model.tensor(TensorId::Layer(9, LayerTensor::Query)), &["model.layers.9.self_attn.q_proj.weight is missing"]);
 
+    // Windows writes no file that is mapped.
+    drop(model);
     // An empty file cannot be mapped everywhere; it is the tokenizer's business that it is no JSON.
     put(folder.path(), "tokenizer.json", "");
     assert!(ModelFiles::open(folder.path()).is_ok());

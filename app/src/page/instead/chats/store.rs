@@ -204,7 +204,10 @@ impl Shared {
         loop {
             let request = self.requests.borrow_mut().pop_front();
             match request {
-                Some(Request::Write(writes)) => self.pending.borrow_mut().extend(writes),
+                Some(Request::Write(writes)) => {
+                    let mut pending = self.pending.borrow_mut();
+                    writes.into_iter().for_each(|write| rows::add(&mut pending, write));
+                }
                 Some(request) => {
                     if !failing {
                         failing = self.flush(failing).await;

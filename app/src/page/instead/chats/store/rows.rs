@@ -74,6 +74,44 @@ impl Tables {
     }
 }
 
+/// Adds a write to those that the database has not taken, and drops the earlier ones of the same row: where the browser keeps no
+/// chats, they are all that there is.
+pub(super) fn add(writes: &mut Vec<Write>, write: Write) {
+    match write {
+        Write::Append { id, text } => {
+            let of_message = |write: &&mut Write| match write {
+                Write::Message(row) => row.id == id,
+                Write::Append { id: known, .. } | Write::ForgetMessage { id: known } => *known == id,
+                _ => false,
+            };
+            match writes.iter_mut().rev().find(of_message) {
+                Some(Write::Message(MessageRow { text: known, .. }) | Write::Append { text: known, .. }) => {
+                    known.push_str(&text);
+                }
+                _ => writes.push(Write::Append { id, text }),
+            }
+        }
+        write => {
+            writes.retain(|known| !write.replaces(known));
+            writes.push(write);
+        }
+    }
+}
+
+impl Write {
+    /// Whether an earlier write no longer matters after this one.
+    fn replaces(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (Self::Chat(row), Self::Chat(known)) => row.id == known.id,
+            (Self::Message(row), Self::Message(known)) => row.id == known.id,
+            (Self::Message(row), Self::Append { id, .. }) => row.id == *id,
+            (Self::Attachments(row), Self::Attachments(known)) => row.chat == known.chat,
+            (Self::Value { name, .. }, Self::Value { name: known, .. }) => name == known,
+            _ => false,
+        }
+    }
+}
+
 /// The messages of a chat, from its rows and the writes that the database has not taken. One that cannot be read is left
 /// out, and stays.
 pub(super) fn messages(mut rows: Vec<MessageRow>, chat: Id, writes: &[Write]) -> Vec<Message> {
@@ -146,7 +184,9 @@ mod tests {
         let attachments = vec![Attachment::new("a.txt", "text")];
         let renamed = Chat { title: "Gems".into(), attachments, ..chat.clone() };
         let other = Chat::new();
-        let mut writes = vec![
+        let mut writes = Vec::new();
+        let added = [
+            chat_row(&chat),
             chat_row(&renamed),
             attachments_row(&renamed),
             message_row(chat.id, &last),
@@ -155,6 +195,8 @@ mod tests {
             chat_row(&other),
             message_row(other.id, &gone),
         ];
+        added.into_iter().for_each(|write| add(&mut writes, write));
+        assert_eq!(writes.len(), 6, "the first row of the chat and the appended text are in others");
         last.text = "last".into();
         assert_eq!(messages(vec![stored(&first), stored(&gone)], chat.id, &writes), [first, last]);
         assert_eq!(messages(Vec::new(), other.id, &writes), [gone]);
