@@ -5,6 +5,7 @@ mod cache;
 mod commands;
 #[cfg(unix)]
 mod ctrl_c;
+mod downloads;
 mod files;
 #[path = "../shared/http.rs"]
 mod http;
@@ -21,4 +22,3 @@ mod speed;
 mod tls;
 mod token;
 mod transfer;
-mod worker;
