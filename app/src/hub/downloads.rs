@@ -266,18 +266,28 @@ impl Shared {
 
     /// Tells how a download ended, or starts it again. Until what came of it is deleted, what starts under its name waits.
     fn end(self: Arc<Self>, name: Name, result: Result<PathBuf>, planned: Option<(Plan, Cache)>) {
-        let deletes = self.running().get(&name).is_some_and(|running| running.deletes);
-        let event = match result {
-            Ok(path) => Event::Done(name.clone(), path),
-            Err(HubError::Cancelled) if deletes => self.delete_parts(name.clone(), planned),
-            Err(HubError::Cancelled) => Event::Paused(name.clone()),
-            Err(error) => Event::Failed(name.clone(), error),
+        let mut all = self.running();
+        let deletes =
+            matches!(result, Err(HubError::Cancelled)) && all.get(&name).is_some_and(|running| running.deletes);
+        let event = if deletes {
+            drop(all);
+            let event = self.delete_parts(name.clone(), planned);
+            all = self.running();
+            event
+        } else {
+            match result {
+                Ok(path) => Event::Done(name.clone(), path),
+                Err(HubError::Cancelled) => Event::Paused(name.clone()),
+                Err(error) => Event::Failed(name.clone(), error),
+            }
         };
-        let again = self.running().remove(&name).is_some_and(|running| running.again);
-        let stopped = matches!(event, Event::Paused(_) | Event::Cancelled(_));
-        self.send(event);
-        if again && stopped {
+        let again = all.remove(&name).is_some_and(|running| running.again);
+        drop(all);
+        // For the window a download that starts again never ended.
+        if again && matches!(event, Event::Paused(_) | Event::Cancelled(_)) {
             self.start(name);
+        } else {
+            self.send(event);
         }
     }
 

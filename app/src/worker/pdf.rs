@@ -35,15 +35,16 @@ pub(super) fn pdf_text(bytes: &[u8], most: usize) -> Result<String, String> {
     let mut text = String::new();
     for numbers in numbers.chunks(PAGES_AT_ONCE) {
         check_time(start)?;
-        let mut fitting = Vec::new();
         for number in numbers {
-            // Pages that hold more, such as maps, are drawings. They are left out.
-            if page_fits(&document, pages[number], start)? {
-                fitting.push(*number);
+            if !page_fits(&document, pages[number], start)? {
+                let most = MAX_PAGE >> 20;
+                return Err(format!(
+                    "page {number} holds more than {most} MiB; save the other pages as a file and attach that"
+                ));
             }
         }
         // A part that cannot be decoded, such as one in an unknown font, is left out.
-        for part in document.extract_text_chunks(&fitting).into_iter().flatten() {
+        for part in document.extract_text_chunks(numbers).into_iter().flatten() {
             text.push_str(&part);
         }
         if text.len() > most {

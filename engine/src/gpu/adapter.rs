@@ -11,7 +11,8 @@ pub enum AdapterChoice {
     Fastest,
     /// An integrated adapter, else as [`AdapterChoice::Fastest`]. It uses less power.
     Frugal,
-    /// The adapter at this index of [`adapters`]. Beyond the last, the first adapter whose name contains the number, as `4090`.
+    /// The adapter at this index of [`adapters`]. Beyond the last and from 100 on, the first adapter
+    /// whose name has this number, as `4090`.
     Index(usize),
     /// The first adapter whose name contains this, in any case.
     Named(String),
@@ -110,7 +111,7 @@ pub(crate) async fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
                 100.. => all.iter().position(numbered),
                 _ => None,
             };
-            (place, format!("has the number {index} or is named so"))
+            (place, format!("has the number {index}"))
         }
         AdapterChoice::Named(name) => (named(name), format!("is named {name:?}")),
         AdapterChoice::Software => {

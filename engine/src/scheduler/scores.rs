@@ -17,23 +17,18 @@ pub(super) struct Scores {
 impl Scheduler {
     /// Computes a piece of the prompt under way, with the log-probabilities of its tokens.
     pub(super) async fn score_piece(&mut self) -> Result<()> {
-        match self.try_score_piece().await {
-            // The other requests need no such memory.
-            Err(error @ Error::OutOfMemory { .. }) => {
-                self.scores = None;
-                if let Some(prompt) = self.prompt.take() {
-                    self.events.push(Event::Failed { id: prompt.job.id, error });
-                }
-                Ok(())
-            }
-            scored => scored,
-        }
-    }
-
-    async fn try_score_piece(&mut self) -> Result<()> {
         if self.scores.is_none() {
-            let logits = PromptLogits::new(&self.runner, PIECE_TOKENS).await?;
-            self.scores = Some(Scores { logits, found: Vec::new() });
+            match PromptLogits::new(&self.runner, PIECE_TOKENS).await {
+                Ok(logits) => self.scores = Some(Scores { logits, found: Vec::new() }),
+                // The other requests need no such memory.
+                Err(error @ Error::OutOfMemory { .. }) => {
+                    if let Some(prompt) = self.prompt.take() {
+                        self.events.push(Event::Failed { id: prompt.job.id, error });
+                    }
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
         }
         let (Some(scores), Some(prompt)) = (&mut self.scores, &mut self.prompt) else { return Ok(()) };
         let (inner, logits) = (&self.runner.engine.inner, &mut scores.logits);

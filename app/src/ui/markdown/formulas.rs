@@ -11,7 +11,7 @@ use egui::{Color32, Pos2, Rect, TextureHandle, TextureOptions, Ui, Vec2, pos2};
 use crate::page::sandbox::picture;
 use tex::{Formula as Source, PADDING, decode};
 
-/// The most formulas in the cache.
+/// The most formulas in the cache, besides those that are shown.
 const MAX_FORMULAS: usize = 512;
 
 /// A cache of drawn formulas, with the number of the frame that used each last.
@@ -35,8 +35,8 @@ impl Formulas {
         let source = Source {
             tex: tex.to_owned(),
             display,
-            text_size: (100.0 * text_size) as u32,
-            pixels_per_point: (100.0 * scale) as u32,
+            text_size: (100.0 * text_size).round() as u32,
+            pixels_per_point: (100.0 * scale).round() as u32,
         };
         let now = ui.ctx().cumulative_frame_nr();
         if let Some((known, used)) = self.0.get_mut(&source) {
@@ -44,10 +44,9 @@ impl Formulas {
             return known.clone();
         }
         let Poll::Ready(picture) = picture(ui.ctx(), &source) else { return None };
-        // Those that are shown are used in every frame.
+        // Those that are shown are used in every frame, so there may be more.
         if self.0.len() >= MAX_FORMULAS {
-            let oldest = self.0.iter().min_by_key(|(_, (_, used))| *used).map(|(source, _)| source.clone());
-            oldest.map(|source| self.0.remove(&source));
+            self.0.retain(|_, (_, used)| *used + 1 >= now);
         }
         // The device refuses a larger texture, which egui treats as a fatal error.
         let most = ui.input(|input| input.max_texture_side);
