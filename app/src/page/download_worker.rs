@@ -60,13 +60,6 @@ thread_local! {
     static RUNNING: RefCell<HashMap<Name, Rc<Running>>> = RefCell::default();
 }
 
-fn tell(report: &Report) {
-    match serde_json::to_string(report) {
-        Ok(json) => post(&json),
-        Err(error) => log::error!("a report has no JSON: {error}"),
-    }
-}
-
 /// Handles a message of the page: an order as JSON.
 pub fn receive(message: &JsValue) {
     console_error_panic_hook::set_once();
@@ -100,7 +93,7 @@ fn handle(order: Order) {
             running.again.take();
             running.stop.stop();
         }
-        (Order::Pause(_), None) => tell(&Report::Paused(name)),
+        (Order::Pause(_), None) => post(&Report::Paused(name)),
         // As if it had just stopped: what starts meanwhile waits until all is deleted.
         (Order::Cancel(_), None) => {
             let stop = Stop::new();
@@ -131,7 +124,7 @@ async fn end(name: Name, result: Result<()>) {
     match running.and_then(|running| running.again.take()) {
         // For the window the download never ended.
         Some(order) if !matches!(report, Report::Failed(..)) => handle(order),
-        _ => tell(&report),
+        _ => post(&report),
     }
 }
 
@@ -140,7 +133,7 @@ async fn download(name: &Name, client: &Client, accepted: bool) -> Result<()> {
     if plan.under_terms && !accepted {
         return Err(HubError::TermsNotAccepted { model: plan.reference.repo.to_string(), terms: terms::TERMS });
     }
-    let report = |progress: &Progress| tell(&Report::Progress(name.clone(), progress.clone()));
+    let report = |progress: &Progress| post(&Report::Progress(name.clone(), progress.clone()));
     Transfer { client, plan: &plan, name, report: &report }.run().await
 }
 

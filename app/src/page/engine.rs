@@ -46,10 +46,7 @@ struct Engine {
 /// Starts the engine. Messages are given to [`receive`] from now on.
 pub fn start() {
     console_error_panic_hook::set_once();
-    let sender = EventSender::new(|event| match serde_json::to_string(&event) {
-        Ok(json) => post(&json),
-        Err(error) => log::error!("an event has no JSON: {error}"),
-    });
+    let sender = EventSender::new(|event| post(&event));
     let tokenizer = Arc::new(SharedTokenizer::default());
     let engine = Engine {
         commands: Cell::new(Some(Commands::new(sender.clone(), tokenizer.clone()))),

@@ -14,7 +14,7 @@ use web_sys::{Blob, File};
 use super::opfs::is_stored;
 use super::{reason, sandbox};
 use crate::chats::{Attachment, exchange};
-use crate::worker::{DroppedFile, attachment, attachment_of_pdf, ending, most_bytes, too_large};
+use crate::worker::{DroppedFile, attachment, attachment_of_pdf, check_size, ending};
 
 /// The largest file that chats are imported from: it is in memory as a whole.
 const MAX_IMPORT: u64 = 256 << 20;
@@ -111,14 +111,13 @@ pub(crate) async fn inspect(path: PathBuf) -> DroppedFile {
 /// # Errors
 /// Why the file cannot be attached, as a sentence that names it.
 pub(crate) async fn read_attachment(path: &Path) -> Result<Attachment, String> {
-    if let Some(file) = get(path).filter(|_| ending(path) == "pdf") {
-        if file.size() as u64 > most_bytes(path) {
-            return Err(too_large(path));
-        }
+    let unreadable = |reason| format!("{} cannot be read: {reason}.", path.display());
+    let file = known(path).map_err(unreadable)?;
+    check_size(path, file.size() as u64)?;
+    if ending(path) == "pdf" {
         return attachment_of_pdf(path, sandbox::pdf_text(&file).await);
     }
-    let bytes = read_start(path, most_bytes(path) + 1).await;
-    attachment(path, bytes.map_err(|reason| format!("{} cannot be read: {reason}.", path.display()))?)
+    attachment(path, read_file(&file).await.map_err(unreadable)?)
 }
 
 /// Reads the content of a file with exported chats.
@@ -133,9 +132,14 @@ pub(crate) async fn read_export(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is no text".into())
 }
 
+/// The file of this name, or why there is none.
+fn known(path: &Path) -> Result<File, String> {
+    get(path).ok_or_else(|| "the page may not read it any more; choose it again".to_owned())
+}
+
 /// The first bytes of a file, at most `most`.
 async fn read_start(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    let file = get(path).ok_or("the page may not read it any more; choose it again")?;
+    let file = known(path)?;
     read(&file, 0..most.min(file.size() as u64)).await
 }
 

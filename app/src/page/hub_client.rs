@@ -168,7 +168,7 @@ impl Client {
         let address = format!("{models}?search={words}&filter=gguf&sort=downloads&direction=-1&limit={MAX_FOUND}");
         let refused = |answer: &Answer| {
             let (host, what) = (self.host(), "a search".to_owned());
-            self.too_many(answer).unwrap_or(HubError::Status { host, status: answer.status(), what })
+            too_many(answer).unwrap_or(HubError::Status { host, status: answer.status(), what })
         };
         SearchResult::parse(&self.list(&address, refused).await?, self.host())
     }
@@ -245,16 +245,9 @@ impl Client {
         }
     }
 
-    /// The error where the hub had too many requests.
-    #[expect(clippy::unused_self, reason = "as the other readers of answers")]
-    fn too_many(&self, answer: &Answer) -> Option<HubError> {
-        let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse().ok()).unwrap_or(1);
-        (answer.status() == 429).then_some(HubError::TooManyRequests { seconds, with_token: false })
-    }
-
     /// What a refusal means, for a repository or a file of it.
     pub(super) fn refused(&self, reference: &Reference, file: Option<&str>, answer: &Answer) -> HubError {
-        if let Some(error) = self.too_many(answer) {
+        if let Some(error) = too_many(answer) {
             return error;
         }
         let words = |name: &str| answer.header(name).and_then(|words| server_words(&words));
@@ -282,4 +275,10 @@ impl Client {
         self.stop.wait(asked.max(FIRST_WAIT << (failures - 1))).await;
         self.check()
     }
+}
+
+/// The error where the hub had too many requests.
+fn too_many(answer: &Answer) -> Option<HubError> {
+    let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse().ok()).unwrap_or(1);
+    (answer.status() == 429).then_some(HubError::TooManyRequests { seconds, with_token: false })
 }

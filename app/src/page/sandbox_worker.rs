@@ -50,7 +50,7 @@ pub fn receive(message: &JsValue) {
         let file = file.clone();
         spawn_local(async move {
             let text = read_file(&file).await.and_then(|bytes| pdf_text(&bytes));
-            tell(&text);
+            post(&text);
         });
         return;
     }
@@ -74,7 +74,7 @@ async fn work() {
         match job {
             Job::Formula(formula) => {
                 let picture = tex::draw(&formula);
-                tell(&Done::Formula(formula, picture));
+                post(&Done::Formula(formula, picture));
             }
             Job::Code(request) => {
                 let colourer = match COLOURER.take() {
@@ -83,12 +83,12 @@ async fn work() {
                 };
                 match colourer {
                     Ok(mut colourer) => {
-                        tell(&Done::Code(colourer.answer(&request)));
+                        post(&Done::Code(colourer.answer(&request)));
                         COLOURER.set(Some(colourer));
                     }
                     Err(reason) => {
                         log::warn!("code is not coloured: {reason}");
-                        tell(&Done::Code(request.plain()));
+                        post(&Done::Code(request.plain()));
                     }
                 }
             }
@@ -100,11 +100,4 @@ async fn work() {
 async fn colourer() -> Result<Colourer, String> {
     let grammars = from_uncompressed_data(&fetch(GRAMMARS).await?).map_err(|error| error.to_string())?;
     Ok(Colourer::new(grammars))
-}
-
-fn tell(done: &impl Serialize) {
-    match serde_json::to_string(done) {
-        Ok(json) => post(&json),
-        Err(error) => log::error!("a result has no JSON: {error}"),
-    }
 }

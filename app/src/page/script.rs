@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, Worker, WorkerOptions, WorkerType};
 
@@ -78,8 +79,12 @@ impl Drop for Script {
     }
 }
 
-/// Sends a message from a worker to the page that started it.
-pub(super) fn post(json: &str) {
+/// Sends a message as JSON from a worker to the page that started it.
+pub(super) fn post(message: &impl Serialize) {
+    let json = match serde_json::to_string(message) {
+        Ok(json) => json,
+        Err(error) => return log::error!("a message to the page has no JSON: {error}"),
+    };
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
     if scope.post_message(&json.into()).is_err() {
         log::error!("the page gets no messages");

@@ -7,14 +7,12 @@ use lapidary_engine::gpu::Capabilities;
 use lapidary_engine::{LoadOptions, Recipe};
 
 use super::colours::Colours;
-use super::models::memory_bar;
+use super::models::{PROPOSED, memory_bar};
 use super::{App, kit};
 use crate::hub::{Entry, Kind, Verdict, catalogue, size, terms};
 use crate::state::{Download, HubProblem};
 use crate::worker::MemoryEstimate;
 
-/// The format that is proposed: close to lossless, at a third of the memory.
-const PROPOSED: Recipe = Recipe::Q4KM;
 /// The context that a proposal must leave room for, in tokens.
 const CONTEXT: usize = 8192;
 
@@ -60,19 +58,8 @@ fn recommended(memory: Option<u64>) -> Option<&'static Priced> {
 }
 
 impl App {
-    /// Draws the choice between the models here and those of the hub, and the latter if they are chosen. Returns whether they
-    /// are.
-    pub(super) fn get_models(&mut self, ui: &mut Ui) -> bool {
-        let choices = [(false, "On this machine"), (true, "Get models")];
-        kit::segmented(ui, &mut self.get_models.shown, &choices);
-        ui.add_space(4.0);
-        if self.get_models.shown {
-            self.hub_models(ui);
-        }
-        self.get_models.shown
-    }
-
-    fn hub_models(&mut self, ui: &mut Ui) {
+    /// Draws the models of the hub.
+    pub(super) fn hub_models(&mut self, ui: &mut Ui) {
         self.hub_search(ui);
         if self.state.hub.search.words.is_empty() {
             let memory = self.device_memory();

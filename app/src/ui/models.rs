@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use egui::{Align, Layout, Margin, RichText, Ui, vec2};
+use lapidary_engine::Recipe;
 
 use super::colours::Colours;
 use super::{App, Page, Purpose, icons, kit};
@@ -12,6 +13,8 @@ use crate::worker::{FoundModel, MemoryEstimate};
 
 /// The width of the page in points.
 const WIDTH: f32 = 760.0;
+/// The format that is proposed: close to lossless, at a third of the memory.
+pub(super) const PROPOSED: Recipe = Recipe::Q4KM;
 
 impl App {
     /// The way from the guide to a model.
@@ -58,13 +61,25 @@ impl App {
             });
         });
         ui.add_space(8.0);
-        if !self.get_models(ui) {
+        let choices = [(false, "On this machine"), (true, "Get models")];
+        kit::segmented(ui, &mut self.get_models.shown, &choices);
+        ui.add_space(4.0);
+        if self.get_models.shown {
+            self.hub_models(ui);
+        } else {
             self.models_here(ui, open);
         }
         ui.add_space(24.0);
     }
 
     fn models_here(&mut self, ui: &mut Ui, open: &mut Option<Option<PathBuf>>) {
+        if crate::IS_PAGE {
+            kit::hint(
+                ui,
+                "A .gguf file of your disk is read from there and not copied; choose it again after you reload the page. Models \
+                 that you download here are kept by the browser.",
+            );
+        }
         let models = self.state.models.clone().unwrap_or_default();
         if models.is_empty() {
             kit::working(ui);

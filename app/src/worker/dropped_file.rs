@@ -63,29 +63,30 @@ pub fn read_attachment(path: &Path) -> Result<Attachment, String> {
     File::open(path)
         .and_then(|file| file.take(most_bytes(path) + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("{name} cannot be read: {error}."))?;
-    if ending(path) == "pdf" && bytes.len() as u64 <= most_bytes(path) {
-        return attachment_of_pdf(path, pdf_text(&bytes));
-    }
-    attachment(path, bytes)
+    check_size(path, bytes.len() as u64)?;
+    if ending(path) == "pdf" { attachment_of_pdf(path, pdf_text(&bytes)) } else { attachment(path, bytes) }
 }
 
 /// The most bytes of a file that can be attached.
-pub(crate) fn most_bytes(path: &Path) -> u64 {
+fn most_bytes(path: &Path) -> u64 {
     if ending(path) == "pdf" { MAX_PDF_BYTES } else { MAX_TEXT_BYTES }
 }
 
-/// Why a file is not read.
-pub(crate) fn too_large(path: &Path) -> String {
-    format!("{} is larger than {} MiB; attach a shorter text.", short_name(Some(path)), most_bytes(path) >> 20)
+/// Refuses a file that has more bytes than can be attached.
+///
+/// # Errors
+/// A sentence that names the file and the limit.
+pub(crate) fn check_size(path: &Path, bytes: u64) -> Result<(), String> {
+    let most = most_bytes(path);
+    if bytes > most {
+        return Err(format!("{} is larger than {} MiB; attach a shorter text.", short_name(Some(path)), most >> 20));
+    }
+    Ok(())
 }
 
-/// The attachment of a text file with this content; see [`read_attachment`]. The content may be cut after one byte more than
-/// [`most_bytes`].
+/// The attachment of a text file with this content, whose size was checked; see [`read_attachment`].
 pub(crate) fn attachment(path: &Path, bytes: Vec<u8>) -> Result<Attachment, String> {
     let name = short_name(Some(path));
-    if bytes.len() as u64 > most_bytes(path) {
-        return Err(too_large(path));
-    }
     let other = "is neither a text nor a model; models are .gguf files and folders with safetensors.";
     let text = String::from_utf8(bytes).map_err(|_| format!("{name} {other}"))?;
     // Some editors mark the start of a text.

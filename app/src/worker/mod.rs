@@ -32,7 +32,7 @@ use crate::hub::Token;
 pub use crate::models::FoundModel;
 pub use dropped_file::{DroppedFile, inspect, read_attachment};
 #[cfg(target_arch = "wasm32")]
-pub(crate) use dropped_file::{attachment, attachment_of_pdf, ending, most_bytes, pdf_text, too_large};
+pub(crate) use dropped_file::{attachment, attachment_of_pdf, check_size, ending, pdf_text};
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::EngineWorker;
 pub(crate) use problem::to_sentence;

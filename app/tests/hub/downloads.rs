@@ -46,6 +46,14 @@ fn wait_for_bytes(downloads: &mut Downloads) {
     }
 }
 
+/// Starts a download, and pauses it after some bytes.
+fn start_and_pause(downloads: &mut Downloads) {
+    downloads.send(Command::Start(NAME.into()));
+    wait_for_bytes(downloads);
+    downloads.send(Command::Pause(NAME.into()));
+    assert!(matches!(next(downloads).0, Event::Paused(_)));
+}
+
 #[test]
 fn a_download_is_paused_continued_and_done() {
     let (server, content) = with_file(1 << 20);
@@ -58,10 +66,7 @@ fn a_download_is_paused_continued_and_done() {
 
     server.faults(|faults| faults.slow = Some((10_000, Duration::from_millis(20))));
     downloads.send(Command::Start(NAME.into()));
-    downloads.send(Command::Start(NAME.into()));
-    wait_for_bytes(&mut downloads);
-    downloads.send(Command::Pause(NAME.into()));
-    assert!(matches!(next(&mut downloads).0, Event::Paused(_)));
+    start_and_pause(&mut downloads);
     server.faults(|faults| faults.slow = None);
     let before = server.state().sent;
     downloads.send(Command::Start(NAME.into()));
@@ -86,19 +91,13 @@ fn a_cancelled_download_leaves_nothing() {
     assert!(matches!(next(&mut downloads).0, Event::Cancelled(_)));
     assert_eq!(left(), 0);
     // Also one that is paused.
-    downloads.send(Command::Start(NAME.into()));
-    wait_for_bytes(&mut downloads);
-    downloads.send(Command::Pause(NAME.into()));
-    assert!(matches!(next(&mut downloads).0, Event::Paused(_)));
+    start_and_pause(&mut downloads);
     assert_eq!(left(), 1);
     downloads.send(Command::Cancel(NAME.into()));
     assert!(matches!(next(&mut downloads).0, Event::Cancelled(_)));
     assert_eq!(left(), 0);
     // And one that goes on, before the hub has answered.
-    downloads.send(Command::Start(NAME.into()));
-    wait_for_bytes(&mut downloads);
-    downloads.send(Command::Pause(NAME.into()));
-    assert!(matches!(next(&mut downloads).0, Event::Paused(_)));
+    start_and_pause(&mut downloads);
     server.faults(|faults| faults.late_list = Duration::from_secs(1));
     let before = server.state().hub.len();
     downloads.send(Command::Start(NAME.into()));

@@ -90,10 +90,6 @@ pub(crate) async fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
     let mut all = adapters().await;
 
     let kind = |adapter: &wgpu::Adapter| adapter.get_info().device_type;
-    let named = |part: &str| {
-        let part = part.to_lowercase();
-        all.iter().position(|a| a.get_info().name.to_lowercase().contains(&part))
-    };
     let (place, wanted) = match choice {
         AdapterChoice::Fastest => ((!all.is_empty()).then_some(0), "is there; install a Vulkan driver".to_owned()),
         AdapterChoice::Frugal => {
@@ -113,7 +109,11 @@ pub(crate) async fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
             };
             (place, format!("has the number {index}"))
         }
-        AdapterChoice::Named(name) => (named(name), format!("is named {name:?}")),
+        AdapterChoice::Named(name) => {
+            let part = name.to_lowercase();
+            let place = all.iter().position(|a| a.get_info().name.to_lowercase().contains(&part));
+            (place, format!("is named {name:?}"))
+        }
         AdapterChoice::Software => {
             (all.iter().position(|a| kind(a) == wgpu::DeviceType::Cpu), "is a software one".to_owned())
         }

@@ -16,6 +16,9 @@ const MAX_KEYS: u64 = 65_536;
 const MAX_ELEMENTS: u64 = 16 << 20;
 /// No key that is read has lists of lists.
 const MAX_DEPTH: u32 = 4;
+/// The most ids of a list. A model has a few that end its replies.
+const MAX_IDS: usize = 256;
+
 /// The metadata of a model, and the tensors that its files list.
 #[derive(Debug)]
 pub(crate) struct Metadata {
@@ -244,8 +247,6 @@ impl Metadata {
     }
 }
 
-/// The most ids of a list. A model has a few that end its replies.
-const MAX_IDS: usize = 256;
 /// The smallest key and value: a length of 0, the type, and one byte.
 const MIN_PAIR_BYTES: usize = 8 + 4 + 1;
 

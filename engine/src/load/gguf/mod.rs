@@ -14,10 +14,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-pub(crate) use metadata::Metadata;
-pub(crate) use metadata::kind;
-pub(crate) use tensors::TensorInfo;
-pub(crate) use tensors::kind_of;
+pub(crate) use metadata::{Metadata, kind};
+pub(crate) use tensors::{TensorInfo, kind_of};
 pub use vocab::GgufVocab;
 
 use reader::{MAX_TABLES, Reader};

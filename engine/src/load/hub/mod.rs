@@ -59,13 +59,13 @@ pub(super) struct Model {
 /// Opens a folder that has a `config.json`.
 pub(super) async fn open(mut folder: Folder) -> Result<Model> {
     let path = folder.path().to_owned();
-    let Some(config) = folder.read_small(CONFIG, MAX_CONFIG_BYTES).await? else {
+    let Some(json) = folder.read_small(CONFIG, MAX_CONFIG_BYTES).await? else {
         return Err(bad(&path, format!("it has no {CONFIG}")));
     };
     // First, so that nobody is asked for the weights of a model that does not run.
     let config_path = path.join(CONFIG);
-    let parsed = Config::from_hub(&config, &config_path)?;
-    let tied = head_is_tied(&config, &config_path)?;
+    let config = Config::from_hub(&json, &config_path)?;
+    let tied = head_is_tied(&json, &config_path)?;
     let tensors = Tensors::open(&mut folder).await?;
     let generation_config = folder.read_small(GENERATION_CONFIG, MAX_CONFIG_BYTES).await?;
     let tokenizer = match folder.take(TOKENIZER)? {
@@ -76,7 +76,7 @@ pub(super) async fn open(mut folder: Folder) -> Result<Model> {
         None => TokenizerSource::Missing { looked_for: path.join(TOKENIZER) },
     };
     let chat_template = chat_template::read(&mut folder).await?;
-    let model = check(&path, parsed, tied, generation_config.as_deref(), tokenizer, tensors)?;
+    let model = check(&path, config, tied, generation_config.as_deref(), tokenizer, tensors)?;
     Ok(Model { chat_template, ..model })
 }
 

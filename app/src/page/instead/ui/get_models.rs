@@ -4,18 +4,15 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use egui::{Align, Layout, Margin, RichText, Ui, vec2};
-use lapidary_engine::Recipe;
 
 use super::colours::Colours;
+use super::models::PROPOSED;
 use super::{App, icons, kit};
 use crate::hub::{Entry, Files, Kind, catalogue, terms};
 use crate::page::opfs::is_stored;
 use crate::size::size;
 use crate::state::HubProblem;
 use crate::worker::FoundModel;
-
-/// The format that is proposed: close to lossless, at a third of the memory.
-const PROPOSED: Recipe = Recipe::Q4KM;
 
 /// What the part of the page of models keeps.
 #[derive(Default)]
@@ -50,28 +47,11 @@ static OFFERS: LazyLock<Vec<Offer>> = LazyLock::new(|| {
 });
 
 impl App {
-    /// Draws the choice between the models here and those of the hub, and the latter if they are chosen. Returns whether they
-    /// are.
-    pub(super) fn get_models(&mut self, ui: &mut Ui) -> bool {
-        let choices = [(false, "On this machine"), (true, "Get models")];
-        kit::segmented(ui, &mut self.get_models.shown, &choices);
-        ui.add_space(4.0);
-        if self.get_models.shown {
-            self.hub_models(ui);
-        } else {
-            kit::hint(
-                ui,
-                "A .gguf file of your disk is read from there and not copied; choose it again after you reload the page. Models \
-                 that you download here are kept by the browser.",
-            );
-        }
-        self.get_models.shown
-    }
-
     /// A page has no token.
     pub(super) fn token_settings(&mut self, _: &mut Ui) {}
 
-    fn hub_models(&mut self, ui: &mut Ui) {
+    /// Draws the models of the hub.
+    pub(super) fn hub_models(&mut self, ui: &mut Ui) {
         self.hub_field(ui);
         if !self.state.hub.search.words.is_empty() {
             return self.search_results(ui);
