@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::generation::{Finish, Timings};
+use crate::outcome::{Finish, Timings};
 use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::speculation::Speculation;

@@ -1,6 +1,5 @@
 //! Runs a model over sequences of tokens.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use web_time::Instant;
@@ -84,12 +83,12 @@ impl Runner {
     /// A new, empty sequence for this runner, which has room for it.
     ///
     /// # Errors
-    /// The errors of buffers.
-    pub(crate) async fn sequence(&self) -> Result<Sequence> {
+    /// [`Error::Internal`] if it has none.
+    pub(crate) fn sequence(&self) -> Result<Sequence> {
         let Some(slot) = self.free_slots.take() else {
             return Err(Error::Internal { reason: "a runner has no room for another sequence".into() });
         };
-        Sequence::new(&self.engine, &self.id, &self.slots, slot, &self.free_pages).await
+        Ok(Sequence::new(&self.engine, &self.id, &self.slots, slot, &self.free_pages))
     }
 
     /// Bytes of its buffers on the device. The weights are the engine's.
@@ -105,39 +104,6 @@ impl Runner {
     /// Pages of the cache that no sequence has.
     pub(crate) fn free_pages(&self) -> usize {
         self.free_pages.free()
-    }
-
-    /// Computes the keys and values of `prompt`, except what [`Runner::submit_first`] computes. The sequence keeps the
-    /// prefix that it shares with the prompt.
-    pub(crate) async fn prefill(&mut self, sequence: &mut Sequence, prompt: &[u32]) -> Result<Prefilled> {
-        let shared = sequence.tokens().iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        // The last token is always computed, for its logits.
-        sequence.rewind(shared.min(prompt.len() - 1));
-        let computed = prompt.len() - sequence.tokens().len();
-        if computed == 1 {
-            sequence.set_token(prompt[prompt.len() - 1]);
-            return Ok(Prefilled { computed, last: prompt.len() - 1..prompt.len(), body_done: false });
-        }
-        loop {
-            let start = sequence.tokens().len();
-            let end = prompt.len().min(start + self.pace.chunk());
-            let chunk = &prompt[start..end];
-            sequence.reserve(end)?;
-            self.run_chunk(chunk, start, sequence.slot()).await?;
-            if end == prompt.len() {
-                return Ok(Prefilled { computed, last: start..end, body_done: true });
-            }
-            sequence.extend(chunk);
-        }
-    }
-
-    /// Runs all layers on a chunk of a prompt, in submits whose length [`Pace`] chooses.
-    async fn run_chunk(&mut self, chunk: &[u32], position: usize, slot: u32) -> Result<()> {
-        let mut chunk = self.begin_chunk(chunk, position, slot);
-        while !chunk.is_done() {
-            self.run_segments(&mut chunk).await?;
-        }
-        Ok(())
     }
 
     /// Begins a chunk of a prompt, whose positions are reserved.
@@ -161,68 +127,10 @@ impl Runner {
         Ok(())
     }
 
-    /// Submits the step that produces the first token after a prompt: what [`Runner::prefill`] left to compute.
-    ///
-    /// # Errors
-    /// [`Error::CacheFull`].
-    pub(crate) fn submit_first(
-        &mut self,
-        sequence: &mut Sequence,
-        prompt: &[u32],
-        prefilled: &Prefilled,
-        draw: &Draw,
-    ) -> Result<()> {
-        let last = &prompt[prefilled.last.clone()];
-        sequence.reserve(prefilled.last.end)?;
-        sequence.extend(last);
-        let step = Step { n_tokens: last.len() as u32, ..draw.step(prefilled.last.start, sequence.slot()) };
-        self.submit(sequence, step, !prefilled.body_done, draw);
-        Ok(())
-    }
-
-    /// Submits the step that takes the sequence's newest token as input and produces the next one. The host need not
-    /// have read the newest token yet.
-    ///
-    /// # Errors
-    /// [`Error::CacheFull`].
-    pub(crate) fn submit_next(&mut self, sequence: &mut Sequence, draw: &Draw) -> Result<()> {
-        let step = draw.step(sequence.advance(1)?, sequence.slot());
-        self.submit(sequence, step, true, draw);
-        Ok(())
-    }
-
     /// The most tokens that a step can guess; 0 if this device cannot check guesses.
     pub(crate) fn most_guesses(&self) -> usize {
         let rows = self.activations.logits.rows().min(self.activations.residual.rows()).min(MAX_SMALL_BATCH);
         if self.plans.small_batch_logits.is_some() { rows - 1 } else { 0 }
-    }
-
-    /// Submits the step that takes the sequence's newest token and a guess of the tokens after it as inputs, at most
-    /// [`Runner::most_guesses`], and draws the token after each. The host has read the newest token.
-    ///
-    /// # Errors
-    /// [`Error::CacheFull`].
-    pub(crate) fn submit_guess(&mut self, sequence: &mut Sequence, guess: &[u32], draw: &Draw) -> Result<()> {
-        let draw_step = draw.step(sequence.advance(1 + guess.len())?, sequence.slot());
-        let Self { engine, plans, activations, ring, .. } = self;
-        let gpu = &engine.inner.gpu;
-        let steps = plans.checking(gpu, activations, sequence, guess, &draw_step, &draw.sampling);
-        sequence.submitted(&draw_step, guess, |copy| gpu.submit_commands([gpu.encode_steps(ring, &steps, copy)]));
-        Ok(())
-    }
-
-    fn submit(&mut self, sequence: &mut Sequence, step: Step, with_body: bool, draw: &Draw) {
-        let gpu = &self.engine.inner.gpu;
-        let Plans { prompt_logits, decode, .. } = &self.plans;
-        let choice = self.plans.choice(&draw.sampling);
-        let ring = &mut self.ring;
-        sequence.submitted(&step, &[], |copy| {
-            let plans: &[_] =
-                if with_body { &[&decode.body, &decode.logits, choice] } else { &[prompt_logits, choice] };
-            let last = step.position + step.n_tokens - 1;
-            let later = |i| Step { n_tokens: 1, position: last + i, draw: step.draw + i, ..step };
-            gpu.submit_commands([gpu.encode_step(ring, plans, &step, later, copy)])
-        });
     }
 }
 
@@ -253,14 +161,4 @@ impl Draw {
     pub(crate) fn step(&self, position: usize, slot: u32) -> Step {
         Step { slot, ..self.sampling.step(self.seed, position, self.number) }
     }
-}
-
-/// What [`Runner::prefill`] computed.
-pub(crate) struct Prefilled {
-    /// Tokens of the prompt that were not in the cache.
-    pub(crate) computed: usize,
-    /// The positions of the last chunk.
-    pub(crate) last: Range<usize>,
-    /// Whether the last chunk went through all layers. If not, it is a single token, which the decode plan computes.
-    pub(crate) body_done: bool,
 }

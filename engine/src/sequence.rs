@@ -1,17 +1,13 @@
-//! A sequence of tokens: their ids, their keys and values, and the steps that extend it.
+//! A sequence of tokens: their ids, and their keys and values.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::gpu::{Mapping, Readback, Step};
 use crate::leases::{Lease, Leases};
 use crate::model::Slots;
-use crate::ops::{MAX_SMALL_BATCH, NO_TOKEN, PAGE, TokenSink};
-
-/// The most steps of a sequence in flight: submitted, and their tokens not yet read by the host.
-pub(crate) const IN_FLIGHT: usize = 2;
+use crate::ops::{NO_TOKEN, PAGE, TokenSink};
 
 /// A sequence of tokens with its KV cache. It is the only owner of its ids; it shares pages of its cache only with
 /// sequences that begin with the same tokens. A runner, which several sequences can share, extends it.
@@ -28,13 +24,6 @@ pub(crate) struct Sequence {
     /// The pages of its cache. A page of another sequence's as well is not written to.
     pages: Vec<Arc<Lease>>,
     free_pages: Leases,
-    /// One per step in flight.
-    readbacks: Vec<Readback>,
-    in_flight: VecDeque<InFlight>,
-    /// Words that the host has read, of tokens that nobody has taken.
-    landed: VecDeque<u32>,
-    /// What became of the newest guess that has landed.
-    pub(crate) checked: Option<Checked>,
 }
 
 /// What became of a guess.
@@ -53,29 +42,10 @@ impl Checked {
     }
 }
 
-/// A submitted step whose tokens the host has not read yet.
-struct InFlight {
-    submission: wgpu::SubmissionIndex,
-    readback: usize,
-    mapping: Mapping,
-    /// The tokens after the newest one that the step has computed too, because they were guessed.
-    guess: Vec<u32>,
-}
-
 impl Sequence {
     /// An empty sequence of a runner.
-    pub(crate) async fn new(
-        engine: &Engine,
-        runner: &Arc<()>,
-        slots: &Arc<Slots>,
-        slot: Lease,
-        free_pages: &Leases,
-    ) -> Result<Self> {
-        let mut readbacks = Vec::new();
-        for _ in 0..IN_FLIGHT {
-            readbacks.push(Readback::new(&engine.inner.gpu, 4 * MAX_SMALL_BATCH as u64).await?);
-        }
-        Ok(Self {
+    pub(crate) fn new(engine: &Engine, runner: &Arc<()>, slots: &Arc<Slots>, slot: Lease, free_pages: &Leases) -> Self {
+        Self {
             engine: engine.clone(),
             runner: runner.clone(),
             ids: Vec::new(),
@@ -84,11 +54,7 @@ impl Sequence {
             slot,
             pages: Vec::new(),
             free_pages: free_pages.clone(),
-            readbacks,
-            in_flight: VecDeque::new(),
-            landed: VecDeque::new(),
-            checked: None,
-        })
+        }
     }
 
     /// The tokens whose keys and values are in the cache.
@@ -127,10 +93,6 @@ impl Sequence {
     pub(crate) fn rewind(&mut self, len: usize) {
         self.computed = len.min(self.tokens().len());
         self.ids.truncate(self.computed);
-        self.landed.clear();
-        self.checked = None;
-        // What they guessed no longer matters.
-        self.in_flight.iter_mut().for_each(|step| step.guess.clear());
         // Steps in flight may still write to these pages. Who takes them writes later, because the queue keeps its order.
         self.pages.truncate(self.computed.div_ceil(PAGE));
     }
@@ -214,7 +176,7 @@ impl Sequence {
         self.computed = self.ids.len();
     }
 
-    /// Appends a token that the host has read from another queue than the sequence's own.
+    /// Appends a token that was drawn after those with keys and values.
     pub(crate) fn push(&mut self, id: u32) {
         self.ids.push(id);
     }
@@ -227,33 +189,22 @@ impl Sequence {
         inner.gpu.write(&sink.seen, sink.seen_offset(self.slot() as usize), bytemuck::cast_slice(&bits));
     }
 
+    /// Sets the tokens that can be drawn next: `set` gets their bits, none of which is set.
+    pub(crate) fn set_allowed(&self, set: impl FnOnce(&mut [u32])) -> Vec<u32> {
+        let sink = &self.slots.sink;
+        let mut bits = vec![0; sink.seen_words() as usize];
+        set(&mut bits);
+        self.engine.inner.gpu.write(&sink.allowed, sink.seen_offset(self.slot() as usize), bytemuck::cast_slice(&bits));
+        bits
+    }
+
     /// Sets the input token of the next decode step.
     pub(crate) fn set_token(&self, id: u32) {
         let offset = TokenSink::token_offset(self.slot() as usize);
         self.engine.inner.gpu.write(&self.slots.sink.tokens, offset, bytemuck::bytes_of(&id));
     }
 
-    /// Steps in flight.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
-
-    /// Whether a step with a guess is in flight.
-    pub(crate) fn is_guessing(&self) -> bool {
-        self.in_flight.iter().any(|step| !step.guess.is_empty())
-    }
-
-    /// Whether the host has read tokens that nobody has taken.
-    pub(crate) fn has_landed(&self) -> bool {
-        !self.landed.is_empty()
-    }
-
-    /// Whether the host has every token that was computed, and somebody has taken it.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.in_flight.is_empty() && self.landed.is_empty()
-    }
-
-    /// All tokens that were taken: those [with keys and values](Self::tokens), and the newest one without.
+    /// All tokens that the host has read: those [with keys and values](Self::tokens), and the newest one without.
     pub(crate) fn taken(&self) -> &[u32] {
         &self.ids
     }
@@ -274,62 +225,6 @@ impl Sequence {
         Ok(first)
     }
 
-    /// Records a step in flight, which draws a token after its newest token and one after each token of `guess`. `submit` gets a
-    /// function that encodes the copy of these tokens to a readback buffer.
-    pub(crate) fn submitted(
-        &mut self,
-        step: &Step,
-        guess: &[u32],
-        submit: impl FnOnce(&dyn Fn(&mut wgpu::CommandEncoder)) -> wgpu::SubmissionIndex,
-    ) {
-        // There are at most as many steps in flight as buffers, and they end in order.
-        let readback = self.in_flight.back().map_or(0, |step| (step.readback + 1) % IN_FLIGHT);
-        let results = self.slots.sink.results.memory();
-        let words = 1 + guess.len() as u32;
-        let copy = |encoder: &mut wgpu::CommandEncoder| {
-            for i in 0..words {
-                let from = 4 * TokenSink::result_word(step.slot as usize, step.draw + i) as u64;
-                self.readbacks[readback].copy_to(encoder, results, from, 4 * u64::from(i), 4);
-            }
-        };
-        let submission = submit(&copy);
-        let mapping = self.readbacks[readback].request(4 * u64::from(words));
-        self.in_flight.push_back(InFlight { submission, readback, mapping, guess: guess.to_vec() });
-    }
-
-    /// The next token: waits for the oldest step in flight, unless an earlier one has drawn several, and appends it to the sequence.
-    pub(crate) async fn take_token(&mut self) -> Result<u32> {
-        if self.landed.is_empty() {
-            self.land().await?;
-        }
-        let Some(word) = self.landed.pop_front() else {
-            return Err(Error::Internal { reason: "no step is in flight".into() });
-        };
-        let token = self.engine.token_of(word)?;
-        self.ids.push(token);
-        Ok(token)
-    }
-
-    /// Waits for the oldest step in flight. A step leaves the queue only when its readback is free again, so dropping the
-    /// future is safe at any time.
-    async fn land(&mut self) -> Result<()> {
-        let Some(step) = self.in_flight.front_mut() else { return Ok(()) };
-        let words = self.readbacks[step.readback]
-            .take(&self.engine.inner.gpu, step.submission.clone(), &mut step.mapping, bytemuck::pod_collect_to_vec)
-            .await;
-        // A buffer cannot be mapped again before its mapping is over.
-        let over = if step.mapping.is_over() { self.in_flight.pop_front() } else { None };
-        let (words, guess): (Vec<u32>, _) = (words?, over.map_or_else(Vec::new, |step| step.guess));
-        let mut right = 0;
-        if !guess.is_empty() {
-            let checked = self.check(&guess, &words);
-            right = checked.right;
-            self.checked = Some(checked);
-        }
-        self.landed.extend(&words[..=right]);
-        Ok(())
-    }
-
     /// Compares a guess with what was drawn after the newest token and after each token of the guess. What was computed after a wrong
     /// one is taken back, and the next step's input is what was drawn in its place.
     pub(crate) fn check(&mut self, guess: &[u32], drawn: &[u32]) -> Checked {
@@ -342,15 +237,6 @@ impl Sequence {
             }
         }
         checked
-    }
-
-    /// Waits for the steps in flight of an earlier reply, and discards their tokens.
-    pub(crate) async fn drain(&mut self) -> Result<()> {
-        while !self.in_flight.is_empty() {
-            self.land().await?;
-        }
-        self.rewind(self.ids.len());
-        Ok(())
     }
 }
 

@@ -1,11 +1,12 @@
-//! A sequence and its runner, as one.
+//! One sequence: a scheduler with room for no other.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::generation::{Decoding, Finish, Timings};
+use crate::generation::Decoding;
+use crate::outcome::{Finish, Timings};
 use crate::prompt_logits::PromptLogits;
-use crate::runner::Runner;
 use crate::sampling::Sampling;
+use crate::scheduler::{Scheduler, SchedulerOptions};
 use crate::sequence::Sequence;
 use crate::speculation::Speculation;
 
@@ -15,9 +16,7 @@ const LOGIT_ROWS: usize = 32;
 /// A sequence of tokens with its KV cache, and what extends it. A session owns all buffers of a step except the weights,
 /// which belong to the engine. A [`Scheduler`](crate::Scheduler) lets many sequences share buffers.
 pub struct Session {
-    pub(crate) runner: Runner,
-    pub(crate) sequence: Sequence,
-    pub(crate) speculation: Speculation,
+    pub(crate) scheduler: Scheduler,
 }
 
 impl Engine {
@@ -26,9 +25,8 @@ impl Engine {
     /// # Errors
     /// If there is no memory for its cache.
     pub async fn session(&self) -> Result<Session> {
-        let runner = Runner::new(self).await?;
-        let sequence = runner.sequence().await?;
-        Ok(Session { runner, sequence, speculation: Speculation::off() })
+        let options = SchedulerOptions { sequences: 1, cache_tokens: self.context() };
+        Ok(Session { scheduler: Scheduler::new(self, &options).await? })
     }
 
     /// [`Engine::session`], blocking.
@@ -54,8 +52,7 @@ impl Generation<'_> {
     /// [`Error::DeviceLost`] or [`Error::Gpu`] if the device fails, [`Error::NoToken`] if all logits are NaN, and
     /// [`Error::Internal`].
     pub async fn next(&mut self) -> Result<Option<u32>> {
-        let Session { runner, sequence, speculation } = &mut *self.session;
-        self.decoding.next(runner, sequence, speculation).await
+        self.decoding.next(&mut self.session.scheduler).await
     }
 
     /// [`Generation::next`], blocking.
@@ -81,12 +78,12 @@ impl Generation<'_> {
 impl Session {
     /// The tokens whose keys and values the session holds.
     pub fn tokens(&self) -> &[u32] {
-        self.sequence.tokens()
+        self.scheduler.newest_sequence().map_or(&[], Sequence::tokens)
     }
 
     /// The engine.
     pub fn engine(&self) -> &Engine {
-        &self.runner.engine
+        self.scheduler.engine()
     }
 
     /// Sets how tokens of replies are guessed ahead from now on.
@@ -94,15 +91,13 @@ impl Session {
     /// # Errors
     /// [`Error::Setting`] if another model is to guess tokens whose vocabulary is not the engine's.
     pub fn speculate(&mut self, speculation: Speculation) -> Result<()> {
-        speculation.check(self.engine().config().vocab_size)?;
-        self.speculation = speculation;
-        Ok(())
+        self.scheduler.speculate(speculation)
     }
 
     /// Removes all tokens after the first `len`. This costs nothing: attention does not read cache positions past the
     /// sequence.
     pub fn rewind(&mut self, len: usize) {
-        self.sequence.rewind(len);
+        self.scheduler.rewind(len);
     }
 
     /// An independent session with the same tokens.
@@ -110,10 +105,12 @@ impl Session {
     /// # Errors
     /// If there is no memory for a second cache.
     pub async fn fork(&self) -> Result<Self> {
-        let runner = Runner::new(self.engine()).await?;
-        let mut sequence = runner.sequence().await?;
-        sequence.begin_as(&self.sequence, self.tokens().len())?;
-        Ok(Self { runner, sequence, speculation: Speculation::off() })
+        let mut fork = self.engine().session().await?;
+        let (_, sequence) = fork.scheduler.alone().await?;
+        if let Some(own) = self.scheduler.newest_sequence() {
+            sequence.begin_as(own, own.tokens().len())?;
+        }
+        Ok(fork)
     }
 
     /// Generates a continuation of `prompt`, which is the whole sequence from `<bos>` on. The session keeps the prefix
@@ -135,7 +132,8 @@ impl Session {
     pub async fn next_logits(&mut self, prompt: &[u32]) -> Result<Vec<f32>> {
         let sampling = Sampling { max_tokens: Some(1), ..Sampling::greedy() };
         self.generate(prompt, &sampling)?.next().await?;
-        self.runner.activations.logits.read(&self.runner.engine.inner.gpu, 1).await
+        let (runner, _) = self.scheduler.alone().await?;
+        runner.activations.logits.read(&runner.engine.inner.gpu, 1).await
     }
 
     /// Computes the logits of every position of `tokens` from `first` on, starting with an empty cache. `sink` gets
@@ -151,20 +149,20 @@ impl Session {
     ) -> Result<()> {
         let engine = self.engine().clone();
         engine.check_prompt(tokens, engine.context())?;
-        self.sequence.drain().await?;
-        self.sequence.rewind(0);
+        let (runner, sequence) = self.scheduler.alone().await?;
+        sequence.rewind(0);
         let gpu = &engine.inner.gpu;
-        let mut logits = PromptLogits::new(&self.runner, LOGIT_ROWS).await?;
+        let mut logits = PromptLogits::new(runner, LOGIT_ROWS).await?;
         for (i, chunk) in tokens.chunks(logits.most_tokens()).enumerate() {
             let position = i * logits.most_tokens();
-            self.sequence.reserve(position + chunk.len())?;
-            let step = logits.activations.begin(gpu, chunk, position, self.sequence.slot());
+            sequence.reserve(position + chunk.len())?;
+            let step = logits.activations.begin(gpu, chunk, position, sequence.slot());
             // The last segment is the head, which positions before `first` do not need.
             let wanted = position + chunk.len() > first;
             for segment in 0..logits.plan.segments() - usize::from(!wanted) {
-                gpu.run_segments(&mut self.runner.ring, &logits.plan, segment..segment + 1, &step).await?;
+                gpu.run_segments(&mut runner.ring, &logits.plan, segment..segment + 1, &step).await?;
             }
-            self.sequence.extend(chunk);
+            sequence.extend(chunk);
             if !wanted {
                 continue;
             }

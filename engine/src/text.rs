@@ -2,7 +2,8 @@
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::generation::{Decoding, Finish, Timings};
+use crate::generation::Decoding;
+use crate::outcome::{Finish, Timings};
 use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::tokenizer::TextStream;
@@ -25,9 +26,8 @@ impl TextDecoding {
 
     /// The next piece of complete characters, or `None` at the end. After an error, every call returns `None`.
     pub(crate) async fn next(&mut self, session: &mut Session) -> Result<Option<String>> {
-        let Session { runner, sequence, speculation } = session;
         while !self.ended {
-            let next = self.decoding.next(runner, sequence, speculation).await;
+            let next = self.decoding.next(&mut session.scheduler).await;
             let piece = match next {
                 Ok(Some(id)) => self.push(id),
                 Ok(None) => {

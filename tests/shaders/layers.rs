@@ -21,8 +21,10 @@ const ENGINE_LAYERS: &[&[&str]] = &[
     &["plans"],
     &["runner"],
     &["speculation"],
-    &["generation", "prompt_logits"],
-    &["scheduler", "session"],
+    &["outcome", "prompt_logits"],
+    &["scheduler"],
+    &["generation"],
+    &["session"],
     &["export", "measure", "model_check", "text"],
     &["chat"],
 ];

@@ -1,21 +1,24 @@
 //! Room for requests: who begins, and who gives way.
 
 use super::request::Event;
-use super::shared_prefix::{Holder, SharedPrefix, longest_shared_prefix};
-use super::{Active, Prompt, Scheduler};
+use super::shared_prefix::{FEWEST_TO_COPY, Holder, SharedPrefix, longest_shared_prefix};
+use super::{Active, IN_FLIGHT, Prompt, Scheduler};
 use crate::error::{Error, Result};
 use crate::ops::PAGE;
 use crate::runner::Runner;
-use crate::sequence::{IN_FLIGHT, Sequence};
+use crate::sequence::Sequence;
 
 impl Scheduler {
     /// Begins the next request if there is room for it.
-    pub(super) async fn admit(&mut self) -> Result<()> {
+    pub(super) fn admit(&mut self) -> Result<()> {
         let Some(job) = self.waiting.front().filter(|_| self.prompt.is_none()) else { return Ok(()) };
         let tokens = job.tokens();
         // The logits of each of its tokens need each to be computed.
         let reusable = if job.prompt_logprobs.is_some() { 0 } else { tokens.len() - 1 };
-        let source = longest_shared_prefix(&self.active, &self.kept, &tokens[..reusable]);
+        // Where there is room for one sequence only, it goes on itself, without a copy.
+        let is_only = self.kept.len() == 1 && self.active.is_empty() && self.runner.free_slots() == 0;
+        let fewest = if is_only { 1 } else { FEWEST_TO_COPY };
+        let source = longest_shared_prefix(&self.active, &self.kept, &tokens[..reusable], fewest);
         // With room to grow: one that gave its place back would give it back again at once.
         let room = if job.reply.is_empty() { IN_FLIGHT } else { PAGE };
         let pages = (tokens.len() + room).min(self.runner.slots.tables.context()).div_ceil(PAGE);
@@ -53,17 +56,17 @@ impl Scheduler {
             }
             _ if is_tight(&self.runner) => return Ok(()),
             (Some(kept), _) => {
-                let mut sequence = self.runner.sequence().await?;
+                let mut sequence = self.runner.sequence()?;
                 sequence.begin_as(&kept, len)?;
                 self.kept.push_back(kept);
                 sequence
             }
             (None, Some(SharedPrefix { holder: Holder::Active(i), .. })) => {
-                let mut sequence = self.runner.sequence().await?;
+                let mut sequence = self.runner.sequence()?;
                 sequence.begin_as(&self.active[i].sequence, len)?;
                 sequence
             }
-            (None, _) => self.runner.sequence().await?,
+            (None, _) => self.runner.sequence()?,
         };
         let Some(mut job) = self.waiting.pop_front() else { return Ok(()) };
         if job.reply.is_empty() {

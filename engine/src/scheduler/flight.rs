@@ -1,9 +1,12 @@
 //! A decode step in flight: submitted, and not yet read by the host.
 
+use super::IN_FLIGHT;
+use super::job::Job;
 use super::request::RequestId;
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu, Mapping, Plan, Readback, Step, StepRing};
+use crate::gpu::{Buffer, Gpu, Mapping, Readback, Step, Tensor};
 use crate::ops::TokenSink;
+use crate::runner::Runner;
 
 /// A row of a step: a token of a reply.
 pub(super) struct Row {
@@ -14,13 +17,28 @@ pub(super) struct Row {
     pub(super) reads_logits: bool,
 }
 
+impl Row {
+    /// The row of a step that draws a token of this reply.
+    pub(super) fn new(job: &Job, step: &Step) -> Self {
+        Self { id: job.id, slot: step.slot, draw: step.draw, reads_logits: job.reads_logits() }
+    }
+}
+
 /// Buffers that the host can map, for reuse. Each is large enough for what it was last used for.
-#[derive(Default)]
 pub(super) struct Readbacks {
     free: Vec<Readback>,
 }
 
 impl Readbacks {
+    /// Enough for the tokens of all steps in flight.
+    pub(super) async fn new(runner: &Runner) -> Result<Self> {
+        let mut free = Vec::new();
+        for _ in 0..IN_FLIGHT {
+            free.push(Readback::new(&runner.engine.inner.gpu, runner.slots.sink.results.bytes()).await?);
+        }
+        Ok(Self { free })
+    }
+
     /// A buffer of at least so many bytes.
     pub(super) async fn of(&mut self, gpu: &Gpu, bytes: u64) -> Result<Readback> {
         match self.free.pop() {
@@ -37,33 +55,37 @@ impl Readbacks {
 
 /// The rows of a step, and what the host reads of it: all results, then the logits of the rows that need them.
 pub(super) struct Rows {
-    pub(super) rows: Vec<Row>,
+    rows: Vec<Row>,
     /// Of all sequences.
-    pub(super) result_bytes: u64,
-    /// Of a row.
-    pub(super) logits_bytes: u64,
+    results: Buffer,
+    logits: Tensor,
 }
 
 impl Rows {
+    /// Rows of a step of this runner.
+    pub(super) fn new(runner: &Runner, rows: impl Iterator<Item = Row>) -> Self {
+        let (results, logits) = (runner.slots.sink.results.clone(), runner.activations.logits.clone());
+        Self { rows: rows.collect(), results, logits }
+    }
+
     /// Bytes that the host reads.
     pub(super) fn bytes(&self) -> u64 {
         let reads = self.rows.iter().filter(|row| row.reads_logits).count();
-        self.result_bytes + reads as u64 * self.logits_bytes
+        self.results.bytes() + (reads * self.logits_bytes()) as u64
+    }
+
+    /// Bytes of a row of logits.
+    fn logits_bytes(&self) -> usize {
+        4 * self.logits.stride()
     }
 
     /// Encodes the copies to the buffer that the host maps.
-    pub(super) fn copy(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        readback: &Readback,
-        results: &wgpu::Buffer,
-        logits: &wgpu::Buffer,
-    ) {
-        readback.copy(encoder, results, 0, self.result_bytes);
-        let mut to = self.result_bytes;
+    fn copy(&self, encoder: &mut wgpu::CommandEncoder, readback: &Readback) {
+        readback.copy(encoder, self.results.memory(), 0, self.results.bytes());
+        let (mut to, row_bytes) = (self.results.bytes(), self.logits_bytes() as u64);
         for (i, _) in self.rows.iter().enumerate().filter(|(_, row)| row.reads_logits) {
-            readback.copy_to(encoder, logits, i as u64 * self.logits_bytes, to, self.logits_bytes);
-            to += self.logits_bytes;
+            readback.copy_to(encoder, self.logits.buffer().memory(), i as u64 * row_bytes, to, row_bytes);
+            to += row_bytes;
         }
     }
 }
@@ -78,24 +100,17 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// Submits a step, and reads its rows from the results of all sequences and from the logits. Where the future is dropped, nothing
-    /// is submitted.
-    pub(super) async fn submit(
+    /// Submits a step. `encode` gets a function that encodes the copies of what the host reads.
+    pub(super) fn submit(
         gpu: &Gpu,
-        ring: &mut StepRing,
-        readbacks: &mut Readbacks,
+        readback: Readback,
         rows: Rows,
-        steps: &[(&Plan, Step)],
-        results: &Buffer,
-        logits: &Buffer,
-    ) -> Result<Self> {
-        let readback = readbacks.of(gpu, rows.bytes()).await?;
-        // Nothing waits after this.
-        let (results, logits) = (results.memory(), logits.memory());
-        let commands = gpu.encode_steps(ring, steps, |encoder| rows.copy(encoder, &readback, results, logits));
+        encode: impl FnOnce(&dyn Fn(&mut wgpu::CommandEncoder)) -> wgpu::CommandBuffer,
+    ) -> Self {
+        let commands = encode(&|encoder| rows.copy(encoder, &readback));
         let submission = gpu.submit_commands([commands]);
         let mapping = readback.request(rows.bytes());
-        Ok(Self { rows, guess: Vec::new(), submission, mapping, readback })
+        Self { rows, guess: Vec::new(), submission, mapping, readback }
     }
 
     /// The same of one sequence, whose tokens after the newest one were guessed.
@@ -117,13 +132,13 @@ impl Flight {
     pub(super) async fn land(&mut self, gpu: &Gpu) -> Result<Landed> {
         let Self { rows, submission, mapping, readback, .. } = self;
         let words = readback.take(gpu, submission.clone(), mapping, bytemuck::pod_collect_to_vec).await?;
-        let mut at = rows.result_bytes as usize / 4;
+        let (mut at, row_words) = (rows.results.bytes() as usize / 4, rows.logits_bytes() / 4);
         let mut starts = Vec::with_capacity(rows.rows.len());
         for row in &rows.rows {
             starts.push(row.reads_logits.then_some(at));
-            at += if row.reads_logits { rows.logits_bytes as usize / 4 } else { 0 };
+            at += if row.reads_logits { row_words } else { 0 };
         }
-        Ok(Landed { words, starts, logits: rows.logits_bytes as usize / 4 })
+        Ok(Landed { words, starts, row_words })
     }
 
     /// The rows, the guess, and the buffer if it is free again.
@@ -137,7 +152,8 @@ pub(super) struct Landed {
     words: Vec<u32>,
     /// Where each row's logits begin.
     starts: Vec<Option<usize>>,
-    logits: usize,
+    /// Of a row of logits.
+    row_words: usize,
 }
 
 impl Landed {
@@ -149,6 +165,6 @@ impl Landed {
     /// The logits of the row at this index, padding included, if the host reads them.
     pub(super) fn logits(&mut self, index: usize) -> Option<&mut [f32]> {
         let start = self.starts[index]?;
-        Some(bytemuck::cast_slice_mut(&mut self.words[start..start + self.logits]))
+        Some(bytemuck::cast_slice_mut(&mut self.words[start..start + self.row_words]))
     }
 }

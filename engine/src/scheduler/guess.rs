@@ -3,6 +3,7 @@
 use super::flight::{Flight, Landed, Row, Rows};
 use super::{Active, Scheduler};
 use crate::error::Result;
+use crate::gpu::Step;
 use crate::runner::Runner;
 use crate::speculation::Next;
 
@@ -33,18 +34,14 @@ impl Scheduler {
         if guess.tokens.is_empty() || sequence.reserve(end).is_err() {
             return Ok(false);
         }
-        let Runner { engine, plans, slots, activations, ring, .. } = &mut self.runner;
-        let (gpu, results) = (&engine.inner.gpu, &slots.sink.results);
         let draw = job.step(sequence.position(), sequence.slot());
-        let row = |i| Row { id: job.id, slot: draw.slot, draw: draw.draw + i, reads_logits: false };
-        let rows = Rows {
-            rows: (0..=guess.tokens.len() as u32).map(row).collect(),
-            result_bytes: results.bytes(),
-            logits_bytes: 0,
-        };
+        let row = |i| Row::new(job, &Step { draw: draw.draw + i, ..draw });
+        let rows = Rows::new(&self.runner, (0..=guess.tokens.len() as u32).map(row));
+        let readback = self.readbacks.of(&self.runner.engine.inner.gpu, rows.bytes()).await?;
+        let Runner { engine, plans, activations, ring, .. } = &mut self.runner;
+        let gpu = &engine.inner.gpu;
         let steps = plans.checking(gpu, activations, sequence, &guess.tokens, &draw, &job.sampling);
-        let logits = activations.logits.buffer();
-        let flight = Flight::submit(gpu, ring, &mut self.readbacks, rows, &steps, results, logits).await?;
+        let flight = Flight::submit(gpu, readback, rows, |copy| gpu.encode_steps(ring, &steps, copy));
         sequence.advance(1 + guess.tokens.len())?;
         job.submitted(1 + guess.tokens.len());
         guesses.submitted(&guess);

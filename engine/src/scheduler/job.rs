@@ -1,11 +1,11 @@
 //! A request, with what has come of it.
 
 use super::request::{Bias, Event, Mask, Request, RequestId};
-use crate::generation::{Clock, Finish};
 use crate::gpu::Step;
+use crate::outcome::{Clock, Finish};
 use crate::runner::Draw;
 use crate::sampling::Sampling;
-use crate::sequence::Checked;
+use crate::sequence::{Checked, Sequence};
 
 pub(super) struct Job {
     pub(super) id: RequestId,
@@ -73,12 +73,12 @@ impl Job {
         self.bias.is_some() || self.mask.is_some()
     }
 
-    /// The tokens that can follow the reply, as a bit each of so many words; `None` for all.
-    pub(super) fn allowed(&mut self, words: usize) -> Option<Vec<u32>> {
-        let mut bits = vec![0; words];
-        self.mask.as_mut()?(&self.reply, &mut bits);
-        self.allows_none = bits.iter().all(|word| *word == 0);
-        Some(bits)
+    /// Tells the device which tokens can follow the reply, if not all can.
+    pub(super) fn allow(&mut self, sequence: &Sequence) {
+        if let Some(mask) = &mut self.mask {
+            let bits = sequence.set_allowed(|bits| mask(&self.reply, bits));
+            self.allows_none = bits.iter().all(|word| *word == 0);
+        }
     }
 
     /// Whether the host reads the logits of each token.

@@ -13,32 +13,31 @@ mod choose;
 mod flight;
 mod guess;
 mod job;
+mod prompt;
 mod request;
 mod scores;
 mod shared_prefix;
+mod single;
 
 use std::collections::VecDeque;
-use std::time::Duration;
-
-use web_time::Instant;
 
 use self::flight::{Flight, Readbacks, Row, Rows};
 use self::job::Job;
+use self::prompt::Prompt;
 use self::scores::Scores;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::gpu::Step;
+use crate::gpu::{Plan, Step};
 use crate::model::Room;
 use crate::ops::{NO_TOKEN, PAGE};
-use crate::runner::{Chunk, Runner};
-use crate::sequence::{IN_FLIGHT, Sequence};
+use crate::runner::Runner;
+use crate::sequence::Sequence;
 use crate::speculation::{Guesses, Speculation};
 
 pub use request::{Bias, Event, Mask, Request, RequestId, TokenLogprobs};
 
-/// The time after which a piece of a prompt submits no more. Replies wait for what it has submitted: mostly two submits, of which each
-/// takes up to about 60 ms (`pace.rs`).
-const PIECE_TIME: Duration = Duration::from_millis(40);
+/// The most decode steps in flight: submitted, and their tokens not yet read by the host.
+const IN_FLIGHT: usize = 2;
 
 /// How much a [`Scheduler`] does at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,21 +80,21 @@ pub struct Scheduler {
     events: Vec<Event>,
 }
 
-/// A request whose prompt is being computed.
-struct Prompt {
-    job: Job,
-    sequence: Sequence,
-    /// The prompt; after a reply gave its place back, with what it had.
-    tokens: Vec<u32>,
-    /// The chunk under way, and the position after it.
-    chunk: Option<(Chunk, usize)>,
-}
-
 /// A request whose reply grows.
 struct Active {
     job: Job,
     sequence: Sequence,
     guesses: Guesses,
+}
+
+/// The replies that need another step.
+fn growing(active: &[Active]) -> impl Iterator<Item = &Active> {
+    active.iter().filter(|active| active.job.grows())
+}
+
+/// The `i`-th decode step of a sequence after a step of it, if nothing else comes between.
+fn later(step: &Step, i: u32) -> Step {
+    Step { n_tokens: 1, position: step.position + step.n_tokens - 1 + i, draw: step.draw + i, ..*step }
 }
 
 impl Scheduler {
@@ -109,15 +108,16 @@ impl Scheduler {
             context: engine.context().min(options.cache_tokens),
             pages: options.cache_tokens.div_ceil(PAGE),
         };
+        let runner = Runner::with_room(engine, room).await?;
         Ok(Self {
-            runner: Runner::with_room(engine, room).await?,
+            readbacks: Readbacks::new(&runner).await?,
+            runner,
             speculation: Speculation::off(),
             waiting: VecDeque::new(),
             prompt: None,
             active: Vec::new(),
             kept: VecDeque::new(),
             flights: VecDeque::new(),
-            readbacks: Readbacks::default(),
             scores: None,
             was_piece: false,
             failed: None,
@@ -211,7 +211,7 @@ impl Scheduler {
     }
 
     async fn advance(&mut self) -> Result<()> {
-        self.admit().await?;
+        self.admit()?;
         if self.prompt.is_some() && (self.active.is_empty() || !self.was_piece) {
             // The piece's time, by which the next one is chosen, must be its own.
             while !self.flights.is_empty() {
@@ -233,57 +233,6 @@ impl Scheduler {
         self.take_step().await
     }
 
-    /// Computes the next layers of the prompt under way. After its last token but one it joins the decode steps.
-    async fn compute_piece(&mut self) -> Result<()> {
-        if self.prompt.as_ref().is_some_and(|prompt| prompt.job.prompt_logprobs.is_some()) {
-            return self.score_piece().await;
-        }
-        let Some(prompt) = &mut self.prompt else { return Ok(()) };
-        let (start, last) = (prompt.sequence.tokens().len(), prompt.tokens.len() - 1);
-        if start < last {
-            if prompt.chunk.is_none() {
-                let end = last.min(start + self.runner.pace.chunk());
-                if let Err(error) = prompt.sequence.reserve(end) {
-                    self.give_way(error);
-                    return Ok(());
-                }
-                let chunk = &prompt.tokens[start..end];
-                prompt.chunk = Some((self.runner.begin_chunk(chunk, start, prompt.sequence.slot()), end));
-            }
-            if let Some((chunk, end)) = &mut prompt.chunk {
-                let started = Instant::now();
-                while !chunk.is_done() && started.elapsed() < PIECE_TIME {
-                    self.runner.run_segments(chunk).await?;
-                }
-                if chunk.is_done() {
-                    prompt.sequence.extend(&prompt.tokens[start..*end]);
-                    prompt.job.clock.timings.prefill_tokens += *end - start;
-                    prompt.chunk = None;
-                }
-            }
-        }
-        if prompt.sequence.tokens().len() == last {
-            self.activate();
-        }
-        Ok(())
-    }
-
-    /// Lets the request whose prompt is computed join the decode steps.
-    fn activate(&mut self) {
-        let Some(Prompt { mut job, mut sequence, tokens, .. }) = self.prompt.take() else { return };
-        job.clock.timings.prefill_tokens += 1;
-        if job.most_steps == 0 {
-            self.events.push(job.finished(false));
-            self.kept.push_back(sequence);
-            return;
-        }
-        if let Some(&last) = tokens.last() {
-            sequence.set_token(last);
-            sequence.push(last);
-        }
-        self.active.push(Active { job, sequence, guesses: Guesses::default() });
-    }
-
     /// Submits a decode step of all replies that still grow; `false` if there is none.
     async fn submit_step(&mut self) -> Result<bool> {
         let mut i = 0;
@@ -300,46 +249,39 @@ impl Scheduler {
                 }
             }
         }
-        let sink = &self.runner.slots.sink;
-        for Active { job, sequence, .. } in self.active.iter_mut().filter(|active| active.job.grows()) {
-            if let Some(bits) = job.allowed(sink.seen_words() as usize) {
-                let at = sink.seen_offset(sequence.slot() as usize);
-                self.runner.engine.inner.gpu.write(&sink.allowed, at, bytemuck::cast_slice(&bits));
-            }
-        }
-        let growing = || self.active.iter().filter(|active| active.job.grows());
-        let draws: Vec<Step> = growing()
-            .zip(0..)
-            .map(|(Active { job, sequence, .. }, row)| Step { row, ..job.step(sequence.position(), sequence.slot()) })
-            .collect();
+        let step = |(Active { job, sequence, .. }, row): (&Active, u32)| Step {
+            row,
+            ..job.step(sequence.position(), sequence.slot())
+        };
+        let draws: Vec<Step> = growing(&self.active).zip(0..).map(step).collect();
+        let rows = growing(&self.active).zip(&draws).map(|(active, draw)| Row::new(&active.job, draw));
+        let rows = Rows::new(&self.runner, rows);
         let Some(first) = draws.first() else { return Ok(false) };
-        // Of one sequence, its position and slot are in the step itself.
-        let mut step = Step { n_tokens: draws.len() as u32, ..*first };
-        for (i, draw) in draws.iter().enumerate() {
-            step.set_place(i, draw.position, draw.slot);
-        }
-        let Runner { engine, plans, slots, activations, ring, .. } = &mut self.runner;
-        let (gpu, results, logits) = (&engine.inner.gpu, &slots.sink.results, &activations.logits);
-        let pass = plans.decode_of(draws.len());
-        let mut steps = vec![(&pass.body, step), (&pass.logits, step)];
-        steps.extend(growing().zip(&draws).map(|(active, draw)| (plans.choice(&active.job.sampling), *draw)));
-        let row = |(Active { job, .. }, draw): (&Active, &Step)| Row {
-            id: job.id,
-            slot: draw.slot,
-            draw: draw.draw,
-            reads_logits: job.reads_logits(),
-        };
-        let rows = Rows {
-            rows: growing().zip(&draws).map(row).collect(),
-            result_bytes: results.bytes(),
-            logits_bytes: 4 * logits.stride() as u64,
-        };
-        let flight = Flight::submit(gpu, ring, &mut self.readbacks, rows, &steps, results, logits.buffer()).await?;
-        self.flights.push_back(flight);
+        let readback = self.readbacks.of(&self.runner.engine.inner.gpu, rows.bytes()).await?;
+        let Runner { engine, plans, ring, .. } = &mut self.runner;
+        let (gpu, pass) = (&engine.inner.gpu, plans.decode_of(draws.len()));
+        let choices: Vec<&Plan> = growing(&self.active).map(|active| plans.choice(&active.job.sampling)).collect();
+        // Nothing waits after this.
         for Active { job, sequence, .. } in self.active.iter_mut().filter(|active| active.job.grows()) {
+            job.allow(sequence);
             sequence.advance(1)?;
             job.submitted(1);
         }
+        let flight = Flight::submit(gpu, readback, rows, |copy| match (&draws[..], &choices[..]) {
+            ([draw], [choice]) => {
+                gpu.encode_step(ring, &[&pass.body, &pass.logits, choice], draw, |i| later(draw, i), copy)
+            }
+            _ => {
+                let mut all = Step { n_tokens: draws.len() as u32, ..*first };
+                for (i, draw) in draws.iter().enumerate() {
+                    all.set_place(i, draw.position, draw.slot);
+                }
+                let choices = choices.iter().copied().zip(draws.iter().copied());
+                let steps: Vec<_> = [(&pass.body, all), (&pass.logits, all)].into_iter().chain(choices).collect();
+                gpu.encode_steps(ring, &steps, copy)
+            }
+        });
+        self.flights.push_back(flight);
         Ok(true)
     }
 
@@ -421,10 +363,5 @@ impl Scheduler {
         self.flights.iter_mut().for_each(|flight| flight.forget(job.id));
         sequence.rewind(sequence.tokens().len());
         self.kept.push_back(sequence);
-    }
-
-    /// Ends the request whose prompt is being computed, and keeps what is computed of it.
-    fn end_prompt(&mut self) {
-        self.kept.extend(self.prompt.take().map(|prompt| prompt.sequence));
     }
 }

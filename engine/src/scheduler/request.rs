@@ -1,7 +1,7 @@
 //! What goes into a scheduler and what comes out.
 
 use crate::error::Error;
-use crate::generation::{Finish, Timings};
+use crate::outcome::{Finish, Timings};
 use crate::sampling::Sampling;
 
 /// Changes logits before a token is chosen from them: the first argument is the reply so far, the second the logits of all tokens

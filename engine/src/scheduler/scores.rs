@@ -62,7 +62,7 @@ impl Scheduler {
             let logprobs = std::mem::take(&mut scores.found);
             prompt.job.prompt_logprobs = None;
             self.events.push(Event::Prompt { id: prompt.job.id, logprobs });
-            self.activate();
+            self.join();
         }
         Ok(())
     }

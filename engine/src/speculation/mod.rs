@@ -123,9 +123,7 @@ impl Speculation {
         match draft.guess(taken, tokens, draw).await {
             Ok((found, ms)) => {
                 guess.tokens = found;
-                if let Some(ms) = ms {
-                    self.gain.learn_guess(ms);
-                }
+                self.gain.learn_guess(ms);
             }
             Err(error @ (Error::DeviceLost { .. } | Error::Gpu { .. })) => return Err(error),
             // What is wrong with it is no reason to end the reply of the other.

@@ -1,0 +1,117 @@
+//! The prompt under way, which is computed in pieces.
+
+use std::time::Duration;
+
+use web_time::Instant;
+
+use super::flight::{Flight, Row, Rows};
+use super::job::Job;
+use super::{Active, Scheduler, later};
+use crate::error::Result;
+use crate::gpu::Step;
+use crate::runner::{Chunk, Runner};
+use crate::sequence::Sequence;
+use crate::speculation::Guesses;
+
+/// The time after which a piece of a prompt submits no more. Replies wait for what it has submitted: mostly two submits, of which each
+/// takes up to about 60 ms (`pace.rs`).
+const PIECE_TIME: Duration = Duration::from_millis(40);
+
+/// A request whose prompt is being computed.
+pub(super) struct Prompt {
+    pub(super) job: Job,
+    pub(super) sequence: Sequence,
+    /// The prompt; after a reply gave its place back, with what it had.
+    pub(super) tokens: Vec<u32>,
+    /// The chunk under way, and the position after it.
+    pub(super) chunk: Option<(Chunk, usize)>,
+}
+
+impl Scheduler {
+    /// Computes the next layers of the prompt under way. If no reply grows, the last piece ends with the reply's first token. Else
+    /// the last token of the prompt is left to the decode step of all replies, which reads the weights only once.
+    pub(super) async fn compute_piece(&mut self) -> Result<()> {
+        if self.prompt.as_ref().is_some_and(|prompt| prompt.job.prompt_logprobs.is_some()) {
+            return self.score_piece().await;
+        }
+        let Some(prompt) = &mut self.prompt else { return Ok(()) };
+        let (start, last) = (prompt.sequence.tokens().len(), prompt.tokens.len() - 1);
+        if start < last {
+            if prompt.chunk.is_none() {
+                let is_alone = self.active.is_empty() && prompt.job.most_steps > 0;
+                let all = if is_alone { prompt.tokens.len() } else { last };
+                let end = all.min(start + self.runner.pace.chunk());
+                if let Err(error) = prompt.sequence.reserve(end) {
+                    self.give_way(error);
+                    return Ok(());
+                }
+                let chunk = &prompt.tokens[start..end];
+                prompt.chunk = Some((self.runner.begin_chunk(chunk, start, prompt.sequence.slot()), end));
+            }
+            if let Some((chunk, end)) = &mut prompt.chunk {
+                let started = Instant::now();
+                while !chunk.is_done() && started.elapsed() < PIECE_TIME {
+                    self.runner.run_segments(chunk).await?;
+                }
+                if chunk.is_done() && *end > last {
+                    return self.submit_first().await;
+                }
+                if chunk.is_done() {
+                    prompt.sequence.extend(&prompt.tokens[start..*end]);
+                    prompt.job.clock.timings.prefill_tokens += *end - start;
+                    prompt.chunk = None;
+                }
+            }
+        }
+        if prompt.sequence.tokens().len() == last {
+            self.join();
+        }
+        Ok(())
+    }
+
+    /// Submits what draws the first token of the reply to the prompt under way, whose layers are computed.
+    async fn submit_first(&mut self) -> Result<()> {
+        let Some(Prompt { job, sequence, tokens, .. }) = &mut self.prompt else { return Ok(()) };
+        let new = &tokens[sequence.tokens().len()..];
+        let step = Step { n_tokens: new.len() as u32, ..job.step(sequence.tokens().len(), sequence.slot()) };
+        let rows = Rows::new(&self.runner, std::iter::once(Row::new(job, &step)));
+        let readback = self.readbacks.of(&self.runner.engine.inner.gpu, rows.bytes()).await?;
+        // Nothing waits after this.
+        job.allow(sequence);
+        let Runner { engine, plans, ring, .. } = &mut self.runner;
+        let gpu = &engine.inner.gpu;
+        let parts = [&plans.prompt_logits, plans.choice(&job.sampling)];
+        let encode = |copy: &dyn Fn(&mut _)| gpu.encode_step(ring, &parts, &step, |i| later(&step, i), copy);
+        self.flights.push_back(Flight::submit(gpu, readback, rows, encode));
+        sequence.extend(new);
+        job.clock.timings.prefill_tokens += new.len();
+        job.submitted(1);
+        self.activate();
+        Ok(())
+    }
+
+    /// Leaves the last token of the prompt under way to the decode steps.
+    pub(super) fn join(&mut self) {
+        let Some(Prompt { job, sequence, tokens, .. }) = &mut self.prompt else { return };
+        job.clock.timings.prefill_tokens += 1;
+        if job.most_steps == 0 {
+            self.events.push(job.finished(false));
+            self.end_prompt();
+        } else if let Some(&last) = tokens.last() {
+            sequence.set_token(last);
+            sequence.push(last);
+            self.activate();
+        }
+    }
+
+    /// Lets the reply to the prompt under way grow.
+    fn activate(&mut self) {
+        let Some(Prompt { job, sequence, .. }) = self.prompt.take() else { return };
+        self.active.push(Active { job, sequence, guesses: Guesses::default() });
+    }
+
+    /// Ends the request whose prompt is being computed, and keeps what is computed of it.
+    pub(super) fn end_prompt(&mut self) {
+        self.kept.extend(self.prompt.take().map(|prompt| prompt.sequence));
+    }
+}
