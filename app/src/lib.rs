@@ -41,6 +41,8 @@ pub mod server;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod wait;
 #[cfg(not(target_arch = "wasm32"))]
+mod whole_file;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod window;
 
 // What only the page in a browser has.

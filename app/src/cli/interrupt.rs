@@ -33,7 +33,7 @@ impl Busy {
                 if !BUSY.load(Ordering::SeqCst) || INTERRUPTED.swap(true, Ordering::SeqCst) {
                     // Not standard output, which the working thread has locked.
                     let _ = writeln!(io::stderr());
-                    std::process::exit(130);
+                    exit_at_once(130);
                 }
             };
             if let Err(error) = ctrlc::set_handler(handler) {
@@ -74,6 +74,18 @@ pub(crate) fn on_interrupt(stop: impl FnOnce() + Send + 'static) {
         }
         stop();
     });
+}
+
+/// Ends the program while other threads compute. A driver's library destroys its state when a program ends, under the feet of the
+/// threads that still use it, so on Unix no library is asked.
+pub(crate) fn exit_at_once(code: i32) -> ! {
+    #[cfg(unix)]
+    // SAFETY: nothing of this process runs after it.
+    unsafe {
+        libc::_exit(code)
+    }
+    #[cfg(not(unix))]
+    std::process::exit(code)
 }
 
 /// Whether Ctrl-C was pressed since the latest work started.

@@ -11,7 +11,7 @@ use lapidary_engine::ModelFiles;
 
 use super::args;
 use super::failure::{Failure, print_error};
-use super::interrupt::{Busy, on_interrupt};
+use super::interrupt::{Busy, exit_at_once, on_interrupt};
 use super::load::{engine, load_options, open, require_tokenizer};
 
 /// The variable with the key.
@@ -59,7 +59,7 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
     Ok(server.run(stop)?)
 }
 
-/// Stops the server at each SIGTERM. Only this command does so: the handler stays until the program ends, and the window's server
+/// Stops the server at SIGTERM, and ends the program at the second one. Only this command does so: the handler stays until the program ends, and the window's server
 /// may stop before that.
 #[cfg(unix)]
 fn on_termination(stop: Stop) {
@@ -72,9 +72,10 @@ fn on_termination(stop: Stop) {
             signal(SignalKind::terminate())?
         };
         let wait = async move {
-            while terminations.recv().await.is_some() {
-                stop.stop();
-            }
+            terminations.recv().await;
+            stop.stop();
+            terminations.recv().await;
+            exit_at_once(0);
         };
         // It ends with the program.
         thread::Builder::new().name("lapidary-signals".into()).spawn(move || runtime.block_on(wait)).map(drop)

@@ -18,6 +18,7 @@ use super::error::{HubError, Result};
 use super::name::{RepoId, is_commit, is_file_path, is_revision};
 use super::repo::Hash;
 use super::stop::Stop;
+use crate::whole_file::{new_file, replace};
 
 /// How often a lock is tried that another program holds.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
@@ -196,25 +197,7 @@ pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let io = |error| HubError::io(path, error);
     let mut part = new_file(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
     part.write_all(content).map_err(io)?;
-    part.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
-}
-
-/// A new file beside others, which becomes one of them when it is complete. Temporary files are private by default, but the
-/// cache may be shared by the users of a machine, so this one gets the permissions of any new file.
-///
-/// # Errors
-/// That of the system.
-pub(crate) fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    #[cfg_attr(not(unix), expect(unused_mut))]
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The system takes away what the user's mask forbids.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
+    replace(part, path).map_err(io)
 }
 
 /// Makes the folder of a file.
@@ -286,12 +269,13 @@ mod tests {
         assert_eq!(cache.commit(&repo, "main"), None);
         cache.set_commit(&repo, "main", COMMIT).unwrap();
         assert_eq!(cache.commit(&repo, "main").as_deref(), Some(COMMIT));
-        assert_eq!(cache.file(&repo, COMMIT, "folder/file.txt"), Some(path));
+        assert_eq!(cache.file(&repo, COMMIT, "folder/file.txt").as_ref(), Some(&path));
         assert_eq!(cache.files(&repo, COMMIT), ["folder/file.txt"]);
         assert_eq!(cache.repos(), std::slice::from_ref(&repo));
-        // A link whose blob is gone is no file.
+        // A link whose blob is gone is no file. Where there are no links, the copy stays.
+        let is_link = fs::symlink_metadata(&path).unwrap().is_symlink();
         fs::remove_file(blob).unwrap();
-        assert_eq!(cache.file(&repo, COMMIT, "folder/file.txt"), None);
+        assert_eq!(cache.file(&repo, COMMIT, "folder/file.txt").is_none(), is_link);
         assert_eq!(cache.commit(&repo, "../../x"), None);
     }
 

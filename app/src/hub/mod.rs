@@ -32,7 +32,6 @@ mod token;
 mod whole;
 
 pub use cache::Cache;
-pub(crate) use cache::new_file;
 pub use catalogue::{Entry, Files, Kind, Source, catalogue, references};
 pub use choose::{Choice, choose};
 pub use client::Client;

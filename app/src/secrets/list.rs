@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::SecretError;
+use crate::whole_file::replace;
 
 /// The file in Lapidary's data folder: a JSON object of secrets by name, or null for those in the key store.
 pub(super) const FILE: &str = "keys.json";
@@ -63,8 +64,7 @@ fn write_private(file: &Path, text: &str) -> io::Result<()> {
     part.write_all(text.as_bytes())?;
     // Before it takes the place of the file that was there.
     part.as_file().sync_all()?;
-    part.persist(file)?;
-    Ok(())
+    replace(part, file)
 }
 
 #[cfg(test)]

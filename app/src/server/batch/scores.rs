@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use super::{BatchError, is_same_file};
-use crate::hub::new_file;
+use crate::whole_file::{new_file, replace};
 
 /// A file for log-probabilities, which appears when it is complete.
 pub struct ScoresFile {
@@ -185,7 +185,7 @@ impl ScoresFile {
             tensors.add(&tokens.ok_or_else(changed)?, width).map_err(failed)?;
         }
         tensors.finish().and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        file.persist(&self.path).map_err(|error| failed(error.error))?;
+        replace(file, &self.path).map_err(failed)?;
         Ok(scored)
     }
 }
