@@ -6,13 +6,12 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::outcome::{Finish, Timings};
 use crate::sampling::Sampling;
-use crate::scheduler::{Event, Request, RequestId, Scheduler};
+use crate::scheduler::{Event, Request, Scheduler};
 
 /// The state of a generation, without the session that it works on.
 pub(crate) struct Decoding {
     /// Until it is submitted.
     request: Option<Request>,
-    id: Option<RequestId>,
     /// What has happened to it, and was not yet asked for.
     events: VecDeque<Event>,
     finish: Option<Finish>,
@@ -31,7 +30,6 @@ impl Decoding {
         engine.check_prompt(prompt, engine.context())?;
         Ok(Self {
             request: Some(Request::new(prompt.to_vec(), sampling.clone())),
-            id: None,
             events: VecDeque::new(),
             finish: None,
             timings: Timings::default(),
@@ -66,25 +64,27 @@ impl Decoding {
 
     async fn advance(&mut self, scheduler: &mut Scheduler) -> Result<Option<u32>> {
         if let Some(request) = self.request.take() {
+            if request.sampling.max_tokens == Some(0) {
+                self.finish = Some(Finish::MaxTokens);
+                return Ok(None);
+            }
             // Whoever had the session before has dropped its generation.
             scheduler.cancel_all();
-            self.id = Some(scheduler.submit(request)?);
+            scheduler.submit(request)?;
         }
         loop {
             match self.events.pop_front() {
-                Some(Event::Token { token, .. }) => return Ok(Some(token)),
+                Some(Event::Token { token, timings, .. }) => {
+                    self.timings = timings;
+                    return Ok(Some(token));
+                }
                 Some(Event::Finished { finish, timings, .. }) => {
                     (self.finish, self.timings) = (Some(finish), timings);
                     return Ok(None);
                 }
                 Some(Event::Failed { error, .. }) => return Err(error),
                 Some(Event::Prompt { .. }) => {}
-                None => {
-                    self.events.extend(scheduler.step().await?);
-                    if let Some(timings) = self.id.and_then(|id| scheduler.timings(id)) {
-                        self.timings = timings;
-                    }
-                }
+                None => self.events.extend(scheduler.step().await?),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use web_time::Instant;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Plan, Step};
 use crate::plans::Plans;
 use crate::session::Session;
@@ -30,6 +30,10 @@ impl Session {
     /// # Errors
     /// [`Error::ContextFull`].
     pub async fn pretend(&mut self, tokens: usize) -> Result<()> {
+        let context = self.engine().context();
+        if tokens > context {
+            return Err(Error::ContextFull { tokens, context });
+        }
         let (runner, sequence) = self.scheduler.alone().await?;
         sequence.rewind(0);
         sequence.reserve(tokens)?;
@@ -66,9 +70,8 @@ impl Session {
         let encode = |i: usize| {
             // Positions may exceed the context, because none of these steps runs.
             let step = Step { position: (first + i) as u32, draw: i as u32, ..Step::default() };
-            let later = |i| Step { position: step.position + i, draw: step.draw + i, ..step };
             let started = Instant::now();
-            let commands = gpu.encode_step(&mut runner.ring, &plans, &step, later, |_| {});
+            let commands = gpu.encode_step(&mut runner.ring, &plans, &step, |_| {});
             let elapsed = started.elapsed();
             drop(commands);
             1e6 * elapsed.as_secs_f64()

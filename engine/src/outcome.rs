@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use web_time::Instant;
 
-use crate::sampling::Sampling;
 use crate::sequence::Checked;
 
 /// Why a generation ended.
@@ -19,11 +18,6 @@ pub enum Finish {
 }
 
 impl Finish {
-    /// Why a reply of `most_steps` tokens ends where no stop token came.
-    pub(crate) fn at_limit(sampling: &Sampling, most_steps: usize) -> Self {
-        if sampling.max_tokens == Some(most_steps) { Self::MaxTokens } else { Self::ContextFull }
-    }
-
     /// `stop`, `max_tokens` or `context_full`.
     pub fn name(self) -> &'static str {
         match self {

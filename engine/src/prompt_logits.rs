@@ -11,7 +11,6 @@ pub(crate) struct PromptLogits {
     pub(crate) activations: Activations,
     /// All layers, then the head as the last segment.
     pub(crate) plan: Plan,
-    /// `None` while it is read: where that future is dropped, the buffer stays mapped, and the next read makes another one.
     readback: Option<Readback>,
     vocab_size: usize,
 }
@@ -56,12 +55,6 @@ impl PromptLogits {
             let padded: &[f32] = bytemuck::cast_slice(bytes);
             read(&mut padded.chunks_exact(logits.stride()).map(|row| &row[..self.vocab_size]))
         };
-        let readback = match self.readback.take() {
-            Some(readback) => readback,
-            None => Readback::new(gpu, logits.buffer().bytes()).await?,
-        };
-        let value = readback.read(gpu, logits.buffer().memory(), bytes, of_rows).await?;
-        self.readback = Some(readback);
-        Ok(value)
+        Readback::reuse(&mut self.readback, gpu, logits.buffer(), bytes, of_rows).await
     }
 }

@@ -12,7 +12,6 @@ use crate::model::{Activations, Room, Slots};
 use crate::ops::MAX_SMALL_BATCH;
 use crate::pace::Pace;
 use crate::plans::Plans;
-use crate::sampling::Sampling;
 use crate::sequence::Sequence;
 
 /// The most sequences of a [`Scheduler`](crate::Scheduler): a step's uniform has a place for each.
@@ -146,19 +145,5 @@ impl Chunk {
     /// Whether all of its layers are computed.
     pub(crate) fn is_done(&self) -> bool {
         self.next == self.all
-    }
-}
-
-/// How a step's token is sampled.
-pub(crate) struct Draw {
-    pub(crate) sampling: Sampling,
-    pub(crate) seed: u64,
-    /// Tokens of this reply that were sampled before.
-    pub(crate) number: usize,
-}
-
-impl Draw {
-    pub(crate) fn step(&self, position: usize, slot: u32) -> Step {
-        Step { slot, ..self.sampling.step(self.seed, position, self.number) }
     }
 }

@@ -176,7 +176,7 @@ impl Sequence {
         self.computed = self.ids.len();
     }
 
-    /// Appends a token that was drawn after those with keys and values.
+    /// Appends a token that the host knows. Its keys and values may still be to come.
     pub(crate) fn push(&mut self, id: u32) {
         self.ids.push(id);
     }
@@ -214,15 +214,9 @@ impl Sequence {
         self.computed
     }
 
-    /// Reserves the positions of the next decode step's `tokens` input tokens, and returns the first.
-    ///
-    /// # Errors
-    /// [`Error::CacheFull`].
-    pub(crate) fn advance(&mut self, tokens: usize) -> Result<usize> {
-        let first = self.computed;
-        self.reserve(first + tokens)?;
+    /// Counts the input tokens of a decode step that is submitted, whose positions are reserved.
+    pub(crate) fn advance(&mut self, tokens: usize) {
         self.computed += tokens;
-        Ok(first)
     }
 
     /// Compares a guess with what was drawn after the newest token and after each token of the guess. What was computed after a wrong

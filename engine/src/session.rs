@@ -104,7 +104,7 @@ impl Session {
     ///
     /// # Errors
     /// If there is no memory for a second cache.
-    pub async fn fork(&self) -> Result<Self> {
+    pub async fn fork(&mut self) -> Result<Self> {
         let mut fork = self.engine().session().await?;
         let (_, sequence) = fork.scheduler.alone().await?;
         if let Some(own) = self.scheduler.newest_sequence() {
@@ -116,7 +116,7 @@ impl Session {
     /// Generates a continuation of `prompt`, which is the whole sequence from `<bos>` on. The session keeps the prefix
     /// that it shares with the prompt, so a second turn computes only its new tokens.
     ///
-    /// Nothing runs until [`Generation::next`]. Dropping the generation cancels it.
+    /// Nothing runs until [`Generation::next`]. Dropping the generation cancels it: what it has submitted ends, and nothing else runs.
     ///
     /// # Errors
     /// [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`], [`Error::ContextFull`], [`Error::Setting`].

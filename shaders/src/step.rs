@@ -24,6 +24,11 @@ impl Step {
         self.places[index / 2][first..first + 2].copy_from_slice(&[position, slot]);
     }
 
+    /// The `i`-th decode step of its sequence after it, as long as nothing else of the sequence comes between.
+    pub fn later(&self, i: u32) -> Self {
+        Self { n_tokens: 1, position: self.position + self.n_tokens - 1 + i, draw: self.draw + i, ..*self }
+    }
+
     /// The place of the token at `index`, as `lib/places.wesl` reads it: its position and its sequence's slot.
     pub fn place(&self, index: usize) -> (u32, u32) {
         match self.n_tokens {

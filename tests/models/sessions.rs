@@ -113,6 +113,21 @@ fn a_reply_fills_the_context_and_no_more() {
 }
 
 #[test]
+fn a_reply_of_one_token_has_its_times_and_one_of_none_computes_nothing() {
+    let engine = engine();
+    let mut session = engine.session_blocking().unwrap();
+    let mut generation = session.generate(&[2, 50, 60, 70], &tokens(1)).unwrap();
+    generation.next_blocking().unwrap().unwrap();
+    let timings = generation.timings();
+    assert!((timings.prefill_tokens, timings.decode_tokens) == (4, 0) && timings.prefill_ms > 0.0, "{timings:?}");
+    let held = session.tokens().to_vec();
+    let mut generation = session.generate(&[3, 4, 5], &tokens(0)).unwrap();
+    assert_eq!(generation.next_blocking().unwrap(), None);
+    assert_eq!(generation.finish(), Some(Finish::MaxTokens));
+    assert_eq!(session.tokens(), held);
+}
+
+#[test]
 fn bad_input_is_refused_by_name() {
     let engine = builder("tiny-random-gemma2").context(20).build_blocking().unwrap();
     let mut session = engine.session_blocking().unwrap();

@@ -43,10 +43,14 @@ fn replies_with_guesses_are_those_without() {
     let engine = engine(MODEL);
     let mut plain = session(&engine, Speculation::off());
     let same = || block_on(Speculation::from_model(&engine)).unwrap();
+    // Fewer than a small batch of tokens has.
+    let chunked = builder(MODEL).prefill_chunk(4).build_blocking().unwrap();
+    let in_chunks = || block_on(Speculation::from_model(&chunked)).unwrap();
     for (what, speculation, some_are_right, some_are_wrong) in [
         ("text", Speculation::from_text().always(7), true, true),
         ("text, one each", Speculation::from_text().always(1), true, true),
         ("the same model", same().always(5), true, false),
+        ("the same model in chunks of 4", in_chunks().always(3), true, false),
         ("another model", from_other().always(3), false, true),
         ("whatever pays", Speculation::from_text(), false, false),
     ] {

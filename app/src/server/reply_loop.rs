@@ -122,7 +122,7 @@ impl<'a> ReplyLoop<'a> {
                     reply.send_prompt(list);
                 }
             }
-            Step::Token { id, token, logprobs } => {
+            Step::Token { id, token, logprobs, .. } => {
                 let Some(reply) = self.replies.get_mut(&id) else { return Ok(()) };
                 let logprob = logprobs.map(|scored| TokenLogprob { id: token, scored: Some(scored) });
                 if let Some(ending) = reply.push(token, logprob, self.scheduler.engine().stop_ids())?

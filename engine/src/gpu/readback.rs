@@ -54,6 +54,24 @@ impl Readback {
         self.take(gpu, submission, &mut mapping, read).await
     }
 
+    /// The same from a buffer on the device, with a readback that is kept for the next time, or a new one. Where this future is
+    /// dropped, the readback may stay mapped, and none is kept.
+    pub(crate) async fn reuse<T>(
+        kept: &mut Option<Self>,
+        gpu: &Gpu,
+        source: &Buffer,
+        bytes: u64,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let readback = match kept.take() {
+            Some(readback) => readback,
+            None => Self::new(gpu, source.bytes()).await?,
+        };
+        let value = readback.read(gpu, source.memory(), bytes, read).await?;
+        *kept = Some(readback);
+        Ok(value)
+    }
+
     /// Requests the mapping, right after the submit that copies into the buffer.
     pub(crate) fn request(&self, bytes: u64) -> Mapping {
         let (sender, receiver) = oneshot::channel();

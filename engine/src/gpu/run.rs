@@ -40,17 +40,15 @@ impl Gpu {
         encoder.finish()
     }
 
-    /// Encodes whole plans for a step. `later(i)` predicts the `i`-th step after it, so that one write serves many steps.
-    /// `after` can add copies.
+    /// Encodes whole plans for a step of one sequence. One write serves many such steps. `after` can add copies.
     pub(crate) fn encode_step(
         &self,
         ring: &mut StepRing,
         plans: &[&Plan],
         step: &Step,
-        later: impl Fn(u32) -> Step,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> wgpu::CommandBuffer {
-        let slot = ring.write_ahead(self, step, later);
+        let slot = ring.write_ahead(self, step);
         self.encode(plans.iter().map(|plan| Part::whole(plan, step, slot)), after)
     }
 

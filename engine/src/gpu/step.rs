@@ -60,12 +60,12 @@ impl StepRing {
     }
 
     /// As [`StepRing::write`], unless the slot holds this step because an earlier call predicted it. Writes the
-    /// predicted steps after it too: `later(i)` is the `i`-th.
-    pub(super) fn write_ahead(&mut self, gpu: &Gpu, step: &Step, later: impl Fn(u32) -> Step) -> u32 {
+    /// steps after it too, as [`Step::later`] predicts them.
+    pub(super) fn write_ahead(&mut self, gpu: &Gpu, step: &Step) -> u32 {
         if self.ahead.pop_front() != Some(*step) {
             let steps = Self::AHEAD.min(Self::SLOTS - self.next);
             self.ahead.clear();
-            self.ahead.extend((1..steps as u32).map(later));
+            self.ahead.extend((1..steps as u32).map(|i| step.later(i)));
             let steps: Vec<Step> = std::iter::once(*step).chain(self.ahead.iter().copied()).collect();
             self.write_slots(gpu, &steps);
         }

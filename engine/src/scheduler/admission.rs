@@ -15,9 +15,8 @@ impl Scheduler {
         let tokens = job.tokens();
         // The logits of each of its tokens need each to be computed.
         let reusable = if job.prompt_logprobs.is_some() { 0 } else { tokens.len() - 1 };
-        // Where there is room for one sequence only, it goes on itself, without a copy.
-        let is_only = self.kept.len() == 1 && self.active.is_empty() && self.runner.free_slots() == 0;
-        let fewest = if is_only { 1 } else { FEWEST_TO_COPY };
+        // The only sequence goes on itself, without a copy.
+        let fewest = if self.sequences == 1 { 1 } else { FEWEST_TO_COPY };
         let source = longest_shared_prefix(&self.active, &self.kept, &tokens[..reusable], fewest);
         // With room to grow: one that gave its place back would give it back again at once.
         let room = if job.reply.is_empty() { IN_FLIGHT } else { PAGE };

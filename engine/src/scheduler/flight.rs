@@ -1,4 +1,4 @@
-//! A decode step in flight: submitted, and not yet read by the host.
+//! A step in flight that draws tokens: submitted, and not yet read by the host.
 
 use super::IN_FLIGHT;
 use super::job::Job;

@@ -26,8 +26,8 @@ impl Scheduler {
             _ if !self.flights.is_empty() => return Ok(true),
             Next::Text(guess) => guess,
             Next::Model(tokens) => {
-                let draw = job.next_draw();
-                self.speculation.ask_model(sequence.taken(), tokens, &draw).await?
+                let draw = job.step(sequence.position(), sequence.slot());
+                self.speculation.ask_model(sequence.taken(), tokens, &job.sampling, &draw).await?
             }
         };
         let end = sequence.position() + 1 + guess.tokens.len();
@@ -42,7 +42,7 @@ impl Scheduler {
         let gpu = &engine.inner.gpu;
         let steps = plans.checking(gpu, activations, sequence, &guess.tokens, &draw, &job.sampling);
         let flight = Flight::submit(gpu, readback, rows, |copy| gpu.encode_steps(ring, &steps, copy));
-        sequence.advance(1 + guess.tokens.len())?;
+        sequence.advance(1 + guess.tokens.len());
         job.submitted(1 + guess.tokens.len());
         guesses.submitted(&guess);
         self.flights.push_back(flight.with_guess(guess.tokens));

@@ -3,7 +3,6 @@
 use super::request::{Bias, Event, Mask, Request, RequestId};
 use crate::gpu::Step;
 use crate::outcome::{Clock, Finish};
-use crate::runner::Draw;
 use crate::sampling::Sampling;
 use crate::sequence::{Checked, Sequence};
 
@@ -92,11 +91,6 @@ impl Job {
         Step { slot, is_masked, ..self.sampling.step(self.seed, position, self.submitted) }
     }
 
-    /// The same, for another model that guesses.
-    pub(super) fn next_draw(&self) -> Draw {
-        Draw { sampling: self.sampling.clone(), seed: self.seed, number: self.submitted }
-    }
-
     /// Steps that its reply can still have.
     pub(super) fn steps_left(&self) -> usize {
         self.most_steps - self.submitted
@@ -115,7 +109,12 @@ impl Job {
 
     /// Its last event.
     pub(super) fn finished(&self, by_stop_token: bool) -> Event {
-        let finish = if by_stop_token { Finish::Stop } else { Finish::at_limit(&self.sampling, self.most_steps) };
+        let is_at_limit = self.sampling.max_tokens == Some(self.most_steps);
+        let finish = match by_stop_token {
+            true => Finish::Stop,
+            false if is_at_limit => Finish::MaxTokens,
+            false => Finish::ContextFull,
+        };
         Event::Finished { id: self.id, finish, timings: self.clock.timings, cached: self.cached }
     }
 }

@@ -62,6 +62,8 @@ pub struct Load {
 /// Replies to many requests with one model.
 pub struct Scheduler {
     runner: Runner,
+    /// The most that it decodes together.
+    sequences: usize,
     speculation: Speculation,
     waiting: VecDeque<Job>,
     prompt: Option<Prompt>,
@@ -92,11 +94,6 @@ fn growing(active: &[Active]) -> impl Iterator<Item = &Active> {
     active.iter().filter(|active| active.job.grows())
 }
 
-/// The `i`-th decode step of a sequence after a step of it, if nothing else comes between.
-fn later(step: &Step, i: u32) -> Step {
-    Step { n_tokens: 1, position: step.position + step.n_tokens - 1 + i, draw: step.draw + i, ..*step }
-}
-
 impl Scheduler {
     /// A scheduler without requests.
     ///
@@ -112,6 +109,7 @@ impl Scheduler {
         Ok(Self {
             readbacks: Readbacks::new(&runner).await?,
             runner,
+            sequences: options.sequences,
             speculation: Speculation::off(),
             waiting: VecDeque::new(),
             prompt: None,
@@ -264,13 +262,11 @@ impl Scheduler {
         // Nothing waits after this.
         for Active { job, sequence, .. } in self.active.iter_mut().filter(|active| active.job.grows()) {
             job.allow(sequence);
-            sequence.advance(1)?;
+            sequence.advance(1);
             job.submitted(1);
         }
         let flight = Flight::submit(gpu, readback, rows, |copy| match (&draws[..], &choices[..]) {
-            ([draw], [choice]) => {
-                gpu.encode_step(ring, &[&pass.body, &pass.logits, choice], draw, |i| later(draw, i), copy)
-            }
+            ([draw], [choice]) => gpu.encode_step(ring, &[&pass.body, &pass.logits, choice], draw, copy),
             _ => {
                 let mut all = Step { n_tokens: draws.len() as u32, ..*first };
                 for (i, draw) in draws.iter().enumerate() {
@@ -348,7 +344,7 @@ impl Scheduler {
         if !is_stop {
             let logprobs = job.logprobs.zip(logits).map(|(top, logits)| TokenLogprobs::new(token, top, logits));
             job.reply.push(token);
-            self.events.push(Event::Token { id: job.id, token, logprobs });
+            self.events.push(Event::Token { id: job.id, token, logprobs, timings: job.clock.timings });
         }
         if is_stop || job.reply.len() == job.most_steps {
             let finished = job.finished(is_stop);

@@ -6,7 +6,7 @@ use web_time::Instant;
 
 use super::flight::{Flight, Row, Rows};
 use super::job::Job;
-use super::{Active, Scheduler, later};
+use super::{Active, Scheduler};
 use crate::error::Result;
 use crate::gpu::Step;
 use crate::runner::{Chunk, Runner};
@@ -28,8 +28,9 @@ pub(super) struct Prompt {
 }
 
 impl Scheduler {
-    /// Computes the next layers of the prompt under way. If no reply grows, the last piece ends with the reply's first token. Else
-    /// the last token of the prompt is left to the decode step of all replies, which reads the weights only once.
+    /// Computes the next layers of the prompt under way. For one sequence, the last piece ends with the reply's first token, which comes
+    /// sooner so. Of several, the last token of the prompt is left to the decode steps: a product of a prompt may round otherwise, and
+    /// the same request would get another reply where all of its prompt but the last token is in the cache.
     pub(super) async fn compute_piece(&mut self) -> Result<()> {
         if self.prompt.as_ref().is_some_and(|prompt| prompt.job.prompt_logprobs.is_some()) {
             return self.score_piece().await;
@@ -38,8 +39,8 @@ impl Scheduler {
         let (start, last) = (prompt.sequence.tokens().len(), prompt.tokens.len() - 1);
         if start < last {
             if prompt.chunk.is_none() {
-                let is_alone = self.active.is_empty() && prompt.job.most_steps > 0;
-                let all = if is_alone { prompt.tokens.len() } else { last };
+                let to_reply = self.sequences == 1 && prompt.job.most_steps > 0;
+                let all = if to_reply { prompt.tokens.len() } else { last };
                 let end = all.min(start + self.runner.pace.chunk());
                 if let Err(error) = prompt.sequence.reserve(end) {
                     self.give_way(error);
@@ -81,8 +82,8 @@ impl Scheduler {
         let Runner { engine, plans, ring, .. } = &mut self.runner;
         let gpu = &engine.inner.gpu;
         let parts = [&plans.prompt_logits, plans.choice(&job.sampling)];
-        let encode = |copy: &dyn Fn(&mut _)| gpu.encode_step(ring, &parts, &step, |i| later(&step, i), copy);
-        self.flights.push_back(Flight::submit(gpu, readback, rows, encode));
+        let flight = Flight::submit(gpu, readback, rows, |copy| gpu.encode_step(ring, &parts, &step, copy));
+        self.flights.push_back(flight);
         sequence.extend(new);
         job.clock.timings.prefill_tokens += new.len();
         job.submitted(1);
@@ -93,11 +94,11 @@ impl Scheduler {
     /// Leaves the last token of the prompt under way to the decode steps.
     pub(super) fn join(&mut self) {
         let Some(Prompt { job, sequence, tokens, .. }) = &mut self.prompt else { return };
-        job.clock.timings.prefill_tokens += 1;
         if job.most_steps == 0 {
             self.events.push(job.finished(false));
             self.end_prompt();
         } else if let Some(&last) = tokens.last() {
+            job.clock.timings.prefill_tokens += 1;
             sequence.set_token(last);
             sequence.push(last);
             self.activate();

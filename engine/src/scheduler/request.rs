@@ -61,6 +61,8 @@ pub enum Event {
         token: u32,
         /// Its log-probability, if that was asked for.
         logprobs: Option<TokenLogprobs>,
+        /// How long the reply has taken so far.
+        timings: Timings,
     },
     /// The reply is complete.
     Finished {

@@ -1,9 +1,7 @@
 //! What a session asks of the scheduler of its only sequence.
 
 use super::Scheduler;
-use super::request::RequestId;
 use crate::error::Result;
-use crate::outcome::Timings;
 use crate::plans::Plans;
 use crate::runner::Runner;
 use crate::sequence::Sequence;
@@ -13,13 +11,6 @@ impl Scheduler {
     pub(crate) fn newest_sequence(&self) -> Option<&Sequence> {
         let active = self.active.last().map(|active| &active.sequence);
         active.or(self.prompt.as_ref().map(|prompt| &prompt.sequence)).or(self.kept.back())
-    }
-
-    /// The times of a request that has not ended.
-    pub(crate) fn timings(&self, id: RequestId) -> Option<Timings> {
-        let prompt = self.prompt.iter().map(|prompt| &prompt.job);
-        let mut jobs = prompt.chain(self.active.iter().map(|active| &active.job));
-        jobs.find(|job| job.id == id).map(|job| job.clock.timings)
     }
 
     /// The plans of its steps.
@@ -55,11 +46,9 @@ impl Scheduler {
         while !self.flights.is_empty() {
             self.take_step().await?;
         }
-        let newest = match self.kept.pop_back() {
-            Some(sequence) => sequence,
-            None => self.runner.sequence()?,
-        };
-        self.kept.push_back(newest);
+        if self.kept.is_empty() {
+            self.kept.push_back(self.runner.sequence()?);
+        }
         let newest = self.kept.len() - 1;
         Ok((&mut self.runner, &mut self.kept[newest]))
     }

@@ -6,14 +6,14 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::gpu::{Readback, Step};
 use crate::ops::{MAX_SMALL_BATCH, TokenSink};
-use crate::runner::{Draw, Runner};
+use crate::runner::Runner;
+use crate::sampling::Sampling;
 use crate::sequence::Sequence;
 
 /// The smaller model, with the tokens that it has read.
 pub(super) struct Draft {
     runner: Runner,
     sequence: Sequence,
-    /// `None` while it is read: where that future is dropped, the buffer stays mapped, and the next read makes another one.
     readback: Option<Readback>,
 }
 
@@ -28,15 +28,22 @@ impl Draft {
         &self.runner.engine
     }
 
-    /// What it draws after `taken` with the random numbers from this draw on, and the milliseconds of a token. From 1 to
-    /// [`MAX_SMALL_BATCH`] tokens; all have room in its context.
-    pub(super) async fn guess(&mut self, taken: &[u32], tokens: usize, draw: &Draw) -> Result<(Vec<u32>, f64)> {
+    /// What it draws after `taken`, with the random numbers of this draw and those after it, and the milliseconds of a token. At least
+    /// one token; all have room in its context.
+    pub(super) async fn guess(
+        &mut self,
+        taken: &[u32],
+        tokens: usize,
+        sampling: &Sampling,
+        draw: &Step,
+    ) -> Result<(Vec<u32>, f64)> {
         let Self { runner, sequence, readback } = self;
         let shared = sequence.tokens().iter().zip(taken).take_while(|(a, b)| a == b).count();
         // The last token is always computed, for its logits.
         sequence.rewind(shared.min(taken.len() - 1));
         // What is new is mostly a token or two. Of a longer text the beginning is computed first.
-        while taken.len() - sequence.tokens().len() > MAX_SMALL_BATCH {
+        let most = MAX_SMALL_BATCH.min(runner.activations.residual.rows());
+        while taken.len() - sequence.tokens().len() > most {
             let start = sequence.tokens().len();
             let end = (taken.len() - 1).min(start + runner.pace.chunk());
             sequence.reserve(end)?;
@@ -51,33 +58,25 @@ impl Draft {
         sequence.reserve(taken.len() + tokens - 1)?;
         let Runner { engine, plans, slots, activations, ring, .. } = runner;
         let (gpu, new) = (&engine.inner.gpu, &taken[start..]);
-        let (decode, choice) = (&plans.decode, plans.choice(&draw.sampling));
-        let step = |i: usize, position: usize| {
-            Draw { sampling: draw.sampling.clone(), seed: draw.seed, number: draw.number + i }.step(position, slot)
-        };
-        let first = Step { n_tokens: new.len() as u32, ..step(0, start) };
-        let (body, logits) = if let [only] = new {
+        let (decode, choice) = (&plans.decode, plans.choice(sampling));
+        let first = Step { n_tokens: new.len() as u32, position: start as u32, slot, ..*draw };
+        // No token needs anything from the host, so nothing waits between them.
+        if let [only] = new {
             sequence.set_token(*only);
-            (&decode.body, &decode.logits)
+            gpu.submit_commands([gpu.encode_step(ring, &[&decode.body, &decode.logits, choice], &first, |_| {})]);
         } else {
             activations.begin(gpu, new, start, slot);
-            (plans.prefill_of(new.len()), &plans.prompt_logits)
-        };
-        // No token needs anything from the host, so all of them are one submit.
-        let mut steps = vec![(body, first), (logits, first), (choice, first)];
-        for i in 1..tokens {
-            let step = step(i, taken.len() + i - 1);
-            steps.extend([(&decode.body, step), (&decode.logits, step), (choice, step)]);
+            let parts = [plans.prefill_of(new.len()), &plans.prompt_logits, choice];
+            gpu.submit_commands([gpu.encode_step(ring, &parts, &first, |_| {})]);
         }
-        gpu.submit_commands([gpu.encode_steps(ring, &steps, |_| {})]);
+        for i in 1..tokens as u32 {
+            let parts = [&decode.body, &decode.logits, choice];
+            gpu.submit_commands([gpu.encode_step(ring, &parts, &first.later(i), |_| {})]);
+        }
         let results = &slots.sink.results;
-        let buffer = match readback.take() {
-            Some(buffer) => buffer,
-            None => Readback::new(gpu, results.bytes()).await?,
-        };
-        let words: Vec<u32> = buffer.read(gpu, results.memory(), results.bytes(), bytemuck::pod_collect_to_vec).await?;
-        *readback = Some(buffer);
-        let words = (0..tokens as u32).map(|i| words[TokenSink::result_word(slot as usize, first.draw + i)]);
+        let read = |bytes: &[u8]| bytemuck::pod_collect_to_vec(bytes);
+        let words: Vec<u32> = Readback::reuse(readback, gpu, results, results.bytes(), read).await?;
+        let words = (0..tokens as u32).map(|i| words[TokenSink::result_word(slot as usize, draw.draw + i)]);
         let drawn = words.map(|word| engine.token_of(word)).collect::<Result<Vec<u32>>>()?;
         sequence.extend(new);
         sequence.extend(&drawn[..tokens - 1]);

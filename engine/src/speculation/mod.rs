@@ -26,8 +26,9 @@ use self::gain::{Evidence, Gain};
 use self::lookup::look_up;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::gpu::Step;
 use crate::ops::Rounding;
-use crate::runner::{Draw, Runner};
+use crate::runner::Runner;
 use crate::sampling::Sampling;
 use crate::sequence::Checked;
 
@@ -113,14 +114,21 @@ impl Speculation {
         Some((Guess { tokens: found.tokens, evidence }, best)).filter(|(guess, _)| !guess.tokens.is_empty())
     }
 
-    /// The guess of the smaller model for the tokens after `taken`. Empty if it fails; then it is no longer asked.
+    /// The guess of the smaller model for the tokens after `taken`, the first of which `draw` draws. Empty if it fails; then it is no
+    /// longer asked.
     ///
     /// # Errors
     /// If the device is lost or refuses a command.
-    pub(crate) async fn ask_model(&mut self, taken: &[u32], tokens: usize, draw: &Draw) -> Result<Guess> {
+    pub(crate) async fn ask_model(
+        &mut self,
+        taken: &[u32],
+        tokens: usize,
+        sampling: &Sampling,
+        draw: &Step,
+    ) -> Result<Guess> {
         let mut guess = Guess { tokens: Vec::new(), evidence: Evidence::Model };
         let Source::Model(draft) = &mut self.source else { return Ok(guess) };
-        match draft.guess(taken, tokens, draw).await {
+        match draft.guess(taken, tokens, sampling, draw).await {
             Ok((found, ms)) => {
                 guess.tokens = found;
                 self.gain.learn_guess(ms);

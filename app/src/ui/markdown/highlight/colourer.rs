@@ -11,8 +11,9 @@ use web_time::Instant;
 use super::super::theme::{self, Class};
 use super::{Answer, MAX_BLOCKS, Request};
 
-/// A grammar that takes longer for one line is not used further.
-const MAX_LINE_TIME: Duration = Duration::from_millis(300);
+/// A grammar that takes longer for one line is not used further. The first lines also compile its expressions, which takes a busy
+/// machine a while.
+const MAX_LINE_TIME: Duration = Duration::from_secs(2);
 /// The most bytes that are coloured before a result is shown.
 const STEP_BYTES: usize = 8 << 10;
 /// The longest line that is coloured, in bytes.
