@@ -39,7 +39,8 @@ pub(crate) struct Inner {
 
 impl Inner {
     pub(crate) fn model(&self) -> Model<'_> {
-        Model { config: &self.config, weights: &self.weights, tables: &self.tables, kernels: self.kernels }
+        let Self { config, weights, tables, kernels, usable_vocab, .. } = self;
+        Model { config, weights, tables, kernels: *kernels, usable_vocab: *usable_vocab }
     }
 }
 

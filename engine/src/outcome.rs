@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use web_time::Instant;
 
-use crate::sequence::Checked;
+use crate::sequence::GuessOutcome;
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ impl Clock {
     }
 
     /// A guess was checked.
-    pub(crate) fn count(&mut self, checked: Checked) {
+    pub(crate) fn count(&mut self, checked: GuessOutcome) {
         self.timings.guessed_tokens += checked.guessed;
         self.timings.right_guesses += checked.right;
     }

@@ -57,7 +57,7 @@ impl Plans {
         };
         let choice = async |head| {
             let mut r = record();
-            record_choice(&mut r, head, inner.model(), slots, decode, inner.usable_vocab);
+            record_choice(&mut r, head, inner.model(), slots, decode);
             r.finish(&inner.gpu, ring).await
         };
         let pass = async |mode| {

@@ -28,7 +28,7 @@ impl PromptLogits {
         let activations = Activations::new(config, capabilities, rows, rows);
         let mut r = Recording::new(capabilities);
         record_body(&mut r, Body::Prompt(Mode::Prefill), inner.model(), &runner.slots, &activations);
-        record_head(&mut r, Head::AllLogits, inner.model(), &runner.slots, &activations, inner.usable_vocab);
+        record_head(&mut r, Head::AllLogits, inner.model(), &runner.slots, &activations);
         let plan = r.finish(&inner.gpu, &runner.ring).await?;
         let readback = Some(Readback::new(&inner.gpu, activations.logits.buffer().bytes()).await?);
         Ok(Self { activations, plan, readback, vocab_size: config.vocab_size })

@@ -35,19 +35,11 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// A runner for one sequence of up to the engine's context.
-    ///
-    /// # Errors
-    /// If there is no memory for its buffers.
-    pub(crate) async fn new(engine: &Engine) -> Result<Self> {
-        Self::with_room(engine, Room::for_one(engine.inner.context)).await
-    }
-
-    /// A runner for several sequences, none longer than the engine's context.
+    /// A runner for sequences, none longer than the engine's context.
     ///
     /// # Errors
     /// [`Error::Setting`] if there is room for none or for more than [`MAX_SEQUENCES`]; if there is no memory for its buffers.
-    pub(crate) async fn with_room(engine: &Engine, room: Room) -> Result<Self> {
+    pub(crate) async fn new(engine: &Engine, room: Room) -> Result<Self> {
         let inner = &engine.inner;
         let check = |ok: bool, field, value: usize, expected| {
             if ok { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected }) }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::gpu::Buffer;
 use crate::leases::{Lease, Leases};
 use crate::model::Slots;
-use crate::ops::{NO_TOKEN, PAGE, TokenSink};
+use crate::ops::{NO_TOKEN, PAGE};
 
 /// A sequence of tokens with its KV cache. It is the only owner of its ids; it shares pages of its cache only with
 /// sequences that begin with the same tokens. A runner, which several sequences can share, extends it.
@@ -28,14 +29,14 @@ pub(crate) struct Sequence {
 
 /// What became of a guess.
 #[derive(Clone, Copy)]
-pub(crate) struct Checked {
+pub(crate) struct GuessOutcome {
     /// Tokens that were guessed.
     pub(crate) guessed: usize,
     /// Those of them that were right, up to the first that was not.
     pub(crate) right: usize,
 }
 
-impl Checked {
+impl GuessOutcome {
     /// Tokens that were computed for nothing.
     pub(crate) fn wrong(self) -> usize {
         self.guessed - self.right
@@ -183,25 +184,30 @@ impl Sequence {
 
     /// Sets the tokens that the repetition penalty applies to at the start of a reply.
     pub(crate) fn set_seen(&self, ids: &[u32]) {
-        let inner = &self.engine.inner;
-        let bits = TokenSink::bits_of(ids, inner.config.vocab_size);
-        let sink = &self.slots.sink;
-        inner.gpu.write(&sink.seen, sink.seen_offset(self.slot() as usize), bytemuck::cast_slice(&bits));
+        self.write_bits(&self.slots.sink.seen, |bits| {
+            for id in ids {
+                bits[*id as usize / 32] |= 1 << (id % 32);
+            }
+        });
     }
 
     /// Sets the tokens that can be drawn next: `set` gets their bits, none of which is set.
     pub(crate) fn set_allowed(&self, set: impl FnOnce(&mut [u32])) -> Vec<u32> {
+        self.write_bits(&self.slots.sink.allowed, set)
+    }
+
+    /// Writes a bit per token of the vocabulary to this sequence's part of a buffer.
+    fn write_bits(&self, buffer: &Buffer, set: impl FnOnce(&mut [u32])) -> Vec<u32> {
         let sink = &self.slots.sink;
         let mut bits = vec![0; sink.seen_words() as usize];
         set(&mut bits);
-        self.engine.inner.gpu.write(&sink.allowed, sink.seen_offset(self.slot() as usize), bytemuck::cast_slice(&bits));
+        self.engine.inner.gpu.write(buffer, sink.seen_offset(self.slot() as usize), bytemuck::cast_slice(&bits));
         bits
     }
 
     /// Sets the input token of the next decode step.
     pub(crate) fn set_token(&self, id: u32) {
-        let offset = TokenSink::token_offset(self.slot() as usize);
-        self.engine.inner.gpu.write(&self.slots.sink.tokens, offset, bytemuck::bytes_of(&id));
+        self.engine.inner.gpu.write(&self.slots.sink.tokens, 4 * u64::from(self.slot()), bytemuck::bytes_of(&id));
     }
 
     /// All tokens that the host has read: those [with keys and values](Self::tokens), and the newest one without.
@@ -221,9 +227,9 @@ impl Sequence {
 
     /// Compares a guess with what was drawn after the newest token and after each token of the guess. What was computed after a wrong
     /// one is taken back, and the next step's input is what was drawn in its place.
-    pub(crate) fn check(&mut self, guess: &[u32], drawn: &[u32]) -> Checked {
+    pub(crate) fn check(&mut self, guess: &[u32], drawn: &[u32]) -> GuessOutcome {
         let right = guess.iter().zip(drawn).take_while(|(guess, drawn)| guess == drawn).count();
-        let checked = Checked { guessed: guess.len(), right };
+        let checked = GuessOutcome { guessed: guess.len(), right };
         if checked.wrong() > 0 {
             self.computed -= checked.wrong();
             if let Ok(token) = self.engine.token_of(drawn[right]) {

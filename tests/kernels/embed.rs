@@ -54,14 +54,14 @@ fn embed_of_every_f16() {
     for (name, gpu) in devices() {
         let (table, held) = matrix(gpu, WeightFormat::F16, COLS, &values, u64::MAX);
         assert_eq!(held, values, "f16 weights are stored as they are");
-        for flushes_halves in [false, true] {
+        for flushes_subnormals in [false, true] {
             let mut capabilities = gpu.capabilities().clone();
-            capabilities.flushes_halves = flushes_halves;
+            capabilities.flushes_subnormals = flushes_subnormals;
             let (ids, out) = (words(gpu, &tokens), dirty(gpu, rows, COLS));
             run_as(gpu, &capabilities, step(rows, 0), |r| {
                 ops::embed(r, &table, TokenIds::Chunk(&ids), 1.0, &out);
             });
-            assert_eq!(read(gpu, &out, rows), values, "{name}, flushes: {flushes_halves}");
+            assert_eq!(read(gpu, &out, rows), values, "{name}, flushes: {flushes_subnormals}");
         }
     }
 }

@@ -78,9 +78,9 @@ fn products_with_subnormal_scales() {
         let tokens = if way.mode == Mode::Decode { 1 } else { MAX_SMALL_BATCH - 1 };
         let case = Case { rows: 40, cols: 300, shard_rows: 24, tokens, size: 1.0, weight: 1e-4, seed: 11 };
         for format in WeightFormat::ALL.into_iter().filter(|format| way.supports(*format, device().capabilities())) {
-            for flushes_halves in [false, true] {
+            for flushes_subnormals in [false, true] {
                 let mut capabilities = device().capabilities().clone();
-                capabilities.flushes_halves = flushes_halves;
+                capabilities.flushes_subnormals = flushes_subnormals;
                 check_on(way, &case, format, ("the device", device()), &capabilities);
             }
         }

@@ -1,10 +1,8 @@
 //! Tests choosing a device, sharing one, and errors without one.
 
 use lapidary_engine::gpu::{AdapterChoice, DeviceOptions, adapters};
-use lapidary_engine::{Engine, Error, Gpu, wgpu};
-use lapidary_tests::{block_on, reply, tokens};
-
-use crate::golden_path;
+use lapidary_engine::{Error, Gpu, wgpu};
+use lapidary_tests::block_on;
 
 fn with_adapter(adapter: AdapterChoice) -> DeviceOptions {
     let mut options = DeviceOptions::from_env();
@@ -49,17 +47,6 @@ fn webgpu_limits_request_nothing_more() {
     assert!(!gpu.capabilities().subgroups);
     // SAFETY: no shader is made.
     assert_eq!(unsafe { gpu.wgpu_device() }.limits(), wgpu::Limits::default());
-}
-
-#[test]
-fn a_callers_own_device_serves_as_well() {
-    let adapter = block_on(adapters()).remove(0);
-    let (device, queue) = block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
-    let gpu = Gpu::from_device(device, queue, false);
-    let path = golden_path("tiny-random-gemma2");
-    let engine = Engine::builder(path).context(64).gpu(gpu).build_blocking().unwrap();
-    let mut session = engine.session_blocking().unwrap();
-    assert_eq!(reply(&mut session, &[2], &tokens(3)).len(), 3);
 }
 
 #[test]

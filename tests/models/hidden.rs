@@ -32,7 +32,13 @@ async fn check(name: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
     tables.upload(gpu).await.unwrap();
     let activations = Activations::new(c, gpu.capabilities(), ids.len(), 1);
     let mut recording = Recording::new(gpu.capabilities());
-    let model = Model { config: c, weights: engine.model_weights(), tables: &tables, kernels: Kernels::FLOAT };
+    let model = Model {
+        config: c,
+        weights: engine.model_weights(),
+        tables: &tables,
+        kernels: Kernels::FLOAT,
+        usable_vocab: c.vocab_size,
+    };
     record_body(&mut recording, Body::Prompt(Mode::Prefill), model, &slots, &activations);
     let plan = recording.finish(gpu, &ring).await.unwrap();
     gpu.write(&activations.tokens, 0, bytemuck::cast_slice(ids));

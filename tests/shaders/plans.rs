@@ -86,7 +86,7 @@ fn text(config: &Config, capabilities: &Capabilities, kernels: Kernels) -> Strin
     let slots = Slots::new(config, CacheFormat::F16, Room::for_one(CONTEXT));
     let tables = RopeTables::new(config, CONTEXT);
     let activations = Activations::new(config, capabilities, CHUNK, 1);
-    let model = Model { config, weights: &weights, tables: &tables, kernels };
+    let model = Model { config, weights: &weights, tables: &tables, kernels, usable_vocab: config.vocab_size };
     let body = |body| {
         let mut r = Recording::new(capabilities);
         record_body(&mut r, body, model, &slots, &activations);
@@ -94,7 +94,7 @@ fn text(config: &Config, capabilities: &Capabilities, kernels: Kernels) -> Strin
     };
     let head = |head| {
         let mut r = Recording::new(capabilities);
-        record_head(&mut r, head, model, &slots, &activations, config.vocab_size);
+        record_head(&mut r, head, model, &slots, &activations);
         r
     };
     let (decode, greedy) = (body(Body::Newest(Mode::Decode)), head(Head::Greedy));

@@ -93,7 +93,7 @@ fn record(
     let slots = Slots::new(config, cache, Room::for_one(64));
     let tables = RopeTables::new(config, 64);
     let activations = Activations::new(config, device, 32, 32);
-    let model = Model { config, weights, tables: &tables, kernels };
+    let model = Model { config, weights, tables: &tables, kernels, usable_vocab: config.vocab_size };
     let mut r = Recording::new(device);
     for mode in [Mode::SmallBatch, Mode::Prefill] {
         record_body(&mut r, Body::Prompt(mode), model, &slots, &activations);
@@ -102,7 +102,7 @@ fn record(
         record_body(&mut r, Body::Newest(mode), model, &slots, &activations);
     }
     for head in [Head::Greedy, Head::Sample, Head::AllLogits] {
-        record_head(&mut r, head, model, &slots, &activations, config.vocab_size);
+        record_head(&mut r, head, model, &slots, &activations);
     }
     for dispatch in r.dispatches() {
         let variant = dispatch.variant().unwrap_or_else(|| panic!("{dispatch}"));

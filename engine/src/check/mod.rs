@@ -25,7 +25,7 @@ use self::outputs::Output;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Recording, Step, StepRing};
 use crate::load::ModelFiles;
-use crate::model::{Activations, Body, Head, Model, Room, RopeTables, Slots, Source, record_body, record_head};
+use crate::model::{Activations, Body, Head, Model, Room, Slots, Source, record_body, record_head};
 use crate::ops::{CacheFormat, CacheLayer, Mode};
 
 pub(crate) use noise::check_features;
@@ -68,45 +68,21 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Runs five steps of a model on its device (a chunk of a prompt, a small batch, a decoded token, a drawn token, a token of each of
-/// two sequences) over a cache of noise, and compares every dispatch with the reference. `name` is the model's, for the report.
-///
-/// # Errors
-/// [`Error::Cancelled`]; if the device is lost or out of memory.
-pub(crate) async fn check_model(
-    gpu: &Gpu,
-    files: &ModelFiles,
-    model: Model<'_>,
-    cache_format: CacheFormat,
-    usable_vocab: usize,
-    name: &str,
-    progress: &mut (dyn FnMut(usize, usize) -> bool + Send),
-) -> Result<Report> {
-    // The model's tables can be shorter than the check's positions.
-    let tables = RopeTables::new(model.config, CONTEXT);
-    tables.upload(gpu).await?;
-    let model = Model { tables: &tables, ..model };
-    let subject = Subject { gpu, files, model, chunk: 3, cache_format, usable_vocab, name };
-    let mut report = Report::default();
-    subject.check(1, Compared::All, &mut report, progress).await?;
-    Ok(report)
-}
-
 /// A model to check.
-struct Subject<'a> {
-    gpu: &'a Gpu,
-    files: &'a ModelFiles,
-    model: Model<'a>,
+pub(crate) struct Subject<'a> {
+    pub(crate) gpu: &'a Gpu,
+    pub(crate) files: &'a ModelFiles,
+    pub(crate) model: Model<'a>,
     /// Tokens of the chunk of a prompt.
-    chunk: usize,
-    cache_format: CacheFormat,
-    usable_vocab: usize,
-    name: &'a str,
+    pub(crate) chunk: usize,
+    pub(crate) cache_format: CacheFormat,
+    /// The model's, for the report.
+    pub(crate) name: &'a str,
 }
 
 /// Which dispatches are compared.
 #[derive(Clone, Copy, PartialEq)]
-enum Compared {
+pub(crate) enum Compared {
     All,
     /// Those whose kernel and shape the report does not have yet.
     NewShapes,
@@ -125,7 +101,7 @@ struct CheckedStep {
 }
 
 /// Positions that there is room for: three tiles of keys, the last one not full.
-const CONTEXT: usize = 160;
+pub(crate) const CONTEXT: usize = 160;
 /// Positions are a whole number of these apart in attention's loop over keys.
 const KEYS: usize = lapidary_shaders::kernels::attention::TILE as usize;
 /// The pages of the first sequence. The second one has the page after each.
@@ -137,7 +113,7 @@ const BATCH: usize = 2;
 
 impl Subject<'_> {
     /// Runs every dispatch of every step and compares those that `compared` says, `repeats` times, which must give the same bits.
-    async fn check(
+    pub(crate) async fn check(
         &self,
         repeats: usize,
         compared: Compared,
@@ -150,7 +126,7 @@ impl Subject<'_> {
         let mut done = 0;
         for step in &steps {
             let plan = step.recording.clone().finish(self.gpu, &ring).await?;
-            let vocab = self.usable_vocab.max(1) as u32;
+            let vocab = self.model.usable_vocab.max(1) as u32;
             let ids: Vec<u32> =
                 (0..step.uniform.n_tokens.max(SLOTS)).map(|i| (i * 7919 + 2 + step.uniform.position) % vocab).collect();
             self.gpu.write(&step.tokens, 0, bytemuck::cast_slice(&ids));
@@ -219,7 +195,7 @@ impl Subject<'_> {
         let step = |name, body, head, n_tokens: usize, position: usize| {
             let mut r = Recording::new(capabilities);
             record_body(&mut r, body, self.model, &slots, &activations);
-            record_head(&mut r, head, self.model, &slots, &activations, self.usable_vocab);
+            record_head(&mut r, head, self.model, &slots, &activations);
             let mut uniform = Step {
                 n_tokens: n_tokens as u32,
                 position: position as u32,

@@ -174,12 +174,17 @@ impl Case {
         let Kernels { decode, prefill, .. } = self.kernels;
         let small_batch = self.kernels.way(Mode::SmallBatch);
         let name = format!("noise in {}: {decode:?}, {small_batch:?}, {prefill:?}", self.format);
-        let model = Model { config: &config, weights: &weights, tables: &tables, kernels: self.kernels };
+        let model = Model {
+            config: &config,
+            weights: &weights,
+            tables: &tables,
+            kernels: self.kernels,
+            usable_vocab: config.vocab_size - 2,
+        };
         // The vocabulary ends with padding.
-        let usable_vocab = config.vocab_size - 2;
         let (files, cache_format) = (&files, self.cache_format);
         let chunk = CHUNK.max(prefill.tokens as usize + BEYOND_A_TILE);
-        let subject = Subject { gpu, files, model, chunk, cache_format, usable_vocab, name: &name };
+        let subject = Subject { gpu, files, model, chunk, cache_format, name: &name };
         subject.check(extent.repeats, compared, report, &mut |_, _| true).await
     }
 }

@@ -23,7 +23,7 @@ pub struct Capabilities {
     pub wide_subgroups: bool,
     /// The device takes subnormal f16 numbers for zero when it converts them to f32. Kernels then decode weights' f16 numbers as
     /// integers.
-    pub flushes_halves: bool,
+    pub flushes_subnormals: bool,
     /// The most subgroups of a workgroup that multiply on cooperative matrices; `None` for all. Tests set it, because software
     /// adapters have no subgroups so wide that a workgroup has few.
     pub max_subgroups: Option<u32>,
@@ -59,7 +59,7 @@ impl Capabilities {
             },
             narrow_subgroups: device.adapter_info().subgroup_max_size <= 16,
             wide_subgroups: device.adapter_info().subgroup_min_size >= 32,
-            flushes_halves: false,
+            flushes_subnormals: false,
             max_subgroups: None,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -81,7 +81,7 @@ impl Capabilities {
             cores: 1,
             narrow_subgroups: false,
             wide_subgroups: false,
-            flushes_halves: false,
+            flushes_subnormals: false,
             max_subgroups: None,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
@@ -102,9 +102,9 @@ impl Capabilities {
     /// The constants of a kernel with these features that every dispatch of it needs.
     pub(crate) fn constants_of(&self, kernel: &Kernel, features: &[&str]) -> Vec<(&'static str, u32)> {
         /// Of `lib/f16.wesl`.
-        const FLUSHES: &str = "flushes_halves";
+        const FLUSHES: &str = "flushes_subnormals";
         let reads_halves = || kernel.variant(features).is_some_and(|variant| variant.wgsl.contains(FLUSHES));
-        (self.flushes_halves && reads_halves()).then_some((FLUSHES, 1)).into_iter().collect()
+        (self.flushes_subnormals && reads_halves()).then_some((FLUSHES, 1)).into_iter().collect()
     }
 
     /// The `@if` flags of the shaders that these capabilities turn on.
@@ -177,9 +177,9 @@ mod tests {
     fn only_kernels_that_read_f16_weights_are_told_that_a_device_flushes_it() {
         let kernel = &lapidary_shaders::kernels::embed::KERNEL;
         let plain = Capabilities::webgpu();
-        let flushes = Capabilities { flushes_halves: true, ..plain.clone() };
+        let flushes = Capabilities { flushes_subnormals: true, ..plain.clone() };
         for format in ["f16", "q4_0", "q4_k", "q6_k"] {
-            assert_eq!(flushes.constants_of(kernel, &[format]), [("flushes_halves", 1)], "{format}");
+            assert_eq!(flushes.constants_of(kernel, &[format]), [("flushes_subnormals", 1)], "{format}");
             assert_eq!(plain.constants_of(kernel, &[format]), [], "{format}");
         }
         assert_eq!(flushes.constants_of(kernel, &["bf16"]), []);

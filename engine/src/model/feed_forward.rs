@@ -1,8 +1,9 @@
 //! The feed-forward block up to its last product, in one to three dispatches.
 
+use super::activations::Activations;
 use super::products::Products;
 use crate::gpu::{Recording, Tensor};
-use crate::ops::{Int8Tensor, Mode, Operand, ResidualNorm, Way, add_rms_norm, gate_up, geglu, product_geglu};
+use crate::ops::{Mode, Operand, ResidualNorm, Way, add_rms_norm, gate_up, geglu, product_geglu};
 use crate::quant::Matrix;
 
 /// Weights and buffers of the block. Letters as in [`Weights`](super::Weights), T the tokens of a step.
@@ -11,18 +12,12 @@ pub(crate) struct FeedForward<'a> {
     pub(crate) norm: ResidualNorm<'a>,
     /// `[1, H]`: the tensor that the residual stream moves to with fused norms.
     pub(crate) new_residual: &'a Tensor,
-    /// `[2F, H]`, with the matrices' first columns in `gates_ups`.
+    /// `[2F, H]`, with the matrices' first columns in the activations' `gate_up`.
     pub(crate) gate_up: Vec<(&'a Matrix, usize)>,
     /// `[H, F]`: the last product, which [`record_ffn_inner`] leaves to the caller.
     pub(crate) down: &'a Matrix,
-    /// `[T, H]`
-    pub(crate) normed: &'a Tensor,
-    /// `[T, 2F]`, F padded.
-    pub(crate) gates_ups: &'a Tensor,
-    /// `[T, F]`
-    pub(crate) ffn_inner: &'a Tensor,
-    /// `[1, F]`
-    pub(crate) ffn_inner_int8: &'a Int8Tensor,
+    /// Where its results go.
+    pub(crate) activations: &'a Activations,
 }
 
 /// The result of [`record_ffn_inner`].
@@ -39,7 +34,7 @@ pub(crate) fn record_ffn_inner<'a>(
     products: &Products<'a>,
     block: &FeedForward<'a>,
 ) -> FfnInner<'a> {
-    let single = single_product(r, products, block);
+    let (single, a) = (single_product(r, products, block), block.activations);
     if let Some((way, weights, operand)) = single
         && products.kernels.fuses_norms
         && way.can_fuse_norms(weights.cols, r.capabilities())
@@ -47,15 +42,15 @@ pub(crate) fn record_ffn_inner<'a>(
         gate_up(r, way, block.norm, block.new_residual, weights, operand);
         return FfnInner { operand, moved: true };
     }
-    let x = products.operand(r, &block.gate_up, block.normed);
+    let x = products.operand(r, &block.gate_up, &a.normed);
     add_rms_norm(r, block.norm, x);
     if let Some((way, weights, operand)) = single {
         product_geglu(r, way, weights, x, operand);
         return FfnInner { operand, moved: false };
     }
-    products.record(r, x, &block.gate_up, block.gates_ups);
-    let operand = products.operand(r, &[(block.down, 0)], block.ffn_inner);
-    geglu(r, block.gates_ups, operand);
+    products.record(r, x, &block.gate_up, &a.gate_up);
+    let operand = products.operand(r, &[(block.down, 0)], &a.ffn_inner);
+    geglu(r, &a.gate_up, operand);
     FfnInner { operand, moved: false }
 }
 
@@ -74,6 +69,7 @@ fn single_product<'a>(
     if !fits || int8 != down.quantizes_activations() || int8 && !weights.rows.is_multiple_of(64) {
         return None;
     }
-    let operand = if int8 { Operand::Int8(block.ffn_inner_int8) } else { Operand::Float(block.ffn_inner) };
+    let a = block.activations;
+    let operand = if int8 { Operand::Int8(&a.ffn_inner_int8) } else { Operand::Float(&a.ffn_inner) };
     Some((way, weights, operand))
 }

@@ -27,6 +27,8 @@ pub struct Model<'a> {
     pub tables: &'a RopeTables,
     /// The ways to multiply by its weights.
     pub kernels: Kernels,
+    /// The tokens that can be chosen: the first so many. The other rows of the embedding are padding.
+    pub usable_vocab: usize,
 }
 
 /// The tokens of a step, and how it multiplies.
@@ -41,7 +43,7 @@ pub enum Body {
 /// Records the forward pass from token ids to the final norm, whose result is in `a.normed`: one segment for the
 /// embedding, then one per layer.
 pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, slots: &Slots, a: &Activations) {
-    let Model { config: c, weights: w, tables, kernels } = model;
+    let Model { config: c, weights: w, tables, kernels, .. } = model;
     let eps = c.rms_norm_eps;
     let (mode, ids) = match body {
         Body::Prompt(mode) => (mode, TokenIds::Chunk(&a.tokens)),
@@ -91,10 +93,7 @@ pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, slots: &Slot
             new_residual,
             gate_up: layer.gate_up.placed(),
             down: &layer.down,
-            normed: &a.normed,
-            gates_ups: &a.gate_up,
-            ffn_inner: &a.ffn_inner,
-            ffn_inner_int8: &a.ffn_inner_int8,
+            activations: a,
         };
         let inner = record_ffn_inner(r, &products, &block);
         if inner.moved {
@@ -124,17 +123,10 @@ pub enum Head {
 }
 
 /// Records the head, from the final norm in `a.normed` to logits and a token: [`record_logits`] and [`record_choice`].
-pub fn record_head(
-    r: &mut Recording,
-    head: Head,
-    model: Model<'_>,
-    slots: &Slots,
-    a: &Activations,
-    usable_vocab: usize,
-) {
+pub fn record_head(r: &mut Recording, head: Head, model: Model<'_>, slots: &Slots, a: &Activations) {
     let mode = if head == Head::AllLogits { Mode::Prefill } else { Mode::Decode };
     record_logits(r, mode, model, a);
-    record_choice(r, head, model, slots, a, usable_vocab);
+    record_choice(r, head, model, slots, a);
 }
 
 /// Records the product of the final norm with the embedding, `[T, vocab]`; with [`Mode::Decode`] `[1, vocab]`, of the last token.
@@ -145,28 +137,20 @@ pub fn record_logits(r: &mut Recording, mode: Mode, model: Model<'_>, a: &Activa
 }
 
 /// Records what follows the product: soft-cap and penalty, then the choice of a token by the row of logits at the step's `row`,
-/// for the sequence in the step's slot. The token is one of the first `usable_vocab`, because the other rows of the embedding
-/// are padding.
-pub fn record_choice(
-    r: &mut Recording,
-    head: Head,
-    model: Model<'_>,
-    slots: &Slots,
-    a: &Activations,
-    usable_vocab: usize,
-) {
+/// for the sequence in the step's slot.
+pub fn record_choice(r: &mut Recording, head: Head, model: Model<'_>, slots: &Slots, a: &Activations) {
     let rows = if head == Head::AllLogits { Count::EACH_TOKEN } else { Count::Fixed(1) };
     let sink = &slots.sink;
     logits(r, &a.logits, rows, model.config.final_soft_cap, sink);
     match head {
         Head::AllLogits => {}
         Head::Greedy => {
-            argmax(r, &a.logits, usable_vocab, &a.best);
+            argmax(r, &a.logits, model.usable_vocab, &a.best);
             argmax_merge(r, &a.best, sink);
         }
         Head::Sample => {
-            shortlist(r, &a.logits, usable_vocab, &a.shortlist);
-            sample(r, &a.shortlist, usable_vocab, sink);
+            shortlist(r, &a.logits, model.usable_vocab, &a.shortlist);
+            sample(r, &a.shortlist, model.usable_vocab, sink);
         }
     }
 }

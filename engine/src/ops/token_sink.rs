@@ -39,23 +39,9 @@ impl TokenSink {
         }
     }
 
-    /// The words of `seen` with the bits of these tokens set. All are below `vocab_size`.
-    pub fn bits_of(ids: &[u32], vocab_size: usize) -> Vec<u32> {
-        let mut words = vec![0u32; vocab_size.div_ceil(32)];
-        for id in ids {
-            words[*id as usize / 32] |= 1 << (id % 32);
-        }
-        words
-    }
-
     /// Words of `seen` per sequence.
     pub(crate) fn seen_words(&self) -> u32 {
         u32_of(self.seen_words)
-    }
-
-    /// Where the newest token of a sequence is in `tokens`, in bytes.
-    pub fn token_offset(slot: usize) -> u64 {
-        4 * slot as u64
     }
 
     /// Where the bits of a sequence begin in `seen` and in `allowed`, in bytes.

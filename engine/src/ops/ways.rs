@@ -75,7 +75,6 @@ pub(super) struct Fused {
 }
 
 const FUSED: Fused = Fused { kernel: &gate_up::KERNEL, constants: &[], x_vec4s: 8 };
-const FUSED_INT8: Fused = Fused { kernel: &gate_up_int8::KERNEL, constants: &[], x_vec4s: 3 };
 
 const W64: Constants<'static> = &[("width", 64)];
 const W128: Constants<'static> = &[("width", 128)];
@@ -106,6 +105,11 @@ const MATVEC_INT8: Way = Way {
     may_be_fastest: |_, capabilities| !capabilities.software,
     ..MATVEC
 };
+/// [`MATVEC_INT8`] by workgroups of this width.
+const fn split(name: &'static str, width: Constants<'static>) -> Way {
+    let fused = Fused { kernel: &gate_up_int8::KERNEL, constants: width, x_vec4s: 3 };
+    Way { name, constants: width, fused: Some(fused), ..MATVEC_INT8 }
+}
 const ROW_PER_LANE: Way = Way {
     kernel: &matvec_rows::KERNEL,
     rows: matvec_rows::ROWS_PER_WORKGROUP,
@@ -170,24 +174,9 @@ pub static WAYS: &[Way] = &[
         supports: |format, _| format.is_integer(),
         ..ROW_PER_LANE
     },
-    Way {
-        name: "int8, split by 64",
-        constants: W64,
-        fused: Some(Fused { constants: W64, ..FUSED_INT8 }),
-        ..MATVEC_INT8
-    },
-    Way {
-        name: "int8, split by 128",
-        constants: W128,
-        fused: Some(Fused { constants: W128, ..FUSED_INT8 }),
-        ..MATVEC_INT8
-    },
-    Way {
-        name: "int8, split by 256",
-        constants: W256,
-        fused: Some(Fused { constants: W256, ..FUSED_INT8 }),
-        ..MATVEC_INT8
-    },
+    split("int8, split by 64", W64),
+    split("int8, split by 128", W128),
+    split("int8, split by 256", W256),
     Way { name: "float, split by 64", constants: W64, otherwise: "float, split by 64", ..SMALL },
     Way { name: "float, split by 128", constants: W128, otherwise: "float, split by 128", ..SMALL },
     Way { name: "float, split by 256", constants: W256, otherwise: "float, split by 256", ..SMALL },

@@ -79,7 +79,7 @@ impl Scheduler {
     }
 
     /// There is no page for the prompt under way: what is kept gives way, or the prompt waits for replies to end.
-    pub(super) fn give_way(&mut self, error: Error) {
+    pub(super) fn postpone_prompt(&mut self, error: Error) {
         if self.kept.pop_front().is_some() {
             return;
         }

@@ -4,7 +4,7 @@ use super::request::{Bias, Event, Mask, Request, RequestId};
 use crate::gpu::Step;
 use crate::outcome::{Clock, Finish};
 use crate::sampling::Sampling;
-use crate::sequence::{Checked, Sequence};
+use crate::sequence::{GuessOutcome, Sequence};
 
 pub(super) struct Job {
     pub(super) id: RequestId,
@@ -102,7 +102,7 @@ impl Job {
     }
 
     /// A step with guesses has ended: those after the right ones draw no tokens of the reply.
-    pub(super) fn checked(&mut self, checked: Checked) {
+    pub(super) fn checked(&mut self, checked: GuessOutcome) {
         self.submitted -= checked.wrong();
         self.clock.count(checked);
     }

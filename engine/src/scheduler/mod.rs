@@ -105,7 +105,7 @@ impl Scheduler {
             context: engine.context().min(options.cache_tokens),
             pages: options.cache_tokens.div_ceil(PAGE),
         };
-        let runner = Runner::with_room(engine, room).await?;
+        let runner = Runner::new(engine, room).await?;
         Ok(Self {
             readbacks: Readbacks::new(&runner).await?,
             runner,

@@ -43,7 +43,7 @@ impl Scheduler {
                 let all = if to_reply { prompt.tokens.len() } else { last };
                 let end = all.min(start + self.runner.pace.chunk());
                 if let Err(error) = prompt.sequence.reserve(end) {
-                    self.give_way(error);
+                    self.postpone_prompt(error);
                     return Ok(());
                 }
                 let chunk = &prompt.tokens[start..end];
@@ -65,7 +65,7 @@ impl Scheduler {
             }
         }
         if prompt.sequence.tokens().len() == last {
-            self.join();
+            self.begin_reply();
         }
         Ok(())
     }
@@ -92,7 +92,7 @@ impl Scheduler {
     }
 
     /// Leaves the last token of the prompt under way to the decode steps.
-    pub(super) fn join(&mut self) {
+    pub(super) fn begin_reply(&mut self) {
         let Some(Prompt { job, sequence, tokens, .. }) = &mut self.prompt else { return };
         if job.most_steps == 0 {
             self.events.push(job.finished(false));

@@ -39,7 +39,7 @@ impl Scheduler {
         if start < last {
             let end = last.min(start + logits.most_tokens());
             if let Err(error) = prompt.sequence.reserve(end) {
-                self.give_way(error);
+                self.postpone_prompt(error);
                 return Ok(());
             }
             let piece = &prompt.tokens[start..end];
@@ -62,7 +62,7 @@ impl Scheduler {
             let logprobs = std::mem::take(&mut scores.found);
             prompt.job.prompt_logprobs = None;
             self.events.push(Event::Prompt { id: prompt.job.id, logprobs });
-            self.join();
+            self.begin_reply();
         }
         Ok(())
     }

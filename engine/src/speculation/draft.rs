@@ -5,6 +5,7 @@ use web_time::Instant;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::gpu::{Readback, Step};
+use crate::model::Room;
 use crate::ops::{MAX_SMALL_BATCH, TokenSink};
 use crate::runner::Runner;
 use crate::sampling::Sampling;
@@ -19,7 +20,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) async fn new(engine: &Engine) -> Result<Self> {
-        let runner = Runner::new(engine).await?;
+        let runner = Runner::new(engine, Room::for_one(engine.context())).await?;
         let sequence = runner.sequence()?;
         Ok(Self { runner, sequence, readback: None })
     }

@@ -30,7 +30,7 @@ use crate::gpu::Step;
 use crate::ops::Rounding;
 use crate::runner::Runner;
 use crate::sampling::Sampling;
-use crate::sequence::Checked;
+use crate::sequence::GuessOutcome;
 
 /// How the tokens of replies are guessed ahead. Replies do not change; they come sooner where guesses are right.
 pub struct Speculation {
@@ -108,10 +108,10 @@ impl Speculation {
         if most == 0 || matches!(self.source, Source::Nothing) {
             return None;
         }
-        let found = look_up(taken, self.always.map_or(most, |always| always.min(most)));
-        let evidence = Evidence::Text(found.equal);
-        let best = self.always.unwrap_or_else(|| self.gain.best(evidence, most)).min(found.tokens.len());
-        Some((Guess { tokens: found.tokens, evidence }, best)).filter(|(guess, _)| !guess.tokens.is_empty())
+        let (tokens, equal) = look_up(taken, self.always.map_or(most, |always| always.min(most)));
+        let evidence = Evidence::Text(equal);
+        let best = self.always.unwrap_or_else(|| self.gain.best(evidence, most)).min(tokens.len());
+        Some((Guess { tokens, evidence }, best)).filter(|(guess, _)| !guess.tokens.is_empty())
     }
 
     /// The guess of the smaller model for the tokens after `taken`, the first of which `draw` draws. Empty if it fails; then it is no
@@ -209,7 +209,7 @@ impl Guesses {
     }
 
     /// The host has read a token. `checked`: what became of the guess of the step that drew it, at its first token.
-    pub(crate) fn take(&mut self, speculation: &mut Speculation, token: u32, checked: Option<Checked>) {
+    pub(crate) fn take(&mut self, speculation: &mut Speculation, token: u32, checked: Option<GuessOutcome>) {
         let gain = &mut speculation.gain;
         let now = Instant::now();
         if let Some((expected, evidence)) = self.untried.pop_front() {
@@ -220,7 +220,7 @@ impl Guesses {
         }
         match (checked, self.tried.take()) {
             (Some(checked), Some((evidence, submitted))) => {
-                let Checked { guessed, right } = checked;
+                let GuessOutcome { guessed, right } = checked;
                 (0..right).for_each(|_| gain.learn_right(evidence, true));
                 if right < guessed {
                     gain.learn_right(evidence, false);

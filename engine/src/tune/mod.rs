@@ -13,17 +13,17 @@
 
 #[cfg(target_arch = "wasm32")]
 mod browser;
-mod halves;
 mod measure;
 mod norms;
 mod products;
 mod remembered;
 mod self_test;
+mod subnormals;
 
 use std::path::Path;
 
 use self::measure::{measure, run_each};
-use self::remembered::{key, parse, recall, remember, unparse};
+use self::remembered::{key, parse, recall, remember, to_line};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Capabilities, Gpu};
 use crate::model::Kernels;
@@ -144,7 +144,7 @@ impl Tuning {
         }
         log::info!("tuned for {}: {:?}", key(gpu, format, allowed), tuning.measured);
         if all_fit {
-            remember(folder, &key(gpu, format, allowed), &unparse(tuning.kernels)).await;
+            remember(folder, &key(gpu, format, allowed), &to_line(tuning.kernels)).await;
         }
         Ok(tuning)
     }

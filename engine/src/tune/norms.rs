@@ -1,11 +1,12 @@
 //! Times the norms before gates and ups, in a separate dispatch or fused into their product.
 
 use super::{agree, fill_with_nan, none_if_out_of_memory};
+use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing, Tensor};
 use crate::load::NoiseRows;
-use crate::model::{FeedForward, FfnInner, Kernels, Products, record_ffn_inner};
-use crate::ops::{F16Tensor, Int8Tensor, Mode, ResidualNorm};
+use crate::model::{Activations, FeedForward, FfnInner, Kernels, Products, record_ffn_inner};
+use crate::ops::{Mode, ResidualNorm};
 use crate::quant::{Matrix, WeightFormat};
 
 /// Frequencies of the sines that fill rows.
@@ -19,18 +20,10 @@ pub(super) struct NormBench {
     /// Gates and ups, larger than the caches of GPUs.
     gate_ups: Vec<Matrix>,
     down: Matrix,
-    block: Tensor,
-    residual: Tensor,
-    new_residual: Tensor,
     post_norm: Tensor,
     next_norm: Tensor,
-    normed: Tensor,
-    gates_ups: Tensor,
-    ffn_inner: Tensor,
-    int8: Int8Tensor,
-    f16: F16Tensor,
-    ffn_inner_int8: Int8Tensor,
-    out: Tensor,
+    /// Of one token.
+    activations: Activations,
     /// The first block's output by float kernels, then the residual stream.
     expected: Vec<f32>,
 }
@@ -46,18 +39,9 @@ impl NormBench {
         let mut bench = Self {
             gate_ups: vec![noise.matrix(gpu, 2 * Self::FFN_INNER).await?],
             down: NoiseRows::new(format, Self::FFN_INNER).matrix(gpu, Self::COLS).await?,
-            block: Tensor::from_rows(gpu, "block", Self::COLS, &row(BLOCK)).await?,
-            residual: Tensor::from_rows(gpu, "residual", Self::COLS, &row(RESIDUAL)).await?,
-            new_residual: Tensor::new("new_residual", 1, Self::COLS),
             post_norm: Tensor::from_rows(gpu, "post_norm", Self::COLS, &row(POST_NORM)).await?,
             next_norm: Tensor::from_rows(gpu, "next_norm", Self::COLS, &row(NEXT_NORM)).await?,
-            normed: Tensor::new("normed", 1, Self::COLS),
-            gates_ups: Tensor::new("gates_ups", 1, 2 * Self::FFN_INNER),
-            ffn_inner: Tensor::new("ffn_inner", 1, Self::FFN_INNER),
-            int8: Int8Tensor::new("int8", 1, Self::COLS),
-            f16: F16Tensor::new("f16", 1, Self::COLS),
-            ffn_inner_int8: Int8Tensor::new("ffn_inner_int8", 1, Self::FFN_INNER),
-            out: Tensor::new("out", 1, Self::COLS),
+            activations: Activations::new(&Config::of_shape("gemma-2-2b")?, gpu.capabilities(), 1, 1),
             expected: Vec::new(),
         };
         bench.expected = bench.result(gpu, Kernels::FLOAT).await?;
@@ -75,27 +59,24 @@ impl NormBench {
     /// Records the block of some gates and ups up to its last product.
     fn record<'a>(&'a self, r: &mut Recording, products: &Products<'a>, gate_up: &'a Matrix) -> FfnInner<'a> {
         let norm = ResidualNorm {
-            y: &self.block,
+            y: &self.activations.block,
             post_weight: &self.post_norm,
-            residual: &self.residual,
+            residual: &self.activations.residual,
             next_weight: &self.next_norm,
             eps: 1e-6,
         };
         let block = FeedForward {
             norm,
-            new_residual: &self.new_residual,
+            new_residual: &self.activations.new_residual,
             gate_up: vec![(gate_up, 0)],
             down: &self.down,
-            normed: &self.normed,
-            gates_ups: &self.gates_ups,
-            ffn_inner: &self.ffn_inner,
-            ffn_inner_int8: &self.ffn_inner_int8,
+            activations: &self.activations,
         };
         record_ffn_inner(r, products, &block)
     }
 
     fn products(&self, kernels: Kernels) -> Products<'_> {
-        Products { mode: Mode::Decode, kernels, int8: &self.int8, f16: &self.f16 }
+        Products { mode: Mode::Decode, kernels, int8: &self.activations.int8, f16: &self.activations.f16 }
     }
 
     /// The first block's output, then the residual stream.
@@ -104,18 +85,19 @@ impl NormBench {
         let mut r = Recording::new(gpu.capabilities());
         let products = self.products(kernels);
         let inner = self.record(&mut r, &products, &self.gate_ups[0]);
-        products.record(&mut r, inner.operand, &[(&self.down, 0)], &self.out);
+        let a = &self.activations;
+        products.record(&mut r, inner.operand, &[(&self.down, 0)], &a.block);
         let plan = r.finish(gpu, &ring).await?;
-        // The separate dispatch overwrites its input.
-        self.residual.upload(gpu, &row(RESIDUAL)).await?;
-        let written =
-            [&self.new_residual, &self.normed, &self.gates_ups, &self.ffn_inner, &self.out].map(Tensor::buffer);
-        for buffer in written.into_iter().chain([self.int8.buffer(), self.ffn_inner_int8.buffer()]) {
+        // An earlier run has overwritten its inputs.
+        a.residual.upload(gpu, &row(RESIDUAL)).await?;
+        a.block.upload(gpu, &row(BLOCK)).await?;
+        let written = [&a.new_residual, &a.normed, &a.gate_up, &a.ffn_inner].map(Tensor::buffer);
+        for buffer in written.into_iter().chain([a.int8.buffer(), a.ffn_inner_int8.buffer()]) {
             fill_with_nan(gpu, buffer).await?;
         }
         gpu.run_segments(&mut ring, &plan, 0..plan.segments(), &Step::default()).await?;
-        let residual = if inner.moved { &self.new_residual } else { &self.residual };
-        Ok([self.out.read(gpu, 1).await?, residual.read(gpu, 1).await?].concat())
+        let residual = if inner.moved { &a.new_residual } else { &a.residual };
+        Ok([a.block.read(gpu, 1).await?, residual.read(gpu, 1).await?].concat())
     }
 
     /// The plan of all blocks with these kernels; `None` if they are wrong.

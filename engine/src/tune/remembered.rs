@@ -81,7 +81,7 @@ mod file {
     }
 }
 
-pub(super) fn unparse(kernels: Kernels) -> String {
+pub(super) fn to_line(kernels: Kernels) -> String {
     TuningChoice::ALL.map(|choice| format!("\t{}", choice.of(kernels))).concat()
 }
 
@@ -112,12 +112,12 @@ mod tests {
             Mode::Prefill => Kernels { prefill: way, ..Kernels::FLOAT },
         };
         for kernels in WAYS.iter().map(with) {
-            assert_eq!(parse(&unparse(kernels)), Some(kernels));
-            block_on(remember(folder, "an adapter", &unparse(kernels)));
-            block_on(remember(folder, "an adapter of another make", &unparse(Kernels::FLOAT)));
+            assert_eq!(parse(&to_line(kernels)), Some(kernels));
+            block_on(remember(folder, "an adapter", &to_line(kernels)));
+            block_on(remember(folder, "an adapter of another make", &to_line(Kernels::FLOAT)));
             let text = std::fs::read_to_string(&file).unwrap();
             assert_eq!(text.lines().count(), 2, "an old choice was kept");
-            assert!(text.contains(&format!("an adapter{}\n", unparse(kernels))));
+            assert!(text.contains(&format!("an adapter{}\n", to_line(kernels))));
             assert_eq!(block_on(recall(folder, "an adapter", parse)), Some(kernels));
             assert_eq!(block_on(recall(folder, "an adapter", |_| None::<()>)), None);
             assert_eq!(block_on(recall(None, "an adapter", parse)), None);

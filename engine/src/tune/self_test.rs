@@ -7,8 +7,8 @@
 
 use std::path::Path;
 
-use super::halves::flushes_halves;
 use super::remembered::{device_key, recall, remember};
+use super::subnormals::flushes_subnormals;
 use crate::check::{Report, check_features};
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, Gpu};
@@ -54,8 +54,8 @@ pub(crate) async fn tested(gpu: Gpu, folder: Option<&Path>) -> Result<Gpu> {
 
 /// The capabilities that are left after kernels were compared, and whether all kernels are right with them.
 async fn run(gpu: &Gpu) -> Result<(Capabilities, bool)> {
-    let flushes_halves = flushes_halves(gpu).await?;
-    let mut capabilities = Capabilities { flushes_halves, ..gpu.capabilities().clone() };
+    let flushes_subnormals = flushes_subnormals(gpu).await?;
+    let mut capabilities = Capabilities { flushes_subnormals, ..gpu.capabilities().clone() };
     // What is left is in every browser, and references take long in one.
     if cfg!(target_arch = "wasm32") && capabilities.without_a_feature().is_none() {
         return Ok((capabilities, true));
@@ -98,7 +98,7 @@ fn names(capabilities: &Capabilities) -> String {
     if capabilities.cooperative_size.is_some() {
         names.push_str(&format!("\t{MATRICES}"));
     }
-    if !capabilities.flushes_halves {
+    if !capabilities.flushes_subnormals {
         names.push_str(&format!("\t{HALVES}"));
     }
     names
@@ -108,7 +108,7 @@ fn names(capabilities: &Capabilities) -> String {
 fn restricted(capabilities: &Capabilities, names: &str) -> Option<Capabilities> {
     let names: Vec<&str> = names.split('\t').skip(1).collect();
     names.iter().all(|name| [SUBGROUPS, MATRICES, HALVES].contains(name)).then(|| Capabilities {
-        flushes_halves: !names.contains(&HALVES),
+        flushes_subnormals: !names.contains(&HALVES),
         subgroups: capabilities.subgroups && names.contains(&SUBGROUPS),
         cooperative_size: capabilities.cooperative_size.filter(|_| names.contains(&MATRICES)),
         ..capabilities.clone()

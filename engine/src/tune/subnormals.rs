@@ -11,11 +11,11 @@ use crate::quant::{Matrix, WeightFormat};
 ///
 /// # Errors
 /// If the device is lost, out of memory or refuses the kernel.
-pub(super) async fn flushes_halves(gpu: &Gpu) -> Result<bool> {
+pub(super) async fn flushes_subnormals(gpu: &Gpu) -> Result<bool> {
     let numbers = subnormal();
     let bytes = Bytes::from(bytemuck::cast_slice(&numbers).to_vec());
     let row = TensorView::in_memory("halves", WeightFormat::F32, 1, numbers.len(), &bytes);
-    let capabilities = Capabilities { flushes_halves: false, ..gpu.capabilities().clone() };
+    let capabilities = Capabilities { flushes_subnormals: false, ..gpu.capabilities().clone() };
     let table = Matrix::new("halves", WeightFormat::F16, [1, numbers.len()], &capabilities);
     let mut progress = |_, _| true;
     let mut uploader = Uploader::new(gpu, 0, &mut progress);
@@ -56,6 +56,6 @@ mod tests {
     #[test]
     fn software_adapters_do_not_flush() {
         let gpu = block_on(Gpu::open(&DeviceOptions::from_env())).unwrap();
-        assert!(!block_on(flushes_halves(&gpu)).unwrap());
+        assert!(!block_on(flushes_subnormals(&gpu)).unwrap());
     }
 }
