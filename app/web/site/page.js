@@ -9,12 +9,21 @@ const say = (text) => {
 
 // Why the page cannot run in this browser; nothing if it can.
 async function problem() {
+    const lacks = 'Lapidary needs WebGPU, which this browser does not have or does not turn on. Current versions of Chrome, Edge, Safari and Firefox have it.';
     if (!navigator.gpu) {
         return window.isSecureContext
-            ? 'Lapidary needs WebGPU, which this browser does not have or does not turn on. Current versions of Chrome, Edge, Safari and Firefox have it.'
+            ? lacks
             : 'Browsers offer WebGPU only to pages that came over https or from this machine. Open this page with https.';
     }
-    if (!(await navigator.gpu.requestAdapter())) {
+    let adapter;
+    try {
+        adapter = await navigator.gpu.requestAdapter();
+    } catch (error) {
+        // Firefox has the interface also where it was built without what is behind it.
+        console.warn(error);
+        return lacks;
+    }
+    if (!adapter) {
         return 'The browser has WebGPU but offers no graphics adapter. Update the graphics driver, or see whether the browser has hardware acceleration turned off.';
     }
 }
@@ -70,5 +79,5 @@ try {
     }
 } catch (error) {
     console.error(error);
-    say(`Lapidary cannot start: ${error?.message ?? error}. Reload the page to try again.`);
+    say(`Lapidary cannot start: ${String(error?.message ?? error).replace(/\.$/, '')}. Reload the page to try again.`);
 }
