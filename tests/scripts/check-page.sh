@@ -10,13 +10,7 @@ out=${1:+$(realpath -m -- "$1")}
 "$here/page-sizes.sh" "$site"
 
 out=${out:-$work/out}
-mkdir -p "$out"
-rm -rf "$out/profile" "$out/What is Lapidary.md"
-"$program" run -m guide --temperature 0 "What is Lapidary?" >"$out/answer.txt"
-"$program" quantize guide --weights q8_0 --force -o "$out/model.gguf" >&2
-# In its own format it answers as the built-in one does.
-"$program" quantize guide --weights bf16 --force -o "$out/guide.gguf" >&2
-
+make_page_files "$out"
 cd "$work"
 timeout 330 node check-page.mjs "$site" "$site-tool/release/lapidary-page-tool" "$chromium" "$out"
 # CI must end in time.

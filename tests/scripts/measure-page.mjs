@@ -101,10 +101,10 @@ async function loading() {
 
 try {
     await serve(site, serverProgram);
-    await startBrowser(executablePath, folder, COMPUTES);
+    await startBrowser('chrome', executablePath, folder, COMPUTES);
     await speed();
     await loading();
-    await startBrowser(executablePath, folder, [...COMPUTES, ...DRAWS]);
+    await startBrowser('chrome', executablePath, folder, [...COMPUTES, ...DRAWS]);
     await openPage(timeFrames);
     await ready();
     const frames = [(await inPage()).frames, (await inPage()).frames].flat();

@@ -29,12 +29,15 @@ export async function serve(site, serverProgram) {
     throw new Error('the server ended');
 }
 
-// Starts the browser, whose chats stay in `folder` from one browser to the next.
-export async function startBrowser(executablePath, folder, args) {
+// Starts the browser `name`, `chrome` or `firefox`. Its chats stay in `folder` from one browser to the next, and it downloads to there.
+// The arguments are Chromium's.
+export async function startBrowser(name, executablePath, folder, args) {
     await browser?.close();
     browser = await puppeteer.launch({
+        browser: name,
         executablePath,
-        args,
+        args: name === 'chrome' ? args : [],
+        extraPrefsFirefox: { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true, 'browser.download.folderList': 2, 'browser.download.dir': folder },
         headless: true,
         defaultViewport: { width: 1080, height: 760 },
         userDataDir: path.join(folder, 'profile'),

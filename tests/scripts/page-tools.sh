@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2164 # Variables for the scripts that source it; these end on errors.
-# Builds the page and gets what drives Chromium over it. Sourced by check-page.sh and measure-page.sh, not run. Sets `here`, `program`,
-# `site`, `chromium`, and the folder `work`, in which Node's scripts find what they need. It ends the script where something cannot be had.
+# Builds the page and gets what drives Chromium over it. Sourced by check-page.sh, check-firefox.sh and measure-page.sh, not run. Sets `here`,
+# `program`, `site`, `chromium`, and the folder `work`, in which Node's scripts find what they need. It ends the script where something cannot be had.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(cd "$here/../.." && pwd -P)
 # shellcheck source=tests/scripts/setup.sh
@@ -31,6 +31,16 @@ if [ -z "$chromium" ]; then
     say "SKIPPED: the test of the page, which needs Chromium"
     exit 0
 fi
+
+# make_page_files FOLDER: what check-page.mjs finds there.
+make_page_files() {
+    mkdir -p "$1"
+    rm -rf "$1/profile" "$1/What is Lapidary.md"
+    "$program" run -m guide --temperature 0 "What is Lapidary?" >"$1/answer.txt"
+    "$program" quantize guide --weights q8_0 --force -o "$1/model.gguf" >&2
+    # In its own format it answers as the built-in one does.
+    "$program" quantize guide --weights bf16 --force -o "$1/guide.gguf" >&2
+}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
