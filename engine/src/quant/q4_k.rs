@@ -9,7 +9,7 @@
 
 use super::bits::copy_words;
 use super::fit::Search;
-use super::scale_min;
+use super::{scale_min, weighted};
 
 /// Bytes of a block.
 pub(super) const BYTES: usize = 144;
@@ -33,8 +33,13 @@ pub(super) fn quantize(values: &[f32; 256]) -> [u8; BYTES] {
     pack(&header, &codes)
 }
 
+pub(super) fn quantize_weighted(values: &[f32; 256], weights: &[f32; 256]) -> [u8; BYTES] {
+    let (header, codes) = weighted::scales_and_minimums(values, weights, SEARCH.top);
+    pack(&header, &codes)
+}
+
 /// The block of a header and codes.
-pub(super) fn pack(header: &[u8; scale_min::BYTES], codes: &[u8; 256]) -> [u8; BYTES] {
+fn pack(header: &[u8; scale_min::BYTES], codes: &[u8; 256]) -> [u8; BYTES] {
     let mut block = [0; BYTES];
     block[..scale_min::BYTES].copy_from_slice(header);
     let (bytes, _) = block[scale_min::BYTES..].as_chunks_mut::<32>();

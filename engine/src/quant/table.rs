@@ -1,6 +1,6 @@
 //! The table of weight formats, one row per format.
 
-use super::{float, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0, weighted};
+use super::{float, nibbles, q4_k, q5_k, q6_k, q8_0};
 
 /// How a format is stored and converted.
 pub(super) struct Codec {
@@ -27,28 +27,28 @@ pub(super) struct Codec {
 /// Appends a row of values with weights as blocks.
 pub(super) type Weighted = fn(&[f32], &[f32], &mut Vec<u8>);
 
-/// The row of a format whose values are quantized in blocks.
+/// The row of a format whose values are quantized in blocks: its name, the module that converts its blocks, the values and the
+/// bytes of a block, and its sizes in the GPU layout.
 macro_rules! blocks {
-    ($format:ident, $block_len:expr, $quants:expr, $scales:expr, weighted) => {
-        blocks!(
-            $format,
-            $block_len,
-            $quants,
-            $scales,
-            Some(|row, weights, out| { weighted_blocks(row, weights, out, weighted::$format) })
-        )
+    ($format:ident, $module:ident, $len:literal, $bytes:literal, $quants:expr, $scales:expr, weighted) => {
+        Codec {
+            quantize_weighted: Some(|row, weights, out| {
+                weighted_blocks::<$bytes, $len>(row, weights, out, $module::quantize_weighted)
+            }),
+            ..blocks!($format, $module, $len, $bytes, $quants, $scales)
+        }
     };
-    ($format:ident, $block_len:expr, $quants:expr, $scales:expr, $weighted:expr) => {
+    ($format:ident, $module:ident, $len:literal, $bytes:literal, $quants:expr, $scales:expr) => {
         Codec {
             name: stringify!($format),
-            block_len: $block_len,
-            block_bytes: $format::BYTES,
+            block_len: $len,
+            block_bytes: $bytes,
             quants: $quants,
             scales: $scales,
-            dequantize: |blocks, out| each_block(blocks, out, $format::dequantize),
-            quantize: |values, out| append_blocks(values, out, $format::quantize),
-            quantize_weighted: $weighted,
-            repack: |row, quants, scales| $format::repack(row.as_chunks().0, quants, scales),
+            dequantize: |blocks, out| each_block::<$bytes, $len>(blocks, out, $module::dequantize),
+            quantize: |values, out| append_blocks::<$bytes, $len>(values, out, $module::quantize),
+            quantize_weighted: None,
+            repack: |row, quants, scales| $module::repack(row.as_chunks::<$bytes>().0, quants, scales),
         }
     };
 }
@@ -68,14 +68,14 @@ pub(super) static CODECS: [Codec; 11] = [
     },
     Codec { name: "f16", dequantize: float::dequantize_f16, quantize: float::quantize_f16, ..HALVES },
     Codec { name: "bf16", dequantize: float::dequantize_bf16, quantize: float::quantize_bf16, ..HALVES },
-    blocks!(q8_0, 32, (2, 32), (1, 64), None),
-    blocks!(q5_0, 32, (1, 32), (3, 64), weighted),
-    blocks!(q5_1, 32, (1, 32), (2, 32), weighted),
-    blocks!(q4_0, 32, (1, 32), (1, 64), weighted),
-    blocks!(q4_1, 32, (1, 32), (1, 32), weighted),
-    blocks!(q4_k, 256, (8, 256), (4, 256), weighted),
-    blocks!(q5_k, 256, (10, 256), (4, 256), weighted),
-    blocks!(q6_k, 256, (12, 256), (5, 256), weighted),
+    blocks!(q8_0, q8_0, 32, 34, (2, 32), (1, 64)),
+    blocks!(q5_0, nibbles, 32, 22, (1, 32), (3, 64), weighted),
+    blocks!(q5_1, nibbles, 32, 24, (1, 32), (2, 32), weighted),
+    blocks!(q4_0, nibbles, 32, 18, (1, 32), (1, 64), weighted),
+    blocks!(q4_1, nibbles, 32, 20, (1, 32), (1, 32), weighted),
+    blocks!(q4_k, q4_k, 256, 144, (8, 256), (4, 256), weighted),
+    blocks!(q5_k, q5_k, 256, 176, (10, 256), (4, 256), weighted),
+    blocks!(q6_k, q6_k, 256, 210, (12, 256), (5, 256), weighted),
 ];
 
 /// What f16 and bf16 share.
