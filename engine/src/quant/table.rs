@@ -1,6 +1,6 @@
 //! The table of weight formats, one row per format.
 
-use super::{float, nibbles, q4_k, q5_k, q6_k, q8_0};
+use super::{float, nibbles, nibbles_k, q6_k, q8_0};
 
 /// How a format is stored and converted.
 pub(super) struct Codec {
@@ -73,8 +73,8 @@ pub(super) static CODECS: [Codec; 11] = [
     blocks!(q5_1, nibbles, 32, 24, (1, 32), (2, 32), weighted),
     blocks!(q4_0, nibbles, 32, 18, (1, 32), (1, 64), weighted),
     blocks!(q4_1, nibbles, 32, 20, (1, 32), (1, 32), weighted),
-    blocks!(q4_k, q4_k, 256, 144, (8, 256), (4, 256), weighted),
-    blocks!(q5_k, q5_k, 256, 176, (10, 256), (4, 256), weighted),
+    blocks!(q4_k, nibbles_k, 256, 144, (8, 256), (4, 256), weighted),
+    blocks!(q5_k, nibbles_k, 256, 176, (10, 256), (4, 256), weighted),
     blocks!(q6_k, q6_k, 256, 210, (12, 256), (5, 256), weighted),
 ];
 

@@ -128,13 +128,7 @@ pub(super) fn scales_and_minimums(
     let (min, min_codes) = six_bits(&lines.each_ref().map(|line| -line.start), &sums);
     let header = scale_min::pack_codes([scale, min], &std::array::from_fn(|i| [scale_codes[i], min_codes[i]]));
     let mut codes = [0; 256];
-    // The codes are chosen again, because the header rounds the lines.
-    let stored = scale_min::decode(&header);
-    for ((block, codes), (scale, min)) in blocks.iter().zip(codes.as_chunks_mut::<32>().0).zip(stored) {
-        if scale != 0.0 {
-            *codes = std::array::from_fn(|i| nearest((block[i] + min) / scale).clamp(0.0, top) as u8);
-        }
-    }
+    scale_min::choose_again(&header, values, top, &mut codes);
     (header, codes)
 }
 
