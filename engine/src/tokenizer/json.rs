@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use tokenizers::AddedToken;
 use tokenizers::normalizers::Replace;
 
@@ -29,14 +30,15 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
         return Err(unsupported(&format!("the tokenizer kind {}", shorten(&kind))));
     }
     let file = file.map_err(|error| bad(path, error))?;
-    if file.decoder.is_some_and(|decoder| !decoder.is_gemmas()) {
-        return Err(unsupported("the decoder"));
-    }
-    if file.normalizer.as_ref().is_some_and(|normalizer| !normalizer.is_gemmas()) {
-        return Err(unsupported("the normalizer"));
+    for (part, json) in
+        [("decoder", &file.decoder), ("normalizer", &file.normalizer), ("pre_tokenizer", &file.pre_tokenizer)]
+    {
+        if json.as_ref().is_some_and(|json| !is_gemmas(part, json)) {
+            return Err(unsupported(&format!("the {part}")));
+        }
     }
     // Gemma-3's pre-tokenizer splits at spaces. It has no effect, because the normalizer has replaced all spaces.
-    if file.pre_tokenizer.is_some_and(|cut| !cut.is_gemmas() || file.normalizer.is_none()) {
+    if file.pre_tokenizer.is_some() && file.normalizer.is_none() {
         return Err(unsupported("the pre_tokenizer"));
     }
     if let Some(token) = file.added_tokens.iter().find(|token| token.lstrip || token.rstrip || token.single_word) {
@@ -114,9 +116,9 @@ struct KindModel {
 struct TokenizerJson {
     #[serde(default)]
     added_tokens: Vec<AddedJson>,
-    normalizer: Option<NormalizerJson>,
-    pre_tokenizer: Option<PreTokenizerJson>,
-    decoder: Option<DecoderJson>,
+    normalizer: Option<Value>,
+    pre_tokenizer: Option<Value>,
+    decoder: Option<Value>,
     model: ModelJson,
 }
 
@@ -159,82 +161,23 @@ struct ModelJson {
     merges: Vec<Merge>,
 }
 
-/// A normalizer. Only Gemma's is accepted, and this crate builds it, because some of the library's others panic on bad
-/// files.
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-enum NormalizerJson {
-    Replace {
-        pattern: PatternJson,
-        content: String,
-    },
-    #[serde(other)]
-    Other,
-}
-
-impl NormalizerJson {
-    fn is_gemmas(&self) -> bool {
-        matches!(self, Self::Replace { pattern, content } if pattern.is_space() && content == SPACE_MARK)
-    }
-}
-
-/// A pre-tokenizer. Only Gemma's is accepted, as for [`NormalizerJson`].
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-enum PreTokenizerJson {
-    Split {
-        pattern: PatternJson,
-        behavior: String,
-        #[serde(default)]
-        invert: bool,
-    },
-    #[serde(other)]
-    Other,
-}
-
-impl PreTokenizerJson {
-    fn is_gemmas(&self) -> bool {
-        matches!(self, Self::Split { pattern, behavior, invert: false }
-            if pattern.is_space() && behavior == "MergedWithPrevious")
-    }
-}
-
-#[derive(Deserialize)]
-enum PatternJson {
-    String(String),
-    Regex(String),
-}
-
-impl PatternJson {
-    fn is_space(&self) -> bool {
-        matches!(self, Self::String(text) | Self::Regex(text) if text == " ")
-    }
-}
-
-/// The steps of a decoder. Only Gemma's are accepted, which [`Detokenizer`](super::Detokenizer) implements.
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-enum DecoderJson {
-    Sequence {
-        decoders: Vec<DecoderJson>,
-    },
-    Replace {
-        content: String,
-    },
-    ByteFallback {},
-    Fuse {},
-    #[serde(other)]
-    Other,
-}
-
-impl DecoderJson {
-    fn is_gemmas(&self) -> bool {
-        match self {
-            Self::Sequence { decoders } => decoders.iter().all(Self::is_gemmas),
-            Self::Replace { content } => content == " ",
-            Self::ByteFallback {} | Self::Fuse {} => true,
-            Self::Other => false,
+/// Whether a part of the file is Gemma's. Others are refused: the library panics on some, and
+/// [`Detokenizer`](super::Detokenizer) implements Gemma's decoder alone.
+fn is_gemmas(part: &str, json: &Value) -> bool {
+    let pattern = &json["pattern"];
+    let finds_spaces = pattern["String"] == " " || pattern["Regex"] == " ";
+    match (part, json["type"].as_str().unwrap_or_default()) {
+        ("normalizer", "Replace") => finds_spaces && json["content"] == SPACE_MARK,
+        ("pre_tokenizer", "Split") => {
+            let not_inverted = matches!(json["invert"], Value::Null | Value::Bool(false));
+            finds_spaces && not_inverted && json["behavior"] == "MergedWithPrevious"
         }
+        ("decoder", "Sequence") => {
+            json["decoders"].as_array().is_some_and(|steps| steps.iter().all(|step| is_gemmas(part, step)))
+        }
+        ("decoder", "Replace") => json["content"] == " ",
+        ("decoder", "ByteFallback" | "Fuse") => true,
+        _ => false,
     }
 }
 
