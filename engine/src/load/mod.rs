@@ -29,7 +29,7 @@ pub use chat_template::ChatTemplate;
 pub(crate) use convert::threads;
 pub use gguf::GgufVocab;
 pub use shapes::SHAPES;
-pub use source::{FileSource, ReadFuture, Source};
+pub use source::{ReadFuture, Source};
 pub use synthetic::NoiseRows;
 pub use tensor_id::{LayerTensor, TensorId};
 pub use upload::Uploader;
