@@ -28,7 +28,6 @@ pub use bytes::Bytes;
 pub use chat_template::ChatTemplate;
 pub(crate) use convert::threads;
 pub use gguf::GgufVocab;
-pub use shapes::SHAPES;
 pub use source::{ReadFuture, Source};
 pub use synthetic::NoiseRows;
 pub use tensor_id::{LayerTensor, TensorId};
