@@ -162,6 +162,21 @@ impl WeightFormat {
         self.codec().name
     }
 
+    /// The number by which GGML names the type of a tensor.
+    pub(crate) fn ggml_type(self) -> u32 {
+        self.codec().ggml.0
+    }
+
+    /// The format of the type to which GGML gave this number.
+    pub(crate) fn of_ggml_type(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.ggml_type() == number)
+    }
+
+    /// The number by which GGUF files name a mix of formats that is mostly this one.
+    pub(crate) fn gguf_file_type(self) -> u32 {
+        self.codec().ggml.1
+    }
+
     /// Whether the weights are integers with a scale, so that kernels can multiply them as integers.
     pub fn is_integer(self) -> bool {
         self.block_len() > 1

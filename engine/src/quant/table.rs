@@ -6,6 +6,8 @@ use super::{float, nibbles, nibbles_k, q6_k, q8_0};
 pub(super) struct Codec {
     /// Its name in settings, which is also the name of its shader module.
     pub(super) name: &'static str,
+    /// The numbers by which GGML names a tensor of this type, and GGUF files name a mix of formats that is mostly this one.
+    pub(super) ggml: (u32, u32),
     /// Values per GGML block.
     pub(super) block_len: usize,
     /// Bytes of a GGML block.
@@ -27,20 +29,21 @@ pub(super) struct Codec {
 /// Appends a row of values with weights as blocks.
 pub(super) type Weighted = fn(&[f32], &[f32], &mut Vec<u8>);
 
-/// The row of a format whose values are quantized in blocks: its name, the module that converts its blocks, the values and the
-/// bytes of a block, and its sizes in the GPU layout.
+/// The row of a format whose values are quantized in blocks: its name, its numbers in GGML, the module that converts its
+/// blocks, the values and the bytes of a block, and its sizes in the GPU layout.
 macro_rules! blocks {
-    ($format:ident, $module:ident, $len:literal, $bytes:literal, $quants:expr, $scales:expr, weighted) => {
+    ($format:ident, $ggml:expr, $module:ident, $len:literal, $bytes:literal, $quants:expr, $scales:expr, weighted) => {
         Codec {
             quantize_weighted: Some(|row, weights, out| {
                 weighted_blocks::<$bytes, $len>(row, weights, out, $module::quantize_weighted)
             }),
-            ..blocks!($format, $module, $len, $bytes, $quants, $scales)
+            ..blocks!($format, $ggml, $module, $len, $bytes, $quants, $scales)
         }
     };
-    ($format:ident, $module:ident, $len:literal, $bytes:literal, $quants:expr, $scales:expr) => {
+    ($format:ident, $ggml:expr, $module:ident, $len:literal, $bytes:literal, $quants:expr, $scales:expr) => {
         Codec {
             name: stringify!($format),
+            ggml: $ggml,
             block_len: $len,
             block_bytes: $bytes,
             quants: $quants,
@@ -57,6 +60,7 @@ macro_rules! blocks {
 pub(super) static CODECS: [Codec; 11] = [
     Codec {
         name: "f32",
+        ggml: (0, 0),
         block_len: 1,
         block_bytes: 4,
         quants: (8, 32),
@@ -66,21 +70,22 @@ pub(super) static CODECS: [Codec; 11] = [
         quantize_weighted: None,
         repack: |row, quants, _| float::repack_f32(row, quants),
     },
-    Codec { name: "f16", dequantize: float::dequantize_f16, quantize: float::quantize_f16, ..HALVES },
-    Codec { name: "bf16", dequantize: float::dequantize_bf16, quantize: float::quantize_bf16, ..HALVES },
-    blocks!(q8_0, q8_0, 32, 34, (2, 32), (1, 64)),
-    blocks!(q5_0, nibbles, 32, 22, (1, 32), (3, 64), weighted),
-    blocks!(q5_1, nibbles, 32, 24, (1, 32), (2, 32), weighted),
-    blocks!(q4_0, nibbles, 32, 18, (1, 32), (1, 64), weighted),
-    blocks!(q4_1, nibbles, 32, 20, (1, 32), (1, 32), weighted),
-    blocks!(q4_k, nibbles_k, 256, 144, (8, 256), (4, 256), weighted),
-    blocks!(q5_k, nibbles_k, 256, 176, (10, 256), (4, 256), weighted),
-    blocks!(q6_k, q6_k, 256, 210, (12, 256), (5, 256), weighted),
+    F16,
+    Codec { name: "bf16", ggml: (30, 32), dequantize: float::dequantize_bf16, quantize: float::quantize_bf16, ..F16 },
+    blocks!(q8_0, (8, 7), q8_0, 32, 34, (2, 32), (1, 64)),
+    blocks!(q5_0, (6, 8), nibbles, 32, 22, (1, 32), (3, 64), weighted),
+    blocks!(q5_1, (7, 9), nibbles, 32, 24, (1, 32), (2, 32), weighted),
+    blocks!(q4_0, (2, 2), nibbles, 32, 18, (1, 32), (1, 64), weighted),
+    blocks!(q4_1, (3, 3), nibbles, 32, 20, (1, 32), (1, 32), weighted),
+    blocks!(q4_k, (12, 14), nibbles_k, 256, 144, (8, 256), (4, 256), weighted),
+    blocks!(q5_k, (13, 16), nibbles_k, 256, 176, (10, 256), (4, 256), weighted),
+    blocks!(q6_k, (14, 18), q6_k, 256, 210, (12, 256), (5, 256), weighted),
 ];
 
-/// What f16 and bf16 share.
-const HALVES: Codec = Codec {
-    name: "",
+/// bf16 differs in its values.
+const F16: Codec = Codec {
+    name: "f16",
+    ggml: (1, 1),
     block_len: 1,
     block_bytes: 2,
     quants: (4, 32),

@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::path::Path;
 
 pub(crate) use metadata::{Metadata, kind};
-pub(crate) use tensors::{TensorInfo, kind_of};
+pub(crate) use tensors::TensorInfo;
 pub use vocab::GgufVocab;
 
 use reader::{MAX_TABLES, Reader};

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::quant::WeightFormat;
+
 /// A value for GGUF metadata.
 #[derive(Clone)]
 pub(super) enum Value {
@@ -63,13 +65,9 @@ pub(super) const Q8_0: u32 = 8;
 
 pub(super) fn size(kind: u32, dims: &[u64]) -> usize {
     let count = dims.iter().product::<u64>() as usize;
-    match kind {
-        F32 => count * 4,
-        Q8_0 => count / 32 * 34,
-        2 => count / 32 * 18,
-        12 => count / 256 * 144,
-        _ => count * 2,
-    }
+    // Tests give tensors types that are not supported too.
+    let format = WeightFormat::of_ggml_type(kind).unwrap_or(WeightFormat::F16);
+    count / format.block_len() * format.block_bytes()
 }
 
 impl Gguf {
