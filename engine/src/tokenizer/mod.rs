@@ -40,8 +40,6 @@ use stream::Detokenizer;
 const SPACE_MARK: &str = "▁";
 /// The most bytes of a control or whole piece; the real ones are shorter than 50.
 const MAX_PIECE: usize = 256;
-/// The most bytes of a `tokenizer.json`; Gemma-3's has 33 MB.
-const MAX_JSON_BYTES: usize = 256 << 20;
 
 /// The tokenizer of a model. Share it with an [`Arc`](std::sync::Arc).
 pub struct Tokenizer {
@@ -236,10 +234,6 @@ struct Named {
 /// The parts of a tokenizer, not yet checked as a whole.
 fn parts_of(source: &TokenizerSource, vocab_size: usize) -> Result<Parts> {
     match source {
-        TokenizerSource::Json { path, bytes } if bytes.len() > MAX_JSON_BYTES => {
-            let reason = format!("it takes more than {} MiB, which no tokenizer needs", MAX_JSON_BYTES >> 20);
-            Err(bad(path, reason))
-        }
         TokenizerSource::Json { path, bytes } => json::parts(path, bytes, vocab_size),
         TokenizerSource::Gguf { path, vocab } => gguf::parts(path, vocab, vocab_size),
         TokenizerSource::Missing { looked_for } => {
