@@ -36,7 +36,7 @@ pub(crate) use upload::read_rows;
 pub use view::TensorView;
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, clip};
 use crate::quant::WeightFormat;
 use folder::{Folder, folder_name, gguf_in};
 use source::{ModelFile, now};
@@ -220,7 +220,7 @@ impl ModelFiles {
     }
 }
 
-fn bad(path: &Path, reason: String) -> Error {
+pub(crate) fn bad(path: &Path, reason: String) -> Error {
     Error::BadFile { path: path.to_owned(), reason }
 }
 
@@ -242,18 +242,7 @@ fn check_shape(path: &Path, name: &str, expected: [usize; 2], dims: &[usize]) ->
     })
 }
 
-/// The start of a text from a file, short enough for an error message.
-fn clip(text: &str) -> &str {
-    const MAX_CHARS: usize = 60;
-    text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end])
-}
-
 /// A name from a file, escaped and shortened for an error message.
 fn shorten(name: &str) -> String {
-    const MAX_CHARS: usize = 80;
-    let mut shown: String = name.chars().take(MAX_CHARS).flat_map(|c| c.escape_debug()).collect();
-    if name.chars().nth(MAX_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
+    clip(name).escape_debug().to_string()
 }

@@ -13,8 +13,8 @@ use tokenizers::AddedToken;
 use tokenizers::models::bpe::Vocab;
 use tokenizers::normalizers::Replace;
 
-use super::{MAX_PIECE, Parts, SPACE_MARK, bad, is_control_name, shorten};
-use crate::error::{Error, Result};
+use super::{MAX_PIECE, Parts, SPACE_MARK, bad, is_control_name};
+use crate::error::{Error, Result, clip};
 use crate::load::GgufVocab;
 
 /// The kinds of pieces, as GGUF numbers them.
@@ -32,7 +32,7 @@ const MAX_SPLITS: usize = 4 << 20;
 pub(super) fn parts(path: &Path, vocab: &GgufVocab, vocab_size: usize) -> Result<Parts> {
     if vocab.model != "llama" {
         return Err(Error::Unsupported {
-            what: format!("the tokenizer kind {} in {}", shorten(&vocab.model), path.display()),
+            what: format!("the tokenizer kind {:?} in {}", clip(&vocab.model), path.display()),
             hint: "use a GGUF file whose tokenizer.ggml.model is \"llama\", as Gemma-2's and Gemma-3's is".to_owned(),
         });
     }

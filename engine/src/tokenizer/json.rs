@@ -10,8 +10,8 @@ use serde_json::Value;
 use tokenizers::AddedToken;
 use tokenizers::normalizers::Replace;
 
-use super::{Parts, SPACE_MARK, bad, is_control_name, shorten};
-use crate::error::{Error, Result};
+use super::{Parts, SPACE_MARK, bad, is_control_name};
+use crate::error::{Error, Result, clip};
 
 /// Reads the parts of a `tokenizer.json`. Control pieces beyond the embedding are skipped and are no error, because
 /// Gemma-3's text models have a piece for images without a row in the embedding.
@@ -27,7 +27,7 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
         Err(_) => serde_json::from_slice::<KindJson>(bytes).ok().and_then(|file| file.model.kind),
     };
     if let Some(kind) = kind.filter(|kind| kind != "BPE") {
-        return Err(unsupported(&format!("the tokenizer kind {}", shorten(&kind))));
+        return Err(unsupported(&format!("the tokenizer kind {:?}", clip(&kind))));
     }
     let file = file.map_err(|error| bad(path, error))?;
     for (part, json) in
@@ -42,7 +42,7 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
         return Err(unsupported("the pre_tokenizer"));
     }
     if let Some(token) = file.added_tokens.iter().find(|token| token.lstrip || token.rstrip || token.single_word) {
-        return Err(unsupported(&format!("lstrip, rstrip or single_word of {}", shorten(&token.content))));
+        return Err(unsupported(&format!("lstrip, rstrip or single_word of {:?}", clip(&token.content))));
     }
     let normalizer = match file.normalizer {
         Some(_) => Some(Replace::new(" ", SPACE_MARK).map_err(|error| bad(path, error))?.into()),
@@ -66,14 +66,14 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
     for token in file.added_tokens {
         let (piece, id) = (token.content.clone(), token.id);
         if added.insert(piece.clone(), token).is_some_and(|other| other.id != id) {
-            return Err(bad(path, format!("the piece {} has two ids", shorten(&piece))));
+            return Err(bad(path, format!("the piece {:?} has two ids", clip(&piece))));
         }
     }
     let mut unk = None;
     for (piece, id) in model.vocab.0 {
         let token = added.remove(&piece);
         if token.as_ref().is_some_and(|token| token.id != id) {
-            return Err(bad(path, format!("the piece {} has two ids", shorten(&piece))));
+            return Err(bad(path, format!("the piece {:?} has two ids", clip(&piece))));
         }
         let is_unk = model.unk_token.as_ref() == Some(&piece);
         if is_unk {
@@ -83,14 +83,14 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
         parts.add(piece, id, control, token.map(AddedJson::into_token));
     }
     if let Some(unk) = model.unk_token.filter(|_| unk.is_none()) {
-        return Err(bad(path, format!("its unk_token {} is not in its vocabulary", shorten(&unk))));
+        return Err(bad(path, format!("its unk_token {:?} is not in its vocabulary", clip(&unk))));
     }
     parts.unk = unk;
     // The remaining added tokens are not in the vocabulary.
     for (piece, token) in added {
         let control = token.special || is_control_name(&piece);
         if control && token.id as usize >= vocab_size {
-            log::debug!("{}: the model has no row for {}", path.display(), shorten(&piece));
+            log::debug!("{}: the model has no row for {:?}", path.display(), clip(&piece));
             continue;
         }
         parts.add(piece, token.id, control, Some(token.into_token()));

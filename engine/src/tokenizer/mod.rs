@@ -214,15 +214,6 @@ fn bad(path: &Path, reason: impl fmt::Display) -> Error {
     Error::Tokenizer { path: path.to_owned(), reason: reason.to_string() }
 }
 
-/// A piece, shortened for an error message.
-fn shorten(piece: &str) -> String {
-    let mut short: String = piece.chars().take(40).collect();
-    if short.len() < piece.len() {
-        short.push('…');
-    }
-    format!("{short:?}")
-}
-
 /// Ids that a file names apart from the vocabulary.
 struct Named {
     bos: u32,
