@@ -35,6 +35,8 @@ mod outcome;
 mod pace;
 mod plans;
 mod prompt_logits;
+#[cfg(test)]
+mod random;
 mod runner;
 mod sampling;
 pub mod scheduler;

@@ -158,6 +158,7 @@ fn six_bits(numbers: &[f32; 8], weights: &[f32; 8]) -> (f32, [u8; 8]) {
 #[cfg(test)]
 mod tests {
     use crate::quant::WeightFormat;
+    use crate::quant::tests::{dequantized, uniform};
 
     /// The weighted squared error of a row after quantizing it.
     fn error(format: WeightFormat, row: &[f32], importance: &[f32], weighted: bool) -> f64 {
@@ -167,25 +168,16 @@ mod tests {
         } else {
             format.quantize(row, &mut bytes);
         }
-        let mut back = vec![0.0; row.len()];
-        format.dequantize(&bytes, &mut back);
+        let back = dequantized(format, &bytes);
         let squares = row.iter().zip(&back).zip(importance).map(|((a, b), i)| f64::from(i * (a - b) * (a - b)));
         squares.sum()
     }
 
-    /// Numbers between 0 and 1.
-    fn noise(count: usize, mut seed: u32) -> Vec<f32> {
-        let mut next = || {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (seed >> 8) as f32 / (1 << 24) as f32
-        };
-        (0..count).map(|_| next()).collect()
-    }
-
     #[test]
     fn columns_that_matter_lose_less() {
-        let row: Vec<f32> = noise(4096, 1).iter().map(|value| (value - 0.5) * (value - 0.5) * (value - 0.5)).collect();
-        let importance: Vec<f32> = noise(4096, 2).iter().map(|value| value.powi(8)).collect();
+        let row: Vec<f32> =
+            uniform(4096, 1).iter().map(|value| (value - 0.5) * (value - 0.5) * (value - 0.5)).collect();
+        let importance: Vec<f32> = uniform(4096, 2).iter().map(|value| value.powi(8)).collect();
         for format in [
             WeightFormat::Q4_0,
             WeightFormat::Q4_1,
@@ -223,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_importance_of_no_use_changes_nothing() {
-        let row = noise(256, 3);
+        let row = uniform(256, 3);
         for importance in [vec![], vec![0.0; 256], vec![f32::NAN; 256], vec![1.0; 255]] {
             let (mut with, mut without) = (Vec::new(), Vec::new());
             WeightFormat::Q4K.quantize_weighted(&row, &importance, &mut with);
