@@ -45,6 +45,7 @@ mod session;
 mod speculation;
 mod stop_strings;
 mod text;
+mod threads;
 mod tune;
 
 pub use chat::{Chat, Reply};

@@ -26,7 +26,6 @@ use std::path::{Path, PathBuf};
 
 pub use bytes::Bytes;
 pub use chat_template::ChatTemplate;
-pub(crate) use convert::threads;
 pub use gguf::GgufVocab;
 pub use source::{ReadFuture, Source};
 pub use synthetic::NoiseRows;
