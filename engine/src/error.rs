@@ -177,6 +177,15 @@ pub enum Error {
     Cancelled,
 }
 
+/// The start of a text from a file, short enough for an error message, which shows it escaped.
+pub(crate) fn clip(text: &str) -> String {
+    const MAX_CHARS: usize = 60;
+    match text.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Words as a sentence lists them: "a, b or c".
 pub(crate) fn one_of(words: &[&str]) -> String {
     match words {

@@ -35,6 +35,8 @@ mod outcome;
 mod pace;
 mod plans;
 mod prompt_logits;
+#[cfg(test)]
+mod random;
 mod runner;
 mod sampling;
 pub mod scheduler;
@@ -43,6 +45,7 @@ mod session;
 mod speculation;
 mod stop_strings;
 mod text;
+mod threads;
 mod tune;
 
 pub use chat::{Chat, Reply};

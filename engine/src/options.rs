@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_chunk_of_a_prompt_fits_the_bindings_of_every_device() {
         let webgpu = Capabilities::webgpu();
-        for shape in crate::load::SHAPES {
+        for shape in Config::shapes() {
             let config = Config::of_shape(shape).unwrap();
             for all_logits in [false, true] {
                 let most = Activations::most_tokens(&config, &webgpu, all_logits);

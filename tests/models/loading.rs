@@ -1,17 +1,14 @@
-//! Tests loading: from sources that read ranges, with damaged weights, and in little host memory.
+//! Tests loading: with damaged weights, and in little host memory.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lapidary_engine::load::{Bytes, FileSource, ReadFuture, Source};
-use lapidary_engine::model::Kernels;
-use lapidary_engine::{Engine, ModelFiles, Sampling, WeightFormat};
-use lapidary_tests::{block_on, gaussian};
+use lapidary_engine::{Engine, Sampling, WeightFormat};
+use lapidary_tests::gaussian;
 use serde_json::json;
 
 use crate::golden_path;
@@ -23,61 +20,6 @@ const LAYERS: usize = 26;
 const HEADS: usize = 8;
 const KV_HEADS: usize = 4;
 const HEAD_DIM: usize = 256;
-
-/// A file that is read in ranges, each after a delay, as over a network.
-struct Remote(FileSource);
-
-impl Source for Remote {
-    fn size(&self) -> u64 {
-        self.0.size()
-    }
-
-    fn read(&self, range: Range<u64>) -> ReadFuture<'_> {
-        Box::pin(async move {
-            let mut waited = false;
-            std::future::poll_fn(|context| {
-                if std::mem::replace(&mut waited, true) {
-                    return std::task::Poll::Ready(());
-                }
-                context.waker().wake_by_ref();
-                std::task::Poll::Pending
-            })
-            .await;
-            self.0.read(range).await.map(|bytes| Bytes::from(bytes.to_vec()))
-        })
-    }
-}
-
-#[test]
-fn models_from_sources_compute_what_mapped_ones_do() {
-    // One model in several files and one in a single file; unchanged, and quantized while loading.
-    for (name, weights) in [("tiny-random-gemma2", None), ("tiny-random-gemma3", Some(WeightFormat::Q8_0))] {
-        let folder = golden_path(name);
-        let files = std::fs::read_dir(&folder).unwrap().map(|entry| {
-            let path = entry.unwrap().path();
-            let source: Box<dyn Source> = Box::new(Remote(FileSource::open(&path).unwrap()));
-            (path.file_name().unwrap().to_string_lossy().into_owned(), source)
-        });
-        let from_sources = block_on(ModelFiles::from_sources(name, files)).unwrap();
-        let logits = |files: ModelFiles| {
-            // The same kernels for both, because other kernels sum in another order.
-            let mut builder = Engine::from_files(files).context(64).kernels(Kernels::FLOAT);
-            if let Some(format) = weights {
-                builder = builder.weights(format);
-            }
-            let mut session = builder.build_blocking().unwrap().session_blocking().unwrap();
-            let mut logits: Vec<u32> = Vec::new();
-            let tokens: Vec<u32> = (2..40).collect();
-            let keep = |_: usize, row: &[f32]| {
-                logits.extend(row.iter().map(|logit| logit.to_bits()));
-                true
-            };
-            session.logits_blocking(&tokens, 0, keep).unwrap();
-            logits
-        };
-        assert!(logits(from_sources) == logits(ModelFiles::open(&folder).unwrap()), "{name}");
-    }
-}
 
 /// A model whose last norm is NaN, as after a bad download or a failed conversion. Its logits are NaN too.
 #[test]

@@ -310,7 +310,7 @@ pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) model: Model,
     /// Measure random weights in the shape of a published model, without a download: gemma-2-2b, gemma-2-9b, gemma-2-27b,
-    /// gemma-3-270m, gemma-3-1b; --weights auto means bf16
+    /// gemma-3-270m, gemma-3-1b, gemma-3-4b, gemma-3-12b, gemma-3-27b; --weights auto means bf16
     #[arg(long, value_name = "NAME", conflicts_with = "model")]
     pub(crate) shape: Option<String>,
     /// Tokens in the session before the prompt

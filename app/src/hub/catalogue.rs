@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use lapidary_engine::config::{Config, LayerAttention};
+use lapidary_engine::config::Config;
 use lapidary_engine::{ModelFiles, Recipe, Result as EngineResult};
 use serde::Deserialize;
 
@@ -22,6 +22,7 @@ pub struct Entry {
     pub purpose: String,
     /// The repositories that carry it, the best first.
     pub sources: Vec<Source>,
+    /// The name of its shape, as the engine knows it.
     shape: String,
 }
 
@@ -61,23 +62,7 @@ pub enum Files {
 
 #[derive(Deserialize)]
 struct Catalogue {
-    shapes: std::collections::BTreeMap<String, Shape>,
     models: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Shape {
-    family: String,
-    num_layers: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_heads: usize,
-    num_kv_heads: usize,
-    head_dim: usize,
-    vocab_size: usize,
-    context_length: usize,
-    sliding_window: usize,
-    sliding_pattern: usize,
 }
 
 fn repo_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<RepoId, D::Error> {
@@ -101,34 +86,12 @@ impl Entry {
         catalogue().iter().find(|entry| entry.name.eq_ignore_ascii_case(name))
     }
 
-    /// The model's shape, for computing sizes before anything is downloaded. Its RoPE is not the model's in all sizes.
+    /// The model's shape, for computing sizes before anything is downloaded.
     ///
     /// # Errors
     /// None for the entries of the catalogue, as a test shows.
     pub fn config(&self) -> EngineResult<Config> {
-        let Some(shape) = CATALOGUE.shapes.get(&self.shape) else {
-            return Config::of_shape(&self.shape);
-        };
-        let like = Config::of_shape(if shape.family == "gemma2" { "gemma-2-2b" } else { "gemma-3-1b" })?;
-        let layer = |i: usize| {
-            let full = (i + 1).is_multiple_of(shape.sliding_pattern);
-            let of_kind = like.layers.iter().find(|layer| layer.window.is_none() == full);
-            let window = (!full).then_some(shape.sliding_window);
-            of_kind.map(|layer| LayerAttention { window, ..*layer })
-        };
-        Ok(Config {
-            num_layers: shape.num_layers,
-            hidden_size: shape.hidden_size,
-            intermediate_size: shape.intermediate_size,
-            num_heads: shape.num_heads,
-            num_kv_heads: shape.num_kv_heads,
-            head_dim: shape.head_dim,
-            vocab_size: shape.vocab_size,
-            context_length: shape.context_length,
-            layers: (0..shape.num_layers).filter_map(layer).collect(),
-            embedding_scale: (shape.hidden_size as f32).sqrt(),
-            ..like
-        })
+        Config::of_shape(&self.shape)
     }
 
     /// Bytes of the weights in a format, which are nearly all of a download: a vocabulary adds some ten megabytes.
@@ -234,15 +197,6 @@ mod tests {
         }
         let names: std::collections::BTreeSet<_> = catalogue().iter().map(|entry| &entry.name).collect();
         assert_eq!(names.len(), catalogue().len(), "names are unique");
-    }
-
-    #[test]
-    fn shapes_are_those_that_the_engine_measures() {
-        for name in ["gemma-2-2b", "gemma-2-9b", "gemma-2-27b", "gemma-3-270m"] {
-            let (ours, engine) = (Entry::of_name(name).unwrap().config().unwrap(), Config::of_shape(name).unwrap());
-            let engine = Config { query_scale: ours.query_scale, stop_ids: ours.stop_ids.clone(), ..engine };
-            assert_eq!(ours, engine, "{name}");
-        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use super::inputs::{INT8_GROUP_WORDS, Inputs, half_values, int8_values};
 use super::norms::residual_norm;
 use super::outputs::{Expected, F16, F32, INT8, INT8_TWICE, Output};
 use crate::error::Result;
-use crate::load::threads;
 use crate::ops::F16_SCALE;
+use crate::threads::{on_threads, threads};
 
 pub(super) fn embed(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
     let (weights, first_row) = (inputs.weights()?, inputs.param("first_row")?);
@@ -50,23 +50,11 @@ fn activations(inputs: &Inputs<'_>, cols: usize) -> Result<Vec<f32>> {
 /// `weights · x[t]` for each row of the shard: `[rows][tokens]`, on all cores.
 fn multiply(inputs: &Inputs<'_>, x: &[f32], rows: usize) -> Result<Vec<Vec<f32>>> {
     let weights = inputs.weights()?;
-    let mut out = vec![Vec::new(); rows];
-    let make = |first: usize, out: &mut [Vec<f32>]| {
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = reference::matmul(&weights.row(first + i), x, weights.cols());
-        }
-    };
     let share = rows.div_ceil(threads()).max(1);
-    if share >= rows {
-        make(0, &mut out);
-    } else {
-        std::thread::scope(|scope| {
-            for (i, out) in out.chunks_mut(share).enumerate() {
-                scope.spawn(move || make(i * share, out));
-            }
-        });
-    }
-    Ok(out)
+    let product = |row: usize| reference::matmul(&weights.row(row), x, weights.cols());
+    let shares = (0..rows).step_by(share).map(|first| first..rows.min(first + share));
+    let products = on_threads(shares, |rows| rows.map(product).collect::<Vec<_>>());
+    Ok(products.into_iter().flatten().collect())
 }
 
 /// Any product whose output is `[tokens, out_stride]`, or one row in decode.

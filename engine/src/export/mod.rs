@@ -20,8 +20,9 @@ use crate::config::Config;
 use crate::engine::Progress;
 use crate::error::{Error, Result};
 use crate::load::gguf::{DEFAULT_ALIGNMENT, config_of};
-use crate::load::{ModelFiles, TensorId, TensorView, threads};
+use crate::load::{ModelFiles, TensorId, TensorView};
 use crate::quant::WeightFormat;
+use crate::threads::{on_threads, threads};
 use crate::tokenizer::gguf_vocab;
 
 /// Values that are converted at a time, some tens of megabytes with all copies.
@@ -158,7 +159,7 @@ impl GgufWriter<'_> {
 /// Rows of a file in another format, in order, each piece by a core. `importance` is that of the columns, or empty.
 fn convert_rows(view: &TensorView<'_>, rows: &[u8], format: WeightFormat, importance: &[f32]) -> Vec<Vec<u8>> {
     let (row_bytes, cols, from) = (view.row_bytes(), view.cols, view.format);
-    let convert = move |rows: &[u8]| {
+    let convert = |rows: &[u8]| {
         let mut values = vec![0.0; cols];
         let mut converted = Vec::with_capacity(rows.len() / row_bytes * format.row_bytes(cols).unwrap_or(0));
         for row in rows.chunks_exact(row_bytes) {
@@ -167,16 +168,6 @@ fn convert_rows(view: &TensorView<'_>, rows: &[u8], format: WeightFormat, import
         }
         converted
     };
-    let count = rows.len() / row_bytes;
-    let share = count.div_ceil(threads()).max(1) * row_bytes;
-    if share >= rows.len() {
-        return vec![convert(rows)];
-    }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = rows.chunks(share).map(|rows| scope.spawn(move || convert(rows))).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<u8>>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).collect()
-    })
+    let share = (rows.len() / row_bytes).div_ceil(threads()).max(1) * row_bytes;
+    on_threads(rows.chunks(share), convert)
 }

@@ -73,19 +73,7 @@ impl Recipe {
         match self {
             Self::Q4KM => 15,
             Self::Q5KM => 17,
-            Self::Pure(format) => match format {
-                WeightFormat::F32 => 0,
-                WeightFormat::F16 => 1,
-                WeightFormat::Q4_0 => 2,
-                WeightFormat::Q4_1 => 3,
-                WeightFormat::Q8_0 => 7,
-                WeightFormat::Q5_0 => 8,
-                WeightFormat::Q5_1 => 9,
-                WeightFormat::Q4K => 14,
-                WeightFormat::Q5K => 16,
-                WeightFormat::Q6K => 18,
-                WeightFormat::Bf16 => 32,
-            },
+            Self::Pure(format) => format.gguf_file_type(),
         }
     }
 }

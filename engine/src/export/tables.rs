@@ -1,7 +1,7 @@
 //! The two tables at the start of a GGUF file: metadata, and tensors.
 
 use crate::config::{Config, query_scale};
-use crate::load::gguf::{DEFAULT_ALIGNMENT, MAGIC, kind, kind_of};
+use crate::load::gguf::{DEFAULT_ALIGNMENT, MAGIC, kind};
 use crate::load::{GgufVocab, TensorId};
 
 use super::recipe::{Recipe, padded_bytes};
@@ -84,7 +84,7 @@ pub(super) fn tables(name: &str, config: &Config, recipe: Recipe, vocab: Option<
         let dims = if id.is_norm() { vec![cols] } else { vec![cols, rows] };
         bytes.extend((dims.len() as u32).to_le_bytes());
         dims.iter().for_each(|dim| bytes.extend((*dim as u64).to_le_bytes()));
-        bytes.extend(kind_of(format).to_le_bytes());
+        bytes.extend(format.ggml_type().to_le_bytes());
         bytes.extend(u64::to_le_bytes(offset));
         offset += padded_bytes(format, [rows, cols]);
     }

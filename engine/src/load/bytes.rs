@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,10 +31,20 @@ impl Bytes {
     ///
     /// [`Error::Io`] where `path` is no regular file or cannot be opened or mapped.
     pub fn map(path: &Path) -> Result<Self> {
-        let io = |source| Error::Io { path: path.to_owned(), source };
-        // Ask before opening: opening a named pipe would wait for a writer.
-        check_regular(&fs::metadata(path).map_err(io)?).map_err(io)?;
-        map_file(path).map_err(io)
+        check_regular(path).and_then(|()| map_file(path)).map_err(|source| Error::Io { path: path.to_owned(), source })
+    }
+
+    /// Reads a file, of which it takes at most the first `most` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where `path` is no regular file or cannot be read.
+    pub(super) fn read(path: &Path, most: u64) -> Result<Self> {
+        let mut bytes = Vec::new();
+        let file = check_regular(path).and_then(|()| fs::File::open(path));
+        let read = file.and_then(|file| file.take(most).read_to_end(&mut bytes));
+        read.map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Ok(bytes.into())
     }
 
     /// A range of the bytes, or nothing if they end before it does.
@@ -70,9 +80,9 @@ impl From<Memory> for Bytes {
     }
 }
 
-/// Refuses folders, pipes and devices.
-pub(super) fn check_regular(metadata: &fs::Metadata) -> io::Result<()> {
-    if metadata.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
+/// Refuses folders, pipes and devices. To be asked before opening: opening a named pipe would wait for a writer.
+fn check_regular(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,6 +1,7 @@
 //! Rows of a file to rows of the GPU's layout, on all cores.
 
 use crate::quant::{ROW_GROUP, WeightFormat, interleave};
+use crate::threads::{on_threads, threads};
 
 /// A thread for fewer rows costs more time than it saves.
 const ROWS_PER_THREAD: usize = 16;
@@ -26,19 +27,7 @@ pub(crate) fn convert(
     // Formats without scales have no chunks of scales.
     let mut scales = scales.chunks_mut(scale_words);
     let shares = shares.map(|(rows, quants)| (rows, quants, scales.next().unwrap_or_default()));
-    if threads == 1 {
-        return shares.for_each(|(rows, quants, scales)| convert_share(from, to, cols, rows, quants, scales));
-    }
-    std::thread::scope(|scope| {
-        for (rows, quants, scales) in shares {
-            scope.spawn(move || convert_share(from, to, cols, rows, quants, scales));
-        }
-    });
-}
-
-/// How many threads to share work between. Browsers have one.
-pub(crate) fn threads() -> usize {
-    if cfg!(target_arch = "wasm32") { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) }
+    on_threads(shares, |(rows, quants, scales)| convert_share(from, to, cols, rows, quants, scales));
 }
 
 fn convert_share(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::bad;
 use super::bytes::Bytes;
 use super::gguf::SplitName;
-use super::source::{FileSource, ModelFile, Source};
+use super::source::{ModelFile, Source};
 use crate::error::{Error, Result};
 
 /// The files of a model by name.
@@ -61,7 +61,7 @@ impl Folder {
     /// [`Error::Io`] where it cannot be read, and [`Error::BadFile`] where it has more than `max` bytes.
     pub(super) async fn read_small(&mut self, name: &str, max: u64) -> Result<Option<Bytes>> {
         // Not mapped: people edit these files while programs run.
-        let Some(file) = self.take_as(name, |path| Ok(Box::new(FileSource::open(path)?)))? else {
+        let Some(file) = self.take_as(name, |path| Ok(Box::new(Bytes::read(path, max + 1)?)))? else {
             return Ok(None);
         };
         if file.size() > max {

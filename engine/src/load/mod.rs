@@ -26,10 +26,8 @@ use std::path::{Path, PathBuf};
 
 pub use bytes::Bytes;
 pub use chat_template::ChatTemplate;
-pub(crate) use convert::threads;
 pub use gguf::GgufVocab;
-pub use shapes::SHAPES;
-pub use source::{FileSource, ReadFuture, Source};
+pub use source::{ReadFuture, Source};
 pub use synthetic::NoiseRows;
 pub use tensor_id::{LayerTensor, TensorId};
 pub use upload::Uploader;
@@ -37,7 +35,7 @@ pub(crate) use upload::read_rows;
 pub use view::TensorView;
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, clip};
 use crate::quant::WeightFormat;
 use folder::{Folder, folder_name, gguf_in};
 use source::{ModelFile, now};
@@ -105,7 +103,7 @@ impl ModelFiles {
     pub fn open(path: &Path) -> Result<ModelFiles> {
         let metadata = fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         if !metadata.is_dir() {
-            return now(Self::gguf(path, gguf::map_parts(path)?));
+            return now(gguf::open(path, gguf::map_parts(path)?));
         }
         let folder = Folder::Disk(path.to_owned());
         let is_hub = folder.has(hub::CONFIG);
@@ -113,12 +111,12 @@ impl ModelFiles {
         if !(is_hub && hub::is_here(&folder))
             && let Some(file) = gguf_in(path)?
         {
-            return now(Self::gguf(path, gguf::map_parts(&file)?));
+            return now(gguf::open(path, gguf::map_parts(&file)?));
         }
         if !is_hub {
             return Err(bad(path, format!("it holds neither {} nor a .gguf file", hub::CONFIG)));
         }
-        now(Self::hub(folder_name(path), folder))
+        now(hub::open(folder_name(path), folder))
     }
 
     /// Opens a model from sources. If `config.json` is among the files, they are those of a Hugging Face folder, and
@@ -140,12 +138,12 @@ impl ModelFiles {
         let path = PathBuf::from(folder);
         let files: BTreeMap<String, Box<dyn Source>> = files.into_iter().collect();
         if files.contains_key(hub::CONFIG) {
-            return Self::hub(folder.to_owned(), Folder::Given(path, files)).await;
+            return hub::open(folder.to_owned(), Folder::Given(path, files)).await;
         }
         let part = |(name, source)| ModelFile { path: path.join::<String>(name), source };
         let parts: Vec<ModelFile> = files.into_iter().map(part).collect();
         let path = parts.first().map_or(path, |part| part.path.clone());
-        Self::gguf(&path, parts).await
+        gguf::open(&path, parts).await
     }
 
     /// Opens a model from files in memory, as [`ModelFiles::from_sources`], without waiting.
@@ -159,44 +157,6 @@ impl ModelFiles {
     ) -> Result<ModelFiles> {
         let files = files.into_iter().map(|(name, bytes)| (name.into(), Box::new(bytes) as Box<dyn Source>));
         now(Self::from_sources(folder, files))
-    }
-
-    async fn hub(name: String, folder: Folder) -> Result<ModelFiles> {
-        let path = folder.path().to_owned();
-        let model = hub::open(folder).await?;
-        Ok(ModelFiles {
-            path,
-            name,
-            is_hub: true,
-            config: model.config,
-            tokenizer: model.tokenizer,
-            tensors: model.tensors.into_iter().collect(),
-            files: model.files,
-            chat_template: model.chat_template,
-        })
-    }
-
-    async fn gguf(path: &Path, files: Vec<ModelFile>) -> Result<ModelFiles> {
-        let model = gguf::read(&files).await?;
-        let chat_template = match &model.tokenizer {
-            TokenizerSource::Gguf { vocab, .. } => vocab.chat_template.clone(),
-            _ => None,
-        };
-        let stem = || {
-            let first = files.first().map_or(path, |file| &file.path);
-            let stem = first.file_stem().unwrap_or(first.as_os_str());
-            stem.to_string_lossy().into_owned()
-        };
-        Ok(ModelFiles {
-            path: path.to_owned(),
-            name: model.name.unwrap_or_else(stem),
-            is_hub: false,
-            config: model.config,
-            tokenizer: model.tokenizer,
-            tensors: model.tensors.into_iter().collect(),
-            files,
-            chat_template,
-        })
     }
 
     /// The folder or file that was opened.
@@ -259,7 +219,7 @@ impl ModelFiles {
     }
 }
 
-fn bad(path: &Path, reason: String) -> Error {
+pub(crate) fn bad(path: &Path, reason: String) -> Error {
     Error::BadFile { path: path.to_owned(), reason }
 }
 
@@ -281,18 +241,7 @@ fn check_shape(path: &Path, name: &str, expected: [usize; 2], dims: &[usize]) ->
     })
 }
 
-/// The start of a text from a file, short enough for an error message.
-fn clip(text: &str) -> &str {
-    const MAX_CHARS: usize = 60;
-    text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end])
-}
-
 /// A name from a file, escaped and shortened for an error message.
 fn shorten(name: &str) -> String {
-    const MAX_CHARS: usize = 80;
-    let mut shown: String = name.chars().take(MAX_CHARS).flat_map(|c| c.escape_debug()).collect();
-    if name.chars().nth(MAX_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
+    clip(name).escape_debug().to_string()
 }

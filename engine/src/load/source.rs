@@ -1,15 +1,13 @@
-//! Where the bytes of a model's files come from: memory, a mapped file, a plain file, or anything that reads ranges.
+//! Where the bytes of a model's files come from: memory, a mapped file, or anything that reads ranges.
 
-use std::fs;
 use std::future::Future;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::bytes::{Bytes, check_regular};
+use super::bytes::Bytes;
 use crate::error::{Error, Result};
 
 /// A read in progress. It is `Send`, except in browsers, whose futures are not.
@@ -52,62 +50,8 @@ impl Source for Bytes {
     fn read(&self, range: Range<u64>) -> ReadFuture<'_> {
         let bytes = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
         let bytes = bytes.and_then(|(start, end)| self.slice(start..end));
-        ready(bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+        Box::pin(std::future::ready(bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())))
     }
-}
-
-/// A file that is read and not mapped: nothing breaks if it shrinks or its drive disappears, but every read copies.
-///
-/// Reads block the thread that polls them.
-#[derive(Debug)]
-pub struct FileSource {
-    file: Mutex<fs::File>,
-    size: u64,
-}
-
-impl FileSource {
-    /// Opens a file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] where `path` is no regular file or cannot be opened.
-    pub fn open(path: &Path) -> Result<Self> {
-        let io = |source| Error::Io { path: path.to_owned(), source };
-        // Ask before opening: opening a named pipe would wait for a writer.
-        check_regular(&fs::metadata(path).map_err(io)?).map_err(io)?;
-        let file = fs::File::open(path).map_err(io)?;
-        let size = file.metadata().map_err(io)?.len();
-        Ok(Self { file: Mutex::new(file), size })
-    }
-
-    fn read_now(&self, range: Range<u64>) -> io::Result<Bytes> {
-        if range.end > self.size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        // A panic elsewhere leaves nothing half done: every read seeks first.
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(range.start))?;
-        let len = range.end.saturating_sub(range.start);
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(usize::try_from(len).unwrap_or(usize::MAX)).map_err(io::Error::other)?;
-        (&mut *file).take(len).read_to_end(&mut bytes)?;
-        Ok(bytes.into())
-    }
-}
-
-impl Source for FileSource {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read(&self, range: Range<u64>) -> ReadFuture<'_> {
-        ready(self.read_now(range))
-    }
-}
-
-/// A read that is over.
-fn ready(result: io::Result<Bytes>) -> ReadFuture<'static> {
-    Box::pin(std::future::ready(result))
 }
 
 /// A source with the path that names it in errors.
@@ -157,7 +101,7 @@ pub(super) async fn read_exact(source: &dyn Source, path: &Path, range: Range<u6
     }
 }
 
-/// The result of a future whose reads are all ready at once, which those of [`Bytes`] and [`FileSource`] are.
+/// The result of a future whose reads are all ready at once, which those of [`Bytes`] are.
 pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,

@@ -52,7 +52,7 @@ pub(super) fn fifth_bits_by_byte(qh: u32) -> u32 {
 }
 
 /// The reverse of [`pack_nibbles`] and [`pack_fifth_bits`].
-pub(super) fn unpack_five_bits(nibbles: &[u8], fifth: u32) -> [u8; 32] {
+pub(super) fn unpack_codes(nibbles: &[u8], fifth: u32) -> [u8; 32] {
     let mut codes = [0; 32];
     for j in 0..16 {
         codes[j] = (nibbles[j] & 15) | ((fifth >> j & 1) as u8) << 4;

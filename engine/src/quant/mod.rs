@@ -40,12 +40,8 @@ mod bits;
 mod fit;
 mod float;
 mod matrix;
-mod q4_0;
-mod q4_1;
-mod q4_k;
-mod q5_0;
-mod q5_1;
-mod q5_k;
+mod nibbles;
+mod nibbles_k;
 mod q6_k;
 mod q8_0;
 mod scale_min;
@@ -164,6 +160,21 @@ impl WeightFormat {
     /// The format's name in settings, which is also the name of its shader module.
     pub fn name(self) -> &'static str {
         self.codec().name
+    }
+
+    /// The number by which GGML names the type of a tensor.
+    pub(crate) fn ggml_type(self) -> u32 {
+        self.codec().ggml.0
+    }
+
+    /// The format of the type to which GGML gave this number.
+    pub(crate) fn of_ggml_type(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.ggml_type() == number)
+    }
+
+    /// The number by which GGUF files name a mix of formats that is mostly this one.
+    pub(crate) fn gguf_file_type(self) -> u32 {
+        self.codec().ggml.1
     }
 
     /// Whether the weights are integers with a scale, so that kernels can multiply them as integers.

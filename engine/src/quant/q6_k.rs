@@ -15,9 +15,10 @@
 
 use super::bits::{copy_words, half_bits, half_bytes, half_value};
 use super::fit::{TINY, largest, nearest, symmetric};
+use super::weighted;
 
 /// Bytes of a block.
-pub(super) const BYTES: usize = 210;
+const BYTES: usize = 210;
 
 /// The offset of the high bits.
 const HIGH: usize = 128;
@@ -56,8 +57,19 @@ pub(super) fn quantize(values: &[f32; 256]) -> [u8; BYTES] {
     pack(values, &scales, &mut codes)
 }
 
+pub(super) fn quantize_weighted(values: &[f32; 256], weights: &[f32; 256]) -> [u8; BYTES] {
+    let (mut scales, mut codes) = ([0.0; 16], [0; 256]);
+    let groups = values.as_chunks::<16>().0.iter().zip(weights.as_chunks::<16>().0);
+    for ((scale, codes), (values, weights)) in scales.iter_mut().zip(codes.as_chunks_mut::<16>().0).zip(groups) {
+        let signed;
+        (*scale, signed) = weighted::symmetric(values, weights, 32.0);
+        *codes = signed.map(|code| (code + 32.0) as u8);
+    }
+    pack(values, &scales, &mut codes)
+}
+
 /// The block of a scale per 16 values, which are rounded to 8 bits, and codes. Those are chosen again for the rounded scales.
-pub(super) fn pack(values: &[f32; 256], scales: &[f32; 16], codes: &mut [u8; 256]) -> [u8; BYTES] {
+fn pack(values: &[f32; 256], scales: &[f32; 16], codes: &mut [u8; 256]) -> [u8; BYTES] {
     let mut block = [0; BYTES];
     let max_scale = largest(scales);
     if max_scale.abs() < TINY {

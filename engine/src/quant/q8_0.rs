@@ -11,7 +11,7 @@ use super::bits::{copy_words, half_bytes, half_value, pair_halves};
 use super::fit::inverse;
 
 /// Bytes of a block.
-pub(super) const BYTES: usize = 34;
+const BYTES: usize = 34;
 
 pub(super) fn dequantize(block: &[u8; BYTES], out: &mut [f32; 32]) {
     let d = half_value(block);

@@ -38,23 +38,24 @@ pub(super) fn encode(values: &[f32; 256], search: &Search) -> ([u8; BYTES], [u8;
     let mut codes = [0; 256];
     let mut lines = [(0.0, 0.0); 8];
     let (blocks, _) = values.as_chunks::<32>();
-    let (block_codes, _) = codes.as_chunks_mut::<32>();
-    for ((block, codes), line) in blocks.iter().zip(&mut *block_codes).zip(&mut lines) {
+    for ((block, codes), line) in blocks.iter().zip(codes.as_chunks_mut::<32>().0).zip(&mut lines) {
         *line = affine(block, search, codes);
     }
 
     let header = pack(&lines);
-    // The header rounds the line of each sub-block, so its codes are chosen again. A sub-block whose scale became zero
-    // keeps its codes, which no longer matter.
-    let stored = decode(&header);
-    for ((block, codes), (scale, min)) in blocks.iter().zip(block_codes).zip(stored) {
+    choose_again(&header, values, search.top, &mut codes);
+    (header, codes)
+}
+
+/// Chooses the codes for a header, which rounds the line of each sub-block. A sub-block whose scale became zero keeps its codes,
+/// which no longer matter.
+pub(super) fn choose_again(header: &[u8; BYTES], values: &[f32; 256], top: f32, codes: &mut [u8; 256]) {
+    let blocks = values.as_chunks::<32>().0.iter().zip(codes.as_chunks_mut::<32>().0);
+    for ((block, codes), (scale, min)) in blocks.zip(decode(header)) {
         if scale != 0.0 {
-            for (code, value) in codes.iter_mut().zip(block) {
-                *code = nearest((value + min) / scale).clamp(0.0, search.top) as u8;
-            }
+            *codes = block.map(|value| nearest((value + min) / scale).clamp(0.0, top) as u8);
         }
     }
-    (header, codes)
 }
 
 /// Rounds the scales and minimums of the sub-blocks to 6 bits, relative to the largest.

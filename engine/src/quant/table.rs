@@ -1,11 +1,13 @@
 //! The table of weight formats, one row per format.
 
-use super::{float, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0, weighted};
+use super::{float, nibbles, nibbles_k, q6_k, q8_0};
 
 /// How a format is stored and converted.
 pub(super) struct Codec {
     /// Its name in settings, which is also the name of its shader module.
     pub(super) name: &'static str,
+    /// The numbers by which GGML names a tensor of this type, and GGUF files name a mix of formats that is mostly this one.
+    pub(super) ggml: (u32, u32),
     /// Values per GGML block.
     pub(super) block_len: usize,
     /// Bytes of a GGML block.
@@ -27,28 +29,29 @@ pub(super) struct Codec {
 /// Appends a row of values with weights as blocks.
 pub(super) type Weighted = fn(&[f32], &[f32], &mut Vec<u8>);
 
-/// The row of a format whose values are quantized in blocks.
+/// The row of a format whose values are quantized in blocks: its name, its numbers in GGML, the module that converts its
+/// blocks, the values and the bytes of a block, and its sizes in the GPU layout.
 macro_rules! blocks {
-    ($format:ident, $block_len:expr, $quants:expr, $scales:expr, weighted) => {
-        blocks!(
-            $format,
-            $block_len,
-            $quants,
-            $scales,
-            Some(|row, weights, out| { weighted_blocks(row, weights, out, weighted::$format) })
-        )
+    ($format:ident, $ggml:expr, $module:ident, $len:literal, $bytes:literal, $quants:expr, $scales:expr, weighted) => {
+        Codec {
+            quantize_weighted: Some(|row, weights, out| {
+                weighted_blocks::<$bytes, $len>(row, weights, out, $module::quantize_weighted)
+            }),
+            ..blocks!($format, $ggml, $module, $len, $bytes, $quants, $scales)
+        }
     };
-    ($format:ident, $block_len:expr, $quants:expr, $scales:expr, $weighted:expr) => {
+    ($format:ident, $ggml:expr, $module:ident, $len:literal, $bytes:literal, $quants:expr, $scales:expr) => {
         Codec {
             name: stringify!($format),
-            block_len: $block_len,
-            block_bytes: $format::BYTES,
+            ggml: $ggml,
+            block_len: $len,
+            block_bytes: $bytes,
             quants: $quants,
             scales: $scales,
-            dequantize: |blocks, out| each_block(blocks, out, $format::dequantize),
-            quantize: |values, out| append_blocks(values, out, $format::quantize),
-            quantize_weighted: $weighted,
-            repack: |row, quants, scales| $format::repack(row.as_chunks().0, quants, scales),
+            dequantize: |blocks, out| each_block::<$bytes, $len>(blocks, out, $module::dequantize),
+            quantize: |values, out| append_blocks::<$bytes, $len>(values, out, $module::quantize),
+            quantize_weighted: None,
+            repack: |row, quants, scales| $module::repack(row.as_chunks::<$bytes>().0, quants, scales),
         }
     };
 }
@@ -57,6 +60,7 @@ macro_rules! blocks {
 pub(super) static CODECS: [Codec; 11] = [
     Codec {
         name: "f32",
+        ggml: (0, 0),
         block_len: 1,
         block_bytes: 4,
         quants: (8, 32),
@@ -66,21 +70,22 @@ pub(super) static CODECS: [Codec; 11] = [
         quantize_weighted: None,
         repack: |row, quants, _| float::repack_f32(row, quants),
     },
-    Codec { name: "f16", dequantize: float::dequantize_f16, quantize: float::quantize_f16, ..HALVES },
-    Codec { name: "bf16", dequantize: float::dequantize_bf16, quantize: float::quantize_bf16, ..HALVES },
-    blocks!(q8_0, 32, (2, 32), (1, 64), None),
-    blocks!(q5_0, 32, (1, 32), (3, 64), weighted),
-    blocks!(q5_1, 32, (1, 32), (2, 32), weighted),
-    blocks!(q4_0, 32, (1, 32), (1, 64), weighted),
-    blocks!(q4_1, 32, (1, 32), (1, 32), weighted),
-    blocks!(q4_k, 256, (8, 256), (4, 256), weighted),
-    blocks!(q5_k, 256, (10, 256), (4, 256), weighted),
-    blocks!(q6_k, 256, (12, 256), (5, 256), weighted),
+    F16,
+    Codec { name: "bf16", ggml: (30, 32), dequantize: float::dequantize_bf16, quantize: float::quantize_bf16, ..F16 },
+    blocks!(q8_0, (8, 7), q8_0, 32, 34, (2, 32), (1, 64)),
+    blocks!(q5_0, (6, 8), nibbles, 32, 22, (1, 32), (3, 64), weighted),
+    blocks!(q5_1, (7, 9), nibbles, 32, 24, (1, 32), (2, 32), weighted),
+    blocks!(q4_0, (2, 2), nibbles, 32, 18, (1, 32), (1, 64), weighted),
+    blocks!(q4_1, (3, 3), nibbles, 32, 20, (1, 32), (1, 32), weighted),
+    blocks!(q4_k, (12, 14), nibbles_k, 256, 144, (8, 256), (4, 256), weighted),
+    blocks!(q5_k, (13, 16), nibbles_k, 256, 176, (10, 256), (4, 256), weighted),
+    blocks!(q6_k, (14, 18), q6_k, 256, 210, (12, 256), (5, 256), weighted),
 ];
 
-/// What f16 and bf16 share.
-const HALVES: Codec = Codec {
-    name: "",
+/// bf16 differs in its values.
+const F16: Codec = Codec {
+    name: "f16",
+    ggml: (1, 1),
     block_len: 1,
     block_bytes: 2,
     quants: (4, 32),

@@ -3,14 +3,18 @@ use super::WeightFormat::{self, *};
 /// Column counts with incomplete groups, incomplete super-blocks and odd numbers of groups.
 const COLS: [usize; 7] = [1, 32, 72, 200, 256, 640, 2304];
 
-/// Normally distributed values, from a linear congruential generator and the central limit theorem.
-fn gaussian(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-        (state >> 40) as f32 / (1 << 24) as f32
+/// Values between 0 and 1, from a linear congruential generator.
+pub(super) fn uniform(count: usize, mut seed: u64) -> Vec<f32> {
+    let mut next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        (seed >> 40) as f32 / (1 << 24) as f32
     };
-    (0..count).map(|_| (0..12).map(|_| uniform()).sum::<f32>() - 6.0).collect()
+    (0..count).map(|_| next()).collect()
+}
+
+/// Normally distributed values, by the central limit theorem.
+fn gaussian(count: usize, seed: u64) -> Vec<f32> {
+    uniform(12 * count, seed).chunks(12).map(|values| values.iter().sum::<f32>() - 6.0).collect()
 }
 
 #[test]
@@ -27,7 +31,7 @@ fn quantized(format: WeightFormat, values: &[f32]) -> Vec<u8> {
     bytes
 }
 
-fn dequantized(format: WeightFormat, bytes: &[u8]) -> Vec<f32> {
+pub(super) fn dequantized(format: WeightFormat, bytes: &[u8]) -> Vec<f32> {
     let mut values = vec![f32::NAN; bytes.len() / format.block_bytes() * format.block_len()];
     format.dequantize(bytes, &mut values);
     values

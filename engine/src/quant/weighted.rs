@@ -6,7 +6,7 @@
 //! of least weighted squares through them, from several starts.
 
 use super::fit::{TINY, largest, nearest, range};
-use super::{q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, scale_min};
+use super::scale_min;
 
 /// A column that no text reached still gets this part of the mean weight.
 const FLOOR: f32 = 1e-3;
@@ -26,49 +26,8 @@ pub(super) fn weights(values: &[f32], importance: &[f32]) -> Option<Vec<f32>> {
     Some(values.iter().zip(importance).map(weight).collect())
 }
 
-pub(super) fn q4_0(values: &[f32; 32], weights: &[f32; 32]) -> [u8; q4_0::BYTES] {
-    let (d, codes) = symmetric(values, weights, 8.0);
-    q4_0::pack(d, &codes.map(|code| (code + 8.0) as u8))
-}
-
-pub(super) fn q5_0(values: &[f32; 32], weights: &[f32; 32]) -> [u8; q5_0::BYTES] {
-    let (d, codes) = symmetric(values, weights, 16.0);
-    q5_0::pack(d, &codes.map(|code| (code + 16.0) as u8))
-}
-
-pub(super) fn q4_1(values: &[f32; 32], weights: &[f32; 32]) -> [u8; q4_1::BYTES] {
-    let Line { scale, start, codes } = affine(values, weights, 15.0, f32::MAX);
-    q4_1::pack(scale, start, &codes.map(|code| code as u8))
-}
-
-pub(super) fn q5_1(values: &[f32; 32], weights: &[f32; 32]) -> [u8; q5_1::BYTES] {
-    let Line { scale, start, codes } = affine(values, weights, 31.0, f32::MAX);
-    q5_1::pack(scale, start, &codes.map(|code| code as u8))
-}
-
-pub(super) fn q4_k(values: &[f32; 256], weights: &[f32; 256]) -> [u8; q4_k::BYTES] {
-    let (header, codes) = scales_and_minimums(values, weights, 15.0);
-    q4_k::pack(&header, &codes)
-}
-
-pub(super) fn q5_k(values: &[f32; 256], weights: &[f32; 256]) -> [u8; q5_k::BYTES] {
-    let (header, codes) = scales_and_minimums(values, weights, 31.0);
-    q5_k::pack(&header, &codes)
-}
-
-pub(super) fn q6_k(values: &[f32; 256], weights: &[f32; 256]) -> [u8; q6_k::BYTES] {
-    let (mut scales, mut codes) = ([0.0; 16], [0; 256]);
-    let groups = values.as_chunks::<16>().0.iter().zip(weights.as_chunks::<16>().0);
-    for ((scale, codes), (values, weights)) in scales.iter_mut().zip(codes.as_chunks_mut::<16>().0).zip(groups) {
-        let signed;
-        (*scale, signed) = symmetric(values, weights, 32.0);
-        *codes = signed.map(|code| (code + 32.0) as u8);
-    }
-    q6_k::pack(values, &scales, &mut codes)
-}
-
 /// A scale, and codes from `-half` to `half - 1`, so that `scale * code` is close to the values.
-fn symmetric<const N: usize>(values: &[f32; N], weights: &[f32; N], half: f32) -> (f32, [f32; N]) {
+pub(super) fn symmetric<const N: usize>(values: &[f32; N], weights: &[f32; N], half: f32) -> (f32, [f32; N]) {
     let largest = largest(values);
     if largest.abs() < TINY {
         return (0.0, [0.0; N]);
@@ -96,14 +55,14 @@ fn symmetric<const N: usize>(values: &[f32; N], weights: &[f32; N], half: f32) -
 }
 
 /// `scale * code + start`
-struct Line<const N: usize> {
-    scale: f32,
-    start: f32,
-    codes: [f32; N],
+pub(super) struct Line<const N: usize> {
+    pub(super) scale: f32,
+    pub(super) start: f32,
+    pub(super) codes: [f32; N],
 }
 
 /// A line so that `scale * code + start` is close to the values, with codes from 0 to `top` and a start of at most `most`.
-fn affine<const N: usize>(values: &[f32; N], weights: &[f32; N], top: f32, most: f32) -> Line<N> {
+pub(super) fn affine<const N: usize>(values: &[f32; N], weights: &[f32; N], top: f32, most: f32) -> Line<N> {
     let (min, max) = range(values);
     let low = min.min(most);
     if max - low < TINY {
@@ -155,7 +114,11 @@ fn affine<const N: usize>(values: &[f32; N], weights: &[f32; N], top: f32, most:
 }
 
 /// The header and the codes of a super-block of q4_k or q5_k, whose codes are at most `top`.
-fn scales_and_minimums(values: &[f32; 256], weights: &[f32; 256], top: f32) -> ([u8; scale_min::BYTES], [u8; 256]) {
+pub(super) fn scales_and_minimums(
+    values: &[f32; 256],
+    weights: &[f32; 256],
+    top: f32,
+) -> ([u8; scale_min::BYTES], [u8; 256]) {
     let (blocks, _) = values.as_chunks::<32>();
     let (block_weights, _) = weights.as_chunks::<32>();
     // The stored minimum is what is subtracted, and not negative.
@@ -165,13 +128,7 @@ fn scales_and_minimums(values: &[f32; 256], weights: &[f32; 256], top: f32) -> (
     let (min, min_codes) = six_bits(&lines.each_ref().map(|line| -line.start), &sums);
     let header = scale_min::pack_codes([scale, min], &std::array::from_fn(|i| [scale_codes[i], min_codes[i]]));
     let mut codes = [0; 256];
-    // The codes are chosen again, because the header rounds the lines.
-    let stored = scale_min::decode(&header);
-    for ((block, codes), (scale, min)) in blocks.iter().zip(codes.as_chunks_mut::<32>().0).zip(stored) {
-        if scale != 0.0 {
-            *codes = std::array::from_fn(|i| nearest((block[i] + min) / scale).clamp(0.0, top) as u8);
-        }
-    }
+    scale_min::choose_again(&header, values, top, &mut codes);
     (header, codes)
 }
 
@@ -201,6 +158,7 @@ fn six_bits(numbers: &[f32; 8], weights: &[f32; 8]) -> (f32, [u8; 8]) {
 #[cfg(test)]
 mod tests {
     use crate::quant::WeightFormat;
+    use crate::quant::tests::{dequantized, uniform};
 
     /// The weighted squared error of a row after quantizing it.
     fn error(format: WeightFormat, row: &[f32], importance: &[f32], weighted: bool) -> f64 {
@@ -210,25 +168,16 @@ mod tests {
         } else {
             format.quantize(row, &mut bytes);
         }
-        let mut back = vec![0.0; row.len()];
-        format.dequantize(&bytes, &mut back);
+        let back = dequantized(format, &bytes);
         let squares = row.iter().zip(&back).zip(importance).map(|((a, b), i)| f64::from(i * (a - b) * (a - b)));
         squares.sum()
     }
 
-    /// Numbers between 0 and 1.
-    fn noise(count: usize, mut seed: u32) -> Vec<f32> {
-        let mut next = || {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (seed >> 8) as f32 / (1 << 24) as f32
-        };
-        (0..count).map(|_| next()).collect()
-    }
-
     #[test]
     fn columns_that_matter_lose_less() {
-        let row: Vec<f32> = noise(4096, 1).iter().map(|value| (value - 0.5) * (value - 0.5) * (value - 0.5)).collect();
-        let importance: Vec<f32> = noise(4096, 2).iter().map(|value| value.powi(8)).collect();
+        let row: Vec<f32> =
+            uniform(4096, 1).iter().map(|value| (value - 0.5) * (value - 0.5) * (value - 0.5)).collect();
+        let importance: Vec<f32> = uniform(4096, 2).iter().map(|value| value.powi(8)).collect();
         for format in [
             WeightFormat::Q4_0,
             WeightFormat::Q4_1,
@@ -266,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_importance_of_no_use_changes_nothing() {
-        let row = noise(256, 3);
+        let row = uniform(256, 3);
         for importance in [vec![], vec![0.0; 256], vec![f32::NAN; 256], vec![1.0; 255]] {
             let (mut with, mut without) = (Vec::new(), Vec::new());
             WeightFormat::Q4K.quantize_weighted(&row, &importance, &mut with);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokenizers::models::bpe::{BPE, BpeBuilder, BpeTrainer, Vocab};
 use tokenizers::{AddedToken, Model, NormalizerWrapper, Token};
 
-use super::{Library, MAX_PIECE, Named, Tokenizer, bad, shorten};
-use crate::error::Result;
+use super::{Library, MAX_PIECE, Named, Tokenizer, bad};
+use crate::error::{Result, clip};
 
 /// The most bytes of all control and whole pieces, which bounds the automaton that searches for them. Gemma-3 needs 0.1
 /// MB.
@@ -149,16 +149,16 @@ impl Parts {
         let mut pieces = HashSet::with_capacity(self.vocab.len() + self.control.len());
         for (piece, id) in self.vocab.iter().chain(&self.control) {
             let Some(taken) = ids.get_mut(*id as usize) else {
-                let short = shorten(piece);
+                let short = clip(piece);
                 let reason =
-                    format!("the piece {short} has the id {id}, but the model's embedding has {vocab_size} rows");
+                    format!("the piece {short:?} has the id {id}, but the model's embedding has {vocab_size} rows");
                 return Err(bad(&self.path, reason));
             };
             if std::mem::replace(taken, true) {
                 return Err(bad(&self.path, format!("the id {id} stands for two pieces")));
             }
             if !pieces.insert(piece.as_str()) {
-                return Err(bad(&self.path, format!("the piece {} has two ids", shorten(piece))));
+                return Err(bad(&self.path, format!("the piece {:?} has two ids", clip(piece))));
             }
         }
         let named = [("bos", self.bos), ("eos", self.eos), ("pad", self.pad), ("unk", self.unk)];
@@ -177,8 +177,8 @@ impl Parts {
             total += len;
             if len > MAX_PIECE {
                 let reason = format!(
-                    "the added piece {} has {len} bytes; at most {MAX_PIECE} make sense",
-                    shorten(&token.content)
+                    "the added piece {:?} has {len} bytes; at most {MAX_PIECE} make sense",
+                    clip(&token.content)
                 );
                 return Err(bad(&self.path, reason));
             }
@@ -214,7 +214,7 @@ fn possible_merges(
     });
     match merges.iter().find(|(left, right)| left.len() + right.len() > longest) {
         Some((left, right)) => {
-            Err(bad(path, format!("it merges {} and {} into an unknown piece", shorten(left), shorten(right))))
+            Err(bad(path, format!("it merges {:?} and {:?} into an unknown piece", clip(left), clip(right))))
         }
         None => Ok(merges),
     }

@@ -102,17 +102,8 @@ fn of_parts(parts: Parts, len: usize) -> GgufVocab {
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::fixture::{ROWS, gguf};
+    use super::super::fixture::{ROWS, gguf, refused};
     use super::*;
-    use crate::error::Error;
-
-    #[track_caller]
-    fn refused(source: &TokenizerSource, reason: &str) {
-        match gguf_vocab(source, ROWS) {
-            Err(Error::Tokenizer { reason: given, .. }) if given.contains(reason) => {}
-            other => panic!("{other:?}, but expected {reason:?}"),
-        }
-    }
 
     #[test]
     fn ids_of_a_json_file_beyond_the_embedding_are_errors() {
@@ -125,7 +116,8 @@ mod tests {
                 r#"{{"added_tokens": [{added}], "model": {{"type": "BPE", "vocab": {vocab}, "merges": [], "byte_fallback": true}}}}"#
             );
             let path = PathBuf::from("tokenizer.json");
-            refused(&TokenizerSource::Json { path, bytes: json.into_bytes().into() }, reason);
+            let source = TokenizerSource::Json { path, bytes: json.into_bytes().into() };
+            refused(gguf_vocab(&source, ROWS), reason);
         }
     }
 
@@ -135,14 +127,14 @@ mod tests {
         assert_eq!(gguf_vocab(&source(gguf()), ROWS).unwrap().unwrap().tokens.len(), ROWS);
         let mut vocab = gguf();
         vocab.scores.pop();
-        refused(&source(vocab), "scores");
+        refused(gguf_vocab(&source(vocab), ROWS), "scores");
         let mut vocab = gguf();
         vocab.token_types.push(gguf::NORMAL);
-        refused(&source(vocab), "types");
+        refused(gguf_vocab(&source(vocab), ROWS), "types");
         let mut vocab = gguf();
         vocab.tokens.resize(ROWS + 1, "x".to_owned());
         vocab.scores.resize(ROWS + 1, 0.0);
         vocab.token_types.resize(ROWS + 1, gguf::NORMAL);
-        refused(&source(vocab), "rows");
+        refused(gguf_vocab(&source(vocab), ROWS), "rows");
     }
 }

@@ -1,7 +1,9 @@
 //! A small vocabulary for the tests of this module and of the template.
 
+use std::fmt::Debug;
+
 use super::{SPACE_MARK, Tokenizer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::load::{GgufVocab, TokenizerSource};
 
 /// Rows of the embedding, some of them padding.
@@ -120,10 +122,11 @@ pub(crate) fn shown(tokenizer: &Tokenizer, ids: &[u32]) -> String {
     ids.iter().map(|id| tokenizer.piece(*id).unwrap()).collect::<Vec<_>>().join("|")
 }
 
-/// A pseudo-random number below `below`.
-pub(crate) fn random(state: &mut u64, below: usize) -> usize {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    ((*state >> 16) % below as u64) as usize
+/// The error names this reason, in any case.
+#[track_caller]
+pub(crate) fn refused<T: Debug>(result: Result<T>, reason: &str) {
+    match result {
+        Err(Error::Tokenizer { reason: given, .. }) if given.to_lowercase().contains(&reason.to_lowercase()) => {}
+        other => panic!("{other:?}, but expected {reason:?}"),
+    }
 }

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use tokenizers::AddedToken;
 use tokenizers::normalizers::Replace;
 
-use super::{Parts, SPACE_MARK, bad, is_control_name, shorten};
-use crate::error::{Error, Result};
+use super::{Parts, SPACE_MARK, bad, is_control_name};
+use crate::error::{Error, Result, clip};
 
 /// Reads the parts of a `tokenizer.json`. Control pieces beyond the embedding are skipped and are no error, because
 /// Gemma-3's text models have a piece for images without a row in the embedding.
@@ -26,21 +27,22 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
         Err(_) => serde_json::from_slice::<KindJson>(bytes).ok().and_then(|file| file.model.kind),
     };
     if let Some(kind) = kind.filter(|kind| kind != "BPE") {
-        return Err(unsupported(&format!("the tokenizer kind {}", shorten(&kind))));
+        return Err(unsupported(&format!("the tokenizer kind {:?}", clip(&kind))));
     }
     let file = file.map_err(|error| bad(path, error))?;
-    if file.decoder.is_some_and(|decoder| !decoder.is_gemmas()) {
-        return Err(unsupported("the decoder"));
-    }
-    if file.normalizer.as_ref().is_some_and(|normalizer| !normalizer.is_gemmas()) {
-        return Err(unsupported("the normalizer"));
+    for (part, json) in
+        [("decoder", &file.decoder), ("normalizer", &file.normalizer), ("pre_tokenizer", &file.pre_tokenizer)]
+    {
+        if json.as_ref().is_some_and(|json| !is_gemmas(part, json)) {
+            return Err(unsupported(&format!("the {part}")));
+        }
     }
     // Gemma-3's pre-tokenizer splits at spaces. It has no effect, because the normalizer has replaced all spaces.
-    if file.pre_tokenizer.is_some_and(|cut| !cut.is_gemmas() || file.normalizer.is_none()) {
+    if file.pre_tokenizer.is_some() && file.normalizer.is_none() {
         return Err(unsupported("the pre_tokenizer"));
     }
     if let Some(token) = file.added_tokens.iter().find(|token| token.lstrip || token.rstrip || token.single_word) {
-        return Err(unsupported(&format!("lstrip, rstrip or single_word of {}", shorten(&token.content))));
+        return Err(unsupported(&format!("lstrip, rstrip or single_word of {:?}", clip(&token.content))));
     }
     let normalizer = match file.normalizer {
         Some(_) => Some(Replace::new(" ", SPACE_MARK).map_err(|error| bad(path, error))?.into()),
@@ -64,14 +66,14 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
     for token in file.added_tokens {
         let (piece, id) = (token.content.clone(), token.id);
         if added.insert(piece.clone(), token).is_some_and(|other| other.id != id) {
-            return Err(bad(path, format!("the piece {} has two ids", shorten(&piece))));
+            return Err(bad(path, format!("the piece {:?} has two ids", clip(&piece))));
         }
     }
     let mut unk = None;
     for (piece, id) in model.vocab.0 {
         let token = added.remove(&piece);
         if token.as_ref().is_some_and(|token| token.id != id) {
-            return Err(bad(path, format!("the piece {} has two ids", shorten(&piece))));
+            return Err(bad(path, format!("the piece {:?} has two ids", clip(&piece))));
         }
         let is_unk = model.unk_token.as_ref() == Some(&piece);
         if is_unk {
@@ -81,14 +83,14 @@ pub(super) fn parts(path: &Path, bytes: &[u8], vocab_size: usize) -> Result<Part
         parts.add(piece, id, control, token.map(AddedJson::into_token));
     }
     if let Some(unk) = model.unk_token.filter(|_| unk.is_none()) {
-        return Err(bad(path, format!("its unk_token {} is not in its vocabulary", shorten(&unk))));
+        return Err(bad(path, format!("its unk_token {:?} is not in its vocabulary", clip(&unk))));
     }
     parts.unk = unk;
     // The remaining added tokens are not in the vocabulary.
     for (piece, token) in added {
         let control = token.special || is_control_name(&piece);
         if control && token.id as usize >= vocab_size {
-            log::debug!("{}: the model has no row for {}", path.display(), shorten(&piece));
+            log::debug!("{}: the model has no row for {:?}", path.display(), clip(&piece));
             continue;
         }
         parts.add(piece, token.id, control, Some(token.into_token()));
@@ -114,9 +116,9 @@ struct KindModel {
 struct TokenizerJson {
     #[serde(default)]
     added_tokens: Vec<AddedJson>,
-    normalizer: Option<NormalizerJson>,
-    pre_tokenizer: Option<PreTokenizerJson>,
-    decoder: Option<DecoderJson>,
+    normalizer: Option<Value>,
+    pre_tokenizer: Option<Value>,
+    decoder: Option<Value>,
     model: ModelJson,
 }
 
@@ -159,82 +161,23 @@ struct ModelJson {
     merges: Vec<Merge>,
 }
 
-/// A normalizer. Only Gemma's is accepted, and this crate builds it, because some of the library's others panic on bad
-/// files.
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-enum NormalizerJson {
-    Replace {
-        pattern: PatternJson,
-        content: String,
-    },
-    #[serde(other)]
-    Other,
-}
-
-impl NormalizerJson {
-    fn is_gemmas(&self) -> bool {
-        matches!(self, Self::Replace { pattern, content } if pattern.is_space() && content == SPACE_MARK)
-    }
-}
-
-/// A pre-tokenizer. Only Gemma's is accepted, as for [`NormalizerJson`].
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-enum PreTokenizerJson {
-    Split {
-        pattern: PatternJson,
-        behavior: String,
-        #[serde(default)]
-        invert: bool,
-    },
-    #[serde(other)]
-    Other,
-}
-
-impl PreTokenizerJson {
-    fn is_gemmas(&self) -> bool {
-        matches!(self, Self::Split { pattern, behavior, invert: false }
-            if pattern.is_space() && behavior == "MergedWithPrevious")
-    }
-}
-
-#[derive(Deserialize)]
-enum PatternJson {
-    String(String),
-    Regex(String),
-}
-
-impl PatternJson {
-    fn is_space(&self) -> bool {
-        matches!(self, Self::String(text) | Self::Regex(text) if text == " ")
-    }
-}
-
-/// The steps of a decoder. Only Gemma's are accepted, which [`Detokenizer`](super::Detokenizer) implements.
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-enum DecoderJson {
-    Sequence {
-        decoders: Vec<DecoderJson>,
-    },
-    Replace {
-        content: String,
-    },
-    ByteFallback {},
-    Fuse {},
-    #[serde(other)]
-    Other,
-}
-
-impl DecoderJson {
-    fn is_gemmas(&self) -> bool {
-        match self {
-            Self::Sequence { decoders } => decoders.iter().all(Self::is_gemmas),
-            Self::Replace { content } => content == " ",
-            Self::ByteFallback {} | Self::Fuse {} => true,
-            Self::Other => false,
+/// Whether a part of the file is Gemma's. Others are refused: the library panics on some, and
+/// [`Detokenizer`](super::Detokenizer) implements Gemma's decoder alone.
+fn is_gemmas(part: &str, json: &Value) -> bool {
+    let pattern = &json["pattern"];
+    let finds_spaces = pattern["String"] == " " || pattern["Regex"] == " ";
+    match (part, json["type"].as_str().unwrap_or_default()) {
+        ("normalizer", "Replace") => finds_spaces && json["content"] == SPACE_MARK,
+        ("pre_tokenizer", "Split") => {
+            let not_inverted = matches!(json["invert"], Value::Null | Value::Bool(false));
+            finds_spaces && not_inverted && json["behavior"] == "MergedWithPrevious"
         }
+        ("decoder", "Sequence") => {
+            json["decoders"].as_array().is_some_and(|steps| steps.iter().all(|step| is_gemmas(part, step)))
+        }
+        ("decoder", "Replace") => json["content"] == " ",
+        ("decoder", "ByteFallback" | "Fuse") => true,
+        _ => false,
     }
 }
 

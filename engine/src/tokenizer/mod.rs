@@ -40,8 +40,6 @@ use stream::Detokenizer;
 const SPACE_MARK: &str = "▁";
 /// The most bytes of a control or whole piece; the real ones are shorter than 50.
 const MAX_PIECE: usize = 256;
-/// The most bytes of a `tokenizer.json`; Gemma-3's has 33 MB.
-const MAX_JSON_BYTES: usize = 256 << 20;
 
 /// The tokenizer of a model. Share it with an [`Arc`](std::sync::Arc).
 pub struct Tokenizer {
@@ -216,15 +214,6 @@ fn bad(path: &Path, reason: impl fmt::Display) -> Error {
     Error::Tokenizer { path: path.to_owned(), reason: reason.to_string() }
 }
 
-/// A piece, shortened for an error message.
-fn shorten(piece: &str) -> String {
-    let mut short: String = piece.chars().take(40).collect();
-    if short.len() < piece.len() {
-        short.push('…');
-    }
-    format!("{short:?}")
-}
-
 /// Ids that a file names apart from the vocabulary.
 struct Named {
     bos: u32,
@@ -236,10 +225,6 @@ struct Named {
 /// The parts of a tokenizer, not yet checked as a whole.
 fn parts_of(source: &TokenizerSource, vocab_size: usize) -> Result<Parts> {
     match source {
-        TokenizerSource::Json { path, bytes } if bytes.len() > MAX_JSON_BYTES => {
-            let reason = format!("it takes more than {} MiB, which no tokenizer needs", MAX_JSON_BYTES >> 20);
-            Err(bad(path, reason))
-        }
         TokenizerSource::Json { path, bytes } => json::parts(path, bytes, vocab_size),
         TokenizerSource::Gguf { path, vocab } => gguf::parts(path, vocab, vocab_size),
         TokenizerSource::Missing { looked_for } => {

@@ -111,8 +111,9 @@ pub fn byte_of(piece: &str) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{ROWS, both, gguf, load_gguf, random};
+    use super::super::fixture::{ROWS, both, gguf, load_gguf};
     use super::*;
+    use crate::random::random;
 
     #[test]
     fn byte_pieces_are_recognized() {

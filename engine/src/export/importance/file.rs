@@ -10,8 +10,8 @@ use std::path::Path;
 use super::Importance;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::load::TensorId;
 use crate::load::gguf::{MAGIC, float_tensors};
+use crate::load::{TensorId, bad};
 
 /// Those of the largest models have some megabytes.
 const MAX_FILE: u64 = 256 << 20;
@@ -62,10 +62,6 @@ impl Importance {
         }
         Ok(Self { columns })
     }
-}
-
-fn bad(path: &Path, reason: String) -> Error {
-    Error::BadFile { path: path.to_owned(), reason }
 }
 
 /// The entries of a file of earlier versions; `None` where it is damaged.

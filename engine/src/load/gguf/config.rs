@@ -7,8 +7,7 @@ use crate::config::{
     Architecture, Config, FAMILIES, Family, Rope, check_layers, embedding_scale, layer_attention, query_scale,
     sliding_by_pattern, unique,
 };
-use crate::error::{Error, Result, one_of};
-use crate::load::clip;
+use crate::error::{Error, Result, clip, one_of};
 use crate::load::tensor_id::TensorId;
 
 /// The keys of a file, which start with its architecture's name.

@@ -15,14 +15,14 @@ use std::ops::Range;
 use std::path::Path;
 
 pub(crate) use metadata::{Metadata, kind};
-pub(crate) use tensors::{TensorInfo, kind_of};
+pub(crate) use tensors::TensorInfo;
 pub use vocab::GgufVocab;
 
 use reader::{MAX_TABLES, Reader};
 
 use super::source::ModelFile;
 use super::tensor_id::TensorId;
-use super::{Located, TokenizerSource, bad, check_shape, shorten};
+use super::{Located, ModelFiles, TokenizerSource, bad, check_shape, shorten};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::quant::WeightFormat;
@@ -33,15 +33,6 @@ pub(super) use split::{SplitName, map_parts};
 pub(crate) const MAGIC: &[u8; 4] = b"GGUF";
 /// Tensors start at multiples of this where the file does not say otherwise.
 pub(crate) const DEFAULT_ALIGNMENT: u64 = 32;
-
-/// A GGUF model, opened and checked.
-pub(super) struct Gguf {
-    pub(super) config: Config,
-    pub(super) tokenizer: TokenizerSource,
-    pub(super) tensors: Vec<(TensorId, Located)>,
-    /// `general.name`, where it is there.
-    pub(super) name: Option<String>,
-}
 
 /// Bytes of a file that are read at first. The tables of Gemma's files take less.
 const FIRST_WINDOW: u64 = 8 << 20;
@@ -137,8 +128,8 @@ pub(crate) fn float_tensors(path: &Path, bytes: &[u8], ending: &str) -> Result<H
     Ok(metadata.tensors().filter_map(values).collect())
 }
 
-/// Reads a model from all its parts, in order.
-pub(super) async fn read(files: &[ModelFile]) -> Result<Gguf> {
+/// Opens a model from all its parts, in order. `opened` is what was asked for.
+pub(super) async fn open(opened: &Path, files: Vec<ModelFile>) -> Result<ModelFiles> {
     let Some((first, others)) = files.split_first() else {
         return Err(bad(Path::new(""), "there is no file".to_owned()));
     };
@@ -151,18 +142,21 @@ pub(super) async fn read(files: &[ModelFile]) -> Result<Gguf> {
         metadata.append(part)?;
     }
     let config = config::read(&metadata, path)?;
-    let mut tensors = Vec::new();
-    for id in TensorId::all(&config) {
-        tensors.push((id, locate(id, &metadata, &config, path)?));
-    }
-    check_head(&metadata, files, path).await?;
+    let located = |id| Ok((id, locate(id, &metadata, &config, path)?));
+    let tensors = TensorId::all(&config).into_iter().map(located).collect::<Result<_>>()?;
+    check_head(&metadata, &files, path).await?;
     let name = metadata.text("general.name").ok().flatten();
     let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-    let tokenizer = match GgufVocab::take(&mut metadata)? {
+    let stem = || path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let name = name.unwrap_or_else(stem);
+    let vocab = GgufVocab::take(&mut metadata)?;
+    let chat_template = vocab.as_ref().and_then(|vocab| vocab.chat_template.clone());
+    let tokenizer = match vocab {
         Some(vocab) => TokenizerSource::Gguf { path: path.clone(), vocab },
         None => TokenizerSource::Missing { looked_for: path.clone() },
     };
-    Ok(Gguf { config, tokenizer, tensors, name })
+    let path = opened.to_owned();
+    Ok(ModelFiles { path, name, is_hub: false, config, tokenizer, tensors, files, chat_template })
 }
 
 /// Finds a tensor and checks its type and shape; its place was checked with the table.

@@ -34,28 +34,7 @@ pub(crate) struct TensorInfo {
 impl TensorInfo {
     /// The type, where it is supported.
     pub(crate) fn format(&self) -> Option<WeightFormat> {
-        format_of(self.kind)
-    }
-}
-
-fn format_of(kind: u32) -> Option<WeightFormat> {
-    WeightFormat::ALL.into_iter().find(|format| kind_of(*format) == kind)
-}
-
-/// The number by which GGML names a format.
-pub(crate) fn kind_of(format: WeightFormat) -> u32 {
-    match format {
-        WeightFormat::F32 => 0,
-        WeightFormat::F16 => 1,
-        WeightFormat::Q4_0 => 2,
-        WeightFormat::Q4_1 => 3,
-        WeightFormat::Q5_0 => 6,
-        WeightFormat::Q5_1 => 7,
-        WeightFormat::Q8_0 => 8,
-        WeightFormat::Q4K => 12,
-        WeightFormat::Q5K => 13,
-        WeightFormat::Q6K => 14,
-        WeightFormat::Bf16 => 30,
+        WeightFormat::of_ggml_type(self.kind)
     }
 }
 
@@ -158,7 +137,7 @@ pub(super) fn place(
                     ),
                 )
             })?;
-        let range = match format_of(entry.kind) {
+        let range = match WeightFormat::of_ggml_type(entry.kind) {
             None => None,
             Some(format) => {
                 let size = byte_size(format, &entry.shape).ok_or_else(|| {

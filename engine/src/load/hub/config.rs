@@ -11,8 +11,7 @@ use crate::config::{
     Config, FAMILIES, Family, Rope, check_layers, embedding_scale, layer_attention, query_scale, sliding_by_pattern,
     unique,
 };
-use crate::error::{Error, Result, one_of};
-use crate::load::clip;
+use crate::error::{Error, Result, clip, one_of};
 
 impl Config {
     /// Reads a Hugging Face `config.json`, in the hub's dialect or that of transformers 5. `path` names it in errors.
@@ -215,7 +214,7 @@ fn sliding_layers(text: &Fields<'_>, family: &Family, num_layers: usize) -> Resu
             Some("full_attention") => Ok(false),
             _ => {
                 let kind = kind.to_string();
-                Err(text.unsupported("layer_types", clip(&kind), "layers are sliding_attention or full_attention"))
+                Err(text.unsupported("layer_types", &clip(&kind), "layers are sliding_attention or full_attention"))
             }
         };
         return types.iter().map(sliding).collect();

@@ -17,7 +17,7 @@ use super::folder::Folder;
 use super::safetensors::{Header, TensorInfo};
 use super::source::ModelFile;
 use super::tensor_id::TensorId;
-use super::{Located, TokenizerSource, bad, check_shape, shorten};
+use super::{Located, ModelFiles, TokenizerSource, bad, check_shape, shorten};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::quant::WeightFormat;
@@ -46,27 +46,17 @@ pub(super) fn is_here(folder: &Folder) -> bool {
     folder.has(SINGLE) || folder.has(INDEX)
 }
 
-/// A Hugging Face folder, opened and checked.
-pub(super) struct Model {
-    pub(super) config: Config,
-    pub(super) tokenizer: TokenizerSource,
-    pub(super) tensors: Vec<(TensorId, Located)>,
-    pub(super) files: Vec<ModelFile>,
-    /// The text of its template for chats.
-    pub(super) chat_template: Option<String>,
-}
-
 /// Opens a folder that has a `config.json`.
-pub(super) async fn open(mut folder: Folder) -> Result<Model> {
+pub(super) async fn open(name: String, mut folder: Folder) -> Result<ModelFiles> {
     let path = folder.path().to_owned();
     let Some(json) = folder.read_small(CONFIG, MAX_CONFIG_BYTES).await? else {
         return Err(bad(&path, format!("it has no {CONFIG}")));
     };
     // First, so that nobody is asked for the weights of a model that does not run.
     let config_path = path.join(CONFIG);
-    let config = Config::from_hub(&json, &config_path)?;
+    let mut config = Config::from_hub(&json, &config_path)?;
     let tied = head_is_tied(&json, &config_path)?;
-    let tensors = Tensors::open(&mut folder).await?;
+    let found = Tensors::open(&mut folder).await?;
     let generation_config = folder.read_small(GENERATION_CONFIG, MAX_CONFIG_BYTES).await?;
     let tokenizer = match folder.take(TOKENIZER)? {
         Some(file) if file.size() > MAX_TOKENIZER_BYTES => {
@@ -76,49 +66,40 @@ pub(super) async fn open(mut folder: Folder) -> Result<Model> {
         None => TokenizerSource::Missing { looked_for: path.join(TOKENIZER) },
     };
     let chat_template = chat_template::read(&mut folder).await?;
-    let model = check(&path, config, tied, generation_config.as_deref(), tokenizer, tensors)?;
-    Ok(Model { chat_template, ..model })
-}
-
-fn check(
-    folder: &Path,
-    mut config: Config,
-    tied: bool,
-    generation_config: Option<&[u8]>,
-    tokenizer: TokenizerSource,
-    tensors: Tensors,
-) -> Result<Model> {
-    let prefix = tensors.prefix();
-    if let Some(found) = tensors.get(&name_of(TensorId::Embedding, prefix)) {
-        let rows = found.info.shape.first().copied().unwrap_or(0);
+    let prefix = found.prefix();
+    if let Some(embedding) = found.get(&name_of(TensorId::Embedding, prefix)) {
+        let rows = embedding.info.shape.first().copied().unwrap_or(0);
         let confused = config.architecture.family().confused_vocab_sizes;
         if confused.contains(&rows) && confused.contains(&config.vocab_size) {
             config.vocab_size = rows;
         }
     }
     if let Some(json) = generation_config
-        && let Some(ids) = stop_ids(json, &folder.join(GENERATION_CONFIG), config.vocab_size)?
+        && let Some(ids) = stop_ids(&json, &path.join(GENERATION_CONFIG), config.vocab_size)?
     {
         config.stop_ids = ids;
     }
     if !tied {
-        return Err(match HEADS.iter().find(|name| tensors.get(name).is_some()) {
-            Some(head) => Error::Unsupported {
-                what: format!("the separate output head {head} (tie_word_embeddings is false) in {}", folder.display()),
-                hint: "use a model whose output head is its embedding, as in Google's".to_owned(),
-            },
-            None => Error::MissingTensor {
-                path: folder.to_owned(),
-                name: format!("{} (tie_word_embeddings is false)", HEADS[0]),
-            },
-        });
+        return Err(separate_head(&path, &found));
     }
-    let mut located = Vec::new();
-    for id in TensorId::all(&config) {
-        located.push((id, tensors.locate(id, prefix, &config)?));
+    let located = |id| Ok((id, found.locate(id, prefix, &config)?));
+    let tensors = TensorId::all(&config).into_iter().map(located).collect::<Result<_>>()?;
+    let files = found.files.into_iter().map(|(file, _)| file).collect();
+    Ok(ModelFiles { path, name, is_hub: true, config, tokenizer, tensors, files, chat_template })
+}
+
+/// The error for an output head that is not the embedding.
+fn separate_head(folder: &Path, tensors: &Tensors) -> Error {
+    match HEADS.iter().find(|name| tensors.get(name).is_some()) {
+        Some(head) => Error::Unsupported {
+            what: format!("the separate output head {head} (tie_word_embeddings is false) in {}", folder.display()),
+            hint: "use a model whose output head is its embedding, as in Google's".to_owned(),
+        },
+        None => Error::MissingTensor {
+            path: folder.to_owned(),
+            name: format!("{} (tie_word_embeddings is false)", HEADS[0]),
+        },
     }
-    let files = tensors.files.into_iter().map(|(file, _)| file).collect();
-    Ok(Model { config, tokenizer, tensors: located, files, chat_template: None })
 }
 
 fn name_of(id: TensorId, prefix: &str) -> String {

@@ -8,7 +8,6 @@ use super::write::{Gguf, Value, hub_config};
 use super::{fails, gguf};
 use crate::config::{Architecture, Config, LayerAttention};
 use crate::error::Result;
-use crate::load::SHAPES;
 
 fn read(config: &Json) -> Result<Config> {
     Config::from_hub(config.to_string().as_bytes(), Path::new("config.json"))
@@ -161,11 +160,11 @@ fn sparse_text_config() {
 
 #[test]
 fn shapes_of_published_models() {
-    for name in SHAPES {
+    for name in Config::shapes() {
         let config = Config::of_shape(name).unwrap();
         assert_eq!(config.layers.len(), config.num_layers, "{name}");
     }
-    fails(Config::of_shape("gemma-9-1t"), &["gemma-2-27b, gemma-3-270m or gemma-3-1b"]);
+    fails(Config::of_shape("gemma-9-1t"), &["gemma-3-4b, gemma-3-12b or gemma-3-27b"]);
     let large = Config::of_shape("gemma-2-27b").unwrap();
     // Not 1/√head_dim.
     assert_eq!(large.query_scale, 1.0 / 12.0);
@@ -176,6 +175,9 @@ fn shapes_of_published_models() {
     assert_eq!((small.vocab_size, small.context_length), (262_144, 32_768));
     assert_eq!((small.bos_id, &small.stop_ids[..]), (2, &[1, 106][..]));
     assert_eq!(small.layers[4..6], [layer(512, 1e4, 1.0), layer(None, 1e6, 1.0)]);
+    let reads_images = Config::of_shape("gemma-3-4b").unwrap();
+    assert_eq!((reads_images.vocab_size, reads_images.context_length), (262_208, 131_072));
+    assert_eq!(reads_images.layers[4..6], [layer(1024, 1e4, 1.0), layer(None, 1e6, 8.0)]);
 }
 
 #[test]

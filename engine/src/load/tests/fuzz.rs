@@ -11,40 +11,25 @@ use crate::load::gguf::read_tables;
 use crate::load::safetensors::Header;
 use crate::load::source::ModelFile;
 use crate::load::{Bytes, ModelFiles};
+use crate::random::random;
 
-/// Marsaglia's xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+/// Cuts the bytes short, or spoils some of the first `head`, where the tables are.
+fn damage(state: &mut u64, bytes: &[u8], head: usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    if random(state, 4) == 0 {
+        bytes.truncate(random(state, bytes.len()));
+        return bytes;
     }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+    for _ in 0..1 + random(state, 4) {
+        let at = random(state, head.min(bytes.len()));
+        bytes[at] = match random(state, 4) {
+            0 => 0xff,
+            1 => 0,
+            2 => bytes[at] ^ (1 << random(state, 8)),
+            _ => random(state, 256) as u8,
+        };
     }
-
-    /// Cuts the bytes short, or spoils some of the first `head`, where the tables are.
-    fn damage(&mut self, bytes: &[u8], head: usize) -> Vec<u8> {
-        let mut bytes = bytes.to_vec();
-        if self.below(4) == 0 {
-            bytes.truncate(self.below(bytes.len()));
-            return bytes;
-        }
-        for _ in 0..1 + self.below(4) {
-            let at = self.below(head.min(bytes.len()));
-            bytes[at] = match self.below(4) {
-                0 => 0xff,
-                1 => 0,
-                2 => bytes[at] ^ (1 << self.below(8)),
-                _ => self.next() as u8,
-            };
-        }
-        bytes
-    }
+    bytes
 }
 
 /// Both succeed, or both fail for the same reason.
@@ -73,9 +58,9 @@ fn damaged_ggufs() {
     for (seed, arch) in [(1, "gemma2"), (2, "gemma3")] {
         let good = Gguf::model(arch).bytes();
         read_all(&open_gguf(good.clone()).unwrap());
-        let mut random = Random(seed);
+        let mut state = seed;
         for _ in 0..3000 {
-            let bytes = random.damage(&good, 5000);
+            let bytes = damage(&mut state, &good, 5000);
             if let Ok(model) = open_gguf(bytes) {
                 read_all(&model);
             }
@@ -101,9 +86,9 @@ fn damaged_safetensors() {
         from_memory
     };
     read(&good).unwrap();
-    let mut random = Random(3);
+    let mut state = 3;
     for _ in 0..3000 {
-        let bytes = random.damage(&good, 3000);
+        let bytes = damage(&mut state, &good, 3000);
         if let Ok(header) = read(&bytes) {
             for (_, range) in header.names().filter_map(|name| header.get(name)) {
                 assert!(bytes.get(range.start as usize..range.end as usize).is_some());
@@ -115,9 +100,9 @@ fn damaged_safetensors() {
 #[test]
 fn damaged_configurations() {
     let good = hub_config(true).to_string().into_bytes();
-    let mut random = Random(4);
+    let mut state = 4;
     for _ in 0..3000 {
-        let bytes = random.damage(&good, good.len());
+        let bytes = damage(&mut state, &good, good.len());
         let _ = Config::from_hub(&bytes, Path::new("damaged"));
     }
 }

@@ -11,7 +11,7 @@ use super::rows;
 use super::write::{Gguf, size};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::load::{Bytes, FileSource, ModelFiles, ReadFuture, Source, TensorId};
+use crate::load::{Bytes, ModelFiles, ReadFuture, Source, TensorId};
 use crate::quant::WeightFormat;
 use crate::{Engine, wgpu};
 
@@ -124,7 +124,6 @@ fn sources_of_all_kinds_give_the_same_model() {
         let name = folder.to_str().unwrap();
         let in_ranges = sources(folder, |path| Ranged::new(fs::read(path).unwrap()));
         assert_same(&mapped, &ranged(name, in_ranges).unwrap());
-        assert_same(&mapped, &ranged(name, sources(folder, |path| FileSource::open(path).unwrap())).unwrap());
         let in_memory = sources(folder, |path| Bytes::from(fs::read(path).unwrap()));
         assert_same(&mapped, &ModelFiles::from_bytes(name, in_memory).unwrap());
     }
@@ -226,13 +225,7 @@ impl Source for Short {
 fn reads_that_are_short() {
     let bytes = Bytes::from(Gguf::model("gemma2").bytes());
     super::fails(ranged("", [("a.gguf", Short(bytes.clone()))]), &["a.gguf", "at byte 0"]);
-    // Both kinds refuse what is not there.
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), &bytes[..10]).unwrap();
-    let file = FileSource::open(file.path()).unwrap();
-    assert_eq!(pollster::block_on(file.read(2..5)).unwrap()[..], bytes[2..5]);
     for range in [5..11, 11..12, u64::MAX - 1..u64::MAX] {
-        assert!(pollster::block_on(file.read(range.clone())).is_err(), "{range:?}");
         assert!(pollster::block_on(bytes.slice(0..10).unwrap().read(range.clone())).is_err(), "{range:?}");
     }
     assert!(bytes.slice(4..bytes.len() + 1).is_none());

@@ -5,6 +5,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::config::Config;
+use crate::load::TensorId;
+use crate::quant::WeightFormat;
+
 /// A value for GGUF metadata.
 #[derive(Clone)]
 pub(super) enum Value {
@@ -63,13 +67,9 @@ pub(super) const Q8_0: u32 = 8;
 
 pub(super) fn size(kind: u32, dims: &[u64]) -> usize {
     let count = dims.iter().product::<u64>() as usize;
-    match kind {
-        F32 => count * 4,
-        Q8_0 => count / 32 * 34,
-        2 => count / 32 * 18,
-        12 => count / 256 * 144,
-        _ => count * 2,
-    }
+    // Tests give tensors types that are not supported too.
+    let format = WeightFormat::of_ggml_type(kind).unwrap_or(WeightFormat::F16);
+    count / format.block_len() * format.block_bytes()
 }
 
 impl Gguf {
@@ -267,39 +267,14 @@ pub(super) struct Safetensors {
 impl Safetensors {
     /// The tensors of [`hub_config`]'s model, of either family, whose names start with `prefix`.
     pub(super) fn model(gemma3: bool, prefix: &str) -> Self {
-        let [hidden, inter, vocab] = [HIDDEN, INTER, VOCAB].map(|size| size as usize);
-        let queries = (HEADS * HEAD_DIM) as usize;
-        let keys = (KV_HEADS * HEAD_DIM) as usize;
-        let mut tensors = vec![
-            ("embed_tokens.weight".to_owned(), "BF16", vec![vocab, hidden]),
-            ("norm.weight".to_owned(), "BF16", vec![hidden]),
-        ];
-        for layer in 0..LAYERS {
-            let mut parts = vec![
-                ("input_layernorm", vec![hidden]),
-                ("self_attn.q_proj", vec![queries, hidden]),
-                ("self_attn.k_proj", vec![keys, hidden]),
-                ("self_attn.v_proj", vec![keys, hidden]),
-                ("self_attn.o_proj", vec![hidden, queries]),
-                ("post_attention_layernorm", vec![hidden]),
-                ("pre_feedforward_layernorm", vec![hidden]),
-                ("mlp.gate_proj", vec![inter, hidden]),
-                ("mlp.up_proj", vec![inter, hidden]),
-                ("mlp.down_proj", vec![hidden, inter]),
-                ("post_feedforward_layernorm", vec![hidden]),
-            ];
-            if gemma3 {
-                parts.push(("self_attn.q_norm", vec![HEAD_DIM as usize]));
-                parts.push(("self_attn.k_norm", vec![HEAD_DIM as usize]));
-            }
-            for (name, shape) in parts {
-                tensors.push((format!("layers.{layer}.{name}.weight"), "BF16", shape));
-            }
-        }
-        for (name, _, _) in &mut tensors {
-            *name = format!("{prefix}{name}");
-        }
-        Self { tensors }
+        let config = Config::from_hub(hub_config(gemma3).to_string().as_bytes(), Path::new("config.json"));
+        let config = config.expect("a good configuration");
+        let tensor = |id: TensorId| {
+            let shape = id.shape(&config).to_vec();
+            let shape = if id.is_norm() { shape[1..].to_vec() } else { shape };
+            (id.hub_name().replacen("model.", prefix, 1), "BF16", shape)
+        };
+        Self { tensors: TensorId::all(&config).into_iter().map(tensor).collect() }
     }
 
     pub(super) fn tensor(&mut self, name: &str) -> &mut (String, &'static str, Vec<usize>) {
