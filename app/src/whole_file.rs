@@ -1,6 +1,5 @@
 //! Files that are written beside their place and take it when they are complete.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::thread;
@@ -24,7 +23,7 @@ pub(crate) fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
     {
         use std::os::unix::fs::PermissionsExt;
         // The system takes away what the user's mask forbids.
-        builder.permissions(fs::Permissions::from_mode(0o666));
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(folder)
 }

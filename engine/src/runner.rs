@@ -103,15 +103,24 @@ impl Runner {
         Chunk { step, next: 0, all: self.plans.prefill_of(chunk.len()).segments() }
     }
 
-    /// Runs the next layers of a chunk and waits for them, as many as [`Pace`] chooses.
+    /// Runs the next layers of a chunk and waits for them, as many as [`Pace`] chooses. In browsers, which tell late what has ended, it
+    /// waits once for all layers, in as many submits.
     pub(crate) async fn run_segments(&mut self, chunk: &mut Chunk) -> Result<()> {
         let plan = self.plans.prefill_of(chunk.step.n_tokens as usize);
-        let segments = self.pace.segments(chunk.next, chunk.all);
-        // First: where this future is dropped, the layers are submitted and must not run again.
-        chunk.next = segments.end;
-        let started = Instant::now();
-        self.engine.inner.gpu.run_segments(&mut self.ring, plan, segments.clone(), &chunk.step).await?;
-        self.pace.learn(started.elapsed().as_secs_f64() * 1e3, &segments, chunk.all);
+        let gpu = &self.engine.inner.gpu;
+        let (first, started) = (self.pace.segments(chunk.next, chunk.all), Instant::now());
+        let submission = loop {
+            let segments = self.pace.segments(chunk.next, chunk.all);
+            // First: where this future is dropped, the layers are submitted and must not run again.
+            chunk.next = segments.end;
+            let submission = gpu.submit_segments(&mut self.ring, plan, segments, &chunk.step, 1);
+            if cfg!(not(target_arch = "wasm32")) || chunk.is_done() {
+                break submission;
+            }
+        };
+        gpu.finish(submission).await?;
+        let share = first.len() as f64 / (chunk.next - first.start) as f64;
+        self.pace.learn(started.elapsed().as_secs_f64() * 1e3 * share, &first, chunk.all);
         if chunk.is_done() {
             self.pace.end_chunk(chunk.step.n_tokens as usize);
         }

@@ -7,6 +7,7 @@ set -euo pipefail
 out=${1:+$(realpath -m -- "$1")}
 # shellcheck source=tests/scripts/page-tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/page-tools.sh"
+find_chromium
 "$here/page-sizes.sh" "$site"
 
 out=${out:-$work/out}

@@ -49,7 +49,8 @@ enter_root() {
     local variable value
     mount -t proc proc "$root/proc"
     show /tmp
-    show /dev/shm
+    # Firefox shares memory there.
+    [ ! -d /dev/shm ] || show /dev/shm
     show "$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
     show "$PWD"
     if [ -n "${CARGO_TARGET_DIR:-}" ] && [ -d "$CARGO_TARGET_DIR" ]; then

@@ -6,6 +6,7 @@
 set -euo pipefail
 # shellcheck source=tests/scripts/page-tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/page-tools.sh"
+find_chromium
 # Chromium brings the driver of its software adapter.
 vulkan=$(find "$(dirname "$(readlink -f "$chromium")")" /usr/lib/chromium -name vk_swiftshader_icd.json -print -quit 2>/dev/null || true)
 if [ -z "$vulkan" ]; then

@@ -1,4 +1,4 @@
-// What the checks of the page and of the package share: serves the built page, drives Chromium over it with real key presses, and reads
+// What the checks of the page and of the package share: serves the built page, drives a browser over it with real key presses, and reads
 // its state.
 import { spawn } from 'node:child_process';
 import path from 'node:path';

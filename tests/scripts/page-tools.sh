@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2164 # Variables for the scripts that source it; these end on errors.
-# Builds the page and gets what drives Chromium over it. Sourced by check-page.sh, check-firefox.sh and measure-page.sh, not run. Sets `here`,
-# `program`, `site`, `chromium`, and the folder `work`, in which Node's scripts find what they need. It ends the script where something cannot be had.
+# Builds the page and gets what drives a browser over it. Sourced by check-page.sh, check-firefox.sh and measure-page.sh, not run. Sets
+# `here`, `program`, `site`, and the folder `work`, in which Node's scripts find what they need. It ends the script where something
+# cannot be had.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(cd "$here/../.." && pwd -P)
 # shellcheck source=tests/scripts/setup.sh
@@ -23,14 +24,17 @@ site=$(app/web/build.sh) || {
 }
 [[ $site = /* ]] || site=$root/$site
 
-chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
-if [ -z "$chromium" ] && is_debian; then
-    apt_install "a test drives the page in it" chromium && chromium=$(command -v chromium)
-fi
-if [ -z "$chromium" ]; then
-    say "SKIPPED: the test of the page, which needs Chromium"
-    exit 0
-fi
+# find_chromium: sets `chromium`, or ends the script where there is none.
+find_chromium() {
+    chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+    if [ -z "$chromium" ] && is_debian; then
+        apt_install "a test drives the page in it" chromium && chromium=$(command -v chromium)
+    fi
+    if [ -z "$chromium" ]; then
+        say "SKIPPED: the test of the page, which needs Chromium"
+        exit 0
+    fi
+}
 
 # make_page_files FOLDER: what check-page.mjs finds there.
 make_page_files() {

@@ -14,7 +14,8 @@ if [ "$(id -u)" -eq 0 ] && is_debian && [ ! -e "$root/usr/bin/firefox" ]; then
     # debootstrap cannot order the packages that Firefox needs.
     [ -e "$root/usr/share/vulkan/icd.d" ] || (make_root sid libvulkan1 mesa-vulkan-drivers)
     say "installing Firefox in $root"
-    chroot "$root" apt-get install -qq -y --no-install-recommends firefox libpci3 fonts-dejavu-core >"$root.log" 2>&1 || {
+    { chroot "$root" apt-get update -qq && DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get install -qq -y \
+        --no-install-recommends firefox libpci3 fonts-dejavu-core; } >"$root.log" 2>&1 </dev/null || {
         tail -n 20 "$root.log" >&2
         exit 1
     }

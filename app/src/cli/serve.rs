@@ -56,11 +56,14 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
     let mut out = io::stdout();
     writeln!(out, "{model} is served at http://{address}/v1")?;
     out.flush()?;
-    Ok(server.run(stop)?)
+    server.run(stop)?;
+    // Stopped at once, it leaves a thread that computes.
+    let _ = out.flush();
+    exit_at_once(0)
 }
 
-/// Stops the server at SIGTERM, and ends the program at the second one. Only this command does so: the handler stays until the program ends, and the window's server
-/// may stop before that.
+/// Stops the server at each SIGTERM. Only this command does so: the handler stays until the program ends, and the window's server may
+/// stop before that.
 #[cfg(unix)]
 fn on_termination(stop: Stop) {
     use std::thread;
@@ -72,10 +75,9 @@ fn on_termination(stop: Stop) {
             signal(SignalKind::terminate())?
         };
         let wait = async move {
-            terminations.recv().await;
-            stop.stop();
-            terminations.recv().await;
-            exit_at_once(0);
+            while terminations.recv().await.is_some() {
+                stop.stop();
+            }
         };
         // It ends with the program.
         thread::Builder::new().name("lapidary-signals".into()).spawn(move || runtime.block_on(wait)).map(drop)

@@ -103,8 +103,8 @@ impl Capabilities {
     pub(crate) fn constants_of(&self, kernel: &Kernel, features: &[&str]) -> Vec<(&'static str, u32)> {
         /// Of `lib/f16.wesl`.
         const FLUSHES: &str = "flushes_subnormals";
-        let reads_halves = || kernel.variant(features).is_some_and(|variant| variant.wgsl.contains(FLUSHES));
-        (self.flushes_subnormals && reads_halves()).then_some((FLUSHES, 1)).into_iter().collect()
+        let reads_f16 = || kernel.variant(features).is_some_and(|variant| variant.wgsl.contains(FLUSHES));
+        (self.flushes_subnormals && reads_f16()).then_some((FLUSHES, 1)).into_iter().collect()
     }
 
     /// The `@if` flags of the shaders that these capabilities turn on.

@@ -90,7 +90,10 @@ impl Readback {
         mapping: &mut Mapping,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T> {
-        gpu.finish(submission).await?;
+        // Browsers resolve a mapping by themselves, and would wait for what was submitted later, too.
+        if cfg!(not(target_arch = "wasm32")) {
+            gpu.finish(submission).await?;
+        }
         // Callbacks run on whichever thread polls or submits first, so another thread may still have to run this one.
         let result = (&mut mapping.receiver).await.ok();
         mapping.over = true;

@@ -94,25 +94,21 @@ impl Gpu {
         segments: Range<usize>,
         step: &Step,
     ) -> Result<()> {
-        self.run_repeatedly(ring, plan, segments, step, 1).await
+        let submission = self.submit_segments(ring, plan, segments, step, 1);
+        self.finish(submission).await
     }
 
-    /// Submits segments of a plan, repeated `times` times in one pass, and waits for them.
-    ///
-    /// # Errors
-    /// If the device is lost or refuses a command.
-    pub(crate) async fn run_repeatedly(
+    /// Submits segments of a plan, repeated `times` times in one pass.
+    pub(crate) fn submit_segments(
         &self,
         ring: &mut StepRing,
         plan: &Plan,
         segments: Range<usize>,
         step: &Step,
         times: usize,
-    ) -> Result<()> {
+    ) -> wgpu::SubmissionIndex {
         let slot = ring.write(self, step);
         let part = Part { plan, segments, n_tokens: step.n_tokens, slot };
-        let commands = self.encode(std::iter::repeat_n(part, times), |_| {});
-        let submission = self.submit_commands([commands]);
-        self.finish(submission).await
+        self.submit_commands([self.encode(std::iter::repeat_n(part, times), |_| {})])
     }
 }

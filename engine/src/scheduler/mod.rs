@@ -20,6 +20,9 @@ mod shared_prefix;
 mod single;
 
 use std::collections::VecDeque;
+use std::time::Duration;
+
+use web_time::Instant;
 
 use self::flight::{Flight, Readbacks, Row, Rows};
 use self::job::Job;
@@ -36,8 +39,13 @@ use crate::speculation::{Guesses, Speculation};
 
 pub use request::{Bias, Event, Mask, Request, RequestId, TokenLogprobs};
 
-/// The most decode steps in flight: submitted, and their tokens not yet read by the host.
+/// Decode steps in flight: submitted, and their tokens not yet read by the host.
 const IN_FLIGHT: usize = 2;
+/// The most of them. Browsers tell late what has ended, Firefox ten times per second. Where they tell of several steps at once, more
+/// steps are submitted ahead.
+const MOST_IN_FLIGHT: usize = if cfg!(target_arch = "wasm32") { 8 } else { IN_FLIGHT };
+/// A step that takes less time to wait for had ended before.
+const AT_ONCE: Duration = Duration::from_micros(500);
 
 /// How much a [`Scheduler`] does at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +80,8 @@ pub struct Scheduler {
     /// Of requests that ended, the oldest first.
     kept: VecDeque<Sequence>,
     flights: VecDeque<Flight>,
+    /// Decode steps in flight while a reply is alone.
+    depth: usize,
     readbacks: Readbacks,
     scores: Option<Scores>,
     /// Whether the last step computed a piece of a prompt.
@@ -110,6 +120,7 @@ impl Scheduler {
             readbacks: Readbacks::new(&runner).await?,
             runner,
             sequences: options.sequences,
+            depth: IN_FLIGHT,
             speculation: Speculation::off(),
             waiting: VecDeque::new(),
             prompt: None,
@@ -226,7 +237,7 @@ impl Scheduler {
             return self.take_step().await;
         }
         // Keep the device busy: the next step needs nothing from the host, unless a piece, a bias or a mask comes between.
-        let depth = if is_alone { IN_FLIGHT } else { 1 };
+        let depth = if is_alone { self.depth } else { 1 };
         while self.flights.len() < depth && self.submit_step().await? {}
         self.take_step().await
     }
@@ -284,7 +295,11 @@ impl Scheduler {
     /// Waits for the oldest step in flight, and takes its tokens.
     async fn take_step(&mut self) -> Result<()> {
         let Some(flight) = self.flights.front_mut() else { return Ok(()) };
+        let started = Instant::now();
         let landed = flight.land(&self.runner.engine.inner.gpu).await;
+        if self.flights.len() == self.depth && started.elapsed() < AT_ONCE {
+            self.depth = MOST_IN_FLIGHT.min(self.depth + 1);
+        }
         let Some(flight) = self.flights.pop_front() else { return Ok(()) };
         let (mut rows, guess, readback) = flight.into_parts();
         self.readbacks.give_back(readback);

@@ -94,7 +94,8 @@ async fn race(gpu: &Gpu, ring: &mut StepRing, plans: &[Option<Plan>], step: &Ste
             let started = Instant::now();
             for first in (0..all).step_by(submit.segments) {
                 let segments = first..all.min(first + submit.segments);
-                gpu.run_repeatedly(ring, plan, segments, step, submit.times).await?;
+                let submission = gpu.submit_segments(ring, plan, segments, step, submit.times);
+                gpu.finish(submission).await?;
             }
             let ms = started.elapsed().as_secs_f64() * 1e3 / submit.times as f64;
             match run {

@@ -35,13 +35,15 @@ impl NormBench {
     const BYTES: u64 = 512 << 20;
 
     pub(super) async fn new(gpu: &Gpu, format: WeightFormat) -> Result<Self> {
+        let config = Config::of_shape("gemma-2-2b")?;
+        debug_assert_eq!((config.hidden_size, config.intermediate_size), (Self::COLS, Self::FFN_INNER));
         let noise = NoiseRows::new(format, Self::COLS);
         let mut bench = Self {
             gate_ups: vec![noise.matrix(gpu, 2 * Self::FFN_INNER).await?],
             down: NoiseRows::new(format, Self::FFN_INNER).matrix(gpu, Self::COLS).await?,
             post_norm: Tensor::from_rows(gpu, "post_norm", Self::COLS, &row(POST_NORM)).await?,
             next_norm: Tensor::from_rows(gpu, "next_norm", Self::COLS, &row(NEXT_NORM)).await?,
-            activations: Activations::new(&Config::of_shape("gemma-2-2b")?, gpu.capabilities(), 1, 1),
+            activations: Activations::new(&config, gpu.capabilities(), 1, 1),
             expected: Vec::new(),
         };
         bench.expected = bench.result(gpu, Kernels::FLOAT).await?;

@@ -16,7 +16,7 @@ use crate::gpu::{Capabilities, Gpu};
 /// The features in the file of results.
 const SUBGROUPS: &str = "subgroups";
 const MATRICES: &str = "matrices";
-const HALVES: &str = "f16";
+const SUBNORMALS: &str = "f16";
 
 /// The device with those of its features whose kernels are right. Results are kept in a file in `folder`, unless kernels without
 /// such features are wrong too.
@@ -99,7 +99,7 @@ fn names(capabilities: &Capabilities) -> String {
         names.push_str(&format!("\t{MATRICES}"));
     }
     if !capabilities.flushes_subnormals {
-        names.push_str(&format!("\t{HALVES}"));
+        names.push_str(&format!("\t{SUBNORMALS}"));
     }
     names
 }
@@ -107,8 +107,8 @@ fn names(capabilities: &Capabilities) -> String {
 /// The capabilities with no other features than those named; `None` if a name is unknown.
 fn restricted(capabilities: &Capabilities, names: &str) -> Option<Capabilities> {
     let names: Vec<&str> = names.split('\t').skip(1).collect();
-    names.iter().all(|name| [SUBGROUPS, MATRICES, HALVES].contains(name)).then(|| Capabilities {
-        flushes_subnormals: !names.contains(&HALVES),
+    names.iter().all(|name| [SUBGROUPS, MATRICES, SUBNORMALS].contains(name)).then(|| Capabilities {
+        flushes_subnormals: !names.contains(&SUBNORMALS),
         subgroups: capabilities.subgroups && names.contains(&SUBGROUPS),
         cooperative_size: capabilities.cooperative_size.filter(|_| names.contains(&MATRICES)),
         ..capabilities.clone()

@@ -14,9 +14,9 @@ use crate::quant::{Matrix, WeightFormat};
 pub(super) async fn flushes_subnormals(gpu: &Gpu) -> Result<bool> {
     let numbers = subnormal();
     let bytes = Bytes::from(bytemuck::cast_slice(&numbers).to_vec());
-    let row = TensorView::in_memory("halves", WeightFormat::F32, 1, numbers.len(), &bytes);
+    let row = TensorView::in_memory("subnormals", WeightFormat::F32, 1, numbers.len(), &bytes);
     let capabilities = Capabilities { flushes_subnormals: false, ..gpu.capabilities().clone() };
-    let table = Matrix::new("halves", WeightFormat::F16, [1, numbers.len()], &capabilities);
+    let table = Matrix::new("subnormals", WeightFormat::F16, [1, numbers.len()], &capabilities);
     let mut progress = |_, _| true;
     let mut uploader = Uploader::new(gpu, 0, &mut progress);
     uploader.fill(&table, &[row]).await?;

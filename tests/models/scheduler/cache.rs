@@ -58,7 +58,7 @@ fn a_shared_beginning_is_computed_once() {
     assert_eq!((later.0[&id].cached, later.0[&id].computed), (turn.len() - 3, 3));
 }
 
-/// A reply that is alone is guessed ahead, and others come and go meanwhile.
+/// The only page that is left is kept for requests that begin like the one that waits.
 #[test]
 fn what_is_kept_never_keeps_a_request_waiting() {
     let engine = engine();

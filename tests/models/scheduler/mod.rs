@@ -148,6 +148,7 @@ fn a_request_gets_the_same_reply_again() {
     assert_eq!(first.0, again.0);
 }
 
+/// A reply that is alone is guessed ahead, and others come and go meanwhile.
 #[test]
 fn guesses_change_no_reply() {
     let engine = engine();
@@ -230,7 +231,6 @@ fn a_caller_can_give_up_while_a_prompt_is_scored() {
     }
 }
 
-/// The only page that is left is kept for requests that begin like the one that waits.
 #[test]
 fn a_cancelled_request_gives_its_place_back_and_disturbs_no_other() {
     let engine = engine();
