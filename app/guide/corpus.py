@@ -254,9 +254,9 @@ def sum_or_year(rng):
 class Dialogues:
     """Draws dialogues: lists of (question, answer)."""
 
-    def __init__(self, seed, strange=0.32, foreign=0.03, written=0.6):
+    def __init__(self, seed, strange=0.32, foreign=0.03, written=0.6, changed=()):
         """`strange` of the questions are off-topic, `foreign` in other languages; of the others, `written` are written out
-        rather than made by frames."""
+        rather than made by frames, and a tenth are about the topics `changed`, if there are any."""
         self.strange, self.foreign, self.share_written = strange, foreign, written
         self.rng = random.Random(seed)
         self.topics, self.off = load()
@@ -265,6 +265,7 @@ class Dialogues:
         self.generic = next(t for t in self.topics if t.get("generic") == "more")
         self.small = [t for t in self.topics if t.get("bare")]
         self.large = [t for t in self.topics if not t.get("bare")]
+        self.changed = [t for t in self.topics if t["id"] in changed]
         nouns = self.off["nouns"]
         self.bare_nouns = [re.sub(r"^(a|an|the|my) ", "", n) for n in nouns]
 
@@ -304,6 +305,8 @@ class Dialogues:
             yield vary(rng.choice(other["ask"]), rng, bare=True), other["answer"]
             return
         topic = rng.choice(self.small if kind < self.strange + self.foreign + 0.08 else self.large)
+        if self.changed and rng.random() < 0.1:
+            topic = rng.choice(self.changed)
         ask = rng.choice(self.pool(topic))
         if not topic.get("bare") and rng.random() < 0.05:
             # A strange word beside a question that it knows is no reason to refuse.

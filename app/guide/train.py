@@ -179,7 +179,7 @@ def train(options):
     if not options.go_on:
         plot(dialogue_part(model, body, tokenizer, options.steps, options.tokens, options.rate))
     begun = copy_of(model)
-    loss = question_part(model, body, tokenizer, options.question_steps, options.tokens, options.rate / 2, options.seed)
+    loss = question_part(model, body, tokenizer, options.question_steps, options.tokens, options.rate / 2, options.seed, options.changed)
     if options.go_on:
         # Half of what it began with stays: the mean errs less here, too.
         model.load_state_dict({name: (begun[name] + tensor) / 2 for name, tensor in model.state_dict().items()})
@@ -215,13 +215,13 @@ def dialogue_loss(model, body, ids, weights):
     return (each * importance).sum() / importance.sum(), each[importance >= 1.0].mean().item()
 
 
-def question_part(model, body, tokenizer, steps, tokens, peak, seed):
+def question_part(model, body, tokenizer, steps, tokens, peak, seed, changed):
     """Learns which answer a question asks for; of four batches, one holds whole dialogues, so that no answer is forgotten. The model
     becomes the mean over the steps. Returns the last losses of openings, in nats per answer."""
     torch.manual_seed(seed)
     encoder, optimizer = Encoder(tokenizer), optimizer_of(model)
     mixture = dict(strange=0.3, foreign=0.05, written=0.75)
-    dialogues, questions = batches(encoder, tokens, seed + 20, **mixture), openings(encoder, seed + 30, **mixture)
+    dialogues, questions = batches(encoder, tokens, seed + 20, changed=changed, **mixture), openings(encoder, seed + 30, **mixture)
     # Names the topic from the hidden state that an answer begins at, in this part only: a word of the answer says less about it.
     namer = torch.nn.Linear(CONFIG["hidden_size"], len(corpus.load()[0]) + 2)
     optimizer.add_param_group(dict(params=list(namer.parameters()), weight_decay=0.1))
@@ -426,6 +426,7 @@ def main():
     parser.add_argument("--question-steps", type=int, default=3600, help="steps of the second part")
     parser.add_argument("--seed", type=int, help="of the second part; with --go-on another than without")
     parser.add_argument("--go-on", action="store_true", help="train what is in model/ further, with the second part only")
+    parser.add_argument("--changed", nargs="*", default=[], metavar="TOPIC", help="topics whose answers are new, for --go-on: they come up more often")
     parser.add_argument("--evaluate", action="store_true", help="do not train")
     options = parser.parse_args()
     if options.question_steps < 2:
