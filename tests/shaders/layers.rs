@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers of the engine, from the bottom. A file imports from its own layer and from those below.
 const ENGINE_LAYERS: &[&[&str]] = &[
-    &["error"],
+    &["error", "random", "threads"],
     &["config"],
     &["gpu"],
     &["quant"],
