@@ -68,7 +68,7 @@ impl Decoding {
                 self.finish = Some(Finish::MaxTokens);
                 return Ok(None);
             }
-            // Whoever had the session before has dropped its generation.
+            // An earlier generation of the session was dropped.
             scheduler.cancel_all();
             scheduler.submit(request)?;
         }

@@ -2,7 +2,7 @@
 
 use web_time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{Plan, Step};
 use crate::plans::Plans;
 use crate::session::Session;
@@ -30,11 +30,8 @@ impl Session {
     /// # Errors
     /// [`Error::ContextFull`].
     pub async fn pretend(&mut self, tokens: usize) -> Result<()> {
-        let context = self.engine().context();
-        if tokens > context {
-            return Err(Error::ContextFull { tokens, context });
-        }
         let (runner, sequence) = self.scheduler.alone().await?;
+        sequence.check_fits(tokens)?;
         sequence.rewind(0);
         sequence.reserve(tokens)?;
         sequence.extend(&vec![runner.engine.inner.config.bos_id; tokens]);

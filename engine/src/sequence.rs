@@ -63,6 +63,11 @@ impl Sequence {
         &self.ids[..self.ids.len().min(self.computed)]
     }
 
+    /// How many of its tokens, from the first on, are those of another text.
+    pub(crate) fn shared_with(&self, text: &[u32]) -> usize {
+        self.tokens().iter().zip(text).take_while(|(a, b)| a == b).count()
+    }
+
     /// Pages that only these sequences have, by their numbers: they are free once all of these are dropped.
     pub(crate) fn pages_of_only<'a>(sequences: impl IntoIterator<Item = &'a Self>) -> BTreeSet<u32> {
         // How many other sequences have each page.
@@ -122,7 +127,11 @@ impl Sequence {
         outcome
     }
 
-    fn check_fits(&self, tokens: usize) -> Result<()> {
+    /// Checks that a sequence of the runner can have this many tokens.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`].
+    pub(crate) fn check_fits(&self, tokens: usize) -> Result<()> {
         let context = self.slots.tables.context();
         if tokens <= context { Ok(()) } else { Err(Error::ContextFull { tokens, context }) }
     }

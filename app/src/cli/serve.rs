@@ -57,8 +57,7 @@ pub(crate) fn serve(arguments: &args::Serve) -> Result<(), Failure> {
     writeln!(out, "{model} is served at http://{address}/v1")?;
     out.flush()?;
     server.run(stop)?;
-    // Stopped at once, it leaves a thread that computes.
-    let _ = out.flush();
+    // A server that was stopped at once leaves a thread that computes.
     exit_at_once(0)
 }
 

@@ -27,7 +27,7 @@ pub struct Model<'a> {
     pub tables: &'a RopeTables,
     /// The ways to multiply by its weights.
     pub kernels: Kernels,
-    /// The tokens that can be chosen: the first so many. The other rows of the embedding are padding.
+    /// How many tokens of the vocabulary can be chosen, from the first on. The other rows of the embedding are padding.
     pub usable_vocab: usize,
 }
 

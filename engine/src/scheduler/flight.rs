@@ -39,11 +39,11 @@ impl Readbacks {
         Ok(Self { free })
     }
 
-    /// A buffer of at least so many bytes.
-    pub(super) async fn of(&mut self, gpu: &Gpu, bytes: u64) -> Result<Readback> {
+    /// A buffer for what the host reads of these rows of a step of the runner.
+    pub(super) async fn of(&mut self, runner: &Runner, rows: &Rows) -> Result<Readback> {
         match self.free.pop() {
-            Some(readback) if readback.bytes() >= bytes => Ok(readback),
-            _ => Readback::new(gpu, bytes).await,
+            Some(readback) if readback.bytes() >= rows.bytes() => Ok(readback),
+            _ => Readback::new(&runner.engine.inner.gpu, rows.bytes()).await,
         }
     }
 
@@ -69,7 +69,7 @@ impl Rows {
     }
 
     /// Bytes that the host reads.
-    pub(super) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         let reads = self.rows.iter().filter(|row| row.reads_logits).count();
         self.results.bytes() + (reads * self.logits_bytes()) as u64
     }

@@ -20,24 +20,21 @@ impl Scheduler {
         }
         // A step with a guess draws one token more than it guesses.
         let most = job.steps_left().saturating_sub(1);
+        let draw = job.step(sequence.position(), sequence.slot());
         let guess = match guesses.next(&self.speculation, &self.runner, &job.sampling, sequence.taken(), most) {
             Next::Plain => return Ok(false),
             // A guess follows the newest token, and the steps in flight come before.
             _ if !self.flights.is_empty() => return Ok(true),
             Next::Text(guess) => guess,
-            Next::Model(tokens) => {
-                let draw = job.step(sequence.position(), sequence.slot());
-                self.speculation.ask_model(sequence.taken(), tokens, &job.sampling, &draw).await?
-            }
+            Next::Model(tokens) => self.speculation.ask_model(sequence.taken(), tokens, &job.sampling, &draw).await?,
         };
         let end = sequence.position() + 1 + guess.tokens.len();
         if guess.tokens.is_empty() || sequence.reserve(end).is_err() {
             return Ok(false);
         }
-        let draw = job.step(sequence.position(), sequence.slot());
         let row = |i| Row::new(job, &Step { draw: draw.draw + i, ..draw });
         let rows = Rows::new(&self.runner, (0..=guess.tokens.len() as u32).map(row));
-        let readback = self.readbacks.of(&self.runner.engine.inner.gpu, rows.bytes()).await?;
+        let readback = self.readbacks.of(&self.runner, &rows).await?;
         let Runner { engine, plans, activations, ring, .. } = &mut self.runner;
         let gpu = &engine.inner.gpu;
         let steps = plans.checking(gpu, activations, sequence, &guess.tokens, &draw, &job.sampling);

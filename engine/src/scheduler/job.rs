@@ -109,11 +109,12 @@ impl Job {
 
     /// Its last event.
     pub(super) fn finished(&self, by_stop_token: bool) -> Event {
-        let is_at_limit = self.sampling.max_tokens == Some(self.most_steps);
-        let finish = match by_stop_token {
-            true => Finish::Stop,
-            false if is_at_limit => Finish::MaxTokens,
-            false => Finish::ContextFull,
+        let finish = if by_stop_token {
+            Finish::Stop
+        } else if self.sampling.max_tokens == Some(self.most_steps) {
+            Finish::MaxTokens
+        } else {
+            Finish::ContextFull
         };
         Event::Finished { id: self.id, finish, timings: self.clock.timings, cached: self.cached }
     }

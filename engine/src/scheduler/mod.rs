@@ -266,7 +266,7 @@ impl Scheduler {
         let rows = growing(&self.active).zip(&draws).map(|(active, draw)| Row::new(&active.job, draw));
         let rows = Rows::new(&self.runner, rows);
         let Some(first) = draws.first() else { return Ok(false) };
-        let readback = self.readbacks.of(&self.runner.engine.inner.gpu, rows.bytes()).await?;
+        let readback = self.readbacks.of(&self.runner, &rows).await?;
         let Runner { engine, plans, ring, .. } = &mut self.runner;
         let (gpu, pass) = (&engine.inner.gpu, plans.decode_of(draws.len()));
         let choices: Vec<&Plan> = growing(&self.active).map(|active| plans.choice(&active.job.sampling)).collect();

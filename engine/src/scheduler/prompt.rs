@@ -76,7 +76,7 @@ impl Scheduler {
         let new = &tokens[sequence.tokens().len()..];
         let step = Step { n_tokens: new.len() as u32, ..job.step(sequence.tokens().len(), sequence.slot()) };
         let rows = Rows::new(&self.runner, std::iter::once(Row::new(job, &step)));
-        let readback = self.readbacks.of(&self.runner.engine.inner.gpu, rows.bytes()).await?;
+        let readback = self.readbacks.of(&self.runner, &rows).await?;
         // Nothing waits after this.
         job.allow(sequence);
         let Runner { engine, plans, ring, .. } = &mut self.runner;

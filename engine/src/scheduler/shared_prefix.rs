@@ -35,7 +35,7 @@ pub(super) fn longest_shared_prefix(
     let kept = kept.iter().enumerate().map(|(i, sequence)| (Holder::Kept(i), sequence));
     let active = active.iter().enumerate().map(|(i, active)| (Holder::Active(i), &active.sequence));
     let shared = |sequence: &Sequence| {
-        let len = sequence.tokens().iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        let len = sequence.shared_with(tokens);
         if len % PAGE < fewest { len / PAGE * PAGE } else { len }
     };
     let all = kept.chain(active).map(|(holder, sequence)| SharedPrefix { holder, len: shared(sequence) });

@@ -39,9 +39,8 @@ impl Draft {
         draw: &Step,
     ) -> Result<(Vec<u32>, f64)> {
         let Self { runner, sequence, readback } = self;
-        let shared = sequence.tokens().iter().zip(taken).take_while(|(a, b)| a == b).count();
         // The last token is always computed, for its logits.
-        sequence.rewind(shared.min(taken.len() - 1));
+        sequence.rewind(sequence.shared_with(taken).min(taken.len() - 1));
         // What is new is mostly a token or two. Of a longer text the beginning is computed first.
         let most = MAX_SMALL_BATCH.min(runner.activations.residual.rows());
         while taken.len() - sequence.tokens().len() > most {
@@ -61,18 +60,20 @@ impl Draft {
         let (gpu, new) = (&engine.inner.gpu, &taken[start..]);
         let (decode, choice) = (&plans.decode, plans.choice(sampling));
         let first = Step { n_tokens: new.len() as u32, position: start as u32, slot, ..*draw };
-        // No token needs anything from the host, so nothing waits between them.
+        let (mut body, mut logits) = (&decode.body, &decode.logits);
         if let [only] = new {
             sequence.set_token(*only);
-            gpu.submit_commands([gpu.encode_step(ring, &[&decode.body, &decode.logits, choice], &first, |_| {})]);
         } else {
             activations.begin(gpu, new, start, slot);
-            let parts = [plans.prefill_of(new.len()), &plans.prompt_logits, choice];
-            gpu.submit_commands([gpu.encode_step(ring, &parts, &first, |_| {})]);
+            (body, logits) = (plans.prefill_of(new.len()), &plans.prompt_logits);
         }
+        let mut submit = |body, logits, step: &Step| {
+            gpu.submit_commands([gpu.encode_step(ring, &[body, logits, choice], step, |_| {})]);
+        };
+        submit(body, logits, &first);
+        // No token needs anything from the host, so nothing waits between them.
         for i in 1..tokens as u32 {
-            let parts = [&decode.body, &decode.logits, choice];
-            gpu.submit_commands([gpu.encode_step(ring, &parts, &first.later(i), |_| {})]);
+            submit(&decode.body, &decode.logits, &first.later(i));
         }
         let results = &slots.sink.results;
         let read = |bytes: &[u8]| bytemuck::pod_collect_to_vec(bytes);
