@@ -332,7 +332,7 @@ async function exportChat(text) {
 }
 
 async function withoutNetwork() {
-    await until('the page is kept', () => page.evaluate(async () => (await navigator.serviceWorker.ready).active.state === 'activated'));
+    await until('the page is kept', () => page.evaluate(async () => (await navigator.serviceWorker.ready).active?.state === 'activated'));
     server.kill();
     await page.reload();
     await ready();

@@ -1,11 +1,18 @@
 //! A device of a browser, with the features of WebGPU that wgpu does not know yet.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Error, Result};
 
 #[wasm_bindgen(module = "/src/gpu/browser.js")]
 extern "C" {
+    #[wasm_bindgen(js_name = timeToSubmit)]
+    async fn time_to_submit();
+
     /// What is known of an adapter that was asked for a device.
     pub(super) type Asked;
 
@@ -41,4 +48,21 @@ pub(super) async fn request_device(
     let opening = opening.ok_or_else(|| refused("the browser was not asked".into()))?;
     let (device, queue) = opening.await.map_err(|error| refused(error.to_string()))?;
     Ok((device, queue, asked))
+}
+
+/// Waits for what the browser tells of a queue: that a submit has ended, or that a buffer is mapped. Submits nothing meanwhile, where
+/// the browser would tell late otherwise.
+pub(super) async fn told<T>(queue: &wgpu::Queue, news: impl Future<Output = T>) -> T {
+    let mut news = pin!(news);
+    loop {
+        let mut timer = pin!(time_to_submit());
+        let first = poll_fn(|context| match news.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+        });
+        match first.await {
+            Some(value) => return value,
+            None => drop(queue.submit([])),
+        }
+    }
 }

@@ -90,12 +90,7 @@ impl Readback {
         mapping: &mut Mapping,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T> {
-        // Browsers resolve a mapping by themselves, and would wait for what was submitted later, too.
-        if cfg!(not(target_arch = "wasm32")) {
-            gpu.finish(submission).await?;
-        }
-        // Callbacks run on whichever thread polls or submits first, so another thread may still have to run this one.
-        let result = (&mut mapping.receiver).await.ok();
+        let result = mapping.result(gpu, submission).await?;
         mapping.over = true;
         match result {
             Some(Ok(())) => {
@@ -126,6 +121,28 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
+    /// Waits for the submission, and whether the buffer is mapped; `None` if the device will not tell.
+    #[cfg(not(target_arch = "wasm32"))]
+    async fn result(
+        &mut self,
+        gpu: &Gpu,
+        submission: wgpu::SubmissionIndex,
+    ) -> Result<Option<Result<(), wgpu::BufferAsyncError>>> {
+        gpu.finish(submission).await?;
+        // Callbacks run on whichever thread polls or submits first, so another thread may still have to run this one.
+        Ok((&mut self.receiver).await.ok())
+    }
+
+    /// The same. Browsers tell of a mapping by itself. To wait for the submission there is to wait for later ones, too.
+    #[cfg(target_arch = "wasm32")]
+    async fn result(
+        &mut self,
+        gpu: &Gpu,
+        _submission: wgpu::SubmissionIndex,
+    ) -> Result<Option<Result<(), wgpu::BufferAsyncError>>> {
+        Ok(super::browser::told(gpu.queue(), &mut self.receiver).await.ok())
+    }
+
     /// Whether the buffer was mapped and unmapped again, or the mapping failed.
     pub(crate) fn is_over(&self) -> bool {
         self.over

@@ -41,8 +41,7 @@ pub use request::{Bias, Event, Mask, Request, RequestId, TokenLogprobs};
 
 /// Decode steps in flight: submitted, and their tokens not yet read by the host.
 const IN_FLIGHT: usize = 2;
-/// The most of them. Browsers tell late what has ended, Firefox ten times per second. Where they tell of several steps at once, more
-/// steps are submitted ahead.
+/// The most of them. Browsers tell late what has ended. Where they tell of several steps at once, more steps are submitted ahead.
 const MOST_IN_FLIGHT: usize = if cfg!(target_arch = "wasm32") { 8 } else { IN_FLIGHT };
 /// A step that takes less time to wait for had ended before.
 const AT_ONCE: Duration = Duration::from_micros(500);

@@ -14,6 +14,8 @@ use crate::quant::WeightFormat;
 const RUNS: usize = 3;
 /// A measurement repeats the products to take about this long, in milliseconds, up to a limit.
 const RUN_MS: f64 = 8.0;
+/// The same, as a multiple of the time until the host knows that a submit has ended: some milliseconds in Firefox.
+const RUN_DELAYS: f64 = 5.0;
 const MOST_REPEATS: usize = 64;
 /// How long a GPU works before it is measured, in milliseconds: an idle one has a low clock.
 const WARM_UP_MS: f64 = 150.0;
@@ -85,6 +87,7 @@ async fn race(gpu: &Gpu, ring: &mut StepRing, plans: &[Option<Plan>], step: &Ste
             gpu.run_segments(ring, plan, i..i + 1, step).await?;
         }
     }
+    let delay = delay(gpu).await?;
     let mut submits = vec![Submit { segments: 1, times: 1 }; plans.len()];
     let mut best = vec![f64::INFINITY; plans.len()];
     for run in 0..RUNS + 2 {
@@ -101,13 +104,28 @@ async fn race(gpu: &Gpu, ring: &mut StepRing, plans: &[Option<Plan>], step: &Ste
             match run {
                 0 => submit.segments = ((all as f64 * SUBMIT_MS / ms) as usize).clamp(1, all),
                 // Many short submits are long enough together.
-                1 if submit.segments == all => submit.times = ((RUN_MS / ms).ceil() as usize).clamp(1, MOST_REPEATS),
+                1 if submit.segments == all => {
+                    submit.times = (RUN_MS.max(RUN_DELAYS * delay) / (ms - delay).max(0.0))
+                        .ceil()
+                        .clamp(1.0, MOST_REPEATS as f64) as usize;
+                }
                 1 => {}
                 _ => *best = best.min(ms),
             }
         }
     }
     Ok(best)
+}
+
+/// Milliseconds until the host knows that a submit of nothing has ended: the shortest of several.
+async fn delay(gpu: &Gpu) -> Result<f64> {
+    let mut shortest = f64::INFINITY;
+    for _ in 0..RUNS {
+        let started = Instant::now();
+        gpu.finish(gpu.submit_commands([])).await?;
+        shortest = shortest.min(started.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(shortest)
 }
 
 /// Runs a plan with one segment per submit. Returns the milliseconds of the slowest.
