@@ -89,7 +89,8 @@ impl App {
             let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             let words = self.get_models.words.trim().to_owned();
             if button.clicked() || entered {
-                if is_name {
+                // The text may have been typed in this frame, after the button was drawn.
+                if words.contains('/') {
                     self.get_models.words.clear();
                     self.state.hub.search.words.clear();
                     self.state.start_download(&words);
