@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceOptions, Gpu};
 use crate::load::{ChatTemplate, ModelFiles, TokenizerSource};
-use crate::model::{Activations, Kernels, Model, Room, RopeTables, Slots, Weights};
+use crate::model::{Activations, Capacity, Kernels, Model, RopeTables, SequenceBuffers, Weights};
 use crate::ops::CacheFormat;
 use crate::options::{LoadOptions, prefill_chunk, too_large};
 use crate::quant::{Matrix, WeightFormat};
@@ -198,7 +198,7 @@ impl EngineBuilder {
         let gpu = tested(gpu, tuning_folder.as_deref()).await?;
         let cache_format = options.kv_format_of(&files)?;
         let weights = Weights::new(&files, options.weights, gpu.capabilities())?;
-        let sequence = Slots::new(&config, cache_format, Room::for_one(context));
+        let sequence = SequenceBuffers::new(&config, cache_format, Capacity::for_one(context));
         let tables = RopeTables::new(&config, context);
         let prefill_chunk = prefill_chunk(self.prefill_chunk, context, &config, gpu.capabilities());
         if let Some(limit) = memory_limit.or_else(|| gpu.memory_bytes()) {

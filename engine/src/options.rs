@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::Capabilities;
 use crate::load::{ModelFiles, TensorId};
-use crate::model::{Activations, Room, RopeTables, Slots, Weights};
+use crate::model::{Activations, Capacity, RopeTables, SequenceBuffers, Weights};
 use crate::ops::CacheFormat;
 use crate::pace::default_prefill_chunk;
 use crate::quant::WeightFormat;
@@ -100,7 +100,7 @@ impl ModelFiles {
     pub fn memory(&self, options: &LoadOptions, capabilities: &Capabilities) -> Result<MemoryEstimate> {
         let (config, context) = (self.config(), options.context_of(self.config())?);
         let weights = Weights::new(self, options.weights, capabilities)?;
-        let sequence = Slots::new(config, options.kv_format_of(self)?, Room::for_one(context));
+        let sequence = SequenceBuffers::new(config, options.kv_format_of(self)?, Capacity::for_one(context));
         let chunk = prefill_chunk(None, context, config, capabilities);
         let activations = Activations::of_one_sequence(config, capabilities, chunk);
         Ok(MemoryEstimate {

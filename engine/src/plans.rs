@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Plan, Recording, Step, StepRing};
-use crate::model::{Activations, Body, Head, Slots, record_body, record_choice, record_logits};
+use crate::model::{Activations, Body, Head, SequenceBuffers, record_body, record_choice, record_logits};
 use crate::ops::{MAX_SMALL_BATCH, Mode};
 use crate::sampling::Sampling;
 use crate::sequence::Sequence;
@@ -39,7 +39,7 @@ impl Plans {
     pub(crate) async fn new(
         engine: &Engine,
         ring: &StepRing,
-        slots: &Slots,
+        buffers: &SequenceBuffers,
         prompt: &Activations,
         decode: &Activations,
     ) -> Result<Self> {
@@ -47,7 +47,7 @@ impl Plans {
         let record = || Recording::new(inner.gpu.capabilities());
         let body = async |body, a: &Activations| {
             let mut r = record();
-            record_body(&mut r, body, inner.model(), slots, a);
+            record_body(&mut r, body, inner.model(), buffers, a);
             r.finish(&inner.gpu, ring).await
         };
         let logits = async |mode, a: &Activations| {
@@ -57,7 +57,7 @@ impl Plans {
         };
         let choice = async |head| {
             let mut r = record();
-            record_choice(&mut r, head, inner.model(), slots, decode);
+            record_choice(&mut r, head, inner.model(), buffers, decode);
             r.finish(&inner.gpu, ring).await
         };
         let pass = async |mode| {

@@ -27,8 +27,8 @@ impl PromptLogits {
         let rows = tokens.min(inner.prefill_chunk).min(most);
         let activations = Activations::new(config, capabilities, rows, rows);
         let mut r = Recording::new(capabilities);
-        record_body(&mut r, Body::Prompt(Mode::Prefill), inner.model(), &runner.slots, &activations);
-        record_head(&mut r, Head::AllLogits, inner.model(), &runner.slots, &activations);
+        record_body(&mut r, Body::Prompt(Mode::Prefill), inner.model(), &runner.buffers, &activations);
+        record_head(&mut r, Head::AllLogits, inner.model(), &runner.buffers, &activations);
         let plan = r.finish(&inner.gpu, &runner.ring).await?;
         let readback = Some(Readback::new(&inner.gpu, activations.logits.buffer().bytes()).await?);
         Ok(Self { activations, plan, readback, vocab_size: config.vocab_size })

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Step, StepRing};
 use crate::leases::Leases;
-use crate::model::{Activations, Room, Slots};
+use crate::model::{Activations, Capacity, SequenceBuffers};
 use crate::ops::MAX_SMALL_BATCH;
 use crate::pace::Pace;
 use crate::plans::Plans;
@@ -25,7 +25,7 @@ pub(crate) struct Runner {
     id: Arc<()>,
     /// Of a chunk of a prompt. Its logits are those that every token is chosen from.
     pub(crate) activations: Activations,
-    pub(crate) slots: Arc<Slots>,
+    pub(crate) buffers: Arc<SequenceBuffers>,
     free_slots: Leases,
     free_pages: Leases,
     pub(crate) plans: Plans,
@@ -39,36 +39,41 @@ impl Runner {
     ///
     /// # Errors
     /// [`Error::Setting`] if there is room for none or for more than [`MAX_SEQUENCES`]; if there is no memory for its buffers.
-    pub(crate) async fn new(engine: &Engine, room: Room) -> Result<Self> {
+    pub(crate) async fn new(engine: &Engine, capacity: Capacity) -> Result<Self> {
         let inner = &engine.inner;
         let check = |ok: bool, field, value: usize, expected| {
             if ok { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected }) }
         };
-        check((1..=MAX_SEQUENCES).contains(&room.slots), "the number of sequences", room.slots, "from 1 to 64")?;
-        check(room.context > 0 && room.pages > 0, "pages of the cache", room.pages, "at least 1")?;
-        let slots = Arc::new(Slots::new(&inner.config, inner.cache_format, room));
-        slots.check_size(&inner.gpu)?;
-        slots.allocate(&inner.gpu).await?;
+        check(
+            (1..=MAX_SEQUENCES).contains(&capacity.slots),
+            "the number of sequences",
+            capacity.slots,
+            "from 1 to 64",
+        )?;
+        check(capacity.context > 0 && capacity.pages > 0, "pages of the cache", capacity.pages, "at least 1")?;
+        let buffers = Arc::new(SequenceBuffers::new(&inner.config, inner.cache_format, capacity));
+        buffers.check_size(&inner.gpu)?;
+        buffers.allocate(&inner.gpu).await?;
         let capabilities = inner.gpu.capabilities();
         let ring = StepRing::new(&inner.gpu).await?;
         let (activations, plans, decode_bytes);
-        if room.slots == 1 {
+        if capacity.slots == 1 {
             activations = Activations::of_one_sequence(&inner.config, capabilities, inner.prefill_chunk);
-            plans = Plans::new(engine, &ring, &slots, &activations, &activations).await?;
+            plans = Plans::new(engine, &ring, &buffers, &activations, &activations).await?;
             decode_bytes = 0;
         } else {
             // Buffers of their own, so that a decode step can come between two layers of a prompt.
-            let decode = Activations::new(&inner.config, capabilities, room.slots, room.slots);
+            let decode = Activations::new(&inner.config, capabilities, capacity.slots, capacity.slots);
             activations = Activations::new(&inner.config, capabilities, inner.prefill_chunk, 1).sharing_logits(&decode);
-            plans = Plans::new(engine, &ring, &slots, &activations, &decode).await?;
+            plans = Plans::new(engine, &ring, &buffers, &activations, &decode).await?;
             decode_bytes = decode.bytes();
         }
-        let bytes = slots.bytes() + activations.bytes() + decode_bytes;
+        let bytes = buffers.bytes() + activations.bytes() + decode_bytes;
         inner.gpu.check()?;
         let pace = Pace::new(inner.prefill_chunk, capabilities.discrete);
-        let (free_slots, free_pages) = (Leases::new(room.slots), Leases::new(room.pages));
+        let (free_slots, free_pages) = (Leases::new(capacity.slots), Leases::new(capacity.pages));
         let (engine, id) = (engine.clone(), Arc::new(()));
-        Ok(Self { engine, id, activations, slots, free_slots, free_pages, plans, ring, pace, bytes })
+        Ok(Self { engine, id, activations, buffers, free_slots, free_pages, plans, ring, pace, bytes })
     }
 
     /// A new, empty sequence for this runner, which has room for it.
@@ -79,7 +84,7 @@ impl Runner {
         let Some(slot) = self.free_slots.take() else {
             return Err(Error::Internal { reason: "a runner has no room for another sequence".into() });
         };
-        Ok(Sequence::new(&self.engine, &self.id, &self.slots, slot, &self.free_pages))
+        Ok(Sequence::new(&self.engine, &self.id, &self.buffers, slot, &self.free_pages))
     }
 
     /// Bytes of its buffers on the device. The weights are the engine's.

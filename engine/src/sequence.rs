@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::Buffer;
 use crate::leases::{Lease, Leases};
-use crate::model::Slots;
+use crate::model::SequenceBuffers;
 use crate::ops::{NO_TOKEN, PAGE};
 
 /// A sequence of tokens with its KV cache. It is the only owner of its ids; it shares pages of its cache only with
@@ -20,7 +20,7 @@ pub(crate) struct Sequence {
     ids: Vec<u32>,
     /// Positions whose keys and values are in the cache once all submitted steps are done.
     computed: usize,
-    slots: Arc<Slots>,
+    buffers: Arc<SequenceBuffers>,
     slot: Lease,
     /// The pages of its cache. A page of another sequence's as well is not written to.
     pages: Vec<Arc<Lease>>,
@@ -45,13 +45,19 @@ impl GuessOutcome {
 
 impl Sequence {
     /// An empty sequence of a runner.
-    pub(crate) fn new(engine: &Engine, runner: &Arc<()>, slots: &Arc<Slots>, slot: Lease, free_pages: &Leases) -> Self {
+    pub(crate) fn new(
+        engine: &Engine,
+        runner: &Arc<()>,
+        buffers: &Arc<SequenceBuffers>,
+        slot: Lease,
+        free_pages: &Leases,
+    ) -> Self {
         Self {
             engine: engine.clone(),
             runner: runner.clone(),
             ids: Vec::new(),
             computed: 0,
-            slots: slots.clone(),
+            buffers: buffers.clone(),
             slot,
             pages: Vec::new(),
             free_pages: free_pages.clone(),
@@ -122,7 +128,7 @@ impl Sequence {
         }
         let numbers: Vec<u32> = self.pages[changed..].iter().map(|page| page.number()).collect();
         if !numbers.is_empty() {
-            self.slots.tables.write(&self.engine.inner.gpu, self.slot() as usize, changed, &numbers);
+            self.buffers.tables.write(&self.engine.inner.gpu, self.slot() as usize, changed, &numbers);
         }
         outcome
     }
@@ -132,19 +138,19 @@ impl Sequence {
     /// # Errors
     /// [`Error::ContextFull`].
     pub(crate) fn check_fits(&self, tokens: usize) -> Result<()> {
-        let context = self.slots.tables.context();
+        let context = self.buffers.tables.context();
         if tokens <= context { Ok(()) } else { Err(Error::ContextFull { tokens, context }) }
     }
 
     fn take_page(&self) -> Result<Arc<Lease>> {
-        let full = || Error::CacheFull { tokens: self.slots.tables.pages() * PAGE };
+        let full = || Error::CacheFull { tokens: self.buffers.tables.pages() * PAGE };
         self.free_pages.take().map(Arc::new).ok_or_else(full)
     }
 
     /// A page of its own with what a page of the same runner holds.
     fn copy_of(&self, page: &Lease) -> Result<Arc<Lease>> {
         let own = self.take_page()?;
-        self.encode(|encoder| self.slots.duplicate_page(encoder, page.number(), own.number()));
+        self.encode(|encoder| self.buffers.duplicate_page(encoder, page.number(), own.number()));
         Ok(own)
     }
 
@@ -169,11 +175,11 @@ impl Sequence {
             if !len.is_multiple_of(PAGE) {
                 self.pages.push(self.copy_of(&other.pages[len / PAGE])?);
             }
-            self.slots.tables.write(&self.engine.inner.gpu, self.slot() as usize, 0, &numbers(&self.pages));
+            self.buffers.tables.write(&self.engine.inner.gpu, self.slot() as usize, 0, &numbers(&self.pages));
         } else {
             self.reserve(len)?;
             let (from, to) = (numbers(&other.pages[..len.div_ceil(PAGE)]), numbers(&self.pages));
-            self.encode(|encoder| self.slots.copy_pages(encoder, &other.slots, &from, &to));
+            self.encode(|encoder| self.buffers.copy_pages(encoder, &other.buffers, &from, &to));
         }
         self.extend(&other.ids[..len]);
         Ok(())
@@ -193,7 +199,7 @@ impl Sequence {
 
     /// Sets the tokens that the repetition penalty applies to at the start of a reply.
     pub(crate) fn set_seen(&self, ids: &[u32]) {
-        self.write_bits(&self.slots.sink.seen, |bits| {
+        self.write_bits(&self.buffers.sink.seen, |bits| {
             for id in ids {
                 bits[*id as usize / 32] |= 1 << (id % 32);
             }
@@ -202,12 +208,12 @@ impl Sequence {
 
     /// Sets the tokens that can be drawn next: `set` gets their bits, none of which is set.
     pub(crate) fn set_allowed(&self, set: impl FnOnce(&mut [u32])) -> Vec<u32> {
-        self.write_bits(&self.slots.sink.allowed, set)
+        self.write_bits(&self.buffers.sink.allowed, set)
     }
 
     /// Writes a bit per token of the vocabulary to this sequence's part of a buffer.
     fn write_bits(&self, buffer: &Buffer, set: impl FnOnce(&mut [u32])) -> Vec<u32> {
-        let sink = &self.slots.sink;
+        let sink = &self.buffers.sink;
         let mut bits = vec![0; sink.seen_words() as usize];
         set(&mut bits);
         self.engine.inner.gpu.write(buffer, sink.seen_offset(self.slot() as usize), bytemuck::cast_slice(&bits));
@@ -216,7 +222,7 @@ impl Sequence {
 
     /// Sets the input token of the next decode step.
     pub(crate) fn set_token(&self, id: u32) {
-        self.engine.inner.gpu.write(&self.slots.sink.tokens, 4 * u64::from(self.slot()), bytemuck::bytes_of(&id));
+        self.engine.inner.gpu.write(&self.buffers.sink.tokens, 4 * u64::from(self.slot()), bytemuck::bytes_of(&id));
     }
 
     /// All tokens that the host has read: those [with keys and values](Self::tokens), and the newest one without.

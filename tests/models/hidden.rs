@@ -2,7 +2,7 @@
 //! layer.
 
 use lapidary_engine::gpu::{Recording, Step, StepRing, Tensor};
-use lapidary_engine::model::{Activations, Body, Kernels, Model, Room, RopeTables, Slots, record_body};
+use lapidary_engine::model::{Activations, Body, Capacity, Kernels, Model, RopeTables, SequenceBuffers, record_body};
 use lapidary_engine::ops::Mode;
 use lapidary_engine::{CacheFormat, Engine};
 use lapidary_tests::{block_on, worst_error};
@@ -27,7 +27,7 @@ fn hidden_states_layer_by_layer() {
 async fn check(name: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
     let (gpu, c) = (engine.gpu(), engine.config());
     let mut ring = StepRing::new(gpu).await.unwrap();
-    let slots = Slots::new(c, CacheFormat::F32, Room::for_one(64));
+    let buffers = SequenceBuffers::new(c, CacheFormat::F32, Capacity::for_one(64));
     let tables = RopeTables::new(c, 64);
     tables.upload(gpu).await.unwrap();
     let activations = Activations::new(c, gpu.capabilities(), ids.len(), 1);
@@ -39,7 +39,7 @@ async fn check(name: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
         kernels: Kernels::FLOAT,
         usable_vocab: c.vocab_size,
     };
-    record_body(&mut recording, Body::Prompt(Mode::Prefill), model, &slots, &activations);
+    record_body(&mut recording, Body::Prompt(Mode::Prefill), model, &buffers, &activations);
     let plan = recording.finish(gpu, &ring).await.unwrap();
     gpu.write(&activations.tokens, 0, bytemuck::cast_slice(ids));
 

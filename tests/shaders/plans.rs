@@ -9,7 +9,8 @@ use std::path::Path;
 use lapidary_engine::config::Config;
 use lapidary_engine::gpu::{Capabilities, Recording};
 use lapidary_engine::model::{
-    Activations, Body, Head, Kernels, Model, Room, RopeTables, Slots, Weights, record_body, record_head, record_logits,
+    Activations, Body, Capacity, Head, Kernels, Model, RopeTables, SequenceBuffers, Weights, record_body, record_head,
+    record_logits,
 };
 use lapidary_engine::ops::{Mode, Way};
 use lapidary_engine::{CacheFormat, ModelFiles, WeightFormat};
@@ -83,18 +84,18 @@ fn plans_are_as_written() {
 fn text(config: &Config, capabilities: &Capabilities, kernels: Kernels) -> String {
     let files = ModelFiles::synthetic(config.clone(), WeightFormat::Q4_0, "noise");
     let weights = Weights::new(&files, None, capabilities).unwrap();
-    let slots = Slots::new(config, CacheFormat::F16, Room::for_one(CONTEXT));
+    let buffers = SequenceBuffers::new(config, CacheFormat::F16, Capacity::for_one(CONTEXT));
     let tables = RopeTables::new(config, CONTEXT);
     let activations = Activations::new(config, capabilities, CHUNK, 1);
     let model = Model { config, weights: &weights, tables: &tables, kernels, usable_vocab: config.vocab_size };
     let body = |body| {
         let mut r = Recording::new(capabilities);
-        record_body(&mut r, body, model, &slots, &activations);
+        record_body(&mut r, body, model, &buffers, &activations);
         r
     };
     let head = |head| {
         let mut r = Recording::new(capabilities);
-        record_head(&mut r, head, model, &slots, &activations);
+        record_head(&mut r, head, model, &buffers, &activations);
         r
     };
     let (decode, greedy) = (body(Body::Newest(Mode::Decode)), head(Head::Greedy));

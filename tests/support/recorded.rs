@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lapidary_engine::config::Config;
 use lapidary_engine::gpu::{Capabilities, Dispatch, Recording};
 use lapidary_engine::model::{
-    Activations, Body, Head, Kernels, Model, Room, RopeTables, Slots, Weights, record_body, record_head,
+    Activations, Body, Capacity, Head, Kernels, Model, RopeTables, SequenceBuffers, Weights, record_body, record_head,
 };
 use lapidary_engine::ops::{Mode, Way};
 use lapidary_engine::{CacheFormat, ModelFiles, WeightFormat};
@@ -90,19 +90,19 @@ fn record(
     recorded: &mut BTreeMap<PipelineKey, Dispatch>,
 ) {
     let config = files.config();
-    let slots = Slots::new(config, cache, Room::for_one(64));
+    let buffers = SequenceBuffers::new(config, cache, Capacity::for_one(64));
     let tables = RopeTables::new(config, 64);
     let activations = Activations::new(config, device, 32, 32);
     let model = Model { config, weights, tables: &tables, kernels, usable_vocab: config.vocab_size };
     let mut r = Recording::new(device);
     for mode in [Mode::SmallBatch, Mode::Prefill] {
-        record_body(&mut r, Body::Prompt(mode), model, &slots, &activations);
+        record_body(&mut r, Body::Prompt(mode), model, &buffers, &activations);
     }
     for mode in [Mode::Decode, Mode::SmallBatch, Mode::Prefill] {
-        record_body(&mut r, Body::Newest(mode), model, &slots, &activations);
+        record_body(&mut r, Body::Newest(mode), model, &buffers, &activations);
     }
     for head in [Head::Greedy, Head::Sample, Head::AllLogits] {
-        record_head(&mut r, head, model, &slots, &activations);
+        record_head(&mut r, head, model, &buffers, &activations);
     }
     for dispatch in r.dispatches() {
         let variant = dispatch.variant().unwrap_or_else(|| panic!("{dispatch}"));

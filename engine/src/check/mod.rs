@@ -25,7 +25,7 @@ use self::outputs::Output;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Recording, Step, StepRing};
 use crate::load::ModelFiles;
-use crate::model::{Activations, Body, Head, Model, Room, Slots, Source, record_body, record_head};
+use crate::model::{Activations, Body, Capacity, Head, Model, SequenceBuffers, Source, record_body, record_head};
 use crate::ops::{CacheFormat, CacheLayer, Mode};
 
 pub(crate) use noise::check_features;
@@ -178,24 +178,24 @@ impl Subject<'_> {
     async fn steps(&self) -> Result<Vec<CheckedStep>> {
         let (config, capabilities) = (self.model.config, self.gpu.capabilities());
         // Two sequences, whose pages are not in the order of their positions.
-        let slots = Slots::new(
+        let buffers = SequenceBuffers::new(
             config,
             self.cache_format,
-            Room { slots: SLOTS as usize, context: CONTEXT, pages: 2 * TABLE.len() },
+            Capacity { slots: SLOTS as usize, context: CONTEXT, pages: 2 * TABLE.len() },
         );
-        self.gpu.allocate(slots.tables.buffer()).await?;
+        self.gpu.allocate(buffers.tables.buffer()).await?;
         for (slot, table) in [TABLE, TABLE.map(|page| page + 1)].iter().enumerate() {
-            slots.tables.write(self.gpu, slot, 0, table);
+            buffers.tables.write(self.gpu, slot, 0, table);
         }
-        for (seed, buffer) in slots.cache.iter().flat_map(CacheLayer::buffers).enumerate() {
+        for (seed, buffer) in buffers.cache.iter().flat_map(CacheLayer::buffers).enumerate() {
             self.gpu.allocate(buffer).await?;
             self.gpu.write(buffer, 0, &noise::cache(self.cache_format, buffer.bytes(), seed));
         }
         let activations = Activations::new(config, capabilities, self.chunk, self.chunk);
         let step = |name, body, head, n_tokens: usize, position: usize| {
             let mut r = Recording::new(capabilities);
-            record_body(&mut r, body, self.model, &slots, &activations);
-            record_head(&mut r, head, self.model, &slots, &activations);
+            record_body(&mut r, body, self.model, &buffers, &activations);
+            record_head(&mut r, head, self.model, &buffers, &activations);
             let mut uniform = Step {
                 n_tokens: n_tokens as u32,
                 position: position as u32,
@@ -213,7 +213,7 @@ impl Subject<'_> {
             for i in 0..places {
                 uniform.set_place(i, (KEYS + 4 - i % KEYS) as u32, (i % 2) as u32);
             }
-            let tokens = if matches!(body, Body::Newest(_)) { &slots.sink.tokens } else { &activations.tokens };
+            let tokens = if matches!(body, Body::Newest(_)) { &buffers.sink.tokens } else { &activations.tokens };
             CheckedStep { name, recording: r.one_per_segment(), uniform, tokens: tokens.clone() }
         };
         Ok(vec![

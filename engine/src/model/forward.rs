@@ -8,7 +8,7 @@
 use super::feed_forward::{FeedForward, record_ffn_inner};
 use super::products::{Kernels, Products};
 use super::weights::RopeTables;
-use super::{Activations, Slots, Weights};
+use super::{Activations, SequenceBuffers, Weights};
 use crate::config::Config;
 use crate::gpu::{Count, Recording};
 use crate::ops::{
@@ -42,12 +42,12 @@ pub enum Body {
 
 /// Records the forward pass from token ids to the final norm, whose result is in `a.normed`: one segment for the
 /// embedding, then one per layer.
-pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, slots: &Slots, a: &Activations) {
+pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, buffers: &SequenceBuffers, a: &Activations) {
     let Model { config: c, weights: w, tables, kernels, .. } = model;
     let eps = c.rms_norm_eps;
     let (mode, ids) = match body {
         Body::Prompt(mode) => (mode, TokenIds::Chunk(&a.tokens)),
-        Body::Newest(mode) => (mode, TokenIds::Newest(&slots.sink)),
+        Body::Newest(mode) => (mode, TokenIds::Newest(&buffers.sink)),
     };
     let products = Products { mode, kernels, int8: &a.int8, f16: &a.f16 };
     r.begin_segment();
@@ -60,7 +60,7 @@ pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, slots: &Slot
     }
     // The residual stream, and the tensor that it moves to with fused norms.
     let (mut residual, mut new_residual) = (&a.residual, &a.new_residual);
-    for (i, (layer, cache)) in w.layers.iter().zip(&slots.cache).enumerate() {
+    for (i, (layer, cache)) in w.layers.iter().zip(&buffers.cache).enumerate() {
         let kind = &c.layers[i];
         let (heads, kv_heads, head_dim) = (c.num_heads, c.num_kv_heads, c.head_dim);
         let rotation = Rope { heads, kv_heads, head_dim, query_scale: c.query_scale, eps };
@@ -123,10 +123,10 @@ pub enum Head {
 }
 
 /// Records the head, from the final norm in `a.normed` to logits and a token: [`record_logits`] and [`record_choice`].
-pub fn record_head(r: &mut Recording, head: Head, model: Model<'_>, slots: &Slots, a: &Activations) {
+pub fn record_head(r: &mut Recording, head: Head, model: Model<'_>, buffers: &SequenceBuffers, a: &Activations) {
     let mode = if head == Head::AllLogits { Mode::Prefill } else { Mode::Decode };
     record_logits(r, mode, model, a);
-    record_choice(r, head, model, slots, a);
+    record_choice(r, head, model, buffers, a);
 }
 
 /// Records the product of the final norm with the embedding, `[T, vocab]`; with [`Mode::Decode`] `[1, vocab]`, of the last token.
@@ -138,9 +138,9 @@ pub fn record_logits(r: &mut Recording, mode: Mode, model: Model<'_>, a: &Activa
 
 /// Records what follows the product: soft-cap and penalty, then the choice of a token by the row of logits at the step's `row`,
 /// for the sequence in the step's slot.
-pub fn record_choice(r: &mut Recording, head: Head, model: Model<'_>, slots: &Slots, a: &Activations) {
+pub fn record_choice(r: &mut Recording, head: Head, model: Model<'_>, buffers: &SequenceBuffers, a: &Activations) {
     let rows = if head == Head::AllLogits { Count::EACH_TOKEN } else { Count::Fixed(1) };
-    let sink = &slots.sink;
+    let sink = &buffers.sink;
     logits(r, &a.logits, rows, model.config.final_soft_cap, sink);
     match head {
         Head::AllLogits => {}

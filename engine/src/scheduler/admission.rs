@@ -20,7 +20,7 @@ impl Scheduler {
         let source = longest_shared_prefix(&self.active, &self.kept, &tokens[..reusable], fewest);
         // With room to grow: one that gave its place back would give it back again at once.
         let room = if job.reply.is_empty() { IN_FLIGHT } else { PAGE };
-        let pages = (tokens.len() + room).min(self.runner.slots.tables.context()).div_ceil(PAGE);
+        let pages = (tokens.len() + room).min(self.runner.buffers.tables.context()).div_ceil(PAGE);
         let needed = pages - source.map_or(0, |source| source.len / PAGE);
         if !self.active.is_empty() && self.runner.free_pages() < needed {
             let only_kept = Sequence::pages_of_only(&self.kept);
@@ -103,7 +103,7 @@ impl Scheduler {
             return false;
         }
         if let Some(Active { job, .. }) = self.active.pop() {
-            self.flights.iter_mut().for_each(|flight| flight.forget(job.id));
+            self.in_flight.iter_mut().for_each(|step| step.forget(job.id));
             self.waiting.push_front(job.again());
         }
         true

@@ -10,8 +10,8 @@
 
 mod admission;
 mod choose;
-mod flight;
 mod guess;
+mod in_flight;
 mod job;
 mod prompt;
 mod request;
@@ -24,14 +24,14 @@ use std::time::Duration;
 
 use web_time::Instant;
 
-use self::flight::{Flight, Readbacks, Row, Rows};
+use self::in_flight::{Readbacks, Row, Rows, StepInFlight};
 use self::job::Job;
 use self::prompt::Prompt;
 use self::scores::Scores;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Plan, Step};
-use crate::model::Room;
+use crate::model::Capacity;
 use crate::ops::{NO_TOKEN, PAGE};
 use crate::runner::Runner;
 use crate::sequence::Sequence;
@@ -78,7 +78,7 @@ pub struct Scheduler {
     active: Vec<Active>,
     /// Of requests that ended, the oldest first.
     kept: VecDeque<Sequence>,
-    flights: VecDeque<Flight>,
+    in_flight: VecDeque<StepInFlight>,
     /// Decode steps in flight while a reply is alone.
     depth: usize,
     readbacks: Readbacks,
@@ -109,12 +109,12 @@ impl Scheduler {
     /// # Errors
     /// [`Error::Setting`] if an option is out of range; if there is no memory for its buffers.
     pub async fn new(engine: &Engine, options: &SchedulerOptions) -> Result<Self> {
-        let room = Room {
+        let capacity = Capacity {
             slots: options.sequences,
             context: engine.context().min(options.cache_tokens),
             pages: options.cache_tokens.div_ceil(PAGE),
         };
-        let runner = Runner::new(engine, room).await?;
+        let runner = Runner::new(engine, capacity).await?;
         Ok(Self {
             readbacks: Readbacks::new(&runner).await?,
             runner,
@@ -125,7 +125,7 @@ impl Scheduler {
             prompt: None,
             active: Vec::new(),
             kept: VecDeque::new(),
-            flights: VecDeque::new(),
+            in_flight: VecDeque::new(),
             scores: None,
             was_piece: false,
             failed: None,
@@ -160,7 +160,7 @@ impl Scheduler {
     /// [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`], [`Error::ContextFull`] if the prompt can never be computed, and
     /// [`Error::Setting`] for sampling parameters out of range.
     pub fn submit(&mut self, request: Request) -> Result<RequestId> {
-        let context = self.runner.slots.tables.context();
+        let context = self.runner.buffers.tables.context();
         let engine = &self.runner.engine;
         request.sampling.check()?;
         engine.check_prompt(&request.prompt, context)?;
@@ -222,7 +222,7 @@ impl Scheduler {
         self.admit()?;
         if self.prompt.is_some() && (self.active.is_empty() || !self.was_piece) {
             // The piece's time, by which the next one is chosen, must be its own.
-            while !self.flights.is_empty() {
+            while !self.in_flight.is_empty() {
                 self.take_step().await?;
             }
             self.was_piece = true;
@@ -237,7 +237,7 @@ impl Scheduler {
         }
         // Keep the device busy: the next step needs nothing from the host, unless a piece, a bias or a mask comes between.
         let depth = if is_alone { self.depth } else { 1 };
-        while self.flights.len() < depth && self.submit_step().await? {}
+        while self.in_flight.len() < depth && self.submit_step().await? {}
         self.take_step().await
     }
 
@@ -275,7 +275,7 @@ impl Scheduler {
             sequence.advance(1);
             job.submitted(1);
         }
-        let flight = Flight::submit(gpu, readback, rows, |copy| match (&draws[..], &choices[..]) {
+        let submitted = StepInFlight::submit(gpu, readback, rows, |copy| match (&draws[..], &choices[..]) {
             ([draw], [choice]) => gpu.encode_step(ring, &[&pass.body, &pass.logits, choice], draw, copy),
             _ => {
                 let mut all = Step { n_tokens: draws.len() as u32, ..*first };
@@ -287,30 +287,30 @@ impl Scheduler {
                 gpu.encode_steps(ring, &steps, copy)
             }
         });
-        self.flights.push_back(flight);
+        self.in_flight.push_back(submitted);
         Ok(true)
     }
 
     /// Waits for the oldest step in flight, and takes its tokens.
     async fn take_step(&mut self) -> Result<()> {
-        let Some(flight) = self.flights.front_mut() else { return Ok(()) };
+        let Some(oldest) = self.in_flight.front_mut() else { return Ok(()) };
         let started = Instant::now();
-        let landed = flight.land(&self.runner.engine.inner.gpu).await;
-        if self.flights.len() == self.depth && started.elapsed() < AT_ONCE {
+        let output = oldest.output(&self.runner.engine.inner.gpu).await;
+        if self.in_flight.len() == self.depth && started.elapsed() < AT_ONCE {
             self.depth = MOST_IN_FLIGHT.min(self.depth + 1);
         }
-        let Some(flight) = self.flights.pop_front() else { return Ok(()) };
-        let (mut rows, guess, readback) = flight.into_parts();
+        let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
+        let (mut rows, guess, readback) = oldest.into_parts();
         self.readbacks.give_back(readback);
-        let mut landed = landed?;
+        let mut output = output?;
         if guess.is_empty() {
-            self.learn_time(&rows, &landed);
+            self.learn_time(&rows, &output);
         } else {
-            self.check(&mut rows, &guess, &landed);
+            self.check(&mut rows, &guess, &output);
         }
         for (i, row) in rows.iter().enumerate() {
             let Some(at) = self.active.iter().position(|active| active.job.id == row.id) else { continue };
-            self.take_token(at, row, landed.word(row), landed.logits(i));
+            self.take_token(at, row, output.word(row), output.logits(i));
         }
         Ok(())
     }
@@ -370,7 +370,7 @@ impl Scheduler {
     /// Ends the reply at this place of the list, and keeps its sequence.
     fn end(&mut self, at: usize) {
         let Active { job, mut sequence, .. } = self.active.remove(at);
-        self.flights.iter_mut().for_each(|flight| flight.forget(job.id));
+        self.in_flight.iter_mut().for_each(|step| step.forget(job.id));
         sequence.rewind(sequence.tokens().len());
         self.kept.push_back(sequence);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use web_time::Instant;
 
-use super::flight::{Flight, Row, Rows};
+use super::in_flight::{Row, Rows, StepInFlight};
 use super::job::Job;
 use super::{Active, Scheduler};
 use crate::error::Result;
@@ -82,8 +82,8 @@ impl Scheduler {
         let Runner { engine, plans, ring, .. } = &mut self.runner;
         let gpu = &engine.inner.gpu;
         let parts = [&plans.prompt_logits, plans.choice(&job.sampling)];
-        let flight = Flight::submit(gpu, readback, rows, |copy| gpu.encode_step(ring, &parts, &step, copy));
-        self.flights.push_back(flight);
+        let submitted = StepInFlight::submit(gpu, readback, rows, |copy| gpu.encode_step(ring, &parts, &step, copy));
+        self.in_flight.push_back(submitted);
         sequence.extend(new);
         job.clock.timings.prefill_tokens += new.len();
         job.submitted(1);

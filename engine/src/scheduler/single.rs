@@ -43,7 +43,7 @@ impl Scheduler {
     /// If the device is lost.
     pub(crate) async fn alone(&mut self) -> Result<(&mut Runner, &mut Sequence)> {
         self.cancel_all();
-        while !self.flights.is_empty() {
+        while !self.in_flight.is_empty() {
             self.take_step().await?;
         }
         if self.kept.is_empty() {

@@ -5,7 +5,7 @@ use web_time::Instant;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::gpu::{Readback, Step};
-use crate::model::Room;
+use crate::model::Capacity;
 use crate::ops::{MAX_SMALL_BATCH, TokenSink};
 use crate::runner::Runner;
 use crate::sampling::Sampling;
@@ -20,7 +20,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) async fn new(engine: &Engine) -> Result<Self> {
-        let runner = Runner::new(engine, Room::for_one(engine.context())).await?;
+        let runner = Runner::new(engine, Capacity::for_one(engine.context())).await?;
         let sequence = runner.sequence()?;
         Ok(Self { runner, sequence, readback: None })
     }
@@ -56,7 +56,7 @@ impl Draft {
         let started = Instant::now();
         let (start, slot) = (sequence.tokens().len(), sequence.slot());
         sequence.reserve(taken.len() + tokens - 1)?;
-        let Runner { engine, plans, slots, activations, ring, .. } = runner;
+        let Runner { engine, plans, buffers, activations, ring, .. } = runner;
         let (gpu, new) = (&engine.inner.gpu, &taken[start..]);
         let (decode, choice) = (&plans.decode, plans.choice(sampling));
         let first = Step { n_tokens: new.len() as u32, position: start as u32, slot, ..*draw };
@@ -75,7 +75,7 @@ impl Draft {
         for i in 1..tokens as u32 {
             submit(&decode.body, &decode.logits, &first.later(i));
         }
-        let results = &slots.sink.results;
+        let results = &buffers.sink.results;
         let read = |bytes: &[u8]| bytemuck::pod_collect_to_vec(bytes);
         let words: Vec<u32> = Readback::reuse(readback, gpu, results, results.bytes(), read).await?;
         let words = (0..tokens as u32).map(|i| words[TokenSink::result_word(slot as usize, draw.draw + i)]);

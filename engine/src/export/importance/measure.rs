@@ -7,7 +7,7 @@ use crate::engine::{Engine, Progress};
 use crate::error::{Error, Result};
 use crate::gpu::{Dispatch, Plan, Recording, StepRing, Tensor};
 use crate::load::{LayerTensor, TensorId};
-use crate::model::{Activations, Body, Kernels, Model, Room, Slots, Source, record_body};
+use crate::model::{Activations, Body, Capacity, Kernels, Model, SequenceBuffers, Source, record_body};
 use crate::ops::Mode;
 
 /// Tokens that are read together, each such window for itself, as llama.cpp's tool does.
@@ -86,15 +86,15 @@ impl<'a> Reader<'a> {
         let inner = &engine.inner;
         let (gpu, config) = (&inner.gpu, &inner.config);
         let ring = StepRing::new(gpu).await?;
-        let slots = Slots::new(config, inner.cache_format, Room::for_one(window));
-        slots.allocate(gpu).await?;
-        let pages: Vec<u32> = (0..Room::for_one(window).pages as u32).collect();
-        slots.tables.write(gpu, 0, 0, &pages);
+        let buffers = SequenceBuffers::new(config, inner.cache_format, Capacity::for_one(window));
+        buffers.allocate(gpu).await?;
+        let pages: Vec<u32> = (0..Capacity::for_one(window).pages as u32).collect();
+        buffers.tables.write(gpu, 0, 0, &pages);
         let activations = Activations::new(config, gpu.capabilities(), window, 1);
         // These kernels leave the inputs as floats.
         let model = Model { kernels: Kernels::FLOAT, ..inner.model() };
         let mut recording = Recording::new(gpu.capabilities());
-        record_body(&mut recording, Body::Prompt(Mode::Prefill), model, &slots, &activations);
+        record_body(&mut recording, Body::Prompt(Mode::Prefill), model, &buffers, &activations);
         let recording = recording.one_per_segment();
         let mut inputs: Vec<Input> = Vec::new();
         for (at, dispatch) in recording.dispatches().enumerate() {

@@ -34,7 +34,7 @@ impl Readbacks {
     pub(super) async fn new(runner: &Runner) -> Result<Self> {
         let mut free = Vec::new();
         for _ in 0..IN_FLIGHT {
-            free.push(Readback::new(&runner.engine.inner.gpu, runner.slots.sink.results.bytes()).await?);
+            free.push(Readback::new(&runner.engine.inner.gpu, runner.buffers.sink.results.bytes()).await?);
         }
         Ok(Self { free })
     }
@@ -64,7 +64,7 @@ pub(super) struct Rows {
 impl Rows {
     /// Rows of a step of this runner.
     pub(super) fn new(runner: &Runner, rows: impl Iterator<Item = Row>) -> Self {
-        let (results, logits) = (runner.slots.sink.results.clone(), runner.activations.logits.clone());
+        let (results, logits) = (runner.buffers.sink.results.clone(), runner.activations.logits.clone());
         Self { rows: rows.collect(), results, logits }
     }
 
@@ -90,7 +90,7 @@ impl Rows {
     }
 }
 
-pub(super) struct Flight {
+pub(super) struct StepInFlight {
     rows: Rows,
     /// The tokens after the newest one of the only sequence, as they were guessed: a row for each.
     guess: Vec<u32>,
@@ -99,7 +99,7 @@ pub(super) struct Flight {
     readback: Readback,
 }
 
-impl Flight {
+impl StepInFlight {
     /// Submits a step. `encode` gets a function that encodes the copies of what the host reads.
     pub(super) fn submit(
         gpu: &Gpu,
@@ -129,7 +129,7 @@ impl Flight {
     }
 
     /// Waits for the step.
-    pub(super) async fn land(&mut self, gpu: &Gpu) -> Result<Landed> {
+    pub(super) async fn output(&mut self, gpu: &Gpu) -> Result<StepOutput> {
         let Self { rows, submission, mapping, readback, .. } = self;
         let words = readback.take(gpu, submission.clone(), mapping, bytemuck::pod_collect_to_vec).await?;
         let (mut at, row_words) = (rows.results.bytes() as usize / 4, rows.logits_bytes() / 4);
@@ -138,7 +138,7 @@ impl Flight {
             starts.push(row.reads_logits.then_some(at));
             at += if row.reads_logits { row_words } else { 0 };
         }
-        Ok(Landed { words, starts, row_words })
+        Ok(StepOutput { words, starts, row_words })
     }
 
     /// The rows, the guess, and the buffer if it is free again.
@@ -148,7 +148,7 @@ impl Flight {
 }
 
 /// What the host has read of a step.
-pub(super) struct Landed {
+pub(super) struct StepOutput {
     words: Vec<u32>,
     /// Where each row's logits begin.
     starts: Vec<Option<usize>>,
@@ -156,7 +156,7 @@ pub(super) struct Landed {
     row_words: usize,
 }
 
-impl Landed {
+impl StepOutput {
     /// The result of a row.
     pub(super) fn word(&self, row: &Row) -> u32 {
         self.words[TokenSink::result_word(row.slot as usize, row.draw)]

@@ -7,7 +7,7 @@ use crate::ops::{CacheFormat, CacheLayer, PAGE, PageTables, TokenSink};
 
 /// How many sequences share a runner, and how long they can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct Capacity {
     /// Sequences.
     pub slots: usize,
     /// The most tokens of one sequence.
@@ -16,7 +16,7 @@ pub struct Room {
     pub pages: usize,
 }
 
-impl Room {
+impl Capacity {
     /// One sequence.
     pub fn for_one(context: usize) -> Self {
         Self { slots: 1, context, pages: context.div_ceil(PAGE) }
@@ -26,7 +26,7 @@ impl Room {
 /// The buffers of sequences: everything that a forward pass writes and a later one reads. Each sequence has a slot, and pages of
 /// the cache as it grows.
 #[derive(Debug)]
-pub struct Slots {
+pub struct SequenceBuffers {
     /// Keys and values of each layer. The sequence counts the filled positions, so rewinding costs nothing.
     pub cache: Vec<CacheLayer>,
     /// The pages of each sequence.
@@ -37,14 +37,14 @@ pub struct Slots {
     scratch: Buffer,
 }
 
-impl Slots {
+impl SequenceBuffers {
     /// Declares the buffers of empty sequences.
-    pub fn new(config: &Config, format: CacheFormat, room: Room) -> Self {
-        let tables = PageTables::new(room.slots, room.context, room.pages);
+    pub fn new(config: &Config, format: CacheFormat, capacity: Capacity) -> Self {
+        let tables = PageTables::new(capacity.slots, capacity.context, capacity.pages);
         let layer = || CacheLayer::new(format, config.num_kv_heads, config.head_dim, &tables);
         let cache: Vec<CacheLayer> = (0..config.num_layers).map(|_| layer()).collect();
         let scratch = Buffer::new("page", cache.first().map_or(0, CacheLayer::page_bytes));
-        Self { cache, sink: TokenSink::new(config.vocab_size, room.slots), tables, scratch }
+        Self { cache, sink: TokenSink::new(config.vocab_size, capacity.slots), tables, scratch }
     }
 
     /// Checks that a device can bind each of its buffers.
