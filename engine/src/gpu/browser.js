@@ -1,4 +1,4 @@
-// What wgpu 30 leaves out of WebGPU: the feature `subgroups`, and who made the GPU. And when to submit for Firefox to tell what has ended.
+// What wgpu 30 leaves out of WebGPU: the feature `subgroups`, and who made the GPU.
 
 // Calls `ask`, in which wgpu asks an adapter for a device. If they are wanted and the adapter has
 // them, subgroups are added. Gives whether they are, the names of the adapter, and those of the browser, which holds the compiler of shaders.
@@ -30,8 +30,7 @@ function browser(agent) {
     return agent;
 }
 
-const isFirefox = /Firefox\//.test(globalThis.navigator?.userAgent ?? '');
+// Whether the browser finds out at each submit what has ended, and otherwise ten times per second. Others find out at once.
+export const findsOutAtSubmits = () => /Firefox\//.test(globalThis.navigator?.userAgent ?? '');
 
-// Resolves when something should be submitted, for the browser to find out what has ended. Firefox does ten times per second, and at each
-// submit. Others need no submit: it never resolves.
-export const timeToSubmit = () => new Promise((resolve) => isFirefox && setTimeout(resolve, 4));
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

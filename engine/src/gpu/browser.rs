@@ -10,8 +10,11 @@ use crate::error::{Error, Result};
 
 #[wasm_bindgen(module = "/src/gpu/browser.js")]
 extern "C" {
-    #[wasm_bindgen(js_name = timeToSubmit)]
-    async fn time_to_submit();
+    #[wasm_bindgen(js_name = findsOutAtSubmits)]
+    fn finds_out_at_submits() -> bool;
+
+    /// Resolves after these milliseconds, or a few more.
+    async fn sleep(ms: f64);
 
     /// What is known of an adapter that was asked for a device.
     pub(super) type Asked;
@@ -50,13 +53,16 @@ pub(super) async fn request_device(
     Ok((device, queue, asked))
 }
 
-/// Waits for what the browser tells of a queue: that a submit has ended, or that a buffer is mapped. Submits nothing meanwhile, where
-/// the browser would tell late otherwise.
-pub(super) async fn told<T>(queue: &wgpu::Queue, news: impl Future<Output = T>) -> T {
-    let mut news = pin!(news);
+/// Waits until the browser resolves `done`: a submit has ended, or a buffer is mapped. Firefox finds out at each submit what has
+/// ended, and otherwise ten times per second. So there an empty list of commands is submitted every few milliseconds meanwhile.
+pub(super) async fn wait_for<T>(queue: &wgpu::Queue, done: impl Future<Output = T>) -> T {
+    if !finds_out_at_submits() {
+        return done.await;
+    }
+    let mut done = pin!(done);
     loop {
-        let mut timer = pin!(time_to_submit());
-        let first = poll_fn(|context| match news.as_mut().poll(context) {
+        let mut timer = pin!(sleep(4.0));
+        let first = poll_fn(|context| match done.as_mut().poll(context) {
             Poll::Ready(value) => Poll::Ready(Some(value)),
             Poll::Pending => timer.as_mut().poll(context).map(|()| None),
         });

@@ -135,7 +135,8 @@ impl Gpu {
         }
     }
 
-    /// Submits commands. Every submit of the engine calls this, so that tests can count them.
+    /// Submits commands. Every submit of commands calls this, so that tests can count them. Empty submits for Firefox (`browser.rs`)
+    /// do not.
     pub(crate) fn submit_commands(
         &self,
         commands: impl IntoIterator<Item = wgpu::CommandBuffer>,

@@ -140,7 +140,7 @@ impl Mapping {
         gpu: &Gpu,
         _submission: wgpu::SubmissionIndex,
     ) -> Result<Option<Result<(), wgpu::BufferAsyncError>>> {
-        Ok(super::browser::told(gpu.queue(), &mut self.receiver).await.ok())
+        Ok(super::browser::wait_for(gpu.queue(), &mut self.receiver).await.ok())
     }
 
     /// Whether the buffer was mapped and unmapped again, or the mapping failed.

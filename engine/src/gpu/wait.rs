@@ -84,6 +84,6 @@ impl Waiter {
         queue.on_submitted_work_done(move || {
             let _ = sender.send(());
         });
-        let _ = super::browser::told(queue, receiver).await;
+        let _ = super::browser::wait_for(queue, receiver).await;
     }
 }

@@ -71,7 +71,7 @@ impl SequenceBuffers {
         self.cache.iter().for_each(|layer| layer.duplicate_page(encoder, from, to, &self.scratch));
     }
 
-    /// Copies pages of other slots of the same model, `from[i]` to `to[i]`. Both have memory.
+    /// Copies pages of the buffers of another runner of the same model, `from[i]` to `to[i]`. Both have memory.
     pub(crate) fn copy_pages(&self, encoder: &mut wgpu::CommandEncoder, other: &Self, from: &[u32], to: &[u32]) {
         let mut i = 0;
         while i < from.len() {

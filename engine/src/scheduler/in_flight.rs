@@ -90,6 +90,7 @@ impl Rows {
     }
 }
 
+/// A step that was submitted, and that the host has not read.
 pub(super) struct StepInFlight {
     rows: Rows,
     /// The tokens after the newest one of the only sequence, as they were guessed: a row for each.

@@ -78,6 +78,7 @@ pub struct Scheduler {
     active: Vec<Active>,
     /// Of requests that ended, the oldest first.
     kept: VecDeque<Sequence>,
+    /// The oldest first.
     in_flight: VecDeque<StepInFlight>,
     /// Decode steps in flight while a reply is alone.
     depth: usize,
