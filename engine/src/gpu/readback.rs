@@ -90,7 +90,16 @@ impl Readback {
         mapping: &mut Mapping,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T> {
-        let result = mapping.result(gpu, submission).await?;
+        // Browsers tell of a mapping by itself. To wait for the submission there is to wait for later ones, too.
+        #[cfg(target_arch = "wasm32")]
+        let (_, mapped) = (submission, super::browser::wait_for(gpu.queue(), &mut mapping.receiver));
+        // Callbacks run on whichever thread polls or submits first, so another thread may still have to run this one.
+        #[cfg(not(target_arch = "wasm32"))]
+        let mapped = {
+            gpu.finish(submission).await?;
+            &mut mapping.receiver
+        };
+        let result = mapped.await.ok();
         mapping.over = true;
         match result {
             Some(Ok(())) => {
@@ -121,28 +130,6 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Waits for the submission, and whether the buffer is mapped; `None` if the device will not tell.
-    #[cfg(not(target_arch = "wasm32"))]
-    async fn result(
-        &mut self,
-        gpu: &Gpu,
-        submission: wgpu::SubmissionIndex,
-    ) -> Result<Option<Result<(), wgpu::BufferAsyncError>>> {
-        gpu.finish(submission).await?;
-        // Callbacks run on whichever thread polls or submits first, so another thread may still have to run this one.
-        Ok((&mut self.receiver).await.ok())
-    }
-
-    /// The same. Browsers tell of a mapping by itself. To wait for the submission there is to wait for later ones, too.
-    #[cfg(target_arch = "wasm32")]
-    async fn result(
-        &mut self,
-        gpu: &Gpu,
-        _submission: wgpu::SubmissionIndex,
-    ) -> Result<Option<Result<(), wgpu::BufferAsyncError>>> {
-        Ok(super::browser::wait_for(gpu.queue(), &mut self.receiver).await.ok())
-    }
-
     /// Whether the buffer was mapped and unmapped again, or the mapping failed.
     pub(crate) fn is_over(&self) -> bool {
         self.over
