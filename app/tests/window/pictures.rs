@@ -55,7 +55,6 @@ fn draw(window: &mut Window, folder: &Path, name: &str) -> Vec<PathBuf> {
         window.harness.state_mut().state.settings.theme = theme;
         window.settle();
         window.until("the code has its colours", |app| !app.is_highlighting());
-        window.settle();
         let path = folder.join(format!("{name}-{end}.png"));
         // The test harness leaves a margin of 8 points.
         let picture = window.harness.render().unwrap();
