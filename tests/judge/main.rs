@@ -36,12 +36,11 @@ const HIDDEN: usize = 2304;
 const TABLE_FORMATS: [WeightFormat; 3] = [WeightFormat::Q4_0, WeightFormat::Q4K, WeightFormat::Q6K];
 
 /// The kernels in the table: those that take the time of a token or of a prompt.
-const TABLE_KERNELS: [&str; 12] = [
+const TABLE_KERNELS: [&str; 11] = [
     "matvec",
     "matvec_int8",
     "matvec_rows",
-    "gate_up",
-    "gate_up_int8",
+    "norm_matvec_int8",
     "attention",
     "attention_coop",
     "attention_decode",

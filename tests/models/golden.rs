@@ -69,14 +69,6 @@ fn logits_and_greedy_tokens_with_kernels_for_gpus() {
 }
 
 #[test]
-fn logits_and_greedy_tokens_with_fused_norms() {
-    let kernels = Kernels { fuses_norms: true, ..Kernels::FLOAT };
-    check_with("fused norms", &["gate_up"], |b| {
-        b.kernels(kernels).device(device(|options| options.hardware_kernels = true))
-    });
-}
-
-#[test]
 fn logits_and_greedy_tokens_in_small_batches() {
     let kernels = Kernels { small_batch: Way::named(Mode::SmallBatch, "float, split by 64"), ..Kernels::FLOAT };
     check_with("small batches", &["matmul_small"], |b| b.kernels(kernels).prefill_chunk(7));
@@ -122,10 +114,7 @@ fn check_with(setting: &str, kernels: &[&str], configure: impl Fn(EngineBuilder)
         let bytes = std::fs::read(golden_path(model).join("logits_f32.safetensors")).unwrap();
         let mut session = engine.session_blocking().unwrap();
         let used = [session.decode_kernels(), session.prefill_kernels(MAX_SMALL_BATCH)].concat();
-        // If gates and ups do not fill groups of 32, they are two matrices.
-        let odd = !engine.config().intermediate_size.is_multiple_of(32);
-        let meant = |kernel: &&str| used.contains(kernel) || odd && *kernel == "gate_up";
-        assert!(kernels.iter().all(meant), "{model}, {setting}: {used:?}");
+        assert!(kernels.iter().all(|kernel| used.contains(kernel)), "{model}, {setting}: {used:?}");
         for prompt in prompts(model) {
             let what = format!("{model}, {setting}, {}", prompt.name);
             check_logits(&what, &mut session, &prompt, &floats(&bytes, &format!("{}.all", prompt.name)));
@@ -154,7 +143,7 @@ fn kernels_of_integers_agree() {
     let expected: Vec<f32> = logits(plain, &["matvec_rows", "matmul_registers"]);
     for (kernels, used) in [
         (split, &["matvec_int8"]),
-        (Kernels { fuses_norms: true, ..split }, &["gate_up_int8"]),
+        (Kernels { fuses_norms: true, ..split }, &["norm_matvec_int8"]),
         (Kernels { small_batch: Way::named(Mode::SmallBatch, "int8, split by 64"), ..plain }, &["matmul_small"]),
     ] {
         let error = worst_error(&logits(kernels, used), &expected);

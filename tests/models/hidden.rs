@@ -1,7 +1,7 @@
 //! Compares the activations of every layer with Hugging Face's implementation, so that a failure names the first wrong
 //! layer.
 
-use lapidary_engine::gpu::{Recording, Step, StepRing, Tensor};
+use lapidary_engine::gpu::{Dispatch, Recording, Step, StepRing, Tensor};
 use lapidary_engine::model::{Activations, Body, Capacity, Kernels, Model, RopeTables, SequenceBuffers, record_body};
 use lapidary_engine::ops::Mode;
 use lapidary_engine::{CacheFormat, Engine};
@@ -40,6 +40,10 @@ async fn check(name: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
         usable_vocab: c.vocab_size,
     };
     record_body(&mut recording, Body::Prompt(Mode::Prefill), model, &buffers, &activations);
+    let recording = recording.one_per_segment();
+    let is_norm = |(at, dispatch): (usize, &Dispatch)| dispatch.kernel.name.ends_with("rms_norm").then_some(at);
+    let norms: Vec<usize> = recording.dispatches().enumerate().filter_map(is_norm).collect();
+    assert_eq!(norms.len(), 2 * c.num_layers + 1);
     let plan = recording.finish(gpu, &ring).await.unwrap();
     gpu.write(&activations.tokens, 0, bytemuck::cast_slice(ids));
 
@@ -48,19 +52,26 @@ async fn check(name: &str, engine: &Engine, ids: &[u32], golden: &[u8]) {
         let error = worst_error(&ours, &floats(golden, what));
         assert!(error < TOLERANCE, "{name}: {what} is off by {error:.1e}");
     };
-    for segment in 0..plan.segments() {
+    let mut done = 0;
+    for (i, at) in norms.into_iter().enumerate() {
         let step = Step { n_tokens: ids.len() as u32, ..Step::default() };
         // SAFETY: the activations and the cache have room for all ids.
-        unsafe { gpu.run_plan(&mut ring, &plan, segment..segment + 1, &step) }.await.unwrap();
-        match segment.checked_sub(1) {
+        unsafe { gpu.run_plan(&mut ring, &plan, done..at + 1, &step) }.await.unwrap();
+        done = at + 1;
+        // A layer has a norm after attention and one at its end.
+        let layer = i.div_ceil(2);
+        if i % 2 == 1 {
+            compare(&format!("layer{}.attn_out", layer - 1), &activations.block).await;
+            continue;
+        }
+        match layer.checked_sub(1) {
             None => compare("embed", &activations.residual).await,
-            Some(layer) => {
-                compare(&format!("layer{layer}.mlp_out"), &activations.block).await;
-                compare(&format!("layer{layer}.out"), &activations.residual).await;
+            Some(before) => {
+                compare(&format!("layer{before}.mlp_out"), &activations.block).await;
+                compare(&format!("layer{before}.out"), &activations.residual).await;
             }
         }
-        // A segment ends with the norm that the next one begins with.
-        let next = if segment == c.num_layers { "final_norm".to_owned() } else { format!("layer{segment}.attn_in") };
+        let next = if layer == c.num_layers { "final_norm".to_owned() } else { format!("layer{layer}.attn_in") };
         compare(&next, &activations.normed).await;
     }
 }

@@ -14,10 +14,12 @@ TILE = 64
 # Bytes of a group of 32 activations as integers.
 INT8_GROUP = 48
 
-# Figures that tests/KERNELS.md does not have: subgroups that fit (on Apple threads) and instructions, per section. The first two
-# are of kernels that were replaced, from `git show 3a310a0:tests/KERNELS.md`; its products on matrices had a tile of 64 tokens.
+# Figures that tests/KERNELS.md does not have: subgroups that fit (on Apple threads) and instructions, per section. The first three
+# are of kernels that were replaced, from `git show 417ac11:tests/KERNELS.md` and `git show 3a310a0:tests/KERNELS.md`; products on
+# matrices had a tile of 64 tokens there.
 # Mesa's driver for Apple has no matrices, so their figures there are guesses.
 OTHER_FIGURES = {
+    "gate_up_int8.q4_0.subgroups": {"ampere": (32, 1428), "navi31": (12, 1318), "m1": (768, 2099)},
     "attention.rows_2.kv_f16.split.subgroups": {"ampere": (12, 2827), "navi31": (12, 2046), "m1": (576, 2753)},
     "matmul_coop.q4_0.coop_16 of 64 tokens": {"ampere": (20, 3388), "navi31": (8, 1972), "m1": (384, 2500)},
     "matmul_coop.q4_0.coop_16": {"m1": (384, 2000)},
@@ -26,7 +28,6 @@ OTHER_FIGURES = {
 # Subgroups that fit and instructions of the kernels that were measured on the H200 and are still in use, so that the comparison with
 # those measurements does not change with the kernels.
 MEASURED_FIGURES = {
-    "gate_up_int8.q4_0.subgroups": (32, 1430),
     "matvec_int8.q4_0.subgroups": (36, 437),
     "matvec_int8.q4_0.geglu.subgroups": (40, 746),
 }
@@ -145,7 +146,7 @@ def work_of(dispatch, step, figures, section, unroll):
     def loop(loads):
         return math.ceil(loads / unroll)
 
-    if name in ("matvec_int8", "gate_up_int8", "matmul_small"):
+    if name in ("matvec_int8", "norm_matvec_int8", "gate_up_int8", "matmul_small"):
         return small_product(dispatch, step, figures, loop)
     if name == "matmul_coop":
         return matrix_product(dispatch, step, figures, LOOP_SHARE[section])
@@ -185,11 +186,15 @@ def small_product(dispatch, step, figures, loop):
     split. A thread has two rows, and two groups of 32 columns in flight, or one with a small batch.
     """
     v, tokens, name = dispatch.values, step.tokens, dispatch.name
-    geglu, small = name == "gate_up_int8", name == "matmul_small"
+    # `gate_up_int8` came before `norm_matvec_int8` with `geglu`.
+    geglu, small = name == "gate_up_int8" or ".geglu" in dispatch.kernel, name == "matmul_small"
     matrix_rows = v["rows"] * (2 if geglu else 1)
     memory = matrix_rows * v["groups"] * GROUP_BYTES[dispatch.kernel.split(".")[1]]
     workgroups = dispatch.workgroups(1)
-    groups = math.ceil(v["groups"] / (step.width / 8))
+    # The four sets of outputs of a workgroup divide its lanes. In `gate_up_int8` they took turns.
+    turns = 4 if name == "gate_up_int8" else 1
+    sets = 4 if geglu and turns == 1 else 2 if name == "norm_matvec_int8" else 1
+    groups = math.ceil(v["groups"] / (step.width / sets / 8))
     fits, group, others = product_figure(figures, dispatch.kernel)
     work = Work(workgroups, step.width, memory, fits=fits, flop=2 * tokens * matrix_rows * 32 * v["groups"])
     work.cache = memory + workgroups * tokens * v["groups"] * INT8_GROUP
@@ -202,15 +207,15 @@ def small_product(dispatch, step, figures, loop):
         work.instructions = 110 + 25 * tokens + groups * (50 + each * tokens)
         work.memory_waits, work.hits = groups, groups * tokens
         return work
-    turns = 4 if geglu else 1
     work.instructions = others + turns * groups * group
     work.memory_waits = turns * math.ceil(groups / 2)
     work.hits = turns * math.ceil(groups / 2)
-    if geglu:
+    if name in ("norm_matvec_int8", "gate_up_int8"):
         # Two norms before the product, which each workgroup computes for itself.
         vec4s = v["cols"] / 4
         work.cache += workgroups * 4 * 16 * vec4s
-        work.cache_waits = 2 * loop(vec4s / step.width) + loop(v["groups"] / step.width)
+        passes = 2 * loop(vec4s / step.width)
+        work.cache_waits = passes + loop((vec4s if name == "norm_matvec_int8" else v["groups"]) / step.width)
     return work
 
 

@@ -52,11 +52,11 @@ pub fn recorded_pipelines(
     recorded
 }
 
-/// A model of one layer of the family of a published one, with `group` query heads per KV head.
+/// A model of two layers of the family of a published one, with `group` query heads per KV head.
 fn files(shape: &str, hidden: usize, group: usize, head_dim: usize) -> ModelFiles {
     let mut config = Config::of_shape(shape).expect("a published shape");
-    config.num_layers = 1;
-    config.layers.truncate(1);
+    config.num_layers = 2;
+    config.layers.truncate(2);
     (config.hidden_size, config.intermediate_size, config.vocab_size) = (hidden, 64, 128);
     (config.num_heads, config.num_kv_heads, config.head_dim) = (group, 1, head_dim);
     ModelFiles::synthetic(config, WeightFormat::F32, "noise")

@@ -342,7 +342,7 @@ fn reference(inputs: &Inputs<'_>) -> Result<Vec<Output>> {
         "add_rms_norm" => norms::add_rms_norm(inputs),
         "matvec" | "matvec_int8" | "matvec_rows" => products::product(inputs, true),
         "matmul" | "matmul_registers" | "matmul_coop" | "matmul_small" => products::product(inputs, false),
-        "gate_up" | "gate_up_int8" => products::gate_up(inputs),
+        "norm_matvec_int8" => products::norm_matvec(inputs),
         "geglu" => norms::geglu(inputs),
         "quantize" => norms::quantize(inputs),
         "to_f16" => norms::to_f16(inputs),

@@ -140,8 +140,8 @@ impl Recording {
         self.segments.iter().flatten()
     }
 
-    /// The same dispatches, one per segment.
-    pub(crate) fn one_per_segment(self) -> Self {
+    /// The same dispatches, one per segment, so that what each writes can be read before the next runs.
+    pub fn one_per_segment(self) -> Self {
         let each = self.segments.into_iter().flatten();
         Self { capabilities: self.capabilities, segments: each.map(|dispatch| vec![dispatch]).collect() }
     }

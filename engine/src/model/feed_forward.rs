@@ -3,7 +3,7 @@
 use super::activations::Activations;
 use super::products::Products;
 use crate::gpu::{Recording, Tensor};
-use crate::ops::{Mode, Operand, ResidualNorm, Way, add_rms_norm, gate_up, geglu, product_geglu};
+use crate::ops::{Mode, Operand, ResidualNorm, Way, add_rms_norm, geglu, norm_matvec_geglu, product_geglu};
 use crate::quant::Matrix;
 
 /// Weights and buffers of the block. Letters as in [`Weights`](super::Weights), T the tokens of a step.
@@ -35,11 +35,10 @@ pub(crate) fn record_ffn_inner<'a>(
     block: &FeedForward<'a>,
 ) -> FfnInner<'a> {
     let (single, a) = (single_product(r, products, block), block.activations);
-    if let Some((way, weights, operand)) = single
-        && products.kernels.fuses_norms
-        && way.can_fuse_norms(weights.cols, r.capabilities())
+    if let Some((.., operand @ Operand::Int8(out))) = single
+        && let Some((way, weights)) = products.fusing_norms(r, &block.gate_up)
     {
-        gate_up(r, way, block.norm, block.new_residual, weights, operand);
+        norm_matvec_geglu(r, way, block.norm, block.new_residual, weights, out);
         return FfnInner { operand, moved: true };
     }
     let x = products.operand(r, &block.gate_up, &a.normed);

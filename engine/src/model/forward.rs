@@ -2,8 +2,8 @@
 //!
 //! Gemma 2 (Gemma Team 2024, section 2): `x += post_attention_norm(attention(input_norm(x)))`, then `x +=
 //! post_ffn_norm(ffn(pre_ffn_norm(x)))`. [`add_rms_norm`] fuses the operations between two blocks: it adds one block's
-//! output to the residual stream and normalizes the next block's input. In decode, the product of gates and ups can
-//! include that.
+//! output to the residual stream and normalizes the next block's input. In decode, [`norm_matvec`] can fuse that into the
+//! block's first product.
 
 use super::feed_forward::{FeedForward, record_ffn_inner};
 use super::products::{Kernels, Products};
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::gpu::{Count, Recording};
 use crate::ops::{
     Attention, KeySplits, Mode, Operand, ResidualNorm, Rope, TokenIds, add_rms_norm, argmax, argmax_merge, attention,
-    attention_merge, attention_split, embed, logits, rms_norm, rope, sample, shortlist,
+    attention_merge, attention_split, embed, logits, norm_matvec, rms_norm, rope, sample, shortlist,
 };
 
 /// A model, as far as it does not change from step to step.
@@ -52,12 +52,6 @@ pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, buffers: &Se
     let products = Products { mode, kernels, int8: &a.int8, f16: &a.f16 };
     r.begin_segment();
     embed(r, &w.embedding, ids, c.embedding_scale, &a.residual);
-    // The input of the layer's first product.
-    let mut x = Operand::Float(&a.normed);
-    if let Some(first) = w.layers.first() {
-        x = products.operand(r, &first.qkv.placed(), &a.normed);
-        rms_norm(r, &a.residual, &first.input_norm, eps, x);
-    }
     // The residual stream, and the tensor that it moves to with fused norms.
     let (mut residual, mut new_residual) = (&a.residual, &a.new_residual);
     for (i, (layer, cache)) in w.layers.iter().zip(&buffers.cache).enumerate() {
@@ -70,8 +64,25 @@ pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, buffers: &Se
         let output = [(&layer.output, 0)];
 
         r.begin_segment();
-        products.record(r, x, &layer.qkv.placed(), &a.qkv);
-        x = Operand::Float(&a.heads);
+        let (qkv, next_weight) = (layer.qkv.placed(), &layer.input_norm);
+        // The residual add of the layer before, and this layer's norm.
+        let norm = i.checked_sub(1).map(|before| {
+            let post_weight = &w.layers[before].post_ffn_norm;
+            ResidualNorm { y: &a.block, post_weight, residual, next_weight, eps }
+        });
+        if let (Some(norm), Some((way, weights))) = (norm, products.fusing_norms(r, &qkv)) {
+            norm_matvec(r, way, norm, new_residual, weights, &a.qkv);
+            std::mem::swap(&mut residual, &mut new_residual);
+        } else {
+            let x = products.operand(r, &qkv, &a.normed);
+            match norm {
+                Some(norm) => add_rms_norm(r, norm, x),
+                None => rms_norm(r, residual, next_weight, eps, x),
+            }
+            products.record(r, x, &qkv, &a.qkv);
+        }
+
+        let mut x = Operand::Float(&a.heads);
         if matches!(body, Body::Newest(_)) {
             if head_dim.is_multiple_of(32) {
                 x = products.operand(r, &output, &a.heads);
@@ -100,14 +111,12 @@ pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, buffers: &Se
             std::mem::swap(&mut residual, &mut new_residual);
         }
         products.record(r, inner.operand, &[(&layer.down, 0)], &a.block);
-
-        let next_weight;
-        (next_weight, x) = match w.layers.get(i + 1) {
-            Some(next) => (&next.input_norm, products.operand(r, &next.qkv.placed(), &a.normed)),
-            // The head is recorded separately and can take another operand.
-            None => (&w.final_norm, Operand::Float(&a.normed)),
-        };
-        add_rms_norm(r, ResidualNorm { y: &a.block, post_weight: &layer.post_ffn_norm, residual, next_weight, eps }, x);
+    }
+    if let Some(last) = w.layers.last() {
+        let (post_weight, next_weight) = (&last.post_ffn_norm, &w.final_norm);
+        let norm = ResidualNorm { y: &a.block, post_weight, residual, next_weight, eps };
+        // The head is recorded separately and can take another operand.
+        add_rms_norm(r, norm, Operand::Float(&a.normed));
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Kernels {
     pub small_batch: Option<&'static Way>,
     /// For a chunk of a prompt.
     pub prefill: &'static Way,
-    /// Whether the norms are fused into the product of gates and ups, for one token. This saves a dispatch and costs
+    /// Whether the norms before a block are fused into its first product, for one token. This saves a dispatch and costs
     /// arithmetic.
     pub fuses_norms: bool,
 }
@@ -73,6 +73,19 @@ impl<'a> Products<'a> {
     pub(crate) fn operand(&self, r: &Recording, matrices: &[(&Matrix, usize)], float: &'a Tensor) -> Operand<'a> {
         let all = matrices.iter().all(|(weights, _)| self.way(r, weights).quantizes_activations());
         if all { Operand::Int8(self.int8) } else { Operand::Float(float) }
+    }
+
+    /// The way and the matrix of a product that the norms before it are fused into; `None` where they are apart: for more than one
+    /// token, and for matrices of two formats or larger than a binding.
+    pub(crate) fn fusing_norms<'m>(
+        &self,
+        r: &Recording,
+        matrices: &[(&'m Matrix, usize)],
+    ) -> Option<(&'static Way, &'m Matrix)> {
+        let &[(weights, _)] = matrices else { return None };
+        let way = self.way(r, weights);
+        let fuses = self.kernels.fuses_norms && way.can_fuse_norms(weights.cols, r.capabilities());
+        (fuses && weights.shards.len() == 1).then_some((way, weights))
     }
 
     /// `out[.., first_out..] = weights · x` for each `(weights, first_out)`. In decode only the step's last token counts.

@@ -216,7 +216,8 @@ impl Attention {
             && self.head_dim.is_multiple_of(16)
             && self.head_dim <= 256
             && has_room
-            && workgroup_bytes(&attention_coop::KERNEL, device).is_some_and(|bytes| bytes <= device.max_workgroup_bytes)
+            && workgroup_bytes(&attention_coop::KERNEL, &[], device)
+                .is_some_and(|bytes| bytes <= device.max_workgroup_bytes)
     }
 
     /// The window, or without one a number above any position, to which kernels can still add a position.

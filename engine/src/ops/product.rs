@@ -41,7 +41,14 @@ pub fn product(r: &mut Recording, way: &Way, weights: &Matrix, x: Operand<'_>, o
 /// `x`. If `way` quantizes activations, `x` and `out` are integers and n is a multiple of 32.
 pub fn product_geglu(r: &mut Recording, way: &Way, gate_up: &Matrix, x: Operand<'_>, out: Operand<'_>) {
     way.assert_operand(x, gate_up.cols);
-    let shard = gate_up_shard(way, gate_up, out);
+    let shard = only_shard(gate_up);
+    let n = shard.rows / 2;
+    match out {
+        Operand::Float(out) => assert_cols("out", out, n),
+        Operand::Int8(_) => assert!(n.is_multiple_of(32), "{n} outputs do not fill groups of 32"),
+        Operand::F16(_) => panic!("{way:?} writes no f16"),
+    }
+    assert!(matches!(out, Operand::Int8(_)) == way.quantizes_activations(), "{way:?} writes to {out:?}");
     let (rows, groups) = (u32_of(shard.rows / 2), u32_of(gate_up.groups()));
     let params = product::Params { rows, groups, first_out: 0, out_stride: 0 };
     let grid = Grid::Flat(Count::Fixed(rows.div_ceil(way.geglu_rows)));
@@ -50,16 +57,9 @@ pub fn product_geglu(r: &mut Recording, way: &Way, gate_up: &Matrix, x: Operand<
     r.dispatch_with(way.kernel, &features, way.constants, params.words(), bindings.slots(), grid);
 }
 
-/// The only shard of gates and ups. Checks that `way` can write their product to `out`.
-pub(super) fn gate_up_shard<'m>(way: &Way, gate_up: &'m Matrix, out: Operand<'_>) -> &'m Shard {
-    let [shard] = &gate_up.shards[..] else { panic!("{} shards: gates and ups must be in one", gate_up.shards.len()) };
-    let n = shard.rows / 2;
-    match out {
-        Operand::Float(out) => assert_cols("out", out, n),
-        Operand::Int8(_) => assert!(n.is_multiple_of(32), "{n} outputs do not fill groups of 32"),
-        Operand::F16(_) => panic!("{way:?} writes no f16"),
-    }
-    assert!(matches!(out, Operand::Int8(_)) == way.quantizes_activations(), "{way:?} writes to {out:?}");
+/// The shard of a matrix that has only one.
+pub(super) fn only_shard(weights: &Matrix) -> &Shard {
+    let [shard] = &weights.shards[..] else { panic!("{} shards: all rows must be in one", weights.shards.len()) };
     shard
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use lapidary_shaders::Kernel;
 use lapidary_shaders::kernels::{
-    gate_up, gate_up_int8, matmul, matmul_coop, matmul_registers, matmul_small, matvec, matvec_int8, matvec_rows,
+    matmul, matmul_coop, matmul_registers, matmul_small, matvec, matvec_int8, matvec_rows, norm_matvec_int8,
 };
 
 use super::{F16Tensor, Int8Tensor, Operand, WORKGROUP_BYTES, quantize, to_f16};
@@ -62,19 +62,10 @@ pub struct Way {
     otherwise: &'static str,
     /// Whether it can be the fastest way, so that tuning measures it.
     may_be_fastest: fn(WeightFormat, &Capabilities) -> bool,
-    /// The kernel that fuses the norms into the product of gates and ups, for one token.
-    fused: Option<Fused>,
+    /// Whether it has a kernel that fuses the norms before a product into it, for one token: see
+    /// [`norm_matvec`](super::norm_matvec()).
+    pub(crate) fuses_norms: bool,
 }
-
-/// A product of gates and ups with fused norms: see [`gate_up`](super::gate_up()).
-pub(super) struct Fused {
-    pub(super) kernel: &'static Kernel,
-    pub(super) constants: Constants<'static>,
-    /// Elements of 16 bytes in its workgroup memory per group of 32 columns.
-    pub(super) x_vec4s: u32,
-}
-
-const FUSED: Fused = Fused { kernel: &gate_up::KERNEL, constants: &[], x_vec4s: 8 };
 
 const W64: Constants<'static> = &[("width", 64)];
 const W128: Constants<'static> = &[("width", 128)];
@@ -93,12 +84,12 @@ const MATVEC: Way = Way {
     supports: |_, _| true,
     otherwise: "float",
     may_be_fastest: |_, _| true,
-    fused: Some(FUSED),
+    fuses_norms: false,
 };
 const MATVEC_INT8: Way = Way {
     rounding: Rounding::Int8,
     kernel: &matvec_int8::KERNEL,
-    rows: matvec_int8::ROWS,
+    rows: matvec_int8::OUTPUTS,
     geglu_rows: matvec_int8::GEGLU_OUTPUTS,
     supports: |format, _| format.is_integer(),
     // Splitting rows over lanes gains nothing on a CPU.
@@ -107,14 +98,12 @@ const MATVEC_INT8: Way = Way {
 };
 /// [`MATVEC_INT8`] by workgroups of this width.
 const fn split(name: &'static str, width: Constants<'static>) -> Way {
-    let fused = Fused { kernel: &gate_up_int8::KERNEL, constants: width, x_vec4s: 3 };
-    Way { name, constants: width, fused: Some(fused), ..MATVEC_INT8 }
+    Way { name, constants: width, fuses_norms: true, ..MATVEC_INT8 }
 }
 const ROW_PER_LANE: Way = Way {
     kernel: &matvec_rows::KERNEL,
     rows: matvec_rows::ROWS_PER_WORKGROUP,
     geglu_rows: matvec_rows::GEGLU_OUTPUTS,
-    fused: None,
     ..MATVEC
 };
 const SMALL: Way = Way {
@@ -124,7 +113,6 @@ const SMALL: Way = Way {
     geglu_rows: 0,
     // On a CPU the kernels of a prompt that keep their tiles in registers serve a small batch as well, with tiles of 8 tokens.
     may_be_fastest: |_, capabilities| !capabilities.software,
-    fused: None,
     ..MATVEC
 };
 const SMALL_INT8: Way =
@@ -135,7 +123,6 @@ const MATMUL: Way = Way {
     rows: matmul::TILE_ROWS,
     tokens: matmul::TILE_TOKENS,
     geglu_rows: 0,
-    fused: None,
     ..MATVEC
 };
 const REGISTERS: Way = Way { kernel: &matmul_registers::KERNEL, tokens: matmul_registers::TILE_TOKENS, ..MATMUL };
@@ -144,8 +131,8 @@ const REGISTERS_INT8: Way =
 
 /// Bytes of workgroup memory of a kernel on a device, without arrays that are sized by an override; `None` if it has no variant for
 /// the device. They do not depend on the weight format.
-pub(super) fn workgroup_bytes(kernel: &Kernel, capabilities: &Capabilities) -> Option<u32> {
-    let features = [&[WeightFormat::Q4_0.name()][..], &capabilities.shader_features()].concat();
+pub(super) fn workgroup_bytes(kernel: &Kernel, flags: &[&str], capabilities: &Capabilities) -> Option<u32> {
+    let features = [&[WeightFormat::Q4_0.name()], flags, &capabilities.shader_features()].concat();
     kernel.variant(&features).map(|variant| variant.workgroup_bytes)
 }
 
@@ -215,7 +202,7 @@ pub static WAYS: &[Way] = &[
         tokens: matmul_coop::TILE_TOKENS,
         supports: |format, capabilities| {
             format != WeightFormat::F32
-                && workgroup_bytes(&matmul_coop::KERNEL, capabilities)
+                && workgroup_bytes(&matmul_coop::KERNEL, &[], capabilities)
                     .is_some_and(|bytes| bytes <= capabilities.max_workgroup_bytes)
         },
         ..MATMUL
@@ -267,21 +254,12 @@ impl Way {
         self.rounding == Rounding::Int8
     }
 
-    /// Whether one dispatch can compute the norms of `cols` columns and the product of gates and ups. The kernel needs
-    /// room for the columns in workgroup memory.
+    /// Whether one dispatch can compute the norms of `cols` columns and the product that follows. The kernel needs room for
+    /// the columns in workgroup memory.
     pub fn can_fuse_norms(&self, cols: usize, capabilities: &Capabilities) -> bool {
-        let Some(Fused { kernel, x_vec4s, .. }) = self.fused else { return false };
-        let x_bytes = 16 * x_vec4s as usize * cols.div_ceil(32);
-        workgroup_bytes(kernel, capabilities).is_some_and(|bytes| x_bytes + bytes as usize <= WORKGROUP_BYTES)
-    }
-
-    /// Whether it has a kernel with fused norms.
-    pub(crate) fn has_fused(&self) -> bool {
-        self.fused.is_some()
-    }
-
-    pub(super) fn fused(&self) -> &Fused {
-        self.fused.as_ref().unwrap_or_else(|| panic!("{self:?} has no kernel that fuses norms"))
+        let x_bytes = 16 * norm_matvec_int8::VEC4S_PER_GROUP as usize * cols.div_ceil(32);
+        let fits = |bytes| x_bytes + bytes as usize <= WORKGROUP_BYTES;
+        self.fuses_norms && workgroup_bytes(&norm_matvec_int8::KERNEL, &["geglu"], capabilities).is_some_and(fits)
     }
 
     /// The activations as this way takes them: `x`, or `x` rounded to one of these buffers.
@@ -349,12 +327,16 @@ mod tests {
         for subgroups in [false, true] {
             let capabilities = Capabilities { subgroups, ..Capabilities::webgpu() };
             for way in WAYS {
-                let Some(fused) = &way.fused else { continue };
+                if !way.fuses_norms {
+                    continue;
+                }
                 let fits = |groups: &usize| way.can_fuse_norms(32 * groups, &capabilities);
                 let widest = (1..10_000).rev().find(fits).unwrap();
                 assert!(32 * widest >= 2816, "{way:?}: only {widest} groups of columns");
-                for variant in fused.kernel.variants.iter().filter(|variant| variant.uses_subgroups() == subgroups) {
-                    let bytes = variant.workgroup_bytes as usize + 16 * fused.x_vec4s as usize * widest;
+                let variants = norm_matvec_int8::KERNEL.variants.iter();
+                for variant in variants.filter(|variant| variant.uses_subgroups() == subgroups) {
+                    let bytes =
+                        variant.workgroup_bytes as usize + 16 * norm_matvec_int8::VEC4S_PER_GROUP as usize * widest;
                     assert!(bytes <= WORKGROUP_BYTES, "{}: {bytes} bytes for {widest} groups", variant.name());
                 }
             }

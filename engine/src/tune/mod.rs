@@ -258,7 +258,7 @@ impl Candidates {
     }
 
     fn can_fuse(&self, kernels: Kernels) -> bool {
-        self.fused && kernels.decode.has_fused()
+        self.fused && kernels.decode.fuses_norms
     }
 
     fn include(&self, kernels: &Kernels) -> bool {
