@@ -214,6 +214,9 @@ def as_measured(plans):
             return replace(d, kernel=MEASURED[d.kernel], grid=d.grid.replace("/32", "/8"))
         if d.name == "norm_matvec_int8":
             return replace(d, kernel="gate_up_int8.q4_0.subgroups")
+        if d.name in ("attention_decode", "attention_merge"):
+            grid = d.grid.replace(f"{d.values['splits']:.0f}T", "32T")
+            d = replace(d, grid=grid, values={**d.values, "splits": 32, "older": 1})
         if d.name == "matmul_coop":
             return replace(d, grid=d.grid.replace("/128", "/64"))
         return replace(d, kernel=MEASURED.get(d.kernel, d.kernel))

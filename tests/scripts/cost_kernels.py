@@ -157,7 +157,11 @@ def work_of(dispatch, step, figures, section, unroll):
         count = min(v["splits"], tiles)
         cache = groups_of * count * (v["head_dim4"] + 1) * 16
         # The place of the token, two loads, and the splits eight at a time. Two loops over all splits in workgroup memory.
-        return Work(groups_of, 64, cache=cache, cache_waits=3 + math.ceil(count / 8), instructions=250 + 16 * count)
+        if "older" in v:
+            # Of 64 invocations.
+            return Work(groups_of, 64, cache=cache, cache_waits=3 + math.ceil(count / 8), instructions=250 + 16 * count)
+        rounds = math.ceil(count / 32)
+        return Work(groups_of, 256, cache=cache, cache_waits=3 + rounds, instructions=250 + 4 * count + 104 * rounds)
     if name in ("add_rms_norm", "rms_norm"):
         passes = {"add_rms_norm": 3, "rms_norm": 2}[name]
         loads = v["stride4"] / v["width"]

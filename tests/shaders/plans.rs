@@ -12,7 +12,7 @@ use lapidary_engine::model::{
     Activations, Body, Capacity, Head, Kernels, Model, RopeTables, SequenceBuffers, Weights, record_body, record_head,
     record_logits,
 };
-use lapidary_engine::ops::{Mode, Way};
+use lapidary_engine::ops::{MAX_SMALL_BATCH, Mode, Way};
 use lapidary_engine::{CacheFormat, ModelFiles, WeightFormat};
 
 /// The capacity of the cache, in tokens.
@@ -86,7 +86,7 @@ fn text(config: &Config, capabilities: &Capabilities, kernels: Kernels) -> Strin
     let weights = Weights::new(&files, None, capabilities).unwrap();
     let buffers = SequenceBuffers::new(config, CacheFormat::F16, Capacity::for_one(CONTEXT));
     let tables = RopeTables::new(config, CONTEXT);
-    let activations = Activations::new(config, capabilities, CHUNK, 1);
+    let activations = Activations::new(config, capabilities, CHUNK, MAX_SMALL_BATCH);
     let model = Model { config, weights: &weights, tables: &tables, kernels, usable_vocab: config.vocab_size };
     let body = |body| {
         let mut r = Recording::new(capabilities);

@@ -23,8 +23,10 @@ pub struct Activations {
     pub qkv: Tensor,
     /// `[T, Q · D]`: attention's result per head.
     pub heads: Tensor,
-    /// Attention's partial results in decode; `None` if one workgroup takes all keys of a KV head.
+    /// Attention's partial results in decode of several sequences; `None` if one workgroup takes all keys of a KV head.
     pub partials: Option<Partials>,
+    /// The same of one sequence, with other splits.
+    pub partials_of_one: Option<Partials>,
     /// `[T, H]`: a block's output, before its post-norm.
     pub block: Tensor,
     /// `[T, 2F]`, F padded: gates, then ups.
@@ -52,6 +54,10 @@ impl Activations {
         let tensor = |label, cols| Tensor::new(label, max_tokens, cols);
         let query = config.num_heads * config.head_dim;
         let key = config.num_kv_heads * config.head_dim;
+        let partials = |sequences| match attention_splits(capabilities, config.num_kv_heads, sequences) {
+            1 => None,
+            splits => Some(Partials::new(sequences, splits, config.num_heads, config.head_dim)),
+        };
         let widest = config.hidden_size.max(query).max(config.intermediate_size);
         Self {
             tokens: token_ids("tokens", max_tokens),
@@ -60,10 +66,8 @@ impl Activations {
             normed: tensor("normed", config.hidden_size),
             qkv: tensor("qkv", query + 2 * key),
             heads: tensor("heads", query),
-            partials: match attention_splits(capabilities, config.num_kv_heads) {
-                1 => None,
-                splits => Some(Partials::new(logit_rows, splits, config.num_heads, config.head_dim)),
-            },
+            partials: partials(logit_rows),
+            partials_of_one: partials(1),
             block: tensor("block", config.hidden_size),
             gate_up: tensor("gate_up", gate_up_cols(config.intermediate_size)),
             ffn_inner: tensor("ffn_inner", config.intermediate_size),
@@ -130,7 +134,7 @@ impl Activations {
             &self.logits,
         ];
         let others = [&self.tokens, &self.best, self.int8.buffer(), self.f16.buffer(), self.ffn_inner_int8.buffer()];
-        let partials = self.partials.as_ref().map(Partials::buffer);
+        let partials = [&self.partials, &self.partials_of_one].into_iter().flatten().map(Partials::buffer);
         tensors.map(Tensor::buffer).into_iter().chain(others).chain(self.shortlist.buffers()).chain(partials)
     }
 }

@@ -87,7 +87,8 @@ pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, buffers: &Se
             if head_dim.is_multiple_of(32) {
                 x = products.operand(r, &output, &a.heads);
             }
-            let splits = a.partials.as_ref().map_or(KeySplits::One(x), KeySplits::Many);
+            let partials = if mode == Mode::Decode { &a.partials_of_one } else { &a.partials };
+            let splits = partials.as_ref().map_or(KeySplits::One(x), KeySplits::Many);
             attention_split(r, shape, rotation, &a.qkv, table, qk_norm, cache, splits);
             if let KeySplits::Many(partials) = splits {
                 attention_merge(r, shape, partials, x);

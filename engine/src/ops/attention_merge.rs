@@ -1,15 +1,19 @@
 //! `wgsl/attention_merge.wesl`
 
-use lapidary_shaders::kernels::attention_merge::{Bindings, KERNEL, MAX_SPLITS, Params, WIDTH};
+use lapidary_shaders::kernels::attention_merge::{Bindings, COLUMNS, KERNEL, MAX_SPLITS, Params};
 
 use super::{Attention, Operand, Partials, u32_of};
 use crate::gpu::{Capabilities, Count, Grid, Recording, stride_of};
 
-/// The number of workgroups to split the keys of each KV head over in decode: enough to keep a device busy, and few
-/// enough to merge quickly. 1 if one workgroup per KV head suffices.
-pub fn attention_splits(capabilities: &Capabilities, kv_heads: usize) -> usize {
+/// Workgroups of attention that keep a GPU busy, of one sequence.
+const WORKGROUPS: usize = 256;
+
+/// The number of workgroups to split the keys of each KV head over in decode of one or more sequences: enough to keep a device
+/// busy, and few enough to merge quickly. 1 if one workgroup per KV head suffices.
+pub fn attention_splits(capabilities: &Capabilities, kv_heads: usize, sequences: usize) -> usize {
     match capabilities.software {
-        false => MAX_SPLITS as usize,
+        false if sequences == 1 => (WORKGROUPS / kv_heads).clamp(16, MAX_SPLITS as usize),
+        false => 32,
         true if kv_heads >= capabilities.cores && capabilities.broadcasts() => 1,
         true => 8,
     }
@@ -29,7 +33,7 @@ pub fn attention_merge(r: &mut Recording, attention: Attention, partials: &Parti
         window: attention.window_or_all(),
         out_stride4: u32_of(stride_of(heads * head_dim) / 4),
     };
-    assert!(params.head_dim4 <= WIDTH, "a head of {head_dim} values");
+    assert!(params.head_dim4 <= COLUMNS, "a head of {head_dim} values");
     let rounds = matches!(out, Operand::Int8(_));
     assert!(!rounds || head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
     let bindings = Bindings { partials: partials.slice(), out: out.slice() };
