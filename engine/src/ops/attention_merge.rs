@@ -1,6 +1,6 @@
 //! `wgsl/attention_merge.wesl`
 
-use lapidary_shaders::kernels::attention_merge::{Bindings, COLUMNS, KERNEL, MAX_SPLITS, Params};
+use lapidary_shaders::kernels::attention_merge::{Bindings, COLUMNS, KERNEL, MAX_SPLITS, Params, WIDTH};
 
 use super::{Attention, Operand, Partials, u32_of};
 use crate::gpu::{Capabilities, Count, Grid, Recording, stride_of};
@@ -38,5 +38,6 @@ pub fn attention_merge(r: &mut Recording, attention: Attention, partials: &Parti
     assert!(!rounds || head_dim.is_multiple_of(32), "a group of 32 would span two heads of {head_dim}");
     let bindings = Bindings { partials: partials.slice(), out: out.slice() };
     let grid = Grid::Xy(Count::Tokens { per_token: params.heads, per_group: 1 }, Count::Fixed(1));
-    r.dispatch(&KERNEL, out.flags(), params.words(), bindings.slots(), grid);
+    let width = if r.capabilities().software { COLUMNS } else { WIDTH };
+    r.dispatch_with(&KERNEL, out.flags(), &[("width", width)], params.words(), bindings.slots(), grid);
 }
