@@ -7,8 +7,8 @@ const SHORT = { maxTokens: 5 };
 const LONG_QUESTION = 'How does attention work in Gemma 2?';
 // The kernels that have to agree with their references in Chromium: a variant has all parts of the name.
 const HOT = [
-    ...['q4_0', 'q4_k', 'bf16'].flatMap((format) => ['matvec', 'matmul', 'matmul_small', 'gate_up', 'embed'].map((kernel) => `${kernel}.${format}`)),
-    ...['q4_0', 'q4_k'].flatMap((format) => ['matvec_int8', 'gate_up_int8'].map((kernel) => `${kernel}.${format}`)),
+    ...['q4_0', 'q4_k', 'bf16'].flatMap((format) => ['matvec', 'matmul', 'matmul_small', 'embed'].map((kernel) => `${kernel}.${format}`)),
+    ...['q4_0', 'q4_k'].flatMap((format) => ['matvec_int8', 'norm_matvec_int8'].map((kernel) => `${kernel}.${format}`)),
     ...['q4_0.int8', 'q4_k.int8'].flatMap((format) => ['matvec_rows', 'matmul_registers'].map((kernel) => `${kernel}.${format}`)),
     ...['attention', 'attention_decode', 'attention_merge', 'rms_norm', 'add_rms_norm', 'rope', 'geglu', 'quantize'],
     ...['logits', 'argmax', 'argmax_merge', 'shortlist', 'sample'],
