@@ -143,7 +143,7 @@ prop_compose! {
         window in prop::option::of(1usize..150),
         soft_cap in prop::option::of(2f32..50.0),
         normed: bool,
-        splits in prop_oneof![Just(1usize), 2usize..33],
+        splits in prop_oneof![Just(1usize), 2usize..65],
         seed: u64,
     ) -> Split {
         Split { group, kv_heads, head_dim, position, sequences, window, soft_cap, normed, splits, seed }

@@ -8,11 +8,11 @@ proptest! {
     #[test]
     fn attention_merge(
         heads in 1usize..6,
-        splits in 2usize..33,
+        splits in prop_oneof![2usize..65, Just(64usize)],
         head_dim in prop::sample::select(vec![4usize, 24, 32, 128, 256]),
         // The last splits can be without keys. Then they hold the results of an earlier step.
-        position in 0usize..3000,
-        window in prop::option::of(1usize..3000),
+        position in prop_oneof![0usize..3000, 4096usize..6000],
+        window in prop::option::of(1usize..6000),
         seed: u64,
     ) {
         let numbers = Attention { heads, kv_heads: heads, head_dim, window, soft_cap: None };

@@ -9,9 +9,10 @@ of the H200 were measured, or fitted to the measured rows of tests/MEASUREMENTS.
 --check       compares what the H200 should do with what was measured there, and fails where decode is off by more than 10 % or
               something else by more than 20 %
 --self-test   compares bytes and times of small plans with numbers computed by hand
---plans       a folder with other snapshots. Kernels are taken to be as they are now, or were at 3a310a0
---before      a folder with older snapshots; cells then have both. Those before the kernels of attention and of products on
-              matrices were replaced: mkdir -p target/before && git archive 3a310a0 tests/plans | tar -x -C target/before
+--plans       a folder with other snapshots. Kernels are taken to be as they are now
+--before      a folder with older snapshots; cells then have both. Kernels are taken to be as they were at 417ac11 or before. Those
+              before the kernels of attention and of products on matrices were replaced:
+              mkdir -p target/before && git archive 3a310a0 tests/plans | tar -x -C target/before
               tests/scripts/cost-model.py --before target/before/tests/plans
 --dispatches  the microseconds of every dispatch of a token of this model after 2,048, by what they are spent on
 """
@@ -25,7 +26,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 from cost_devices import DEVICES, H200, guessed  # noqa: E402
-from cost_kernels import MEASURED_FIGURES, Dispatch, Step, Work, read_figures, read_plans, work_of  # noqa: E402
+from cost_kernels import Dispatch, Step, Work, read_figures, read_plans, work_of  # noqa: E402
 
 TESTS = Path(__file__).resolve().parent.parent
 MODELS = ("2b", "9b", "27b")
@@ -198,11 +199,9 @@ MEASURED = {
 }
 
 
-def with_older_merge(plans):
-    """The plans with the kernel that merged attention before."""
-    def older(d):
-        return replace(d, values={**d.values, "older": 1}) if d.name == "attention_merge" else d
-    return {model: {name: [older(d) for d in plan] for name, plan in all_of.items()} for model, all_of in plans.items()}
+def older(d):
+    """The dispatch with the kernel as it was at 417ac11, where it has changed since."""
+    return replace(d, values={**d.values, "older": 1})
 
 
 def as_measured(plans):
@@ -213,21 +212,22 @@ def as_measured(plans):
         """A product without the norms that are fused into it now, and these before it."""
         if d.name != "norm_matvec_int8" or "geglu" in d.kernel:
             return [d]
-        norm = Dispatch("add_rms_norm.int8_out.subgroups", "T, 1", {**d.values, "width": 256, "stride4": 8 * d.values["groups"]}, d.times)
-        return [norm, replace(d, kernel=d.kernel.replace("norm_matvec", "matvec"))]
+        norm = {**d.values, "width": 256, "stride4": 8 * d.values["groups"]}
+        product = replace(d, kernel=d.kernel.replace("norm_matvec", "matvec"), grid=f"{math.ceil(d.values['rows'] / 16)}")
+        return [Dispatch("add_rms_norm.int8_out.subgroups", "T, 1", norm, d.times), product]
 
-    def older(d):
+    def measured(d):
         if d.kernel == "attention_coop.coop_16":
             return replace(d, kernel=MEASURED[d.kernel], grid=d.grid.replace("/32", "/8"))
         if d.name == "norm_matvec_int8":
             return replace(d, kernel="gate_up_int8.q4_0.subgroups")
         if d.name in ("attention_decode", "attention_merge"):
             grid = d.grid.replace(f"{d.values['splits']:.0f}T", "32T")
-            d = replace(d, grid=grid, values={**d.values, "splits": 32, "older": 1})
+            d = replace(d, grid=grid, values={**d.values, "splits": 32})
         if d.name == "matmul_coop":
             return replace(d, grid=d.grid.replace("/128", "/64"))
         return replace(d, kernel=MEASURED.get(d.kernel, d.kernel))
-    return {name: [older(part) for d in plan if d.name != "to_f16" for part in apart(d)] for name, plan in plans.items()}
+    return {name: [older(measured(part)) for d in plan if d.name != "to_f16" for part in apart(d)] for name, plan in plans.items()}
 
 
 def measured_rows(text):
@@ -254,7 +254,6 @@ def measured_rows(text):
 def check(now, figures):
     """Prints the predictions for the H200 beside what was measured, and returns whether all are within the tolerance."""
     plans = {model: as_measured(now[model]) for model in MODELS}
-    figures = {**figures, H200.section: {**figures[H200.section], **MEASURED_FIGURES}}
     rows, good = [], True
     for (kind, depth), values in measured_rows((TESTS / "MEASUREMENTS.md").read_text()).items():
         for model, measured in zip(MODELS, values):
@@ -350,7 +349,9 @@ def main():
                 rows.append([d.kernel, str(d.times), f"{us:.1f}", parts])
             table(["dispatch", "times", "µs", "limits"], rows)
     elif not (arguments.check or arguments.self_test):
-        print_tables(now, with_older_merge(load(arguments.before)) if arguments.before else None, figures)
+        before = {model: {name: [older(d) for d in plan] for name, plan in plans.items()}
+                  for model, plans in load(arguments.before).items()} if arguments.before else None
+        print_tables(now, before, figures)
 
 
 if __name__ == "__main__":

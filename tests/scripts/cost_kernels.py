@@ -14,23 +14,21 @@ TILE = 64
 # Bytes of a group of 32 activations as integers.
 INT8_GROUP = 48
 
-# Figures that tests/KERNELS.md does not have: subgroups that fit (on Apple threads) and instructions, per section. The first three
+# Figures that tests/KERNELS.md does not have: subgroups that fit (on Apple threads) and instructions, per section. The first five
 # are of kernels that were replaced, from `git show 417ac11:tests/KERNELS.md` and `git show 3a310a0:tests/KERNELS.md`; products on
 # matrices had a tile of 64 tokens there.
 # Mesa's driver for Apple has no matrices, so their figures there are guesses.
 OTHER_FIGURES = {
-    "gate_up_int8.q4_0.subgroups": {"ampere": (32, 1428), "navi31": (12, 1318), "m1": (768, 2099)},
+    "matvec_int8.q4_0.subgroups of 417ac11": {"ampere": (36, 437), "navi31": (32, 417), "m1": (768, 1067)},
+    "matmul_small.q4_0.int8.subgroups of 417ac11": {"ampere": (24, 942), "navi31": (24, 893), "m1": (384, 2262)},
+    "gate_up_int8.q4_0.subgroups of 417ac11": {"ampere": (32, 1428), "navi31": (12, 1318), "m1": (768, 2099)},
     "attention.rows_2.kv_f16.split.subgroups": {"ampere": (12, 2827), "navi31": (12, 2046), "m1": (576, 2753)},
     "matmul_coop.q4_0.coop_16 of 64 tokens": {"ampere": (20, 3388), "navi31": (8, 1972), "m1": (384, 2500)},
     "matmul_coop.q4_0.coop_16": {"m1": (384, 2000)},
     "attention_coop.coop_16": {"m1": (384, 3000)},
 }
-# Subgroups that fit and instructions of the kernels that were measured on the H200 and are still in use, so that the comparison with
-# those measurements does not change with the kernels.
-MEASURED_FIGURES = {
-    "matvec_int8.q4_0.subgroups": (36, 437),
-    "matvec_int8.q4_0.geglu.subgroups": (40, 746),
-}
+# After the name of a kernel that has changed since that commit.
+OLDER = " of 417ac11"
 # The share of the text of a product on matrices that is its loop, a guess. NVK makes many instructions of a store of a matrix,
 # after the loop.
 LOOP_SHARE = {"ampere": 0.15, "navi31": 0.4, "m1": 0.3}
@@ -132,7 +130,8 @@ def product_figure(figures, kernel):
     """
     fits, text = figures.get(kernel, (32, 437))
     # Reduction, addresses and stores of a kernel without norms, by its text.
-    group = (figures.get("matvec_int8." + kernel.split(".")[1] + ".subgroups", (32, 437))[1] - 110) / 3
+    plain = "matvec_int8." + kernel.split(".")[1] + ".subgroups" + OLDER * kernel.endswith(OLDER)
+    group = (figures.get(plain, (32, 437))[1] - 110) / 3
     return fits, group, max(text - 3 * group, 110)
 
 
@@ -158,7 +157,7 @@ def work_of(dispatch, step, figures, section, unroll):
         cache = groups_of * count * (v["head_dim4"] + 1) * 16
         # The place of the token, two loads, and the splits eight at a time. Two loops over all splits in workgroup memory.
         if "older" in v:
-            # Of 64 invocations.
+            # Of 64 invocations, and eight splits at a time.
             return Work(groups_of, 64, cache=cache, cache_waits=3 + math.ceil(count / 8), instructions=250 + 16 * count)
         rounds = math.ceil(count / 32)
         return Work(groups_of, 256, cache=cache, cache_waits=3 + rounds, instructions=250 + 4 * count + 104 * rounds)
@@ -199,13 +198,14 @@ def small_product(dispatch, step, figures, loop):
     turns = 4 if name == "gate_up_int8" else 1
     sets = 4 if geglu and turns == 1 else 2 if name == "norm_matvec_int8" else 1
     groups = math.ceil(v["groups"] / (step.width / sets / 8))
-    fits, group, others = product_figure(figures, dispatch.kernel)
+    kernel = dispatch.kernel + OLDER * ("older" in v)
+    fits, group, others = product_figure(figures, kernel)
     work = Work(workgroups, step.width, memory, fits=fits, flop=2 * tokens * matrix_rows * 32 * v["groups"])
     work.cache = memory + workgroups * tokens * v["groups"] * INT8_GROUP
     # Ends of all splits are added: the wider, the more subgroups.
     others += 4 * step.width / 32
     if small:
-        text = figures.get(dispatch.kernel, (24, 942))[1]
+        text = figures.get(kernel, (24, 942))[1]
         # Of eight tokens: the weights once, the products and sums of each.
         each = max(text - 110 - 8 * 25 - 50, 400) / 8
         work.instructions = 110 + 25 * tokens + groups * (50 + each * tokens)

@@ -75,8 +75,9 @@ impl<'a> Products<'a> {
         if all { Operand::Int8(self.int8) } else { Operand::Float(float) }
     }
 
-    /// The way and the matrix of a product that the norms before it are fused into; `None` where they are apart: for more than one
-    /// token, and for matrices of two formats or larger than a binding.
+    /// The way and the matrix of a product that the norms before it are fused into. `None` where tuning found norms apart faster, where
+    /// the way has no kernel for that, as those of more than one token, or no room for the columns in workgroup memory, and for
+    /// matrices of two formats or larger than a binding.
     pub(crate) fn fusing_norms<'m>(
         &self,
         r: &Recording,

@@ -92,13 +92,14 @@ const MATVEC_INT8: Way = Way {
     rows: matvec_int8::OUTPUTS,
     geglu_rows: matvec_int8::GEGLU_OUTPUTS,
     supports: |format, _| format.is_integer(),
+    fuses_norms: true,
     // Splitting rows over lanes gains nothing on a CPU.
     may_be_fastest: |_, capabilities| !capabilities.software,
     ..MATVEC
 };
 /// [`MATVEC_INT8`] by workgroups of this width.
 const fn split(name: &'static str, width: Constants<'static>) -> Way {
-    Way { name, constants: width, fuses_norms: true, ..MATVEC_INT8 }
+    Way { name, constants: width, ..MATVEC_INT8 }
 }
 const ROW_PER_LANE: Way = Way {
     kernel: &matvec_rows::KERNEL,
@@ -259,6 +260,7 @@ impl Way {
     pub fn can_fuse_norms(&self, cols: usize, capabilities: &Capabilities) -> bool {
         let x_bytes = 16 * norm_matvec_int8::VEC4S_PER_GROUP as usize * cols.div_ceil(32);
         let fits = |bytes| x_bytes + bytes as usize <= WORKGROUP_BYTES;
+        // The variant with the most workgroup memory.
         self.fuses_norms && workgroup_bytes(&norm_matvec_int8::KERNEL, &["geglu"], capabilities).is_some_and(fits)
     }
 
@@ -332,7 +334,7 @@ mod tests {
                 }
                 let fits = |groups: &usize| way.can_fuse_norms(32 * groups, &capabilities);
                 let widest = (1..10_000).rev().find(fits).unwrap();
-                assert!(32 * widest >= 2816, "{way:?}: only {widest} groups of columns");
+                assert!(32 * widest >= 4608, "{way:?}: only {widest} groups of columns");
                 let variants = norm_matvec_int8::KERNEL.variants.iter();
                 for variant in variants.filter(|variant| variant.uses_subgroups() == subgroups) {
                     let bytes =

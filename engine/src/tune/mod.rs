@@ -56,7 +56,8 @@ const TOLERANCE: f64 = 0.03;
 pub enum TuningChoice {
     /// The way to multiply one token.
     Decode,
-    /// Whether the norms before the feed-forward block of one token are fused with its first product.
+    /// Whether the norms before a block of one token are fused with its first product. It is measured on the feed-forward block,
+    /// whose product has the most workgroups that repeat the norms.
     Norms,
     /// The way to multiply a small batch of tokens.
     SmallBatch,
@@ -191,8 +192,6 @@ impl Tuning {
 /// The candidates for each choice.
 struct Candidates {
     decode: Vec<&'static Way>,
-    /// Whether norms can be fused with the product after them.
-    fused: bool,
     /// `None` stands for multiplying as a chunk of a prompt.
     small_batch: Vec<Option<&'static Way>>,
     prefill: Vec<&'static Way>,
@@ -215,8 +214,6 @@ impl Candidates {
         let ways = |mode| Way::all(mode).filter(is_allowed);
         Self {
             decode: ways(Mode::Decode).collect(),
-            // Fused norms are computed once per workgroup, which is slower on a CPU.
-            fused: !capabilities.software,
             small_batch: std::iter::once(None).chain(ways(Mode::SmallBatch).map(Some)).collect(),
             prefill: ways(Mode::Prefill).collect(),
         }
@@ -235,7 +232,7 @@ impl Candidates {
     fn of_choice(&self, choice: TuningChoice, kernels: Kernels) -> Vec<Kernels> {
         match choice {
             TuningChoice::Decode => self.decode.iter().map(|decode| Kernels { decode, ..kernels }).collect(),
-            TuningChoice::Norms if !self.can_fuse(kernels) => vec![kernels],
+            TuningChoice::Norms if !kernels.decode.fuses_norms => vec![kernels],
             TuningChoice::Norms => [false, true].map(|fuses_norms| Kernels { fuses_norms, ..kernels }).to_vec(),
             TuningChoice::SmallBatch => {
                 self.small_batch.iter().map(|small_batch| Kernels { small_batch: *small_batch, ..kernels }).collect()
@@ -254,18 +251,14 @@ impl Candidates {
     }
 
     fn leave_no_choice(&self) -> bool {
-        self.decode.len() == 1 && self.prefill.len() == 1 && self.small_batch.len() == 1 && !self.fused
-    }
-
-    fn can_fuse(&self, kernels: Kernels) -> bool {
-        self.fused && kernels.decode.fuses_norms
+        self.decode.len() == 1 && self.prefill.len() == 1 && self.small_batch.len() == 1
     }
 
     fn include(&self, kernels: &Kernels) -> bool {
         self.decode.contains(&kernels.decode)
             && self.small_batch.contains(&kernels.small_batch)
             && self.of_prefill(*kernels).contains(kernels)
-            && (self.can_fuse(*kernels) || !kernels.fuses_norms)
+            && (kernels.decode.fuses_norms || !kernels.fuses_norms)
     }
 }
 

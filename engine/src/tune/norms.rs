@@ -1,4 +1,4 @@
-//! Times the norms before gates and ups, in a separate dispatch or fused into their product.
+//! Times the norms before gates and ups, in a separate dispatch or fused into their product. The other block follows this choice.
 
 use super::{agree, fill_with_nan, none_if_out_of_memory};
 use crate::config::Config;
