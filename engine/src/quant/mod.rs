@@ -20,13 +20,13 @@
 //! | f32 | 8 · groups | the values' bits | 0 | |
 //! | f16, bf16 | 4 · groups | two values per word, the first in the low half | 0 | |
 //! | q8_0 | 2 · groups | the 32 signed bytes in order | pairs | `d` of the even group, `d` of the odd group in the high half |
-//! | q5_0 | groups | the 16 nibble bytes of signed numbers | 3 · pairs | the fifth bits of the even group, those of the odd group, then both `d` as in q8_0 |
+//! | q5_0 | groups | the 16 nibble bytes | 3 · pairs | the fifth bits of the even group, those of the odd group, then both `d` as in q8_0 |
 //! | q5_1 | groups | the 16 nibble bytes | 2 · groups | the fifth bits, then `d` with `m` in the high half |
-//! | q4_0 | groups | the 16 nibble bytes of signed numbers | pairs | as in q8_0 |
+//! | q4_0 | groups | the 16 nibble bytes | pairs | as in q8_0 |
 //! | q4_1 | groups | the 16 nibble bytes | groups | `d` with `m` in the high half |
 //! | q4_k | 8 · supers | the 128 nibble bytes | 4 · supers | `d` with `dmin` in the high half, then the 12 scale bytes |
 //! | q5_k | 10 · supers | the 128 nibble bytes (8 vec4), then the 32 bytes of fifth bits (2) | 4 · supers | as in q4_k |
-//! | q6_k | 12 · supers | the 128 nibble bytes (8 vec4), then the 64 bytes of high bit pairs (4), of signed numbers | 5 · supers | the 16 signed scales (4 words), then `d` in the low half |
+//! | q6_k | 12 · supers | the 128 nibble bytes (8 vec4), then the 64 bytes of high bit pairs (4) | 5 · supers | the 16 signed scales (4 words), then `d` in the low half |
 //!
 //! Eight rows are interleaved, block by block: the first blocks of rows 0 to 7, then their second blocks, and so on. A
 //! block is a group, a pair of groups (in the scales of q8_0, q5_0 and q4_0) or a super-block. So eight lanes that take
@@ -34,9 +34,7 @@
 //!
 //! `d`, `m` and `dmin` are the bits of an f16. In a group's 16 nibble bytes, byte `j` holds value `j`
 //! in its low and value `j + 16` in its high nibble. Of q5_0's and q5_1's fifth bits, value `4 j + k`'s is
-//! bit `8 k + j`. GGML's codes are unsigned, and those of q4_0, q5_0 and q6_k stand for `q - 8`, `q - 16` and `q - 32`. Here they are
-//! these signed numbers of 4, 5 and 6 bits, so that a product needs no sum of its activations for the offset.
-//! [`WeightFormat::repack_row`] is lossless: it moves GGML's bits and flips the highest ones of such codes.
+//! bit `8 k + j`. [`WeightFormat::repack_row`] is lossless: it moves GGML's bits without decoding them.
 
 mod bits;
 mod fit;

@@ -91,20 +91,15 @@ fn pack<const BYTES: usize>(d: f32, m: f32, codes: &[u8; 32]) -> [u8; BYTES] {
 }
 
 pub(super) fn repack<const BYTES: usize>(blocks: &[[u8; BYTES]], quants: &mut [u32], scales: &mut [u32]) {
-    // Without `m`, codes become signed numbers, `q - 8` or `q - 16`: their highest bits flip.
-    let signed = !has_minimum(BYTES);
-    let flipped = if signed && !has_fifth_bits(BYTES) { 0x8888_8888 } else { 0 };
     for (block, words) in blocks.iter().zip(quants.as_chunks_mut::<4>().0) {
         copy_words(&block[BYTES - 16..], words);
-        words.iter_mut().for_each(|word| *word ^= flipped);
     }
     // `d` and `m` fill a word; without `m` the `d` of two blocks do, and follow the fifth bits of both.
     let blocks_per_word = if has_minimum(BYTES) { 1 } else { 2 };
     let fifth_words = if has_fifth_bits(BYTES) { blocks_per_word } else { 0 };
     for (blocks, words) in blocks.chunks(blocks_per_word).zip(scales.chunks_exact_mut(fifth_words + 1)) {
         for (i, word) in words[..fifth_words].iter_mut().enumerate() {
-            let flipped = if signed { u32::MAX } else { 0 };
-            *word = blocks.get(i).map_or(0, |block| fifth_bits_by_byte(fifth_bits(block)) ^ flipped);
+            *word = blocks.get(i).map_or(0, |block| fifth_bits_by_byte(fifth_bits(block)));
         }
         words[fifth_words] = if has_minimum(BYTES) { word(&blocks[0]) } else { pair_halves(blocks) };
     }

@@ -111,8 +111,6 @@ pub(super) fn repack(blocks: &[[u8; BYTES]], quants: &mut [u32], scales: &mut [u
     let (scales, _) = scales.as_chunks_mut::<5>();
     for ((block, quants), scales) in blocks.iter().zip(quants).zip(scales) {
         copy_words(&block[..SCALES], quants);
-        // Codes become signed numbers, `q - 32`: their highest bits flip.
-        quants[32..].iter_mut().for_each(|word| *word ^= 0xAAAA_AAAA);
         copy_words(&block[SCALES..D], scales);
         scales[4] = half_bits(&block[D..]);
     }

@@ -50,8 +50,7 @@ fn gpu_value(format: WeightFormat, quants: &[u32], scales: &[u32], col: usize) -
     let pair_scale = |word: u32| float(word >> (16 * (group % 2)));
     // Byte `at` of the row's quants.
     let byte = |at: usize| quants[at / 4] >> (8 * (at % 4)) & 255;
-    let nibble = |i: usize| byte(group * 16 + i % 16) >> (4 * (i / 16)) & 15;
-    let signed = |code: u32, bits: u32| ((code << (32 - bits)) as i32 >> (32 - bits)) as f32;
+    let nibble = |i: usize| (byte(group * 16 + i % 16) >> (4 * (i / 16)) & 15) as f32;
     // The 6-bit scale and minimum of sub-block b, in 12 bytes from word 1 on.
     let line = |b: usize| {
         let packed = |at: usize| scales[sup * 4 + 1 + at / 4] >> (8 * (at % 4)) & 255;
@@ -68,17 +67,17 @@ fn gpu_value(format: WeightFormat, quants: &[u32], scales: &[u32], col: usize) -
         F16 => float(quants[col / 2] >> (16 * (col % 2))),
         Bf16 => f32::from_bits(quants[col / 2] >> (16 * (col % 2)) << 16),
         Q8_0 => f32::from(byte(col) as i8) * pair_scale(scales[group / 2]),
-        Q4_0 => signed(nibble(i), 4) * pair_scale(scales[group / 2]),
-        Q4_1 => nibble(i) as f32 * float(scales[group]) + float(scales[group] >> 16),
+        Q4_0 => (nibble(i) - 8.0) * pair_scale(scales[group / 2]),
+        Q4_1 => nibble(i) * float(scales[group]) + float(scales[group] >> 16),
         Q5_0 => {
             let words = &scales[group / 2 * 3..][..3];
-            let fifth = words[group % 2] >> (8 * (i % 4) + i / 4) & 1;
-            signed(nibble(i) | fifth << 4, 5) * pair_scale(words[2])
+            let fifth = (words[group % 2] >> (8 * (i % 4) + i / 4) & 1) as f32;
+            (nibble(i) + 16.0 * fifth - 16.0) * pair_scale(words[2])
         }
         Q5_1 => {
             let words = &scales[group * 2..][..2];
-            let fifth = words[0] >> (8 * (i % 4) + i / 4) & 1;
-            (nibble(i) | fifth << 4) as f32 * float(words[1]) + float(words[1] >> 16)
+            let fifth = (words[0] >> (8 * (i % 4) + i / 4) & 1) as f32;
+            (nibble(i) + 16.0 * fifth) * float(words[1]) + float(words[1] >> 16)
         }
         Q4K => {
             let (scale, min) = line(k / 32);
@@ -97,7 +96,7 @@ fn gpu_value(format: WeightFormat, quants: &[u32], scales: &[u32], col: usize) -
             let high = byte(sup * 192 + 128 + half * 32 + j) >> (2 * s) & 3;
             let sub = k / 16;
             let sc = (scales[sup * 5 + sub / 4] >> (8 * (sub % 4)) & 255) as i8;
-            float(scales[sup * 5 + 4]) * f32::from(sc) * signed(low | high << 4, 6)
+            float(scales[sup * 5 + 4]) * f32::from(sc) * ((low | high << 4) as f32 - 32.0)
         }
     }
 }
