@@ -35,8 +35,8 @@ pub(crate) fn record_ffn_inner<'a>(
     block: &FeedForward<'a>,
 ) -> FfnInner<'a> {
     let (single, a) = (single_product(r, products, block), block.activations);
-    if let Some((.., operand @ Operand::Int8(out))) = single
-        && let Some((way, weights)) = products.fusing_norms(r, &block.gate_up)
+    if let Some((way, weights, operand @ Operand::Int8(out))) = single
+        && products.fuses_norms(r, way, weights)
     {
         norm_matvec_geglu(r, way, block.norm, block.new_residual, weights, out);
         return FfnInner { operand, moved: true };
@@ -61,11 +61,11 @@ fn single_product<'a>(
     products: &Products<'_>,
     block: &FeedForward<'a>,
 ) -> Option<(&'static Way, &'a Matrix, Operand<'a>)> {
-    let [(weights, _)] = block.gate_up[..] else { return None };
-    let (way, down) = (products.way(r, weights), products.way(r, block.down));
+    let (way, weights) = products.single(r, &block.gate_up)?;
+    let down = products.way(r, block.down);
     let int8 = way.quantizes_activations();
-    let fits = products.mode == Mode::Decode && weights.shards.len() == 1;
-    if !fits || int8 != down.quantizes_activations() || int8 && !weights.rows.is_multiple_of(64) {
+    if products.mode != Mode::Decode || int8 != down.quantizes_activations() || int8 && !weights.rows.is_multiple_of(64)
+    {
         return None;
     }
     let a = block.activations;

@@ -70,7 +70,9 @@ pub fn record_body(r: &mut Recording, body: Body, model: Model<'_>, buffers: &Se
             let post_weight = &w.layers[before].post_ffn_norm;
             ResidualNorm { y: &a.block, post_weight, residual, next_weight, eps }
         });
-        if let (Some(norm), Some((way, weights))) = (norm, products.fusing_norms(r, &qkv)) {
+        if let (Some(norm), Some((way, weights))) = (norm, products.single(r, &qkv))
+            && products.fuses_norms(r, way, weights)
+        {
             norm_matvec(r, way, norm, new_residual, weights, &a.qkv);
             std::mem::swap(&mut residual, &mut new_residual);
         } else {

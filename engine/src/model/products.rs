@@ -75,18 +75,20 @@ impl<'a> Products<'a> {
         if all { Operand::Int8(self.int8) } else { Operand::Float(float) }
     }
 
-    /// The way and the matrix of a product that the norms before it are fused into. `None` where tuning found norms apart faster, where
-    /// the way has no kernel for that, as those of more than one token, or no room for the columns in workgroup memory, and for
-    /// matrices of two formats or larger than a binding.
-    pub(crate) fn fusing_norms<'m>(
+    /// The way and the matrix of a product in one dispatch. `None` for matrices of two formats or larger than a binding.
+    pub(crate) fn single<'m>(
         &self,
         r: &Recording,
         matrices: &[(&'m Matrix, usize)],
     ) -> Option<(&'static Way, &'m Matrix)> {
         let &[(weights, _)] = matrices else { return None };
-        let way = self.way(r, weights);
-        let fuses = self.kernels.fuses_norms && way.can_fuse_norms(weights.cols, r.capabilities());
-        (fuses && weights.shards.len() == 1).then_some((way, weights))
+        (weights.shards.len() == 1).then(|| (self.way(r, weights), weights))
+    }
+
+    /// Whether the norms before a [`single`](Self::single) product are fused into it: where tuning found that faster, the way has a
+    /// kernel for it, as only those of one token have, and the columns fit workgroup memory.
+    pub(crate) fn fuses_norms(&self, r: &Recording, way: &Way, weights: &Matrix) -> bool {
+        self.kernels.fuses_norms && way.can_fuse_norms(weights.cols, r.capabilities())
     }
 
     /// `out[.., first_out..] = weights · x` for each `(weights, first_out)`. In decode only the step's last token counts.

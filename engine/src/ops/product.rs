@@ -49,7 +49,7 @@ pub fn product_geglu(r: &mut Recording, way: &Way, gate_up: &Matrix, x: Operand<
         Operand::F16(_) => panic!("{way:?} writes no f16"),
     }
     assert!(matches!(out, Operand::Int8(_)) == way.quantizes_activations(), "{way:?} writes to {out:?}");
-    let (rows, groups) = (u32_of(shard.rows / 2), u32_of(gate_up.groups()));
+    let (rows, groups) = (u32_of(n), u32_of(gate_up.groups()));
     let params = product::Params { rows, groups, first_out: 0, out_stride: 0 };
     let grid = Grid::Flat(Count::Fixed(rows.div_ceil(way.geglu_rows)));
     let features = [&[gate_up.format.name(), "geglu"], way.flags].concat();
